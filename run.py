@@ -234,9 +234,10 @@ def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator
         "activation": model.activation,
         "rng": rng.bit_generator.state,
     }
+    arrays: dict[str, Any] = {"facts": np.array(json.dumps(facts)), **model.params, **optimizer.state}
     part = CHECKPOINT.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, facts=np.array(json.dumps(facts)), **model.params, **optimizer.state)
+        np.savez(file, **arrays)
         file.flush()
         os.fsync(file.fileno())
     part.replace(CHECKPOINT)
