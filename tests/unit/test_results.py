@@ -1,0 +1,202 @@
+from __future__ import annotations
+
+import dataclasses
+import enum
+import json
+import logging
+import math
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.errors import ResultError
+from heyhi.results import MAX_ARRAY_ITEMS, encode, replace_file
+
+
+def decoded(result: object) -> Any:
+    return json.loads(encode(result))
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Point:
+    x: int
+    where: Path
+
+
+class Opaque:
+    def __str__(self) -> str:
+        return "opaque thing"
+
+
+class Broken:
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (None, {}),
+        ({}, {}),
+        (3, {"result": 3}),
+        ([1, 2], {"result": [1, 2]}),
+        ({"a": (1, 2), "s": {3, 1, 2}}, {"a": [1, 2], "s": [1, 2, 3]}),
+        ({"p": Path("/a/b"), "e": Colour.RED}, {"p": "/a/b", "e": "red"}),
+        (Point(1, Path("here")), {"x": 1, "where": "here"}),
+        ({"ä": "\ud800"}, {"ä": "\ud800"}),
+    ],
+)
+def test_plain_values_are_kept(result: object, expected: object) -> None:
+    assert decoded(result) == expected
+
+
+def test_keys_that_are_no_strings_become_text() -> None:
+    assert decoded({1: "a", None: "b", False: "c", (1, 2): "d", Colour.RED: "e"}) == {
+        "1": "a",
+        "null": "b",
+        "false": "c",
+        "(1, 2)": "d",
+        "red": "e",
+    }
+
+
+def test_nan_and_infinities_survive() -> None:
+    text = encode({"nan": math.nan, "inf": math.inf, "minus": -math.inf})
+    assert "NaN" in text and "Infinity" in text and "-Infinity" in text
+    back = json.loads(text)
+    assert math.isnan(back["nan"]) and back["inf"] == math.inf and back["minus"] == -math.inf
+
+
+def test_numpy_scalars_and_small_arrays_are_numbers(caplog: pytest.LogCaptureFixture) -> None:
+    np = pytest.importorskip("numpy")
+    result = {
+        "f32": np.float32(0.5),
+        "f64": np.float64(0.25),
+        "i": np.int64(7),
+        "b": np.bool_(True),
+        "zero_d": np.array(2.0),
+        "array": np.arange(4).reshape(2, 2),
+        "nan": np.float32("nan"),
+    }
+    back = decoded(result)
+    assert math.isnan(back.pop("nan"))
+    assert back == {"f32": 0.5, "f64": 0.25, "i": 7, "b": True, "zero_d": 2.0, "array": [[0, 1], [2, 3]]}
+    assert not caplog.records
+
+
+def test_a_tensor_with_only_item_is_a_number() -> None:
+    class Tensor:
+        def item(self) -> float:
+            return 1.5
+
+    assert decoded({"loss": Tensor()}) == {"loss": 1.5}
+
+
+def test_a_large_array_is_kept_as_text_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    np = pytest.importorskip("numpy")
+    back = decoded({"final": {"weights": np.zeros(MAX_ARRAY_ITEMS + 1), "loss": 1.0}})
+    assert back["final"]["loss"] == 1.0 and isinstance(back["final"]["weights"], str)
+    assert "'final.weights'" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [Opaque(), Broken(), object, lambda: 0, 1j, b"bytes", pytest.param(10**6000, id="huge"), iter([1])],
+)
+def test_what_json_cannot_hold_is_text_with_a_warning_that_names_its_key(
+    value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    back = decoded({"metrics": [{"model": value}], "loss": 0.1})
+    assert isinstance(back["metrics"][0]["model"], str) and back["loss"] == 0.1
+    assert "'metrics.0.model'" in caplog.text
+
+
+def test_a_method_that_raises_does_not_lose_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    class Lazy:
+        shape = (2,)
+
+        def tolist(self) -> list[int]:
+            raise RuntimeError("device lost")
+
+    assert decoded({"a": 1, "lazy": Lazy()})["a"] == 1
+    assert "'lazy'" in caplog.text and "RuntimeError" in caplog.text
+
+
+def test_a_result_inside_itself_ends() -> None:
+    loop: dict[str, Any] = {"x": 1}
+    loop["self"] = loop
+    deep: Any = 1
+    for _ in range(5000):
+        deep = [deep]
+    assert decoded(loop)["x"] == 1
+    assert "result" in decoded(deep)
+
+
+_leaves = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers()
+)
+_results = st.recursive(
+    _leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text() | st.integers(), inner, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(_results)
+def test_any_result_becomes_a_json_object(result: object) -> None:
+    logging.getLogger("heyhi.results").disabled = True
+    try:
+        assert isinstance(decoded(result), dict)
+    finally:
+        logging.getLogger("heyhi.results").disabled = False
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    replace_file(path, "one")
+    replace_file(path, "two")
+    assert path.read_text() == "two"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
+
+
+def test_a_file_has_the_permissions_that_the_umask_gives(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    replace_file(tmp_path / "file", "x")
+    assert (tmp_path / "file").stat().st_mode == plain.stat().st_mode
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"gone/result\.json: can't be written: No such file or directory"):
+        replace_file(tmp_path / "gone" / "result.json", "x")
+
+
+def test_a_write_that_does_not_fit_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "result.json"
+    replace_file(path, "old")
+    code = (
+        "import sys, pathlib; from heyhi.results import replace_file; from heyhi.errors import ResultError\n"
+        "try: replace_file(pathlib.Path(sys.argv[1]), 'x' * 100_000)\n"
+        "except ResultError as e: print(e)"
+    )
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limit[1])),
+    )
+    assert done.stdout.strip() == f"{path}: can't be written: File too large"
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["result.json"]
