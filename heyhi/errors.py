@@ -1,0 +1,72 @@
+"""What a user can do wrong, as exceptions whose text is the whole message; anything else that is raised is our bug."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class HeyhiError(Exception):
+    """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ProjectError(HeyhiError):
+    """No project root was found, or its settings can't be read."""
+
+
+class SchemaError(HeyhiError):
+    """A `.proto` file is missing, doesn't compile, or defines no root message."""
+
+
+class ConfigError(HeyhiError):
+    """A config file is missing, can't be parsed, or doesn't describe one task."""
+
+
+class OverrideError(HeyhiError):
+    """An override names no field, or a value that its field can't hold."""
+
+
+class IdentityError(HeyhiError):
+    """An exp path is not allowed, or holds another experiment."""
+
+
+class SweepError(HeyhiError):
+    """A sweep file can't be read, or some of its experiments can't be composed."""
+
+
+class NeedsError(HeyhiError):
+    """Experiments need one another in a circle, or what is needed isn't done."""
+
+
+class ManifestError(HeyhiError):
+    """A manifest is missing, damaged, or of another program or version."""
+
+
+class ResultError(HeyhiError):
+    """A result or metrics file can't be read or written."""
+
+
+class ClaimError(HeyhiError):
+    """An exp path can't be claimed, or its claim can't be read."""
+
+
+class ModeError(HeyhiError):
+    """A mode is unknown, or asks for what nobody agreed to."""
+
+
+def suggest(name: str, candidates: Iterable[str]) -> str:
+    """Name what a user may have meant.
+
+    Returns:
+        ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string.
+    """
+    pool = list(dict.fromkeys(candidates))
+    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.6)
+    # A leaf typed without its path (`momentum` for `sgd.momentum`) is no close match by letters.
+    near += [c for c in pool if c.rsplit(".", 1)[-1] == name and c not in near][: 3 - len(near)]
+    if not near:
+        return ""
+    return f" (did you mean {' or '.join(repr(n) for n in near)}?)"

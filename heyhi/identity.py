@@ -1,0 +1,197 @@
+"""Owns what makes an experiment the same one: its identity, and the exp id and exp path that follow from it."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from heyhi.errors import IdentityError, suggest
+from heyhi.project import Project
+
+IDENTITY_VERSION = 1
+DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
+MAX_ID_BYTES = 200
+TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")
+_MAX_READABLE = 100  # characters of the readable tag
+_HASH_DIGITS = 16
+_TAG = re.compile(r"%\(([^)]*)\)s")
+_OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
+_BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
+# Folders of the results root that hold something else than experiments.
+_RESERVED = (".heyhi", "reports")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Hold what makes an experiment the same one.
+
+    Attributes:
+        cfg: config file, relative to the project root (POSIX), absolute when it lies outside.
+        overrides: canonical overrides, in canonical order.
+        version: of the rule that made the overrides canonical.
+    """
+
+    cfg: str
+    overrides: tuple[str, ...]
+    version: int = IDENTITY_VERSION
+
+    @cached_property
+    def overrides_hash(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical overrides."""
+        # No canonical override has a NUL in it: strings with one are written quoted.
+        return hashlib.sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of the SHA-256 of the whole identity."""
+        whole = "\0".join([str(self.version), self.cfg, *self.overrides])
+        return hashlib.sha256(whole.encode()).hexdigest()[:_HASH_DIGITS]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {"version": self.version, "cfg": self.cfg, "overrides": list(self.overrides)}
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Identity:
+        """Read it back.
+
+        Raises:
+            IdentityError: this is no identity.
+        """
+        cfg, overrides, version = data.get("cfg"), data.get("overrides"), data.get("version")
+        fits = isinstance(cfg, str) and isinstance(overrides, list) and isinstance(version, int)
+        if not fits or not all(isinstance(o, str) for o in overrides or ()):
+            raise IdentityError(f"not an identity: {data!r}")
+        assert isinstance(cfg, str) and isinstance(overrides, list) and isinstance(version, int)
+        return cls(cfg, tuple(overrides), version)
+
+
+class ExpPattern:
+    """Turn identities into exp ids.
+
+    Args:
+        project: gives the results root and the configs' folder.
+        pattern: with tags such as `%(cfg)s`; default: `DEFAULT_PATTERN`.
+        adhoc: put the experiments below `adhoc/<date>`.
+
+    Raises:
+        IdentityError: the pattern has an unknown tag, a forbidden character, or leaves the results root.
+    """
+
+    def __init__(self, project: Project, pattern: str | None = None, *, adhoc: bool = False) -> None:
+        self.project = project
+        self.text = DEFAULT_PATTERN if pattern is None else pattern
+        self._is_default = self.text == DEFAULT_PATTERN
+        self._date = datetime.date.today().isoformat()
+        self._prefix = f"adhoc/{self._date}" if adhoc else "p"
+        # literal, tag, literal, …, literal
+        self._parts = _TAG.split(self.text)
+        self._heads: dict[str, str] = {}
+        self._root = str(project.results_root)
+        for tag in self._parts[1::2]:
+            if tag not in TAGS:
+                raise IdentityError(
+                    f"exp id pattern '{self.text}': there is no tag '%({tag})s'{suggest(tag, TAGS)};"
+                    f" tags are {', '.join(f'%({t})s' for t in TAGS)}"
+                )
+        for literal in self._parts[::2]:
+            bad = _BAD_IN_ID.search(literal)
+            if bad:
+                hint = ": a tag is written %(name)s" if bad.group() == "%" else ""
+                raise IdentityError(
+                    f"exp id pattern '{self.text}': the character {bad.group()!r} is not allowed{hint}"
+                    " (allowed are A-Z a-z 0-9 . _ = @ + , - /)"
+                )
+
+    def exp_id(self, identity: Identity) -> str:
+        """Return the exp id: the path below the results root, or an absolute one where the pattern is.
+
+        Raises:
+            IdentityError: it is too long, leaves the root, or is no clean path.
+        """
+        if self._is_default:
+            head = self._heads.get(identity.cfg)
+            if head is None:
+                folder, name = self._cfg_tags(identity.cfg)
+                head = self._heads[identity.cfg] = _squeeze(f"{self._prefix}/{folder}/{name}/")
+            room = MAX_ID_BYTES - len(head) - _HASH_DIGITS - 1
+            if room < 1:
+                raise IdentityError(f"{identity.cfg}: its exp id '{head}…' is longer than {MAX_ID_BYTES} bytes")
+            readable = readable_tag(identity.overrides)[: min(room, _MAX_READABLE)]
+            return f"{head}{readable}_{identity.overrides_hash}"
+        return self._checked(self._render(identity))
+
+    def exp_path(self, exp_id: str) -> Path:
+        """Return the folder of an exp id."""
+        return Path(self._root, exp_id)
+
+    def _render(self, identity: Identity) -> str:
+        folder, name = self._cfg_tags(identity.cfg)
+        tags = {
+            "prefix": self._prefix,
+            "cfg_folder": folder,
+            "cfg": name,
+            "redefines": readable_tag(identity.overrides)[:_MAX_READABLE],
+            "redefines_hash": identity.overrides_hash,
+            "date": self._date,
+        }
+        parts = [part if i % 2 == 0 else tags[part] for i, part in enumerate(self._parts)]
+        return _squeeze("".join(parts))
+
+    def _cfg_tags(self, cfg: str) -> tuple[str, str]:
+        path = self.project.root / cfg
+        for base in (self.project.conf_root, self.project.root, Path("/")):
+            if path.is_relative_to(base):
+                relative = path.relative_to(base)
+                break
+        folder = "/".join(_OTHER.sub("_", p) for p in relative.parent.parts)
+        return folder, _OTHER.sub("_", relative.name.removesuffix(".prototxt"))
+
+    def _checked(self, exp_id: str) -> str:
+        def refuse(why: str) -> IdentityError:
+            return IdentityError(f"exp id '{exp_id}' (from the pattern '{self.text}') {why}")
+
+        parts = PurePosixPath(exp_id).parts
+        if not exp_id.strip("/"):
+            raise refuse("is empty")
+        if any(part.strip(".") == "" for part in exp_id.strip("/").split("/")):
+            raise refuse("has a part made of dots: it must stay below the results root and be no other name of a path")
+        exp_id = exp_id.rstrip("/")
+        inside = os.path.relpath(exp_id, self._root) if exp_id.startswith("/") else exp_id
+        if exp_id.startswith("/") and (inside == "." or self._root.startswith(f"{exp_id}/")):
+            raise refuse(f"holds the results root {self._root}")
+        if inside.split("/", 1)[0] in _RESERVED:
+            raise refuse(f"lies in a folder that is not for experiments ({', '.join(_RESERVED)})")
+        # A path below the root has one spelling, so that it is one experiment.
+        exp_id = exp_id if inside.startswith("..") else inside
+        if len(exp_id) > MAX_ID_BYTES:
+            raise refuse(f"has {len(exp_id)} bytes; at most {MAX_ID_BYTES} are allowed")
+        if any(part.startswith("-") for part in parts):
+            raise refuse("has a part that starts with '-', which commands would read as an option")
+        return exp_id
+
+
+def readable_tag(overrides: Sequence[str]) -> str:
+    """Write overrides so that a person knows the experiment by its folder: `lr=0.1,seed=3`."""
+    if not overrides:
+        return "default"
+    return _OTHER.sub("_", ",".join(map(_short, overrides)))
+
+
+def _short(override: str) -> str:
+    if override.startswith("I") and override.endswith(".prototxt"):
+        key, _, path = override.partition("=")
+        return f"{key}={PurePosixPath(path).stem}"
+    return override
+
+
+def _squeeze(text: str) -> str:
+    """Drop the empty parts that an empty tag leaves."""
+    return re.sub(r"(?<!^)/{2,}|^/{2,}", "/", text)

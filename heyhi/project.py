@@ -1,0 +1,154 @@
+"""Owns where a project is and what its pyproject.toml says about it; knows nothing of protos or configs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tomllib
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+from heyhi.errors import ProjectError, suggest
+
+# Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
+SCHEDULING_KEYS: tuple[str, ...] = (
+    "launcher.local",
+    "launcher.local.*",
+    "launcher.slurm",
+    *(
+        f"launcher.*.{name}"
+        for name in (
+            "hours",
+            "partition",
+            "account",
+            "qos",
+            "mem_per_gpu",
+            "cpus_per_gpu",
+            "mem",
+            "constraint",
+            "constraints",
+            "exclude",
+            "comment",
+            "signal_seconds",
+            "requeue",
+            "max_attempts",
+            "oom_mem_factor",
+            "timeout_hours_factor",
+            "pack",
+            "extra",
+        )
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Hold `[tool.heyhi]` of a project's pyproject.toml.
+
+    Attributes:
+        results: results root, relative to the project root or absolute; `HH_EXP_DIR` goes before it.
+        entry: `module:function` of the task file, imported from the project root.
+        sweep: sweep file that the bare profile runs, relative to the project root.
+        conf: folder of protos and configs, relative to the project root.
+        include_dirs: further folders in which includes are looked up, relative to the project root.
+        identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
+    """
+
+    results: str = "results"
+    entry: str = "run:main"
+    sweep: str | None = None
+    conf: str = "conf"
+    include_dirs: tuple[str, ...] = ()
+    identity_ignore: tuple[str, ...] = field(default=SCHEDULING_KEYS)
+
+
+@dataclass(frozen=True)
+class Project:
+    """Hold a project's root folder and settings; every other folder hangs off it."""
+
+    root: Path
+    settings: Settings = Settings()
+
+    @property
+    def conf_root(self) -> Path:
+        """Folder of protos and configs."""
+        return self.root / self.settings.conf
+
+    @property
+    def results_root(self) -> Path:
+        """Absolute folder below which experiments live: `HH_EXP_DIR`, else the setting."""
+        chosen = os.environ.get("HH_EXP_DIR") or self.settings.results
+        return Path(os.path.normpath(self.root / Path(chosen).expanduser()))
+
+    @property
+    def reports_root(self) -> Path:
+        """Folder of the tables that the aggregate rule writes."""
+        return self.results_root / "reports"
+
+    @property
+    def state_root(self) -> Path:
+        """Folder of what HeyHi keeps for itself (manifests and their index)."""
+        return self.results_root / ".heyhi"
+
+    def relative(self, path: Path) -> str:
+        """Write a path relative to the project root (POSIX) where it lies inside, else absolute."""
+        try:
+            return path.relative_to(self.root).as_posix()
+        except ValueError:
+            return path.as_posix()
+
+
+def find_project(start: Path | None = None) -> Project:
+    """Find the project around a folder.
+
+    Args:
+        start: folder to look from, upward; default: the working directory, then the main script's folder.
+
+    Raises:
+        ProjectError: no folder on the way up has `conf/*.proto` (or what `[tool.heyhi] conf` names).
+    """
+    starts = [start] if start is not None else [Path.cwd()]
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if start is None and script:
+        starts.append(Path(script).parent)
+    for first in starts:
+        # abspath, not resolve: a project reached through a link keeps the name its user gave it.
+        folder = Path(os.path.abspath(first))  # noqa: PTH100
+        for candidate in (folder, *folder.parents):
+            project = _project_at(candidate)
+            if project is not None:
+                return project
+    raise ProjectError(
+        f"{starts[0]}: no HeyHi project here or above: no folder with conf/*.proto"
+        " (`heyhi init DIR` makes a new project)"
+    )
+
+
+def _project_at(folder: Path) -> Project | None:
+    pyproject = folder / "pyproject.toml"
+    settings = _read_settings(pyproject) if pyproject.is_file() else Settings()
+    conf = folder / settings.conf
+    if conf.is_dir() and any(name.endswith(".proto") for name in os.listdir(conf)):  # noqa: PTH208
+        return Project(folder, settings)
+    return None
+
+
+def _read_settings(pyproject: Path) -> Settings:
+    try:
+        with pyproject.open("rb") as file:
+            table = tomllib.load(file).get("tool", {}).get("heyhi", {})
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{pyproject}: can't be read: {error}") from None
+    known = {f.name for f in fields(Settings)}
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
+        wants_list = key in ("include_dirs", "identity_ignore")
+        fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
+        if fits if wants_list else isinstance(value, str):
+            values[key] = tuple(value) if wants_list else value
+        else:
+            kind = "a list of strings" if wants_list else "a string"
+            raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}, not {value!r}")
+    return Settings(**values)  # type: ignore[arg-type]
