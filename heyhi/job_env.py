@@ -1,0 +1,107 @@
+"""Owns the facts of the job that this process is part of: the only reader of the environment for them."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+_FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
+_FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
+
+
+@dataclass(frozen=True)
+class JobEnv:
+    """Hold the facts of a job.
+
+    Attributes:
+        hostname: of this machine.
+        job_id: Slurm's, `<array>_<task>` in an array; None outside Slurm.
+        rank: of this process among all of the job, from torchrun or Slurm; 0 where there is one.
+        world_size: number of processes of the job.
+        local_rank: of this process among those on this machine.
+        restart_count: how often Slurm has requeued the job.
+        is_slurm: this process was started by Slurm (a shell inside an allocation was not).
+    """
+
+    hostname: str
+    job_id: str | None
+    rank: int
+    world_size: int
+    local_rank: int
+    restart_count: int
+    is_slurm: bool
+
+    # The first HeyHi's names for the same.
+    @property
+    def global_rank(self) -> int:
+        """The rank."""
+        return self.rank
+
+    @property
+    def num_tasks(self) -> int:
+        """The world size."""
+        return self.world_size
+
+
+def get_job_env() -> JobEnv:
+    """Read the facts of the current job; they are those of a single process where nothing says otherwise."""
+    # torchrun goes first: below it, one Slurm task starts several processes.
+    torchrun = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    return JobEnv(
+        hostname=socket.gethostname(),
+        job_id=get_slurm_job_id(),
+        rank=_number("RANK" if torchrun else "SLURM_PROCID", 0),
+        world_size=_number("WORLD_SIZE" if torchrun else "SLURM_NTASKS", 1),
+        local_rank=_number("LOCAL_RANK" if torchrun else "SLURM_LOCALID", 0),
+        restart_count=_number("SLURM_RESTART_COUNT", 0),
+        is_slurm=is_on_slurm(),
+    )
+
+
+def get_slurm_job_id() -> str | None:
+    """Return the id of the current Slurm job as `squeue` prints it, or None."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    if array and task:
+        return f"{array}_{task}"
+    return os.environ.get("SLURM_JOB_ID") or None
+
+
+def get_slurm_master() -> str:
+    """Return the host of the job's first process, `localhost` outside Slurm."""
+    nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST")
+    return first_host(nodes) if nodes else "localhost"
+
+
+def first_host(nodelist: str) -> str:
+    """Return the first host of a Slurm node list: `gpu[07-09,12],cpu1` starts with `gpu07`."""
+    match = _FIRST_HOST.match(nodelist)
+    return _FIRST_OF_BRACKET.sub(r"\1", match.group() if match else nodelist)
+
+
+def is_master() -> bool:
+    """Tell whether this process is the first of its job (the only one counts as the first)."""
+    return get_job_env().rank == 0
+
+
+def is_on_slurm() -> bool:
+    """Tell whether Slurm started this process."""
+    return "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ
+
+
+def is_adhoc() -> bool:
+    """Tell whether the working directory is that of an ad hoc experiment."""
+    return "adhoc" in Path.cwd().parts
+
+
+def reset_slurm_cache() -> None:
+    """Do nothing: kept for scripts of the first HeyHi, which had a cache of Slurm's answers."""
+
+
+def _number(name: str, default: int) -> int:
+    try:
+        return int(os.environ.get(name, ""))
+    except ValueError:
+        return default

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import io
+import logging
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from heyhi.logs import CodeVersion, code_version, log_git_status, setup_logging
+
+
+@pytest.fixture(autouse=True)
+def root_logger_as_it_was() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    root = tmp_path / "code"
+    root.mkdir()
+    (root / "run.py").write_text("print(1)\n")
+    for args in (["init", "-q"], ["add", "run.py"], ["commit", "-qm", "first"], ["tag", "v1"]):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *args], cwd=root, check=True)
+    return root
+
+
+def test_a_message_is_one_line_with_level_time_and_place(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging("INFO")
+    logging.info("epoch %d", 3)
+    assert re.fullmatch(r"I\d{4} \d\d:\d\d:\d\d \[test_logs:\d+\] epoch 3\n", capsys.readouterr().err)
+
+
+def test_calling_it_again_changes_the_level_and_doubles_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger().addHandler(logging.StreamHandler())  # as logging.basicConfig() would
+    setup_logging()
+    setup_logging("warn")
+    logging.info("quiet")
+    logging.warning("loud")
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "loud" in err
+
+
+def test_it_follows_a_stderr_that_is_replaced_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    setup_logging()
+    later = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", later)
+    logging.info("here")
+    assert "here" in later.getvalue()
+
+
+def test_a_file_gets_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    setup_logging(console_level="DEBUG", file=tmp_path / "log.txt")
+    logging.debug("deep")
+    assert (tmp_path / "log.txt").read_text() == capsys.readouterr().err != ""
+
+
+def test_several_ranks_say_which_they_are(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANK", "3")
+    monkeypatch.setenv("WORLD_SIZE", "8")
+    setup_logging()
+    logging.info("x")
+    assert "[rank 3]" in capsys.readouterr().err
+
+
+def test_a_code_version_is_the_commit_and_whether_it_was_edited(repository: Path) -> None:
+    head = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=repository, check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (repository / "new.txt").touch()
+    assert code_version(repository) == CodeVersion(head, dirty=False)
+    code_version.cache_clear()
+    (repository / "run.py").write_text("print(2)\n")
+    assert code_version(repository) == CodeVersion(head, dirty=True)
+
+
+def test_without_git_there_is_no_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code_version.cache_clear()
+    assert code_version(tmp_path) == CodeVersion(None, dirty=False)
+    code_version.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert code_version(tmp_path) == CodeVersion(None, dirty=False)
+
+
+def test_an_edit_is_saved_beside_the_run(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(repository))
+    code_version.cache_clear()
+    log_git_status()
+    assert not (tmp_path / "workdir.diff").exists()
+    (repository / "run.py").write_text("print(2)\n")
+    code_version.cache_clear()
+    log_git_status()
+    assert "+print(2)" in (tmp_path / "workdir.diff").read_text()
+    assert "edited" in caplog.text
