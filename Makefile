@@ -1,0 +1,113 @@
+# Everything a newcomer or CI does with this tree. `make` alone lists the targets.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules
+
+# The Python that the environment is made with: `make venv PYTHON=/path/to/python3`.
+PYTHON ?=
+# More arguments for the command behind a target: `make test ARGS='-k claim -x'`.
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.done
+# What rules start finds the environment's own programs first.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Wheels of the locked versions exist for these; a newer Python is taken when it is asked for.
+define FIND_PYTHON
+candidates="$(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)"; python=; \
+for p in $$candidates; do \
+  if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= ("$(PYTHON)" and (3, 99) or (3, 14)))' >/dev/null 2>&1; \
+  then python=$$p; break; fi; \
+done; \
+if [ -z "$$python" ]; then \
+  echo "heyhi needs Python 3.11 or newer with its venv module; tried: $$candidates." >&2; \
+  echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv) or name one: make venv PYTHON=/path/to/python3" >&2; \
+  exit 1; \
+fi
+endef
+
+# -qq: pip says nothing but errors. Modules are compiled on all cores afterwards,
+# which takes half the time of pip doing it, and spares every job its own compiling.
+PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|lib2to3)/' $(VENV)/lib >/dev/null || true
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: venv ## Set up, then run the example sweep and print its table (the main job).
+	@$(BIN)/snakemake --profile profiles/local --forcerun aggregate $(ARGS)
+
+.PHONY: test
+test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest).
+	@$(BIN)/python -m pytest $(ARGS)
+
+.PHONY: lint
+lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict heyhi
+	$(BIN)/snakefmt --check Snakefile workflows
+	$(BIN)/python .ci/lint_workflow.py
+
+.PHONY: format
+format: $(STAMP)/dev ## Put all files into the house's format.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflows
+
+.PHONY: bench
+bench: $(STAMP)/bench ## Run the benchmarks and print their table.
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: venv
+venv: $(STAMP)/run ## Make .venv with what the main job needs; quick when it is there.
+
+$(STAMP)/run: requirements/build.txt requirements/run.txt pyproject.toml
+	@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
+	  $(FIND_PYTHON); \
+	  echo "Making $(VENV) with $$("$$python" -c 'import sys; print(sys.executable, sys.version.split()[0])')"; \
+	  rm -rf $(VENV); "$$python" -m venv $(VENV); \
+	fi
+	@echo "Installing $$(grep -c '^[a-z].*==' requirements/run.txt) locked packages (about half a minute when nothing is cached)"
+	@$(PIP_INSTALL) --no-deps --no-compile --require-hashes -r requirements/build.txt
+	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/run.txt
+	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@$(COMPILE)
+	@mkdir -p $(STAMP) && touch $@
+
+$(STAMP)/dev: $(STAMP)/run requirements/dev.txt
+	@echo "Installing what tests and checks need"
+	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/dev.txt
+	@$(COMPILE)
+	@touch $@
+
+$(STAMP)/bench: $(STAMP)/run requirements/bench.txt
+	@echo "Installing what the benchmarks compare with"
+	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/bench.txt
+	@$(COMPILE)
+	@touch $@
+
+# One set of versions for every supported Python: resolved for the oldest, with
+# markers for other systems. Pins that are there stay; ARGS=--upgrade renews them.
+UV_COMPILE = $(VENV)/lock/bin/uv pip compile -q --universal --python-version 3.11 --fork-strategy fewest \
+  --generate-hashes --custom-compile-command 'make lock' $(ARGS)
+
+.PHONY: lock
+lock: venv ## Resolve the dependencies of pyproject.toml anew into requirements/ (ARGS=--upgrade for newer ones).
+	@test -x $(VENV)/lock/bin/uv || { $(BIN)/python -m venv $(VENV)/lock; \
+	  $(VENV)/lock/bin/python -m pip install -qq --disable-pip-version-check uv; }
+	$(UV_COMPILE) --extra example pyproject.toml -o requirements/run.txt
+	printf '%s\n' pip 'hatchling>=1.27' 'setuptools>=77' | $(UV_COMPILE) -c requirements/run.txt - -o requirements/build.txt
+	$(UV_COMPILE) --extra example --extra dev -c requirements/run.txt pyproject.toml -o requirements/dev.txt
+	$(UV_COMPILE) --extra example --extra bench -c requirements/run.txt pyproject.toml -o requirements/bench.txt
+
+.PHONY: clean
+clean: ## Remove the environment, caches and builds; results stay.
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -not -path './results/*' -prune -exec rm -rf {} +
