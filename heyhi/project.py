@@ -68,6 +68,7 @@ class Project:
 
     root: Path
     settings: Settings = Settings()
+    results_override: Path | None = None  # an old script names its own results root
 
     @property
     def conf_root(self) -> Path:
@@ -77,6 +78,8 @@ class Project:
     @property
     def results_root(self) -> Path:
         """Absolute folder below which experiments live: `HH_EXP_DIR`, else the setting."""
+        if self.results_override is not None:
+            return self.results_override
         chosen = os.environ.get("HH_EXP_DIR") or self.settings.results
         return Path(os.path.normpath(self.root / Path(chosen).expanduser()))
 
