@@ -336,6 +336,16 @@ class Composer:
             cached = self._chunks[path, descriptor.full_name] = (message, needy)
         return cached
 
+    def load_chunk(self, path: Path, descriptor: Descriptor) -> Message:
+        """Return a copy of a chunk with what it includes merged; needs in it stay as they are written.
+
+        Raises:
+            ConfigError: a file is missing or wrong.
+        """
+        message = message_factory.GetMessageClass(descriptor)()
+        message.CopyFrom(self._chunk(path, descriptor, ())[0])
+        return message
+
     def find_include(self, name: str, mount: str, folder: Path) -> Path:
         """Find an included file.
 

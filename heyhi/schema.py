@@ -84,6 +84,18 @@ class Schema:
                 raise SchemaError(f"{self.root.file.name}: task '{name}' of {self.root_name} must be a message")
         return fields
 
+    def message_types(self) -> dict[str, Descriptor]:
+        """Return every message type of the protos by its full name, nested ones too."""
+        found: dict[str, Descriptor] = {}
+        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
+            todo = list(self.pool.FindFileByName(file.name).message_types_by_name.values())
+            while todo:
+                here = todo.pop(0)
+                if not here.GetOptions().map_entry:
+                    found[here.full_name] = here
+                    todo += here.nested_types
+        return found
+
     def new_root(self) -> Message:
         """Make an empty root message."""
         return message_factory.GetMessageClass(self.root)()

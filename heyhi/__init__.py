@@ -1,0 +1,81 @@
+"""HeyHi: composes typed experiment configs, launches experiments once, and collects their results.
+
+What is imported from here is loaded on first use, so that `import heyhi` and `heyhi --help` stay fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from heyhi.configs import conf_get as conf_get
+    from heyhi.configs import conf_is_set as conf_is_set
+    from heyhi.configs import conf_set as conf_set
+    from heyhi.configs import conf_to_dict as conf_to_dict
+    from heyhi.configs import conf_with_overrides as conf_with_overrides
+    from heyhi.configs import flatten_cfg as flatten_cfg
+    from heyhi.configs import load_config as load_config
+    from heyhi.configs import load_root_config as load_root_config
+    from heyhi.configs import save_config as save_config
+    from heyhi.errors import HeyhiError as HeyhiError
+    from heyhi.experiment import MODES as MODES
+    from heyhi.experiment import Status as Status
+    from heyhi.frozen import FrozenConfig as FrozenConfig
+    from heyhi.handle import Handle as Handle
+    from heyhi.job_env import JobEnv as JobEnv
+    from heyhi.job_env import get_job_env as get_job_env
+    from heyhi.job_env import get_slurm_job_id as get_slurm_job_id
+    from heyhi.job_env import get_slurm_master as get_slurm_master
+    from heyhi.job_env import is_adhoc as is_adhoc
+    from heyhi.job_env import is_master as is_master
+    from heyhi.job_env import is_on_slurm as is_on_slurm
+    from heyhi.job_env import reset_slurm_cache as reset_slurm_cache
+    from heyhi.logs import log_git_status as log_git_status
+    from heyhi.logs import setup_logging as setup_logging
+    from heyhi.run import get_default_exp_dir as get_default_exp_dir
+    from heyhi.run import maybe_launch as maybe_launch
+    from heyhi.run import parse_args_and_maybe_launch as parse_args_and_maybe_launch
+    from heyhi.runner import save_result_in_cwd as save_result_in_cwd
+    from heyhi.sweep import grid as grid
+    from heyhi.sweep import sample as sample
+
+    PROJ_ROOT: Path
+    CONF_ROOT: Path
+
+_HOMES = {
+    "configs": (
+        "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_root_config"
+        " save_config"
+    ),
+    "errors": "HeyhiError",
+    "experiment": "MODES Status",
+    "frozen": "FrozenConfig",
+    "handle": "Handle",
+    "job_env": (
+        "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache"
+    ),
+    "logs": "log_git_status setup_logging",
+    "run": "get_default_exp_dir maybe_launch parse_args_and_maybe_launch",
+    "runner": "save_result_in_cwd",
+    "sweep": "grid sample",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+# Computed at each use: the project is the one around the working directory.
+_FOLDERS = {"PROJ_ROOT": "proj_root", "CONF_ROOT": "conf_root"}
+
+__all__ = [*_HOME_OF, *_FOLDERS]  # noqa: PLE0604 (all are names, and the type checker reads the imports above)
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+    if name in _FOLDERS:
+        return getattr(importlib.import_module("heyhi.configs"), _FOLDERS[name])()
+    raise AttributeError(f"module 'heyhi' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

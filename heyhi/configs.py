@@ -1,0 +1,229 @@
+"""Owns the functions by which users' code loads, reads and changes configs, frozen or editable."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+
+from heyhi.compose import Composer, include_mount
+from heyhi.errors import ConfigError, OverrideError, suggest
+from heyhi.frozen import FrozenConfig, flatten, freeze, message_of, to_text
+from heyhi.overrides import NULL, Kind, cast_value, find_key, split_override, value_text
+from heyhi.project import find_project
+from heyhi.schema import load_schema
+
+Config = FrozenConfig | Message
+
+
+def load_config(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any = None) -> FrozenConfig:
+    """Compose a config.
+
+    Order: what the file includes, the file, include overrides, scalar overrides.
+
+    Args:
+        cfg: config file.
+        overrides: `key=value` texts.
+        msg_class: None for a root config; for a chunk its message type: a generated class, or a name.
+
+    Returns:
+        frozen config of the chosen task, or of the chunk.
+
+    Raises:
+        HeyhiError: a file or an override is wrong.
+    """
+    return FrozenConfig(load_proto_message(cfg, overrides, msg_class))
+
+
+def load_root_config(cfg: str | Path, overrides: Sequence[str] = ()) -> FrozenConfig:
+    """Compose a root config and return all of it, frozen: `.task` is the chosen task's config, `.which_task` its name.
+
+    Raises:
+        HeyhiError: a file or an override is wrong.
+    """
+    return FrozenConfig(_composer().compose(cfg, overrides).message)
+
+
+def load_root_proto_message(cfg: str | Path, overrides: Sequence[str] = ()) -> tuple[str, Message]:
+    """Compose a root config.
+
+    Returns:
+        name of the chosen task, and its message, which can be edited.
+
+    Raises:
+        HeyhiError: a file or an override is wrong.
+    """
+    composed = _composer().compose(cfg, overrides)
+    return composed.task, composed.task_message
+
+
+def load_proto_message(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any = None) -> Message:
+    """Compose a config like `load_config`, and return its message, which can be edited.
+
+    Raises:
+        HeyhiError: a file or an override is wrong.
+    """
+    composer = _composer()
+    if msg_class is None:
+        return composer.compose(cfg, overrides).task_message
+    path = composer.find_config(cfg)
+    message = composer.load_chunk(path, _message_type(composer, msg_class))
+    _apply(composer, message, overrides, path.parent)
+    return message
+
+
+def save_config(cfg: Config, path: str | Path) -> None:
+    """Write what is set in a config to a file, as a text message; whole or not at all.
+
+    Raises:
+        ConfigError: the file can't be written.
+    """
+    target = Path(path)
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8"
+        ) as temp:
+            temp.write(to_text(message_of(cfg)))
+        Path(temp.name).replace(target)
+    except OSError as error:
+        raise ConfigError(f"{target}: can't be written: {error.strerror}") from None
+
+
+def flatten_cfg(cfg: Config, *, with_all: bool = True) -> dict[str, Any]:
+    """Write a config as dotted keys.
+
+    Args:
+        cfg: frozen or editable.
+        with_all: also what is not set, with its default (None where there is none).
+
+    Returns:
+        key -> scalar; enums by name.
+    """
+    return flatten(cfg, with_all=with_all)
+
+
+def conf_get(cfg: Config, key: str) -> Any:
+    """Read a key, such as `sgd.momentum`, `layers.0.width` or `scale.train`.
+
+    Returns:
+        what attributes of a frozen config give; None where a list or map has no such element.
+
+    Raises:
+        OverrideError: the schema has no such key.
+    """
+    value: Any = freeze(message_of(cfg))
+    found = find_key(message_of(cfg).DESCRIPTOR, key)
+    for step in found.steps:
+        value = getattr(value, step.field.name, None) if value is not None else None
+        if value is not None and step.has_entry:
+            value = value.get(step.entry)
+        elif value is not None and step.index is not None:
+            value = value[step.index] if -1 <= step.index < len(value) and value else None
+    return getattr(value, found.oneof) if found.oneof and value is not None else value
+
+
+def conf_set(cfg: Config, key: str, value: object) -> Config:
+    """Set a key to a value, which is cast as an override's would be (None clears).
+
+    Returns:
+        the same config, changed, where it is editable; a changed copy of a frozen one.
+
+    Raises:
+        OverrideError: the schema has no such key, or the value doesn't fit.
+    """
+    if isinstance(cfg, FrozenConfig):
+        return FrozenConfig(_set(cfg.to_editable(), key, value))
+    return _set(cfg, key, value)
+
+
+def conf_is_set(cfg: Config, key: str) -> bool:
+    """Tell whether a key is set, by a file or an override, and not only readable by its default.
+
+    Raises:
+        OverrideError: the schema has no such key.
+    """
+    message = message_of(cfg)
+    found = find_key(message.DESCRIPTOR, key)
+    if found.kind is Kind.ONEOF:
+        parent = conf_get(cfg, found.text.removesuffix(found.oneof).rstrip(".")) if found.steps else freeze(message)
+        return parent is not None and parent.WhichOneof(found.oneof) is not None
+    trial = type(message)()
+    trial.CopyFrom(message)
+    found.apply(trial, NULL)
+    # Clearing an absent key changes nothing.
+    return bool(trial != message)
+
+
+def conf_to_dict(cfg: Config) -> dict[str, Any]:
+    """Return all that can be read in a config as nested dicts, lists and scalars, defaults too."""
+    return freeze(message_of(cfg)).to_dict()
+
+
+def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
+    """Return a copy of a config with overrides applied; frozen or editable as the config was.
+
+    Raises:
+        OverrideError: an override is wrong.
+    """
+    message = type(message_of(cfg))()
+    message.CopyFrom(message_of(cfg))
+    composer = _composer() if any(text.removeprefix("--").startswith("I") for text in overrides) else None
+    _apply(composer, message, overrides, composer.project.conf_root if composer else Path())
+    return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message
+
+
+def _composer() -> Composer:
+    project = find_project()
+    return Composer(project, load_schema(project))
+
+
+def _message_type(composer: Composer, msg_class: Any) -> Descriptor:
+    name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
+    found = composer.schema.message_types()
+    matching = [d for full, d in found.items() if full == name] or [d for d in found.values() if d.name == name]
+    if len(matching) != 1:
+        problem = "is the name of several messages" if matching else f"is no message of the schema{suggest(name, found)}"
+        raise ConfigError(f"'{name}' {problem}")
+    return matching[0]
+
+
+def _set(message: Message, key: str, value: object) -> Message:
+    found = find_key(message.DESCRIPTOR, key)
+    found.apply(message, cast_value(found, value_text(value)))
+    return message
+
+
+def _apply(composer: Composer | None, message: Message, overrides: Sequence[str], folder: Path) -> None:
+    """Apply overrides to any message: includes first, then scalars, each kind in its order."""
+    pairs = [(text, *split_override(text)) for text in overrides]
+    kinds = [include_mount(message.DESCRIPTOR, key) for _, key, _ in pairs]
+    for (text, _, path), (is_include, mount) in zip(pairs, kinds, strict=True):
+        if is_include:
+            assert composer is not None
+            target = mount.reach(message) if mount is not None else message
+            try:
+                found = composer.find_include(path, mount.text if mount is not None else "", folder)
+            except ConfigError as error:
+                raise OverrideError(f"override '{text}': {error}") from None
+            target.MergeFrom(composer.load_chunk(found, target.DESCRIPTOR))
+    for (text, key, value), (is_include, _) in zip(pairs, kinds, strict=True):
+        if not is_include:
+            try:
+                _set(message, key, value)
+            except OverrideError as error:
+                raise OverrideError(f"override '{text}': {error}") from None
+
+
+def proj_root() -> Path:
+    """Return the root folder of the project around the working directory."""
+    return find_project().root
+
+
+def conf_root() -> Path:
+    """Return the folder of protos and configs of the project around the working directory."""
+    return find_project().conf_root
+
