@@ -1,0 +1,398 @@
+"""Owns claims: who may run an experiment, settled by files in its folder, on one machine or over a network.
+
+A claim is a file that one process can create and all can read; one whose owner is gone is taken over, by
+exactly one. Statuses and results are no business of this module.
+
+How. `claim.json` is made by a hard link: atomic and exclusive, on NFS too, and never half-written. It holds a
+nonce. A claim of nonce `a` whose owner is gone stays; who takes it over links `claim.a.json`, which again
+only one can. So claims form a chain, and its last link is the current one. Who has linked looks again whether
+its link ends the chain: where a release came between it doesn't, and is withdrawn. A release removes
+`claim.json` first, and what hung on it is no claim from then on. No nonce is used twice, so no file is ever
+taken for another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from heyhi.errors import ClaimError
+from heyhi.results import write_temp, writing
+
+CLAIM_NAME = "claim.json"
+HEARTBEAT_SECONDS = 30.0
+STALE_SECONDS = 180.0
+_TRIES = 200
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Hold who has a claim.
+
+    Attributes:
+        kind: `process` runs the experiment, `controller` is about to hand it over.
+        host: where the owner runs.
+        boot: the kernel's boot id there; empty where it has none.
+        pids: the namespace that the pid counts in: containers may share a host's name.
+        pid: of the owner.
+        started: start time of that process in clock ticks since boot: a pid is used again. 0 where unknown.
+        since: when it took the claim (UTC).
+        nonce: name of this claim.
+    """
+
+    kind: str
+    host: str
+    boot: str
+    pids: str
+    pid: int
+    started: int
+    since: str
+    nonce: str
+
+    @classmethod
+    def this_process(cls, kind: str) -> Owner:
+        """Describe this process as the owner of a new claim."""
+        host, boot, pids = _machine()
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        return cls(kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), now, os.urandom(8).hex())
+
+    def describe(self) -> str:
+        """Write it as a message does: `pid 12 on host h since 2026-11-24T10:00:00+00:00`."""
+        return f"pid {self.pid} on host {self.host} since {self.since}"
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether the owner runs, or ran, where this process could see it."""
+        return (self.host, self.boot, self.pids) == _machine()
+
+    def stop(self, grace_seconds: float = 30.0) -> None:
+        """End the owner: ask it to, and kill it when it hasn't ended in time.
+
+        Raises:
+            ClaimError: it runs on another host, or belongs to somebody else, or is this very process.
+        """
+        if not self.is_here:
+            raise ClaimError(f"{self.describe()} can't be stopped from host {_machine()[0]}: stop it there")
+        if self.pid == os.getpid():
+            raise ClaimError(f"{self.describe()} is this process: it can't stop itself")
+        for sign, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30.0)):
+            try:
+                # The start time says that the pid is still the owner's.
+                if not _is_running(self.pid, self.started):
+                    return
+                os.kill(self.pid, sign)
+            except ProcessLookupError:
+                return
+            except PermissionError:
+                raise ClaimError(f"{self.describe()} can't be stopped: it is another user's") from None
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if not _is_running(self.pid, self.started):
+                    return
+                time.sleep(0.05)
+        raise ClaimError(f"{self.describe()} doesn't end, not even when killed")
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One file of the chain; `owner` is None where it can't be read."""
+
+    path: Path
+    nonce: str
+    owner: Owner | None
+    touched: float
+
+
+class Claim:
+    """Hold the right to run an experiment, until `release()` or the end of this process.
+
+    A thread touches the file now and then, so that other hosts see a living owner.
+    """
+
+    def __init__(
+        self, owner: Owner, link: Path, below: tuple[Path, ...], on_lost: Callable[[str], None] | None
+    ) -> None:
+        self.owner = owner
+        self._link = link
+        self._below = below  # the files of dead owners that this claim took over, claim.json first
+        self._on_lost = on_lost
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heyhi-claim", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def acquire(
+        cls, folder: Path, *, kind: str = "process", on_lost: Callable[[str], None] | None = None
+    ) -> Claim | Owner:
+        """Take the claim of an experiment, unless a living owner has it.
+
+        Args:
+            folder: of the experiment; it must exist.
+            kind: what the claim is for, see `Owner`.
+            on_lost: called once, from another thread, with the reason, when the claim turns out to be
+                another's: this process was stopped for so long that it was taken for dead.
+
+        Returns:
+            The claim, or the living owner that has it.
+
+        Raises:
+            ClaimError: a claim file can't be read and is not old, or the file system has no hard links.
+            ResultError: the folder can't be written.
+        """
+        for attempt in range(_TRIES):
+            chain = _read_chain(folder)
+            last = chain[-1] if chain else None
+            if last is not None and (living := _living_owner(last)) is not None:
+                return living
+            owner = Owner.this_process(kind)
+            link = folder / (f"claim.{last.nonce}.json" if last is not None else CLAIM_NAME)
+            made = _make_link(link, owner)
+            try:
+                below = _confirm(folder, owner)
+                if below is not None:
+                    made = False
+                    return cls(owner, link, below, on_lost)
+            finally:
+                # Unless another took us for dead meanwhile, and hangs on our link.
+                if made and not (folder / f"claim.{owner.nonce}.json").exists():
+                    link.unlink(missing_ok=True)
+            time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
+        raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
+
+    def is_held(self) -> bool:
+        """Tell whether the claim is still ours."""
+        chain = _read_chain(self._link.parent)
+        return bool(chain) and chain[-1].nonce == self.owner.nonce
+
+    def release(self) -> None:
+        """Give the claim up; does nothing the second time, in a forked child, or when it was lost."""
+        if self._stop.is_set() or self.owner.pid != os.getpid():
+            return
+        self._stop.set()
+        # A touch first: who takes us for dead looks again after its own link, and then sees it.
+        with contextlib.suppress(OSError, ClaimError):
+            os.utime(self._link)
+            if self.is_held():
+                for path in (*self._below, self._link):
+                    path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _beat(self) -> None:
+        misses = 0
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                held = self.is_held()
+                if held:
+                    os.utime(self._link)
+                owner = None if held else read_owner(self._link.parent)
+            except (OSError, ClaimError):
+                continue  # the file system has a bad moment; that says nothing about the claim
+            misses = 0 if held else misses + 1
+            if misses == 2:
+                if self._on_lost is not None:
+                    taken = f"taken over by {owner.describe()}" if owner else "removed"
+                    self._on_lost(f"the claim {self._link} was {taken}")
+                return
+
+
+def read_owner(folder: str | Path) -> Owner | None:
+    """Return the living owner of an experiment's claim, or None.
+
+    Raises:
+        ClaimError: a claim file can't be read and is not old.
+    """
+    try:
+        # Nearly every folder that is asked about has no claim: that costs one system call.
+        os.stat(f"{folder}/{CLAIM_NAME}")  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ClaimError(f"{folder}/{CLAIM_NAME}: can't be read: {error.strerror}") from None
+    chain = _read_chain(Path(folder))
+    return _living_owner(chain[-1]) if chain else None
+
+
+def _read_chain(folder: Path) -> list[_Link]:
+    """Read the files of the chain, `claim.json` first."""
+    chain: list[_Link] = []
+    name = CLAIM_NAME
+    while (link := _read_link(folder / name)) is not None:
+        if any(one.nonce == link.nonce for one in chain):
+            raise ClaimError(
+                f"{link.path}: the claims of this folder go round in a circle; remove them by hand"
+            )
+        chain.append(link)
+        name = f"claim.{link.nonce}.json"
+    return chain
+
+
+def _read_link(path: Path) -> _Link | None:
+    try:
+        # Opened rather than only looked at: this makes NFS ask its server.
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            data = file.read(10_000)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ESTALE:  # NFS: removed by another host between opening and reading
+            return None
+        raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
+    try:
+        values = json.loads(data)
+        owner = Owner(**{f.name: values[f.name] for f in fields(Owner)})
+        # The types of the fields are their names here. The nonce becomes part of a file name.
+        if (
+            any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner))
+            or not owner.nonce.isalnum()
+        ):
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        # Its nonce must be one that no other file ever has.
+        return _Link(path, f"bad{stat.st_ino:x}x{stat.st_mtime_ns:x}", None, stat.st_mtime)
+    return _Link(path, owner.nonce, owner, stat.st_mtime)
+
+
+def _living_owner(link: _Link) -> Owner | None:
+    """Return the owner of a claim if it lives."""
+    owner = link.owner
+    if owner is None:
+        if _age(link) > STALE_SECONDS:
+            return None
+        raise ClaimError(f"{link.path}: is no claim that HeyHi wrote; if nothing runs here, remove it")
+    if owner.is_here:
+        with contextlib.suppress(PermissionError):
+            return owner if _is_running(owner.pid, owner.started) else None
+    age = _age(link)
+    if owner.host == _machine()[0] and owner.boot != _machine()[1]:
+        # This machine was started anew since, or another has its name: then the claim is younger than that.
+        return owner if age <= max(_uptime(), 2 * HEARTBEAT_SECONDS) and age <= STALE_SECONDS else None
+    return owner if age <= STALE_SECONDS else None
+
+
+def _age(link: _Link) -> float:
+    """Return the seconds since a claim was touched."""
+    # Young by our own clock is young enough: if ours is behind, a dead owner is only found out later.
+    age = time.time() - link.touched
+    if 0 <= age < STALE_SECONDS / 2:
+        return age
+    # Else only the file system's own clock counts, which dated the touch.
+    temp = link.path.with_name(f".claim.{os.urandom(6).hex()}.tmp")
+    try:
+        temp.touch(exist_ok=False)
+        age = temp.stat().st_mtime - link.touched
+    except OSError:
+        return age  # read-only for us: our own clock must do
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+    return age
+
+
+def _make_link(path: Path, owner: Owner) -> bool:
+    """Create a claim file if there is none of this name; tell whether we did."""
+    with writing(path):
+        temp = write_temp(path.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+        try:
+            path.hardlink_to(temp)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise ClaimError(
+                    f"{path}: this file system makes no hard links, without which no claim is exclusive"
+                    f" ({error.strerror})"
+                ) from None
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+    return True
+
+
+def _confirm(folder: Path, owner: Owner) -> tuple[Path, ...] | None:
+    """Look whether a claim that we tried to make is the current one.
+
+    What the file system said when we made it isn't asked: over NFS an answer gets lost and the call repeated.
+
+    Returns:
+        The files of the chain before it, or None when it is not ours.
+    """
+    chain = _read_chain(folder)
+    if not chain or chain[-1].nonce != owner.nonce:
+        return None
+    before = chain[:-1]
+    # The one that we took for dead may have touched its claim since, see release().
+    if before and _living_owner(before[-1]) is not None:
+        return None
+    return tuple(one.path for one in before)
+
+
+@lru_cache(maxsize=1)
+def _machine() -> tuple[str, str, str]:
+    """Return host name, boot id and pid namespace of this process."""
+    boot = pids = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        pids = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+    return socket.gethostname(), boot, pids
+
+
+def _uptime() -> float:
+    """Return the seconds since this machine was started; endless where the system doesn't say."""
+    try:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return float("inf")
+
+
+def _start_time(pid: int) -> int:
+    """Return the start time of a process of this machine in ticks, 0 where the system doesn't say."""
+    stat = _read_stat(pid)
+    return int(stat[19]) if stat else 0
+
+
+def _is_running(pid: int, started: int) -> bool:
+    """Tell whether a process of this machine that started then still runs.
+
+    Raises:
+        PermissionError: there is such a process, and nothing can be said about it.
+    """
+    stat = _read_stat(pid)
+    if stat:
+        # A zombie has ended; only its parent has not taken notice.
+        return started in (0, int(stat[19])) and stat[0] not in ("Z", "X")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    raise PermissionError(f"/proc/{pid}/stat can't be read")
+
+
+def _read_stat(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat from the third on (the second, a name, may hold anything)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].decode().split()
+    except (OSError, UnicodeDecodeError):
+        return []
