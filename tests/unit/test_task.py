@@ -22,8 +22,8 @@ EVAL = "conf/c03_eval/eval.prototxt"
 Result = dict[str, Any]
 Run = Callable[..., Result]
 
-# Trains in forked children, each killed one step later, before or after a file operation, and another goes on from
-# there; until one lives to its end. In a process of its own, since forks of pytest's would copy its threads.
+# Trains in forked children, each killed one step later, before or after a file operation, and another goes on
+# from there; until one lives to its end. In a process of its own, since pytest's forks would copy its threads.
 KILL_EVERYWHERE = """
 import json, os, signal, sys
 from pathlib import Path
@@ -156,14 +156,14 @@ def test_gradients_agree_with_differences(task: ModuleType, activation: str) -> 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_killed_anywhere_and_resumed_equals_never_killed(tmp_path: Path, optimizer: str) -> None:
     subprocess.run(
-        [sys.executable, "-c", KILL_EVERYWHERE, str(tmp_path), TRAIN, "epochs=3", f"{optimizer}=SELECT"],
+        [sys.executable, "-c", KILL_EVERYWHERE, str(tmp_path), TRAIN, "epochs=2", f"{optimizer}=SELECT"],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"},
         check=True,
     )
     whole = tmp_path / "whole"
     killed = sorted(tmp_path.glob("killed_*"))
-    assert len(killed) >= 18, "an epoch has three file operations or more"
+    assert len(killed) >= 12, "an epoch has three file operations or more"
     for folder in killed:
         for name in ("metrics.jsonl", "result.json"):
             assert (folder / name).read_text() == (whole / name).read_text(), folder / name
