@@ -23,7 +23,7 @@ Result = dict[str, Any]
 Run = Callable[..., Result]
 
 # Trains in forked children, each killed one step later, before or after a file operation, and another goes on
-# from there; until one lives to its end. In a process of its own, since pytest's forks would copy its threads.
+# from there; until one lives to its end. In a process of its own, as pytest's forks would copy its threads.
 KILL_EVERYWHERE = """
 import json, os, signal, sys
 from pathlib import Path
