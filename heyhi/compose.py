@@ -512,6 +512,20 @@ class Composer:
         """Return the exp path of an experiment that another one needs: always by the default pattern."""
         return self._pattern.exp_path(self._exp_id(composed))
 
+    def write_out_templates(self, message: Message, name: str) -> None:
+        """Write out the templates in a message that is no root config: the project root, and needs as their folders.
+
+        Args:
+            message: is changed.
+            name: of what holds it, for errors.
+
+        Raises:
+            HeyhiError: a need can't be composed.
+        """
+        root = str(self.project.root)
+        _map_strings(message, lambda s: s.replace(_ROOT_DIR, root))
+        self._resolve_needs(message, (name,))
+
     def _resolve_needs(self, message: Message, chain: tuple[str, ...]) -> tuple[Composed, ...]:
         found: dict[str, Composed] = {}
 

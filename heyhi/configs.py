@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from heyhi.compose import Composer, include_mount
-from heyhi.errors import ConfigError, OverrideError, suggest
+from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
 from heyhi.frozen import FrozenConfig, flatten, freeze, message_of, to_text
-from heyhi.overrides import NULL, Kind, cast_value, find_key, split_override, value_text
+from heyhi.overrides import cast_value, find_key, split_override, value_text
 from heyhi.project import find_project
+from heyhi.results import write_temp
 from heyhi.schema import load_schema
 
 Config = FrozenConfig | Message
@@ -36,11 +36,14 @@ def load_config(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any =
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(load_proto_message(cfg, overrides, msg_class))
+    return FrozenConfig(_load(cfg, overrides, msg_class))
 
 
 def load_root_config(cfg: str | Path, overrides: Sequence[str] = ()) -> FrozenConfig:
-    """Compose a root config and return all of it, frozen: `.task` is the chosen task's config, `.which_task` its name.
+    """Compose a root config and return all of it.
+
+    Returns:
+        frozen root config; its `.task` is the chosen task's config, `.which_task` that task's name.
 
     Raises:
         HeyhiError: a file or an override is wrong.
@@ -64,15 +67,29 @@ def load_root_proto_message(cfg: str | Path, overrides: Sequence[str] = ()) -> t
 def load_proto_message(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any = None) -> Message:
     """Compose a config like `load_config`, and return its message, which can be edited.
 
+    Args:
+        cfg: config file.
+        overrides: `key=value` texts.
+        msg_class: as for `load_config`; of a generated class the message is an instance.
+
     Raises:
         HeyhiError: a file or an override is wrong.
     """
+    message = _load(cfg, overrides, msg_class)
+    if msg_class is None or isinstance(msg_class, str):
+        return message
+    own: Message = msg_class.FromString(message.SerializePartialToString())
+    return own
+
+
+def _load(cfg: str | Path, overrides: Sequence[str], msg_class: Any) -> Message:
     composer = _composer()
     if msg_class is None:
         return composer.compose(cfg, overrides).task_message
     path = composer.find_config(cfg)
     message = composer.load_chunk(path, _message_type(composer, msg_class))
-    _apply(composer, message, overrides, path.parent)
+    composer.write_out_templates(message, composer.project.relative(path))
+    _apply(lambda: composer, message, overrides, path.parent)
     return message
 
 
@@ -84,11 +101,12 @@ def save_config(cfg: Config, path: str | Path) -> None:
     """
     target = Path(path)
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", dir=target.parent, prefix=f".{target.name}.", delete=False, encoding="utf-8"
-        ) as temp:
-            temp.write(to_text(message_of(cfg)))
-        Path(temp.name).replace(target)
+        temp = write_temp(target, to_text(message_of(cfg)))
+        try:
+            temp.replace(target)
+        except BaseException:
+            temp.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise ConfigError(f"{target}: can't be written: {error.strerror}") from None
 
@@ -116,7 +134,7 @@ def conf_get(cfg: Config, key: str) -> Any:
         OverrideError: the schema has no such key.
     """
     value: Any = freeze(message_of(cfg))
-    found = find_key(message_of(cfg).DESCRIPTOR, key)
+    found = find_key(_type_of(message_of(cfg)), key)
     for step in found.steps:
         value = getattr(value, step.field.name, None) if value is not None else None
         if value is not None and step.has_entry:
@@ -146,16 +164,22 @@ def conf_is_set(cfg: Config, key: str) -> bool:
     Raises:
         OverrideError: the schema has no such key.
     """
-    message = message_of(cfg)
-    found = find_key(message.DESCRIPTOR, key)
-    if found.kind is Kind.ONEOF:
-        parent = conf_get(cfg, found.text.removesuffix(found.oneof).rstrip(".")) if found.steps else freeze(message)
-        return parent is not None and parent.WhichOneof(found.oneof) is not None
-    trial = type(message)()
-    trial.CopyFrom(message)
-    found.apply(trial, NULL)
-    # Clearing an absent key changes nothing.
-    return bool(trial != message)
+    here: Any = message_of(cfg)
+    found = find_key(_type_of(here), key)
+    for step in found.steps:
+        name = step.field.name
+        if all(field.name != name for field, _ in here.ListFields()):
+            return False
+        here = getattr(here, name)
+        if step.has_entry:
+            if step.entry not in here:
+                return False
+            here = here[step.entry]
+        elif step.index is not None:
+            if step.index >= len(here):
+                return False
+            here = here[step.index]
+    return here.WhichOneof(found.oneof) is not None if found.oneof else True
 
 
 def conf_to_dict(cfg: Config) -> dict[str, Any]:
@@ -171,8 +195,7 @@ def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
     """
     message = type(message_of(cfg))()
     message.CopyFrom(message_of(cfg))
-    composer = _composer() if any(text.removeprefix("--").startswith("I") for text in overrides) else None
-    _apply(composer, message, overrides, composer.project.conf_root if composer else Path())
+    _apply(_composer, message, overrides, None)
     return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message
 
 
@@ -184,38 +207,62 @@ def _composer() -> Composer:
 def _message_type(composer: Composer, msg_class: Any) -> Descriptor:
     name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
     found = composer.schema.message_types()
-    matching = [d for full, d in found.items() if full == name] or [d for d in found.values() if d.name == name]
-    if len(matching) != 1:
-        problem = "is the name of several messages" if matching else f"is no message of the schema{suggest(name, found)}"
-        raise ConfigError(f"'{name}' {problem}")
+    matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
+    if not matching:
+        raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
+    if len(matching) > 1:
+        names = ", ".join(d.full_name for d in matching)
+        raise ConfigError(f"'{name}' is the name of several messages: {names}")
     return matching[0]
 
 
+def _type_of(message: Message) -> Descriptor:
+    # Its stub also names the C implementation's class, which is no subclass and looks the same.
+    return cast(Descriptor, message.DESCRIPTOR)
+
+
 def _set(message: Message, key: str, value: object) -> Message:
-    found = find_key(message.DESCRIPTOR, key)
+    found = find_key(_type_of(message), key)
     found.apply(message, cast_value(found, value_text(value)))
     return message
 
 
-def _apply(composer: Composer | None, message: Message, overrides: Sequence[str], folder: Path) -> None:
-    """Apply overrides to any message: includes first, then scalars, each kind in its order."""
+def _apply(
+    composer_of: Callable[[], Composer], message: Message, overrides: Sequence[str], folder: Path | None
+) -> None:
+    """Apply overrides to any message: includes first, then scalars, each kind in its order.
+
+    Args:
+        composer_of: gives the composer, asked only for an include: the rest works outside a project, too.
+        message: is changed.
+        overrides: texts.
+        folder: in which includes are looked up first; None: the configs' folder.
+    """
     pairs = [(text, *split_override(text)) for text in overrides]
-    kinds = [include_mount(message.DESCRIPTOR, key) for _, key, _ in pairs]
-    for (text, _, path), (is_include, mount) in zip(pairs, kinds, strict=True):
+    includes, scalars = [], []
+    for text, key, value in pairs:
+        is_include, mount = include_mount(_type_of(message), key)
         if is_include:
-            assert composer is not None
-            target = mount.reach(message) if mount is not None else message
-            try:
-                found = composer.find_include(path, mount.text if mount is not None else "", folder)
-            except ConfigError as error:
-                raise OverrideError(f"override '{text}': {error}") from None
-            target.MergeFrom(composer.load_chunk(found, target.DESCRIPTOR))
-    for (text, key, value), (is_include, _) in zip(pairs, kinds, strict=True):
-        if not is_include:
-            try:
-                _set(message, key, value)
-            except OverrideError as error:
-                raise OverrideError(f"override '{text}': {error}") from None
+            includes.append((text, mount, value))
+        else:
+            scalars.append((text, key, value))
+    for text, mount, path in includes:
+        composer = composer_of()
+        target = mount.reach(message) if mount is not None else message
+        try:
+            found = composer.find_include(
+                path, mount.text if mount is not None else "", folder or composer.project.conf_root
+            )
+            target.MergeFrom(composer.load_chunk(found, _type_of(target)))
+        except HeyhiError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
+    for text, key, value in scalars:
+        try:
+            _set(message, key, value)
+        except OverrideError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
+    if any("{{" in value for _, _, value in scalars):
+        composer_of().write_out_templates(message, "this config")
 
 
 def proj_root() -> Path:
@@ -226,4 +273,3 @@ def proj_root() -> Path:
 def conf_root() -> Path:
     """Return the folder of protos and configs of the project around the working directory."""
     return find_project().conf_root
-

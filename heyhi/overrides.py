@@ -143,6 +143,8 @@ class Key:
             container = getattr(message, last.field.name)
             if last.has_entry:
                 container[last.entry] = value
+            elif last.index is None:
+                setattr(message, last.field.name, value)
             elif last.index == -1 or last.index == len(container):
                 container.append(value)
             else:

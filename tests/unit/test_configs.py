@@ -1,0 +1,315 @@
+"""Loading, reading and changing configs from users' code, frozen and editable."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import heyhi
+import heyhi.conf
+from heyhi.errors import ConfigError, HeyhiError, OverrideError
+from heyhi.frozen import FrozenConfig
+
+PROTO = """
+syntax = "proto2";
+package lab;
+message MetaCfg {
+  repeated Include includes = 1;
+  oneof task { Train train = 2; Check check = 3; }
+}
+message Include { optional string path = 1; optional string mount = 2; }
+enum Colour { RED = 0; BLUE = 1; }
+message Layer { optional int32 width = 1 [default = 8]; optional Colour colour = 2; }
+message Data { optional string folder = 1; optional bool shuffle = 2; map<string, double> weights = 3; }
+message Sgd { optional double momentum = 1 [default = 0.9]; }
+message Adam { optional double beta = 1 [default = 0.99]; }
+message Train {
+  optional double lr = 1 [default = 0.1];
+  optional int32 seed = 2;
+  optional Data data = 3;
+  oneof optimizer { Sgd sgd = 4; Adam adam = 5; }
+  repeated Layer layers = 6;
+  repeated int32 sizes = 7;
+  optional int32 Iterations = 8;
+  optional string start = 9;
+}
+message Check { optional string model = 1; }
+"""
+
+FILES = {
+    "conf/lab.proto": PROTO,
+    "conf/common/data/small.prototxt": 'folder: "{{ROOT_DIR}}/small"\nweights { key: "cat" value: 2 }\n',
+    "conf/common/data/with_need.prototxt": 'folder: "{{exp conf/train.prototxt}}"\n',
+    "conf/train.prototxt": """
+includes { path: "small" mount: "data" }
+train { lr: 0.03 sgd { } layers { width: 4 } layers { colour: BLUE } sizes: 3 }
+""",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(params=["frozen", "editable"])
+def load(request: pytest.FixtureRequest, root: Path) -> Callable[..., Any]:
+    return heyhi.load_config if request.param == "frozen" else heyhi.conf.load_proto_message
+
+
+def test_the_folders_are_those_of_the_project_around_the_working_directory(root: Path) -> None:
+    assert root == heyhi.PROJ_ROOT
+    assert root / "conf" == heyhi.CONF_ROOT
+
+
+def test_a_root_config_loads_as_its_task(root: Path) -> None:
+    cfg = heyhi.load_config("conf/train.prototxt", ["lr=0.5", "I.data=small", "data.weights.dog=3"])
+
+    assert isinstance(cfg, FrozenConfig)
+    assert (cfg.lr, cfg.seed, cfg.which_optimizer, cfg.sgd.momentum) == (0.5, None, "sgd", 0.9)
+    assert cfg.data.folder == f"{root}/small"
+    assert dict(cfg.data.weights) == {"cat": 2.0, "dog": 3.0}
+    assert cfg.to_frozen() is cfg
+
+
+def test_all_of_a_root_config_names_its_task(root: Path) -> None:
+    cfg = heyhi.load_root_config(Path("conf/train.prototxt"), ["seed=1"])
+
+    assert cfg.which_task == "train"
+    assert cfg.task == cfg.train == heyhi.load_config("conf/train.prototxt", ["seed=1"])
+    assert cfg.check is None
+
+
+def test_a_root_message_is_its_task_and_can_be_edited(root: Path) -> None:
+    task, message = heyhi.conf.load_root_proto_message("conf/train.prototxt", ["seed=1"])
+    message.seed += 1  # type: ignore[attr-defined]
+
+    assert (task, message.seed) == ("train", 2)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["Data", "lab.Data"])
+def test_a_chunk_loads_by_the_name_of_its_message(root: Path, name: str) -> None:
+    cfg = heyhi.load_config("conf/common/data/small.prototxt", ["shuffle=true"], msg_class=name)
+
+    assert (cfg.folder, cfg.shuffle) == (f"{root}/small", True)
+
+
+def test_a_chunk_loads_by_a_generated_class_and_its_message_is_an_instance(root: Path) -> None:
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+    from heyhi.project import find_project
+    from heyhi.schema import load_schema
+
+    # What a conf_pb2 module holds: a class of another pool than the schema's.
+    pool = descriptor_pool.DescriptorPool()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(load_schema(find_project()).file_set).file:
+        pool.Add(file)
+    generated = message_factory.GetMessageClass(pool.FindMessageTypeByName("lab.Data"))
+
+    message = heyhi.conf.load_proto_message("conf/common/data/small.prototxt", msg_class=generated)
+    assert type(message) is generated
+    changed = heyhi.conf_with_overrides(message, ["I=common/data/small", "shuffle=1"])
+    assert type(changed) is generated
+    assert changed.shuffle
+    frozen = heyhi.load_config("conf/common/data/small.prototxt", msg_class=generated)
+    assert frozen.to_text() == str(heyhi.load_config("conf/common/data/small.prototxt", msg_class="Data"))
+
+
+def test_a_chunks_needs_become_folders(root: Path) -> None:
+    cfg = heyhi.load_config("conf/common/data/with_need.prototxt", msg_class="Data")
+
+    assert cfg.folder.startswith(f"{root}/results/p/train/default_")
+
+
+@pytest.mark.parametrize("name", ["Dat", "Nothing"])
+def test_an_unknown_message_is_refused(root: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"'{name}' is no message of the schema"):
+        heyhi.load_config("conf/common/data/small.prototxt", msg_class=name)
+
+
+def test_a_chunk_is_no_root_config(root: Path) -> None:
+    with pytest.raises(ConfigError, match=r"is a chunk \(a Data\), not a root config"):
+        heyhi.load_config("conf/common/data/small.prototxt")
+
+
+def test_reading_by_key_gives_what_attributes_give(load: Callable[..., Any]) -> None:
+    cfg = load("conf/train.prototxt")
+
+    expected = {
+        "lr": 0.03,
+        "seed": None,
+        "sgd.momentum": 0.9,
+        "adam": None,
+        "adam.beta": None,
+        "data.weights.cat": 2.0,
+        "data.weights.dog": None,
+        "data.shuffle": False,
+        "layers.0.width": 4,
+        "layers.1.width": 8,
+        "layers.1.colour": "BLUE",
+        "layers.2.width": None,
+        "sizes": (3,),
+        "sizes.5": None,
+    }
+    assert {key: heyhi.conf_get(cfg, key) for key in expected} == expected
+    assert heyhi.conf_get(cfg, "optimizer").momentum == 0.9
+
+
+@pytest.mark.parametrize(
+    "function", [heyhi.conf_get, heyhi.conf_is_set, lambda cfg, key: heyhi.conf_set(cfg, key, 1)]
+)
+def test_an_unknown_key_is_refused_and_the_nearest_named(load: Callable[..., Any], function: Any) -> None:
+    with pytest.raises(OverrideError, match=r"did you mean 'sgd\.momentum'"):
+        function(load("conf/train.prototxt"), "sgd.momentun")
+
+
+def test_a_key_is_set_when_a_file_or_an_override_sets_it(load: Callable[..., Any]) -> None:
+    cfg = load("conf/train.prototxt", ["data.shuffle=false", "lr=nan"])
+
+    is_set = ["lr", "data", "data.shuffle", "data.folder", "data.weights.cat", "optimizer", "sgd", "layers"]
+    is_set += ["layers.0", "layers.0.width", "sizes.0", "sizes.-1"]
+    is_not = ["seed", "data.weights.dog", "sgd.momentum", "adam", "adam.beta", "layers.1.width"]
+    is_not += ["layers.2.width", "sizes.1"]
+    assert [key for key in is_set + is_not if heyhi.conf_is_set(cfg, key)] == is_set
+
+
+def test_setting_changes_an_editable_config_and_copies_a_frozen_one(load: Callable[..., Any]) -> None:
+    cfg = load("conf/train.prototxt")
+    changed = heyhi.conf_set(cfg, "adam.beta", 0.5)
+
+    assert heyhi.conf_get(changed, "adam.beta") == 0.5
+    if isinstance(cfg, FrozenConfig):
+        assert isinstance(changed, FrozenConfig)
+        assert cfg.which_optimizer == "sgd"
+    else:
+        assert changed is cfg
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "read"),
+    [
+        ("seed", 3, 3),
+        ("seed", "3", 3),
+        ("lr", 1, 1.0),
+        ("lr", math.inf, math.inf),
+        ("data.shuffle", True, True),
+        ("layers.0.colour", "BLUE", "BLUE"),
+        ("layers.0.colour", 1, "BLUE"),
+        ("sizes.-1", 7, 7),
+        ("lr", None, 0.1),
+        ("sgd", None, None),
+    ],
+)
+def test_a_set_value_is_cast_by_its_field(
+    load: Callable[..., Any], key: str, value: object, read: object
+) -> None:
+    assert heyhi.conf_get(heyhi.conf_set(load("conf/train.prototxt"), key, value), key) == read
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("seed", "x"), ("seed", 2**40), ("sizes", 3), ("data", 1), ("lr", [1])]
+)
+def test_a_value_that_does_not_fit_is_refused(load: Callable[..., Any], key: str, value: object) -> None:
+    cfg = load("conf/train.prototxt")
+    before = str(cfg)
+
+    with pytest.raises(OverrideError):
+        heyhi.conf_set(cfg, key, value)
+    assert str(cfg) == before
+
+
+def test_overrides_make_a_changed_copy_of_the_same_kind(load: Callable[..., Any], root: Path) -> None:
+    cfg = load("conf/train.prototxt")
+    before = str(cfg)
+    changed = heyhi.conf_with_overrides(
+        cfg, ["data.weights.cat=1", "--lr=0.5", "I.data=small", "start={{exp conf/train.prototxt lr=1}}"]
+    )
+
+    assert type(changed) is type(cfg)
+    assert str(cfg) == before
+    assert heyhi.conf_get(changed, "lr") == 0.5
+    assert heyhi.conf_get(changed, "data.weights.cat") == 1.0, "includes come first, then scalars"
+    assert heyhi.conf_get(changed, "start").startswith(f"{root}/results/p/train/lr=1.0_")
+
+
+def test_overrides_work_outside_a_project_too(
+    load: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cfg = load("conf/train.prototxt")
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+    assert heyhi.conf_get(heyhi.conf_with_overrides(cfg, ["Iterations=5"]), "Iterations") == 5
+
+
+@pytest.mark.parametrize(
+    "override", ["lr", "lr=x", "nokey=1", "I.data=nofile", "I.lr=small", "start={{exp nofile}}"]
+)
+def test_a_wrong_override_of_a_copy_is_refused(load: Callable[..., Any], override: str) -> None:
+    with pytest.raises(HeyhiError):
+        heyhi.conf_with_overrides(load("conf/train.prototxt"), [override])
+
+
+def test_a_dict_has_all_that_can_be_read(load: Callable[..., Any], root: Path) -> None:
+    assert heyhi.conf_to_dict(load("conf/train.prototxt")) == {
+        "lr": 0.03,
+        "seed": None,
+        "data": {"folder": f"{root}/small", "shuffle": False, "weights": {"cat": 2.0}},
+        "sgd": {"momentum": 0.9},
+        "layers": [{"width": 4, "colour": None}, {"width": 8, "colour": "BLUE"}],
+        "sizes": [3],
+        "Iterations": None,
+        "start": None,
+    }
+
+
+def test_a_flat_config_has_dotted_keys(load: Callable[..., Any], root: Path) -> None:
+    cfg = load("conf/train.prototxt")
+
+    what_is_set = {
+        "lr": 0.03,
+        "data.folder": f"{root}/small",
+        "data.weights.cat": 2.0,
+        "sgd": "SELECT",
+        "layers.0.width": 4,
+        "layers.1.colour": "BLUE",
+        "sizes.0": 3,
+    }
+    assert heyhi.flatten_cfg(cfg, with_all=False) == what_is_set
+    everything = heyhi.flatten_cfg(cfg)
+    defaults = {"sgd.momentum": 0.9, "data.shuffle": False, "seed": None, "layers.1.width": 8}
+    assert {key: everything[key] for key in defaults} == defaults
+    assert not any(key.startswith("adam") for key in everything)
+
+
+def test_a_saved_root_config_loads_as_what_it_was(root: Path) -> None:
+    cfg = heyhi.load_root_config("conf/train.prototxt", ["lr=0.25", 'start="a\\nb"'])
+    heyhi.save_config(cfg, "conf/saved.prototxt")
+
+    assert heyhi.load_root_config("conf/saved.prototxt") == cfg
+
+
+def test_a_saved_task_loads_as_a_chunk(load: Callable[..., Any]) -> None:
+    cfg = load("conf/train.prototxt")
+    heyhi.save_config(cfg, Path("saved.prototxt"))
+    heyhi.save_config(cfg, Path("saved.prototxt"))
+
+    assert str(load("saved.prototxt", msg_class="Train")) == str(cfg)
+
+
+def test_a_config_that_can_not_be_saved_leaves_nothing(root: Path) -> None:
+    cfg = heyhi.load_config("conf/train.prototxt")
+
+    (root / "taken").mkdir()
+    (root / "taken" / "inside").touch()
+    for path in ("nofolder/x.prototxt", "taken"):
+        with pytest.raises(ConfigError, match="can't be written"):
+            heyhi.save_config(cfg, path)
+    assert sorted(p.name for p in root.iterdir()) == ["conf", "taken"]
