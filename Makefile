@@ -16,16 +16,19 @@ STAMP := $(VENV)/.done
 # What rules start finds the environment's own programs first.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-# Wheels of the locked versions exist for these; a newer Python is taken when it is asked for.
+# All locked versions have wheels up to Python 3.13. A newer one, which may have to
+# compile some, is the second choice, or is named by PYTHON.
 define FIND_PYTHON
-candidates="$(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)"; python=; \
-for p in $$candidates; do \
-  if "$$p" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= ("$(PYTHON)" and (3, 99) or (3, 14)))' >/dev/null 2>&1; \
-  then python=$$p; break; fi; \
+python=; \
+for newest in $(if $(PYTHON),99,13 99); do \
+  for p in $(or $(PYTHON),python3 python3.13 python3.12 python3.11); do \
+    if "$$p" -c "import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, $$newest))" \
+      >/dev/null 2>&1; then python=$$p; break 2; fi; \
+  done; \
 done; \
 if [ -z "$$python" ]; then \
-  echo "heyhi needs Python 3.11 or newer with its venv module; tried: $$candidates." >&2; \
-  echo "Install one (on Debian and Ubuntu: apt install python3 python3-venv) or name one: make venv PYTHON=/path/to/python3" >&2; \
+  echo "HeyHi needs Python 3.11 or newer with its venv module; $(or $(PYTHON),python3) is missing, older or lacks it." >&2; \
+  echo "Install one (Debian, Ubuntu: apt install python3 python3-venv) or name one: make venv PYTHON=/path/to/python3" >&2; \
   exit 1; \
 fi
 endef
@@ -67,6 +70,7 @@ bench: $(STAMP)/bench ## Run the benchmarks and print their table.
 
 .PHONY: venv
 venv: $(STAMP)/run ## Make .venv with what the main job needs; quick when it is there.
+	@:
 
 $(STAMP)/run: requirements/build.txt requirements/run.txt pyproject.toml
 	@if ! $(BIN)/python -c 'import pip' 2>/dev/null; then \
@@ -78,6 +82,7 @@ $(STAMP)/run: requirements/build.txt requirements/run.txt pyproject.toml
 	@$(PIP_INSTALL) --no-deps --no-compile --require-hashes -r requirements/build.txt
 	@$(PIP_INSTALL) --no-deps --no-compile --no-build-isolation --require-hashes -r requirements/run.txt
 	@$(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	@echo "Compiling them"
 	@$(COMPILE)
 	@mkdir -p $(STAMP) && touch $@
 
