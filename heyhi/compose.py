@@ -513,7 +513,7 @@ class Composer:
         return self._pattern.exp_path(self._exp_id(composed))
 
     def write_out_templates(self, message: Message, name: str) -> None:
-        """Write out the templates in a message that is no root config: the project root, and needs as their folders.
+        """Write out the project root and the folders of needs in a message that is no root config.
 
         Args:
             message: is changed.
