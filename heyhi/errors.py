@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import os
+import sys
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -70,3 +72,21 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     if not near:
         return ""
     return f" (did you mean {' or '.join(repr(n) for n in near)}?)"
+
+
+class reporting_errors:
+    """Turn what a user got wrong into one message on standard error and the exit code."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, HeyhiError):
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        if isinstance(error, BrokenPipeError):
+            # The reader (`| head`) has seen enough; keep the interpreter from complaining at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(141)
+        if isinstance(error, KeyboardInterrupt):
+            sys.exit(130)

@@ -7,13 +7,14 @@ import logging
 import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.compose import Composed, Composer
-from heyhi.errors import HeyhiError, ModeError, NeedsError, OverrideError, suggest
+from heyhi.errors import HeyhiError, ModeError, NeedsError, OverrideError, reporting_errors, suggest
 from heyhi.experiment import MODES, Experiment, ExperimentDir, Status
 from heyhi.identity import DEFAULT_PATTERN
 from heyhi.project import Project, find_project
@@ -207,7 +208,11 @@ class _Launch:
     def _check_launcher(self) -> None:
         task = self.schema.parse_root(self.experiment.config)
         launcher = getattr(getattr(task, self.experiment.task), "launcher", None)
-        kind = launcher.DESCRIPTOR.oneofs[0].name if launcher is not None and launcher.DESCRIPTOR.oneofs else None
+        kind = (
+            launcher.DESCRIPTOR.oneofs[0].name
+            if launcher is not None and launcher.DESCRIPTOR.oneofs
+            else None
+        )
         if launcher is not None and kind is not None and launcher.WhichOneof(kind) == "slurm":
             raise HeyhiError(
                 f"{self.experiment.exp_id}: its launcher is slurm, which run.py can't submit to yet:"
@@ -237,20 +242,30 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     add_config_arguments(parser, required=True)
-    parser.add_argument("--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then")
-    parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
+    parser.add_argument(
+        "--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then"
+    )
+    parser.add_argument(
+        "--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})"
+    )
     parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--print", action="store_true", help="print the composed config and stop")
-    show.add_argument("--print-flat", action="store_true", help="print it as overrides that give the same config")
+    show.add_argument(
+        "--print-flat", action="store_true", help="print it as overrides that give the same config"
+    )
     show.add_argument("--print-flat-all", action="store_true", help="print it as overrides, defaults too")
-    parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR (default: INFO)")
+    parser.add_argument(
+        "--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR (default: INFO)"
+    )
     return parser
 
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the arguments that name one experiment."""
-    parser.add_argument("--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument(
+        "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)"
+    )
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
@@ -258,7 +273,9 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> 
         metavar="P",
         help=f"exp id pattern, may be absolute (default: {DEFAULT_PATTERN.replace('%', '%%')})",
     )
-    parser.add_argument("overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
+    )
 
 
 def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
@@ -271,12 +288,22 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     for text in rest:
         if "=" not in text:
             flags = [flag for action in parser._actions for flag in action.option_strings]
-            raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value")
-    # Order counts between overrides, and the parser has put those with a leading -- apart.
-    wanted = [*known.overrides, *rest]
-    given = list(sys.argv[1:] if args is None else args)
-    known.overrides = sorted(wanted, key=lambda text: given.index(text) if text in given else 0)
+            raise OverrideError(
+                f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value"
+            )
+    known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
     return known
+
+
+def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
+    """Put overrides, of which a parser sets those with a leading `--` apart, in the order of the command line."""
+    left = Counter(overrides)
+    ordered = []
+    for text in args:
+        if left[text] > 0:
+            left[text] -= 1
+            ordered.append(text)
+    return ordered
 
 
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
@@ -295,24 +322,6 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         complete(parser)
     with reporting_errors():
         sys.exit(_run_command(parse_with_overrides(parser, args), main))
-
-
-class reporting_errors:
-    """Turn what a user got wrong into one message on standard error and the exit code."""
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, HeyhiError):
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
-        if isinstance(error, BrokenPipeError):
-            # The reader (`| head`) has seen enough; keep the interpreter from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(141)
-        if isinstance(error, KeyboardInterrupt):
-            sys.exit(130)
 
 
 def _run_command(args: argparse.Namespace, main: Main) -> int:
@@ -380,4 +389,3 @@ def render(composed: Composed, *, flat: str | None) -> str:
     base = getattr(composed.base, composed.task)
     lines = override_lines(composed.task_message, base, with_defaults=flat == "all")
     return "".join(f"{line}\n" for line in lines)
-

@@ -81,7 +81,9 @@ def grid(space: Mapping[str, Any] | None = None, /, **more: Any) -> list[dict[st
     return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
 
-def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+def sample(
+    n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any
+) -> list[dict[str, Any]]:
     """Draw random points.
 
     A key's draws depend on the seed and its own name only: another key more, or a larger n, changes none of them.
@@ -136,7 +138,9 @@ def _item_values(key: str, item: str) -> list[Any]:
     call = _CALL.fullmatch(item)
     if call is None or call[1] not in (*_DRAWS, "range", "choice"):
         if call is not None and suggest(call[1], (*_DRAWS, "range", "choice")):
-            raise SweepError(f"'{key}={item}': unknown function{suggest(call[1], (*_DRAWS, 'range', 'choice'))}")
+            raise SweepError(
+                f"'{key}={item}': unknown function{suggest(call[1], (*_DRAWS, 'range', 'choice'))}"
+            )
         return [item]
     args, options = _arguments(key, item, call[2])
     if call[1] == "range":
@@ -237,13 +241,21 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
     Raises:
         SweepError: it doesn't exist or raises; the message has file and line.
     """
-    path = path if path.is_absolute() else next((b / path for b in (Path.cwd(), project.root) if (b / path).is_file()), path)
+    path = (
+        path
+        if path.is_absolute()
+        else next((b / path for b in (Path.cwd(), project.root) if (b / path).is_file()), path)
+    )
     path = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
     if not path.is_file():
         known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
-        raise SweepError(f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}")
+        raise SweepError(
+            f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}"
+        )
     if path.suffix != ".py":
-        raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
+        raise SweepError(
+            f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()"
+        )
     parts = Path(project.relative(path)).with_suffix("").parts
     with _importing(project.root, path):
         if all(part.isidentifier() for part in parts):
@@ -277,8 +289,20 @@ class _importing:
         raise SweepError(f"{self.path}:{line or '?'}: {type(error).__name__}: {what}") from None
 
 
-def expand_sweep_file(project: Project, schema: Schema, path: Path) -> Expansion:
+def expand_sweep_file(
+    project: Project,
+    schema: Schema,
+    path: Path,
+    *,
+    progress: Callable[[Iterable[Point]], Iterable[Point]] = iter,
+) -> Expansion:
     """Expand a sweep file.
+
+    Args:
+        project: where configs and results are.
+        schema: what configs must fit.
+        path: the file.
+        progress: what the points go through, to count them.
 
     Raises:
         SweepError: the file is wrong, or some of its experiments are: all of these are named.
@@ -296,7 +320,9 @@ def expand_sweep_file(project: Project, schema: Schema, path: Path) -> Expansion
                     raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
                 yield point
 
-    return expand(project, schema, points(), label=label_of(project, name), sweep=name, pattern=pattern)
+    return expand(
+        project, schema, progress(points()), label=label_of(project, name), sweep=name, pattern=pattern
+    )
 
 
 def label_of(project: Project, path: str) -> str:
@@ -348,7 +374,9 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    return Expansion(list(gather.experiments.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
+    return Expansion(
+        list(gather.experiments.values()), list(gather.own), gather.warnings(), label, sweep, pattern
+    )
 
 
 @dataclass
@@ -409,7 +437,9 @@ class _Gather:
         if known is None:
             self._experiment(composed, exp_id, str(path))
         elif known.identity != composed.identity:
-            raise SweepError(f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}")
+            raise SweepError(
+                f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}"
+            )
         return path
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
@@ -470,9 +500,13 @@ def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overr
         lines.append("  " + text.replace("\n", "\n  "))
         index, cfg, overrides = points[0]
         pairs = overrides.items() if isinstance(overrides, Mapping) else ()
-        example = [f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs]
+        example = [
+            f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs
+        ]
         example = example or list(map(str, overrides))
-        which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (", …" if len(points) > _MAX_SHOWN else "")
+        which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (
+            ", …" if len(points) > _MAX_SHOWN else ""
+        )
         several = f"{len(points)} points ({which}), first" if len(points) > 1 else f"point {index}"
         lines.append(f"    in {several}: {' '.join([cfg, *example])}")
     if len(errors) > _MAX_SHOWN:

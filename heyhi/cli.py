@@ -1,0 +1,433 @@
+"""Owns the command line `heyhi`: arguments, what is printed, exit codes. What it does lives in the other modules."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heyhi.project import Project
+    from heyhi.schema import Schema
+    from heyhi.sweep import Expansion, Point
+
+_EPILOG = """\
+examples:
+  heyhi expand conf/c02_sup_train/rs_yolo_01_example.py          one target a line; composes and checks all
+  heyhi expand --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
+  snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
+  heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
+  heyhi status                                                   how every known experiment is
+  heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
+  heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
+"""
+
+_SWEEP_EPILOG = """\
+values of --sweep:
+  lr=0.1,0.01                          a list
+  seed=range(3)                        range([start,]stop[,step])
+  lr=loguniform(1e-4,1e-1,n=5)         n drawn values; also uniform(low,high,n=…), choice(a,b,c,n=…); seed=… changes them
+several --sweep make a grid; --zip pairs their values
+"""
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        args: arguments; default: sys.argv's.
+
+    Returns:
+        exit code: 0; 1 where something is not as asked (`status`: an experiment is dead); 2 for a wrong command.
+    """
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from heyhi.completion import complete
+
+        complete(parser)
+    from heyhi.errors import reporting_errors
+
+    with reporting_errors():
+        parsed = parse(parser, args)
+        handler: Callable[[argparse.Namespace], int] = parsed.handler
+        return handler(parsed)
+
+
+def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
+    """Parse arguments; overrides may stand anywhere after the command, with a leading `--` or not."""
+    from heyhi.errors import OverrideError, suggest
+
+    given = list(sys.argv[1:] if args is None else args)
+    parsed, rest = parser.parse_known_args(given)
+    if rest and not hasattr(parsed, "words"):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    for text in rest:
+        if text.startswith("-") and "=" not in text:
+            flags = [flag for action in parsed.parser._actions for flag in action.option_strings]
+            raise OverrideError(
+                f"unknown option '{text}'{suggest(text, flags)}: see heyhi {parsed.command} --help"
+            )
+    if rest:
+        from heyhi.run import in_given_order
+
+        parsed.words = in_given_order([*parsed.words, *rest], given)
+    return parsed
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Make the parser; nothing that it does imports more than argparse."""
+    parser = argparse.ArgumentParser(
+        prog="heyhi",
+        description="Compose, check, plan and follow experiments. They are run by `snakemake --profile profiles/local`.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="store_true", help="print the version and stop")
+    parser.set_defaults(handler=_version_or_help, command="", parser=parser)
+    commands = parser.add_subparsers(metavar="COMMAND")
+
+    def command(
+        name: str, handler: Callable[[argparse.Namespace], int], text: str, epilog: str | None = None
+    ) -> argparse.ArgumentParser:
+        made = commands.add_parser(
+            name,
+            help=text,
+            description=f"{text[0].upper()}{text[1:]}.",
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        made.set_defaults(handler=handler, command=name, parser=made)
+        return made
+
+    expand = command("expand", _expand, "compose and check a sweep, print a target a line", _SWEEP_EPILOG)
+    _add_sweep_arguments(expand)
+    show = expand.add_mutually_exclusive_group()
+    show.add_argument(
+        "--manifest", action="store_true", help="print the manifest's path instead of the targets"
+    )
+    show.add_argument("--json", action="store_true", help="print the experiments as JSON")
+
+    plan = command(
+        "plan",
+        _plan,
+        "show what a launch would do: new, done, running, dead, blocked, drifted",
+        _SWEEP_EPILOG,
+    )
+    _add_sweep_arguments(plan)
+    plan.add_argument(
+        "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
+    )
+    plan.add_argument("--all", action="store_true", help="list every experiment")
+    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+
+    status = command(
+        "status",
+        _status,
+        "show how experiments are: all that were ever expanded, or those of a sweep",
+        _SWEEP_EPILOG,
+    )
+    _add_sweep_arguments(status)
+    status.add_argument(
+        "--drift", action="store_true", help="also tell which would be composed otherwise today"
+    )
+    status.add_argument("--all", action="store_true", help="list every experiment")
+    status.add_argument("--json", action="store_true", help="print as JSON")
+
+    show_config = command("print", _print, "print a composed config")
+    show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
+    show_config.add_argument(
+        "words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
+    )
+    flat = show_config.add_mutually_exclusive_group()
+    flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
+    flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
+
+    describe = command(
+        "describe", _describe, "print the fields of a config's task, with types, defaults and comments"
+    )
+    describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
+    describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
+
+    diff = command("diff", _diff, "compare two experiments: configs and results")
+    diff.add_argument("a", metavar="A", help="target, exp path or exp id")
+    diff.add_argument("b", metavar="B", help="another one")
+
+    protos = command("protos", _protos, "write conf_pb2.py and type stubs, for people who want them")
+    protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
+
+    init = command("init", _init, "make a new project that runs at once")
+    init.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
+
+    completion = command(
+        "completion", _completion, 'print the shell\'s completion script: eval "$(heyhi completion bash)"'
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    return parser
+
+
+def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="SWEEP.py | MANIFEST | override",
+        help="a sweep file, or (with --cfg) key=value; default: the sweep of [tool.heyhi]",
+    )
+    parser.add_argument("--cfg", metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument(
+        "--sweep", action="append", default=[], metavar="KEY=VALUES", help="sweep a key; may be repeated"
+    )
+    parser.add_argument(
+        "--zip", action="store_true", help="pair the values of several --sweep instead of a grid"
+    )
+    parser.add_argument("--adhoc", action="store_true", help="put them below adhoc/<date>")
+    parser.add_argument(
+        "--exp_id_pattern_override",
+        "--out",
+        dest="pattern",
+        metavar="P",
+        help="exp id pattern, may be absolute",
+    )
+
+
+# --- what the commands do -----------------------------------------------------------------------------------------
+
+
+def _version_or_help(args: argparse.Namespace) -> int:
+    if args.version:
+        from importlib.metadata import version
+
+        print(f"heyhi {version('heyhi')}")
+        return 0
+    args.parser.print_help(sys.stderr)
+    return 2
+
+
+def _expand(args: argparse.Namespace) -> int:
+    project, schema = _open()
+    expansion = _expansion(project, schema, args)
+    from heyhi.manifest import target_of, write_manifest
+
+    path = write_manifest(expansion, project, schema)
+    needed = len(expansion.experiments) - len(expansion.own)
+    and_needs = f" and {needed} that they need" if needed else ""
+    print(f"{len(expansion.own)} experiments{and_needs}: {project.relative(path)}", file=sys.stderr)
+    if args.manifest:
+        print(project.relative(path))
+    elif args.json:
+        _print_json(
+            {
+                "target": target_of(e.exp_path, project.root),
+                "exp_id": e.exp_id,
+                "cfg": e.identity.cfg,
+                "overrides": list(e.identity.overrides),
+                "task": e.task,
+                "needs": [target_of(n, project.root) for n in e.needs],
+                "own": e.exp_id in own,
+            }
+            for own in [set(expansion.own)]
+            for e in expansion.experiments
+        )
+    else:
+        sys.stdout.writelines(f"{target_of(t.parent, project.root)}\n" for t in expansion.targets)
+    return 0
+
+
+def _plan(args: argparse.Namespace) -> int:
+    project, schema = _open()
+    from heyhi.run import action_of
+    from heyhi.survey import Survey
+
+    expansion = _expansion(project, schema, args)
+    survey = Survey.of_expansion(project, expansion)
+    drift = survey.drift(schema)
+    actions = {row.exp_id: action_of(args.mode, row.status) for row in survey.rows}
+    if args.json:
+        _print_json(
+            {**row.to_dict(), "start": actions[row.exp_id].start, "wipe": actions[row.exp_id].wipe}
+            | {"drifted": drift.get(row.exp_id, [])}
+            for row in survey.rows
+        )
+        return 0
+    starts = sum(a.start for a in actions.values())
+    wipes = sum(a.wipe for a in actions.values())
+    needed = len(expansion.experiments) - len(expansion.own)
+    and_needs = f" (and {needed} that they need)" if needed else ""
+    print(f"{expansion.label}: {len(expansion.own)} experiments{and_needs}")
+    print(survey.render(drift, everything=args.all))
+    print(
+        f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}"
+    )
+    if starts:
+        print(f"launch: snakemake --profile profiles/local {_snakemake_words(args, expansion)}")
+    return 0
+
+
+def _snakemake_words(args: argparse.Namespace, expansion: Expansion) -> str:
+    import shlex
+
+    if expansion.sweep is not None:
+        return f"--config sweep={shlex.quote(expansion.sweep)}"
+    words = ["--cfg", args.cfg, *args.words, *(w for axis in args.sweep for w in ("--sweep", axis))]
+    words += ["--zip"] if args.zip else []
+    words += ["--adhoc"] if args.adhoc else []
+    words += ["--out", args.pattern] if args.pattern else []
+    return f"$(heyhi expand {shlex.join(words)})"
+
+
+def _status(args: argparse.Namespace) -> int:
+    from heyhi.project import find_project
+    from heyhi.survey import Survey
+
+    project = find_project()
+    word = args.words[0] if args.words else ""
+    if word.endswith(".sqlite"):
+        from heyhi.manifest import Manifest
+
+        survey = Survey.of_manifest(project, Manifest.open(Path(word)))
+    elif args.words or args.cfg or args.sweep:
+        survey = Survey.of_expansion(project, _expansion(*_open(), args))
+    else:
+        survey = Survey.of_index(project)
+    drift = survey.drift(_open()[1]) if args.drift else {}  # the schema is loaded for this only
+    if args.json:
+        _print_json(
+            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})}
+            for row in survey.rows
+        )
+    else:
+        print(survey.render(drift, everything=args.all))
+    return 1 if survey.has_dead else 0
+
+
+def _print(args: argparse.Namespace) -> int:
+    project, schema = _open()
+    from heyhi.compose import Composer
+    from heyhi.run import render
+
+    composed = Composer(project, schema).compose(args.cfg, args.words)
+    sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
+    return 0
+
+
+def _describe(args: argparse.Namespace) -> int:
+    project, schema = _open()
+    from heyhi.describe import describe
+
+    print(describe(project, schema, args.cfg, args.key))
+    return 0
+
+
+def _diff(args: argparse.Namespace) -> int:
+    project, schema = _open()
+    from heyhi.diff import diff
+
+    print(diff(project, schema, args.a, args.b))
+    return 0
+
+
+def _protos(args: argparse.Namespace) -> int:
+    from heyhi.project import find_project
+    from heyhi.protos import write
+
+    project = find_project()
+    for path in write(project, args.out or project.root):
+        print(path)
+    return 0
+
+
+def _init(args: argparse.Namespace) -> int:
+    from heyhi.scaffold import init
+
+    for path in init(args.folder):
+        print(path)
+    print(f"next: cd {args.folder} && snakemake --profile profiles/local", file=sys.stderr)
+    return 0
+
+
+def _completion(args: argparse.Namespace) -> int:
+    from heyhi.completion import script
+
+    print(script(args.shell))
+    return 0
+
+
+# --- shared -------------------------------------------------------------------------------------------------------
+
+
+def _open() -> tuple[Project, Schema]:
+    from heyhi.project import find_project
+    from heyhi.schema import load_schema
+
+    project = find_project()
+    return project, load_schema(project)
+
+
+def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Expansion:
+    """Expand what the arguments of a sweep command name."""
+    from heyhi.errors import OverrideError, SweepError
+    from heyhi.sweep import expand, expand_sweep_file, label_of, sweep_points
+
+    if args.cfg is None:
+        if args.sweep or args.zip:
+            raise SweepError("--sweep goes with --cfg CFG; a sweep file says itself what it sweeps")
+        file, *overrides = args.words or [project.settings.sweep]
+        if file is None:
+            raise SweepError(
+                "what to expand? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml"
+            )
+        if overrides or "=" in file:
+            raise OverrideError(
+                f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file"
+            )
+        if args.adhoc or args.pattern:
+            raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
+        return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
+    points: list[Point] = [(args.cfg, args.words)]
+    if args.sweep:
+        axes = sweep_points(args.sweep, pair=args.zip)
+        points = [(args.cfg, [*args.words, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
+    label = label_of(project, args.cfg)
+    found = expand(project, schema, _counted(points), label=label, pattern=args.pattern, adhoc=args.adhoc)
+    return _warned(found)
+
+
+def _warned(expansion: Expansion) -> Expansion:
+    for warning in expansion.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    return expansion
+
+
+def _counted(points: Iterable[Point]) -> Iterator[Point]:
+    """Count points on a terminal's standard error while a long expansion lasts."""
+    if not sys.stderr.isatty():
+        yield from points
+        return
+    import time
+
+    next_time, shown = time.monotonic() + 1, False
+    for index, point in enumerate(points):
+        if index % 1000 == 0 and time.monotonic() > next_time:
+            print(f"\r{index} experiments composed", end="", file=sys.stderr, flush=True)
+            next_time, shown = time.monotonic() + 0.5, True
+        yield point
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _print_json(rows: Iterable[object]) -> None:
+    """Print a JSON list, an element a line, as the elements come."""
+    import json
+
+    first = True
+    for row in rows:
+        sys.stdout.write(f"{'[' if first else ','}\n  {json.dumps(row)}")
+        first = False
+    sys.stdout.write("[]\n" if first else "\n]\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Owns drift: whether an experiment would be composed to another config today than when it was launched."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from heyhi.compose import Composer
+from heyhi.errors import HeyhiError
+from heyhi.experiment import ExperimentDir
+from heyhi.frozen import flatten, scalar_value
+from heyhi.overrides import Kind, default_of, find_key
+from heyhi.project import Project
+from heyhi.schema import Schema
+
+_ABSENT = object()
+
+
+class DriftCheck:
+    """Compare experiments of one project with what they would be composed to today.
+
+    Args:
+        project: where configs and results are today.
+        schema: as it is today.
+    """
+
+    def __init__(self, project: Project, schema: Schema) -> None:
+        self.project = project
+        self.schema = schema
+
+    @cached_property
+    def _composer(self) -> Composer:
+        return Composer(self.project, self.schema)
+
+    @cached_property
+    def _scheduling(self) -> re.Pattern[str]:
+        return re.compile(
+            "|".join(fnmatch.translate(p) for p in self.project.settings.identity_ignore) or r"(?!)"
+        )
+
+    def drift(self, exp_path: Path, config: bytes | None = None) -> list[str]:
+        """Compare one experiment.
+
+        Keys that only say how a run is scheduled don't count, nor does a new field at its default, nor where the
+        project or its results lie.
+
+        Args:
+            exp_path: its folder.
+            config: root message as it is composed today, serialised; default: composed from its identity.
+
+        Returns:
+            `key: then -> now` for each key that differs; one line that says why where it can't be composed today.
+        """
+        folder = ExperimentDir(exp_path)
+        try:
+            then = json.loads(folder.flat_config_path.read_text(encoding="utf-8"))
+            identity = folder.read_identity()
+        except (OSError, ValueError):
+            return []  # written when it was first started; before that there is nothing to compare with
+        if identity is None or not isinstance(then, dict):
+            return []
+        try:
+            if config is None:
+                cfg = self.project.root / identity.cfg
+                message = self._composer.compose(cfg, identity.overrides).message
+            else:
+                message = self.schema.parse_root(config)
+        except HeyhiError as error:
+            return [f"can't be composed today: {error}"]
+        # NaN and infinity go through JSON as Python writes them, tuples become lists.
+        now = json.loads(json.dumps(flatten(message)))
+        return drifted_keys(self._counted(then), self._counted(now), self._default)
+
+    def _counted(self, flat: Mapping[str, Any]) -> dict[str, Any]:
+        """Leave out what only says how a run is scheduled; keys there start below the task."""
+        return {k: v for k, v in flat.items() if not self._scheduling.match(k.partition(".")[2])}
+
+    def _default(self, key: str) -> Any:
+        try:
+            found = find_key(self.schema.root, key)
+        except HeyhiError:
+            return _ABSENT
+        return scalar_value(found.field, default_of(found.field)) if found.kind is Kind.SCALAR else _ABSENT
+
+
+def drifted_keys(then: Mapping[str, Any], now: Mapping[str, Any], default: Callable[[str], Any]) -> list[str]:
+    """Compare two configs written as dotted keys.
+
+    Args:
+        then: as it was launched.
+        now: as it is composed today.
+        default: what a key reads as today when nothing sets it.
+
+    Returns:
+        `key: then -> now` for each key that differs.
+    """
+    found = []
+    for key in sorted({*then, *now}):
+        if key not in then and now[key] == default(key):
+            continue  # a field that is new
+        if key not in now and then[key] is None:
+            continue  # a field that is gone, and had no value
+        was, today = then.get(key, "absent"), now.get(key, "absent")
+        if was != today and not (was != was and today != today):  # NaN is no other than NaN here
+            found.append(f"{key}: {was} -> {today}")
+    return found

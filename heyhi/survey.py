@@ -1,0 +1,179 @@
+"""Owns the view over many experiments: their statuses, why some are dead or blocked, and which have drifted."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyhi.experiment import RESULT_NAME, ExperimentDir, Status
+from heyhi.project import Project
+
+if TYPE_CHECKING:
+    from heyhi.manifest import Manifest
+    from heyhi.schema import Schema
+    from heyhi.sweep import Expansion
+
+_MAX_LISTED = 40  # rows of a list that isn't asked for in full
+_MAX_KEYS = 6  # drifted keys that a line names
+_ORDER = (Status.DEAD, Status.BLOCKED, Status.RUNNING, Status.PENDING, Status.NOT_STARTED, Status.DONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold how one experiment is; the reason says why it is dead, or by what it is blocked."""
+
+    exp_id: str
+    exp_path: str
+    status: Status
+    reason: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {
+            "exp_id": self.exp_id,
+            "exp_path": self.exp_path,
+            "status": self.status.value,
+            "reason": self.reason,
+        }
+
+
+@dataclass
+class Survey:
+    """Hold how many experiments are, each after what it needs where they come from a sweep.
+
+    Args:
+        project: where they are.
+        rows: one an experiment.
+        configs: exp path -> serialised root message as it is composed today, where the caller has it.
+    """
+
+    project: Project
+    rows: list[Row]
+    configs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of_expansion(cls, project: Project, expansion: Expansion) -> Survey:
+        """Look at a sweep's experiments and what they need."""
+        needs = {str(e.exp_path): [str(n) for n in e.needs] for e in expansion.experiments}
+        configs = {str(e.exp_path): e.config for e in expansion.experiments}
+        return cls(project, _rows(project, needs, lambda path: needs.get(path, [])), configs)
+
+    @classmethod
+    def of_manifest(cls, project: Project, manifest: Manifest) -> Survey:
+        """Look at the experiments of a manifest."""
+        root = str(project.root)
+        paths = [os.path.join(root, os.path.dirname(t)) for t in manifest.all_targets]  # noqa: PTH118, PTH120 (speed)
+
+        def needs(path: str) -> list[str]:
+            target = _target(root, path)
+            return [os.path.join(root, os.path.dirname(t)) for t in manifest.needs(target)]  # noqa: PTH118, PTH120
+
+        return cls(project, _rows(project, paths, needs))
+
+    @classmethod
+    def of_index(cls, project: Project) -> Survey:
+        """Look at every experiment that was ever expanded into this results root."""
+        from heyhi.manifest import Manifest, indexed_targets
+
+        root = str(project.root)
+        found = indexed_targets(project)
+        opened: dict[str, Manifest] = {}
+
+        def needs(path: str) -> list[str]:
+            name = found.get(target := _target(root, path))
+            if name is None:
+                return []
+            if name not in opened:
+                opened[name] = Manifest.open(project.state_root / "manifests" / name)
+            return [os.path.join(root, os.path.dirname(t)) for t in opened[name].needs(target)]  # noqa: PTH118, PTH120
+
+        paths = [os.path.join(root, os.path.dirname(t)) for t in found]  # noqa: PTH118, PTH120 (speed)
+        return cls(project, _rows(project, paths, needs))
+
+    @property
+    def counts(self) -> dict[Status, int]:
+        """How many experiments have each status."""
+        found = Counter(row.status for row in self.rows)
+        return {status: found[status] for status in _ORDER if found[status]}
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether some experiment is dead."""
+        return any(row.status is Status.DEAD for row in self.rows)
+
+    def drift(self, schema: Schema) -> dict[str, list[str]]:
+        """Compare what each started experiment was composed to with what it would be today.
+
+        Returns:
+            exp id -> lines `key: then -> now`, for those that differ.
+        """
+        from heyhi.drift import DriftCheck
+
+        check = DriftCheck(self.project, schema)
+        started = (r for r in self.rows if r.status not in (Status.NOT_STARTED, Status.BLOCKED))
+        found = {
+            row.exp_id: check.drift(Path(row.exp_path), self.configs.get(row.exp_path)) for row in started
+        }
+        return {exp_id: lines for exp_id, lines in found.items() if lines}
+
+    def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:
+        """Write counts, then a line for each experiment that isn't done (or all of them)."""
+        if not self.rows:
+            return "no experiments yet: `heyhi expand` makes some known"
+        lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
+        if drift:
+            lines[0] += f"  drifted {len(drift)}"
+        wanted = [r for r in self.rows if everything or r.status is not Status.DONE or r.exp_id in drift]
+        wanted.sort(key=lambda row: _ORDER.index(row.status))
+        shown = wanted if everything else wanted[:_MAX_LISTED]
+        for row in shown:
+            lines.append(f"{row.status.value:<11} {row.exp_id}{f'  {row.reason}' if row.reason else ''}")
+            keys = drift.get(row.exp_id, [])
+            more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
+            if keys:
+                lines.append(f"{'':<11} drifted: {'; '.join(keys[:_MAX_KEYS])}{more}")
+        if len(shown) < len(wanted):
+            lines.append(f"… and {len(wanted) - len(shown)} more (--all lists them)")
+        return "\n".join(lines)
+
+
+def _target(root: str, exp_path: str) -> str:
+    inside = exp_path.removeprefix(f"{root}/")
+    return f"{inside}/{RESULT_NAME}"
+
+
+def _rows(project: Project, paths: Iterable[str], needs_of: Callable[[str], list[str]]) -> list[Row]:
+    """Find the status of each experiment; for one that is done, that is a single stat of its result."""
+    results = f"{project.results_root}/"
+    known: dict[str, tuple[Status, str]] = {}
+
+    def status_of(path: str) -> tuple[Status, str]:
+        if path not in known:
+            known[path] = (Status.NOT_STARTED, "")  # ends a circle, which a damaged manifest could hold
+            known[path] = _status(path)
+            if known[path][0] is Status.NOT_STARTED:
+                for need in needs_of(path):
+                    status, reason = status_of(need)
+                    if status in (Status.DEAD, Status.BLOCKED):
+                        why = f", {status.value}{f': {reason}' if reason else ''}"
+                        known[path] = (Status.BLOCKED, f"by {need.removeprefix(results)}{why}")
+                        break
+        return known[path]
+
+    rows = []
+    for path in paths:
+        try:
+            os.stat(f"{path}/{RESULT_NAME}")  # noqa: PTH116 (10,000 of them: no object each)
+            rows.append(Row(path.removeprefix(results), path, Status.DONE))
+        except OSError:
+            rows.append(Row(path.removeprefix(results), path, *status_of(path)))
+    return rows
+
+
+def _status(path: str) -> tuple[Status, str]:
+    status, reason = ExperimentDir(Path(path)).status_and_reason()
+    return status, reason
