@@ -29,7 +29,7 @@ _SWEEP_EPILOG = """\
 values of --sweep:
   lr=0.1,0.01                          a list
   seed=range(3)                        range([start,]stop[,step])
-  lr=loguniform(1e-4,1e-1,n=5)         n drawn values; also uniform(low,high,n=…), choice(a,b,c,n=…); seed=… changes them
+  lr=loguniform(1e-4,1e-1,n=5)         n drawn values, others with seed=…; also uniform(low,high,n=…), choice(a,b,n=…)
 several --sweep make a grid; --zip pairs their values
 """
 
@@ -67,9 +67,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     for text in rest:
         if text.startswith("-") and "=" not in text:
             flags = [flag for action in parsed.parser._actions for flag in action.option_strings]
-            raise OverrideError(
-                f"unknown option '{text}'{suggest(text, flags)}: see heyhi {parsed.command} --help"
-            )
+            raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {parsed.command} --help")
     if rest:
         from heyhi.run import in_given_order
 
@@ -81,7 +79,7 @@ def make_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing that it does imports more than argparse."""
     parser = argparse.ArgumentParser(
         prog="heyhi",
-        description="Compose, check, plan and follow experiments. They are run by `snakemake --profile profiles/local`.",
+        description="Compose, check, plan and follow experiments; `snakemake --profile profiles/local` runs them.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -106,9 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
     expand = command("expand", _expand, "compose and check a sweep, print a target a line", _SWEEP_EPILOG)
     _add_sweep_arguments(expand)
     show = expand.add_mutually_exclusive_group()
-    show.add_argument(
-        "--manifest", action="store_true", help="print the manifest's path instead of the targets"
-    )
+    show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
     show.add_argument("--json", action="store_true", help="print the experiments as JSON")
 
     plan = command(
@@ -131,24 +127,18 @@ def make_parser() -> argparse.ArgumentParser:
         _SWEEP_EPILOG,
     )
     _add_sweep_arguments(status)
-    status.add_argument(
-        "--drift", action="store_true", help="also tell which would be composed otherwise today"
-    )
+    status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
     status.add_argument("--all", action="store_true", help="list every experiment")
     status.add_argument("--json", action="store_true", help="print as JSON")
 
     show_config = command("print", _print, "print a composed config")
     show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
-    show_config.add_argument(
-        "words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
-    )
+    show_config.add_argument("words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
     flat = show_config.add_mutually_exclusive_group()
     flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
     flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
 
-    describe = command(
-        "describe", _describe, "print the fields of a config's task, with types, defaults and comments"
-    )
+    describe = command("describe", _describe, "print the fields of a config's task, with types, defaults and comments")
     describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
     describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
@@ -180,9 +170,7 @@ def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sweep", action="append", default=[], metavar="KEY=VALUES", help="sweep a key; may be repeated"
     )
-    parser.add_argument(
-        "--zip", action="store_true", help="pair the values of several --sweep instead of a grid"
-    )
+    parser.add_argument("--zip", action="store_true", help="pair the values of several --sweep instead of a grid")
     parser.add_argument("--adhoc", action="store_true", help="put them below adhoc/<date>")
     parser.add_argument(
         "--exp_id_pattern_override",
@@ -258,9 +246,7 @@ def _plan(args: argparse.Namespace) -> int:
     and_needs = f" (and {needed} that they need)" if needed else ""
     print(f"{expansion.label}: {len(expansion.own)} experiments{and_needs}")
     print(survey.render(drift, everything=args.all))
-    print(
-        f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}"
-    )
+    print(f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}")
     if starts:
         print(f"launch: snakemake --profile profiles/local {_snakemake_words(args, expansion)}")
     return 0
@@ -295,8 +281,7 @@ def _status(args: argparse.Namespace) -> int:
     drift = survey.drift(_open()[1]) if args.drift else {}  # the schema is loaded for this only
     if args.json:
         _print_json(
-            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})}
-            for row in survey.rows
+            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})} for row in survey.rows
         )
     else:
         print(survey.render(drift, everything=args.all))
@@ -380,9 +365,7 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
                 "what to expand? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml"
             )
         if overrides or "=" in file:
-            raise OverrideError(
-                f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file"
-            )
+            raise OverrideError(f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file")
         if args.adhoc or args.pattern:
             raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
         return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))

@@ -39,9 +39,7 @@ class DriftCheck:
 
     @cached_property
     def _scheduling(self) -> re.Pattern[str]:
-        return re.compile(
-            "|".join(fnmatch.translate(p) for p in self.project.settings.identity_ignore) or r"(?!)"
-        )
+        return re.compile("|".join(fnmatch.translate(p) for p in self.project.settings.identity_ignore) or r"(?!)")
 
     def drift(self, exp_path: Path, config: bytes | None = None) -> list[str]:
         """Compare one experiment.
@@ -72,8 +70,8 @@ class DriftCheck:
                 message = self.schema.parse_root(config)
         except HeyhiError as error:
             return [f"can't be composed today: {error}"]
-        # NaN and infinity go through JSON as Python writes them, tuples become lists.
-        now = json.loads(json.dumps(flatten(message)))
+        # NaN and infinity go through JSON as Python writes them, bytes become text.
+        now = json.loads(json.dumps(flatten(message), default=repr))
         return drifted_keys(self._counted(then), self._counted(now), self._default)
 
     def _counted(self, flat: Mapping[str, Any]) -> dict[str, Any]:

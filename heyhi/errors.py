@@ -74,7 +74,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     return f" (did you mean {' or '.join(repr(n) for n in near)}?)"
 
 
-class reporting_errors:
+class reporting_errors:  # noqa: N801 (used as a function is)
     """Turn what a user got wrong into one message on standard error and the exit code."""
 
     def __enter__(self) -> None:

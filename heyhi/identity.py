@@ -88,7 +88,7 @@ class ExpPattern:
     def __init__(self, project: Project, pattern: str | None = None, *, adhoc: bool = False) -> None:
         self.project = project
         self.text = DEFAULT_PATTERN if pattern is None else pattern
-        self._is_default = self.text == DEFAULT_PATTERN
+        self.is_default = self.text == DEFAULT_PATTERN
         self._date = datetime.date.today().isoformat()
         self._prefix = f"adhoc/{self._date}" if adhoc else "p"
         # literal, tag, literal, …, literal
@@ -116,7 +116,7 @@ class ExpPattern:
         Raises:
             IdentityError: it is too long, leaves the root, or is no clean path.
         """
-        if self._is_default:
+        if self.is_default:
             head = self._heads.get(identity.cfg)
             if head is None:
                 folder, name = self._cfg_tags(identity.cfg)

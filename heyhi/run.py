@@ -1,4 +1,4 @@
-"""Owns launching one experiment, from Python or as `python run.py --cfg …`: what its mode asks for, done here and now."""
+"""Owns launching one experiment, from Python or as `python run.py --cfg …`: what its mode asks for, here and now."""
 
 from __future__ import annotations
 
@@ -208,11 +208,7 @@ class _Launch:
     def _check_launcher(self) -> None:
         task = self.schema.parse_root(self.experiment.config)
         launcher = getattr(getattr(task, self.experiment.task), "launcher", None)
-        kind = (
-            launcher.DESCRIPTOR.oneofs[0].name
-            if launcher is not None and launcher.DESCRIPTOR.oneofs
-            else None
-        )
+        kind = launcher.DESCRIPTOR.oneofs[0].name if launcher is not None and launcher.DESCRIPTOR.oneofs else None
         if launcher is not None and kind is not None and launcher.WhichOneof(kind) == "slurm":
             raise HeyhiError(
                 f"{self.experiment.exp_id}: its launcher is slurm, which run.py can't submit to yet:"
@@ -245,15 +241,11 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then"
     )
-    parser.add_argument(
-        "--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})"
-    )
+    parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
     parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--print", action="store_true", help="print the composed config and stop")
-    show.add_argument(
-        "--print-flat", action="store_true", help="print it as overrides that give the same config"
-    )
+    show.add_argument("--print-flat", action="store_true", help="print it as overrides that give the same config")
     show.add_argument("--print-flat-all", action="store_true", help="print it as overrides, defaults too")
     parser.add_argument(
         "--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR (default: INFO)"
@@ -263,9 +255,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the arguments that name one experiment."""
-    parser.add_argument(
-        "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)"
-    )
+    parser.add_argument("--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
@@ -273,9 +263,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> 
         metavar="P",
         help=f"exp id pattern, may be absolute (default: {DEFAULT_PATTERN.replace('%', '%%')})",
     )
-    parser.add_argument(
-        "overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
-    )
+    parser.add_argument("overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
 
 
 def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
@@ -288,9 +276,7 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     for text in rest:
         if "=" not in text:
             flags = [flag for action in parser._actions for flag in action.option_strings]
-            raise OverrideError(
-                f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value"
-            )
+            raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value")
     known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
     return known
 

@@ -115,9 +115,7 @@ class Survey:
 
         check = DriftCheck(self.project, schema)
         started = (r for r in self.rows if r.status not in (Status.NOT_STARTED, Status.BLOCKED))
-        found = {
-            row.exp_id: check.drift(Path(row.exp_path), self.configs.get(row.exp_path)) for row in started
-        }
+        found = {row.exp_id: check.drift(Path(row.exp_path), self.configs.get(row.exp_path)) for row in started}
         return {exp_id: lines for exp_id, lines in found.items() if lines}
 
     def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import itertools
@@ -81,9 +82,7 @@ def grid(space: Mapping[str, Any] | None = None, /, **more: Any) -> list[dict[st
     return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
 
 
-def sample(
-    n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any
-) -> list[dict[str, Any]]:
+def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
     """Draw random points.
 
     A key's draws depend on the seed and its own name only: another key more, or a larger n, changes none of them.
@@ -138,9 +137,7 @@ def _item_values(key: str, item: str) -> list[Any]:
     call = _CALL.fullmatch(item)
     if call is None or call[1] not in (*_DRAWS, "range", "choice"):
         if call is not None and suggest(call[1], (*_DRAWS, "range", "choice")):
-            raise SweepError(
-                f"'{key}={item}': unknown function{suggest(call[1], (*_DRAWS, 'range', 'choice'))}"
-            )
+            raise SweepError(f"'{key}={item}': unknown function{suggest(call[1], (*_DRAWS, 'range', 'choice'))}")
         return [item]
     args, options = _arguments(key, item, call[2])
     if call[1] == "range":
@@ -217,10 +214,8 @@ def _split(text: str) -> list[str]:
     while position < len(text):
         char = text[position]
         if char == '"':
-            try:
+            with contextlib.suppress(ValueError):  # a lone quote is a character like any other
                 position = json.JSONDecoder().raw_decode(text, position)[1] - 1
-            except ValueError:
-                pass  # a lone quote is a character like any other
         elif char in "([{":
             depth += 1
         elif char in ")]}":
@@ -249,13 +244,9 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
     path = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
     if not path.is_file():
         known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
-        raise SweepError(
-            f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}"
-        )
+        raise SweepError(f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}")
     if path.suffix != ".py":
-        raise SweepError(
-            f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()"
-        )
+        raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
     parts = Path(project.relative(path)).with_suffix("").parts
     with _importing(project.root, path):
         if all(part.isidentifier() for part in parts):
@@ -267,7 +258,7 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
         return module
 
 
-class _importing:
+class _importing:  # noqa: N801 (used as a function is)
     """Put the project on the import path while its code is run, and turn what that raises into a SweepError."""
 
     def __init__(self, root: Path, path: Path) -> None:
@@ -320,9 +311,7 @@ def expand_sweep_file(
                     raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
                 yield point
 
-    return expand(
-        project, schema, progress(points()), label=label_of(project, name), sweep=name, pattern=pattern
-    )
+    return expand(project, schema, progress(points()), label=label_of(project, name), sweep=name, pattern=pattern)
 
 
 def label_of(project: Project, path: str) -> str:
@@ -374,9 +363,7 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    return Expansion(
-        list(gather.experiments.values()), list(gather.own), gather.warnings(), label, sweep, pattern
-    )
+    return Expansion(list(gather.experiments.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
 
 
 @dataclass
@@ -437,9 +424,7 @@ class _Gather:
         if known is None:
             self._experiment(composed, exp_id, str(path))
         elif known.identity != composed.identity:
-            raise SweepError(
-                f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}"
-            )
+            raise SweepError(f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}")
         return path
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
@@ -457,10 +442,12 @@ class _Gather:
 
     def check_nesting(self) -> None:
         """Refuse an experiment inside another one's folder, which a restart of the outer one would wipe."""
-        paths = {str(e.exp_path): e for e in self.experiments.values()}
-        for path in paths if self.pattern.text.count("redefines_hash") == 0 else ():
+        if self.pattern.is_default:
+            return  # its exp ids end in a hash, and nothing goes on below that
+        paths = {str(e.exp_path) for e in self.experiments.values()}
+        for path in sorted(paths):
             for parent in Path(path).parents:
-                if str(parent) in paths:
+                if str(parent) in paths or ExperimentDir(parent).identity_path.is_file():
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
     def warnings(self) -> list[str]:
@@ -468,7 +455,8 @@ class _Gather:
         found = []
         if self._repeated:
             found.append(
-                f"{len(self._repeated)} points name an experiment of the sweep again, e.g. {self._repeated[0]}: it runs once"
+                f"{len(self._repeated)} points name an experiment of the sweep again,"
+                f" e.g. {self._repeated[0]}: it runs once"
             )
         if self._alike:
             first, second = self._alike[0]
@@ -500,13 +488,9 @@ def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overr
         lines.append("  " + text.replace("\n", "\n  "))
         index, cfg, overrides = points[0]
         pairs = overrides.items() if isinstance(overrides, Mapping) else ()
-        example = [
-            f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs
-        ]
+        example = [f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs]
         example = example or list(map(str, overrides))
-        which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (
-            ", …" if len(points) > _MAX_SHOWN else ""
-        )
+        which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (", …" if len(points) > _MAX_SHOWN else "")
         several = f"{len(points)} points ({which}), first" if len(points) > 1 else f"point {index}"
         lines.append(f"    in {several}: {' '.join([cfg, *example])}")
     if len(errors) > _MAX_SHOWN:
