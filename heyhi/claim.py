@@ -238,9 +238,7 @@ def _read_chain(folder: Path) -> list[_Link]:
     name = CLAIM_NAME
     while (link := _read_link(folder / name)) is not None:
         if any(one.nonce == link.nonce for one in chain):
-            raise ClaimError(
-                f"{link.path}: the claims of this folder go round in a circle; remove them by hand"
-            )
+            raise ClaimError(f"{link.path}: the claims of this folder go round in a circle; remove them by hand")
         chain.append(link)
         name = f"claim.{link.nonce}.json"
     return chain
@@ -262,10 +260,7 @@ def _read_link(path: Path) -> _Link | None:
         values = json.loads(data)
         owner = Owner(**{f.name: values[f.name] for f in fields(Owner)})
         # The types of the fields are their names here. The nonce becomes part of a file name.
-        if (
-            any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner))
-            or not owner.nonce.isalnum()
-        ):
+        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.nonce.isalnum():
             raise ValueError
     except (ValueError, KeyError, TypeError):
         # Its nonce must be one that no other file ever has.

@@ -157,9 +157,7 @@ def _key(name: object) -> str:
 
 
 def _kept_as_text(value: object, key: str, why: str) -> str:
-    _log.warning(
-        "Result: %s (%s) %s; it is kept as text", f"'{key}'" if key else "it", type(value).__name__, why
-    )
+    _log.warning("Result: %s (%s) %s; it is kept as text", f"'{key}'" if key else "it", type(value).__name__, why)
     return _text(value)
 
 

@@ -192,9 +192,7 @@ def test_a_zombie_owns_nothing(tmp_path: Path, spawn: Spawn) -> None:
     assert read_owner(tmp_path) is None
 
 
-def test_nobody_is_ever_inside_with_another_while_owners_release_and_die(
-    tmp_path: Path, spawn: Spawn
-) -> None:
+def test_nobody_is_ever_inside_with_another_while_owners_release_and_die(tmp_path: Path, spawn: Spawn) -> None:
     hammers = [spawn(HAMMER, tmp_path, seed, 60) for seed in range(6)]
     for hammer in hammers:
         go(hammer)
@@ -237,17 +235,13 @@ def test_the_file_systems_clock_decides_not_ours(tmp_path: Path, monkeypatch: py
     assert read_owner(tmp_path) is None
 
 
-def test_a_claim_from_before_a_reboot_is_stale_at_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_claim_from_before_a_reboot_is_stale_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_module, "_uptime", lambda: 90.0)
     write_claim(tmp_path, age=100, boot="1f2e")
     assert read_owner(tmp_path) is None
 
 
-def test_another_machine_of_our_name_is_not_taken_for_a_reboot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_another_machine_of_our_name_is_not_taken_for_a_reboot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(claim_module, "_uptime", lambda: 10_000.0)
     owner = write_claim(tmp_path, age=100, boot="1f2e")
     assert read_owner(tmp_path) == owner
@@ -294,9 +288,7 @@ def test_claims_that_go_round_in_a_circle_are_named(tmp_path: Path) -> None:
         read_owner(tmp_path)
 
 
-def test_who_sees_an_old_owner_after_a_release_withdraws(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_sees_an_old_owner_after_a_release_withdraws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One reads that a dead owner is last; another takes over, ends and releases; then the first links."""
     write_claim(tmp_path, started=1)
     real_link = claim_module._make_link
@@ -348,9 +340,7 @@ def test_a_heartbeat_touches_the_claim(tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("how", ["taken over", "removed"])
-def test_an_owner_learns_that_it_lost_its_claim(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
+def test_an_owner_learns_that_it_lost_its_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
     monkeypatch.setattr(claim_module, "HEARTBEAT_SECONDS", 0.01)
     told, reasons = threading.Event(), []
 

@@ -63,9 +63,7 @@ def test_a_file_gets_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path
     assert (tmp_path / "log.txt").read_text() == capsys.readouterr().err != ""
 
 
-def test_several_ranks_say_which_they_are(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_several_ranks_say_which_they_are(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "3")
     monkeypatch.setenv("WORLD_SIZE", "8")
     setup_logging()

@@ -1,0 +1,509 @@
+"""Experiment folders: identity, status, results, and what is never wiped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from google.protobuf import descriptor_pb2
+
+from heyhi import experiment as experiment_module
+from heyhi.claim import CLAIM_NAME, Claim, Owner
+from heyhi.errors import ClaimError, IdentityError, ResultError
+from heyhi.experiment import Experiment, ExperimentDir, Status, dead_reason, status_of
+from heyhi.identity import Identity
+from heyhi.schema import Schema
+
+IDENTITY = Identity("conf/sl.prototxt", ("lr=0.1",))
+OTHER = Identity("conf/sl.prototxt", ("lr=0.2",))
+
+
+def make_schema() -> Schema:
+    """Compile `message Train { optional double lr = 1 [default = 0.5]; … } message MetaCfg { oneof task … }`."""
+    file = descriptor_pb2.FileDescriptorProto(name="conf/conf.proto", syntax="proto2")
+    field = descriptor_pb2.FieldDescriptorProto
+    train = file.message_type.add(name="Train")
+    for number, (name, kind, default) in enumerate(
+        [("lr", field.TYPE_DOUBLE, "0.5"), ("name", field.TYPE_STRING, ""), ("raw", field.TYPE_BYTES, "")], 1
+    ):
+        train.field.add(name=name, number=number, type=kind, default_value=default, label=field.LABEL_OPTIONAL)
+    root = file.message_type.add(name="MetaCfg")
+    root.oneof_decl.add(name="task")
+    root.field.add(
+        name="train",
+        number=1,
+        type=field.TYPE_MESSAGE,
+        type_name=".Train",
+        label=field.LABEL_OPTIONAL,
+        oneof_index=0,
+    )
+    file_set = descriptor_pb2.FileDescriptorSet(file=[file])
+    return Schema.from_file_set(file_set.SerializeToString(), "MetaCfg")
+
+
+SCHEMA = make_schema()
+
+
+def make_experiment(path: Path, identity: Identity = IDENTITY, lr: float = 0.1) -> Experiment:
+    message = SCHEMA.new_root()
+    message.train.lr = lr  # type: ignore[attr-defined]
+    message.train.raw = b"\xff"  # type: ignore[attr-defined]
+    return Experiment(path.name, path, identity, "train", message.SerializeToString())
+
+
+def prepared(path: Path, identity: Identity = IDENTITY) -> ExperimentDir:
+    folder = ExperimentDir(path)
+    folder.prepare(make_experiment(path, identity), SCHEMA)
+    return folder
+
+
+def started(path: Path, **end: object) -> ExperimentDir:
+    folder = prepared(path)
+    folder.append_attempt({"event": "start", "attempt": 1, "pid": 12, "host": "h"})
+    if end:
+        folder.append_attempt({"event": "end", "attempt": 1, **end})
+    return folder
+
+
+@pytest.fixture
+def living_owner(tmp_path: Path) -> Iterator[Claim]:
+    (tmp_path / "e").mkdir(exist_ok=True)
+    claim = Claim.acquire(tmp_path / "e")
+    assert isinstance(claim, Claim)
+    with claim:
+        yield claim
+
+
+# --- preparing
+
+
+def test_a_prepared_folder_says_what_it_holds(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "a" / "e")
+    assert folder.read_identity() == IDENTITY
+    assert "lr: 0.1" in folder.config_path.read_text()
+    flat = json.loads(folder.flat_config_path.read_text())
+    assert flat["train.lr"] == 0.1 and "train.name" in flat and flat["train.raw"] == "b'\\xff'"
+    assert sorted(p.name for p in folder.path.iterdir()) == [
+        "config.prototxt",
+        "config_flat.json",
+        "identity.json",
+    ]
+    assert folder.status() is Status.NOT_STARTED
+
+
+def test_the_config_stays_that_of_the_first_attempt(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "e")
+    folder.prepare(make_experiment(tmp_path / "e", lr=0.7), SCHEMA)
+    assert "lr: 0.7" in folder.config_path.read_text()
+    folder.append_attempt({"event": "start", "attempt": 1})
+    folder.prepare(make_experiment(tmp_path / "e", lr=0.9), SCHEMA)
+    assert "lr: 0.7" in folder.config_path.read_text()
+    assert json.loads(folder.flat_config_path.read_text())["train.lr"] == 0.7
+
+
+def test_a_path_that_holds_another_experiment_is_refused(tmp_path: Path) -> None:
+    prepared(tmp_path / "e")
+    with pytest.raises(IdentityError, match=r"holds another experiment: conf/sl\.prototxt lr=0\.1; .*lr=0\.2"):
+        prepared(tmp_path / "e", OTHER)
+    assert ExperimentDir(tmp_path / "e").read_identity() == IDENTITY
+
+
+def test_files_of_no_experiment_are_never_merged(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(IdentityError, match=r"thesis\.tex"):
+        prepared(tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_what_may_come_before_the_start_is_no_obstacle(tmp_path: Path, living_owner: Claim) -> None:
+    for name in ("log.txt", ".claim.json.1f.tmp", "claim.1f.json", ".identity.json.2f.tmp"):
+        (tmp_path / "e" / name).touch()
+    prepared(tmp_path / "e")
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"cfg": 3}', '{"cfg": "a", "overrides": ["x"'])
+def test_a_damaged_identity_is_named(tmp_path: Path, content: str) -> None:
+    path = prepared(tmp_path / "e").identity_path
+    path.write_text(content)
+    with pytest.raises(IdentityError, match=str(path)):
+        prepared(tmp_path / "e")
+    with pytest.raises(IdentityError, match=str(path)):
+        ExperimentDir(tmp_path / "e").wipe(IDENTITY)
+
+
+def test_of_two_experiments_with_one_path_only_one_gets_it(tmp_path: Path) -> None:
+    for round_ in range(20):
+        path, barrier = tmp_path / str(round_), threading.Barrier(2)
+        refused: list[Identity] = []
+
+        def race(identity: Identity, path: Path, barrier: threading.Barrier, refused: list[Identity]) -> None:
+            barrier.wait()
+            try:
+                prepared(path, identity)
+            except IdentityError:
+                refused.append(identity)
+
+        racers = [threading.Thread(target=race, args=(i, path, barrier, refused)) for i in (IDENTITY, OTHER)]
+        for racer in racers:
+            racer.start()
+        for racer in racers:
+            racer.join()
+        assert len(refused) == 1
+        assert ExperimentDir(path).read_identity() == (OTHER if refused == [IDENTITY] else IDENTITY)
+
+
+def test_an_identity_that_comes_in_between_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two look and see nothing; the faster one writes its identity before the slower one does."""
+    folder = ExperimentDir(tmp_path / "e")
+    real = ExperimentDir._write_identity
+
+    def slow(self: ExperimentDir, identity: Identity) -> None:
+        monkeypatch.setattr(ExperimentDir, "_write_identity", real)
+        prepared(tmp_path / "e", OTHER)
+        monkeypatch.setattr(Path, "exists", lambda self, **_: False)  # it was not there when looked for
+        real(self, identity)
+
+    monkeypatch.setattr(ExperimentDir, "_write_identity", slow)
+    with pytest.raises(IdentityError, match="another experiment"):
+        folder.prepare(make_experiment(folder.path), SCHEMA)
+    assert folder.read_identity() == OTHER
+
+
+# --- status
+
+
+def test_statuses_follow_from_the_files(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    assert folder.status() is Status.NOT_STARTED
+    started(tmp_path / "e")
+    assert folder.status() is Status.DEAD
+    claim = Claim.acquire(folder.path)
+    assert isinstance(claim, Claim)
+    assert folder.status() is Status.RUNNING
+    assert folder.status_and_reason() == (Status.RUNNING, claim.owner.describe())
+    folder.write_result({"loss": 1})
+    assert folder.status() is Status.DONE
+    claim.release()
+    assert folder.status() is status_of(str(folder.path)) is Status.DONE
+    assert folder.status_and_reason() == (Status.DONE, "")
+
+
+def test_a_claim_before_the_handing_over_is_pending(tmp_path: Path) -> None:
+    claim = Claim.acquire(tmp_path, kind="controller")
+    assert isinstance(claim, Claim)
+    with claim:
+        assert ExperimentDir(tmp_path).status() is Status.PENDING
+
+
+def test_a_result_makes_it_done_whatever_came_after(tmp_path: Path) -> None:
+    folder = started(tmp_path / "e", exit_code=1, exception="OSError: late")
+    folder.write_result({})
+    assert folder.status() is Status.DONE
+
+
+def test_a_done_experiment_costs_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = started(tmp_path / "e")
+    folder.write_result({})
+    looks: list[object] = []
+    real = os.stat
+    monkeypatch.setattr(experiment_module.os, "stat", lambda path: looks.append(path) or real(path))
+    assert folder.status() is Status.DONE
+    assert looks == [str(folder.result_path)]
+
+
+def test_one_that_ends_between_two_looks_is_done_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = started(tmp_path / "e")
+
+    def ends_now(path: str) -> Owner | None:
+        folder.write_result({})
+        return None
+
+    monkeypatch.setattr(experiment_module, "read_owner", ends_now)
+    assert folder.status() is Status.DONE
+
+
+def test_why_it_is_dead(tmp_path: Path) -> None:
+    failed = started(tmp_path / "a", exit_code=1, exception="ValueError: lr is 0")
+    assert failed.status_and_reason() == (Status.DEAD, "exit code 1: ValueError: lr is 0")
+    killed = started(tmp_path / "b")
+    assert killed.status_and_reason() == (Status.DEAD, "killed (no end record; pid 12 on host h)")
+    gone = started(tmp_path / "c", exit_code=0)
+    assert gone.status_and_reason() == (Status.DEAD, "exit code 0, but result.json is gone")
+
+
+def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:
+    first = [{"event": "start", "attempt": 1}, {"event": "end", "attempt": 1, "exit_code": 1}]
+    assert dead_reason(first) == "exit code 1"
+    assert dead_reason([*first, {"event": "start", "attempt": 2, "pid": 7, "host": "h"}]).startswith("killed")
+    assert dead_reason([]).startswith("killed")
+
+
+def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:
+    started(tmp_path / "p" / "train", exit_code=1, exception="ValueError: x")
+    need, middle = tmp_path / "p" / "train", tmp_path / "p" / "middle"
+    folder = ExperimentDir(tmp_path / "p" / "eval", results_root=tmp_path)
+    expected = "by p/train, DEAD: exit code 1: ValueError: x"
+    assert folder.status_and_reason([need]) == (Status.BLOCKED, expected)
+    needs_of = {middle: [need]}
+    assert folder.status_and_reason([middle], lambda path: needs_of.get(path, [])) == (
+        Status.BLOCKED,
+        f"by p/middle, BLOCKED: {expected}",
+    )
+    assert folder.status_and_reason([middle]) == (Status.NOT_STARTED, "")
+    ExperimentDir(need).write_result({})
+    assert folder.status_and_reason([need]) == (Status.NOT_STARTED, "")
+
+
+def test_ten_thousand_statuses_are_cheap(tmp_path: Path) -> None:
+    done = started(tmp_path / "e")
+    done.write_result({})
+    path = str(done.path)
+
+    def best(function: object, *args: object) -> float:
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            for _ in range(2_000):
+                function(*args)  # type: ignore[operator]
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    assert best(status_of, path) < 2 * best(os.stat, f"{path}/result.json")
+
+
+# --- results, metrics, attempts
+
+
+def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.write_result({"loss": 0.5, "where": Path("/x")})
+    assert folder.read_result() == {"loss": 0.5, "where": "/x"}
+
+
+@pytest.mark.parametrize("content", [b"", b'{"loss": 0.', b"[1]", b"\xff\xfe", b"null"])
+def test_a_result_that_was_cut_short_is_named(tmp_path: Path, content: bytes) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.result_path.write_bytes(content)
+    assert folder.status() is Status.DONE
+    with pytest.raises(ResultError, match=str(folder.result_path)):
+        folder.read_result()
+
+
+def test_a_result_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"result\.json: can't be read: No such file"):
+        ExperimentDir(tmp_path).read_result()
+
+
+def test_a_half_written_last_metrics_line_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = ExperimentDir(tmp_path)
+    assert folder.read_metrics() == []
+    folder.metrics_path.write_text('{"epoch": 1}\n{"epoch": NaN}\n{"epo')
+    assert [len(line) for line in folder.read_metrics()] == [1, 1]
+    assert not caplog.records
+
+
+def test_a_damaged_metrics_line_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.metrics_path.write_bytes(b'{"epoch": 1}\n{"ep{"epoch": 2}\n\n[3]\n\xff\n{"epoch": 4}')
+    assert folder.read_metrics() == [{"epoch": 1}, {"epoch": 4}]
+    named = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert [text.split(": ")[0] for text in named] == [f"{folder.metrics_path}:{n}" for n in (2, 4, 5)]
+
+
+def test_an_attempt_after_a_half_written_one_is_a_line_of_its_own(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.append_attempt({"event": "start", "attempt": 1})
+    with folder.attempts_path.open("a") as file:
+        file.write('{"event": "en')
+    assert folder.attempts() == [{"event": "start", "attempt": 1}]
+    folder.append_attempt({"event": "start", "attempt": 2})
+    assert [a["attempt"] for a in folder.attempts()] == [1, 2]
+
+
+# --- wiping
+
+
+def test_a_wipe_leaves_an_empty_folder(tmp_path: Path) -> None:
+    folder = started(tmp_path / "e", exit_code=1)
+    (folder.path / "checkpoints" / "deep").mkdir(parents=True)
+    (folder.path / "checkpoints" / "deep" / "1.npz").touch()
+    folder.wipe(IDENTITY)
+    assert list(folder.path.iterdir()) == []
+    assert folder.status() is Status.NOT_STARTED
+    ExperimentDir(tmp_path / "gone").wipe(IDENTITY)
+    assert not (tmp_path / "gone").exists()
+
+
+def test_a_wipe_follows_no_links(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "precious").touch()
+    folder = prepared(tmp_path / "e")
+    (folder.path / "data").symlink_to(tmp_path / "data")
+    (folder.path / "sub").mkdir()
+    (folder.path / "sub" / "data").symlink_to(tmp_path / "data")
+    (folder.path / "file").symlink_to(tmp_path / "data" / "precious")
+    folder.wipe(IDENTITY)
+    assert list(folder.path.iterdir()) == [] and (tmp_path / "data" / "precious").exists()
+
+
+def test_a_link_to_an_experiment_is_not_wiped(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "e")
+    (tmp_path / "link").symlink_to(folder.path)
+    with pytest.raises(IdentityError, match="symbolic link"):
+        ExperimentDir(tmp_path / "link").wipe(IDENTITY)
+    assert folder.identity_path.exists()
+
+
+def test_only_the_same_experiment_is_wiped(tmp_path: Path) -> None:
+    folder = prepared(tmp_path / "e")
+    with pytest.raises(IdentityError, match="another experiment"):
+        folder.wipe(OTHER)
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain" / "precious").touch()
+    with pytest.raises(IdentityError, match=r"no identity\.json"):
+        ExperimentDir(tmp_path / "plain").wipe(IDENTITY)
+    assert folder.config_path.exists() and (tmp_path / "plain" / "precious").exists()
+
+
+def test_a_folder_that_holds_others_or_a_results_root_is_not_wiped(tmp_path: Path) -> None:
+    outer = prepared(tmp_path / "e")
+    inner = prepared(tmp_path / "e" / "deep" / "inner")
+    with pytest.raises(IdentityError, match="holds another experiment"):
+        outer.wipe(IDENTITY)
+    inner.wipe(IDENTITY)
+    (outer.path / ".heyhi").mkdir()
+    with pytest.raises(IdentityError, match="results root"):
+        outer.wipe(IDENTITY)
+    assert outer.config_path.exists()
+
+
+def test_a_running_experiment_is_not_wiped(tmp_path: Path, living_owner: Claim) -> None:
+    folder = prepared(tmp_path / "e")
+    with pytest.raises(ClaimError, match=f"pid {os.getpid()}"):
+        folder.wipe(IDENTITY)
+    assert folder.config_path.exists() and living_owner.is_held()
+
+
+def test_nobody_can_start_while_it_is_wiped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = started(tmp_path / "e", exit_code=1)
+    seen: list[object] = []
+    real = ExperimentDir._remove_all
+
+    def remove_all(self: ExperimentDir) -> None:
+        real(self)
+        seen.append(Claim.acquire(self.path))
+
+    monkeypatch.setattr(ExperimentDir, "_remove_all", remove_all)
+    folder.wipe(IDENTITY)
+    assert [type(got) for got in seen] == [Owner]
+
+
+def test_a_wipe_that_is_cut_short_leaves_no_result_and_still_says_what_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = started(tmp_path / "e")
+    folder.write_result({})
+    real, removed = os.unlink, []
+
+    def unlink(name: str, *, dir_fd: int | None = None) -> None:
+        if dir_fd is not None:
+            if len(removed) == 2:
+                raise OSError(5, "Input/output error")
+            removed.append(name)
+        real(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(experiment_module.os, "unlink", unlink)
+    with pytest.raises(ResultError, match="Input/output error"):
+        folder.wipe(IDENTITY)
+    monkeypatch.undo()
+    assert removed[0] == "result.json" and folder.read_identity() == IDENTITY
+    folder.wipe(IDENTITY)
+
+
+# --- folders that can't be written
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises((ResultError, IdentityError), match=f"{tmp_path}/file/e.*Not a directory"):
+        prepared(tmp_path / "file" / "e")
+
+
+def run_on_mount(mount: str, folder: Path, code: str) -> list[str]:
+    """Run code, with `folder` in argv, on a file system mounted there; skip where that is forbidden."""
+    try:
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", f'mount {mount} && exec "$0" - "$@"', sys.executable, folder],
+            input=f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{code}",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        pytest.skip("no unshare here")
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.strip()}")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+READ_ONLY = """
+from test_experiment import *
+root = Path(sys.argv[1])
+folder = ExperimentDir(root / "e")
+print(folder.status().value)
+for act in (lambda: prepared(root / "e"), lambda: prepared(root / "new"), lambda: folder.write_result({}),
+            lambda: folder.wipe(IDENTITY), lambda: folder.append_attempt({})):
+    try:
+        act()
+        print("done")
+    except ResultError as error:
+        print(error)
+"""
+
+FULL = """
+from test_experiment import *
+folder = prepared(Path(sys.argv[1]) / "e")
+try:
+    folder.write_result({"text": "x" * 300_000})
+except ResultError as error:
+    print(error)
+print(folder.status().value, [name for name in os.listdir(folder.path) if "result" in name])
+"""
+
+
+def test_a_read_only_results_folder_is_one_sentence(tmp_path: Path) -> None:
+    started(tmp_path / "e", exit_code=1)
+    assert run_on_mount(f"--bind -o ro {tmp_path} {tmp_path}", tmp_path, READ_ONLY) == [
+        "DEAD",
+        "done",  # there is nothing left to write
+        f"{tmp_path}/new: can't be written: Read-only file system",
+        f"{tmp_path}/e/result.json: can't be written: Read-only file system",
+        f"{tmp_path}/e/claim.json: can't be written: Read-only file system",
+        f"{tmp_path}/e/attempts.jsonl: can't be written: Read-only file system",
+    ]
+
+
+def test_a_full_disk_leaves_no_half_written_result(tmp_path: Path) -> None:
+    assert run_on_mount(f"-t tmpfs -o size=100k none {tmp_path}", tmp_path, FULL) == [
+        f"{tmp_path}/e/result.json: can't be written: No space left on device",
+        "NOT_STARTED []",
+    ]
+
+
+def test_an_experiment_knows_its_target(tmp_path: Path) -> None:
+    experiment = make_experiment(tmp_path / "e")
+    assert experiment.target == tmp_path / "e" / "result.json"
+    assert ExperimentDir(tmp_path / "p" / "e", tmp_path).exp_id == "p/e"
+    assert ExperimentDir(tmp_path / "e").exp_id == str(tmp_path / "e")
+    assert dataclasses.replace(experiment, needs=(tmp_path,)).needs == (tmp_path,)
+    assert (tmp_path / CLAIM_NAME).exists() is False
