@@ -154,8 +154,6 @@ class _Launch:
         cls, project: Project, cfg: str | Path, overrides: Sequence[str], *, adhoc: bool, pattern: str | None
     ) -> _Launch:
         schema = load_schema(project)
-        # One experiment's errors are told as they are, not as those of a sweep.
-        Composer(project, schema).compose(cfg, overrides)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         return cls(project, schema, expansion, str(cfg), tuple(overrides))
 

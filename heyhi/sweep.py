@@ -482,6 +482,8 @@ def _named(identity: Identity) -> str:
 
 
 def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overrides]]]) -> str:
+    if count == 1:
+        return next(iter(errors))
     wrong = sum(map(len, errors.values()))
     lines = [f"{name}: {wrong} of {count} experiments can't be composed:"]
     for text, points in list(errors.items())[:_MAX_SHOWN]:
