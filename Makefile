@@ -52,11 +52,14 @@ test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pyte
 
 .PHONY: lint
 lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict heyhi
-	$(BIN)/snakefmt --check Snakefile workflows
-	$(BIN)/python .ci/lint_workflow.py
+	@failed=; \
+	check() { echo "$$*"; "$(BIN)/$$@" || failed="$$failed $$1"; }; \
+	check ruff check --quiet .; \
+	check ruff format --check --quiet .; \
+	check mypy --strict heyhi; \
+	check snakefmt --check Snakefile workflows; \
+	check python .ci/lint_workflow.py; \
+	if [ -n "$$failed" ]; then echo "make lint: not clean:$$failed" >&2; exit 1; fi
 
 .PHONY: format
 format: $(STAMP)/dev ## Put all files into the house's format.
