@@ -1,0 +1,201 @@
+"""What `heyhi diff` says about two experiments."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heyhi.diff import diff
+from heyhi.errors import HeyhiError, IdentityError, ResultError
+from heyhi.experiment import ExperimentDir
+from heyhi.project import find_project
+from heyhi.schema import load_schema
+from heyhi.sweep import expand
+
+PROTO = """
+syntax = "proto2";
+message MetaCfg { oneof task { Train train = 1; Check check = 2; } }
+message Train {
+  optional double lr = 1 [default = 0.1];
+  optional int32 seed = 2;
+  repeated int32 sizes = 3;
+  oneof optimizer { Sgd sgd = 4; Adam adam = 5; }
+}
+message Check { optional string model = 1; }
+message Sgd { optional double momentum = 1 [default = 0.9]; }
+message Adam { optional double beta = 1 [default = 0.99]; }
+"""
+
+Make = Callable[..., ExperimentDir]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "proj"
+    (root / "conf").mkdir(parents=True)
+    (root / "conf/lab.proto").write_text(PROTO)
+    (root / "conf/train.prototxt").write_text("train { lr: 0.2 sgd { } }")
+    (root / "conf/check.prototxt").write_text('check { model: "m" }')
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def make(root: Path) -> Make:
+    def make(*overrides: str, cfg: str = "train", result: object = None, metrics: str = "") -> ExperimentDir:
+        project = find_project()
+        schema = load_schema(project)
+        experiment = expand(project, schema, [(f"conf/{cfg}.prototxt", overrides)]).experiments[0]
+        folder = ExperimentDir(experiment.exp_path, project.results_root)
+        folder.prepare(experiment, schema)
+        if metrics:
+            folder.metrics_path.write_text(metrics)
+        if result is not None:
+            folder.write_result(result)
+        return folder
+
+    return make
+
+
+def said(a: object, b: object) -> str:
+    project = find_project()
+    return diff(project, load_schema(project), str(a), str(b))
+
+
+def table(text: str, title: str) -> list[list[str]]:
+    """Return the words of a section's lines, without its heading."""
+    section = next(part for part in text.split("\n\n") if part.startswith(title))
+    return [line.split() for line in section.splitlines()[1:]]
+
+
+def test_experiments_are_named_with_what_they_are_and_how(make: Make) -> None:
+    a, b = make("lr=0.3", result={"acc": 1}), make("seed=2")
+    b.append_attempt({"event": "start", "attempt": 1})
+    b.append_attempt({"event": "end", "attempt": 1, "exit_code": 1, "exception": "ValueError: no"})
+
+    assert said(a.path, b.path).split("\n\n")[0].splitlines() == [
+        f"A  {a.exp_id}",
+        "   conf/train.prototxt lr=0.3",
+        "   DONE",
+        f"B  {b.exp_id}",
+        "   conf/train.prototxt seed=2",
+        "   DEAD (exit code 1: ValueError: no)",
+    ]
+
+
+def test_only_keys_that_differ_are_told(make: Make) -> None:
+    a = make("lr=0.3", "sizes.0=4")
+    b = make("seed=2", "adam=SELECT")
+
+    assert sorted(table(said(a.path, b.path), "config")) == [
+        ["adam.beta", "-", "0.99"],
+        ["lr", "0.3", "0.2", "-0.1"],
+        ["seed", "unset", "2"],
+        ["sgd.momentum", "0.9", "-"],
+        ["sizes.0", "4", "-"],
+    ]
+
+
+def test_results_and_last_metrics_are_compared_number_by_number(make: Make) -> None:
+    a = make(
+        "seed=1",
+        result={"acc": 0.5, "same": [1], "test": {"loss": float("nan"), "n": 3}, "ok": True},
+        metrics='{"epoch": 1, "loss": 9}\n{"epoch": 2, "loss": 0.5}\n{"epo',
+    )
+    b = make(
+        "seed=2",
+        result={"acc": 0.75, "same": [1], "test": {"loss": float("nan"), "n": 5.0}, "ok": 1, "note": "x"},
+        metrics='{"epoch": 2, "loss": 0.25}\n',
+    )
+    text = said(a.path, b.path)
+
+    assert table(text, "result") == [
+        ["acc", "0.5", "0.75", "+0.25"],
+        ["test.n", "3", "5.0", "+2"],
+        ["ok", "true", "1"],
+        ["note", "-", "x"],
+    ]
+    assert table(text, "last metrics") == [["loss", "0.5", "0.25", "-0.25"]]
+
+
+def test_what_is_the_same_or_missing_is_said_in_a_word(make: Make) -> None:
+    a = make("seed=1", result={"acc": 1})
+    text = said(a.path, a.path)
+    assert "\nconfig: no difference\n\nresult: no difference\n\nlast metrics: neither has one" in text
+
+    b = make("seed=2", metrics="{}\n")
+    text = said(a.path, b.path)
+    assert table(text, "result (B has none)") == [["acc", "1", "-"]]
+    assert "last metrics (A has none): empty" in text
+
+
+def test_tasks_that_differ_keep_their_names(make: Make) -> None:
+    rows = table(said(make().path, make(cfg="check").path), "config")
+
+    assert ["train.lr", "0.2", "-"] in rows
+    assert ["check.model", "-", "m"] in rows
+
+
+def test_an_experiment_is_found_by_target_path_or_id(
+    make: Make, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    expected = said(a.path, b.path)
+
+    relative = [os.path.relpath(folder.path, root) for folder in (a, b)]
+    assert said(a.exp_id, b.exp_id) == expected
+    assert said(f"{a.exp_id}/", b.result_path) == expected
+    assert said(*relative) == expected
+    assert said(f"{relative[0]}/result.json", relative[1]) == expected
+    monkeypatch.chdir(a.path.parent)
+    assert said(a.path.name, f"{b.path.name}/result.json") == expected
+
+
+def test_a_config_that_was_kept_as_text_only_is_read(make: Make) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    a.flat_config_path.unlink()
+    assert table(said(a.path, b.path), "config") == [["seed", "1", "2", "+1"]]
+
+    a.config_path.unlink()
+    assert "config (A has none)" in said(a.path, b.path)
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("p/train/seed=1", r"results/p/train has no 'seed=1' \(did you mean 'seed=1_"),
+        ("p/trian/x", r"results/p has no 'trian' \(did you mean 'train'\?\)"),
+        ("nothing", "'nothing' is no experiment"),
+        ("conf", "conf is a folder, but no experiment$"),
+        ("results/p/train", "results/p/train is a folder, but no experiment; in it are seed=1_"),
+        ("a\0b", "is no experiment"),
+        ("", "is a folder, but no experiment"),
+        ("x" * 300, "can't be read|is no experiment"),
+    ],
+)
+def test_what_is_no_experiment_is_refused_and_the_nearest_named(make: Make, word: str, message: str) -> None:
+    a = make("seed=1")
+
+    with pytest.raises(HeyhiError, match=message):
+        said(a.path, word)
+
+
+@pytest.mark.parametrize("name", ["identity.json", "config_flat.json", "result.json"])
+def test_a_damaged_file_is_named(make: Make, name: str) -> None:
+    a = make("seed=1", result={})
+    (a.path / name).write_text('{"a": ')
+
+    with pytest.raises((ResultError, IdentityError), match=f"/{name}: "):
+        said(a.path, a.path)
+
+
+def test_a_large_number_is_no_trouble(make: Make) -> None:
+    a, b = make("seed=1", result={"n": 10**400}), make("seed=2", result={"n": 1.5})
+
+    rows = table(said(a.path, b.path), "result")
+    assert rows[0][0] == "n"
+    assert json.loads(a.result_path.read_text())["n"] == 10**400
