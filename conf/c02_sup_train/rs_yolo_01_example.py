@@ -33,11 +33,12 @@ def yield_sweep() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def get_logs_data(handle: heyhi.Handle) -> dict[str, Any]:
-    """Return the table's columns for one training; empty until it is done."""
-    if not handle.is_done():
+    """Return the table's columns for one training, as far as it is."""
+    lines = handle.metrics()
+    if not lines:
         return {}
-    result = handle.result()
-    return {key: result[key] for key in ("train_loss", "val_loss", "val_accuracy", BEST)}
+    best = max(line["val_accuracy"] for line in lines)
+    return {key: lines[-1][key] for key in ("epoch", "train_loss", "val_loss")} | {BEST: best}
 
 
 def main() -> None:
