@@ -246,3 +246,24 @@ def test_task_file_is_light_to_import() -> None:
     code = "import run, sys; print({'numpy', 'sklearn', 'pandas'} & sys.modules.keys() or 'light')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "light"
+
+
+@pytest.mark.slow
+def test_search_starts_what_is_missing_and_then_only_sums_up(tmp_path: Path) -> None:
+    def call(*args: str) -> list[str]:
+        env = {**os.environ, "HH_EXP_DIR": str(tmp_path)}
+        done = subprocess.run(args, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout.splitlines()
+
+    module = "conf.c02_sup_train.rs_yolo_01_example"
+    first = call(sys.executable, "-m", module)
+    targets = call(str(Path(sys.executable).with_name("heyhi")), "expand", f"{module.replace('.', '/')}.py")
+    written = {target: Path(target).stat().st_mtime_ns for target in targets}
+    assert len(written) == 8, "people and Snakemake get the same exp paths"
+    second = call(sys.executable, "-m", module)
+    assert {target: Path(target).stat().st_mtime_ns for target in targets} == written
+    assert second == first
+    status, best, table = second[-3:]
+    assert status == "8 DONE"
+    assert best.startswith("best so far: 0.9")
+    assert Path(table.removeprefix("table: ")).read_text().count("\n") == 9
