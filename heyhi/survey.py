@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,9 +58,9 @@ class Survey:
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Survey:
         """Look at a sweep's experiments and what they need."""
-        needs = {str(e.exp_path): [str(n) for n in e.needs] for e in expansion.experiments}
-        configs = {str(e.exp_path): e.config for e in expansion.experiments}
-        return cls(project, _rows(project, needs, lambda path: needs.get(path, [])), configs)
+        planned = {p.folder: p for p in expansion.planned}
+        rows = _rows(project, planned, lambda path: planned[path].needs if path in planned else ())
+        return cls(project, rows, {folder: p.config for folder, p in planned.items()})
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Survey:
@@ -144,7 +144,7 @@ def _target(root: str, exp_path: str) -> str:
     return f"{inside}/{RESULT_NAME}"
 
 
-def _rows(project: Project, paths: Iterable[str], needs_of: Callable[[str], list[str]]) -> list[Row]:
+def _rows(project: Project, paths: Iterable[str], needs_of: Callable[[str], Sequence[str]]) -> list[Row]:
     """Find the status of each experiment; for one that is done, that is a single stat of its result."""
     results = f"{project.results_root}/"
     known: dict[str, tuple[Status, str]] = {}

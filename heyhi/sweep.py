@@ -15,14 +15,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from functools import cached_property
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
 from heyhi.compose import Composed, Composer, Overrides
 from heyhi.errors import HeyhiError, SweepError, suggest
-from heyhi.experiment import Experiment, ExperimentDir
+from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir
 from heyhi.identity import ExpPattern, Identity
 from heyhi.overrides import value_text
 from heyhi.project import Project
@@ -34,12 +35,35 @@ _DIGITS = 6  # significant digits of a drawn number: enough for any search, and 
 _CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
+class Planned(NamedTuple):
+    """Hold one experiment of an expansion, as lightly as a sweep of 100,000 wants it.
+
+    Attributes:
+        folder: exp path (absolute).
+        needs: exp paths of what it needs.
+    """
+
+    exp_id: str
+    folder: str
+    identity: Identity
+    task: str
+    config: bytes
+    needs: tuple[str, ...]
+    resources: dict[str, int | str]
+
+    @property
+    def experiment(self) -> Experiment:
+        """The same as an experiment."""
+        path, needs = Path(self.folder), tuple(map(Path, self.needs))
+        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources)
+
+
 @dataclass(frozen=True)
 class Expansion:
     """Hold the experiments of a sweep, composed and checked.
 
     Attributes:
-        experiments: all of them, each after what it needs.
+        planned: all of them, each after what it needs.
         own: exp ids of the sweep's own, in its order; the others are there because these need them.
         warnings: what a user should know before starting it.
         label: name for reports and manifests, `[A-Za-z0-9._-]`.
@@ -47,18 +71,23 @@ class Expansion:
         pattern: exp id pattern of the sweep's own experiments.
     """
 
-    experiments: list[Experiment]
+    planned: list[Planned]
     own: list[str]
     warnings: list[str] = field(default_factory=list)
     label: str = "sweep"
     sweep: str | None = None
     pattern: str | None = None
 
+    @cached_property
+    def experiments(self) -> list[Experiment]:
+        """All experiments, each after what it needs."""
+        return [p.experiment for p in self.planned]
+
     @property
     def targets(self) -> list[Path]:
         """Result files of the sweep's own experiments, in its order."""
-        paths = {e.exp_id: e.exp_path for e in self.experiments}
-        return [paths[exp_id] / "result.json" for exp_id in self.own]
+        folders = {p.exp_id: p.folder for p in self.planned}
+        return [Path(folders[exp_id], RESULT_NAME) for exp_id in self.own]
 
 
 # --- points -------------------------------------------------------------------------------------------------------
@@ -363,7 +392,7 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    return Expansion(list(gather.experiments.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
+    return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
 
 
 @dataclass
@@ -373,63 +402,54 @@ class _Gather:
     project: Project
     composer: Composer
     pattern: ExpPattern
-    experiments: dict[str, Experiment] = field(default_factory=dict)
+    planned: dict[str, Planned] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
     _folders: dict[str, frozenset[str]] = field(default_factory=dict)
     _by_config: dict[bytes, str] = field(default_factory=dict)
     _repeated: list[str] = field(default_factory=list)
     _alike: list[tuple[str, str]] = field(default_factory=list)
-    _resources: Callable[[Message], dict[str, int | str]] | None = None
 
     def add(self, index: int, composed: Composed) -> None:
         """Add a point and what it needs."""
         exp_id = self.pattern.exp_id(composed.identity)
-        known = self.experiments.get(exp_id)
-        if exp_id in self.own:
-            assert known is not None
+        known = self.planned.get(exp_id)
+        if known is not None and exp_id in self.own:
             if known.identity != composed.identity:
                 raise SweepError(
-                    f"two experiments would share the exp path {known.exp_path}: {_named(known.identity)}"
+                    f"two experiments would share the exp path {known.folder}: {_named(known.identity)}"
                     f" and {_named(composed.identity)}: let the exp id pattern tell them apart"
                 )
             self._repeated.append(exp_id)
             return
-        experiment = known or self._experiment(composed, exp_id, str(self.pattern.exp_path(exp_id)))
+        planned = known or self._plan(composed, exp_id, self.pattern.folder(exp_id))
         self.own[exp_id] = None
-        other = self._by_config.setdefault(experiment.config, exp_id)
+        other = self._by_config.setdefault(planned.config, exp_id)
         if other != exp_id:
             self._alike.append((other, exp_id))
 
-    def _experiment(self, composed: Composed, exp_id: str, exp_path: str) -> Experiment:
-        needs = tuple(self._need(need) for need in composed.needs) if composed.needs else ()
-        folder = Path(exp_path)
-        self._check_disk(exp_path, composed.identity)
-        experiment = Experiment(
-            exp_id=exp_id,
-            exp_path=folder,
-            identity=composed.identity,
-            task=composed.task,
-            config=composed.message.SerializeToString(deterministic=True),
-            needs=needs,
-            resources=launcher_resources(composed.task_message),
-        )
-        self.experiments[exp_id] = experiment
-        return experiment
+    def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
+        needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
+        self._check_disk(folder, composed.identity)
+        config = composed.message.SerializeToString(deterministic=True)
+        resources = launcher_resources(composed.task_message)
+        planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
+        self.planned[exp_id] = planned
+        return planned
 
-    def _need(self, composed: Composed) -> Path:
-        path = self.composer.need_path(composed)
-        exp_id = path.relative_to(self.project.results_root).as_posix()
-        known = self.experiments.get(exp_id)
+    def _need(self, composed: Composed) -> str:
+        folder = str(self.composer.need_path(composed))
+        exp_id = folder.removeprefix(f"{self.project.results_root}/")
+        known = self.planned.get(exp_id)
         if known is None:
-            self._experiment(composed, exp_id, str(path))
+            self._plan(composed, exp_id, folder)
         elif known.identity != composed.identity:
             raise SweepError(f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}")
-        return path
+        return folder
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
         # One listing of a parent answers for all experiments in it; most sweeps are new or in few folders.
-        parent, name = os.path.split(exp_path)
+        parent, _, name = exp_path.rpartition("/")
         names = self._folders.get(parent)
         if names is None:
             try:
@@ -444,7 +464,7 @@ class _Gather:
         """Refuse an experiment inside another one's folder, which a restart of the outer one would wipe."""
         if self.pattern.is_default:
             return  # its exp ids end in a hash, and nothing goes on below that
-        paths = {str(e.exp_path) for e in self.experiments.values()}
+        paths = {e.folder for e in self.planned.values()}
         for path in sorted(paths):
             for parent in Path(path).parents:
                 if str(parent) in paths or ExperimentDir(parent).identity_path.is_file():
