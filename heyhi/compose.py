@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import math
 import os
 import re
 import shlex
@@ -35,6 +36,7 @@ from heyhi.overrides import (
 )
 from heyhi.project import Project
 from heyhi.schema import Schema
+from heyhi.values import INT_RANGES
 
 SUFFIX = ".prototxt"
 _ROOT_DIR = "{{ROOT_DIR}}"
@@ -84,6 +86,18 @@ class _Op:
 
     key: Key
     ignored: bool
+
+    @cached_property
+    def label(self) -> str:
+        return f"{self.key.text}="
+
+    @cached_property
+    def direct(self) -> tuple[type, float, float]:
+        """Type and bounds of Python values that a sweep may give and the field takes as they are."""
+        bounds = INT_RANGES.get(self.key.field.cpp_type) if self.key.kind is Kind.SCALAR else None
+        if bounds is not None:
+            return int, bounds[0], bounds[1]
+        return (float, -math.inf, math.inf) if self.is_double else (type(None), 0, 0)
 
     @cached_property
     def is_string(self) -> bool:
@@ -165,6 +179,7 @@ class Composer:
 
     def _compose(self, path: Path, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
         root = self._root(path)
+        # A large sweep spends its time in the next lines: what is the same for all its points is found once.
         keys, texts = _keys_and_texts(overrides)
         if chain:
             _refuse_circle(chain, _experiment_text(root.name, overrides))
@@ -180,15 +195,21 @@ class Composer:
             canonical += line
         lines: list[str] = []
         for index, op in plan.scalars:
-            value, text, needy = self._cast(root, op, texts[index], chain)
-            has_needs |= needy
+            raw = texts[index]
+            kind, low, high = op.direct
+            value: Value
+            if type(raw) is kind and low <= raw <= high:  # type: ignore[operator]
+                value, text = raw, repr(raw)  # type: ignore[assignment]
+            else:
+                value, text, needy = self._cast(root, op, raw, chain)
+                has_needs |= needy
             if op.ignored and (clears := self._clears_counted(op, task, value)):
                 canonical.append(f"{op.key.text}={text}")
             try:
                 op.key.apply(task, value)
             except OverrideError as error:
                 raise self._located(error, root, op.key) from None
-            lines.append(f"{op.key.text}={text}")
+            lines.append(op.label + text)
         canonical += [lines[i] for i in plan.order]
         identity = Identity(root.name, tuple(canonical))
         needs: tuple[Composed, ...] = ()
@@ -196,7 +217,7 @@ class Composer:
             label = _experiment_text(root.name, identity.overrides)
             _refuse_circle(chain, label)
             needs = self._resolve_needs(message, (*chain, label))
-        if not message.IsInitialized():
+        if self.schema.has_required and not message.IsInitialized():
             missing = ", ".join(message.FindInitializationErrors())
             raise ConfigError(f"{root.name}: required fields are not set: {missing}")
         return Composed(identity, root.task, message, needs, root.message)
@@ -434,8 +455,6 @@ class Composer:
         self, root: _Root, op: _Op, raw: object, chain: tuple[str, ...]
     ) -> tuple[Value, str, bool]:
         """Cast an override's value; return it, its canonical text, and whether it has a need in it."""
-        if type(raw) is float and op.is_double:
-            return raw, repr(raw), False
         try:
             text = value_text(raw)
             if op.is_string and "{{" in text and not text.startswith('"'):
@@ -785,7 +804,7 @@ def _expand_needs(text: str, replace: Callable[[str], str]) -> str:
 
 
 def _keys_and_texts(overrides: Overrides) -> tuple[tuple[str, ...], Sequence[object]]:
-    if isinstance(overrides, Mapping):
+    if type(overrides) is dict or isinstance(overrides, Mapping):
         return tuple(map(str, overrides)), list(overrides.values())
     if isinstance(overrides, str):
         raise OverrideError(f"overrides must be a list of key=value texts, not one text: '{shorten(overrides)}'")

@@ -15,10 +15,11 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from heyhi.compose import Composed, Composer, Overrides
@@ -487,14 +488,21 @@ class _Gather:
 
 def launcher_resources(task: Message) -> dict[str, int | str]:
     """Return what Snakemake has to know of a task's launcher: `threads` of a local run."""
-    field = task.DESCRIPTOR.fields_by_name.get("launcher")
-    if field is None or field.message_type is None or field.is_repeated:
-        return {}
-    local = field.message_type.fields_by_name.get("local")
-    if local is None or local.message_type is None or "cpus" not in local.message_type.fields_by_name:
+    if not _has_local_cpus(task.DESCRIPTOR):
         return {}
     cpus: int = task.launcher.local.cpus  # type: ignore[attr-defined]
     return {"threads": cpus} if cpus > 1 else {}
+
+
+@lru_cache(maxsize=64)
+def _has_local_cpus(task: Descriptor) -> bool:
+    """Tell whether a task's messages have `launcher.local.cpus`: asked for each point of a sweep."""
+    for name in ("launcher", "local"):
+        field = task.fields_by_name.get(name)
+        if field is None or field.message_type is None or field.is_repeated:
+            return False
+        task = field.message_type
+    return "cpus" in task.fields_by_name
 
 
 def _named(identity: Identity) -> str:
