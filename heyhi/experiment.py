@@ -400,12 +400,18 @@ class ExperimentDir:
             os.fsync(file.fileno())
 
 
-def dead_reason(attempts: list[dict[str, Any]]) -> str:
-    """Say why an experiment without a result is dead, by the records of its attempts."""
+def last_attempt(attempts: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the records of the last attempt's start and end; empty ones where there are none."""
     none: dict[str, Any] = {}
     start = next((a for a in reversed(attempts) if a.get("event") == "start"), none)
     end = next((a for a in reversed(attempts) if a.get("event") == "end"), none)
-    if not end or end.get("attempt") != start.get("attempt"):
+    return start, end if end.get("attempt") == start.get("attempt") else none
+
+
+def dead_reason(attempts: list[dict[str, Any]]) -> str:
+    """Say why an experiment without a result is dead, by the records of its attempts."""
+    start, end = last_attempt(attempts)
+    if not end:
         return f"killed (no end record; pid {start.get('pid', '?')} on host {start.get('host', '?')})"
     reason = f"exit code {end.get('exit_code', '?')}"
     if end.get("exception"):

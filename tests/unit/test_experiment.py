@@ -178,6 +178,20 @@ def test_an_identity_that_comes_in_between_is_respected(tmp_path: Path, monkeypa
     assert folder.read_identity() == OTHER
 
 
+def test_one_that_a_faster_process_just_started_is_no_foreign_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ExperimentDir._foreign_names
+
+    def late(self: ExperimentDir) -> list[str]:
+        monkeypatch.setattr(ExperimentDir, "_foreign_names", real)
+        prepared(self.path)
+        return real(self)
+
+    monkeypatch.setattr(ExperimentDir, "_foreign_names", late)
+    ExperimentDir(tmp_path / "e").check_identity(IDENTITY)
+
+
 # --- status
 
 
@@ -416,7 +430,7 @@ def test_a_wipe_that_is_cut_short_leaves_no_result_and_still_says_what_it_is(
 
     def unlink(name: str, *, dir_fd: int | None = None) -> None:
         if dir_fd is not None:
-            if len(removed) == 2:
+            if len(removed) == 4:  # all but the last
                 raise OSError(5, "Input/output error")
             removed.append(name)
         real(name, dir_fd=dir_fd)

@@ -1,0 +1,504 @@
+"""Owns running one experiment: once, in its folder, with its attempts, output and result on record.
+
+`python -m heyhi.runner TARGET --manifest FILE` is what a job executes. Which experiments to run, and where, is
+decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import datetime
+import functools
+import hashlib
+import importlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Literal, Self, TypeVar
+
+from heyhi.claim import Claim, Owner
+from heyhi.errors import HeyhiError, ProjectError, ResultError
+from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status, dead_reason, last_attempt
+from heyhi.job_env import get_job_env, is_master
+from heyhi.logs import code_version, setup_logging
+from heyhi.results import encode, replace_file, writing
+from heyhi.schema import Schema
+from heyhi.tee import Tee
+
+Main = Callable[..., object]
+_F = TypeVar("_F", bound=Callable[..., object])
+
+# A waiting process looks again after 1 s, then less and less often.
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
+# SIGHUP comes when a terminal or an ssh connection is closed.
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_MAX_REASON = 500
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Hold how `execute` ended.
+
+    Attributes:
+        status: of the experiment now: DONE, DEAD, or RUNNING or PENDING where another has it.
+        reason: why it is dead, or who has it.
+        exit_code: 0 when it is done.
+        ran: this call has run it.
+        attempt: number of the attempt, 0 where it was not run.
+    """
+
+    status: Status
+    reason: str = ""
+    exit_code: int = 0
+    ran: bool = False
+    attempt: int = 0
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result."""
+        return self.status is Status.DONE
+
+
+class Terminated(SystemExit):
+    """A signal asked this process to end."""
+
+
+@dataclass(frozen=True)
+class _Ending:
+    """How an attempt ended, as its end record says."""
+
+    reason: Literal["done", "failed", "terminated"]
+    exit_code: int = 0
+    exception: str = ""
+
+
+def execute(
+    experiment: Experiment,
+    schema: Schema,
+    main: Main,
+    *,
+    log_level: str = "INFO",
+    if_claimed: Literal["wait", "leave"] = "wait",
+    echo: bool = True,
+    code_root: Path | None = None,
+    attempt: int = 1,
+) -> Outcome:
+    """Run an experiment in this process, unless it is done or another runs it.
+
+    Args:
+        experiment: what to run.
+        schema: of its config.
+        main: called as `main(task=, cfg=, log_level=)` with the frozen config of the task, in the experiment's
+            folder. What it returns becomes result.json; None is an empty result, unless `save_result_in_cwd`
+            wrote one.
+        log_level: for main.
+        if_claimed: wait for the result of another process that runs it, taking over when that one dies, or
+            leave it and say who it is.
+        echo: let its output through to the terminal; it goes to the experiment's log in any case.
+        code_root: folder of the code, of which the version is recorded; default: that of main.
+        attempt: how often the launcher has tried: more than once is a retry.
+
+    Returns:
+        How it ended. What main raised is told here and in the log, and not raised.
+
+    Raises:
+        HeyhiError: the folder holds another experiment, or can't be written.
+        KeyboardInterrupt: Ctrl-C, once the attempt is on record.
+        SystemExit: likewise SIGTERM (143) and SIGHUP (129).
+    """
+    folder = ExperimentDir(experiment.exp_path)
+    with _Signals() as signals:
+        claim = _claim(folder, experiment, if_claimed, signals.stop_because)
+        if isinstance(claim, Outcome):
+            return claim
+        with claim:
+            # Again, now that nobody else can change it.
+            folder.check_identity(experiment.identity)
+            if folder.result_path.exists():
+                return Outcome(Status.DONE)
+            folder.prepare(experiment, schema)
+            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
+            with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
+                outcome = run.attempt(claim, signals, attempt)
+    # Only when the claim is released: a stop is for the whole process, not only for this experiment.
+    signals.raise_if_stopped()
+    return outcome
+
+
+def _claim(
+    folder: ExperimentDir,
+    experiment: Experiment,
+    if_claimed: Literal["wait", "leave"],
+    on_lost: Callable[[str], None],
+) -> Claim | Outcome:
+    """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
+    wait = _FIRST_WAIT
+    waited_for: Owner | None = None
+    while True:
+        folder.check_identity(experiment.identity)
+        if folder.result_path.exists():
+            return Outcome(Status.DONE)
+        with writing(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        got = Claim.acquire(folder.path, on_lost=on_lost)
+        if isinstance(got, Claim):
+            failure = _failure_of(folder, waited_for) if waited_for is not None else None
+            if failure is not None and not folder.result_path.exists():
+                got.release()
+                return failure
+            return got
+        if if_claimed == "leave":
+            status = Status.RUNNING if got.kind == "process" else Status.PENDING
+            return Outcome(status, got.describe())
+        if waited_for != got:
+            _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
+            waited_for = got
+        time.sleep(wait)
+        wait = min(1.5 * wait, _LONGEST_WAIT)
+
+
+def _failure_of(folder: ExperimentDir, owner: Owner) -> Outcome | None:
+    """Return how the run that we have waited for failed: it would fail again. None where it was stopped or killed."""
+    attempts = folder.attempts()
+    start, end = last_attempt(attempts)
+    if start.get("claim") != owner.nonce or end.get("reason") != "failed":
+        return None
+    return Outcome(Status.DEAD, dead_reason(attempts), exit_code=1)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Hold what an attempt needs."""
+
+    folder: ExperimentDir
+    experiment: Experiment
+    schema: Schema
+    main: Main
+    log_level: str
+    code_root: Path
+
+    def attempt(self, claim: Claim, signals: _Signals, launcher_attempt: int) -> Outcome:
+        """Run main once, with its start and end on record."""
+        pid, clock = os.getpid(), time.monotonic()
+        number = self._record_start(claim, launcher_attempt)
+        try:
+            with signals.raising():
+                result = self._call_main()
+            if result is not None or not self.folder.result_path.exists():
+                self.folder.write_result(result)
+            ending = _Ending("done")
+        except BaseException as error:
+            if os.getpid() != pid:
+                raise  # a forked child has left main: neither claim nor records are its
+            ending = _ending_of(error, signals)
+            with contextlib.suppress(OSError):  # the log may be on the disk that is full
+                _print_error(error, ending)
+        self._record_end(number, ending, time.monotonic() - clock)
+        if self.folder.result_path.exists():
+            return Outcome(Status.DONE, ran=True, attempt=number)
+        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number)
+
+    def _call_main(self) -> object:
+        from heyhi.frozen import freeze
+
+        message = self.schema.parse_root(self.experiment.config)
+        cfg = freeze(getattr(message, self.experiment.task))
+        return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
+
+    def _record_start(self, claim: Claim, launcher_attempt: int) -> int:
+        starts = [a for a in self.folder.attempts() if a.get("event") == "start"]
+        last = starts[-1] if starts else None
+        number = (last.get("attempt") or len(starts)) + 1 if last is not None else 1
+        env, version = get_job_env(), code_version(self.code_root)
+        record = {
+            "event": "start",
+            "attempt": number,
+            "kind": _kind(last, env.job_id, env.restart_count, launcher_attempt),
+            "time": _now(),
+            "host": env.hostname,
+            "pid": os.getpid(),
+            "job_id": env.job_id,
+            "restart_count": env.restart_count,
+            "commit": version.commit,
+            "dirty": version.dirty,
+            "config": hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            "claim": claim.owner.nonce,
+        }
+        self.folder.append_attempt(record)
+        return number
+
+    def _record_end(self, number: int, ending: _Ending, seconds: float) -> None:
+        record = {
+            "event": "end",
+            "attempt": number,
+            "reason": ending.reason,
+            "exit_code": ending.exit_code,
+            "exception": ending.exception,
+            "seconds": round(seconds, 3),
+            "time": _now(),
+        }
+        try:
+            self.folder.append_attempt(record)
+        except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
+            _log.error("%s", error)
+
+
+def _kind(last: dict[str, Any] | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
+    """Tell a first attempt, Slurm's requeues, a launcher's retries and new launches apart."""
+    if last is None:
+        return "first"
+    if job_id is not None and job_id == last.get("job_id") and restart_count > (last.get("restart_count") or 0):
+        return "requeue"
+    return "retry" if launcher_attempt > 1 else "relaunch"
+
+
+def _ending_of(error: BaseException, signals: _Signals) -> _Ending:
+    if isinstance(error, KeyboardInterrupt):
+        signals.received = signals.received or signal.SIGINT
+    # What main raises while it is being stopped (a worker that died first) is no failure of its own.
+    if signals.received is not None:
+        sign = signals.received
+        return _Ending("terminated", 128 + sign, signals.why or f"stopped by {sign.name}")
+    if isinstance(error, HeyhiError):
+        return _Ending("failed", 1, _one_line(str(error)))
+    if isinstance(error, SystemExit):
+        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        return _Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
+    # Not traceback's last line: that may be a note, or the last one of a long message.
+    kind = type(error)
+    name = (
+        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
+    )
+    try:
+        text = str(error)
+    except Exception:  # a user's __str__ may raise anything
+        text = ""
+    return _Ending("failed", 1, _one_line(f"{name}: {text}" if text else name))
+
+
+def _reason(ending: _Ending) -> str:
+    start = {"event": "start", "attempt": 1}
+    return dead_reason([start, {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}])
+
+
+def _one_line(text: str) -> str:
+    return next((line for line in text.strip().splitlines() if line.strip()), "")[:_MAX_REASON]
+
+
+def _print_error(error: BaseException, ending: _Ending) -> None:
+    """Tell the log, and the terminal where it listens, why main has ended."""
+    if isinstance(error, Exception) and not isinstance(error, HeyhiError):
+        # Without our own frames, which say nothing.
+        below = error.__traceback__
+        while below is not None and below.tb_frame.f_code.co_filename == __file__:
+            below = below.tb_next
+        traceback.print_exception(type(error), error, below or error.__traceback__)
+    else:
+        print(f"error: {ending.exception}", file=sys.stderr)
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _folder_of(main: Main) -> Path:
+    file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
+    return Path(file).resolve().parent if file else Path.cwd()
+
+
+class _Signals:
+    """Turn the signals that ask this process to end into exceptions, while main runs; at other times only note them.
+
+    Handlers are a matter of the main thread: in another one nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+        self.why = ""
+        self._raising = False
+        self._pid = os.getpid()
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    @contextlib.contextmanager
+    def raising(self) -> Iterator[None]:
+        """Let a signal end what runs inside; after that, it waits until all is on record."""
+        if threading.current_thread() is threading.main_thread():
+            for sign in _STOP_SIGNALS:
+                # None: set by a C library. Ignored: by nohup, or by a shell for what runs in the background.
+                if signal.getsignal(sign) not in (None, signal.SIG_IGN):
+                    self._before[sign] = signal.signal(sign, self._handle)
+        self._raising = True
+        try:
+            yield
+            self.received = None  # main has seen to it itself
+        finally:
+            self._raising = False
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        sign = signal.Signals(number)
+        if os.getpid() != self._pid:
+            # A forked child (a data loader's worker) is to end as it would without us.
+            if sign is signal.SIGINT:
+                raise KeyboardInterrupt
+            signal.signal(sign, signal.SIG_DFL)
+            os.kill(os.getpid(), sign)
+            return
+        self.received = self.received or sign
+        if self._raising:
+            raise self._exception(sign)
+
+    def stop_because(self, why: str) -> None:
+        """End main from another thread."""
+        _log.error("%s: this run stops", why)
+        self.why = why
+        if self._before:
+            os.kill(self._pid, signal.SIGTERM)
+
+    def raise_if_stopped(self) -> None:
+        """Raise for a signal that came."""
+        if self.received is not None:
+            raise self._exception(self.received)
+
+    @staticmethod
+    def _exception(sign: signal.Signals) -> BaseException:
+        return KeyboardInterrupt() if sign is signal.SIGINT else Terminated(128 + sign)
+
+    def _restore(self) -> None:
+        for sign, handler in self._before.items():
+            signal.signal(sign, handler)
+        self._before = {}
+
+
+def save_result_in_cwd(result: Any) -> Any:
+    """Write a result as the experiment's, before main returns; or, as a decorator, write what a function returns.
+
+    In a job of several processes only the first one writes.
+
+    Example:
+        >>> heyhi.save_result_in_cwd({"loss": 0.1})  # doctest: +SKIP
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    if not callable(result):
+        if is_master():
+            replace_file(Path.cwd() / RESULT_NAME, encode(result))
+        return result
+    function = result
+
+    @functools.wraps(function)
+    def wrapped(*args: object, **kwargs: object) -> object:
+        return save_result_in_cwd(function(*args, **kwargs))
+
+    return wrapped
+
+
+# --- what a job executes ------------------------------------------------------------------------------------------
+
+
+def load_main(entry: str, code_root: Path) -> Main:
+    """Import the task file's function, looked for in the code root before anywhere else.
+
+    Args:
+        entry: `module:function`.
+        code_root: folder of the code.
+
+    Raises:
+        ProjectError: there is no such module or function.
+    """
+    module_name, _, name = entry.partition(":")
+    where = f"[tool.heyhi] entry = {entry!r}"
+    if str(code_root) not in sys.path[:1]:
+        sys.path.insert(0, str(code_root))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise  # one that the task file imports
+        raise ProjectError(f"{where}: there is no module '{module_name}' in {code_root}") from None
+    function: Main | None = getattr(module, name, None)
+    if not callable(function):
+        raise ProjectError(f"{where}: {module.__file__} has no function '{name}'")
+    return function
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the experiment of a target as a manifest has it, and return the exit code: 0 when it has a result.
+
+    Its output goes to its log; where it fails, one line on standard error says why and where the log is.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m heyhi.runner",
+        description="Run one experiment of a manifest, as a job does.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", help="its result file, as the manifest names it")
+    parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
+    parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
+    parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    options = parser.parse_args(args)
+    setup_logging(options.log_level)
+    try:
+        return _run_target(options)
+    except HeyhiError as error:
+        print(f"{options.target}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Terminated as stop:
+        return int(stop.code or 1)
+
+
+def _run_target(options: argparse.Namespace) -> int:
+    from heyhi.manifest import Manifest
+
+    with Manifest.open(options.manifest) as manifest:
+        experiment = manifest.experiment(options.target)
+        entry, code_root, schema = manifest.entry, manifest.code_root, manifest.schema()
+
+    def task_main(**kwargs: object) -> object:
+        # Imported within the attempt: what fails on import is then on record, and in the log.
+        return load_main(entry, code_root)(**kwargs)
+
+    folder = ExperimentDir(experiment.exp_path)
+    try:
+        outcome = execute(
+            experiment,
+            schema,
+            task_main,
+            log_level=options.log_level,
+            echo=False,
+            code_root=code_root,
+            attempt=options.attempt,
+        )
+    except (KeyboardInterrupt, Terminated):
+        status, reason = folder.status_and_reason()
+        if status is Status.DONE:
+            return 0
+        print(f"{experiment.exp_id}: {status.value}: {reason} (log: {folder.log_path})", file=sys.stderr)
+        raise
+    if outcome.done:
+        return 0
+    print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

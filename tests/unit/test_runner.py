@@ -1,0 +1,601 @@
+"""The runner, as jobs start it: real processes, killed and stopped for real."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import heyhi
+from heyhi import runner
+from heyhi.claim import CLAIM_NAME, Claim, read_owner
+from heyhi.errors import HeyhiError, IdentityError, ProjectError
+from heyhi.experiment import Experiment, ExperimentDir, Status
+from heyhi.identity import Identity
+from heyhi.manifest import target_of, write_manifest
+from heyhi.project import Project, find_project
+from heyhi.runner import Outcome, execute, load_main, save_result_in_cwd
+from heyhi.schema import Schema, load_schema
+from heyhi.sweep import expand
+
+PROTO = """
+syntax = "proto2";
+message Include { optional string path = 1; optional string mount = 2; }
+message Job { optional string act = 1; optional double lr = 2 [default = 0.5]; }
+message MetaCfg { repeated Include includes = 1; oneof task { Job job = 2; } }
+"""
+
+# What the task does is said by its config; `ready` and `go` are FIFOs, by which a test and a run wait for each other.
+RUN = """
+import ctypes, os, pathlib, signal, subprocess, sys, time
+import heyhi
+
+def meet(name):
+    with open(os.environ["FIFOS"] + "/" + name, "w") as file:
+        file.write("x")
+
+def main(task, cfg, log_level):
+    with open("ran.txt", "a") as file:
+        file.write(f"{os.getpid()}\\n")
+    return globals()[cfg.act](cfg)
+
+def give(cfg):
+    return {"lr": cfg.lr, "cwd": os.getcwd()}
+
+def talk(cfg):
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    ctypes.CDLL(None).puts(b"from C")
+    subprocess.run(["echo", "from a child"], check=True)
+
+def fail(cfg):
+    raise ValueError("lr is too small\\nand more")
+
+def leave(cfg):
+    sys.exit(0)
+
+def early(cfg):
+    heyhi.save_result_in_cwd({"early": True})
+    raise OSError("late")
+
+def early_none(cfg):
+    heyhi.save_result_in_cwd({"early": True})
+
+def broken_need(cfg):
+    import no_such_library
+
+def hang(cfg):
+    meet("ready")
+    while True:
+        signal.pause()
+
+def hang_once(cfg):
+    if len(pathlib.Path("ran.txt").read_text().split()) > 1:
+        return {"resumed": True}
+    hang(cfg)
+
+def hang_then_fail(cfg):
+    meet("ready")
+    meet("go")
+    raise ValueError("after all")
+
+def hang_then_give(cfg):
+    meet("ready")
+    meet("go")
+    return {"late": True}
+
+def careful(cfg):
+    try:
+        hang(cfg)
+    except SystemExit:
+        return {"stopped": True}
+
+def worker_dies(cfg):
+    try:
+        hang(cfg)
+    finally:
+        raise RuntimeError("a worker died")
+
+def fork(cfg):
+    child = os.fork()
+    if child == 0:
+        raise RuntimeError("in the child")
+    os.waitpid(child, 0)
+    return {"parent": True, "claimed": pathlib.Path("claim.json").exists()}
+
+def fill(cfg):
+    with open("big", "wb") as file:
+        file.write(bytes(10_000_000))
+"""
+
+
+@dataclass
+class Lab:
+    """A project, and runs of it as jobs start them."""
+
+    project: Project
+    schema: Schema
+    fifos: Path
+    running: list[subprocess.Popen[str]]
+
+    def experiment(self, act: str, *overrides: str) -> Experiment:
+        return self.expand(act, *overrides)[0]
+
+    def expand(self, act: str, *overrides: str) -> tuple[Experiment, Path, str]:
+        expansion = expand(self.project, self.schema, [("conf/job.prototxt", [f"act={act}", *overrides])])
+        manifest = write_manifest(expansion, self.project, self.schema)
+        experiment = expansion.experiments[-1]
+        return experiment, manifest, target_of(experiment.exp_path, self.project.root)
+
+    def folder(self, act: str) -> ExperimentDir:
+        return ExperimentDir(self.experiment(act).exp_path)
+
+    def start(self, act: str, *overrides: str, wrapper: str = "") -> subprocess.Popen[str]:
+        """Start a run as a job does; a waiting one looks often."""
+        _, manifest, target = self.expand(act, *overrides)
+        code = (
+            "import sys, heyhi.runner as runner, heyhi.claim as claim\n"
+            "runner._FIRST_WAIT = runner._LONGEST_WAIT = 0.02\n"
+            f"{wrapper}\nsys.exit(runner.main())"
+        )
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, target, "--manifest", str(manifest)],
+            cwd=self.project.root,
+            env={**os.environ, "FIFOS": str(self.fifos), "PYTHONPATH": str(Path(heyhi.__file__).parents[1])},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.running.append(process)
+        return process
+
+    def run(self, act: str, *overrides: str, wrapper: str = "") -> tuple[int, str, str]:
+        process = self.start(act, *overrides, wrapper=wrapper)
+        out, err = process.communicate(timeout=60)
+        return process.returncode, out, err
+
+    def meet(self, name: str) -> None:
+        """Wait for a run that says it is there, or lets itself be told to go on."""
+        assert (self.fifos / name).read_text() == "x"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("lab")
+    (root / "conf").mkdir()
+    (root / "conf" / "conf.proto").write_text(PROTO)
+    (root / "conf" / "job.prototxt").write_text("job {}\n")
+    (root / "run.py").write_text(RUN)
+    return root
+
+
+@pytest.fixture
+def lab(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
+    monkeypatch.setenv("HH_EXP_DIR", str(tmp_path / "results"))
+    fifos = tmp_path / "fifos"
+    fifos.mkdir()
+    for name in ("ready", "go"):
+        os.mkfifo(fifos / name)
+    project = find_project(root)
+    lab = Lab(project, load_schema(project), fifos, [])
+    yield lab
+    for process in lab.running:
+        process.kill()
+        process.communicate()
+
+
+def started_and_waiting(process: subprocess.Popen[str]) -> str:
+    """Read the line by which a second run says for whom it waits."""
+    assert process.stderr is not None
+    return process.stderr.readline()
+
+
+def events(folder: ExperimentDir) -> list[tuple[Any, ...]]:
+    return [(a["event"], a["attempt"], a.get("kind") or a.get("reason")) for a in folder.attempts()]
+
+
+def runs(folder: ExperimentDir) -> int:
+    return len((folder.path / "ran.txt").read_text().split())
+
+
+# --- one run
+
+
+def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
+    assert lab.run("give", "lr=0.25") == (0, "", "")
+    folder = ExperimentDir(lab.experiment("give", "lr=0.25").exp_path)
+    assert folder.read_result() == {"lr": 0.25, "cwd": str(folder.path)}
+    assert events(folder) == [("start", 1, "first"), ("end", 1, "done")]
+    start, end = folder.attempts()
+    assert start["pid"] and start["host"] and start["job_id"] is None and start["time"].endswith("+00:00")
+    assert start["commit"] is None and start["dirty"] is False
+    assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
+    assert folder.read_identity() == Identity("conf/job.prototxt", ("act=give", "lr=0.25"))
+    assert not folder.claim_path.exists()
+
+
+def test_a_done_experiment_is_not_run_again(lab: Lab) -> None:
+    lab.run("give")
+    assert lab.run("give") == (0, "", "")
+    assert runs(lab.folder("give")) == 1 and len(lab.folder("give").attempts()) == 2
+
+
+def test_all_output_goes_to_the_log_and_none_to_the_launcher(lab: Lab) -> None:
+    assert lab.run("talk") == (0, "", "")
+    log = lab.folder("talk").log_path.read_text()
+    assert set(log.splitlines()) == {"to stdout", "to stderr", "from C", "from a child"}
+    assert lab.folder("talk").read_result() == {}
+
+
+def test_a_failure_is_one_line_and_the_rest_is_in_the_log(lab: Lab) -> None:
+    folder, experiment = lab.folder("fail"), lab.experiment("fail")
+    reason = "DEAD: exit code 1: ValueError: lr is too small"
+    assert lab.run("fail") == (1, "", f"{experiment.exp_id}: {reason} (log: {folder.log_path})\n")
+    assert folder.status_and_reason() == (Status.DEAD, reason.removeprefix("DEAD: "))
+    log = folder.log_path.read_text()
+    assert log.startswith("Traceback") and "and more" in log and "runner.py" not in log
+    assert events(folder)[-1] == ("end", 1, "failed") and not folder.claim_path.exists()
+
+
+def test_a_result_stands_whatever_came_after_it(lab: Lab) -> None:
+    assert lab.run("early") == (0, "", "")
+    assert lab.folder("early").read_result() == {"early": True}
+    assert "OSError: late" in lab.folder("early").log_path.read_text()
+    assert lab.run("early_none")[0] == 0
+    assert lab.folder("early_none").read_result() == {"early": True}
+
+
+def test_a_task_file_that_cannot_be_imported_is_on_record(lab: Lab) -> None:
+    assert lab.run("broken_need")[0] == 1
+    assert "ModuleNotFoundError: No module named 'no_such_library'" in lab.folder("broken_need").status_and_reason()[1]
+    code, _, err = lab.run("give", wrapper="runner.load_main = lambda *a: (_ for _ in ()).throw(SyntaxError('bad'))")
+    assert code == 1 and "SyntaxError: bad" in err
+    assert lab.folder("give").status() is Status.DEAD
+
+
+def test_a_main_that_exits_without_a_result_is_dead(lab: Lab) -> None:
+    code, _, err = lab.run("leave")
+    assert code == 1 and "main called sys.exit(0) and returned nothing" in err
+    assert lab.folder("leave").status() is Status.DEAD
+
+
+def test_a_target_that_the_manifest_lacks_is_one_sentence(lab: Lab) -> None:
+    _, manifest, _ = lab.expand("give")
+    for args, text in (
+        (["p/x/result.json", "--manifest", str(manifest)], "has no experiment p/x/result.json"),
+        (["p/x/result.json", "--manifest", "gone.sqlite"], "gone.sqlite"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "heyhi.runner", *args],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=Path(heyhi.__file__).parents[1],
+        )
+        assert (done.returncode, done.stdout) == (2, "") and done.stderr.count("\n") == 1 and text in done.stderr
+
+
+def test_nothing_heavy_is_imported_for_a_run(lab: Lab) -> None:
+    wrapper = "import atexit; atexit.register(lambda: print(*sys.modules))"
+    code, out, _ = lab.run("give", wrapper=wrapper)
+    heavy = {"pandas", "numpy", "snakemake", "rich", "sklearn", "grpc_tools", "grpc", "tempfile"}
+    assert code == 0 and not heavy & set(out.split())
+
+
+# --- stopped and killed
+
+
+@pytest.mark.parametrize(
+    ("sign", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)], ids=lambda x: str(x)
+)
+def test_a_stopped_run_is_on_record_and_can_go_on(lab: Lab, sign: signal.Signals, code: int) -> None:
+    folder = lab.folder("hang_once")
+    process = lab.start("hang_once")
+    lab.meet("ready")
+    assert folder.status() is Status.RUNNING
+    process.send_signal(sign)
+    _, err = process.communicate()
+    assert process.returncode == code
+    reason = f"exit code {code}: stopped by {sign.name}"
+    assert f"DEAD: {reason} (log: " in err and err.count("\n") == 1
+    assert folder.status_and_reason() == (Status.DEAD, reason)
+    assert not folder.claim_path.exists()
+    assert lab.run("hang_once")[0] == 0
+    assert folder.read_result() == {"resumed": True}
+    assert events(folder)[1:] == [("end", 1, "terminated"), ("start", 2, "relaunch"), ("end", 2, "done")]
+
+
+def test_a_killed_run_is_dead_and_the_next_one_goes_on(lab: Lab) -> None:
+    folder = lab.folder("hang_once")
+    process = lab.start("hang_once")
+    lab.meet("ready")
+    process.kill()
+    process.wait()
+    assert folder.status_and_reason() == (
+        Status.DEAD,
+        f"killed (no end record; pid {process.pid} on host {os.uname().nodename})",
+    )
+    assert lab.run("hang_once")[0] == 0
+    assert folder.status() is Status.DONE and not list(folder.path.glob("claim*"))
+
+
+def test_what_a_run_raises_while_it_is_stopped_is_no_failure_of_its_own(lab: Lab) -> None:
+    process = lab.start("worker_dies")
+    lab.meet("ready")
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 143
+    assert lab.folder("worker_dies").status_and_reason()[1] == "exit code 143: stopped by SIGTERM"
+    assert "a worker died" in lab.folder("worker_dies").log_path.read_text()
+
+
+def test_a_main_that_sees_to_a_signal_itself_has_a_result(lab: Lab) -> None:
+    process = lab.start("careful")
+    lab.meet("ready")
+    process.terminate()
+    assert process.wait() == 0
+    assert lab.folder("careful").read_result() == {"stopped": True}
+
+
+def test_a_signal_while_the_result_is_written_does_not_lose_it(lab: Lab) -> None:
+    wrapper = textwrap.dedent("""
+        import os, signal
+        real = runner.ExperimentDir.write_result
+        def write_result(self, result):
+            os.kill(os.getpid(), signal.SIGTERM)
+            real(self, result)
+        runner.ExperimentDir.write_result = write_result
+    """)
+    assert lab.run("give", wrapper=wrapper)[0] == 0
+    assert events(lab.folder("give")) == [("start", 1, "first"), ("end", 1, "done")]
+
+
+def test_an_owner_that_lost_its_claim_stops(lab: Lab) -> None:
+    folder = lab.folder("hang")
+    process = lab.start("hang", wrapper="claim.HEARTBEAT_SECONDS = 0.02")
+    lab.meet("ready")
+    folder.claim_path.unlink()
+    process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert f"the claim {folder.claim_path} was removed" in folder.status_and_reason()[1]
+
+
+def test_a_forked_child_that_leaves_main_ends_nothing(lab: Lab) -> None:
+    assert lab.run("fork")[0] == 0
+    assert lab.folder("fork").read_result() == {"parent": True, "claimed": True}
+    assert [e[0] for e in events(lab.folder("fork"))] == ["start", "end"]
+
+
+def test_a_full_disk_makes_it_dead_and_says_so(lab: Lab, tmp_path: Path) -> None:
+    _, manifest, target = lab.expand("fill")
+    path = lab.folder("fill").path
+    path.mkdir(parents=True)
+    script = 'mount -t tmpfs -o size=1m none "$0" && "$@"; code=$?; ls "$0"; exit $code'
+    mounted = ["unshare", "-rm", "sh", "-c", script]
+    done = subprocess.run(
+        [*mounted, path, sys.executable, "-m", "heyhi.runner", target, "--manifest", manifest],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(heyhi.__file__).parents[1])},
+        cwd=lab.project.root,
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"no mounts here: {done.stderr.strip()}")
+    assert done.returncode == 1
+    assert "DEAD: exit code 1: OSError: [Errno 28] No space left on device (log: " in done.stderr
+    assert "claim.json" not in done.stdout.split() and "result.json" not in done.stdout.split()
+
+
+# --- two at once
+
+
+def test_of_many_at_once_one_runs_and_all_have_the_result(lab: Lab) -> None:
+    processes = [lab.start("give") for _ in range(6)]
+    assert [process.wait() for process in processes] == [0] * 6
+    assert runs(lab.folder("give")) == 1
+
+
+def test_who_comes_second_waits_for_the_result(lab: Lab) -> None:
+    first = lab.start("hang_then_give")
+    lab.meet("ready")
+    second = lab.start("hang_then_give")
+    assert f"waiting for pid {first.pid} on host" in started_and_waiting(second)
+    lab.meet("go")
+    assert (first.wait(), second.wait()) == (0, 0)
+    folder = lab.folder("hang_then_give")
+    assert runs(folder) == 1 and folder.read_result() == {"late": True}
+
+
+def test_who_waits_takes_over_when_the_owner_is_killed(lab: Lab) -> None:
+    first = lab.start("hang_once")
+    lab.meet("ready")
+    seconds = [lab.start("hang_once") for _ in range(2)]
+    for second in seconds:
+        started_and_waiting(second)
+    first.kill()
+    first.wait()
+    assert [second.wait() for second in seconds] == [0, 0]
+    folder = lab.folder("hang_once")
+    assert runs(folder) == 2 and folder.read_result() == {"resumed": True}
+
+
+def test_who_waits_does_not_repeat_a_failure(lab: Lab) -> None:
+    first = lab.start("hang_then_fail")
+    lab.meet("ready")
+    second = lab.start("hang_then_fail")
+    started_and_waiting(second)
+    lab.meet("go")
+    first.communicate()
+    _, err = second.communicate()
+    assert (first.returncode, second.returncode) == (1, 1)
+    assert "DEAD: exit code 1: ValueError: after all" in err
+    folder = lab.folder("hang_then_fail")
+    assert runs(folder) == 1 and not list(folder.path.glob("claim*"))
+
+
+# --- in this process
+
+
+def test_an_experiment_that_another_runs_is_left(lab: Lab) -> None:
+    experiment = lab.experiment("give")
+    experiment.exp_path.mkdir(parents=True)
+    for kind, status in (("process", Status.RUNNING), ("controller", Status.PENDING)):
+        claim = Claim.acquire(experiment.exp_path, kind=kind)
+        assert isinstance(claim, Claim)
+        with claim:
+            outcome = execute(experiment, lab.schema, never, if_claimed="leave")
+        assert outcome == Outcome(status, claim.owner.describe()) and not outcome.done
+    assert [p.name for p in experiment.exp_path.iterdir()] == []
+
+
+def test_executing_in_this_process_restores_what_it_changes(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
+    def main(task: str, cfg: Any, log_level: str) -> list[object]:
+        print("seen")
+        os.write(1, b"raw\n")
+        return [task, cfg.lr, log_level]
+
+    before = Path.cwd(), [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)]
+    experiment = lab.experiment("give")
+    outcome = execute(experiment, lab.schema, main, log_level="DEBUG")
+    assert outcome == Outcome(Status.DONE, ran=True, attempt=1) and outcome.done
+    assert before == (Path.cwd(), [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)])
+    folder = ExperimentDir(experiment.exp_path)
+    assert folder.read_result() == {"result": ["job", 0.5, "DEBUG"]}
+    assert set(folder.log_path.read_text().splitlines()) == {"seen", "raw"}
+    assert set(capfd.readouterr().out.splitlines()) == {"seen", "raw"}
+    assert execute(experiment, lab.schema, never) == Outcome(Status.DONE)
+
+
+def test_what_main_raises_is_told_and_not_raised(lab: Lab) -> None:
+    class Odd(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    errors: list[tuple[BaseException, str]] = [
+        (HeyhiError("lr: no such key\nsecond line"), "lr: no such key"),
+        (Odd(), "Odd"),
+        (SystemExit("text"), "main called sys.exit('text') and returned nothing"),
+        (json.JSONDecodeError("bad", "x", 0), "json.decoder.JSONDecodeError: bad: line 1 column 1 (char 0)"),
+    ]
+    for number, (error, text) in enumerate(errors):
+        outcome = execute(lab.experiment("give"), lab.schema, raising(error))
+        assert (outcome.status, outcome.exit_code, outcome.ran, outcome.attempt) == (Status.DEAD, 1, True, number + 1)
+        assert outcome.reason.startswith("exit code 1: ") and outcome.reason.endswith(text)
+
+
+def test_ctrl_c_is_raised_once_it_is_on_record(lab: Lab) -> None:
+    experiment = lab.experiment("give")
+    with pytest.raises(KeyboardInterrupt):
+        execute(experiment, lab.schema, lambda **_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        execute(experiment, lab.schema, raising(KeyboardInterrupt()))
+    assert ExperimentDir(experiment.exp_path).status_and_reason()[1] == "exit code 130: stopped by SIGINT"
+    assert read_owner(experiment.exp_path) is None
+
+
+def test_a_signal_that_is_ignored_stays_ignored(lab: Lab) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert execute(lab.experiment("give"), lab.schema, lambda **_: signal.raise_signal(signal.SIGHUP)).done
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_another_thread_can_execute(lab: Lab) -> None:
+    outcomes: list[Outcome] = []
+    thread = threading.Thread(
+        target=lambda: outcomes.append(execute(lab.experiment("give"), lab.schema, lambda **_: {"a": 1}))
+    )
+    thread.start()
+    thread.join()
+    assert outcomes[0].done
+
+
+def test_a_folder_that_holds_another_experiment_is_refused_and_left(lab: Lab) -> None:
+    experiment = lab.experiment("give")
+    other = Experiment("x", experiment.exp_path, Identity("conf/other.prototxt", ()), "job", experiment.config)
+    execute(other, lab.schema, lambda **_: {})
+    files = sorted(p.name for p in experiment.exp_path.iterdir())
+    with pytest.raises(IdentityError, match="another experiment"):
+        execute(experiment, lab.schema, never)
+    assert files == sorted(p.name for p in experiment.exp_path.iterdir()) and CLAIM_NAME not in files
+
+
+def test_retries_requeues_and_relaunches_are_told_apart(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    experiment = lab.experiment("fail")
+
+    def attempt(launcher_attempt: int = 1, **env: str) -> None:
+        for name, value in env.items():
+            monkeypatch.setenv(name, value)
+        execute(experiment, lab.schema, raising(ValueError()), attempt=launcher_attempt)
+
+    attempt(SLURM_JOB_ID="7")
+    attempt(SLURM_RESTART_COUNT="1")
+    attempt()
+    attempt(2)
+    attempt(SLURM_JOB_ID="8", SLURM_RESTART_COUNT="2")
+    starts = [a for a in ExperimentDir(experiment.exp_path).attempts() if a["event"] == "start"]
+    assert [a["kind"] for a in starts] == ["first", "requeue", "relaunch", "retry", "relaunch"]
+    assert [a["job_id"] for a in starts] == ["7", "7", "7", "7", "8"]
+
+
+def test_the_version_of_the_code_is_on_record(lab: Lab) -> None:
+    code_root = Path(heyhi.__file__).parents[1]
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=code_root, capture_output=True, text=True, check=False)
+    if head.returncode:
+        pytest.skip("this tree is no git repository")
+    execute(lab.experiment("give"), lab.schema, lambda **_: {}, code_root=code_root)
+    assert lab.folder("give").attempts()[0]["commit"] == head.stdout.strip()
+
+
+def test_a_result_is_saved_by_a_call_or_a_decorator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = ExperimentDir(tmp_path)
+    assert save_result_in_cwd({"a": 1}) == {"a": 1} == folder.read_result()
+
+    @save_result_in_cwd
+    def main(value: int) -> dict[str, int]:
+        """Say so."""
+        return {"b": value}
+
+    assert main(3) == {"b": 3} == folder.read_result() and main.__doc__ == "Say so."
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    main(4)
+    assert folder.read_result() == {"b": 3}
+
+
+def test_an_entry_that_leads_nowhere_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    (tmp_path / "entry_module.py").write_text("other = 3\n")
+    with pytest.raises(ProjectError, match=f"no module 'no_such_entry' in {tmp_path}"):
+        load_main("no_such_entry:main", tmp_path)
+    with pytest.raises(ProjectError, match=r"entry_module\.py has no function 'main'"):
+        load_main("entry_module:main", tmp_path)
+
+
+def never(**_: object) -> object:
+    raise AssertionError("it was run")
+
+
+def raising(error: BaseException) -> Callable[..., object]:
+    def main(**_: object) -> object:
+        raise error
+
+    return main
+
+
+def test_the_kinds_of_attempts_need_no_job() -> None:
+    assert runner._kind(None, None, 0, 1) == "first"
+    assert runner._kind({"event": "start"}, None, 0, 1) == "relaunch"

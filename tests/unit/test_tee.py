@@ -1,0 +1,147 @@
+"""Where a run's output goes, seen from outside of a process that uses it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from heyhi.errors import ResultError
+from heyhi.tee import Tee
+
+PRINT = """
+import ctypes, os, pathlib, subprocess, sys
+from heyhi.tee import Tee
+print("before")
+with Tee(pathlib.Path(sys.argv[1]), echo=sys.argv[2] == "echo"):
+    print("out")
+    print("err", file=sys.stderr)
+    os.write(1, b"raw\\n")
+    ctypes.CDLL(None).puts(b"from C")  # waits in C's own buffer
+    subprocess.run(["echo", "child"], check=True)
+print("after")
+print("late", file=sys.stderr)
+"""
+
+
+def run(code: str, log: Path, echo: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-c", code, log, echo], text=True, check=True, **options
+    )
+
+
+def test_all_output_goes_to_the_log_alone(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    log.write_text("earlier\n")
+    done = run(PRINT, log, "no", capture_output=True)
+    assert (done.stdout, done.stderr) == ("before\nafter\n", "late\n")
+    lines = log.read_text().splitlines()
+    assert lines[0] == "earlier" and set(lines[1:]) == {"out", "err", "raw", "from C", "child"}
+
+
+def test_the_terminal_sees_it_too(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    done = run(PRINT, log, "echo", capture_output=True)
+    assert set(done.stdout.splitlines()) == {"before", "out", "raw", "from C", "child", "after"}
+    assert done.stderr == "err\nlate\n"
+    assert set(log.read_text().splitlines()) == {"out", "err", "raw", "from C", "child"}
+
+
+def test_one_terminal_gets_both_in_their_order(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+from heyhi.tee import Tee
+with Tee(pathlib.Path(sys.argv[1]), echo=True):
+    for i in range(200):
+        print(i, file=(sys.stdout, sys.stderr)[i % 2], flush=True)
+"""
+    log = tmp_path / "log.txt"
+    done = run(code, log, "echo", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.stdout.splitlines() == log.read_text().splitlines() == [str(i) for i in range(200)]
+
+
+def test_a_reader_that_has_seen_enough_ends_neither_run_nor_log(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+from heyhi.tee import Tee
+with Tee(pathlib.Path(sys.argv[1]), echo=True):
+    for i in range(50_000):
+        print(i)
+"""
+    log = tmp_path / "log.txt"
+    reader, writer = os.pipe()
+    os.close(reader)
+    run(code, log, "echo", stdout=writer)
+    assert len(log.read_text().splitlines()) == 50_000
+    os.close(writer)
+
+
+def test_what_was_printed_last_before_a_crash_is_kept(tmp_path: Path) -> None:
+    code = """
+import os, pathlib, signal, sys
+from heyhi.tee import Tee
+with Tee(pathlib.Path(sys.argv[1]), echo=True):
+    os.write(2, b"Segmentation fault in libfoo\\n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    log = tmp_path / "log.txt"
+    done = subprocess.run([sys.executable, "-c", code, log], capture_output=True, text=True, check=False)
+    # Both pipes are at their end now, so the pumps have ended too.
+    assert done.returncode == -signal.SIGKILL
+    assert log.read_text() == done.stderr == "Segmentation fault in libfoo\n"
+
+
+def test_a_process_that_stays_behind_holds_nothing_up(tmp_path: Path) -> None:
+    code = """
+import pathlib, subprocess, sys
+from heyhi import tee
+tee._DRAIN_SECONDS = 0.1
+with tee.Tee(pathlib.Path(sys.argv[1]), echo=True):
+    left = subprocess.Popen(["sleep", "100"])
+    print("x")
+print("after", flush=True)
+left.kill()
+"""
+    done = run(code, tmp_path / "log.txt", "echo", capture_output=True)
+    assert done.stdout == "x\nafter\n"
+
+
+def test_closed_descriptors_are_no_obstacle(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", sys.executable, "-c", PRINT, log, "echo"], check=False
+    )
+    assert done.returncode == 0
+    assert set(log.read_text().splitlines()) >= {"raw", "from C", "child"}
+
+
+def test_a_python_stream_without_a_descriptor_is_heard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """As in a notebook, or below pytest."""
+    log, before = tmp_path / "log.txt", sys.stdout
+    with Tee(log, echo=True):
+        print("seen")
+    assert sys.stdout is before
+    with Tee(log, echo=False):
+        print("not seen")
+    assert log.read_text() == "seen\nnot seen\n"
+    assert capsys.readouterr().out == "seen\n"
+
+
+def test_without_the_tee_program_the_log_still_gets_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    log = tmp_path / "log.txt"
+    with Tee(log, echo=True):
+        os.write(1, b"raw\n")
+    assert log.read_text() == "raw\n"
+
+
+def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(ResultError, match=r"gone/log\.txt: can't be written: No such file"),
+        Tee(tmp_path / "gone" / "log.txt", echo=False),
+    ):
+        pass
