@@ -31,11 +31,12 @@ IDENTITY_NAME = "identity.json"
 CONFIG_NAME = "config.prototxt"
 FLAT_CONFIG_NAME = "config_flat.json"
 LOG_NAME = "log.txt"
+LAUNCH_LOG_NAME = "launch.log"
 STATE_NAME = ".heyhi"  # of a results root
 MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "restart", "dryrun")
 
-# What may lie in a folder before its experiment is started: Snakemake makes the log, who comes first a claim.
-_EARLY = (LOG_NAME, CLAIM_NAME)
+# What may lie in a folder before its experiment is started: Snakemake makes a log, who comes first a claim.
+_EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.")
 
 _log = logging.getLogger(__name__)
@@ -165,6 +166,11 @@ class ExperimentDir:
     def log_path(self) -> Path:
         """What all attempts printed and logged."""
         return self.path / LOG_NAME
+
+    @property
+    def launch_log_path(self) -> Path:
+        """What the launcher and the runner said themselves, of the last attempt."""
+        return self.path / LAUNCH_LOG_NAME
 
     @property
     def claim_path(self) -> Path:
