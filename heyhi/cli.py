@@ -354,6 +354,7 @@ def _open() -> tuple[Project, Schema]:
 def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Expansion:
     """Expand what the arguments of a sweep command name."""
     from heyhi.errors import OverrideError, SweepError
+    from heyhi.overrides import split_override
     from heyhi.sweep import expand, expand_sweep_file, label_of, sweep_points
 
     if args.cfg is None:
@@ -372,7 +373,11 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
     points: list[Point] = [(args.cfg, args.words)]
     if args.sweep:
         axes = sweep_points(args.sweep, pair=args.zip)
-        points = [(args.cfg, [*args.words, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
+        base = dict(map(split_override, args.words))
+        if len(base) == len(args.words) and not base.keys() & axes[0].keys():
+            points = [(args.cfg, {**base, **point}) for point in axes]
+        else:  # a key that is written twice is written in this order
+            points = [(args.cfg, [*args.words, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
     label = label_of(project, args.cfg)
     found = expand(project, schema, _counted(points), label=label, pattern=args.pattern, adhoc=args.adhoc)
     return _warned(found)

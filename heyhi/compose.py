@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf import message_factory, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -44,8 +44,7 @@ _NEED = re.compile(r"\{\{exp(?=[\s}])")
 Overrides = Sequence[str] | Mapping[str, object]
 
 
-@dataclass(frozen=True)
-class Composed:
+class Composed(NamedTuple):
     """Hold a composed experiment.
 
     Attributes:
@@ -78,6 +77,7 @@ class _Root:
     task: str
     message: Message
     has_needs: bool
+    plans: dict[tuple[str, ...], _Plan | HeyhiError] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,11 @@ class _Plan:
     scalars: tuple[tuple[int, _Op], ...]
     order: tuple[int, ...]  # of the scalars that count, as indices into `scalars`
 
+    @cached_property
+    def steps(self) -> tuple[tuple[int, _Op, type, float, float, str, Callable[[Message, Value], None]], ...]:
+        """What is done for each scalar, with all that is the same for every point of a sweep looked up."""
+        return tuple((index, op, *op.direct, op.label, op.key.apply) for index, op in self.scalars)
+
 
 @dataclass
 class Composer:
@@ -133,7 +138,7 @@ class Composer:
     _configs: dict[tuple[str, bool], Path] = field(default_factory=dict)
     _roots: dict[Path, _Root | HeyhiError] = field(default_factory=dict)
     _chunks: dict[tuple[Path, str], tuple[Message, bool]] = field(default_factory=dict)
-    _plans: dict[tuple[Path, tuple[str, ...]], _Plan | HeyhiError] = field(default_factory=dict)
+    _by_cfg: dict[str | Path, _Root] = field(default_factory=dict)
     _needs: dict[str, Composed] = field(default_factory=dict)
     _texts: dict[Path, str] = field(default_factory=dict)
 
@@ -150,7 +155,10 @@ class Composer:
             OverrideError: an override is wrong.
             NeedsError: experiments need one another in a circle.
         """
-        return self._compose(self.find_config(cfg), overrides, ())
+        root = self._by_cfg.get(cfg)
+        if root is None:
+            root = self._by_cfg[cfg] = self._root(self.find_config(cfg))
+        return self._compose(root, overrides, ())
 
     def find_config(self, cfg: str | Path, *, cwd: bool = True) -> Path:
         """Find a root config's file.
@@ -177,14 +185,15 @@ class Composer:
             f"{suggest(cfg, [*known, *(k.removesuffix(SUFFIX) for k in known)])}"
         )
 
-    def _compose(self, path: Path, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
-        root = self._root(path)
+    def _compose(self, root: _Root, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
         # A large sweep spends its time in the next lines: what is the same for all its points is found once.
         keys, texts = _keys_and_texts(overrides)
         if chain:
             _refuse_circle(chain, _experiment_text(root.name, overrides))
-        plan = self._plan(root, keys, texts)
-        message = self.schema.new_root()
+        plan = root.plans.get(keys)
+        if not isinstance(plan, _Plan):
+            plan = self._plan(root, keys, texts)
+        message = type(root.message)()
         message.CopyFrom(root.message)
         task: Message = getattr(message, root.task)
         canonical: list[str] = []
@@ -194,9 +203,8 @@ class Composer:
             has_needs |= needy
             canonical += line
         lines: list[str] = []
-        for index, op in plan.scalars:
+        for index, op, kind, low, high, label, apply in plan.steps:
             raw = texts[index]
-            kind, low, high = op.direct
             value: Value
             if type(raw) is kind and low <= raw <= high:  # type: ignore[operator]
                 value, text = raw, repr(raw)  # type: ignore[assignment]
@@ -206,10 +214,10 @@ class Composer:
             if op.ignored and (clears := self._clears_counted(op, task, value)):
                 canonical.append(f"{op.key.text}={text}")
             try:
-                op.key.apply(task, value)
+                apply(task, value)
             except OverrideError as error:
                 raise self._located(error, root, op.key) from None
-            lines.append(op.label + text)
+            lines.append(label + text)
         canonical += [lines[i] for i in plan.order]
         identity = Identity(root.name, tuple(canonical))
         needs: tuple[Composed, ...] = ()
@@ -419,13 +427,13 @@ class Composer:
     # --- overrides ------------------------------------------------------------------------------------------------
 
     def _plan(self, root: _Root, keys: tuple[str, ...], texts: Sequence[object]) -> _Plan:
-        plan = self._plans.get((root.path, keys))
+        plan = root.plans.get(keys)
         if plan is None:
             try:
                 plan = self._make_plan(root, keys, texts)
             except HeyhiError as error:
                 plan = error
-            self._plans[root.path, keys] = plan
+            root.plans[keys] = plan
         if isinstance(plan, HeyhiError):
             raise plan
         return plan
@@ -565,7 +573,7 @@ class Composer:
         except ValueError as error:
             raise NeedsError(f"{by}: {{{{exp {words}}}}}: {error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
         try:
-            need = self._compose(self.find_config(cfg, cwd=False), overrides, chain)
+            need = self._compose(self._root(self.find_config(cfg, cwd=False)), overrides, chain)
         except NeedsError:
             raise
         except HeyhiError as error:

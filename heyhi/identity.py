@@ -7,10 +7,8 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from heyhi.errors import IdentityError, suggest
 from heyhi.project import Project
@@ -22,14 +20,14 @@ TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")
 _MAX_READABLE = 100  # characters of the readable tag
 _HASH_DIGITS = 16
 _TAG = re.compile(r"%\(([^)]*)\)s")
+SUFFIX = ".prototxt"
 _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
 _RESERVED = (".heyhi", "reports")
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(NamedTuple):
     """Hold what makes an experiment the same one.
 
     Attributes:
@@ -42,13 +40,13 @@ class Identity:
     overrides: tuple[str, ...]
     version: int = IDENTITY_VERSION
 
-    @cached_property
+    @property
     def overrides_hash(self) -> str:
         """16 hex digits of the SHA-256 of the canonical overrides."""
         # No canonical override has a NUL in it: strings with one are written quoted.
         return hashlib.sha256("\0".join(self.overrides).encode()).hexdigest()[:_HASH_DIGITS]
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """16 hex digits of the SHA-256 of the whole identity."""
         whole = "\0".join([str(self.version), self.cfg, *self.overrides])
@@ -156,7 +154,7 @@ class ExpPattern:
                 relative = path.relative_to(base)
                 break
         folder = "/".join(_OTHER.sub("_", p) for p in relative.parent.parts)
-        return folder, _OTHER.sub("_", relative.name.removesuffix(".prototxt"))
+        return folder, _OTHER.sub("_", relative.name.removesuffix(SUFFIX))
 
     def _checked(self, exp_id: str) -> str:
         def refuse(why: str) -> IdentityError:
@@ -186,11 +184,14 @@ def readable_tag(overrides: Sequence[str]) -> str:
     """Write overrides so that a person knows the experiment by its folder: `lr=0.1,seed=3`."""
     if not overrides:
         return "default"
-    return _OTHER.sub("_", ",".join(map(_short, overrides)))
+    text = ",".join(overrides)
+    if SUFFIX in text:  # an include: the file's name is enough
+        text = ",".join(map(_short, overrides))
+    return _OTHER.sub("_", text)
 
 
 def _short(override: str) -> str:
-    if override.startswith("I") and override.endswith(".prototxt"):
+    if override.startswith("I") and override.endswith(SUFFIX):
         key, _, path = override.partition("=")
         return f"{key}={PurePosixPath(path).stem}"
     return override

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import itertools
@@ -382,18 +383,31 @@ def expand(
     composer = Composer(project, schema)
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
     count = 0
-    for index, (cfg, overrides) in enumerate(points):
-        count += 1
-        try:
-            gather.add(index, composer.compose(cfg, overrides))
-        except HeyhiError as error:
-            gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
+    with paused_collection():
+        for index, (cfg, overrides) in enumerate(points):
+            count += 1
+            try:
+                gather.add(composer.compose(cfg, overrides))
+            except HeyhiError as error:
+                gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
     if gather.errors:
         raise SweepError(_grouped(sweep or label, count, gather.errors))
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
+
+
+@contextlib.contextmanager
+def paused_collection() -> Iterator[None]:
+    """Keep the cyclic garbage collector from walking over all of a large sweep's rows again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 @dataclass
@@ -411,7 +425,7 @@ class _Gather:
     _repeated: list[str] = field(default_factory=list)
     _alike: list[tuple[str, str]] = field(default_factory=list)
 
-    def add(self, index: int, composed: Composed) -> None:
+    def add(self, composed: Composed) -> None:
         """Add a point and what it needs."""
         exp_id = self.pattern.exp_id(composed.identity)
         known = self.planned.get(exp_id)
