@@ -200,7 +200,7 @@ def _expand(args: argparse.Namespace) -> int:
     from heyhi.manifest import target_of, write_manifest
 
     path = write_manifest(expansion, project, schema)
-    needed = len(expansion.experiments) - len(expansion.own)
+    needed = len(expansion.planned) - len(expansion.own)
     and_needs = f" and {needed} that they need" if needed else ""
     print(f"{len(expansion.own)} experiments{and_needs}: {project.relative(path)}", file=sys.stderr)
     if args.manifest:
@@ -220,7 +220,8 @@ def _expand(args: argparse.Namespace) -> int:
             for e in expansion.experiments
         )
     else:
-        sys.stdout.writelines(f"{target_of(t.parent, project.root)}\n" for t in expansion.targets)
+        root = str(project.root)
+        sys.stdout.writelines(f"{target_of(folder, root)}\n" for folder in expansion.folders)
     return 0
 
 
@@ -242,7 +243,7 @@ def _plan(args: argparse.Namespace) -> int:
         return 0
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
-    needed = len(expansion.experiments) - len(expansion.own)
+    needed = len(expansion.planned) - len(expansion.own)
     and_needs = f" (and {needed} that they need)" if needed else ""
     print(f"{expansion.label}: {len(expansion.own)} experiments{and_needs}")
     print(survey.render(drift, everything=args.all))

@@ -173,5 +173,9 @@ def _rows(project: Project, paths: Iterable[str], needs_of: Callable[[str], Sequ
 
 
 def _status(path: str) -> tuple[Status, str]:
+    try:
+        os.stat(path)  # noqa: PTH116 (most of a new sweep has no folder yet)
+    except OSError:
+        return Status.NOT_STARTED, ""
     status, reason = ExperimentDir(Path(path)).status_and_reason()
     return status, reason

@@ -25,7 +25,7 @@ from google.protobuf.message import Message
 
 from heyhi.compose import Composed, Composer, Overrides
 from heyhi.errors import HeyhiError, SweepError, suggest
-from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir
+from heyhi.experiment import Experiment, ExperimentDir
 from heyhi.identity import ExpPattern, Identity
 from heyhi.overrides import value_text
 from heyhi.project import Project
@@ -86,10 +86,10 @@ class Expansion:
         return [p.experiment for p in self.planned]
 
     @property
-    def targets(self) -> list[Path]:
-        """Result files of the sweep's own experiments, in its order."""
-        folders = {p.exp_id: p.folder for p in self.planned}
-        return [Path(folders[exp_id], RESULT_NAME) for exp_id in self.own]
+    def folders(self) -> list[str]:
+        """Exp paths of the sweep's own experiments, in its order."""
+        found = {p.exp_id: p.folder for p in self.planned}
+        return [found[exp_id] for exp_id in self.own]
 
 
 # --- points -------------------------------------------------------------------------------------------------------
