@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
-from heyhi.overrides import Special, default_of, in_oneof, is_map, leaves
-from heyhi.schema import Schema, real_oneofs
+from heyhi.errors import suggest
+from heyhi.overrides import default_of, in_oneof, leaves
+from heyhi.schema import Schema, element, enum_type, field_named, is_map, real_oneofs, set_fields, type_of
+from heyhi.values import Special
 
 
 class FrozenConfig:
@@ -38,6 +40,9 @@ class FrozenConfig:
         object.__setattr__(self, "_cache", {})
 
     def __getattr__(self, name: str) -> Any:
+        # Unpickling and copying ask for special methods before there is a message.
+        if name.startswith("__"):
+            raise AttributeError(name)
         cache = self._cache
         if name not in cache:
             cache[name] = self._read(name)
@@ -45,15 +50,16 @@ class FrozenConfig:
 
     def _read(self, name: str) -> Any:
         message = self._message
-        field = message.DESCRIPTOR.fields_by_name.get(name)
+        kind = type_of(message)
+        field = field_named(kind, name)
         if field is not None:
             return _field_value(message, field)
-        for oneof in real_oneofs(message.DESCRIPTOR):
+        for oneof in real_oneofs(kind):
             if name in (oneof.name, f"which_{oneof.name}"):
                 chosen = message.WhichOneof(oneof.name)
                 return chosen if chosen is None or name != oneof.name else getattr(self, chosen)
-        known = ", ".join(f.name for f in message.DESCRIPTOR.fields)
-        raise AttributeError(f"{message.DESCRIPTOR.name} has no field '{name}'; it has: {known}")
+        names = [f.name for f in kind.fields]
+        raise AttributeError(f"{kind.name} has no field '{name}'{suggest(name, names)}; it has: {', '.join(names)}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise RuntimeError(f"a config is read-only: '{name}' can't be set (to_editable() gives a copy that can)")
@@ -62,9 +68,9 @@ class FrozenConfig:
         raise RuntimeError(f"a config is read-only: '{name}' can't be deleted (to_editable() gives a copy that can)")
 
     def __dir__(self) -> list[str]:
-        descriptor = self._message.DESCRIPTOR
-        oneofs = [n for o in real_oneofs(descriptor) for n in (o.name, f"which_{o.name}")]
-        return sorted({*object.__dir__(self), *(f.name for f in descriptor.fields), *oneofs})
+        kind = type_of(self._message)
+        oneofs = [n for o in real_oneofs(kind) for n in (o.name, f"which_{o.name}")]
+        return sorted({*object.__dir__(self), *(f.name for f in kind.fields), *oneofs})
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, FrozenConfig) and self._content() == other._content()
@@ -73,10 +79,10 @@ class FrozenConfig:
         return hash(self._content())
 
     def _content(self) -> tuple[str, bytes]:
-        return self._message.DESCRIPTOR.full_name, self._message.SerializePartialToString(deterministic=True)
+        return type_of(self._message).full_name, self._message.SerializePartialToString(deterministic=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw, (_file_set(self._message.DESCRIPTOR.file), *self._content())
+        return _thaw, (_file_set(type_of(self._message).file), *self._content())
 
     def __copy__(self) -> FrozenConfig:
         return self
@@ -88,9 +94,10 @@ class FrozenConfig:
         return self.to_text()
 
     def __repr__(self) -> str:
-        return f"<{self._message.DESCRIPTOR.name} {text_format.MessageToString(self._message, as_one_line=True)}>"
+        text = text_format.MessageToString(self._message, as_one_line=True, as_utf8=True)
+        return f"<{type_of(self._message).name} {text}>" if text else f"<{type_of(self._message).name}>"
 
-    def WhichOneof(self, name: str) -> str | None:
+    def WhichOneof(self, name: str) -> str | None:  # noqa: N802 (protobuf's name)
         """Return the name of the chosen member of a oneof.
 
         Raises:
@@ -98,6 +105,10 @@ class FrozenConfig:
         """
         chosen: str | None = self._message.WhichOneof(name)
         return chosen
+
+    def is_frozen(self) -> bool:
+        """Tell, as the first HeyHi's configs do, that nothing can be written."""
+        return True
 
     def to_frozen(self) -> FrozenConfig:
         """Return itself, so that code may take frozen and editable configs alike."""
@@ -109,9 +120,13 @@ class FrozenConfig:
         copy.CopyFrom(self._message)
         return copy
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return all that can be read as nested dicts, lists and scalars, defaults too; unchosen members are left out."""
-        return _to_dict(self._message, ())
+    def to_dict(self, *, with_all: bool = True) -> dict[str, Any]:
+        """Return the config as nested dicts, lists and scalars; unchosen members of a oneof are left out.
+
+        Args:
+            with_all: also what is not set, with its default (None where there is none).
+        """
+        return _to_dict(self._message, with_all, ())
 
     def to_text(self, with_defaults: bool = False) -> str:
         """Return the config as a protobuf text message.
@@ -121,9 +136,8 @@ class FrozenConfig:
         """
         return to_text(self._message, with_defaults=with_defaults)
 
-    # The first HeyHi's names for the same.
     def to_str_with_defaults(self) -> str:
-        """Return the config as text with its defaults."""
+        """Return the config as text with its defaults, by the first HeyHi's name for it."""
         return self.to_text(with_defaults=True)
 
 
@@ -164,21 +178,24 @@ def to_text(message: Message, *, with_defaults: bool = False) -> str:
     return out.getvalue()
 
 
-def _print(message: Message, out: Any, indent: int, seen: tuple[str, ...]) -> None:
-    seen = (*seen, message.DESCRIPTOR.full_name)
-    present = {field.name for field, _ in message.ListFields()}
-    for field in message.DESCRIPTOR.fields:
+def _print(message: Message, out: TextIO, indent: int, seen: tuple[str, ...]) -> None:
+    kind = type_of(message)
+    seen = (*seen, kind.full_name)
+    present = {field.name for field, _ in set_fields(message)}
+    for field in kind.fields:
         name = field.name
-        if field.message_type is not None and not field.is_repeated:
-            if name in present or not (in_oneof(field) or field.message_type.full_name in seen):
-                out.write(f"{' ' * indent}{name} {{\n")
-                _print(getattr(message, name), out, indent + 2, seen)
-                out.write(f"{' ' * indent}}}\n")
-        elif field.is_repeated:
+        if field.is_repeated:
             if name in present:
                 only = type(message)()
                 getattr(only, name).MergeFrom(getattr(message, name))
                 out.write(text_format.MessageToString(only, as_utf8=True, indent=indent))
+        elif field.message_type is not None:
+            if name in present or not (in_oneof(field) or field.message_type.full_name in seen):
+                # A group goes by its type's name in text.
+                is_group = field.type == FieldDescriptor.TYPE_GROUP
+                out.write(f"{' ' * indent}{field.message_type.name if is_group else name} {{\n")
+                _print(getattr(message, name), out, indent + 2, seen)
+                out.write(f"{' ' * indent}}}\n")
         elif name in present or not in_oneof(field):
             value = getattr(message, name) if name in present else default_of(field)
             if value is not None:
@@ -188,49 +205,48 @@ def _print(message: Message, out: Any, indent: int, seen: tuple[str, ...]) -> No
 def scalar_value(field: FieldDescriptor, value: Any) -> Any:
     """Return a scalar as users read it: an enum by its name (an unknown number stays one)."""
     if value is not None and field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
-        known = field.enum_type.values_by_number.get(value)
+        known = enum_type(field).values_by_number.get(value)
         return known.name if known is not None else value
     return value
 
 
-def _element(field: FieldDescriptor, value: Any) -> Any:
+def _one_value(field: FieldDescriptor, value: Any) -> Any:
     return FrozenConfig(value) if field.message_type is not None else scalar_value(field, value)
 
 
 def _field_value(message: Message, field: FieldDescriptor) -> Any:
     value = getattr(message, field.name)
     if is_map(field):
-        values = field.message_type.fields_by_name["value"]
-        return MappingProxyType({k: _element(values, value[k]) for k in sorted(value)})
+        return MappingProxyType({k: _one_value(element(field), value[k]) for k in sorted(value)})
     if field.is_repeated:
-        return tuple(_element(field, v) for v in value)
+        return tuple(_one_value(field, v) for v in value)
     if field.has_presence and not message.HasField(field.name):
         if in_oneof(field):
             return None
-        return FrozenConfig(value) if field.message_type is not None else scalar_value(field, default_of(field))
-    return _element(field, value)
+        return _one_value(field, value if field.message_type is not None else default_of(field))
+    return _one_value(field, value)
 
 
-def _to_dict(message: Message, seen: tuple[str, ...]) -> dict[str, Any]:
-    seen = (*seen, message.DESCRIPTOR.full_name)
+def _to_dict(message: Message, with_all: bool, seen: tuple[str, ...]) -> dict[str, Any]:
+    kind = type_of(message)
+    seen = (*seen, kind.full_name)
+    present = {field.name for field, _ in set_fields(message)}
     out: dict[str, Any] = {}
-    for field in message.DESCRIPTOR.fields:
-        absent = field.has_presence and not message.HasField(field.name)
+    for field in kind.fields:
         # A message type inside itself would have no end.
         endless = field.message_type is not None and field.message_type.full_name in seen
-        if absent and (in_oneof(field) or endless):
-            continue
-        value = getattr(FrozenConfig(message), field.name)
-        out[field.name] = _plain(value, seen)
+        is_left_out = not with_all or in_oneof(field) or (endless and not field.is_repeated)
+        if field.name in present or not is_left_out:
+            out[field.name] = _plain(_field_value(message, field), with_all, seen)
     return out
 
 
-def _plain(value: Any, seen: tuple[str, ...]) -> Any:
+def _plain(value: Any, with_all: bool, seen: tuple[str, ...]) -> Any:
     if isinstance(value, FrozenConfig):
-        return _to_dict(value._message, seen)
+        return _to_dict(value._message, with_all, seen)
     if isinstance(value, Mapping):
-        return {k: _plain(v, seen) for k, v in value.items()}
-    return [_plain(v, seen) for v in value] if isinstance(value, tuple) else value
+        return {k: _plain(v, with_all, seen) for k, v in value.items()}
+    return [_plain(v, with_all, seen) for v in value] if isinstance(value, tuple) else value
 
 
 def _file_set(file: FileDescriptor) -> bytes:
