@@ -1,0 +1,28 @@
+# The way of every experiment: a sweep names it, one rule runs it, one gathers what came out.
+# What the rules ask is answered by heyhi/workflow.py; docs/workflow.md explains both.
+from snakemake.utils import min_version
+
+from heyhi.collect import show
+from heyhi.workflow import Flow
+
+min_version("9.27")
+
+flow = Flow(workflow, config)
+
+
+include: "workflows/experiment.smk"
+include: "workflows/report.smk"
+
+
+rule all:
+    input:
+        flow.report,
+
+
+# The table comes in any case, as the last thing on the terminal.
+onsuccess:
+    show(flow)
+
+
+onerror:
+    show(flow)

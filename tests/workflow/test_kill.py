@@ -1,0 +1,49 @@
+"""Whatever is killed: the same command goes on, what is done stays, and nothing runs twice."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from heyhi.experiment import Status
+
+from .conftest import Tiny, wait_until
+
+
+def test_a_killed_controller_leaves_its_worker_whom_the_next_one_waits_for(tiny: Tiny) -> None:
+    tiny.make_gate(2)
+    killed = tiny.start()
+    assert tiny.wait_at_gate()[0] == 2
+    wait_until(lambda: len(list((tiny.root / "results/p/work").glob("x=[13]_*/result.json"))) == 2)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    folder = tiny.folder(str(next((tiny.root / "results/p/work").glob("x=2_*")) / "result.json"))
+    assert folder.status() is Status.RUNNING
+
+    second = tiny.start()
+    wait_until(lambda: folder.launch_log_path.exists() and "waiting for" in folder.launch_log_path.read_text())
+    tiny.open_gate(2)
+    out, err = second.communicate()
+
+    assert second.returncode == 0, err
+    assert "3 experiments: 3 DONE" in out
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+
+
+def test_a_killed_worker_is_dead_and_goes_on_with_the_same_command(tiny: Tiny) -> None:
+    tiny.make_gate(2)
+    first = tiny.start()
+    _, pid = tiny.wait_at_gate()
+    os.kill(pid, signal.SIGKILL)
+    out, _ = first.communicate()
+    assert first.returncode == 1
+    assert "killed" in out
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+
+    second = tiny.start()
+    assert tiny.wait_at_gate()[0] == 2
+    tiny.open_gate(2)
+    out, err = second.communicate()
+    assert second.returncode == 0, err
+    assert tiny.ledger[3:] == ["work 2"]
+    assert "3 experiments: 3 DONE" in out

@@ -1,0 +1,138 @@
+"""A sweep through real Snakemake: it runs once, one failure stops nothing else, and the table comes in any case."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from heyhi.experiment import Status
+
+from .conftest import Tiny
+
+
+def table(tiny: Tiny, name: str = "sweep") -> list[dict[str, str]]:
+    with (tiny.root / f"results/reports/{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_a_sweep_runs_once_and_its_table_is_the_last_thing_on_the_terminal(tiny: Tiny) -> None:
+    first = tiny.snakemake()
+
+    assert first.returncode == 0, first.stderr
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+    lines = first.stdout.splitlines()
+    assert lines[0].split() == ["status", "x", "loss", "y", "attempts", "seconds", "exp_id"]
+    assert [line.split()[:4] for line in lines[1:4]] == [["DONE", str(x), str(x), str(10 * x)] for x in (1, 2, 3)]
+    assert lines[4] == "3 experiments: 3 DONE"
+    assert lines[5].startswith("table: results/reports/sweep.csv, results/reports/sweep/")
+    assert [row["y"] for row in table(tiny)] == ["10", "20", "30"]
+    target = next((tiny.root / "results/p/work").glob("x=1_*/result.json"))
+    assert "said by 1" in tiny.folder(str(target)).log_path.read_text()
+
+    second = tiny.snakemake()
+    assert second.returncode == 0
+    assert "Nothing to be done" in second.stderr
+    assert len(tiny.ledger) == 3
+
+
+def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
+    assert tiny.snakemake().returncode == 0
+    done = {path: path.stat().st_mtime_ns for path in (tiny.root / "results/p").rglob("result.json")}
+    for name in ("run.py", "Snakefile", "workflows/experiment.smk", "conf/conf.proto", "conf/sweep.py"):
+        comment = "//" if name.endswith(".proto") else "#"
+        with (tiny.root / name).open("a") as file:
+            file.write(f"\n{comment} edited\n")
+    # The sweep has another manifest and table now: this config is composed to something else.
+    (tiny.root / "conf/work.prototxt").write_text("work { x: 0 size: 7 }\n")
+
+    again = tiny.snakemake()
+    assert again.returncode == 0, again.stderr
+    assert len(tiny.ledger) == 3
+    assert {path: path.stat().st_mtime_ns for path in done} == done
+    assert len(list((tiny.root / "results/reports/sweep").glob("*.csv"))) == 2
+
+
+def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(tiny: Tiny) -> None:
+    failing = tiny.make_fail(2)
+
+    first = tiny.snakemake()
+    assert first.returncode == 1
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+    assert "3 experiments: 1 DEAD, 2 DONE" in first.stdout or "3 experiments: 2 DONE, 1 DEAD" in first.stdout
+    assert "ValueError: boom 2" in first.stdout
+    assert "ValueError: boom 2" in first.stderr  # at once, not only at the end
+    assert "Traceback" not in first.stdout + first.stderr
+    row = next(row for row in table(tiny) if row["x"] == "2")
+    assert (row["status"], row["y"], row["attempts"]) == ("DEAD", "", "1")
+    assert "ValueError: boom 2" in row["reason"]
+    assert not (tiny.root / "results/reports/sweep").exists() or not list(
+        (tiny.root / "results/reports/sweep").glob("*.csv")
+    )
+
+    failing.unlink()
+    second = tiny.snakemake()
+    assert second.returncode == 0, second.stderr
+    assert tiny.ledger[3:] == ["work 2"]
+    assert [row["status"] for row in table(tiny)] == ["DONE"] * 3
+
+
+def test_what_is_needed_runs_first_and_once(tiny: Tiny) -> None:
+    run = tiny.snakemake("--config", "sweep=conf/looks.py")
+    assert run.returncode == 0, run.stderr
+    assert tiny.ledger[0] == "work 9"
+    assert sorted(tiny.ledger[1:]) == ["look 5", "look 6"]
+    assert [row["status"] for row in table(tiny, "looks")] == ["DONE", "DONE"]
+
+
+def test_what_needs_a_dead_experiment_is_blocked_and_says_by_what(tiny: Tiny) -> None:
+    tiny.make_fail(9)
+    run = tiny.snakemake("--config", "sweep=conf/looks.py")
+    assert run.returncode == 1
+    assert tiny.ledger == ["work 9"]
+    for row in table(tiny, "looks"):
+        assert row["status"] == Status.BLOCKED
+        assert row["reason"].startswith("by p/work/x=9_")
+        assert "ValueError: boom 9" in row["reason"]
+    assert "2 experiments: 2 BLOCKED" in run.stdout
+
+
+def test_a_dry_run_shows_what_would_run_and_changes_nothing(tiny: Tiny) -> None:
+    dry = tiny.snakemake("-n")
+    assert dry.returncode == 0
+    assert all(f"run results/p/work/x={x}_" in dry.stdout for x in (1, 2, 3))
+    assert tiny.ledger == []
+    assert not (tiny.root / "results/p").exists()
+
+
+def test_single_targets_are_run_by_path_from_the_manifest_they_were_expanded_into(tiny: Tiny) -> None:
+    targets = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "--sweep", "x=21,22").split()
+    # The default sweep is wrong, and nobody notices: it is not asked for.
+    (tiny.root / "conf/sweep.py").write_text("raise RuntimeError\n")
+
+    one = tiny.snakemake(str(tiny.root / targets[0]), "--", targets[1])
+    assert one.returncode == 0, one.stderr
+    assert sorted(tiny.ledger) == ["work 21", "work 22"]
+    assert "2 experiments: 2 DONE" in one.stdout
+
+    path = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=23", "--manifest").strip()
+    two = tiny.snakemake("--config", f"manifest={path}")
+    assert two.returncode == 0, two.stderr
+    assert tiny.ledger[2:] == ["work 23"]
+
+
+def test_what_a_user_gets_wrong_is_one_message_and_exit_code_2(tiny: Tiny) -> None:
+    (tiny.root / "broken.sqlite").write_bytes(b"no manifest")
+    (tiny.root / "wrong.py").write_text('def yield_sweep():\n    yield "conf/work.prototxt", {"y": 1}\n')
+    for args, expected in (
+        (["results/p/nowhere/result.json"], "heyhi expand"),
+        (["--config", "sweep=wrong.py"], "y"),
+        (["--config", "manifest=broken.sqlite"], "broken.sqlite: is no manifest"),
+        (["--no-profile", "--cores", "1"], "--profile profiles/local"),
+    ):
+        run = tiny.snakemake(*args)
+        assert run.returncode == 2, (args, run.stderr)
+        message = run.stderr.partition("error: ")[2]
+        assert expected in message, (args, run.stderr)
+        assert "Traceback" not in run.stderr
+    assert tiny.ledger == []
+    assert not Path(tiny.root / "results/p").exists()

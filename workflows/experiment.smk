@@ -1,0 +1,18 @@
+# One experiment: its result.json is all that counts. Checkpoints and metrics are no outputs,
+# so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone.
+
+
+rule experiment:
+    input:
+        needs=ancient(flow.needs),
+    output:
+        result="{exp}/result.json",
+    log:
+        "{exp}/launch.log",
+    threads: flow.threads
+    resources:
+        manifest=flow.manifest,
+    message:
+        "run {wildcards.exp}"
+    shell:
+        f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} 2> {{log:q}}"

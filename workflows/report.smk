@@ -1,0 +1,20 @@
+# The table of a sweep. Its name has the sweep's digest, so that a changed sweep gets another one;
+# the copy below a fixed name is for people.
+
+
+rule aggregate:
+    input:
+        results=flow.report_results,
+        manifest=ancient(flow.report_manifest),
+    output:
+        table=f"{flow.reports}/{{label}}/{{digest}}.csv",
+    log:
+        f"{flow.reports}/{{label}}/{{digest}}.log",
+    wildcard_constraints:
+        label="[A-Za-z0-9._-]+",
+        digest="[0-9a-f]{16}",
+    localrule: True
+    message:
+        "write {output.table}"
+    shell:
+        f"{flow.python} -m heyhi.collect {{input.manifest:q}} --csv {{output.table:q}} 2> {{log:q}}"
