@@ -179,8 +179,7 @@ class _Launch:
         from heyhi.claim import read_owner
         from heyhi.runner import execute
 
-        self._check_needs()
-        self._check_launcher()
+        self.check()
         owner = read_owner(self.experiment.exp_path) if action.stop else None
         if owner is not None:
             logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
@@ -188,6 +187,15 @@ class _Launch:
         if action.wipe:
             self.folder.wipe(self.experiment.identity)
         return execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave").done
+
+    def check(self) -> None:
+        """Make sure that it can be started here.
+
+        Raises:
+            HeyhiError: what it needs isn't done, or its launcher is another machine's.
+        """
+        self._check_needs()
+        self._check_launcher()
 
     def _check_needs(self) -> None:
         missing = []
@@ -326,6 +334,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         print(where)
         print(_what_next(mode, status, launch))
         return 0
+    launch.check()
     if action.wipe:
         _ask_before_wiping(where, force=args.force)
     print(f"running {launch.experiment.exp_path}", file=sys.stderr)

@@ -42,7 +42,7 @@ def test_what_was_written_is_read_back(project: Project, schema: Schema) -> None
     assert list(manifest.experiments()) == written.experiments
     assert [e.exp_id for e in manifest.experiments(own=True)] == written.own
     assert manifest.all_targets == [str(e.target) for e in written.experiments]
-    assert manifest.targets == [str(t) for t in written.targets]
+    assert manifest.targets == [f"{folder}/result.json" for folder in written.folders]
     assert (manifest.label, manifest.sweep, manifest.entry) == ("demo", None, "run:main")
     assert (manifest.project_root, manifest.results_root) == (project.root, project.results_root)
     assert manifest.schema().digest == schema.digest
