@@ -182,7 +182,7 @@ class Composer:
         known = [self.project.relative(p) for p in sorted(self.project.conf_root.rglob(f"*{SUFFIX}"))[:2000]]
         raise ConfigError(
             f"config '{cfg}' doesn't exist (looked below {', '.join(map(str, dict.fromkeys(bases)))})"
-            f"{suggest(cfg, [*known, *(k.removesuffix(SUFFIX) for k in known)])}"
+            f"{suggest(cfg, [s for k in known for s in (k, k.removesuffix(SUFFIX), Path(k).stem)])}"
         )
 
     def _compose(self, root: _Root, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
@@ -291,9 +291,7 @@ class Composer:
             except OSError as error:
                 raise ConfigError(f"{self.project.relative(path)}: can't be read: {error.strerror}") from None
             except UnicodeDecodeError as error:
-                raise ConfigError(
-                    f"{self.project.relative(path)}: is not UTF-8 text (byte {error.start})"
-                ) from None
+                raise ConfigError(f"{self.project.relative(path)}: is not UTF-8 text (byte {error.start})") from None
         return self._texts[path]
 
     def _chunk_type(self, path: Path) -> str | None:
@@ -459,9 +457,7 @@ class Composer:
         order = canonical_order([scalars[i][1].key for i in counted])
         return _Plan(tuple(includes), tuple(scalars), tuple(counted[i] for i in order))
 
-    def _cast(
-        self, root: _Root, op: _Op, raw: object, chain: tuple[str, ...]
-    ) -> tuple[Value, str, bool]:
+    def _cast(self, root: _Root, op: _Op, raw: object, chain: tuple[str, ...]) -> tuple[Value, str, bool]:
         """Cast an override's value; return it, its canonical text, and whether it has a need in it."""
         try:
             text = value_text(raw)
@@ -472,9 +468,7 @@ class Composer:
             raise self._located(error, root, op.key, raw) from None
         return value, canonical_text(op.key, value), False
 
-    def _cast_template(
-        self, root: _Root, op: _Op, text: str, chain: tuple[str, ...]
-    ) -> tuple[Value, str, bool]:
+    def _cast_template(self, root: _Root, op: _Op, text: str, chain: tuple[str, ...]) -> tuple[Value, str, bool]:
         """Cast a string with templates: the canonical text names a need by its exp id and keeps {{ROOT_DIR}}."""
         value = cast_value(op.key, text)
         assert isinstance(value, str)

@@ -70,8 +70,10 @@ class DriftCheck:
                 message = self.schema.parse_root(config)
         except HeyhiError as error:
             return [f"can't be composed today: {error}"]
+        then = _with_roots_named(then, folder.read_roots())
+        today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
         # NaN and infinity go through JSON as Python writes them, bytes become text.
-        now = json.loads(json.dumps(flatten(message), default=repr))
+        now = _with_roots_named(json.loads(json.dumps(flatten(message), default=repr)), today)
         return drifted_keys(self._counted(then), self._counted(now), self._default)
 
     def _counted(self, flat: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,6 +86,17 @@ class DriftCheck:
         except HeyhiError:
             return _ABSENT
         return scalar_value(found.field, default_of(found.field)) if found.kind is Kind.SCALAR else _ABSENT
+
+
+def _with_roots_named(flat: Mapping[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:
+    """Write the project's and the results' folders in values as their names: a moved project is no drift."""
+    named = dict(flat)
+    for name in ("results_root", "project_root"):  # the results may lie inside the project
+        root = roots.get(name)
+        for key, value in named.items() if root else ():
+            if isinstance(value, str) and root in value:
+                named[key] = value.replace(root, f"<{name}>")
+    return named
 
 
 def drifted_keys(then: Mapping[str, Any], now: Mapping[str, Any], default: Callable[[str], Any]) -> list[str]:

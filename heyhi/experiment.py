@@ -32,6 +32,7 @@ CONFIG_NAME = "config.prototxt"
 FLAT_CONFIG_NAME = "config_flat.json"
 LOG_NAME = "log.txt"
 LAUNCH_LOG_NAME = "launch.log"
+ROOT_NAMES = ("project_root", "results_root")
 STATE_NAME = ".heyhi"  # of a results root
 MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "restart", "dryrun")
 
@@ -65,6 +66,7 @@ class Experiment:
         config: root message, serialised.
         needs: folders of the experiments that must be done before.
         resources: Snakemake's; none for a local run.
+        roots: the project's and the results' folders when it was composed: paths in its config begin with them.
     """
 
     exp_id: str
@@ -74,6 +76,7 @@ class Experiment:
     config: bytes
     needs: tuple[Path, ...] = ()
     resources: Mapping[str, int | str] = field(default_factory=dict)
+    roots: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def target(self) -> Path:
@@ -236,6 +239,14 @@ class ExperimentDir:
                 " move the folder away to run it anew"
             ) from None
 
+    def read_roots(self) -> dict[str, str]:
+        """Return where the project and its results were when the experiment was first started."""
+        try:
+            data = json.loads(self.identity_path.read_text(encoding="utf-8"))
+            return {name: str(data[name]) for name in ROOT_NAMES if name in data}
+        except (OSError, ValueError, TypeError):
+            return {}
+
     def check_identity(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment, or none yet.
 
@@ -280,7 +291,7 @@ class ExperimentDir:
         self.check_identity(experiment.identity)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self._write_identity(experiment.identity)
+        self._write_identity(experiment.identity, experiment.roots)
         if self.attempts_path.exists() and self.config_path.exists() and self.flat_config_path.exists():
             return
         from heyhi.frozen import flatten, to_text
@@ -290,12 +301,12 @@ class ExperimentDir:
         replace_file(self.flat_config_path, f"{flat}\n")
         replace_file(self.config_path, to_text(message))
 
-    def _write_identity(self, identity: Identity) -> None:
+    def _write_identity(self, identity: Identity, roots: Mapping[str, str]) -> None:
         """Write identity.json if there is none: of two experiments with one path, only one gets it."""
         if self.identity_path.exists():
             return
         with writing(self.identity_path):
-            temp = write_temp(self.identity_path, json.dumps(identity.to_dict(), indent=2) + "\n")
+            temp = write_temp(self.identity_path, json.dumps({**identity.to_dict(), **roots}, indent=2) + "\n")
             try:
                 self.identity_path.hardlink_to(temp)
             except FileExistsError:
@@ -406,18 +417,12 @@ class ExperimentDir:
             os.fsync(file.fileno())
 
 
-def last_attempt(attempts: list[dict[str, Any]]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the records of the last attempt's start and end; empty ones where there are none."""
+def dead_reason(attempts: list[dict[str, Any]]) -> str:
+    """Say why an experiment without a result is dead, by the records of its attempts."""
     none: dict[str, Any] = {}
     start = next((a for a in reversed(attempts) if a.get("event") == "start"), none)
     end = next((a for a in reversed(attempts) if a.get("event") == "end"), none)
-    return start, end if end.get("attempt") == start.get("attempt") else none
-
-
-def dead_reason(attempts: list[dict[str, Any]]) -> str:
-    """Say why an experiment without a result is dead, by the records of its attempts."""
-    start, end = last_attempt(attempts)
-    if not end:
+    if not end or end.get("attempt") != start.get("attempt"):
         return f"killed (no end record; pid {start.get('pid', '?')} on host {start.get('host', '?')})"
     reason = f"exit code {end.get('exit_code', '?')}"
     if end.get("exception"):

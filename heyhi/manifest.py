@@ -421,6 +421,7 @@ class Manifest:
 
     def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:
         root = self.project_root
+        roots = {"project_root": str(root), "results_root": str(self.results_root)}
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
                 _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
@@ -434,6 +435,7 @@ class Manifest:
                     config=config,
                     needs=tuple(root / os.path.dirname(n) for n in json.loads(needs)),  # noqa: PTH120
                     resources=json.loads(resources),
+                    roots=roots,
                 )
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:

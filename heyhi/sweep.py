@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import importlib
 import importlib.util
 import itertools
 import json
@@ -15,8 +14,8 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from functools import cached_property, lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -53,11 +52,10 @@ class Planned(NamedTuple):
     needs: tuple[str, ...]
     resources: dict[str, int | str]
 
-    @property
-    def experiment(self) -> Experiment:
-        """The same as an experiment."""
+    def experiment(self, roots: Mapping[str, str]) -> Experiment:
+        """Return the same as an experiment."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
-        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources)
+        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
 
 
 @dataclass(frozen=True)
@@ -71,6 +69,7 @@ class Expansion:
         label: name for reports and manifests, `[A-Za-z0-9._-]`.
         sweep: sweep file, relative to the project root.
         pattern: exp id pattern of the sweep's own experiments.
+        roots: the project's and the results' folders.
     """
 
     planned: list[Planned]
@@ -79,11 +78,12 @@ class Expansion:
     label: str = "sweep"
     sweep: str | None = None
     pattern: str | None = None
+    roots: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def experiments(self) -> list[Experiment]:
         """All experiments, each after what it needs."""
-        return [p.experiment for p in self.planned]
+        return [p.experiment(self.roots) for p in self.planned]
 
     @property
     def folders(self) -> list[str]:
@@ -280,11 +280,13 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
         raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
     parts = Path(project.relative(path)).with_suffix("").parts
     with _importing(project.root, path):
-        if all(part.isidentifier() for part in parts):
-            return importlib.import_module(".".join(parts))
-        spec = importlib.util.spec_from_file_location(path.stem, path)
+        # By the name that `python -m` gives it, so that relative imports work; read anew each time, since a notebook
+        # lives longer than a version of the file.
+        name = ".".join(parts) if all(part.isidentifier() for part in parts) else path.stem
+        spec = importlib.util.spec_from_file_location(name, path)
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
         return module
 
@@ -395,7 +397,8 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern)
+    roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
+    return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern, roots)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -166,11 +166,11 @@ def test_an_identity_that_comes_in_between_is_respected(tmp_path: Path, monkeypa
     folder = ExperimentDir(tmp_path / "e")
     real = ExperimentDir._write_identity
 
-    def slow(self: ExperimentDir, identity: Identity) -> None:
+    def slow(self: ExperimentDir, identity: Identity, roots: Mapping[str, str]) -> None:
         monkeypatch.setattr(ExperimentDir, "_write_identity", real)
         prepared(tmp_path / "e", OTHER)
         monkeypatch.setattr(Path, "exists", lambda self, **_: False)  # it was not there when looked for
-        real(self, identity)
+        real(self, identity, roots)
 
     monkeypatch.setattr(ExperimentDir, "_write_identity", slow)
     with pytest.raises(IdentityError, match="another experiment"):

@@ -1,0 +1,258 @@
+"""The command line `heyhi`, through its own parser, on a project of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi import maybe_launch
+from heyhi.cli import main
+
+PROTO = """
+syntax = "proto3";
+message MetaCfg {
+  repeated Include includes = 1;
+  oneof task { Work work = 2; Check check = 3; }
+}
+message Include { string path = 1; string mount = 2; }
+message Work {
+  optional double lr = 1;
+  int32 seed = 2;
+  Launcher launcher = 3;
+}
+message Check { string of = 1; int32 noise = 2; }
+message Launcher { oneof kind { Slurm slurm = 1; } }
+message Slurm { int32 hours = 1; }
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    (root / "conf").mkdir(parents=True)
+    (root / "conf/conf.proto").write_text(PROTO)
+    (root / "conf/work.prototxt").write_text("work {\n  lr: 0.1\n}\n")
+    (root / "conf/check.prototxt").write_text('check { of: "{{exp work.prototxt}}" }\n')
+    (root / "conf/many.py").write_text(
+        "def yield_sweep():\n    for seed in range(3):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
+    )
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
+    monkeypatch.chdir(root)
+    return root
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(args)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def done(**_: object) -> dict[str, int]:
+    return {"score": 1}
+
+
+def failing(**_: object) -> None:
+    raise ValueError("it broke")
+
+
+def test_expand_prints_a_target_a_line_and_the_rest_on_standard_error(run: Any, project: Path) -> None:
+    code, out, err = run("expand", "--cfg", "work", "--sweep", "seed=range(2)", "lr=0.5")
+    assert code == 0
+    targets = out.splitlines()
+    assert len(targets) == 2
+    assert all(t.startswith("results/p/work/lr=0.5,seed=") and t.endswith("/result.json") for t in targets)
+    assert "2 experiments" in err
+
+
+def test_expand_takes_the_sweep_of_the_settings_or_a_file(run: Any) -> None:
+    assert run("expand")[1] == run("expand", "conf/many.py")[1]
+
+
+def test_expand_names_its_manifest_and_the_same_sweep_has_the_same(run: Any, project: Path) -> None:
+    first, second = run("expand", "--manifest")[1].strip(), run("expand", "--manifest")[1].strip()
+    assert first == second and (project / first).is_file()
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.2\n}\n")
+    assert run("expand", "--manifest")[1].strip() != first
+
+
+def test_expand_as_json(run: Any) -> None:
+    rows = json.loads(run("expand", "--cfg", "check", "--json")[1])
+    assert [row["task"] for row in rows] == ["work", "check"]
+    assert rows[1]["needs"] == [rows[0]["target"]]
+    assert [row["own"] for row in rows] == [False, True]
+
+
+def test_a_zipped_sweep_and_a_pattern(run: Any) -> None:
+    code, out, _ = run(
+        "expand", "--cfg", "work", "--sweep", "lr=1,2", "--sweep", "seed=3,4", "--zip", "--out", "z/%(redefines)s"
+    )
+    assert code == 0
+    assert out.splitlines() == ["results/z/lr=1.0,seed=3/result.json", "results/z/lr=2.0,seed=4/result.json"]
+
+
+def test_options_and_overrides_may_be_mixed(run: Any) -> None:
+    plain = run("expand", "--cfg", "work", "lr=0.5", "seed=1")[1]
+    assert run("expand", "lr=0.5", "--cfg", "work", "--seed=1")[1] == plain
+    assert run("expand", "--seed=1", "--cfg", "work", "lr=0.5")[1] == plain
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["expand", "--cfg", "work", "lrr=1"], "did you mean 'lr'"),
+        (["expand", "--cfg", "wrok"], "did you mean"),
+        (["expand", "nosuch.py"], "doesn't exist"),
+        (["expand", "lr=1"], "--cfg"),
+        (["expand", "conf/many.py", "lr=1"], "--cfg"),
+        (["expand", "conf/many.py", "--sweep", "lr=1"], "--cfg"),
+        (["expand", "conf/many.py", "--adhoc"], "--cfg"),
+        (["expand", "--cfg", "work", "--sweeep", "lr=1"], "did you mean '--sweep'"),
+        (["expand", "--cfg", "work", "--sweep", "lr"], "--sweep 'lr'"),
+        (["expand", "--cfg", "work", "--out", "../x"], "results root"),
+        (["expand", "--cfg", "work", "--manifest", "--json"], "not allowed with"),
+        (["print", "work", "lr=x"], "conf/work.prototxt:2 sets it"),
+        (["print", "nosuch"], "doesn't exist"),
+        (["status", "nosuch.sqlite"], "nosuch.sqlite"),
+        (["status", "conf/work.prototxt"], "work.prototxt"),
+        (["plan", "--mode", "nope"], "unknown mode"),
+        (["nope"], "nope"),
+        (["completion", "tcsh"], "tcsh"),
+        (["diff", "a", "b"], "a"),
+        (["describe", "work", "lrr"], "lr"),
+    ],
+)
+def test_a_wrong_command_gets_one_message_and_writes_nothing(
+    run: Any, project: Path, args: list[str], expected: str
+) -> None:
+    code, out, err = run(*args)
+    assert code == 2
+    assert expected in err and "Traceback" not in err and not out
+    assert not (project / "results").exists()
+
+
+def test_outside_a_project_it_says_how_to_make_one(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "empty/x.py"), raising=False)
+    code, _, err = run("expand")
+    assert code == 2 and "heyhi init" in err
+
+
+def test_plan_tells_new_done_dead_blocked_and_drifted(run: Any, project: Path) -> None:
+    maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
+    maybe_launch(failing, cfg="conf/work.prototxt", overrides=["seed=2"])
+    code, out, _ = run("plan")
+    assert code == 0
+    assert "DEAD 1  NOT_STARTED 1  DONE 1" in out and "ValueError: it broke" in out and "2 would start" in out
+    assert "--config sweep=conf/many.py" in out
+    assert "1 would start" in run("plan", "--mode", "gentle_start")[1]
+    assert "2 would start, 1 of them from an emptied folder" in run("plan", "--mode", "start_restart")[1]
+
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.3\n}\n")
+    out = run("plan")[1]
+    assert "drifted 2" in out and "work.lr: 0.1 -> 0.3" in out
+    rows = json.loads(run("plan", "--json")[1])
+    assert [row["status"] for row in rows] == ["NOT_STARTED", "DONE", "DEAD"]
+    assert [row["start"] for row in rows] == [True, False, True]
+    assert rows[1]["drifted"] == ["work.lr: 0.1 -> 0.3"]
+
+
+def test_a_dead_need_blocks_and_is_named(run: Any) -> None:
+    maybe_launch(failing, cfg="conf/work.prototxt")
+    out = run("plan", "--cfg", "check", "--sweep", "noise=1,2")[1]
+    assert "DEAD 1  BLOCKED 2" in out
+    assert "by p/work/default_" in out and "it broke" in out
+
+
+def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
+    assert "no experiments yet" in run("status")[1]
+    manifest = run("expand", "--manifest")[1].strip()
+    assert run("status")[1].startswith("NOT_STARTED 3")
+    maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
+    for args in ([], ["conf/many.py"], [manifest]):
+        code, out, _ = run("status", *args)
+        assert (code, out.splitlines()[0]) == (0, "NOT_STARTED 2  DONE 1")
+    maybe_launch(failing, cfg="conf/work.prototxt", overrides=["seed=0"])
+    code, out, _ = run("status")
+    assert code == 1 and "DEAD 1" in out
+    assert {row["status"] for row in json.loads(run("status", "--json")[1])} == {"DEAD", "DONE", "NOT_STARTED"}
+
+
+def test_a_dead_need_blocks_in_the_status_of_all_known(run: Any) -> None:
+    run("expand", "--cfg", "check")
+    maybe_launch(failing, cfg="conf/work.prototxt")
+    assert "BLOCKED" in run("status")[1]
+
+
+def test_drift_knows_new_defaults_and_fields_and_ignores_scheduling(run: Any, project: Path) -> None:
+    run("expand")
+    maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
+    assert "drifted" not in run("status", "--drift")[1]
+
+    proto = project / "conf/conf.proto"
+    proto.write_text(PROTO.replace("int32 seed = 2;", "int32 seed = 2; int32 added = 9; optional string note = 10;"))
+    assert "drifted" not in run("status", "--drift")[1]
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.1 launcher { slurm { hours: 3 } }\n}\n")
+    assert "drifted" not in run("status", "--drift")[1]
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.1 added: 1\n}\n")
+    assert "work.added: absent -> 1" in run("status", "--drift")[1]
+    (project / "conf/work.prototxt").unlink()
+    assert "can't be composed today" in run("status", "--drift")[1]
+
+
+def test_a_moved_project_and_results_root_are_no_drift(
+    run: Any, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "conf/check.prototxt").write_text('check { of: "{{exp work.prototxt}}/x {{ROOT_DIR}}/data" }\n')
+    maybe_launch(done, cfg="conf/work.prototxt")
+    maybe_launch(done, cfg="conf/check.prototxt")
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    out = run("plan", "--cfg", "check")[1]
+    assert "DONE 2" in out and "drifted" not in out
+
+
+def test_print_and_flat(run: Any) -> None:
+    assert run("print", "work", "lr=0.5")[1] == "work {\n  lr: 0.5\n}\n"
+    assert run("print", "work", "seed=3", "--flat")[1] == "lr=0.1\nseed=3\n"
+    assert "seed=0" in run("print", "work", "--flat-all")[1]
+
+
+def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from heyhi.cli import main\ntry: main(['--help'])\nfinally: print(*sys.modules, file=sys.stderr)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "examples:" in found.stdout
+    assert not {"google", "google.protobuf", "pandas", "sqlite3", "rich", "heyhi.compose"} & set(found.stderr.split())
+
+
+def test_a_closed_pipe_is_no_traceback(project: Path) -> None:
+    script = f"{sys.executable} -m heyhi.cli expand --cfg work --sweep 'seed=range(5000)' 2>err | head -n1; cat err"
+    found = subprocess.run(["bash", "-c", script], cwd=project, capture_output=True, text=True, check=True)
+    assert "Traceback" not in found.stdout and "Error" not in found.stdout
+
+
+def test_targets_survive_a_shell(run: Any) -> None:
+    out = run("expand", "--cfg", "check", "of=$(touch x); 'a b'`y`")[1].strip()
+    assert set(out) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._=@+,/-")
+
+
+def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
+    run("expand", "--cfg", "work", "--sweep", "seed=range(300)")
+    assert len(run("status", "--all")[1].splitlines()) == 301
+    short = run("status")[1].splitlines()
+    assert len(short) < 60 and "more (--all lists them)" in short[-1]
