@@ -200,9 +200,7 @@ def _expand(args: argparse.Namespace) -> int:
     from heyhi.manifest import target_of, write_manifest
 
     path = write_manifest(expansion, project, schema)
-    needed = len(expansion.planned) - len(expansion.own)
-    and_needs = f" and {needed} that they need" if needed else ""
-    print(f"{len(expansion.own)} experiments{and_needs}: {project.relative(path)}", file=sys.stderr)
+    print(f"{_size(expansion)}: {project.relative(path)}", file=sys.stderr)
     if args.manifest:
         print(project.relative(path))
     elif args.json:
@@ -243,14 +241,17 @@ def _plan(args: argparse.Namespace) -> int:
         return 0
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
-    needed = len(expansion.planned) - len(expansion.own)
-    and_needs = f" (and {needed} that they need)" if needed else ""
-    print(f"{expansion.label}: {len(expansion.own)} experiments{and_needs}")
+    print(f"{expansion.label}: {_size(expansion)}")
     print(survey.render(drift, everything=args.all))
     print(f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}")
     if starts:
         print(f"launch: snakemake --profile profiles/local {_snakemake_words(args, expansion)}")
     return 0
+
+
+def _size(expansion: Expansion) -> str:
+    own, needed = len(expansion.own), len(expansion.planned) - len(expansion.own)
+    return f"{own} experiment{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
 
 
 def _snakemake_words(args: argparse.Namespace, expansion: Expansion) -> str:

@@ -214,7 +214,7 @@ def test_a_bad_sweep_file_gets_one_clear_error(
 
 
 def test_a_missing_sweep_file_names_the_nearest(project: Project, schema: Schema) -> None:
-    with pytest.raises(SweepError, match="did you mean 'conf/c02_sup_train/rs_yolo_01_example.py'"):
+    with pytest.raises(SweepError, match=r"did you mean 'conf/c02_sup_train/rs_yolo_01_example.py'"):
         expand_sweep_file(project, schema, Path("conf/c02_sup_train/rs_yolo_01_exmaple.py"))
 
 
