@@ -27,7 +27,7 @@ from typing import Any, Literal, Self, TypeVar
 
 from heyhi.claim import Claim, Owner
 from heyhi.errors import HeyhiError, ProjectError, ResultError
-from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status, dead_reason, last_attempt
+from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status, dead_reason
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
 from heyhi.results import encode, replace_file, writing
@@ -130,7 +130,7 @@ def execute(
             folder.prepare(experiment, schema)
             run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
-                outcome = run.attempt(claim, signals, attempt)
+                outcome = run.attempt(signals, attempt)
     # Only when the claim is released: a stop is for the whole process, not only for this experiment.
     signals.raise_if_stopped()
     return outcome
@@ -143,7 +143,7 @@ def _claim(
     on_lost: Callable[[str], None],
 ) -> Claim | Outcome:
     """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
-    wait = _FIRST_WAIT
+    wait, ended = _FIRST_WAIT, len(_ends(folder))
     waited_for: Owner | None = None
     while True:
         folder.check_identity(experiment.identity)
@@ -153,11 +153,12 @@ def _claim(
             folder.path.mkdir(parents=True, exist_ok=True)
         got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
-            failure = _failure_of(folder, waited_for) if waited_for is not None else None
-            if failure is not None and not folder.result_path.exists():
-                got.release()
-                return failure
-            return got
+            ends = _ends(folder)[ended:] if waited_for is not None else []
+            if not ends or ends[-1].get("reason") != "failed" or folder.result_path.exists():
+                return got
+            # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
+            got.release()
+            return Outcome(Status.DEAD, dead_reason(folder.attempts()), exit_code=1)
         if if_claimed == "leave":
             status = Status.RUNNING if got.kind == "process" else Status.PENDING
             return Outcome(status, got.describe())
@@ -168,13 +169,8 @@ def _claim(
         wait = min(1.5 * wait, _LONGEST_WAIT)
 
 
-def _failure_of(folder: ExperimentDir, owner: Owner) -> Outcome | None:
-    """Return how the run that we have waited for failed: it would fail again. None where it was stopped or killed."""
-    attempts = folder.attempts()
-    start, end = last_attempt(attempts)
-    if start.get("claim") != owner.nonce or end.get("reason") != "failed":
-        return None
-    return Outcome(Status.DEAD, dead_reason(attempts), exit_code=1)
+def _ends(folder: ExperimentDir) -> list[dict[str, Any]]:
+    return [a for a in folder.attempts() if a.get("event") == "end"]
 
 
 @dataclass(frozen=True)
@@ -188,10 +184,10 @@ class _Run:
     log_level: str
     code_root: Path
 
-    def attempt(self, claim: Claim, signals: _Signals, launcher_attempt: int) -> Outcome:
+    def attempt(self, signals: _Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
         pid, clock = os.getpid(), time.monotonic()
-        number = self._record_start(claim, launcher_attempt)
+        number = self._record_start(launcher_attempt)
         try:
             with signals.raising():
                 result = self._call_main()
@@ -216,7 +212,7 @@ class _Run:
         cfg = freeze(getattr(message, self.experiment.task))
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
-    def _record_start(self, claim: Claim, launcher_attempt: int) -> int:
+    def _record_start(self, launcher_attempt: int) -> int:
         starts = [a for a in self.folder.attempts() if a.get("event") == "start"]
         last = starts[-1] if starts else None
         number = (last.get("attempt") or len(starts)) + 1 if last is not None else 1
@@ -233,7 +229,6 @@ class _Run:
             "commit": version.commit,
             "dirty": version.dirty,
             "config": hashlib.sha256(self.experiment.config).hexdigest()[:16],
-            "claim": claim.owner.nonce,
         }
         self.folder.append_attempt(record)
         return number

@@ -19,7 +19,7 @@ import pytest
 import heyhi
 from heyhi import runner
 from heyhi.claim import CLAIM_NAME, Claim, read_owner
-from heyhi.errors import HeyhiError, IdentityError, ProjectError
+from heyhi.errors import HeyhiError, IdentityError, ProjectError, ResultError
 from heyhi.experiment import Experiment, ExperimentDir, Status
 from heyhi.identity import Identity
 from heyhi.manifest import target_of, write_manifest
@@ -417,13 +417,14 @@ def test_who_comes_second_waits_for_the_result(lab: Lab) -> None:
     assert runs(folder) == 1 and folder.read_result() == {"late": True}
 
 
-def test_who_waits_takes_over_when_the_owner_is_killed(lab: Lab) -> None:
+@pytest.mark.parametrize("sign", [signal.SIGKILL, signal.SIGTERM], ids=["killed", "stopped"])
+def test_who_waits_takes_over_when_the_owner_is_killed(lab: Lab, sign: signal.Signals) -> None:
     first = lab.start("hang_once")
     lab.meet("ready")
     seconds = [lab.start("hang_once") for _ in range(2)]
     for second in seconds:
         started_and_waiting(second)
-    first.kill()
+    first.send_signal(sign)
     first.wait()
     assert [second.wait() for second in seconds] == [0, 0]
     folder = lab.folder("hang_once")
@@ -442,6 +443,37 @@ def test_who_waits_does_not_repeat_a_failure(lab: Lab) -> None:
     assert "DEAD: exit code 1: ValueError: after all" in err
     folder = lab.folder("hang_then_fail")
     assert runs(folder) == 1 and not list(folder.path.glob("claim*"))
+
+
+def test_a_failure_from_before_the_wait_is_no_reason_not_to_take_over(lab: Lab) -> None:
+    execute(lab.experiment("hang_once"), lab.schema, raising(ValueError("earlier")))
+    first = lab.start("hang_once")
+    lab.meet("ready")
+    second = lab.start("hang_once")
+    started_and_waiting(second)
+    first.kill()
+    assert second.wait() == 0
+    assert lab.folder("hang_once").read_result() == {"resumed": True}
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_one_that_is_done_while_we_look_is_not_run_again(lab: Lab, monkeypatch: pytest.MonkeyPatch, same: bool) -> None:
+    experiment = lab.experiment("give")
+    other = Experiment("x", experiment.exp_path, Identity("conf/other.prototxt", ()), "job", experiment.config)
+    real = Claim.acquire
+
+    def acquire(folder: Path, **options: Any) -> object:
+        monkeypatch.setattr(Claim, "acquire", real)
+        execute(experiment if same else other, lab.schema, lambda **_: {})
+        return real(folder, **options)
+
+    monkeypatch.setattr(Claim, "acquire", acquire)
+    if same:
+        assert execute(experiment, lab.schema, never) == Outcome(Status.DONE)
+    else:
+        with pytest.raises(IdentityError, match="another experiment"):
+            execute(experiment, lab.schema, never)
+    assert not list(experiment.exp_path.glob("claim*"))
 
 
 # --- in this process
@@ -502,6 +534,43 @@ def test_ctrl_c_is_raised_once_it_is_on_record(lab: Lab) -> None:
         execute(experiment, lab.schema, raising(KeyboardInterrupt()))
     assert ExperimentDir(experiment.exp_path).status_and_reason()[1] == "exit code 130: stopped by SIGINT"
     assert read_owner(experiment.exp_path) is None
+
+
+def test_a_signal_that_main_has_seen_to_ends_nothing_more(lab: Lab) -> None:
+    def main(**_: object) -> dict[str, bool]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            return {"stopped": True}
+        return {}
+
+    assert execute(lab.experiment("give"), lab.schema, main).done
+
+
+def test_a_forked_child_ends_by_a_signal_as_it_would_without_us(lab: Lab) -> None:
+    def main(**_: object) -> dict[str, int]:
+        child = os.fork()
+        if child == 0:
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(0)
+        return {"signal": os.WTERMSIG(os.waitpid(child, 0)[1])}
+
+    execute(lab.experiment("give"), lab.schema, main)
+    assert lab.folder("give").read_result() == {"signal": signal.SIGTERM}
+
+
+def test_an_end_that_cannot_be_recorded_still_gives_the_claim_back(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = ExperimentDir.append_attempt
+
+    def append(self: ExperimentDir, record: dict[str, object]) -> None:
+        if record["event"] == "end":
+            raise ResultError("no space")
+        real(self, record)
+
+    monkeypatch.setattr(ExperimentDir, "append_attempt", append)
+    outcome = execute(lab.experiment("give"), lab.schema, raising(ValueError("x")))
+    assert (outcome.status, outcome.reason) == (Status.DEAD, "exit code 1: ValueError: x")
+    assert not list(lab.folder("give").path.glob("claim*"))
 
 
 def test_a_signal_that_is_ignored_stays_ignored(lab: Lab) -> None:
@@ -583,6 +652,9 @@ def test_an_entry_that_leads_nowhere_is_named(tmp_path: Path, monkeypatch: pytes
         load_main("no_such_entry:main", tmp_path)
     with pytest.raises(ProjectError, match=r"entry_module\.py has no function 'main'"):
         load_main("entry_module:main", tmp_path)
+    (tmp_path / "entry_module_2.py").write_text("import no_such_library")
+    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+        load_main("entry_module_2:main", tmp_path)
 
 
 def never(**_: object) -> object:
