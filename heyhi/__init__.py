@@ -66,7 +66,7 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.s
 # Computed at each use: the project is the one around the working directory.
 _FOLDERS = {"PROJ_ROOT": "proj_root", "CONF_ROOT": "conf_root"}
 
-__all__ = [*_HOME_OF, *_FOLDERS]  # noqa: PLE0604 (all are names, and the type checker reads the imports above)
+__all__ = [*_HOME_OF, *_FOLDERS]
 
 
 def __getattr__(name: str) -> Any:

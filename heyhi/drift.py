@@ -92,7 +92,7 @@ def _with_roots_named(flat: Mapping[str, Any], roots: Mapping[str, str]) -> dict
     """Write the project's and the results' folders in values as their names: a moved project is no drift."""
     named = dict(flat)
     for name in ("results_root", "project_root"):  # the results may lie inside the project
-        root = roots.get(name)
+        root = roots.get(name, "")
         for key, value in named.items() if root else ():
             if isinstance(value, str) and root in value:
                 named[key] = value.replace(root, f"<{name}>")
