@@ -5,46 +5,31 @@ It changes nothing, and how configs are composed is not its business.
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import textwrap
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from google.protobuf import message_factory, text_format
+from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
-from heyhi.compose import SUFFIX, Composed, Composer
-from heyhi.errors import ConfigError, HeyhiError
-from heyhi.overrides import (
-    Key,
-    Kind,
-    default_of,
-    find_key,
-    in_oneof,
-    is_map,
-    leaves,
-    scalar_text,
-    shorten,
-)
+from heyhi.errors import ConfigError
+from heyhi.includes import INCLUDES, SUFFIX, ConfigFiles, Root
+from heyhi.keys import Key, Kind, entry_text, find_key, present
+from heyhi.overrides import default_of, leaves
 from heyhi.project import Project
-from heyhi.schema import Schema, load_comments
+from heyhi.schema import Schema, element, is_map, load_comments, map_key, message_type, oneof_of, set_fields, type_of
+from heyhi.values import scalar_text, shorten
 
 _MAX_WIDTH = 120
 _MAX_VALUE = 60  # characters of a value or default
 _MAX_WIDTHS = (40, 30, 16, 12)  # of the columns; a longer cell moves those behind it, in its own line only
 _FOLD = 6  # a message with more fields is only named, unless the config sets something in it
 _DEPTH = 3  # below this, too
-
-
-@dataclass(frozen=True)
-class _Source:
-    """Hold where a file sets something."""
-
-    file: str
-    line: int
 
 
 @dataclass(frozen=True)
@@ -57,20 +42,38 @@ class _Row:
     source: str = ""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Scene:
-    """Hold what is described: a schema with its comments and, where a config was named, what that sets."""
+    """Hold what is described: a schema with its comments and, where a config was named, that config."""
 
     project: Project
     schema: Schema
+    files: ConfigFiles
     comments: dict[str, str]
     command: str
-    folder: Path
-    composed: Composed | None = None
-    sources: dict[tuple[str, ...], _Source] = field(default_factory=dict)
+    task: str
+    root: Root | None = None
+
+    @property
+    def task_type(self) -> Descriptor:
+        return message_type(self.schema.tasks[self.task])
+
+    @property
+    def folder(self) -> Path:
+        """Folder in which chunks are looked up first."""
+        return self.root.path.parent if self.root is not None else self.project.conf_root
 
     def comment(self, name: str) -> str:
         return self.comments.get(name, "")
+
+    def source(self, key: str) -> str:
+        """Name the file, and the line where it is one, that sets a key."""
+        if self.root is None:
+            return ""
+        found = find_key(self.task_type, key)
+        # A chunk that was mounted there sets what is below, in no line of its own.
+        mounted = [self.project.relative(s.path) for s in self.root.sources if s.names == found.names]
+        return self.files.locate(self.root, self.root.sources, found) or "".join(mounted[:1])
 
 
 def describe(project: Project, schema: Schema, cfg: str | None, key: str | None) -> str:
@@ -91,14 +94,14 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
     comments = load_comments(project)
     if cfg is None:
         return "\n".join(_describe_tasks(schema, comments))
-    scene, task = _set_scene(project, schema, comments, cfg)
-    descriptor = _message_of(schema.tasks[task])
-    message = scene.composed.task_message if scene.composed else message_factory.GetMessageClass(descriptor)()
-    if key is None:
-        name = scene.composed.identity.cfg if scene.composed else "no config"
-        head = [f"{name}: task {task} ({descriptor.name})", *_about(scene, schema.tasks[task])]
-        return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
-    return "\n".join(_describe_key(scene, message, find_key(descriptor, key)))
+    scene = _set_scene(project, schema, comments, cfg)
+    kind = scene.task_type
+    message = getattr(scene.root.message, scene.task) if scene.root else message_factory.GetMessageClass(kind)()
+    if key is not None:
+        return "\n".join(_describe_key(scene, message, find_key(kind, key)))
+    name = scene.root.name if scene.root else "no config"
+    head = [f"{name}: task {scene.task} ({kind.name})", *_about(scene, schema.tasks[scene.task])]
+    return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
 
 
 def mountable(project: Project, mount: str, folder: Path) -> list[str]:
@@ -109,7 +112,8 @@ def mountable(project: Project, mount: str, folder: Path) -> list[str]:
         mount: key of a message field.
         folder: of the config that includes; its chunks come before the common ones.
     """
-    below = mount.replace(".", "/")
+    # Lists and maps are folders by their names, as for an include.
+    below = "/".join(part for part in mount.split(".") if part.isidentifier())
     bases = [folder, project.conf_root / "common", *(project.root / d for d in project.settings.include_dirs)]
     found = [p.stem for base in bases for p in sorted((base / below).glob(f"*{SUFFIX}"))]
     return list(dict.fromkeys(found))
@@ -121,100 +125,24 @@ def mountable(project: Project, mount: str, folder: Path) -> list[str]:
 def _describe_tasks(schema: Schema, comments: dict[str, str]) -> Iterator[str]:
     yield f"tasks of {schema.root_name} ({schema.root.file.name})"
     for name, one in schema.tasks.items():
-        yield f"  {name} ({_message_of(one).name})"
-        yield from _wrap(comments.get(one.full_name, "") or comments.get(_message_of(one).full_name, ""), 6)
+        yield f"  {name} ({message_type(one).name})"
+        yield from _wrap(comments.get(one.full_name, "") or comments.get(message_type(one).full_name, ""), 6)
     yield ""
     yield "`heyhi describe CFG [KEY]` describes a config's fields, `heyhi describe TASK [KEY]` those of a task."
 
 
-def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> tuple[_Scene, str]:
+def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> _Scene:
     """Open a config, or a task's bare schema where the word names a task and no config."""
-    composer = Composer(project, schema)
-    command = f"heyhi describe {cfg}"
+    files = ConfigFiles(project, schema)
+    command = f"heyhi describe {shlex.quote(cfg)}"
     try:
-        path = composer.find_config(cfg)
+        path = files.find_config(cfg)
     except ConfigError:
         if cfg not in schema.tasks:
             raise
-        return _Scene(project, schema, comments, command, project.conf_root), cfg
-    composed = composer.compose(path)
-    scene = _Scene(project, schema, comments, command, path.parent, composed)
-    # Keys start below the task: what the root file sets elsewhere has none.
-    own: dict[tuple[str, ...], _Source] = {}
-    _find_sources(composer, path, schema.new_root(), (), own)
-    for names, source in own.items():
-        scene.sources[names[1:] if names[:1] == (composed.task,) else names] = source
-    return scene, composed.task
-
-
-def _find_sources(
-    composer: Composer, path: Path, message: Message, prefix: tuple[str, ...], into: dict[tuple[str, ...], _Source]
-) -> None:
-    """Note the line of each field that a file sets; first what it includes, which it goes over."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        text_format.Parse(text, message, descriptor_pool=composer.schema.pool)
-    except (OSError, ValueError, text_format.ParseError):  # it was composed a moment ago
-        return
-    at_root = message.DESCRIPTOR.full_name == composer.schema.root_name
-    task = message.WhichOneof(composer.schema.task_oneof.name) if at_root else None
-    below = (*prefix, task) if task else prefix
-    name, lines = composer.project.relative(path), text.splitlines()
-    for mount, names, include in _includes_in(message, ()):
-        at = below if at_root and not names else (*prefix, *names)
-        at = (*at, *(part for part in mount.split(".") if part))
-        try:
-            wanted = include.replace("{{ROOT_DIR}}", str(composer.project.root))
-            found = composer.find_include(wanted, mount, path.parent)
-            chunk = _empty_at(at[len(prefix) :], message)
-        except HeyhiError:
-            continue
-        _find_sources(composer, found, chunk, at, into)
-        if at != below:
-            into[at] = _Source(name, next((i for i, t in enumerate(lines, 1) if include in t), 1))
-    for names, line in _lines(text):
-        into[(*prefix, *names)] = _Source(name, line)
-
-
-def _includes_in(message: Message, names: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Yield mount, place and path of the includes of a message and the messages in it, which go over its own."""
-    for include in getattr(message, "includes", ()):
-        yield getattr(include, "mount", ""), names, getattr(include, "path", "")
-    for one, value in message.ListFields():
-        if one.message_type is not None and not one.is_repeated:
-            yield from _includes_in(value, (*names, one.name))
-
-
-def _empty_at(names: tuple[str, ...], message: Message) -> Message:
-    here = cast(Descriptor, message.DESCRIPTOR)
-    if names:
-        here = _message_of(find_key(here, ".".join(names)).field)
-    made: Message = message_factory.GetMessageClass(here)()
-    return made
-
-
-def _lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the name of each field that a text message sets, from the outermost on, and its line."""
-    tokens = text_format.Tokenizer(text.splitlines())
-    stack: list[str] = []
-    name, expect_name = "", True
-    while not tokens.AtEnd():
-        token, line = tokens.token, tokens._line + 1  # type: ignore[attr-defined]
-        if token in ("{", "<"):
-            stack.append(name)
-            expect_name = True
-        elif token in ("}", ">"):
-            if stack:
-                stack.pop()
-            expect_name = True
-        elif token in (":", "[", ",", "-"):
-            expect_name = False
-        elif expect_name and token.isidentifier():
-            name = token
-            yield (*stack, token), line
-        else:
-            expect_name = True
-        tokens.NextToken()
+        return _Scene(project, schema, files, comments, command, cfg)
+    root = files.root(path)
+    return _Scene(project, schema, files, comments, command, root.task, root)
 
 
 # --- rows ---------------------------------------------------------------------------------------------------------
@@ -224,7 +152,7 @@ def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
     """Describe what a key leads to: a message's fields, or the one field."""
     if key.kind is Kind.MESSAGE:
         message = _reach(key, task)
-        yield f"{key.text}: {_message_of(key.field).name}"
+        yield f"{key.text}: {message_type(key.field).name}"
         yield from _about(scene, key.field)
         yield from _wrap(_chunks_note(scene, key.text), 0)
         yield ""
@@ -234,7 +162,7 @@ def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
     holder = _reach(parent, task) if parent.steps else task
     prefix = f"{parent.text}." if parent.steps else ""
     if key.oneof:
-        oneof = cast(Descriptor, holder.DESCRIPTOR).oneofs_by_name[key.oneof]
+        oneof = type_of(holder).oneofs_by_name[key.oneof]
         rows = list(_oneof_rows(scene, holder, oneof, prefix, 0, ()))
     else:
         rows = list(_field_rows(scene, holder, key.steps[-1].field, prefix, 0, ()))
@@ -243,32 +171,26 @@ def _describe_key(scene: _Scene, task: Message, key: Key) -> Iterator[str]:
 
 def _reach(key: Key, task: Message) -> Message:
     """Return the message at a key as the config has it, or an empty one; the config stays as it is."""
-    here: Any = task
+    here: Message | None = task
     for step in key.steps:
-        container = getattr(here, step.field.name)
-        if step.has_entry:
-            here = container.get(step.entry)
-        elif step.index is not None:
-            here = container[step.index] if -len(container) <= step.index < len(container) else None
-        else:
-            here = container
-        if here is None:
-            empty: Message = message_factory.GetMessageClass(_message_of(key.field))()
-            return empty
-    return cast(Message, here)
+        here = present(here, step) if here is not None else None
+    if here is None:
+        here = message_factory.GetMessageClass(message_type(key.field))()
+    return here
 
 
 def _message_rows(scene: _Scene, message: Message, prefix: str, depth: int, seen: tuple[str, ...]) -> Iterator[_Row]:
-    seen = (*seen, message.DESCRIPTOR.full_name)
+    seen = (*seen, type_of(message).full_name)
     told: set[str] = set()
-    for one in cast(Descriptor, message.DESCRIPTOR).fields:
-        if one.name == "includes" and one.is_repeated and one.message_type is not None:
+    for one in type_of(message).fields:
+        oneof = oneof_of(one)
+        if one.name == INCLUDES and one.is_repeated and one.message_type is not None:
             continue  # said in files, never by a key
-        if not in_oneof(one):
+        if oneof is None:
             yield from _field_rows(scene, message, one, prefix, depth, seen)
-        elif one.containing_oneof is not None and one.containing_oneof.name not in told:
-            told.add(one.containing_oneof.name)
-            yield from _oneof_rows(scene, message, one.containing_oneof, prefix, depth, seen)
+        elif oneof.name not in told:
+            told.add(oneof.name)
+            yield from _oneof_rows(scene, message, oneof, prefix, depth, seen)
 
 
 def _oneof_rows(
@@ -286,9 +208,9 @@ def _field_rows(
     scene: _Scene, message: Message, one: FieldDescriptor, prefix: str, depth: int, seen: tuple[str, ...]
 ) -> Iterator[_Row]:
     key = f"{prefix}{one.name}"
-    present = any(f.name == one.name for f, _ in message.ListFields())
+    is_set = any(f.name == one.name for f, _ in set_fields(message))
     notes = [scene.comment(one.full_name)]
-    inner = _inner(one)
+    inner = element(one).message_type
     unfold: Message | None = None
     if inner is not None:
         notes = [notes[0] or scene.comment(inner.full_name)]
@@ -297,15 +219,16 @@ def _field_rows(
         deep = inner.full_name in seen or len(seen) > _DEPTH or len(inner.fields) > _FOLD
         if one.is_repeated:
             notes += _fields_notes(scene, inner, f"{key}.{'KEY' if is_map(one) else '0'}")
-        elif deep and not (present and _anything(getattr(message, one.name))):
+        elif deep and not (is_set and _anything(getattr(message, one.name))):
             notes += _fields_notes(scene, inner, key)
         else:
             unfold = getattr(message, one.name)
-    if one.enum_type is not None:
-        notes += _enum_notes(scene, one.enum_type)
-    source = _source(scene, key) if present else ""
+    enum = element(one).enum_type
+    if enum is not None:
+        notes += _enum_notes(scene, enum)
+    source = scene.source(key) if is_set else ""
     default = "" if one.is_repeated or inner is not None else _default_text(one)
-    value = _value_text(message, one) if present else ""
+    value = _value_text(message, one) if is_set else ""
     yield _Row((key, _type_text(one), default, value), _given(notes), depth, source)
     if unfold is not None:
         yield from _message_rows(scene, unfold, f"{key}.", depth + 1, seen)
@@ -332,20 +255,13 @@ def _chunks_note(scene: _Scene, key: str) -> str:
 
 def _about(scene: _Scene, one: FieldDescriptor) -> Iterator[str]:
     """Yield a field's comment, then that of its message type."""
-    for text in dict.fromkeys((scene.comment(one.full_name), scene.comment(_message_of(one).full_name))):
+    for text in dict.fromkeys((scene.comment(one.full_name), scene.comment(message_type(one).full_name))):
         yield from _wrap(text, 0)
-
-
-def _source(scene: _Scene, key: str) -> str:
-    found = scene.sources.get(tuple(key.split(".")))
-    return f"{found.file}:{found.line}" if found else ""
 
 
 def _type_text(one: FieldDescriptor) -> str:
     if is_map(one):
-        entry = _message_of(one)
-        keys, values = entry.fields_by_name["key"], entry.fields_by_name["value"]
-        return f"map of {_scalar_type(keys)} to {_scalar_type(values)}"
+        return f"map of {_scalar_type(map_key(one))} to {_scalar_type(element(one))}"
     name = _scalar_type(one)
     if one.is_repeated:
         return f"list of {name}"
@@ -376,8 +292,7 @@ def _default_text(one: FieldDescriptor) -> str:
 def _value_text(message: Message, one: FieldDescriptor) -> str:
     value = getattr(message, one.name)
     if is_map(one):
-        entry = _message_of(one).fields_by_name["value"]
-        shown = ", ".join(f"{k}: {_element_text(entry, value[k])}" for k in sorted(value))
+        shown = ", ".join(f"{entry_text(k)}: {_element_text(element(one), value[k])}" for k in sorted(value))
         return shorten(f"{{{shown}}}", _MAX_VALUE)
     if one.is_repeated:
         return shorten(f"[{', '.join(_element_text(one, v) for v in value)}]", _MAX_VALUE)
@@ -399,18 +314,6 @@ def _anything(message: Message) -> bool:
     return next(leaves(message), None) is not None
 
 
-def _inner(one: FieldDescriptor) -> Descriptor | None:
-    """Return the message type of a field's values, a map's and a list's too."""
-    if is_map(one):
-        return _message_of(one).fields_by_name["value"].message_type
-    return one.message_type
-
-
-def _message_of(one: FieldDescriptor) -> Descriptor:
-    assert one.message_type is not None
-    return one.message_type
-
-
 def _given(notes: list[str]) -> tuple[str, ...]:
     return tuple(note for note in notes if note)
 
@@ -425,7 +328,7 @@ def _width() -> int:
 def _table(scene: _Scene, rows: Iterator[_Row] | list[_Row]) -> Iterator[str]:
     """Align rows, each with its notes below."""
     listed = list(rows)
-    heads = ("key", "type", "default", "set to" if scene.composed else "")
+    heads = ("key", "type", "default", "set to" if scene.root else "")
     cells = [("  " * row.depth + row.cells[0], *row.cells[1:]) for row in listed]
     columns = list(zip(heads, *cells, strict=True))
     widths = [min(most, max(map(len, column))) for most, column in zip(_MAX_WIDTHS, columns, strict=True)]

@@ -47,6 +47,7 @@ message TrainTask {
   optional Wide wide = 13;
   optional Empty empty = 14;
   message Empty {}
+  map<bool, Layer.Kind> kinds = 15;
 }
 message Sgd { optional double momentum = 1 [default = 0.9]; }
 message Adam { optional float beta = 1 [default = 0.99]; }
@@ -89,7 +90,7 @@ train {
   seed: 3
   data { shuffle: true shards: "a"
     limit: 4 }
-  scale { key: 2 value: 0.5 }
+  scale { key: 2 value: 0.5 } kinds { key: true value: CONV }
   layers { kind: DENSE } layers { }
   note: "limit: 5"
   includes { path: "base" }
@@ -192,6 +193,14 @@ def test_an_enum_lists_its_values_with_their_comments(root: Path) -> None:
     assert said("lab/train", "layers.0.kind").splitlines()[2:] == ["    DENSE  Full one.", "    CONV"]
 
 
+def test_a_map_of_enum_values_lists_them_too(root: Path) -> None:
+    assert said("lab/train", "kinds").splitlines()[1:] == [
+        "kinds  map of bool to Kind           {true: CONV}  conf/lab/train.prototxt:6",
+        "    DENSE  Full one.",
+        "    CONV",
+    ]
+
+
 def test_a_scalar_key_is_described_alone(root: Path) -> None:
     assert said("lab/train", "lr").splitlines() == [
         "key  type    default  set to",
@@ -251,6 +260,6 @@ def test_the_house_configs_are_described(repository: Path, monkeypatch: pytest.M
     monkeypatch.setenv("COLUMNS", "120")
     text = said("conf/c02_sup_train/sl.prototxt")
 
-    assert row(text, "launcher") == "launcher Launcher set conf/c02_sup_train/sl.prototxt:3"
+    assert row(text, "launcher") == "launcher Launcher set conf/common/launcher/local.prototxt"
     assert "I.launcher=slurm_8gpus" in text
     assert "by" not in row(text, "lr")
