@@ -14,13 +14,13 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
-from heyhi.compose import SUFFIX, Composer
 from heyhi.describe import mountable
 from heyhi.errors import HeyhiError
 from heyhi.experiment import IDENTITY_NAME, MODES
+from heyhi.includes import INCLUDES, SUFFIX, ConfigFiles, include_mount
 from heyhi.keys import Kind, find_key, mounts
 from heyhi.project import Project, find_project
-from heyhi.schema import Schema, load_comments, load_schema, real_oneofs
+from heyhi.schema import Schema, load_comments, load_schema, message_type, real_oneofs
 
 _MAX_FILES = 2000  # that are looked at for one kind of file
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -162,8 +162,8 @@ def _overrides(prefix: str, cfg: str | None) -> Offers:
     key, equals, value = prefix.partition("=")
     if not equals:
         return keys.settable(prefix)
-    is_include, mount = keys.include_of(key)
-    values = keys.chunks(mount, value) if is_include else keys.values(key)
+    is_include, mount = include_mount(keys.task, key)
+    values = keys.chunks(mount.text if mount is not None else "", value) if is_include else keys.values(key)
     return {f"{key}={text}": meaning for text, meaning in values.items()}
 
 
@@ -199,18 +199,16 @@ class _Keys:
         """Open a config; the name of a task stands for its bare schema, as in `heyhi describe`."""
         project = find_project()
         schema = load_schema(project)
-        composer = Composer(project, schema)
+        files = ConfigFiles(project, schema)
         try:
-            path = composer.find_config(cfg)
+            path = files.find_config(cfg)
         except HeyhiError:
             if cfg not in schema.tasks:
                 raise
             name, folder = cfg, project.conf_root
         else:
-            name, folder = composer.compose(path).task, path.parent
-        task = schema.tasks[name].message_type
-        assert task is not None
-        return cls(project, schema, task, folder)
+            name, folder = files.root(path).task, path.parent
+        return cls(project, schema, message_type(schema.tasks[name]), folder)
 
     def settable(self, prefix: str) -> Offers:
         """Offer what an override can begin with: `key=`, `message.`, `I.mount=`."""
@@ -253,7 +251,7 @@ class _Keys:
                     yield _Child(name, key.field.message_type is not None, key.field.full_name)
             here = key.field.message_type if key.kind is Kind.MESSAGE else None
         for one in here.fields if here is not None else ():
-            if not (one.name == "includes" and one.is_repeated):
+            if not (one.name == INCLUDES and one.is_repeated):
                 yield _Child(one.name, one.is_repeated or one.message_type is not None, one.full_name)
         for oneof in real_oneofs(here) if here is not None else ():
             yield _Child(oneof.name, False, oneof.full_name)
@@ -264,12 +262,6 @@ class _Keys:
 
     def _mounts(self) -> list[str]:
         return [mount for mount in mounts(self.task) if mountable(self.project, mount, self.folder)]
-
-    def include_of(self, key: str) -> tuple[bool, str]:
-        """Tell whether a key is an include, and name its mount."""
-        if key == "I" or not key.startswith("I") or key.split(".", 1)[0] in self.task.fields_by_name:
-            return key == "I", ""
-        return True, key[1:].removeprefix(".")
 
     def chunks(self, mount: str, begun: str) -> Offers:
         """Offer chunks for a mount by name; by path where one is begun."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.compose import Composer, include_mount
+from heyhi.compose import Composer
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
 from heyhi.frozen import FrozenConfig, flatten, freeze, message_of, to_text
-from heyhi.overrides import cast_value, find_key, split_override, value_text
-from heyhi.project import find_project
+from heyhi.includes import ConfigFiles, include_mount
+from heyhi.keys import find_key
+from heyhi.overrides import cast_value, split_override
+from heyhi.project import Project, find_project
 from heyhi.results import write_temp
-from heyhi.schema import load_schema
+from heyhi.schema import Schema, load_schema, type_of
+from heyhi.values import value_text
 
 Config = FrozenConfig | Message
 
@@ -83,13 +87,16 @@ def load_proto_message(cfg: str | Path, overrides: Sequence[str] = (), msg_class
 
 
 def _load(cfg: str | Path, overrides: Sequence[str], msg_class: Any) -> Message:
-    composer = _composer()
     if msg_class is None:
-        return composer.compose(cfg, overrides).task_message
-    path = composer.find_config(cfg)
-    message = composer.load_chunk(path, _message_type(composer, msg_class))
-    composer.write_out_templates(message, composer.project.relative(path))
-    _apply(lambda: composer, message, overrides, path.parent)
+        return _composer().compose(cfg, overrides).task_message
+    project, schema = _open()
+    files = ConfigFiles(project, schema)
+    path = files.find_config(cfg)
+    kind = _message_type(schema, msg_class)
+    message = message_factory.GetMessageClass(kind)()
+    message.CopyFrom(files.chunk(path, kind).message)
+    Composer(project, schema).write_out_templates(message, project.relative(path))
+    _apply(message, overrides, path.parent)
     return message
 
 
@@ -134,7 +141,7 @@ def conf_get(cfg: Config, key: str) -> Any:
         OverrideError: the schema has no such key.
     """
     value: Any = freeze(message_of(cfg))
-    found = find_key(_type_of(message_of(cfg)), key)
+    found = find_key(type_of(message_of(cfg)), key)
     for step in found.steps:
         value = getattr(value, step.field.name, None) if value is not None else None
         if value is not None and step.has_entry:
@@ -165,7 +172,7 @@ def conf_is_set(cfg: Config, key: str) -> bool:
         OverrideError: the schema has no such key.
     """
     here: Any = message_of(cfg)
-    found = find_key(_type_of(here), key)
+    found = find_key(type_of(here), key)
     for step in found.steps:
         name = step.field.name
         if all(field.name != name for field, _ in here.ListFields()):
@@ -195,18 +202,22 @@ def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
     """
     message = type(message_of(cfg))()
     message.CopyFrom(message_of(cfg))
-    _apply(_composer, message, overrides, None)
+    _apply(message, overrides, None)
     return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message
 
 
-def _composer() -> Composer:
+def _open() -> tuple[Project, Schema]:
     project = find_project()
-    return Composer(project, load_schema(project))
+    return project, load_schema(project)
 
 
-def _message_type(composer: Composer, msg_class: Any) -> Descriptor:
+def _composer() -> Composer:
+    return Composer(*_open())
+
+
+def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
     name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
-    found = composer.schema.message_types()
+    found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
     if not matching:
         raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
@@ -216,44 +227,35 @@ def _message_type(composer: Composer, msg_class: Any) -> Descriptor:
     return matching[0]
 
 
-def _type_of(message: Message) -> Descriptor:
-    # Its stub also names the C implementation's class, which is no subclass and looks the same.
-    return cast(Descriptor, message.DESCRIPTOR)
-
-
 def _set(message: Message, key: str, value: object) -> Message:
-    found = find_key(_type_of(message), key)
+    found = find_key(type_of(message), key)
     found.apply(message, cast_value(found, value_text(value)))
     return message
 
 
-def _apply(
-    composer_of: Callable[[], Composer], message: Message, overrides: Sequence[str], folder: Path | None
-) -> None:
+def _apply(message: Message, overrides: Sequence[str], folder: Path | None) -> None:
     """Apply overrides to any message: includes first, then scalars, each kind in its order.
 
     Args:
-        composer_of: gives the composer, asked only for an include: the rest works outside a project, too.
         message: is changed.
-        overrides: texts.
+        overrides: texts; only includes and templates in them need a project.
         folder: in which includes are looked up first; None: the configs' folder.
     """
     pairs = [(text, *split_override(text)) for text in overrides]
     includes, scalars = [], []
     for text, key, value in pairs:
-        is_include, mount = include_mount(_type_of(message), key)
+        is_include, mount = include_mount(type_of(message), key)
         if is_include:
             includes.append((text, mount, value))
         else:
             scalars.append((text, key, value))
     for text, mount, path in includes:
-        composer = composer_of()
+        project, schema = _open()
+        files = ConfigFiles(project, schema)
         target = mount.reach(message) if mount is not None else message
         try:
-            found = composer.find_include(
-                path, mount.text if mount is not None else "", folder or composer.project.conf_root
-            )
-            target.MergeFrom(composer.load_chunk(found, _type_of(target)))
+            found = files.find_include(path, mount.text if mount is not None else "", folder or project.conf_root)
+            target.MergeFrom(files.chunk(found, type_of(target)).message)
         except HeyhiError as error:
             raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
@@ -261,8 +263,8 @@ def _apply(
             _set(message, key, value)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
-    if any("{{" in value for _, _, value in scalars):
-        composer_of().write_out_templates(message, "this config")
+    if includes or any("{{" in value for _, _, value in scalars):
+        _composer().write_out_templates(message, "this config")
 
 
 def proj_root() -> Path:

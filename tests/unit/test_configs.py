@@ -136,7 +136,7 @@ def test_an_unknown_message_is_refused(root: Path, name: str) -> None:
 
 
 def test_a_chunk_is_no_root_config(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a chunk \(a Data\), not a root config"):
+    with pytest.raises(ConfigError, match=r"is a chunk \((a )?Data\)"):
         heyhi.load_config("conf/common/data/small.prototxt")
 
 
@@ -163,9 +163,7 @@ def test_reading_by_key_gives_what_attributes_give(load: Callable[..., Any]) -> 
     assert heyhi.conf_get(cfg, "optimizer").momentum == 0.9
 
 
-@pytest.mark.parametrize(
-    "function", [heyhi.conf_get, heyhi.conf_is_set, lambda cfg, key: heyhi.conf_set(cfg, key, 1)]
-)
+@pytest.mark.parametrize("function", [heyhi.conf_get, heyhi.conf_is_set, lambda cfg, key: heyhi.conf_set(cfg, key, 1)])
 def test_an_unknown_key_is_refused_and_the_nearest_named(load: Callable[..., Any], function: Any) -> None:
     with pytest.raises(OverrideError, match=r"did you mean 'sgd\.momentum'"):
         function(load("conf/train.prototxt"), "sgd.momentun")
@@ -208,15 +206,11 @@ def test_setting_changes_an_editable_config_and_copies_a_frozen_one(load: Callab
         ("sgd", None, None),
     ],
 )
-def test_a_set_value_is_cast_by_its_field(
-    load: Callable[..., Any], key: str, value: object, read: object
-) -> None:
+def test_a_set_value_is_cast_by_its_field(load: Callable[..., Any], key: str, value: object, read: object) -> None:
     assert heyhi.conf_get(heyhi.conf_set(load("conf/train.prototxt"), key, value), key) == read
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("seed", "x"), ("seed", 2**40), ("sizes", 3), ("data", 1), ("lr", [1])]
-)
+@pytest.mark.parametrize(("key", "value"), [("seed", "x"), ("seed", 2**40), ("sizes", 3), ("data", 1), ("lr", [1])])
 def test_a_value_that_does_not_fit_is_refused(load: Callable[..., Any], key: str, value: object) -> None:
     cfg = load("conf/train.prototxt")
     before = str(cfg)
@@ -249,9 +243,7 @@ def test_overrides_work_outside_a_project_too(
     assert heyhi.conf_get(heyhi.conf_with_overrides(cfg, ["Iterations=5"]), "Iterations") == 5
 
 
-@pytest.mark.parametrize(
-    "override", ["lr", "lr=x", "nokey=1", "I.data=nofile", "I.lr=small", "start={{exp nofile}}"]
-)
+@pytest.mark.parametrize("override", ["lr", "lr=x", "nokey=1", "I.data=nofile", "I.lr=small", "start={{exp nofile}}"])
 def test_a_wrong_override_of_a_copy_is_refused(load: Callable[..., Any], override: str) -> None:
     with pytest.raises(HeyhiError):
         heyhi.conf_with_overrides(load("conf/train.prototxt"), [override])
