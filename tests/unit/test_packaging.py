@@ -1,9 +1,12 @@
-"""What is installed: exact versions, from whatever index, each with its reason."""
+"""What is installed and built: exact versions, each with its reason, and a wheel that can start a project."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -56,3 +59,22 @@ def test_every_direct_dependency_is_explained(repository: Path) -> None:
     for requirement in sum(project["optional-dependencies"].values(), project["dependencies"]):
         name = re.match(r"[A-Za-z0-9-]+", requirement)
         assert name and re.search(rf"^\|.*\b{name[0]}\b.*\|$", explained, flags=re.MULTILINE), requirement
+
+
+def test_the_wheel_carries_the_workflow_of_a_new_project(repository: Path, tmp_path: Path) -> None:
+    build = "import sys, hatchling.build; print(hatchling.build.build_wheel(sys.argv[1]))"
+    run = subprocess.run(
+        [sys.executable, "-c", build, str(tmp_path)], cwd=repository, capture_output=True, text=True, check=True
+    )
+    with zipfile.ZipFile(tmp_path / run.stdout.split()[-1]) as wheel:
+        names = set(wheel.namelist())
+        metadata = next(name for name in names if name.endswith("entry_points.txt"))
+        assert "heyhi = heyhi.cli:main" in wheel.read(metadata).decode()
+    assert {"heyhi/__init__.py", "heyhi/py.typed"} <= names
+    sources = [repository / "Snakefile", *(repository / "workflows").rglob("*.smk")]
+    sources += (repository / "profiles").rglob("*.yaml")
+    assert len(sources) >= 4
+    assert {f"heyhi/template/{path.relative_to(repository).as_posix()}" for path in sources} <= names
+    own = {p.relative_to(repository).as_posix() for p in (repository / "heyhi").rglob("*") if p.is_file()}
+    assert {name for name in own if "__pycache__" not in name} <= names
+    assert not [name for name in names if "_pb2" in name or "__pycache__" in name]
