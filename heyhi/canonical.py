@@ -6,9 +6,18 @@ Includes, which come first and keep their order, are not known here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from heyhi.keys import Key, choices, lists, prefixes
-from heyhi.values import NULL, Special
+from heyhi.values import NULL, Special, Value
+
+
+class Line(NamedTuple):
+    """Hold an override that was applied, and its text as the schema writes it."""
+
+    key: Key
+    value: Value
+    text: str
 
 
 def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -> list[int]:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar
 
+_MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer one
+
 
 class HeyhiError(Exception):
     """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
@@ -65,10 +67,16 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     Returns:
         ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string.
     """
-    pool = list(dict.fromkeys(candidates))
-    near = difflib.get_close_matches(name, pool, n=3, cutoff=0.6)
+    if len(name) > _MAX_NAME:
+        return ""
+    pool: dict[str, str] = {}
+    for candidate in candidates:
+        pool.setdefault(candidate.lower(), candidate)
+    wanted = name.lower()
+    close = difflib.get_close_matches(wanted, pool, n=3, cutoff=0.6)
     # A leaf typed without its path (`momentum` for `sgd.momentum`) is no close match by letters.
-    near += [c for c in pool if c.rsplit(".", 1)[-1] == name and c not in near][: 3 - len(near)]
+    close += [c for c in pool if c.rsplit(".", 1)[-1] == wanted and c not in close][: 3 - len(close)]
+    near = [pool[c] for c in close]
     if not near:
         return ""
     return f" (did you mean {' or '.join(repr(n) for n in near)}?)"

@@ -22,6 +22,7 @@ _HASH_DIGITS = 16
 _TAG = re.compile(r"%\(([^)]*)\)s")
 SUFFIX = ".prototxt"
 _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
+_ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
 _RESERVED = (".heyhi", "reports")
@@ -57,18 +58,17 @@ class Identity(NamedTuple):
         return {"version": self.version, "cfg": self.cfg, "overrides": list(self.overrides)}
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Identity:
-        """Read it back.
+    def from_dict(cls, data: object) -> Identity:
+        """Read it back from what JSON held.
 
         Raises:
             IdentityError: this is no identity.
         """
-        cfg, overrides, version = data.get("cfg"), data.get("overrides"), data.get("version")
-        fits = isinstance(cfg, str) and isinstance(overrides, list) and isinstance(version, int)
-        if not fits or not all(isinstance(o, str) for o in overrides or ()):
-            raise IdentityError(f"not an identity: {data!r}")
-        assert isinstance(cfg, str) and isinstance(overrides, list) and isinstance(version, int)
-        return cls(cfg, tuple(overrides), version)
+        match data:
+            case {"cfg": str(cfg), "overrides": list(overrides), "version": int(version)}:
+                if all(isinstance(override, str) for override in overrides):
+                    return cls(cfg, tuple(overrides), version)
+        raise IdentityError(f"no identity: {data!r}")
 
 
 class ExpPattern:
@@ -104,9 +104,15 @@ class ExpPattern:
             if bad:
                 hint = ": a tag is written %(name)s" if bad.group() == "%" else ""
                 raise IdentityError(
-                    f"exp id pattern '{self.text}': the character {bad.group()!r} is not allowed{hint}"
-                    " (allowed are A-Z a-z 0-9 . _ = @ + , - /)"
+                    f"exp id pattern '{self.text}': the character {bad.group()!r} is not allowed{hint} ({_ALLOWED})"
                 )
+        # The part that Snakemake, a shell and sbatch get to see: targets are relative to the project.
+        bad = _BAD_IN_ID.search(project.relative(project.results_root))
+        if bad:
+            raise IdentityError(
+                f"results root {self._root}: the character {bad.group()!r} is not allowed in an exp path ({_ALLOWED});"
+                " choose another one by HH_EXP_DIR or [tool.heyhi] results"
+            )
 
     def exp_id(self, identity: Identity) -> str:
         """Return the exp id: the path below the results root, or an absolute one where the pattern is.
@@ -153,8 +159,8 @@ class ExpPattern:
             if path.is_relative_to(base):
                 relative = path.relative_to(base)
                 break
-        folder = "/".join(_OTHER.sub("_", p) for p in relative.parent.parts)
-        return folder, _OTHER.sub("_", relative.name.removesuffix(SUFFIX))
+        folder = "/".join(map(_as_part, relative.parent.parts))
+        return folder, _as_part(relative.name.removesuffix(SUFFIX))
 
     def _checked(self, exp_id: str) -> str:
         def refuse(why: str) -> IdentityError:
@@ -172,7 +178,7 @@ class ExpPattern:
         if inside.split("/", 1)[0] in _RESERVED:
             raise refuse(f"lies in a folder that is not for experiments ({', '.join(_RESERVED)})")
         # A path below the root has one spelling, so that it is one experiment.
-        exp_id = exp_id if inside.startswith("..") else inside
+        exp_id = exp_id if inside.startswith("../") else inside
         if len(exp_id) > MAX_ID_BYTES:
             raise refuse(f"has {len(exp_id)} bytes; at most {MAX_ID_BYTES} are allowed")
         if any(part.startswith("-") for part in parts):
@@ -195,6 +201,11 @@ def _short(override: str) -> str:
         key, _, path = override.partition("=")
         return f"{key}={PurePosixPath(path).stem}"
     return override
+
+
+def _as_part(name: str) -> str:
+    """Write a file's name as part of an exp id, so that it names no other folder."""
+    return _OTHER.sub("_", name) if name.strip(".") else "_" * max(1, len(name))
 
 
 def _squeeze(text: str) -> str:

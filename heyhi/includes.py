@@ -124,7 +124,7 @@ class ConfigFiles:
     def _known_configs(self) -> Iterator[str]:
         conf = self.project.conf_root
         for path in sorted(conf.rglob(f"*{SUFFIX}"))[:_MAX_KNOWN]:
-            for name in (self.project.relative(path), path.relative_to(conf).as_posix()):
+            for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
                 yield from (name, name.removesuffix(SUFFIX))
 
     def find_include(self, name: str, mount: str, folder: Path) -> Path:
@@ -418,7 +418,10 @@ def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
     if key == "I":
         return True, None
     if first == "I":
-        return True, find_mount(task, key[2:])
+        try:
+            return True, find_mount(task, key[2:])
+        except OverrideError as error:
+            raise OverrideError(f"include '{shorten(key)}': {error}") from None
     try:
         return True, find_mount(task, key[1:])
     except OverrideError:

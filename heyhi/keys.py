@@ -381,22 +381,20 @@ def choices(key: Key) -> list[tuple[str, str]]:
     return found
 
 
-def newly_made(key: Key, message: Message) -> Key | None:
-    """Find the deepest part of a key that writing to it would choose in a oneof, or add to a list or map."""
+def newly_made(key: Key, message: Message) -> list[Key]:
+    """List the parts of a key that writing to it would choose in a oneof, or add to a list or map, outermost first."""
+    made: list[Key] = []
     here: Message | None = message
-    depth = 0
     for count, step in enumerate(key.steps, 1):
         name = step.field.name
-        oneof = oneof_of(step.field)
         if step.has_entry:
             is_new = here is None or step.entry not in getattr(here, name)
         elif step.index is not None:
             is_new = here is None or step.index in (-1, len(getattr(here, name)))
         else:
-            is_new = oneof is not None and (here is None or not here.HasField(name))
-        depth = count if is_new else depth
+            is_new = oneof_of(step.field) is not None and (here is None or not here.HasField(name))
         is_last = count == len(key.steps)
+        if is_new:
+            made.append(key if is_last else Key(key.steps[:count], Kind.MESSAGE))
         here = None if here is None or is_last else present(here, step)
-    if depth == 0:
-        return None
-    return key if depth == len(key.steps) else Key(key.steps[:depth], Kind.MESSAGE)
+    return made

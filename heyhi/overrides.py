@@ -8,8 +8,7 @@ Includes (`I…`) are told apart and merged by `includes` and `compose`.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -25,7 +24,6 @@ from heyhi.keys import schema_keys as schema_keys
 from heyhi.keys import split_key as split_key
 from heyhi.schema import element, message_type, oneof_of, set_fields, type_of
 from heyhi.schema import is_map as is_map
-from heyhi.values import INT_RANGES
 from heyhi.values import NULL as NULL
 from heyhi.values import SELECT as SELECT
 from heyhi.values import Special as Special
@@ -35,8 +33,6 @@ from heyhi.values import describe_type as describe_type
 from heyhi.values import scalar_text as scalar_text
 from heyhi.values import shorten as shorten
 from heyhi.values import value_text as value_text
-
-Reader = Callable[[object], tuple[Value, str]]
 
 
 def split_override(text: str) -> tuple[str, str]:
@@ -103,38 +99,6 @@ def _not_a_scalar(key: Key, text: str) -> str:
 def canonical_text(key: Key, value: Value) -> str:
     """Write an override's cast value as the schema does."""
     return value.value if isinstance(value, Special) else scalar_text(key.field, value)
-
-
-def reader(key: Key) -> Reader:
-    """Make the function that casts what a sweep or command line gave for a key, and writes it as the schema does.
-
-    It gives what `cast_value` and `canonical_text` give, by a shorter way for Python's own numbers; it raises
-    OverrideError as they do.
-    """
-
-    def read(raw: object) -> tuple[Value, str]:
-        value = cast_value(key, value_text(raw))
-        return value, canonical_text(key, value)
-
-    if key.kind is not Kind.SCALAR:
-        return read
-    kind = key.field.cpp_type
-    if kind == FieldDescriptor.CPPTYPE_DOUBLE:
-
-        def read_double(raw: object) -> tuple[Value, str]:
-            if type(raw) is not float:
-                return read(raw)
-            return (raw, repr(raw)) if raw == raw else (math.nan, "nan")
-
-        return read_double
-    if kind in INT_RANGES:
-        low, high, _ = INT_RANGES[kind]
-
-        def read_int(raw: object) -> tuple[Value, str]:
-            return (raw, str(raw)) if type(raw) is int and low <= raw <= high else read(raw)
-
-        return read_int
-    return read
 
 
 # --- a message as overrides ---------------------------------------------------------------------------------------

@@ -81,7 +81,8 @@ class Project:
         if self.results_override is not None:
             return self.results_override
         chosen = os.environ.get("HH_EXP_DIR") or self.settings.results
-        return Path(os.path.normpath(self.root / Path(chosen).expanduser()))
+        # As strings: pathlib raises where a `~name` is unknown, and that is a name like any other.
+        return Path(os.path.abspath(self.root / os.path.expanduser(chosen)))  # noqa: PTH100, PTH111
 
     @property
     def reports_root(self) -> Path:
@@ -110,7 +111,7 @@ def find_project(start: Path | None = None) -> Project:
     Raises:
         ProjectError: no folder on the way up has `conf/*.proto` (or what `[tool.heyhi] conf` names).
     """
-    starts = [start] if start is not None else [Path.cwd()]
+    starts = [start] if start is not None else _working_directory()
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if start is None and script:
         starts.append(Path(script).parent)
@@ -122,36 +123,58 @@ def find_project(start: Path | None = None) -> Project:
             if project is not None:
                 return project
     raise ProjectError(
-        f"{starts[0]}: no HeyHi project here or above: no folder with conf/*.proto"
+        f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
     )
 
 
+def _working_directory() -> list[Path]:
+    try:
+        return [Path.cwd()]
+    except OSError:  # it was removed
+        return []
+
+
 def _project_at(folder: Path) -> Project | None:
     pyproject = folder / "pyproject.toml"
-    settings = _read_settings(pyproject) if pyproject.is_file() else Settings()
-    conf = folder / settings.conf
-    if conf.is_dir() and any(name.endswith(".proto") for name in os.listdir(conf)):  # noqa: PTH208
-        return Project(folder, settings)
+    settings = _read_settings(pyproject) if pyproject.is_file() else None
+    conf = folder / (settings or Settings()).conf
+    try:
+        has_protos = conf.is_dir() and any(name.endswith(".proto") for name in os.listdir(conf))  # noqa: PTH208
+    except OSError as error:
+        raise ProjectError(f"{conf}: can't be read: {error.strerror}") from None
+    if has_protos:
+        return Project(folder, settings or Settings())
+    if settings is not None:
+        raise ProjectError(f"{pyproject}: has [tool.heyhi], but there is no .proto file in {conf}")
     return None
 
 
-def _read_settings(pyproject: Path) -> Settings:
+def _read_settings(pyproject: Path) -> Settings | None:
+    """Read `[tool.heyhi]`, None where a pyproject.toml has none."""
     try:
         with pyproject.open("rb") as file:
-            table = tomllib.load(file).get("tool", {}).get("heyhi", {})
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{pyproject}: can't be read: {error}") from None
+            content = tomllib.load(file)
+    except OSError as error:
+        raise ProjectError(f"{pyproject}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProjectError(f"{pyproject}: is no valid TOML: {error}") from None
+    tool = content.get("tool")
+    table = tool.get("heyhi") if isinstance(tool, dict) else None
+    if table is None:
+        return None
+    if not isinstance(table, dict):
+        raise ProjectError(f"{pyproject}: tool.heyhi must be a table, not {table!r}")
     known = {f.name for f in fields(Settings)}
     values: dict[str, object] = {}
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
         wants_list = key in ("include_dirs", "identity_ignore")
-        fits = isinstance(value, list) and all(isinstance(v, str) for v in value)
-        if fits if wants_list else isinstance(value, str):
-            values[key] = tuple(value) if wants_list else value
-        else:
+        fits = isinstance(value, list) if wants_list else isinstance(value, str)
+        texts = value if wants_list and fits else [value]
+        if not fits or not all(isinstance(text, str) and "\0" not in text for text in texts):
             kind = "a list of strings" if wants_list else "a string"
             raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}, not {value!r}")
-    return Settings(**values)  # type: ignore[arg-type]
+        values[key] = tuple(texts) if wants_list else value
+    return Settings(**values)  # type: ignore[arg-type]  # each was just checked

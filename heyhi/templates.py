@@ -30,9 +30,9 @@ def has_need(text: str) -> bool:
     return _NEED.search(text) is not None
 
 
-def has_root(text: str) -> bool:
-    """Tell whether a text names the project root, outside the needs in it or inside."""
-    return _ROOT.search(text) is not None
+def has_template(text: str) -> bool:
+    """Tell whether a text names the project root or an experiment."""
+    return _ROOT.search(text) is not None or has_need(text)
 
 
 def replace_root(text: str, root: str) -> str:
@@ -51,6 +51,15 @@ def replace_needs(text: str, need: Callable[[str], str]) -> str:
         NeedsError: a need doesn't end, or has no words.
     """
     return replace(text, lambda part: part, lambda words, whole: need(words))
+
+
+def canonical_template(text: str, exp_id: Callable[[str], str]) -> str:
+    """Write a text's templates in one way, needs by their exp ids.
+
+    Raises:
+        NeedsError: a need doesn't end, or has no words.
+    """
+    return replace(text, lambda part: _ROOT.sub(ROOT_DIR, part), lambda words, whole: f"{{{{exp {exp_id(words)}}}}}")
 
 
 def replace(text: str, outside: Callable[[str], str], need: Callable[[str, str], str]) -> str:

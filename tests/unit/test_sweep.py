@@ -134,7 +134,7 @@ def test_all_errors_of_a_sweep_are_told_at_once_in_groups(project: Project, sche
 
 
 def test_one_bad_experiment_is_told_as_it_is(project: Project, schema: Schema) -> None:
-    with pytest.raises(SweepError, match=r"^override 'lrr=1'"):
+    with pytest.raises(SweepError, match=r"^unknown key 'lrr'"):
         expand(project, schema, [(TRAIN, ["lrr=1"])])
 
 
