@@ -14,36 +14,46 @@ from heyhi.compose import Composer
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
 from heyhi.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.includes import ConfigFiles, include_mount
-from heyhi.keys import find_key
+from heyhi.keys import Key, find_key
 from heyhi.overrides import cast_value, split_override
 from heyhi.project import Project, find_project
+from heyhi.prototxt import parse_into
 from heyhi.results import write_temp
-from heyhi.schema import Schema, load_schema, type_of
+from heyhi.schema import ROOT_MESSAGE, TASK_ONEOF, Schema, element, load_schema, message_type, real_oneofs, type_of
 from heyhi.values import value_text
 
 Config = FrozenConfig | Message
 
 
-def load_config(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any = None) -> FrozenConfig:
-    """Compose a config.
-
-    Order: what the file includes, the file, include overrides, scalar overrides.
+def load_config(
+    cfg: str | Path,
+    overrides: Sequence[str] = (),
+    msg_class: Any = None,
+    *,
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> FrozenConfig:
+    """Compose a config: what the file includes, the file, include overrides, scalar overrides.
 
     Args:
-        cfg: config file.
-        overrides: `key=value` texts.
-        msg_class: None for a root config; for a chunk its message type: a generated class, or a name.
+        cfg: config file: a root config or a chunk.
+        overrides: `key=value` texts; in a root config keys start below the chosen task.
+        msg_class: message type that the file describes: a generated class, or a name. None finds it out, for a chunk
+            by the folder it lies in and by trying; it is better to say it.
+        extra_include_dirs: folders in which includes are looked up, before those of the project's settings.
 
     Returns:
-        frozen config of the chosen task, or of the chunk.
+        frozen config: of a root config all of it (`.task` is the chosen task's config, which `.train` gives by its
+        name), of a chunk its message.
 
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_load(cfg, overrides, msg_class))
+    return FrozenConfig(_load(cfg, overrides, msg_class, extra_include_dirs))
 
 
-def load_root_config(cfg: str | Path, overrides: Sequence[str] = ()) -> FrozenConfig:
+def load_root_config(
+    cfg: str | Path, overrides: Sequence[str] = (), *, extra_include_dirs: Sequence[str | Path] = ()
+) -> FrozenConfig:
     """Compose a root config and return all of it.
 
     Returns:
@@ -52,51 +62,100 @@ def load_root_config(cfg: str | Path, overrides: Sequence[str] = ()) -> FrozenCo
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_composer().compose(cfg, overrides).message)
+    return FrozenConfig(_composer(extra_include_dirs).compose(cfg, overrides).message)
 
 
-def load_root_proto_message(cfg: str | Path, overrides: Sequence[str] = ()) -> tuple[str, Message]:
+def load_root_proto_message(
+    cfg: str | Path, overrides: Sequence[str] = (), extra_include_dirs: Sequence[str | Path] = ()
+) -> tuple[str, Message]:
     """Compose a root config.
 
     Returns:
-        name of the chosen task, and its message, which can be edited.
+        name of the chosen task, and the root message, which can be edited: `getattr(message, task)` is the task's.
 
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    composed = _composer().compose(cfg, overrides)
-    return composed.task, composed.task_message
+    composed = _composer(extra_include_dirs).compose(cfg, overrides)
+    return composed.task, composed.message
 
 
-def load_proto_message(cfg: str | Path, overrides: Sequence[str] = (), msg_class: Any = None) -> Message:
+def load_proto_message(
+    cfg: str | Path,
+    overrides: Sequence[str] = (),
+    msg_class: Any = None,
+    *,
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> Message:
     """Compose a config like `load_config`, and return its message, which can be edited.
 
     Args:
         cfg: config file.
         overrides: `key=value` texts.
         msg_class: as for `load_config`; of a generated class the message is an instance.
+        extra_include_dirs: as for `load_config`.
 
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    message = _load(cfg, overrides, msg_class)
+    message = _load(cfg, overrides, msg_class, extra_include_dirs)
     if msg_class is None or isinstance(msg_class, str):
         return message
     own: Message = msg_class.FromString(message.SerializePartialToString())
     return own
 
 
-def _load(cfg: str | Path, overrides: Sequence[str], msg_class: Any) -> Message:
-    if msg_class is None:
-        return _composer().compose(cfg, overrides).task_message
+def _load(
+    cfg: str | Path, overrides: Sequence[str], msg_class: Any, extra_include_dirs: Sequence[str | Path]
+) -> Message:
     project, schema = _open()
-    files = ConfigFiles(project, schema)
+    files = ConfigFiles(project, schema, tuple(map(Path, extra_include_dirs)))
+    composer = Composer(project, schema, files.include_dirs)
     path = files.find_config(cfg)
-    kind = _message_type(schema, msg_class)
+    kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
+    if kind.full_name == schema.root_name:
+        return composer.compose(path, overrides).message
     message = message_factory.GetMessageClass(kind)()
     message.CopyFrom(files.chunk(path, kind).message)
-    Composer(project, schema).write_out_templates(message, project.relative(path))
-    _apply(message, overrides, path.parent)
+    composer.write_out_templates(message, project.relative(path))
+    _apply(message, overrides, path.parent, files.include_dirs)
+    return message
+
+
+def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
+    """Find out which message type a file describes: a root config, or a chunk.
+
+    A chunk in a folder that is named after a field is taken for that field's message, if it is one; else for the
+    first message that it can be, of those that tasks hold, outer ones first.
+    """
+    root = files.schema.root
+    as_root = _parsed(files, path, root)
+    if as_root is not None and _task_of(as_root) is not None:
+        return root
+    found: dict[str, Descriptor] = {}
+    by_folder: list[Descriptor] = []
+    todo = [message_type(field) for field in files.schema.tasks.values()]
+    while todo:
+        here = todo.pop(0)
+        if here.full_name in found or here.GetOptions().map_entry:
+            continue
+        found[here.full_name] = here
+        for field in here.fields:
+            if field.message_type is not None:
+                todo.append(element(field).message_type or field.message_type)
+                by_folder += [todo[-1]] if field.name == path.parent.name else []
+    kinds = by_folder if as_root is not None else [*by_folder, *found.values()]
+    # Where none fits, the root message says what is wrong.
+    return next((kind for kind in kinds if _parsed(files, path, kind) is not None), root)
+
+
+def _parsed(files: ConfigFiles, path: Path, kind: Descriptor) -> Message | None:
+    """Parse a file as a message type, less its includes; None where it is none of that type."""
+    message = message_factory.GetMessageClass(kind)()
+    try:
+        parse_into(files.read(path), message, str(path), files.schema.pool)
+    except ConfigError:
+        return None
     return message
 
 
@@ -132,7 +191,7 @@ def flatten_cfg(cfg: Config, *, with_all: bool = True) -> dict[str, Any]:
 
 
 def conf_get(cfg: Config, key: str) -> Any:
-    """Read a key, such as `sgd.momentum`, `layers.0.width` or `scale.train`.
+    """Read a key, such as `sgd.momentum`, `layers.0.width` or `scale.train`; in a root config it starts below the task.
 
     Returns:
         what attributes of a frozen config give; None where a list or map has no such element.
@@ -140,8 +199,8 @@ def conf_get(cfg: Config, key: str) -> Any:
     Raises:
         OverrideError: the schema has no such key.
     """
-    value: Any = freeze(message_of(cfg))
-    found = find_key(type_of(message_of(cfg)), key)
+    message, found = _find(message_of(cfg), key)
+    value: Any = freeze(message)
     for step in found.steps:
         value = getattr(value, step.field.name, None) if value is not None else None
         if value is not None and step.has_entry:
@@ -171,8 +230,8 @@ def conf_is_set(cfg: Config, key: str) -> bool:
     Raises:
         OverrideError: the schema has no such key.
     """
-    here: Any = message_of(cfg)
-    found = find_key(type_of(here), key)
+    here: Any
+    here, found = _find(message_of(cfg), key)
     for step in found.steps:
         name = step.field.name
         if all(field.name != name for field, _ in here.ListFields()):
@@ -189,9 +248,14 @@ def conf_is_set(cfg: Config, key: str) -> bool:
     return here.WhichOneof(found.oneof) is not None if found.oneof else True
 
 
-def conf_to_dict(cfg: Config) -> dict[str, Any]:
-    """Return all that can be read in a config as nested dicts, lists and scalars, defaults too."""
-    return freeze(message_of(cfg)).to_dict()
+def conf_to_dict(cfg: Config, include_defaults: bool = True) -> dict[str, Any]:
+    """Return a config as nested dicts, lists and scalars.
+
+    Args:
+        cfg: frozen or editable.
+        include_defaults: also what is not set, with its default (None where there is none).
+    """
+    return freeze(message_of(cfg)).to_dict(with_all=include_defaults)
 
 
 def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
@@ -202,7 +266,8 @@ def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
     """
     message = type(message_of(cfg))()
     message.CopyFrom(message_of(cfg))
-    _apply(message, overrides, None)
+    task = _task_of(message)
+    _apply(message if task is None else task, overrides, None)
     return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message
 
 
@@ -211,8 +276,25 @@ def _open() -> tuple[Project, Schema]:
     return project, load_schema(project)
 
 
-def _composer() -> Composer:
-    return Composer(*_open())
+def _composer(include_dirs: Sequence[str | Path] = ()) -> Composer:
+    return Composer(*_open(), tuple(map(Path, include_dirs)))
+
+
+def _task_of(message: Message) -> Message | None:
+    """Return the chosen task's message of a root config, below which its keys start; None for any other message."""
+    if type_of(message).name != ROOT_MESSAGE:
+        return None
+    oneofs = [oneof.name for oneof in real_oneofs(type_of(message))]
+    name = TASK_ONEOF if TASK_ONEOF in oneofs else "".join(oneofs[:1])
+    task = message.WhichOneof(name) if name else None
+    return getattr(message, task) if task is not None else None
+
+
+def _find(message: Message, key: str) -> tuple[Message, Key]:
+    """Find a key, and the message in which it starts."""
+    task = _task_of(message)
+    start = message if task is None else task
+    return start, find_key(type_of(start), key)
 
 
 def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
@@ -228,18 +310,21 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 
 def _set(message: Message, key: str, value: object) -> Message:
-    found = find_key(type_of(message), key)
-    found.apply(message, cast_value(found, value_text(value)))
+    start, found = _find(message, key)
+    found.apply(start, cast_value(found, value_text(value)))
     return message
 
 
-def _apply(message: Message, overrides: Sequence[str], folder: Path | None) -> None:
+def _apply(
+    message: Message, overrides: Sequence[str], folder: Path | None, include_dirs: tuple[Path, ...] = ()
+) -> None:
     """Apply overrides to any message: includes first, then scalars, each kind in its order.
 
     Args:
         message: is changed.
         overrides: texts; only includes and templates in them need a project.
         folder: in which includes are looked up first; None: the configs' folder.
+        include_dirs: further ones.
     """
     pairs = [(text, *split_override(text)) for text in overrides]
     includes, scalars = [], []
@@ -251,7 +336,7 @@ def _apply(message: Message, overrides: Sequence[str], folder: Path | None) -> N
             scalars.append((text, key, value))
     for text, mount, path in includes:
         project, schema = _open()
-        files = ConfigFiles(project, schema)
+        files = ConfigFiles(project, schema, include_dirs)
         target = mount.reach(message) if mount is not None else message
         try:
             found = files.find_include(path, mount.text if mount is not None else "", folder or project.conf_root)

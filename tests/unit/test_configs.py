@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(params=["frozen", "editable"])
 def load(request: pytest.FixtureRequest, root: Path) -> Callable[..., Any]:
-    return heyhi.load_config if request.param == "frozen" else heyhi.conf.load_proto_message
+    """Load a task's config, frozen or editable."""
+
+    def load(cfg: str, overrides: Sequence[str] = ()) -> Any:
+        if request.param == "frozen":
+            return heyhi.load_config(cfg, overrides).task
+        task, message = heyhi.conf.load_root_proto_message(cfg, overrides)
+        return getattr(message, task)
+
+    return load
 
 
 def test_the_folders_are_those_of_the_project_around_the_working_directory(root: Path) -> None:
@@ -70,29 +78,82 @@ def test_the_folders_are_those_of_the_project_around_the_working_directory(root:
     assert root / "conf" == heyhi.CONF_ROOT
 
 
-def test_a_root_config_loads_as_its_task(root: Path) -> None:
+def test_a_root_config_loads_with_its_task(root: Path) -> None:
     cfg = heyhi.load_config("conf/train.prototxt", ["lr=0.5", "I.data=small", "data.weights.dog=3"])
 
     assert isinstance(cfg, FrozenConfig)
-    assert (cfg.lr, cfg.seed, cfg.which_optimizer, cfg.sgd.momentum) == (0.5, None, "sgd", 0.9)
-    assert cfg.data.folder == f"{root}/small"
-    assert dict(cfg.data.weights) == {"cat": 2.0, "dog": 3.0}
-    assert cfg.to_frozen() is cfg
+    assert (cfg.which_task, cfg.check) == ("train", None)
+    train = cfg.train
+    assert train == cfg.task
+    assert (train.lr, train.seed, train.which_optimizer, train.sgd.momentum) == (0.5, None, "sgd", 0.9)
+    assert train.data.folder == f"{root}/small"
+    assert dict(train.data.weights) == {"cat": 2.0, "dog": 3.0}
+    assert train.to_frozen() is train
 
 
-def test_all_of_a_root_config_names_its_task(root: Path) -> None:
+@pytest.mark.parametrize("msg_class", ["MetaCfg", "lab.MetaCfg", None])
+def test_a_root_config_is_the_same_however_it_is_asked_for(root: Path, msg_class: str | None) -> None:
     cfg = heyhi.load_root_config(Path("conf/train.prototxt"), ["seed=1"])
 
-    assert cfg.which_task == "train"
-    assert cfg.task == cfg.train == heyhi.load_config("conf/train.prototxt", ["seed=1"])
-    assert cfg.check is None
+    assert heyhi.load_config("conf/train.prototxt", ["seed=1"], msg_class=msg_class) == cfg
+    message = heyhi.conf.load_proto_message("train", ["seed=1"], msg_class)
+    assert heyhi.flatten_cfg(message) == heyhi.flatten_cfg(cfg)
 
 
-def test_a_root_message_is_its_task_and_can_be_edited(root: Path) -> None:
+def test_a_root_message_comes_with_its_tasks_name_and_can_be_edited(root: Path) -> None:
     task, message = heyhi.conf.load_root_proto_message("conf/train.prototxt", ["seed=1"])
-    message.seed += 1  # type: ignore[attr-defined]
+    cfg = getattr(message, task)
+    cfg.seed += 1
 
-    assert (task, message.seed) == ("train", 2)  # type: ignore[attr-defined]
+    assert (task, cfg.seed) == ("train", 2)
+    assert "includes" not in str(message)
+
+
+def test_keys_start_below_the_task_in_a_root_config_too(root: Path) -> None:
+    cfg = heyhi.load_root_config("conf/train.prototxt")
+
+    assert heyhi.conf_get(cfg, "sgd.momentum") == 0.9
+    assert heyhi.conf_is_set(cfg, "lr")
+    assert not heyhi.conf_is_set(cfg, "seed")
+    assert heyhi.conf_set(cfg, "lr", 1).train.lr == 1.0  # type: ignore[union-attr]
+    assert heyhi.conf_with_overrides(cfg, ["I.data=small", "lr=2"]).train.lr == 2.0  # type: ignore[union-attr]
+    task, message = heyhi.conf.load_root_proto_message("conf/train.prototxt")
+    heyhi.conf_set(message, "data.shuffle", True)
+    assert getattr(message, task).data.shuffle
+
+
+def test_a_chunk_is_taken_for_what_its_folder_says_or_else_for_what_it_can_be(root: Path) -> None:
+    (root / "conf/common/adam").mkdir()
+    (root / "conf/common/adam/empty.prototxt").write_text("")
+
+    assert heyhi.load_config("conf/common/data/small.prototxt").folder == f"{root}/small"
+    assert heyhi.load_config("common/adam/empty", ["beta=0.5"]).beta == 0.5
+    layer = heyhi.conf.load_proto_message(save(root, "layer.prototxt", "colour: BLUE"), ["width=3"])
+    assert layer.width == 3  # type: ignore[attr-defined]
+
+
+def save(root: Path, name: str, text: str) -> str:
+    (root / name).write_text(text)
+    return name
+
+
+@pytest.mark.parametrize("text", ["nofield: 1", "train { lr: x }", "train {", ""])
+def test_what_is_neither_root_config_nor_chunk_is_refused(root: Path, text: str) -> None:
+    name = save(root, "wrong.prototxt", text)
+
+    with pytest.raises(ConfigError, match=r"^wrong\.prototxt:"):
+        heyhi.load_config(name)
+
+
+def test_includes_are_looked_up_in_extra_folders_too(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    extra = tmp_path_factory.mktemp("extra")
+    save(extra, "mine.prototxt", "shuffle: true")
+
+    for load in (heyhi.load_config, heyhi.load_root_config):
+        assert load("train", ["I.data=mine"], extra_include_dirs=[extra]).train.data.shuffle
+    assert heyhi.conf.load_root_proto_message("train", ["I.data=mine"], [extra])[0] == "train"
+    chunk = heyhi.load_config("common/data/small", ["I=mine"], extra_include_dirs=[str(extra)])
+    assert chunk.shuffle
 
 
 @pytest.mark.parametrize("name", ["Data", "lab.Data"])
@@ -136,8 +197,9 @@ def test_an_unknown_message_is_refused(root: Path, name: str) -> None:
 
 
 def test_a_chunk_is_no_root_config(root: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a chunk \((a )?Data\)"):
-        heyhi.load_config("conf/common/data/small.prototxt")
+    for load in (heyhi.load_root_config, heyhi.conf.load_root_proto_message):
+        with pytest.raises(ConfigError, match=r"is a chunk \((a )?Data\)"):
+            load("conf/common/data/small.prototxt")
 
 
 def test_reading_by_key_gives_what_attributes_give(load: Callable[..., Any]) -> None:
@@ -262,6 +324,12 @@ def test_a_dict_has_all_that_can_be_read(load: Callable[..., Any], root: Path) -
     }
 
 
+def test_a_dict_can_have_only_what_is_set(load: Callable[..., Any]) -> None:
+    cfg = load("conf/train.prototxt", ["data=NULL", "layers=NULL"])
+
+    assert heyhi.conf_to_dict(cfg, include_defaults=False) == {"lr": 0.03, "sgd": {}, "sizes": [3]}
+
+
 def test_a_flat_config_has_dotted_keys(load: Callable[..., Any], root: Path) -> None:
     cfg = load("conf/train.prototxt")
 
@@ -293,11 +361,12 @@ def test_a_saved_task_loads_as_a_chunk(load: Callable[..., Any]) -> None:
     heyhi.save_config(cfg, Path("saved.prototxt"))
     heyhi.save_config(cfg, Path("saved.prototxt"))
 
-    assert str(load("saved.prototxt", msg_class="Train")) == str(cfg)
+    saved = heyhi.load_config("saved.prototxt", msg_class="Train")
+    assert heyhi.flatten_cfg(saved) == heyhi.flatten_cfg(cfg)
 
 
 def test_a_config_that_can_not_be_saved_leaves_nothing(root: Path) -> None:
-    cfg = heyhi.load_config("conf/train.prototxt")
+    cfg = heyhi.load_root_config("conf/train.prototxt")
 
     (root / "taken").mkdir()
     (root / "taken" / "inside").touch()

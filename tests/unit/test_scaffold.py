@@ -181,7 +181,7 @@ import os, sys
 from pathlib import Path
 import heyhi, run
 whole, resumed = Path("whole"), Path("resumed")
-cfg = heyhi.load_config("fit/line", ["epochs=5"])
+cfg = heyhi.load_config("fit/line", ["epochs=5"]).fit
 def train(folder, cfg):
     here = os.getcwd()
     folder.mkdir(exist_ok=True)
