@@ -17,6 +17,8 @@ include: "workflows/report.smk"
 rule all:
     input:
         flow.report,
+    message:
+        "all of the sweep is done: {input}"
 
 
 # The table comes in any case, as the last thing on the terminal.

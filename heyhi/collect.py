@@ -260,6 +260,7 @@ def _frame(points: list[dict[str, Any]], found: list[_Found]) -> pd.DataFrame:
     for name, values in columns.items():
         if values and not any(v is None for v in values):
             frame[name] = frame[name].infer_objects()
+    frame.attrs["varying"] = list(names.values())
     return frame
 
 

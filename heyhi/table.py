@@ -7,8 +7,9 @@ import io
 import math
 import sys
 from collections import Counter
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from heyhi.experiment import Status
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 _MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
 _COLOURS = {Status.DONE: "green", Status.DEAD: "red", Status.BLOCKED: "yellow", Status.RUNNING: "cyan"}
 _MISSING = "-"
+_GAP = 3  # between two columns on a terminal
+_BELOW = ("reason", "problem", "exp_path")
+_LAST = ("attempts", "seconds", "exp_id")
 
 
 # --- CSV ----------------------------------------------------------------------------------------------------------
@@ -56,35 +60,97 @@ def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
 
     Args:
         table: from `collect`.
-        file: where to; default: standard output. A terminal gets colours, and as many columns as it has room for.
+        file: where to; default: standard output. A terminal gets colours, and as many columns as it has room for;
+            a file or pipe gets all columns as plain text.
     """
+    out = sys.stdout if file is None else file
+    grid = _Grid.of(table)
+    shown = _print_rich(grid, out) if out.isatty() else _print_plain(grid, out)
+    hidden = {"rows": len(table) - len(grid.rows), "columns": len(grid.heads) - len(shown)}
+    if any(hidden.values()):
+        print(f"… {' and '.join(f'{n} more {what}' for what, n in hidden.items() if n)}", file=out)
+    for line in [*_trouble(table), counted(table)]:
+        print(line, file=out)
+    out.flush()
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Hold a table as text.
+
+    Attributes:
+        heads: of the columns.
+        rows: the first ones.
+        is_text: of each column.
+        ranks: of each column: where there is no room for all, those of rank 0 come first, then one of each of the
+            ranks 1 and 2 in turn, then the others.
+    """
+
+    heads: list[str]
+    rows: list[list[str]]
+    is_text: list[bool]
+    ranks: list[int]
+
+    @classmethod
+    def of(cls, table: pd.DataFrame) -> _Grid:
+        names = [str(name) for name in table.columns]
+        rows = [[_text(value) for value in row] for row in table.head(_MAX_ROWS).itertuples(index=False, name=None)]
+        # What nobody has is left out; why something failed stands below, where it has room.
+        kept = [i for i, n in enumerate(names) if n not in _BELOW and any(row[i] != _MISSING for row in rows)]
+        varying = table.attrs.get("varying", ())
+        return cls(
+            [_text(names[i]) for i in kept],
+            [[row[i] for i in kept] for row in rows],
+            [any(isinstance(value, str) for value in table.iloc[:, i]) for i in kept],
+            [0 if i == 0 else 1 if names[i] in varying else 3 if names[i] in _LAST else 2 for i in kept],
+        )
+
+    def widths(self, limit: int | None = None) -> list[int]:
+        """Return how wide each column is."""
+        widths = [max(map(len, column)) for column in zip(self.heads, *self.rows, strict=True)]
+        return widths if limit is None else [min(width, limit) for width in widths]
+
+    def fitting(self, room: int) -> list[int]:
+        """Choose the columns that there is room for."""
+        ranked: dict[int, list[int]] = {rank: [i for i, r in enumerate(self.ranks) if r == rank] for rank in range(4)}
+        # A training logs what it is after last.
+        in_turn = [i for pair in zip_longest(reversed(ranked[2]), ranked[1]) for i in pair if i is not None]
+        widths = self.widths(_MAX_CELL)
+        shown, used = ranked[0], sum(widths[i] for i in ranked[0])
+        for index in [*in_turn, *ranked[3]]:
+            if used + _GAP + widths[index] <= room:
+                shown = [*shown, index]
+                used += _GAP + widths[index]
+        return sorted(shown)
+
+
+def _print_plain(grid: _Grid, out: TextIO) -> list[int]:
+    widths = grid.widths()
+    for line in (grid.heads, *grid.rows) if grid.rows else ():
+        justified = zip(line, widths, grid.is_text, strict=True)
+        print("  ".join(t.ljust(w) if is_text else t.rjust(w) for t, w, is_text in justified).rstrip(), file=out)
+    return list(range(len(grid.heads)))
+
+
+def _print_rich(grid: _Grid, out: TextIO) -> list[int]:
+    """Print with colours what fits the terminal; return which columns that was."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    out = sys.stdout if file is None else file
-    rows = [[_text(value) for value in row] for row in table.head(_MAX_ROWS).itertuples(index=False, name=None)]
-    heads = [_text(str(name)) for name in table.columns]
-    wide = Console(file=out).width if out.isatty() else None
-    shown = _fitting(heads, rows, wide)
-    # Piped, nothing is cut: grep and the like see all.
-    console = Console(file=out, width=wide or 10_000, highlight=False, soft_wrap=False)
-    grid = Table(box=SIMPLE_HEAD if wide else None, pad_edge=False, show_edge=False)
-    for index in shown:
-        is_text = any(isinstance(v, str) for v in table.iloc[:, index])
-        grid.add_column(
-            heads[index], no_wrap=True, max_width=_MAX_CELL if wide else None, justify="left" if is_text else "right"
-        )
-    for row in rows:
-        grid.add_row(*(Text(row[i], style=_style(row[i]) if i == 0 else "") for i in shown))
-    if rows:
-        console.print(grid)
-    notes = [f"{len(table) - len(rows)} more rows"] if len(table) > len(rows) else []
-    notes += [f"{len(heads) - len(shown)} more columns"] if wide and len(shown) < len(heads) else []
-    for line in [*([f"… {' and '.join(notes)}"] if notes else []), *_trouble(table), counted(table)]:
-        print(line, file=out)
-    out.flush()
+    console = Console(file=out, highlight=False)
+    shown = grid.fitting(console.width)
+    printed = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for i in shown:
+        justify: Literal["left", "right"] = "left" if grid.is_text[i] else "right"
+        printed.add_column(Text(grid.heads[i]), no_wrap=True, max_width=_MAX_CELL, justify=justify)
+    for row in grid.rows:
+        # Text, not str: brackets in it are no commands to rich.
+        printed.add_row(*(Text(row[i], style=_style(row[i]) if i == 0 else "") for i in shown))
+    if grid.rows:
+        console.print(printed)
+    return shown
 
 
 def counted(table: pd.DataFrame) -> str:
@@ -120,22 +186,6 @@ def _text(value: Any, limit: int | None = None) -> str:
     # Nothing that a config or a log says may command the terminal.
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return text if limit is None or len(text) <= limit else f"{text[: limit - 1]}…"
-
-
-def _fitting(heads: Sequence[str], rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
-    """Choose the columns that a width has room for, from the left; the first one always."""
-    chosen: list[int] = []
-    used = 0
-    for index, head in enumerate(heads):
-        if head == "exp_path" or (all(row[index] == _MISSING for row in rows) and rows):
-            continue
-        if width is not None and head == "reason":
-            continue  # is listed below, where it has room
-        need = min(max([len(head), *(len(row[index]) for row in rows)]), _MAX_CELL) + 2
-        if width is None or used + need <= width or not chosen:
-            chosen.append(index)
-            used += need
-    return chosen
 
 
 def _style(status: str) -> str:

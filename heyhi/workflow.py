@@ -17,6 +17,7 @@ from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors
 from heyhi.experiment import RESULT_NAME
 from heyhi.manifest import SUFFIX, Manifest, ManifestIndex, Task, manifests_root, no_manifest, write_manifest
 from heyhi.project import Project, find_project
+from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file
 
@@ -65,7 +66,7 @@ class Flow:
         self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).task.needs))
         self.manifest = _for_rule(lambda wildcards: str(self._find(wildcards).manifest.path))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
-        self.report = _for_rule(lambda _: self.report_path(self._sweep_manifest()))
+        self.report = _for_rule(lambda _: self._ask_report())
         self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
         self.report_manifest = _for_rule(lambda wildcards: str(self._open_report(wildcards).path))
 
@@ -153,6 +154,21 @@ class Flow:
                 "run snakemake with --profile profiles/local (or another one of HeyHi's), or with"
                 f" {' '.join(missing)}: otherwise an edit would make it remove and redo what is done"
             )
+
+    def _ask_report(self) -> str:
+        manifest = self._sweep_manifest()
+        name = self.report_path(manifest)
+        # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
+        if self._is_executing and (self.project.root / name).is_file():
+            with writing(self.report_copy(manifest)):
+                text = (self.project.root / name).read_text(encoding="utf-8")
+            replace_file(self.report_copy(manifest), text)
+        return name
+
+    @property
+    def _is_executing(self) -> bool:
+        workflow = self._workflow
+        return workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch
 
     def _open_report(self, wildcards: Any) -> Manifest:
         path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"

@@ -12,6 +12,7 @@ rule experiment:
     threads: flow.threads
     resources:
         manifest=flow.manifest,
+        tmpdir=None,  # TMPDIR stays what it is where the job runs; to find it out is the dearest default
     message:
         "run {wildcards.exp}"
     shell:

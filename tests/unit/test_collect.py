@@ -1,0 +1,247 @@
+"""Tables: a row for every experiment whatever its status, and what is wrong with one stops none of the others."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.collect import collect
+from heyhi.experiment import Experiment, ExperimentDir, Status
+from heyhi.handle import Handle
+from heyhi.identity import Identity
+from heyhi.project import Project, find_project
+from heyhi.table import counted, print_table, to_csv
+
+
+@pytest.fixture
+def project(repository: Path, tmp_path: Path) -> Project:
+    return dataclasses.replace(find_project(repository), results_override=tmp_path / "results")
+
+
+def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experiment, ...] = ()) -> Experiment:
+    exp_id = f"p/{name}"
+    return Experiment(
+        exp_id=exp_id,
+        exp_path=project.results_root / exp_id,
+        identity=Identity("conf/c02_sup_train/sl.prototxt", overrides),
+        task="train",
+        config=b"",
+        needs=tuple(n.exp_path for n in needs),
+    )
+
+
+def start(experiment: Experiment, *metrics: Mapping[str, Any]) -> ExperimentDir:
+    folder = ExperimentDir(experiment.exp_path)
+    folder.path.mkdir(parents=True)
+    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "77", "pid": 1, "host": "h"})
+    folder.metrics_path.write_text("".join(json.dumps(m) + "\n" for m in metrics))
+    return folder
+
+
+def end(folder: ExperimentDir, result: object = None, exception: str = "", seconds: float = 1.5) -> None:
+    folder.append_attempt(
+        {"event": "end", "attempt": 1, "exit_code": int(bool(exception)), "exception": exception, "seconds": seconds}
+    )
+    if not exception:
+        folder.write_result(result)
+
+
+def cell(table: Any, row: int, column: str) -> Any:
+    return table.iloc[row][column]
+
+
+def test_every_experiment_has_a_row_whatever_its_status(project: Project) -> None:
+    done, dead, absent = (experiment(project, name, f"lr={i}") for i, name in enumerate(("a", "b", "c")))
+    blocked = experiment(project, "d", "lr=9", needs=(dead,))
+    end(start(done, {"loss": 1.0}), {"accuracy": 0.5})
+    end(start(dead, {"loss": 2.0}), exception="ValueError: boom")
+
+    table = collect([done, dead, absent, blocked], project=project)
+
+    assert list(table["status"]) == [Status.DONE, Status.DEAD, Status.NOT_STARTED, Status.BLOCKED]
+    assert list(table["lr"]) == [0, 1, 2, 9]
+    assert list(table["loss"]) == [1.0, 2.0, None, None]
+    assert list(table["accuracy"]) == [0.5, None, None, None]
+    assert "ValueError: boom" in cell(table, 1, "reason")
+    assert cell(table, 3, "reason").startswith("by p/b, DEAD: ")
+    assert list(table["attempts"]) == [1, 1, 0, 0]
+    assert list(table["seconds"]) == [1.5, 1.5, None, None]
+    assert list(table["exp_path"]) == [str(e.exp_path) for e in (done, dead, absent, blocked)]
+    assert counted(table) == "4 experiments: 1 BLOCKED, 1 DEAD, 1 DONE, 1 NOT_STARTED"
+
+
+def test_metrics_give_their_last_and_their_best_value(project: Project) -> None:
+    one, two = experiment(project, "a"), experiment(project, "b")
+    start(one, {"epoch": 1, "val_loss": 0.2, "accuracy": 0.9}, {"epoch": 2, "val_loss": 0.3, "accuracy": 0.7})
+    start(two, {"epoch": 1, "val_loss": 0.5, "accuracy": 0.1, "val": {"wer": 3}}, {"epoch": 2, "note": "text"})
+
+    table = collect([one, two], project=project)
+
+    assert list(table["val_loss"]) == [0.3, 0.5]
+    assert list(table["val_loss.best"]) == [0.2, 0.5]
+    assert list(table["accuracy.best"]) == [0.9, 0.1]
+    assert list(table["val.wer"]) == [None, 3]
+    assert not {"epoch.best", "val.wer.best", "note"} & set(table.columns)
+
+
+def test_only_what_varies_has_a_column_and_the_config_too(project: Project) -> None:
+    same = experiment(project, "a", "lr=0.1", "seed=1", "name=x")
+    other = dataclasses.replace(
+        experiment(project, "b", "lr=0.1", "seed=2", 'text="-a,b"'),
+        identity=Identity("conf/other", ("lr=0.1", "seed=2")),
+    )
+    table = collect([same, other], project=project)
+    assert list(table["cfg"]) == ["conf/c02_sup_train/sl.prototxt", "conf/other"]
+    assert list(table["seed"]) == [1, 2]
+    assert list(table["name"]) == ["x", None]
+    assert "lr" not in table.columns
+
+
+def test_a_metric_named_as_an_override_or_a_fixed_column_hides_neither(project: Project) -> None:
+    experiments = [experiment(project, str(i), f"lr={i}", f"status={i}") for i in (1, 2)]
+    for one in experiments:
+        end(start(one), {"lr": 0.5, "seconds": 3})
+    table = collect(experiments, project=project)
+    assert list(table["lr"]) == [1, 2]
+    assert list(table["lr (result)"]) == [0.5, 0.5]
+    assert list(table["seconds (result)"]) == [3, 3]
+    assert list(table["status (override)"]) == [1, 2]
+    assert list(table["status"]) == ["DONE", "DONE"]
+
+
+def test_nan_and_infinity_are_values_and_not_missing(project: Project) -> None:
+    experiments = [experiment(project, str(i), f"seed={i}") for i in range(4)]
+    values = [math.nan, math.inf, -math.inf]
+    for one, value in zip(experiments, values, strict=False):
+        end(start(one, {"loss": value}), {"loss": value})
+
+    table = collect(experiments, project=project)
+
+    lines = list(csv.DictReader(io.StringIO(to_csv(table))))
+    assert [line["loss"] for line in lines] == ["NaN", "Infinity", "-Infinity", ""]
+    assert cell(table, 3, "loss") is None
+    assert math.isnan(cell(table, 0, "loss"))
+
+
+def test_text_that_a_spreadsheet_would_compute_is_marked_and_numbers_are_not(project: Project) -> None:
+    bad = ["=1+1", "+1+1", "-cmd", "@x", 'fine, "quoted"\nline']
+    experiments = [experiment(project, str(i), f"seed={-i}", f"text={text}") for i, text in enumerate(bad)]
+    end(start(experiments[1]), {"=key": "=HYPERLINK()", "number": -5, "exact": 0.1})
+
+    rows = list(csv.DictReader(io.StringIO(to_csv(collect(experiments, project=project)))))
+
+    assert [row["text"] for row in rows] == [f"'{text}" for text in bad[:4]] + bad[4:]
+    assert [row["seed"] for row in rows] == ["0", "-1", "-2", "-3", "-4"]
+    assert (rows[1]["'=key"], rows[1]["number"], rows[1]["exact"]) == ("'=HYPERLINK()", "-5", "0.1")
+
+
+def test_a_damaged_file_is_a_problem_of_its_row_only(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+    cut, lined, fine = (experiment(project, name, f"name={name}") for name in ("a", "b", "c"))
+    folder = start(cut, {"loss": 1.0})
+    end(folder, {"y": 1})
+    folder.result_path.write_text('{"y": 1')
+    folder = start(lined)
+    folder.metrics_path.write_text('{"loss": 1.0}\nno JSON\n{"loss": 3.0}\n{"loss": 4')
+    end(folder, {"y": 2})
+    end(start(fine, {"loss": 5.0}), {"y": 3})
+
+    table = collect([cut, lined, fine], project=project)
+
+    assert list(table["status"]) == ["DONE"] * 3
+    assert list(table["y"]) == [None, 2, 3]
+    assert list(table["loss"]) == [1.0, 3.0, 5.0]
+    assert "result.json: is no JSON" in cell(table, 0, "problem")
+    assert f"{ExperimentDir(lined.exp_path).metrics_path}:2" in caplog.text
+
+
+def test_a_collector_gives_the_columns_and_one_that_raises_marks_its_row(project: Project) -> None:
+    experiments = [experiment(project, str(i), f"seed={i}") for i in range(4)]
+    for one in experiments[:3]:
+        end(start(one, {"loss": 1.0}), {"y": 10})
+
+    class Scalar:  # as of a number library
+        shape = ()
+
+        def item(self) -> float:
+            return 2.5
+
+    def get_logs_data(handle: Handle) -> dict[str, Any]:
+        if handle.overrides == ["seed=1"]:
+            raise KeyError("no such metric")
+        if handle.overrides == ["seed=2"]:
+            return [1]  # type: ignore[return-value]
+        assert handle.is_done() and handle.maybe_get_job_id() == "77" and handle.exp_id == "p/0"
+        return {"twice": 2 * handle.result()["y"], "scalar": Scalar(), "list": [1, 2]}
+
+    table = collect(experiments, get_logs_data, project=project)
+
+    assert list(table["twice"]) == [20, None, None, None]
+    assert cell(table, 0, "scalar") == 2.5
+    assert cell(table, 0, "list") == "[1, 2]"
+    assert "loss" not in table.columns
+    assert cell(table, 1, "problem") == "get_logs_data: KeyError: 'no such metric'"
+    assert cell(table, 2, "problem").startswith("get_logs_data: ")
+    assert cell(table, 3, "problem") is None
+
+
+def test_a_printed_table_is_plain_in_a_pipe_and_names_what_failed(project: Project) -> None:
+    good, bad = experiment(project, "a", "lr=0.001"), experiment(project, "b", "lr=1", "name=[red]\x1b[31m")
+    end(start(good, {"loss": 0.123456789}))
+    end(start(bad), exception="ValueError: boom")
+    out = io.StringIO()
+
+    print_table(collect([good, bad], project=project), out)
+
+    lines = out.getvalue().splitlines()
+    assert lines[0].split() == ["status", "lr", "name", "loss", "attempts", "seconds", "exp_id"]
+    assert lines[1].split() == ["DONE", "0.001", "-", "0.12346", "1", "1.5", "p/a"]
+    assert "[red] [31m" in lines[2] and "\x1b" not in out.getvalue()
+    assert lines[3] == "DEAD    p/b: exit code 1: ValueError: boom"
+    assert lines[4] == "2 experiments: 1 DEAD, 1 DONE"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_on_a_terminal_no_line_of_the_table_is_wider_than_it(
+    project: Project, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    experiments = [experiment(project, str(i), *(f"setting_{k}={i}" for k in range(9))) for i in (1, 2)]
+    end(start(experiments[0], {"val_accuracy": 0.5}), {"test_accuracy": 0.25})
+    out = Terminal()
+
+    print_table(collect(experiments, project=project), out)
+
+    lines = re.sub(r"\x1b\[\d*m", "", out.getvalue()).splitlines()
+    assert all(len(line) <= columns for line in lines)
+    assert lines[0].split()[0] == "status"
+    assert "test_accuracy" in lines[0]
+    assert ("more columns" in out.getvalue()) == (columns < 200)
+
+
+def test_long_tables_are_cut_and_say_so(project: Project) -> None:
+    out = io.StringIO()
+    print_table(collect([experiment(project, str(i), f"seed={i}") for i in range(60)], project=project), out)
+    lines = out.getvalue().splitlines()
+    assert lines[-2:] == ["… 10 more rows", "60 experiments: 60 NOT_STARTED"]
+
+
+def test_a_table_of_nothing_is_a_table(project: Project) -> None:
+    table = collect([], project=project)
+    out = io.StringIO()
+    print_table(table, out)
+    assert out.getvalue().strip() == "0 experiments:"
+    assert to_csv(table).startswith("status,")

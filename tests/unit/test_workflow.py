@@ -1,0 +1,159 @@
+"""What the rules ask, without Snakemake: where experiments are looked up, and when a sweep is expanded."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from heyhi.manifest import Manifest, write_manifest
+from heyhi.project import find_project
+from heyhi.schema import load_schema
+from heyhi.sweep import expand
+from heyhi.workflow import Flow
+
+SWEEP = """
+def yield_sweep():
+    for noise in (0.1, 0.2):
+        yield "conf/c03_eval/eval.prototxt", {"noise": noise, "launcher.local.cpus": 2}
+"""
+
+
+@pytest.fixture
+def root(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(repository / "conf", tmp_path / "conf", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "sweep.py").write_text(SWEEP)
+    (tmp_path / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "sweep.py"\n')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@dataclasses.dataclass
+class Workflow:
+    """What Flow asks of Snakemake's object."""
+
+    is_main_process: bool = True
+    rerun_triggers: tuple[str, ...] = ("MTIME",)
+    keep_incomplete: bool = True
+    executor_plugin: object = None
+    dryrun: bool = False
+    touch: bool = False
+
+    @property
+    def dag_settings(self) -> Any:
+        return SimpleNamespace(rerun_triggers=[SimpleNamespace(name=name) for name in self.rerun_triggers])
+
+    @property
+    def execution_settings(self) -> Any:
+        return SimpleNamespace(keep_incomplete=self.keep_incomplete)
+
+
+def wildcards(target: str) -> Any:
+    return SimpleNamespace(exp=str(Path(target).parent))
+
+
+def expanded(root: Path, cfg: str, *overrides: str) -> Manifest:
+    project = find_project(root)
+    schema = load_schema(project)
+    return Manifest.open(write_manifest(expand(project, schema, [(cfg, overrides)]), project, schema))
+
+
+def test_a_sweep_is_expanded_when_its_report_is_asked_for(root: Path) -> None:
+    flow = Flow(Workflow(), {})
+    assert not (root / "results").exists()
+
+    report = flow.report(None)
+    label, digest = report.removeprefix("results/reports/").removesuffix(".csv").split("/")
+    asked = SimpleNamespace(label=label, digest=digest)
+    targets = flow.report_results(asked)
+
+    assert label == "sweep" and len(targets) == 2
+    assert flow.reported is not None and flow.report_manifest(asked) == str(flow.reported.path)
+    (training,) = {t for target in targets for t in flow.needs(wildcards(target))}
+    assert flow.needs(wildcards(training)) == []
+    assert [flow.threads(wildcards(t)) for t in (training, *targets)] == [1, 2, 2]
+    assert flow.manifest(wildcards(training)) == str(flow.reported.path)
+    assert {target for target, _ in flow.asked} == {training, *targets}
+
+
+def test_targets_named_by_path_are_found_without_expanding_the_sweep(root: Path) -> None:
+    manifest = expanded(root, "conf/c02_sup_train/sl.prototxt", "seed=5")
+    (root / "sweep.py").write_text("raise RuntimeError\n")
+    flow = Flow(Workflow(), {})
+    (target,) = manifest.targets
+    assert flow.needs(wildcards(target)) == []
+    assert flow.manifest(wildcards(str(root / target))) == str(manifest.path)
+
+
+def test_a_sweep_that_was_chosen_goes_before_a_newer_manifest(root: Path) -> None:
+    Flow(Workflow(), {}).report(None)
+    old = Manifest.open(next((root / "results/.heyhi/manifests").iterdir()))
+    newer = expanded(root, "conf/c03_eval/eval.prototxt", "noise=0.1", "launcher.local.cpus=2")
+    (target,) = newer.targets
+    assert target in old
+
+    assert Flow(Workflow(), {}).manifest(wildcards(target)) == str(newer.path)
+    assert Flow(Workflow(), {"manifest": str(old.path)}).manifest(wildcards(target)) == str(old.path)
+
+
+@pytest.mark.parametrize(
+    ("workflow", "config", "expected"),
+    [
+        (Workflow(), {"sweep": "nowhere.py"}, "nowhere.py"),
+        (Workflow(), {"manifest": "sweep.py"}, "expected a manifest"),
+        (Workflow(), {"manifest": "none.sqlite"}, "no such manifest"),
+        (Workflow(), {"sweep": "a.py", "manifest": "b.sqlite"}, "which one"),
+        (Workflow(), {"swep": "a.py"}, "did you mean 'sweep'"),
+        (Workflow(is_main_process=False), {}, "main process"),
+        (Workflow(rerun_triggers=("MTIME", "CODE")), {}, "--rerun-triggers mtime"),
+        (Workflow(keep_incomplete=False), {}, "--keep-incomplete"),
+    ],
+)
+def test_what_a_user_gets_wrong_ends_in_one_message_and_exit_code_2(
+    root: Path, capsys: pytest.CaptureFixture[str], workflow: Workflow, config: dict[str, str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        Flow(workflow, config).report(None)
+    assert stopped.value.code == 2
+    assert expected in capsys.readouterr().err
+
+
+def test_without_any_sweep_the_message_says_what_to_do(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (root / "pyproject.toml").unlink()
+    with pytest.raises(SystemExit):
+        Flow(Workflow(), {}).report(None)
+    assert "--config sweep=FILE" in capsys.readouterr().err
+
+
+def test_snakemake_must_run_in_the_project_root(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(root / "conf")
+    with pytest.raises(SystemExit):
+        Flow(Workflow(), {})
+    assert f"--directory {root}" in capsys.readouterr().err
+
+
+def test_a_table_that_is_there_already_is_copied_to_its_fixed_name_but_not_by_a_dry_run(root: Path) -> None:
+    report = root / Flow(Workflow(), {}).report(None)
+    report.parent.mkdir(parents=True)
+    report.write_text("the table\n")
+    copy = root / "results/reports/sweep.csv"
+
+    Flow(Workflow(executor_plugin=object(), dryrun=True), {}).report(None)
+    assert not copy.exists()
+    Flow(Workflow(executor_plugin=object()), {}).report(None)
+    assert copy.read_text() == "the table\n"
+
+
+def test_functions_for_rules_have_their_signature_at_hand(root: Path) -> None:
+    # Snakemake asks for it many times an experiment: computing it each time made a dry run a third slower.
+    flow = Flow(Workflow(), {})
+    for function in (flow.needs, flow.manifest, flow.threads, flow.report_results):
+        assert inspect.signature(function) is function.__signature__  # type: ignore[attr-defined]
+        assert list(inspect.signature(function).parameters) == ["wildcards"]
