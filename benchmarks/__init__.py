@@ -1,0 +1,1 @@
+"""Measures what HeyHi costs beside doing the same without it: one module a claim, run by `make bench`."""

@@ -1,0 +1,74 @@
+"""Owns the table at the end: what was measured, beside what, and whether the goal is met."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from benchmarks.timing import Cost
+
+_HEADER = ("what", "HeyHi", "peer", "ratio", "(wall)", "goal", "")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Hold one comparison; its goal is judged by CPU time, which other people's processes disturb least.
+
+    Attributes:
+        what: what was measured, in few words.
+        ours: HeyHi's cost.
+        peer: the peer's cost.
+        at_most: how many times the peer's cost ours may be.
+        at_least: how many times ours the peer's cost must be; the ratio is then this way round.
+    """
+
+    what: str
+    ours: Cost
+    peer: Cost
+    at_most: float | None = None
+    at_least: float | None = None
+
+    def ratio(self, kind: str = "cpu") -> float:
+        """Return the ratio of CPU times, or of `wall` times."""
+        ours, peer = getattr(self.ours, kind), getattr(self.peer, kind)
+        return float(peer / ours if self.at_least is not None else ours / peer)
+
+    @property
+    def goal(self) -> str:
+        """The goal as text."""
+        if self.at_least is not None:
+            return f"at least {self.at_least:g}"
+        return "none" if self.at_most is None else f"at most {self.at_most:g}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether the goal is met."""
+        if self.at_least is not None:
+            return "met" if self.ratio() >= self.at_least else "NOT MET"
+        return "" if self.at_most is None else "met" if self.ratio() <= self.at_most else "NOT MET"
+
+
+def render(rows: Sequence[Row]) -> str:
+    """Write rows as a Markdown table, which reads as well in a terminal."""
+    lines = [_HEADER]
+    for row in rows:
+        ratios = (_number(row.ratio()), f"({_number(row.ratio('wall'))})")
+        lines.append((row.what, _time(row.ours.cpu), _time(row.peer.cpu), *ratios, row.goal, row.verdict))
+    widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
+    texts = ["| " + " | ".join(_padded(line, widths)) + " |" for line in lines]
+    texts.insert(1, "|" + "|".join("-" * (w + 1) + (":" if 1 <= i <= 4 else "-") for i, w in enumerate(widths)) + "|")
+    return "\n".join(texts)
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [f"{text:>{w}}" if 1 <= i <= 4 else f"{text:<{w}}" for i, (text, w) in enumerate(zip(line, widths, strict=True))]
+
+
+def _number(ratio: float) -> str:
+    return f"{ratio:.2f}" if ratio < 10 else f"{ratio:.1f}" if ratio < 100 else f"{ratio:,.0f}"
+
+
+def _time(seconds: float) -> str:
+    if seconds < 1e-3:
+        return f"{seconds * 1e6:.1f} µs"
+    return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
