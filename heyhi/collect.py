@@ -7,38 +7,25 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
-import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, reporting_errors
-from heyhi.experiment import Experiment, ExperimentDir, Status
-from heyhi.handle import Handle
+from heyhi.experiment import Experiment
 from heyhi.manifest import Manifest
 from heyhi.project import Project, find_project
+from heyhi.reading import Collector, Entry, Reader, Reading
 from heyhi.results import replace_file, writing
-from heyhi.sweep import load_sweep_module
+from heyhi.sweep import load_sweep_module, paused_collection
 from heyhi.table import print_table, to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from heyhi.workflow import Flow
-
-Collector = Callable[[Handle], Mapping[str, Any]]
-
-_SMALL_IS_GOOD = re.compile(
-    r"loss|error|perplexity|(^|[^a-z])(err|ppl|nll|mse|rmse|mae|wer|cer|fid|kl|cost|regret)([^a-z]|$)"
-)
-# What only counts or times has no best value.
-_NO_BEST = re.compile(
-    r"(^|[^a-z])(epochs?|steps?|iter(ation)?s?|batch(es)?|samples|seed|lr|learning_rate|time|seconds|timestamp)$"
-)
-
 
 # --- gathering ----------------------------------------------------------------------------------------------------
 
@@ -48,12 +35,19 @@ def collect(
     get_logs_data: Collector | None = None,
     *,
     project: Project | None = None,
+    collector_source: bytes = b"",
+    with_needs: bool = False,
+    drift: Mapping[str, Sequence[str]] | None = None,
+    progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
 ) -> pd.DataFrame:
     """Gather experiments into a table.
 
     Columns: `status`; `cfg` and overrides, where they differ; what came out; `reason` (why it is dead, by what it is
-    blocked, who runs it); `problem` (what could not be read); `attempts`; `seconds` of all attempts; `exp_id`;
-    `exp_path`. What is missing is None; NaN is what somebody wrote as a value.
+    blocked, who runs it); `problem` (what could not be read); `needs` (exp ids); `drifted` (what differs, if asked
+    for); `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with
+    uncommitted changes); `exp_id`; `exp_path`. What is missing is None; NaN is what somebody wrote as a value.
+
+    What is read of an experiment is remembered as long as its files stay as they are.
 
     Args:
         source: a manifest, of which the sweep's own experiments are taken, or experiments.
@@ -61,17 +55,38 @@ def collect(
             metric, its best value as `<name>.best` (the smallest of losses and errors, else the largest), and the
             scalars of the result.
         project: where they belong; default: that of the manifest, or around the working directory.
+        collector_source: what get_logs_data is made of (its file): a change of it forgets what is remembered.
+        with_needs: also what varies and came out of each needed experiment, as `<task>.<name>`.
+        drift: exp id -> what differs today.
+        progress: given how many experiments will be read, returns what is called after each.
     """
     if isinstance(source, Manifest):
         project = project or project_of(source)
-        experiments = list(source.experiments(own=True))
-        needs = {e.exp_path: e.needs for e in source.experiments() if e.needs}
+        known = {entry.folder: entry for entry in map(Entry._make, source.entries())}
+        entries = [known[folder] for folder in source.own_folders()]
     else:
         project = project or find_project()
-        experiments = list(source)
-        needs = {e.exp_path: e.needs for e in experiments if e.needs}
-    reader = _Reader(project, needs, get_logs_data)
-    return _frame(_varying(experiments), [reader.read(e) for e in experiments])
+        entries = [entry_of(e) for e in source]
+        known = {entry.folder: entry for entry in entries}
+    needs = {entry.folder: entry.needs for entry in known.values() if entry.needs}
+    reader = Reader(project, get_logs_data, collector_source)
+    needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known] if with_needs else []
+    tick = progress(len(entries) + len(needed))
+    with paused_collection():
+        found = reader.read_all(entries, needs, tick)
+    varying = _varying(entries)
+    columns = _columns(project, entries, varying, found, drift)
+    if needed:
+        # The default columns: get_logs_data speaks of the sweep's own experiments.
+        read = Reader(project).read_all(needed, needs, tick)
+        columns = _with_needs(columns, entries, needed, read)
+    return _frame(columns, varying)
+
+
+def entry_of(experiment: Experiment) -> Entry:
+    """Return what is to be read of an experiment."""
+    needs = tuple(map(str, experiment.needs))
+    return Entry(experiment.exp_id, str(experiment.exp_path), experiment.identity, experiment.task, needs)
 
 
 def project_of(manifest: Manifest) -> Project:
@@ -93,128 +108,12 @@ def load_collector(project: Project, manifest: Manifest) -> Collector | None:
     return collector
 
 
-@dataclass(frozen=True)
-class _Found:
-    """Hold what was read of one experiment."""
-
-    status: str
-    outcome: dict[str, Any]
-    reason: str
-    problem: str
-    attempts: int
-    seconds: float | None
-    exp_id: str
-    exp_path: str
-
-
-@dataclass(frozen=True)
-class _Reader:
-    """Read one experiment after the other; what is wrong with one stops none of the others."""
-
-    project: Project
-    needs: Mapping[Path, Sequence[Path]]
-    get_logs_data: Collector | None
-
-    def read(self, experiment: Experiment) -> _Found:
-        folder = ExperimentDir(experiment.exp_path, self.project.results_root)
-        problems: list[str] = []
-        status, reason, records = Status.NOT_STARTED, "", []
-        try:
-            status, reason = folder.status_and_reason(experiment.needs, lambda path: self.needs.get(path, ()))
-            records = folder.attempts() if status not in (Status.NOT_STARTED, Status.BLOCKED) else []
-        except HeyhiError as error:
-            problems.append(str(error))
-        started = [r for r in records if r.get("event") == "start"]
-        seconds = [r["seconds"] for r in records if r.get("event") == "end" and _is_number(r.get("seconds"))]
-        outcome = self._outcome(experiment, folder, status, problems) if started or status is Status.DONE else {}
-        return _Found(
-            status=status.value,
-            outcome=outcome,
-            reason=reason,
-            problem="; ".join(problems),
-            attempts=len(started),
-            seconds=math.fsum(seconds) if seconds else None,
-            exp_id=experiment.exp_id,
-            exp_path=str(experiment.exp_path),
-        )
-
-    def _outcome(
-        self, experiment: Experiment, folder: ExperimentDir, status: Status, problems: list[str]
-    ) -> dict[str, Any]:
-        if self.get_logs_data is not None:
-            return self._ask_collector(self.get_logs_data, experiment, problems)
-        outcome: dict[str, Any] = {}
-        try:
-            outcome.update(_summed_up(folder.read_metrics()))
-        except HeyhiError as error:
-            problems.append(str(error))
-        if status is Status.DONE:
-            try:
-                outcome.update({k: v for k, v in _flat(folder.read_result()) if not isinstance(v, list)})
-            except HeyhiError as error:
-                problems.append(str(error))
-        return outcome
-
-    def _ask_collector(self, collector: Collector, experiment: Experiment, problems: list[str]) -> dict[str, Any]:
-        handle = Handle(experiment.exp_path, identity=experiment.identity, project=self.project)
-        try:
-            found = collector(handle)
-            return {str(key): _cell(value) for key, value in found.items()}
-        except HeyhiError as error:
-            problems.append(str(error))
-        except Exception as error:  # a user's code may raise anything; the other rows must come
-            problems.append(f"get_logs_data: {type(error).__name__}: {error}")
-        return {}
-
-
-def _summed_up(metrics: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the last and the best value of each numeric metric."""
-    last: dict[str, Any] = {}
-    best: dict[str, Any] = {}
-    for record in metrics:
-        for key, value in _flat(record):
-            if not _is_number(value):
-                continue
-            last[key] = value
-            if _NO_BEST.search(key.lower()) is None:
-                best[key] = _better(best.get(key), value, small=_SMALL_IS_GOOD.search(key.lower()) is not None)
-    return {**last, **{f"{key}.best": value for key, value in best.items()}}
-
-
-def _better(one: float | None, other: float, *, small: bool) -> float:
-    if one is None or math.isnan(one):
-        return other
-    if math.isnan(other):
-        return one
-    return min(one, other) if small else max(one, other)
-
-
-def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", value
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
-
-
-def _cell(value: Any) -> Any:
-    """Turn what a collector returns into what a cell holds: scalars of number libraries into Python's."""
-    if getattr(value, "shape", None) == () and hasattr(value, "item"):
-        value = value.item()
-    if value is None or isinstance(value, (bool, int, float, str)):
-        return value
-    return str(value)
-
-
-def _varying(experiments: Sequence[Experiment]) -> list[dict[str, Any]]:
+def _varying(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """Return of each experiment the config and the overrides that are not the same for all."""
-    points = [{"cfg": e.identity.cfg, **dict(_split(o) for o in e.identity.overrides)} for e in experiments]
+    points = [{"cfg": e.identity.cfg, **dict(map(_split, e.identity.overrides))} for e in entries]
     keys = dict.fromkeys(key for point in points for key in point)
-    vary = [k for k in keys if any(k not in p or p[k] != points[0].get(k) for p in points)]
+    first = points[0] if points else {}
+    vary = [k for k in keys if any(k not in p or p[k] != first.get(k) for p in points)]
     return [{k: _scalar(p[k]) for k in vary if k in p} for p in points]
 
 
@@ -238,33 +137,81 @@ def _scalar(text: str) -> Any:
     return text
 
 
-def _frame(points: list[dict[str, Any]], found: list[_Found]) -> pd.DataFrame:
-    import pandas as pd
+_OWN_NAMES = (
+    "status reason problem needs drifted attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
+)
+# What is left out of a table where nobody has it.
+_OPTIONAL = ("problem", "needs", "drifted", "job_id", "code")
 
+
+def _columns(
+    project: Project,
+    entries: Sequence[Entry],
+    points: Sequence[Mapping[str, Any]],
+    found: Sequence[Reading],
+    drift: Mapping[str, Sequence[str]] | None,
+) -> dict[str, list[Any]]:
     keys = dict.fromkeys(key for point in points for key in point)
-    names = {key: key if key not in _Found.__dataclass_fields__ else f"{key} (override)" for key in keys}
     columns: dict[str, list[Any]] = {"status": [f.status for f in found]}
-    columns |= {name: [point.get(key) for point in points] for key, name in names.items()}
+    for key in keys:
+        name = key if key not in _OWN_NAMES else f"{key} (override)"
+        columns[name] = [point.get(key) for point in points]
     for key in _shown(found):
         # A metric may be named as an override is: lr, of a schedule.
-        name = key if key not in {*columns, *_Found.__dataclass_fields__} else f"{key} (result)"
+        name = key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"
         columns[name] = [f.outcome.get(key) for f in found]
-    for name in ("reason", "problem"):
-        texts = [getattr(f, name) or None for f in found]
-        if any(texts) or name == "reason":
-            columns[name] = texts
-    for name in ("attempts", "seconds", "exp_id", "exp_path"):
-        columns[name] = [getattr(f, name) for f in found]
+    root = f"{project.results_root}/"
+    own: dict[str, list[Any]] = {
+        "reason": [f.reason or None for f in found],
+        "problem": [f.problem or None for f in found],
+        "needs": [", ".join(n.removeprefix(root) for n in e.needs) or None for e in entries],
+        "drifted": [None if drift is None else "; ".join(drift.get(e.exp_id, ())) or None for e in entries],
+        "attempts": [f.attempts for f in found],
+        "seconds": [f.seconds for f in found],
+        "updated": [f.updated for f in found],
+        "job_id": [f.job_id for f in found],
+        "code": [f.code for f in found],
+        "exp_id": [e.exp_id for e in entries],
+        "exp_path": [e.folder for e in entries],
+    }
+    return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or any(x is not None for x in v)}
+
+
+def _with_needs(
+    columns: dict[str, list[Any]], entries: Sequence[Entry], needed: Sequence[Entry], read: Sequence[Reading]
+) -> dict[str, list[Any]]:
+    """Add what varies and came out of what each experiment needs, before the columns about the experiment itself."""
+    points = dict(zip((e.folder for e in needed), _varying(needed), strict=True))
+    readings = dict(zip((e.folder for e in needed), read, strict=True))
+    tasks = {e.folder: e.task for e in needed}
+    rows: list[dict[str, Any]] = []
+    for entry in entries:
+        row: dict[str, Any] = {}
+        for need in entry.needs:
+            if need in readings:
+                found = {"status": readings[need].status, **points[need], **readings[need].outcome}
+                row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    added = {name: [row.get(name) for row in rows] for name in names if name not in columns}
+    before = list(columns)[: list(columns).index("reason")]
+    return {n: columns[n] for n in before} | added | {n: v for n, v in columns.items() if n not in before}
+
+
+def _frame(columns: dict[str, list[Any]], varying: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
     # As objects, None stays None; a column in which nothing is missing gets the type of its values.
     frame = pd.DataFrame(columns, dtype=object)
     for name, values in columns.items():
         if values and not any(v is None for v in values):
             frame[name] = frame[name].infer_objects()
-    frame.attrs["varying"] = list(names.values())
+    keys = dict.fromkeys(key for point in varying for key in point)
+    frame.attrs["varying"] = [k if k not in _OWN_NAMES else f"{k} (override)" for k in keys]
     return frame
 
 
-def _shown(found: list[_Found]) -> list[str]:
+def _shown(found: Sequence[Reading]) -> list[str]:
     """Name what came out, in the order in which it came; a best value that is the last one everywhere says nothing."""
     keys = dict.fromkeys(key for f in found for key in f.outcome)
 

@@ -388,6 +388,35 @@ class Manifest:
         """
         return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
 
+    def entries(self) -> list[tuple[str, str, Identity, str, tuple[str, ...]]]:
+        """Return exp id, exp path, identity, task and needed exp paths of all experiments: all but the configs.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        import orjson
+
+        root = self._text("project_root")
+        found = self._read(
+            "SELECT exp_id, target, cfg, overrides, identity_version, task, needs FROM experiment ORDER BY position"
+        )
+        with _reading(self.path):
+            return [
+                (
+                    exp_id,
+                    _folder_of(root, target),
+                    Identity(cfg, () if overrides == "[]" else tuple(orjson.loads(overrides)), version),
+                    task,
+                    () if needs == "[]" else tuple(_folder_of(root, n) for n in json.loads(needs)),
+                )
+                for exp_id, target, cfg, overrides, version, task, needs in found
+            ]
+
+    def own_folders(self) -> list[str]:
+        """Return the exp paths of the sweep's own experiments, in its order."""
+        root = self._text("project_root")
+        return [_folder_of(root, target) for target in self.targets]
+
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none for a target that isn't here."""
         found = self._read("SELECT needs FROM experiment WHERE target = ?", self._key(target))
@@ -441,6 +470,11 @@ class Manifest:
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _reading(self.path):
             return self._connection.execute(query, values).fetchall()
+
+
+def _folder_of(root: str, target: str) -> str:
+    folder = target[: -len(RESULT_NAME) - 1]
+    return folder if folder.startswith("/") else f"{root}/{folder}"
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -20,8 +20,8 @@ _MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
 _COLOURS = {Status.DONE: "green", Status.DEAD: "red", Status.BLOCKED: "yellow", Status.RUNNING: "cyan"}
 _MISSING = "-"
 _GAP = 3  # between two columns on a terminal
-_BELOW = ("reason", "problem", "exp_path")
-_LAST = ("attempts", "seconds", "exp_id")
+_BELOW = ("reason", "problem", "drifted", "updated", "exp_path")
+_LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
 
 
 # --- CSV ----------------------------------------------------------------------------------------------------------

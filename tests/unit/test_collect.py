@@ -202,8 +202,8 @@ def test_a_printed_table_is_plain_in_a_pipe_and_names_what_failed(project: Proje
     print_table(collect([good, bad], project=project), out)
 
     lines = out.getvalue().splitlines()
-    assert lines[0].split() == ["status", "lr", "name", "loss", "attempts", "seconds", "exp_id"]
-    assert lines[1].split() == ["DONE", "0.001", "-", "0.12346", "1", "1.5", "p/a"]
+    assert lines[0].split() == ["status", "lr", "name", "loss", "attempts", "seconds", "job_id", "exp_id"]
+    assert lines[1].split() == ["DONE", "0.001", "-", "0.12346", "1", "1.5", "77", "p/a"]
     assert "[red] [31m" in lines[2] and "\x1b" not in out.getvalue()
     assert lines[3] == "DEAD    p/b: exit code 1: ValueError: boom"
     assert lines[4] == "2 experiments: 1 DEAD, 1 DONE"
