@@ -250,6 +250,11 @@ def _bytes(path: str) -> bytes:
         os.close(handle)
 
 
+def metrics_of(folder: str) -> list[dict[str, Any]]:
+    """Return the metrics that an experiment wrote, as far as they can be read."""
+    return _lines(f"{folder}/{METRICS_NAME}", ExperimentDir(Path(folder)).read_metrics, [])
+
+
 def _folder(entry: Entry) -> ExperimentDir:
     return ExperimentDir(Path(entry.folder))
 

@@ -48,8 +48,17 @@ def replace_file(path: Path, text: str) -> None:
     Raises:
         ResultError: the folder can't be written, or is full; the old file is untouched.
     """
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Put a file that is not text in place as a whole.
+
+    Raises:
+        ResultError: the folder can't be written, or is full; the old file is untouched.
+    """
     with writing(path):
-        temp = write_temp(path, text)
+        temp = write_temp(path, data)
         try:
             temp.replace(path)
         except BaseException:
@@ -57,7 +66,7 @@ def replace_file(path: Path, text: str) -> None:
             raise
 
 
-def write_temp(path: Path, text: str) -> Path:
+def write_temp(path: Path, data: str | bytes) -> Path:
     """Write a file of another name beside a path, safely on disk; the caller moves or links it there.
 
     Returns:
@@ -70,8 +79,8 @@ def write_temp(path: Path, text: str) -> Path:
     # Not tempfile's: that makes files which only their owner can read, and results are shared.
     handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
             file.flush()
             os.fsync(handle)
     except BaseException:

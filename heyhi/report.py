@@ -1,0 +1,363 @@
+"""Owns reports: a sweep's table, put together as asked and sent where people look at it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyhi.collect import collect, load_collector, project_of
+from heyhi.errors import HeyhiError
+from heyhi.experiment import ExperimentDir
+from heyhi.groups import SE, best, chosen, grouped, pivot, sorted_by
+from heyhi.manifest import SUFFIX, Manifest, write_manifest
+from heyhi.project import Project, find_project
+from heyhi.reading import metrics_of
+from heyhi.results import replace_file, writing
+from heyhi.schema import load_schema
+from heyhi.sweep import expand_sweep_file, load_sweep_module
+from heyhi.table import print_table, to_csv
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heyhi.page import Detail
+
+_LOG_LINES = 40  # of each experiment, on the page
+_LOG_BYTES = 20_000
+_WITH_PAGE = 5_000  # experiments that a page can hold and a browser can still open
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hold how a table is put together.
+
+    Attributes:
+        sort: columns to sort by, `-name` downward.
+        columns: columns to keep; empty: all.
+        group_by: replicate fields to put together; None: no grouping.
+        best: column of which the best rows are kept.
+        per: columns for each combination of which the best row is kept.
+        pivot: (rows, columns, metric).
+    """
+
+    sort: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    group_by: tuple[str, ...] | None = None
+    best: str | None = None
+    per: tuple[str, ...] = ()
+    pivot: tuple[str, str, str] | None = None
+
+    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Put a table together.
+
+        Raises:
+            GroupError: it lacks a column.
+        """
+        if self.group_by is not None:
+            table = grouped(table, self.group_by)
+        if self.best is not None:
+            table = best(table, self.best, self.per)
+        if self.pivot is not None:
+            table = pivot(table, *self.pivot)
+        if self.sort:
+            table = sorted_by(table, self.sort)
+        return chosen(table, self.columns) if self.columns else table
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hold a sweep that is reported: its manifest, and what its sweep file says about the report."""
+
+    manifest: Manifest
+    project: Project
+    sheet: tuple[str, str] | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, project: Project, sweep: Path) -> Source:
+        """Open a sweep file (expanded as it is now) or a manifest.
+
+        Raises:
+            HeyhiError: it is wrong, or isn't there.
+        """
+        if sweep.suffix == SUFFIX:
+            manifest = Manifest.open(sweep)
+            return cls(manifest, project_of(manifest), *_sheet_of(project, manifest))
+        schema = load_schema(project)
+        expansion = expand_sweep_file(project, schema, sweep)
+        manifest = Manifest.open(write_manifest(expansion, project, schema))
+        sheet, warnings = _sheet_of(project, manifest)
+        return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
+
+    def table(
+        self,
+        *,
+        with_needs: bool = False,
+        drift: bool = False,
+        progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+    ) -> pd.DataFrame:
+        """Gather its experiments."""
+        collector, source = None, b""
+        try:
+            collector = load_collector(self.project, self.manifest)
+            if collector is not None and self.manifest.sweep is not None:
+                source = (self.project.root / self.manifest.sweep).read_bytes()
+        except (HeyhiError, OSError) as error:
+            print(f"warning: {error}; the table has the default columns", file=sys.stderr)
+        found = self._drift() if drift else None
+        return collect(
+            self.manifest,
+            collector,
+            project=self.project,
+            collector_source=source,
+            with_needs=with_needs,
+            drift=found,
+            progress=progress,
+        )
+
+    def _drift(self) -> dict[str, list[str]]:
+        from heyhi.survey import Survey
+
+        return Survey.of_manifest(self.project, self.manifest).drift(load_schema(self.project))
+
+
+def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:
+    """Return the spreadsheet and worksheet that a sweep file names."""
+    if manifest.sweep is None:
+        return None, []
+    try:
+        sheet = getattr(load_sweep_module(project, project.root / manifest.sweep), "SHEET", None)
+    except HeyhiError:
+        return None, []  # said where its get_logs_data is asked for
+    if sheet is None:
+        return None, []
+    if isinstance(sheet, (tuple, list)) and len(sheet) == 2 and all(isinstance(s, str) and s for s in sheet):
+        return (sheet[0], sheet[1]), []
+    return None, [f"{manifest.sweep}: SHEET is {sheet!r}; expected (spreadsheet, worksheet)"]
+
+
+def table(
+    sweep: str | Path | Sequence[str | Path] | None = None,
+    *,
+    group_by: Sequence[str] | None = None,
+    with_needs: bool = False,
+    drift: bool = False,
+    progress: bool = True,
+) -> pd.DataFrame:
+    """Gather a sweep into a table: `heyhi.table("conf/c02_sup_train/rs_yolo_01_example.py")` in a notebook.
+
+    Args:
+        sweep: sweep file or manifest, or several; default: the sweep of `[tool.heyhi]`.
+        group_by: fields such as `seed` of which the experiments are put together: mean and standard error.
+        with_needs: also what came out of what each experiment needs.
+        drift: also what would be composed otherwise today.
+        progress: show progress on standard error when there are many.
+
+    Returns:
+        a row an experiment, running, dead, blocked and absent ones too; see `heyhi.collect.collect` for the columns.
+
+    Raises:
+        HeyhiError: the sweep is wrong.
+    """
+    project = find_project()
+    found = gather(
+        [Source.open(project, path) for path in sweeps_of(project, sweep)],
+        with_needs=with_needs,
+        drift=drift,
+        progress=show_progress if progress else lambda total: lambda: None,
+    )
+    return found if group_by is None else grouped(found, group_by)
+
+
+def sweeps_of(project: Project, sweep: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """Name the sweeps that are meant.
+
+    Raises:
+        HeyhiError: none is, and the settings name none.
+    """
+    if sweep is None or (not isinstance(sweep, (str, Path)) and not sweep):
+        if project.settings.sweep is None:
+            raise HeyhiError("which sweep? Name a sweep file, or set [tool.heyhi] sweep in pyproject.toml")
+        return [project.root / project.settings.sweep]
+    return [Path(s) for s in ([sweep] if isinstance(sweep, (str, Path)) else sweep)]
+
+
+def gather(
+    sources: Sequence[Source],
+    *,
+    with_needs: bool = False,
+    drift: bool = False,
+    progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+) -> pd.DataFrame:
+    """Gather several sweeps into one table; an experiment of two of them has one row."""
+    import pandas as pd
+
+    tables = [s.table(with_needs=with_needs, drift=drift, progress=progress) for s in sources]
+    if len(tables) == 1:
+        return tables[0]
+    columns = list(dict.fromkeys(name for t in tables for name in t.columns))
+    rows = {row["exp_path"]: row for t in tables for row in t.to_dict("records")}
+    merged = pd.DataFrame({c: [r.get(c) for r in rows.values()] for c in columns}, dtype=object)
+    merged.attrs["varying"] = list(dict.fromkeys(name for t in tables for name in t.attrs.get("varying", ())))
+    return merged
+
+
+def show_progress(total: int) -> Callable[[], None]:
+    """Count on a terminal's standard error what is read, where it takes long."""
+    import time
+
+    if not sys.stderr.isatty():
+        return lambda: None
+    begun = last = time.monotonic()
+    count, shown = 0, False
+
+    def tick() -> None:
+        nonlocal count, last, shown
+        count += 1
+        if count == total and shown:
+            print("\r\033[K", end="", file=sys.stderr, flush=True)
+        elif count % 100 == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
+            print(f"\r{count} of {total} experiments read", end="", file=sys.stderr, flush=True)
+            last, shown = now, True
+
+    return tick
+
+
+# --- where it goes ------------------------------------------------------------------------------------------------
+
+
+def write_table(path: Path, whole: pd.DataFrame, shaped: pd.DataFrame, project: Project, title: str) -> None:
+    """Write a table to a file, in the format that its name asks for; a page shows the whole table.
+
+    Raises:
+        HeyhiError: the name asks for no known format, or the file can't be written.
+    """
+    from heyhi.export import suffix_of, write_parquet, write_xlsx
+
+    suffix = suffix_of(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if suffix == "csv":
+        replace_file(path, to_csv(shaped))
+    elif suffix == "xlsx":
+        write_xlsx(shaped, path)
+    elif suffix == "parquet":
+        write_parquet(shaped, path)
+    else:
+        write_html(path, whole, project, title)
+
+
+def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) -> None:
+    """Write a table with its curves, configs, attempts and logs as a page.
+
+    Raises:
+        HeyhiError: it can't be written.
+    """
+    from heyhi.page import PageData, write_page
+
+    if len(table) > _WITH_PAGE:
+        raise HeyhiError(f"{path}: a page holds at most {_WITH_PAGE} experiments, this table has {len(table)}")
+    varying = [str(v) for v in table.attrs.get("varying", ())]
+    about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
+    metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
+    curves, details = {}, {}
+    for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
+        curves[exp_id] = metrics_of(folder)
+        details[exp_id] = _detail(ExperimentDir(Path(folder), project.results_root))
+    page = PageData(
+        title=title,
+        table=table.drop(columns=["exp_path"]),
+        metrics=metrics,
+        overrides=varying,
+        curves=curves,
+        details=details,
+        replicate=project.settings.replicate,
+    )
+    write_page(path, page)
+
+
+def _detail(folder: ExperimentDir) -> Detail:
+    from heyhi.page import Detail
+
+    if not folder.path.is_dir():
+        return Detail()
+    try:
+        attempts = folder.attempts()
+    except HeyhiError:
+        attempts = []
+    flat = _or_empty(folder.flat_config_path)
+    try:
+        found = json.loads(flat) if flat else {}
+    except ValueError:
+        found = {}
+    log = folder.log_path
+    return Detail(
+        config=_or_empty(folder.config_path),
+        flat=found if isinstance(found, dict) else {},
+        attempts=attempts,
+        log=_tail(log),
+        folder=folder.path,
+        log_path=log if log.is_file() else None,
+    )
+
+
+def _or_empty(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []
+
+
+def export_sheet(
+    table: pd.DataFrame, sheet: tuple[str, str], project: Project, *, group: str = "", titles: Iterable[str] = ()
+) -> None:
+    """Export a table to a Google spreadsheet; without credentials one line says so.
+
+    Raises:
+        HeyhiError: it couldn't be written; what stood there still does.
+    """
+    from heyhi.sheets import save_pandas_table
+
+    save_pandas_table(
+        table, sheet[0], sheet[1], links=sheet_links(project), updated_column="updated" if "updated" in table else None
+    )
+
+
+def sheet_links(project: Project) -> Mapping[str, str]:
+    """Return the addresses that a sheet's cells lead to, by the patterns of the settings."""
+    patterns = {"exp_id": project.settings.folder_link, "log": project.settings.log_link}
+    return {column: pattern for column, pattern in patterns.items() if pattern}
+
+
+def rendered(table: pd.DataFrame) -> pd.DataFrame:
+    """Write means with their errors as one cell, as a terminal shows them: `0.91 ± 0.02`."""
+    errors = [str(c) for c in table.columns if str(c).endswith(SE)]
+    if not errors:
+        return table
+    found = table.copy()
+    found.attrs.update(table.attrs)
+    for name in errors:
+        plain = name.removesuffix(SE)
+        pairs = zip(table[plain], table[name], strict=True)
+        found[plain] = [m if m is None or e is None else f"{m:.5g} ± {e:.2g}" for m, e in pairs]
+    return found.drop(columns=errors)
+
+
+def print_report(table: pd.DataFrame) -> None:
+    """Print a table of any shape."""
+    print_table(rendered(table))
+
