@@ -1,0 +1,108 @@
+// Owns what both plots share: colours, and how Plotly is set up.
+
+// ---- Colours ----
+
+const PALETTE = [
+  "#4e79a7",
+  "#f28e2b",
+  "#59a14f",
+  "#e15759",
+  "#b07aa1",
+  "#76b7b2",
+  "#c9a227",
+  "#d37295",
+  "#9c755f",
+  "#7b8794",
+];
+const SCALE = ["#4a6fdc", "#3a92c9", "#35a8a0", "#57b36a", "#9aba3c", "#d3b02f", "#ee8f2f", "#e8643c", "#d0374a"];
+const STATUS = {
+  DONE: "#3f9142",
+  RUNNING: "#2f7ed8",
+  PENDING: "#c79a1b",
+  DEAD: "#d64545",
+  BLOCKED: "#9b5fc0",
+  NOT_STARTED: "#8a94a0",
+};
+const NONE = "#9aa3ad";
+const statusColour = (value) => (Object.hasOwn(STATUS, value) ? STATUS[value] : NONE);
+
+/** Return a function row -> colour, and the legend's entries, for what the Colour control says. */
+function colouring() {
+  const column = columnNamed(byId("colour").value);
+  if (!column) {
+    const place = hasSeeds ? (row) => data.groups[row] : (row) => row;
+    return { of: (row) => PALETTE[place(row) % PALETTE.length], legend: [] };
+  }
+  let values = column.distinct;
+  let colours = values.map((_, i) => PALETTE[i % PALETTE.length]);
+  if (column === statusColumn) colours = values.map(statusColour);
+  else if (column.numeric) {
+    values = [...values].sort((a, b) => Number(a) - Number(b));
+    // Overrides are chosen on a grid or a log scale, so that their order tells more than their size.
+    const [low, high] = [Number(values[0]), Number(values.at(-1))];
+    const part =
+      column.kind === "metric" && Number.isFinite(high - low)
+        ? (i) => (Number(values[i]) - low) / (high - low || 1)
+        : (i) => i / Math.max(values.length - 1, 1);
+    colours = values.map((_, i) => SCALE[Math.round(part(i) * (SCALE.length - 1))]);
+  }
+  const colourOf = new Map(values.map((value, i) => [value, colours[i]]));
+  return {
+    of: (row) => colourOf.get(exactText(column.values[row])) ?? NONE,
+    legend: spread(values.length, column.numeric ? 6 : 12).map((i) => [
+      column.numeric ? shortNumber(Number(values[i])) : values[i],
+      colours[i],
+    ]),
+  };
+}
+
+const swatch = (color) => {
+  const element = make("span", { className: "swatch" });
+  element.style.setProperty("--colour", color);
+  return element;
+};
+
+/** Return a colour such as #4e79a7 with an opacity from 0 to 1. */
+function transparent(color, opacity) {
+  const byte = Math.round(opacity * 255);
+  return `${color}${byte.toString(16).padStart(2, "0")}`;
+}
+
+const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// ---- Plots: what both share ----
+
+const modeBar = {
+  displaylogo: false,
+  responsive: true,
+  // Named one by one: the default bar can send a chart to a server.
+  modeBarButtons: [["zoom2d", "pan2d", "select2d", "resetScale2d", "toImage"]],
+};
+
+const touch = matchMedia("(pointer: coarse)");
+
+function layout(extra) {
+  const axis = { gridcolor: css("--grid"), zeroline: false, linecolor: css("--grid"), ticks: "", automargin: true };
+  const merged = {
+    margin: { l: 48, r: 12, t: 8, b: 40 },
+    font: { family: css("--font"), size: 12, color: css("--text") },
+    paper_bgcolor: "transparent",
+    plot_bgcolor: "transparent",
+    modebar: { bgcolor: "transparent", color: css("--quiet"), activecolor: css("--accent") },
+    hoverlabel: {
+      bgcolor: css("--card"),
+      bordercolor: css("--grid"),
+      font: { color: css("--text"), family: css("--font") },
+      align: "left",
+    },
+    hovermode: "closest",
+    showlegend: false,
+    ...extra,
+  };
+  if (touch.matches) merged.dragmode = false; // a finger on a plot scrolls the page
+  merged.xaxis = { ...axis, ...extra.xaxis };
+  merged.yaxis = { ...axis, ...extra.yaxis };
+  return merged;
+}
+
+const axisTitle = (text) => ({ text: plotText(cut(text, 60)), standoff: 6 });

@@ -1,0 +1,253 @@
+"""The HTML page as a file: what it holds, and that nothing in it can be taken for markup."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import math
+import re
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from heyhi.page import Detail, PageData, PageError, render_page, write_page
+
+
+def made(page: PageData, **options: Any) -> dict[str, Any]:
+    """Return the data in a page."""
+    text = render_page(page, folder=Path("/reports"), **options)
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def table(*names: str, **columns: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"exp_id": list(names), **{k: pd.Series(v, dtype=object) for k, v in columns.items()}})
+
+
+def array(data: dict[str, Any], number: int) -> list[float]:
+    """Return one of the arrays of a page."""
+    packed = data["arrays"][number]
+    return np.frombuffer(base64.b64decode(packed[1:]), {"f": "<f4", "d": "<f8", "i": "<i4"}[packed[0]]).tolist()
+
+
+def curves(lines: list[dict[str, Any]], points: int = 300) -> dict[str, tuple[dict[str, list[float]], list[float]]]:
+    """Return for each metric its x and its y, as a page holds them."""
+    data = made(PageData("t", table("e"), curves={"e": lines}), points=points)
+    return {
+        name: ({key: array(data, number) for key, number in one["x"].items()}, array(data, y))
+        for one in data["curves"][0]
+        for name, y in one["y"].items()
+    }
+
+
+class Scripts(HTMLParser):
+    """Takes a page apart as a browser does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scripts: list[str] = []
+        self.policy = ""
+        self.addresses: list[str] = []
+        self._inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.addresses += [values[name] or "" for name in ("src", "href") if name in values]
+        if values.get("http-equiv") == "Content-Security-Policy":
+            self.policy = values["content"] or ""
+        if tag == "script":
+            self._inside = True
+            self.scripts.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self._inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self._inside:
+            self.scripts[-1] += data
+
+
+def test_page_lets_run_only_the_scripts_that_it_carries_and_loads_nothing():
+    parsed = Scripts()
+    parsed.feed(render_page(PageData("t", table("e")), folder=Path("/reports")))
+    assert parsed.addresses == []
+    data, *scripts = parsed.scripts
+    json.loads(data)
+    hashes = [f"'sha256-{base64.b64encode(hashlib.sha256(s.encode()).digest()).decode()}'" for s in scripts]
+    assert "default-src 'none';" in parsed.policy
+    assert f"script-src {' '.join(hashes)}" in parsed.policy
+    assert "unsafe-eval" not in parsed.policy
+
+
+@pytest.mark.parametrize(
+    "text", ["</script><script>alert(1)</script>", "<!--<script>", "&lt;", "\u2028", "\udc80", "{{plotly}}"]
+)
+def test_no_text_can_end_the_data_or_start_a_script(text: str):
+    page = PageData(
+        text,
+        table(text, **{text: [text]}),
+        curves={text: [{"step": 1, text: 1.0}]},
+        details={text: Detail(config=text, flat={text: text}, attempts=[{text: text}], log=[text])},
+    )
+    data = made(page)
+    assert data["ids"] == [text]
+    assert data["rows"] == [[text, text]]
+    assert list(data["curves"][0][0]["y"]) == [text]
+    detail = data["details"][0]
+    assert (detail["config"], detail["log"], detail["attempts"]) == (text, [text], [{text: text}])
+    parsed = Scripts()
+    parsed.feed(render_page(page, folder=Path("/reports")))
+    assert len(parsed.scripts) == 4
+    assert not re.search("[<>&\u2028\u2029]", parsed.scripts[0])
+
+
+def test_missing_values_are_told_from_nan_and_large_integers_keep_their_digits():
+    values = [None, pd.NA, math.nan, math.inf, -math.inf, 2**53 + 1, 7, 0.5, True, np.float32(0.5), np.int64(3)]
+    data = made(PageData("t", table(*map(str, range(len(values))), score=values)))
+    assert [row[1] for row in data["rows"]] == [
+        None,
+        None,
+        ["NaN"],
+        ["Infinity"],
+        ["-Infinity"],
+        [str(2**53 + 1)],
+        7,
+        0.5,
+        "true",
+        0.5,
+        3,
+    ]
+
+
+def test_text_columns_have_no_nan():
+    frame = pd.DataFrame({"exp_id": ["a", "b"], "reason": pd.Series(["timeout", None], dtype="str")})
+    assert [row[1] for row in made(PageData("t", frame))["rows"]] == ["timeout", None]
+
+
+def test_table_without_exp_id_is_refused():
+    with pytest.raises(PageError, match="exp_id"):
+        render_page(PageData("t", pd.DataFrame({"lr": [1]})), folder=Path("/"))
+
+
+def test_long_curves_are_thinned_but_keep_ends_extremes_and_where_they_break():
+    values = [math.sin(i / 50) for i in range(1000)]
+    values[333], values[777] = 9.0, -9.0
+    loss = [1.0] * 700 + [math.nan] * 300
+    lines = [{"step": 10 * i, "score": v, "loss": w} for i, (v, w) in enumerate(zip(values, loss, strict=True))]
+    found = curves(lines, points=50)
+    x, y = found["score"]
+    assert 50 <= len(y) <= 60
+    assert (x["step"][0], x["step"][-1]) == (0, 9990)
+    assert y[x["step"].index(3330)] == 9.0
+    assert y[x["step"].index(7770)] == -9.0
+    x, y = found["loss"]
+    assert (y[x["step"].index(6990)], str(y[x["step"].index(7000)])) == (1.0, "nan")
+
+
+def test_metrics_that_are_logged_at_times_have_their_own_steps():
+    lines: list[dict[str, Any]] = [{"step": i, "loss": float(i)} for i in range(6)]
+    lines[2]["accuracy"], lines[5]["accuracy"] = 0.5, 0.75
+    lines[3]["accuracy"], lines[4]["note"] = None, "text is no metric"
+    found = curves(lines)
+    assert set(found) == {"loss", "accuracy"}
+    assert found["accuracy"] == ({"step": [2, 5]}, [0.5, 0.75])
+    assert found["loss"][0]["step"] == list(range(6))
+
+
+def test_curves_without_a_step_are_drawn_over_their_lines():
+    assert curves([{"loss": 1.0}, {"loss": 2.0}]) == {"loss": ({"line": [1, 2]}, [1, 2])}
+
+
+def test_numbers_lose_nothing_that_could_be_seen():
+    lines = [
+        {"time": 1.7e9 + i / 4, "step": 2**40 + i, "tiny": 1e-300 * (i + 1), "huge": 10**400, "on": i > 0}
+        for i in range(3)
+    ]
+    found = curves(lines)
+    assert found["tiny"][1] == [1e-300, 2e-300, 3e-300]
+    assert found["huge"][1] == [math.inf] * 3
+    assert found["on"][1] == [0, 1, 1]
+    assert found["tiny"][0] == {"time": [1.7e9, 1.7e9 + 0.25, 1.7e9 + 0.5], "step": [2**40, 2**40 + 1, 2**40 + 2]}
+
+
+def test_seeds_are_grouped_by_configs_that_are_equal_but_for_replicate_keys():
+    flats = [{"train.lr": lr, "train.seed": seed} for lr in (0.1, 0.2) for seed in (0, 1)]
+    details = {str(i): Detail(flat=flat) for i, flat in enumerate(flats)}
+    page = PageData("t", table("0", "1", "2", "3"), details=details, replicate=["seed"])
+    assert made(page)["groups"] == [0, 0, 1, 1]
+    assert made(PageData("t", page.table, details=details))["groups"] == [0, 1, 2, 3]
+    named = {str(i): Detail(group="odd" if i % 2 else "even") for i in range(4)}
+    assert made(PageData("t", page.table, details=named))["groups"] == [0, 1, 0, 1]
+
+
+def test_configs_are_parted_into_what_all_of_a_task_share_and_what_differs():
+    flats = [
+        {"train.lr": 0.1, "train.epochs": 5, "train.sgd.momentum": 0.9},
+        {"train.lr": 0.2, "train.epochs": 5},
+        {"eval.noise": 0.0, "eval.fast": True},
+    ]
+    details = {str(i): Detail(flat=flat) for i, flat in enumerate(flats)}
+    data = made(PageData("t", table("0", "1", "2"), details=details))
+    assert data["common"] == [{"train.epochs": "5"}, {"eval.noise": "0.0", "eval.fast": "true"}]
+    assert [detail["flat"] for detail in data["details"]] == [
+        {"common": 0, "own": {"train.lr": "0.1", "train.sgd.momentum": "0.9"}},
+        {"common": 0, "own": {"train.lr": "0.2"}},
+        {"common": 1, "own": {}},
+    ]
+
+
+def test_links_are_relative_and_can_be_nothing_but_paths():
+    details = {
+        "a": Detail(folder=Path("/reports/../results/p/lr=0.1"), log_path=Path("/results/p/lr=0.1/log #1?.txt")),
+        "b": Detail(folder=Path("/reports/javascript:alert(1)")),
+    }
+    data = made(PageData("t", table("a", "b"), details=details))
+    assert data["details"][0]["folder"] == "./../results/p/lr%3D0.1/"
+    assert data["details"][0]["log_link"] == "./../results/p/lr%3D0.1/log%20%231%3F.txt"
+    assert data["details"][1]["folder"] == "./javascript%3Aalert%281%29/"
+    assert data["details"][1]["log_link"] == ""
+
+
+def test_colours_of_a_terminal_are_left_out_of_logs():
+    data = made(PageData("t", table("a"), details={"a": Detail(log=["\x1b[1;31mred\x1b[0m text\n"])}))
+    assert data["details"][0]["log"] == ["red text"]
+
+
+def test_writing_replaces_the_page_and_leaves_nothing_else(tmp_path: Path):
+    for title in ("one", "two"):
+        write_page(tmp_path / "report.html", PageData(title, table("e")))
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert "<title>two</title>" in (tmp_path / "report.html").read_text()
+
+
+def test_library_that_is_missing_is_named_with_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(PageError, match="pip install"):
+        render_page(PageData("t", table("e")), folder=Path("/"))
+
+
+@pytest.mark.slow
+def test_thousand_experiments_of_a_thousand_lines_are_written_in_five_seconds(tmp_path: Path):
+    lines = [{"epoch": i, "step": 45 * i, **{f"m{k}": math.sin(i / 9 + k) for k in range(4)}} for i in range(1000)]
+    names = [f"p/e{i}" for i in range(1000)]
+    flat = {f"train.key{k}": k for k in range(40)}
+    page = PageData(
+        "t",
+        table(*names, score=[float(i) for i in range(1000)]),
+        curves=dict.fromkeys(names, lines),
+        details={
+            name: Detail("x\n" * 50, {**flat, "train.lr": i}, [{"attempt": 1}], ["y"] * 20)
+            for i, name in enumerate(names)
+        },
+        replicate=["seed"],
+    )
+    started = time.process_time()  # of this process only: others may have the processors
+    write_page(tmp_path / "report.html", page)
+    assert time.process_time() - started < 5
