@@ -61,8 +61,13 @@ class ModeError(HeyhiError):
     """A mode is unknown, or asks for what nobody agreed to."""
 
 
-def suggest(name: str, candidates: Iterable[str]) -> str:
+def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     """Name what a user may have meant.
+
+    Args:
+        name: what was written.
+        candidates: what could have been.
+        prefix: is shown before each name.
 
     Returns:
         ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string.
@@ -79,7 +84,7 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     near = [pool[c] for c in close]
     if not near:
         return ""
-    return f" (did you mean {' or '.join(repr(n) for n in near)}?)"
+    return f" (did you mean {' or '.join(repr(prefix + n) for n in near)}?)"
 
 
 class reporting_errors:  # noqa: N801 (used as a function is)

@@ -86,7 +86,7 @@ def _describe(name: str, text: str, error: text_format.ParseError, root: Descrip
         what = f"{field[1].rpartition('.')[2]} has no field '{field[2]}'{hint}"
     elif value := re.match(r'Enum type "([\w.]+)" has no value named (\w+)', what):
         enums = (f.enum_type for t in _types(root) for f in t.fields if f.enum_type is not None)
-        names = next((list(e.values_by_name) for e in enums if e.full_name == value[1]), [])
+        names = next(([v.name for v in e.values] for e in enums if e.full_name == value[1]), [])
         what = f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
     elif both := re.match(
         r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what
