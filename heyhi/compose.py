@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import Message
 
 from heyhi.canonical import Line, canonical_order
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
@@ -25,7 +25,7 @@ from heyhi.keys import Key, Kind, find_key
 from heyhi.overrides import canonical_text, cast_value, split_override
 from heyhi.project import Project
 from heyhi.scheduling import Scheduling
-from heyhi.schema import Schema, message_type
+from heyhi.schema import Schema, is_too_deep, message_type
 from heyhi.templates import (
     OPEN,
     canonical_template,
@@ -259,8 +259,8 @@ class Composer:
             needs = self._resolve_needs(message, chain or (_experiment_text(root.name, overrides),))
         if has_literals:
             map_strings(message, unprotect)
-        if self.schema.has_required or self.schema.is_recursive:
-            _check(message, root)
+        if self.schema.has_required and not message.IsInitialized():
+            raise _unset(message, root)
         return Composed(identity, root.task, message, needs, root.message)
 
     # --- overrides ------------------------------------------------------------------------------------------------
@@ -313,6 +313,8 @@ class Composer:
             except HeyhiError as error:
                 errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': {error}")))
                 continue
+            if is_too_deep(message):
+                errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': is nested too deeply")))
             if counts or before != self._scheduling.counted(task):
                 at = f"I.{mount.text}" if mount is not None else "I"
                 lines.append(f"{at}={self.project.relative(path)}")
@@ -489,15 +491,10 @@ def _joined(errors: _Errors) -> HeyhiError:
     return ordered[0] if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
 
 
-def _check(message: Message, root: Root) -> None:
-    if not message.IsInitialized():
-        missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # the stubs lack it
-        names = ", ".join(name.removeprefix(f"{root.task}.") for name in missing)
-        raise ConfigError(f"{root.name}: required fields are not set: {names}")
-    try:
-        message.SerializePartialToString()
-    except EncodeError:
-        raise ConfigError(f"{root.name}: is nested too deeply (protobuf allows 100 levels)") from None
+def _unset(message: Message, root: Root) -> ConfigError:
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # the stubs lack it
+    names = ", ".join(name.removeprefix(f"{root.task}.") for name in missing)
+    return ConfigError(f"{root.name}: required fields are not set: {names}")
 
 
 def _experiment_text(cfg: str, overrides: Overrides) -> str:

@@ -32,7 +32,7 @@ from heyhi.values import (
 )
 
 _BARE_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-_MAX_SEGMENTS = 100  # protobuf writes no message that is nested deeper
+_MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
 
 

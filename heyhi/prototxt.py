@@ -12,15 +12,16 @@ from pathlib import Path
 from google.protobuf import text_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import Message
 
 from heyhi.errors import ConfigError, suggest
-from heyhi.schema import is_name, type_of
+from heyhi.schema import is_name, is_too_deep, type_of
 from heyhi.values import listed
 
 _TOKEN = re.compile(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
 )
+_TOO_DEEP = "{}: is nested too deeply (protobuf allows 100 levels)"
 
 
 def read_text(path: Path, name: str) -> str:
@@ -60,13 +61,14 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
     """
     try:
         text_format.Parse(text, message, descriptor_pool=pool)
-        message.SerializePartialToString()
     except text_format.ParseError as error:
         raise ConfigError(_describe(name, text, error, type_of(message))) from None
-    except (RecursionError, EncodeError):
-        raise ConfigError(f"{name}: is nested too deeply (protobuf allows 100 levels)") from None
+    except RecursionError:
+        raise ConfigError(_TOO_DEEP.format(name)) from None
     except ValueError as error:
         raise ConfigError(f"{name}: can't be parsed: {error}") from None
+    if is_too_deep(message):
+        raise ConfigError(_TOO_DEEP.format(name))
 
 
 def _describe(name: str, text: str, error: text_format.ParseError, root: Descriptor) -> str:

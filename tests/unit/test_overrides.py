@@ -245,7 +245,7 @@ def test_keys_are_listed_without_end_of_recursion(lab: Lab) -> None:
 
 
 def test_a_key_of_thousands_of_parts_is_an_error(lab: Lab) -> None:
-    with pytest.raises(OverrideError, match="at most 100 are allowed"):
+    with pytest.raises(OverrideError, match="at most 90 are allowed"):
         find_key(lab.train, "layer." + "inside." * 5000 + "width")
 
 
