@@ -24,7 +24,7 @@ from heyhi.table import counted, print_table, to_csv
 
 @pytest.fixture
 def project(repository: Path, tmp_path: Path) -> Project:
-    return dataclasses.replace(find_project(repository), results_override=tmp_path / "results")
+    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experiment, ...] = ()) -> Experiment:
