@@ -11,7 +11,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +76,7 @@ def collect(
 
 def project_of(manifest: Manifest) -> Project:
     """Return the project that a manifest was written in, with its results root."""
-    return replace(find_project(manifest.project_root), results_override=manifest.results_root)
+    return find_project(manifest.project_root)._replace(results_override=manifest.results_root)
 
 
 def load_collector(project: Project, manifest: Manifest) -> Collector | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable
@@ -78,6 +77,8 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     for candidate in candidates:
         pool.setdefault(candidate.lower(), candidate)
     wanted = name.lower()
+    import difflib
+
     close = difflib.get_close_matches(wanted, pool, n=3, cutoff=0.6)
     # A leaf typed without its path (`momentum` for `sgd.momentum`) is no close match by letters.
     close += [c for c in pool if c.rsplit(".", 1)[-1] == wanted and c not in close][: 3 - len(close)]

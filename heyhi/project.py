@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from heyhi.errors import ProjectError, suggest
 
@@ -41,8 +41,7 @@ SCHEDULING_KEYS: tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Hold `[tool.heyhi]` of a project's pyproject.toml.
 
     Attributes:
@@ -59,11 +58,10 @@ class Settings:
     sweep: str | None = None
     conf: str = "conf"
     include_dirs: tuple[str, ...] = ()
-    identity_ignore: tuple[str, ...] = field(default=SCHEDULING_KEYS)
+    identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """Hold a project's root folder and settings; every other folder hangs off it."""
 
     root: Path
@@ -165,7 +163,7 @@ def _read_settings(pyproject: Path) -> Settings | None:
         return None
     if not isinstance(table, dict):
         raise ProjectError(f"{pyproject}: tool.heyhi must be a table, not {table!r}")
-    known = {f.name for f in fields(Settings)}
+    known = Settings._fields
     values: dict[str, object] = {}
     for key, value in table.items():
         if key not in known:

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,7 @@ def maybe_launch(
     """
     project = find_project()
     if exp_root is not None:
-        project = replace(project, results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
+        project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
     launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override)
     action = action_of(mode, launch.status)
     if action.start:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -41,7 +40,6 @@ class Row(NamedTuple):
         }
 
 
-@dataclass
 class Survey:
     """Hold how many experiments are, each after what it needs where they come from a sweep.
 
@@ -52,10 +50,17 @@ class Survey:
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
     """
 
-    project: Project
-    folders: list[str]
-    others: Mapping[str, tuple[Status, str]]
-    configs: Mapping[str, bytes] = field(default_factory=dict)
+    def __init__(
+        self,
+        project: Project,
+        folders: list[str],
+        others: Mapping[str, tuple[Status, str]],
+        configs: Mapping[str, bytes] | None = None,
+    ) -> None:
+        self.project = project
+        self.folders = folders
+        self.others = others
+        self.configs = configs or {}
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Survey:
@@ -78,21 +83,22 @@ class Survey:
     @classmethod
     def of_index(cls, project: Project) -> Survey:
         """Look at every experiment that was ever expanded into this results root."""
-        from heyhi.manifest import Manifest, indexed_targets
+        from heyhi.manifest import Manifest, ManifestIndex
 
         root = str(project.root)
-        found = indexed_targets(project)
-        opened: dict[str, Manifest] = {}
+        index = ManifestIndex.open(project)
+        opened: dict[Path, Manifest] = {}
 
         def needs(path: str) -> list[str]:
-            name = found.get(target := _target(root, path))
-            if name is None:
+            target = _target(root, path)
+            manifest = index.find(target)
+            if manifest is None:
                 return []
-            if name not in opened:
-                opened[name] = Manifest.open(project.state_root / "manifests" / name)
-            return _folders(root, opened[name].needs(target))
+            if manifest not in opened:
+                opened[manifest] = Manifest.open(manifest)
+            return _folders(root, opened[manifest].needs(target))
 
-        folders = _folders(root, found)
+        folders = _folders(root, index.targets())
         return cls(project, folders, _not_done(project, folders, needs))
 
     @cached_property
