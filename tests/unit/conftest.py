@@ -38,6 +38,7 @@ message Include {
 message Strict {
   required int32 must = 1;
   optional string name = 2;
+  optional int32 I = 3;
 }
 
 message Launcher {
@@ -108,7 +109,6 @@ message Train {
     double plain = 52;
     string by_name = 53;
   }
-  optional int32 I = 60;
   optional int32 Ilayer = 61;
   optional Layer foo = 62;
 }
