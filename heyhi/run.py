@@ -172,7 +172,7 @@ class _Launch:
     def handle(self) -> Handle:
         from heyhi.handle import Handle
 
-        return Handle(self.experiment.exp_path)
+        return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
     def start(self, main: Main, action: Action, log_level: str) -> bool:
         """Run it here; return whether it has a result now."""
