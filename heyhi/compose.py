@@ -132,7 +132,7 @@ class Composer:
     include_dirs: tuple[Path, ...] = ()
     _configs: dict[Path, _Config] = field(default_factory=dict)
     _by_cfg: dict[str | Path, _Config] = field(default_factory=dict)
-    _needs: dict[str, Composed] = field(default_factory=dict)
+    _needs: dict[str, Composed | HeyhiError] = field(default_factory=dict)
     _needs_by_id: dict[str, Composed] = field(default_factory=dict)
 
     @cached_property
@@ -192,7 +192,7 @@ class Composer:
             HeyhiError: a need can't be composed.
         """
         map_strings(message, lambda text: replace_root(text, str(self.project.root)))
-        self._resolve_needs(message, (name,))
+        self._resolve_needs(message, (shlex.quote(name),))
 
     def _config(self, path: Path) -> _Config:
         config = self._configs.get(path)
@@ -403,28 +403,34 @@ class Composer:
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
         """Compose what a need names: `CFG [OVERRIDE …]`, or the exp id of an experiment that was composed before."""
         need = self._needs.get(words)
-        if need is not None:
-            return need
-        by = chain[-1]
+        if need is None:
+            try:
+                need = self._compose_need(words, chain)
+            except NeedsError:
+                raise  # a circle is one only in its chain
+            except HeyhiError as error:
+                need = error
+            self._needs[words] = need
+        if isinstance(need, HeyhiError):
+            by, *_ = shlex.split(chain[-1])  # without its overrides: the points of a sweep share one error
+            raise type(need)(f"{by} needs {words}: {need}")
+        return need
+
+    def _compose_need(self, words: str, chain: tuple[str, ...]) -> Composed:
         try:
             cfg, *overrides = shlex.split(words)
         except ValueError as error:
-            raise NeedsError(f"{by}: {{{{exp {words}}}}}: {error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
+            raise OverrideError(f"{error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
         cfg = replace_root(cfg, str(self.project.root))
         try:
-            try:
-                config = self._config(self._files.find_config(cfg, cwd=False))
-            except ConfigError:
-                known = None if overrides else self._known(cfg, chain)
-                if known is None:
-                    raise
-                return known
-            need = self._compose(config, overrides, chain)
-        except NeedsError:
-            raise
-        except HeyhiError as error:
-            raise type(error)(f"{by} needs {_experiment_text(cfg, overrides)}: {error}") from None
-        self._needs[words] = self._needs_by_id[self._exp_id(need)] = need
+            path = self._files.find_config(cfg, cwd=False)
+        except ConfigError:
+            known = None if overrides else self._known(cfg, chain)
+            if known is None:
+                raise
+            return known
+        need = self._compose(self._config(path), overrides, chain)
+        self._needs_by_id[self._exp_id(need)] = need
         return need
 
     def _known(self, exp_id: str, chain: tuple[str, ...]) -> Composed | None:
@@ -488,7 +494,7 @@ def _keys_and_values(
 def _joined(errors: _Errors) -> HeyhiError:
     """Make one error of all that overrides got wrong, in their order."""
     ordered = [error for _, error in sorted(errors, key=lambda item: item[0])]
-    return ordered[0] if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
+    return ordered[0].anew() if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
 
 
 def _unset(message: Message, root: Root) -> ConfigError:

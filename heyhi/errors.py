@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer one
 
@@ -14,6 +14,10 @@ class HeyhiError(Exception):
     """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
+
+    def anew(self) -> Self:
+        """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""
+        return type(self)(*self.args)
 
 
 class ProjectError(HeyhiError):

@@ -103,7 +103,7 @@ class ConfigFiles:
                 found = error
             self._configs[key] = found
         if isinstance(found, ConfigError):
-            raise found
+            raise found.anew()
         return found
 
     def _find_config(self, cfg: str, cwd: str) -> Path:
@@ -176,7 +176,7 @@ class ConfigFiles:
                 found = error
             self._roots[path] = found
         if isinstance(found, HeyhiError):
-            raise found
+            raise found.anew()
         return found
 
     def _load_root(self, path: Path) -> Root:
