@@ -88,6 +88,9 @@ class Flow:
     def _ask(self, wildcards: Any) -> _Known:
         known = self._find(wildcards)
         self._asked[known.task.target] = known.manifest
+        if self._is_executing:
+            # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
+            self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
         return known
 
     def _find(self, wildcards: Any) -> _Known:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heyhi.experiment import Status
 
-from .conftest import Tiny
+from .conftest import SECONDS, Tiny
 
 
 def table(tiny: Tiny, name: str = "sweep") -> list[dict[str, str]]:
@@ -50,6 +50,33 @@ def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
     assert len(tiny.ledger) == 3
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(list((tiny.root / "results/reports/sweep").glob("*.csv"))) == 2
+
+
+def test_what_another_process_has_done_since_the_jobs_were_planned_stays_done(tiny: Tiny) -> None:
+    for x in (1, 2, 3):
+        tiny.make_gate(x)
+    first = tiny.start()
+    running = {tiny.wait_at_gate()[0] for _ in range(2)}
+    (waiting,) = {1, 2, 3} - running
+    (tiny.root / f"gate-{waiting}").unlink()
+    target = next(t for t in tiny.heyhi("expand").split() if f"/x={waiting}_" in t)
+    assert tiny.snakemake(target).returncode == 0
+
+    for x in running:
+        tiny.open_gate(x)
+    _, err = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, err
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+
+
+def test_a_copy_that_a_killed_snakemake_left_never_becomes_a_result(tiny: Tiny) -> None:
+    (target,) = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=4").split()
+    copy = tiny.root / ".snakemake/backups" / target
+    copy.parent.mkdir(parents=True)
+    copy.write_text('{"y": 0}')
+    tiny.make_fail(4)
+    assert tiny.snakemake(target).returncode == 1
+    assert tiny.folder(target).status() is Status.DEAD
 
 
 def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(tiny: Tiny) -> None:
