@@ -6,7 +6,7 @@ a floor and no rival; as a ratio it takes the machine out of the figure. Both ar
 process with one point. HeyHi's starts in an empty results root, with the schema in the cache, and also writes the
 manifest, the index and a target a line.
 
-The last row compares HeyHi with itself: a point of the largest sweep with one of the smallest. A ratio of 1 is linear growth.
+The last row compares HeyHi with itself, a point of the largest sweep with one of the smallest: linear growth is 1.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The peer is the least that a tool with protobuf configs starts with: the interpreter, its site packages and
 `google.protobuf.text_format`. `heyhi --help` needs less than that and adds argparse with ten commands;
-`run.py --print` also loads the task file, the schema (from the cache), composes a config with an include, and prints it.
+`run.py --print` also loads the task file, the schema (from the cache), composes a config with an include, and
+prints it.
 """
 
 from __future__ import annotations

@@ -61,7 +61,9 @@ def render(rows: Sequence[Row]) -> str:
 
 
 def _padded(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [f"{text:>{w}}" if 1 <= i <= 4 else f"{text:<{w}}" for i, (text, w) in enumerate(zip(line, widths, strict=True))]
+    return [
+        f"{text:>{w}}" if 1 <= i <= 4 else f"{text:<{w}}" for i, (text, w) in enumerate(zip(line, widths, strict=True))
+    ]
 
 
 def _number(ratio: float) -> str:

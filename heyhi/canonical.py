@@ -5,6 +5,7 @@ Includes, which come first and keep their order, are not known here.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -35,44 +36,53 @@ def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -
     """
     marks = marks or [None] * len(keys)
     kept = _unreplaced(keys, marks)
-    groups = _Groups(kept)
-    named = {keys[i].text for i in kept}
-    chosen = {i: _chosen(keys[i], marks[i]) for i in kept}
-    members: dict[str, set[str]] = {}
+    waits = _waits(kept, keys, marks)
+    waiting = {i: len(before) for i, before in waits.items()}
+    followers: dict[int, list[int]] = {i: [] for i in kept}
+    for i, before in waits.items():
+        for earlier in before:
+            followers[earlier].append(i)
+    # The smallest of those that wait for nothing, again and again: overrides that may change places always come out
+    # the same way.
+    free = [(keys[i].text, i) for i in kept if not waiting[i]]
+    heapq.heapify(free)
+    order: list[int] = []
+    while free:
+        _, i = heapq.heappop(free)
+        order.append(i)
+        for later in followers[i]:
+            waiting[later] -= 1
+            if not waiting[later]:
+                heapq.heappush(free, (keys[later].text, later))
+    return order
+
+
+def _waits(kept: Sequence[int], keys: Sequence[Key], marks: Sequence[Special | None]) -> dict[int, set[int]]:
+    """Find for each override those before it with which it can't change places."""
+    waits: dict[int, set[int]] = {}
+    last_of_list: dict[str, int] = {}
+    at_key: dict[str, list[int]] = {}
+    inside: dict[str, list[int]] = {}
+    choosing: dict[str, dict[str, list[int]]] = {}
     for i in kept:
-        for oneof, member in chosen[i]:
-            members.setdefault(oneof, set()).add(member)
-    for i in kept:
-        for path in lists(keys[i]):
-            groups.join(i, f"list {path}")
-        for prefix in prefixes(keys[i]):
-            if prefix in named:
-                groups.join(i, f"key {prefix}")
-        for oneof, _ in chosen[i]:
-            if len(members[oneof]) > 1:
-                groups.join(i, f"oneof {oneof}")
-    names: dict[int, str] = {}
-    for i in kept:
-        group = groups.of(i)
-        names[group] = min(names.get(group, keys[i].text), keys[i].text)
-    return sorted(kept, key=lambda i: (names[groups.of(i)], i))
-
-
-class _Groups:
-    """Put numbers that share a mark in one group."""
-
-    def __init__(self, numbers: Sequence[int]) -> None:
-        self._parent = {i: i for i in numbers}
-        self._first: dict[str, int] = {}
-
-    def of(self, i: int) -> int:
-        while self._parent[i] != i:
-            self._parent[i] = self._parent[self._parent[i]]
-            i = self._parent[i]
-        return i
-
-    def join(self, i: int, mark: str) -> None:
-        self._parent[self.of(i)] = self.of(self._first.setdefault(mark, i))
+        key = keys[i]
+        before = set(inside.get(key.text, ()))
+        for prefix in prefixes(key):
+            before.update(at_key.get(prefix, ()))
+            inside.setdefault(prefix, []).append(i)
+        at_key.setdefault(key.text, []).append(i)
+        for path in lists(key):
+            if path in last_of_list:
+                before.add(last_of_list[path])
+            last_of_list[path] = i
+        for oneof, member in _chosen(key, marks[i]):
+            members = choosing.setdefault(oneof, {})
+            for other, numbers in members.items():
+                if other != member:
+                    before.update(numbers)
+            members.setdefault(member, []).append(i)
+        waits[i] = before
+    return waits
 
 
 def _chosen(key: Key, mark: Special | None) -> list[tuple[str, str]]:
@@ -93,10 +103,10 @@ def _unreplaced(keys: Sequence[Key], marks: Sequence[Special | None]) -> list[in
         if later is None:
             replaced = False
         elif through:
-            # What stands between two writes to a list may hang on the first one, and each append counts.
+            # What stands between two writes to a list may hang on the first one; each append counts, and each removal.
             appends = any(step.index == -1 for step in key.steps)
             is_next = all(following.get(path) == later for path in through)
-            replaced = is_next and not appends and marks[later] is not NULL
+            replaced = is_next and not appends and NULL not in (marks[i], marks[later])
         else:
             # What is cleared later may have been made together with what holds it, or chosen in place of another.
             alone = len(key.steps) == 1 and not choices(key)

@@ -9,7 +9,6 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,7 +90,7 @@ def entry_of(experiment: Experiment) -> Entry:
 
 def project_of(manifest: Manifest) -> Project:
     """Return the project that a manifest was written in, with its results root."""
-    return replace(find_project(manifest.project_root), results_override=manifest.results_root)
+    return find_project(manifest.project_root)._replace(results_override=manifest.results_root)
 
 
 def load_collector(project: Project, manifest: Manifest) -> Collector | None:

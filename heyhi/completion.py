@@ -66,7 +66,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
 
         _set_completers(parser)
         argcomplete.autocomplete(parser, always_complete_options=False)
-    except BaseException:  # a traceback in the middle of a command line helps nobody
+    except BaseException:  # what is wrong with a line is said when it is run; a traceback in its middle helps nobody
         os._exit(1)
 
 
@@ -90,17 +90,12 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
             for one in dict.fromkeys(action.choices.values()):
                 _set_completers(one)
         elif action.dest in completers:
-            action.completer = _guarded(completers[action.dest])  # type: ignore[attr-defined]
+            action.completer = _as_argcomplete_calls(completers[action.dest])  # type: ignore[attr-defined]
 
 
-def _guarded(offer: Callable[[str, argparse.Namespace], Offers]) -> Completer:
-    """Offer nothing where the line so far is wrong: that is said when it is run."""
-
+def _as_argcomplete_calls(offer: Callable[[str, argparse.Namespace], Offers]) -> Completer:
     def completer(*, prefix: str, parsed_args: argparse.Namespace, **_: object) -> Offers:
-        try:
-            return offer(prefix, parsed_args)
-        except Exception:
-            return {}
+        return offer(prefix, parsed_args)
 
     return completer
 

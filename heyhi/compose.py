@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import Message
 
 from heyhi.canonical import Line, canonical_order
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
@@ -25,7 +25,7 @@ from heyhi.keys import Key, Kind, find_key
 from heyhi.overrides import canonical_text, cast_value, split_override
 from heyhi.project import Project
 from heyhi.scheduling import Scheduling
-from heyhi.schema import Schema, message_type
+from heyhi.schema import Schema, is_too_deep, message_type
 from heyhi.templates import (
     OPEN,
     canonical_template,
@@ -132,7 +132,7 @@ class Composer:
     include_dirs: tuple[Path, ...] = ()
     _configs: dict[Path, _Config] = field(default_factory=dict)
     _by_cfg: dict[str | Path, _Config] = field(default_factory=dict)
-    _needs: dict[str, Composed] = field(default_factory=dict)
+    _needs: dict[str, Composed | HeyhiError] = field(default_factory=dict)
     _needs_by_id: dict[str, Composed] = field(default_factory=dict)
 
     @cached_property
@@ -192,7 +192,7 @@ class Composer:
             HeyhiError: a need can't be composed.
         """
         map_strings(message, lambda text: replace_root(text, str(self.project.root)))
-        self._resolve_needs(message, (name,))
+        self._resolve_needs(message, (shlex.quote(name),))
 
     def _config(self, path: Path) -> _Config:
         config = self._configs.get(path)
@@ -259,8 +259,8 @@ class Composer:
             needs = self._resolve_needs(message, chain or (_experiment_text(root.name, overrides),))
         if has_literals:
             map_strings(message, unprotect)
-        if self.schema.has_required or self.schema.is_recursive:
-            _check(message, root)
+        if self.schema.has_required and not message.IsInitialized():
+            raise _unset(message, root)
         return Composed(identity, root.task, message, needs, root.message)
 
     # --- overrides ------------------------------------------------------------------------------------------------
@@ -313,6 +313,8 @@ class Composer:
             except HeyhiError as error:
                 errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': {error}")))
                 continue
+            if is_too_deep(message):
+                errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': is nested too deeply")))
             if counts or before != self._scheduling.counted(task):
                 at = f"I.{mount.text}" if mount is not None else "I"
                 lines.append(f"{at}={self.project.relative(path)}")
@@ -401,28 +403,34 @@ class Composer:
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
         """Compose what a need names: `CFG [OVERRIDE …]`, or the exp id of an experiment that was composed before."""
         need = self._needs.get(words)
-        if need is not None:
-            return need
-        by = chain[-1]
+        if need is None:
+            try:
+                need = self._compose_need(words, chain)
+            except NeedsError:
+                raise  # a circle is one only in its chain
+            except HeyhiError as error:
+                need = error
+            self._needs[words] = need
+        if isinstance(need, HeyhiError):
+            by, *_ = shlex.split(chain[-1])  # without its overrides: the points of a sweep share one error
+            raise type(need)(f"{by} needs {words}: {need}")
+        return need
+
+    def _compose_need(self, words: str, chain: tuple[str, ...]) -> Composed:
         try:
             cfg, *overrides = shlex.split(words)
         except ValueError as error:
-            raise NeedsError(f"{by}: {{{{exp {words}}}}}: {error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
+            raise OverrideError(f"{error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
         cfg = replace_root(cfg, str(self.project.root))
         try:
-            try:
-                config = self._config(self._files.find_config(cfg, cwd=False))
-            except ConfigError:
-                known = None if overrides else self._known(cfg, chain)
-                if known is None:
-                    raise
-                return known
-            need = self._compose(config, overrides, chain)
-        except NeedsError:
-            raise
-        except HeyhiError as error:
-            raise type(error)(f"{by} needs {_experiment_text(cfg, overrides)}: {error}") from None
-        self._needs[words] = self._needs_by_id[self._exp_id(need)] = need
+            path = self._files.find_config(cfg, cwd=False)
+        except ConfigError:
+            known = None if overrides else self._known(cfg, chain)
+            if known is None:
+                raise
+            return known
+        need = self._compose(self._config(path), overrides, chain)
+        self._needs_by_id[self._exp_id(need)] = need
         return need
 
     def _known(self, exp_id: str, chain: tuple[str, ...]) -> Composed | None:
@@ -486,18 +494,13 @@ def _keys_and_values(
 def _joined(errors: _Errors) -> HeyhiError:
     """Make one error of all that overrides got wrong, in their order."""
     ordered = [error for _, error in sorted(errors, key=lambda item: item[0])]
-    return ordered[0] if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
+    return ordered[0].anew() if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
 
 
-def _check(message: Message, root: Root) -> None:
-    if not message.IsInitialized():
-        missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # the stubs lack it
-        names = ", ".join(name.removeprefix(f"{root.task}.") for name in missing)
-        raise ConfigError(f"{root.name}: required fields are not set: {names}")
-    try:
-        message.SerializePartialToString()
-    except EncodeError:
-        raise ConfigError(f"{root.name}: is nested too deeply (protobuf allows 100 levels)") from None
+def _unset(message: Message, root: Root) -> ConfigError:
+    missing: list[str] = message.FindInitializationErrors()  # type: ignore[attr-defined]  # the stubs lack it
+    names = ", ".join(name.removeprefix(f"{root.task}.") for name in missing)
+    return ConfigError(f"{root.name}: required fields are not set: {names}")
 
 
 def _experiment_text(cfg: str, overrides: Overrides) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import ClassVar, Self
 
 _MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer one
 
@@ -15,6 +14,10 @@ class HeyhiError(Exception):
     """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
+
+    def anew(self) -> Self:
+        """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""
+        return type(self)(*self.args)
 
 
 class ProjectError(HeyhiError):
@@ -61,8 +64,13 @@ class ModeError(HeyhiError):
     """A mode is unknown, or asks for what nobody agreed to."""
 
 
-def suggest(name: str, candidates: Iterable[str]) -> str:
+def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     """Name what a user may have meant.
+
+    Args:
+        name: what was written.
+        candidates: what could have been.
+        prefix: is shown before each name.
 
     Returns:
         ` (did you mean 'a' or 'b'?)` with up to three near names, else an empty string.
@@ -73,13 +81,15 @@ def suggest(name: str, candidates: Iterable[str]) -> str:
     for candidate in candidates:
         pool.setdefault(candidate.lower(), candidate)
     wanted = name.lower()
+    import difflib
+
     close = difflib.get_close_matches(wanted, pool, n=3, cutoff=0.6)
     # A leaf typed without its path (`momentum` for `sgd.momentum`) is no close match by letters.
     close += [c for c in pool if c.rsplit(".", 1)[-1] == wanted and c not in close][: 3 - len(close)]
     near = [pool[c] for c in close]
     if not near:
         return ""
-    return f" (did you mean {' or '.join(repr(n) for n in near)}?)"
+    return f" (did you mean {' or '.join(repr(prefix + n) for n in near)}?)"
 
 
 class reporting_errors:  # noqa: N801 (used as a function is)

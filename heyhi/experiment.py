@@ -6,7 +6,6 @@ How an experiment is composed, claimed or run is not its business.
 from __future__ import annotations
 
 import contextlib
-import enum
 import json
 import logging
 import os
@@ -20,11 +19,12 @@ from heyhi.claim import CLAIM_NAME, Claim, read_owner
 from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.identity import Identity
 from heyhi.results import encode, replace_file, write_temp, writing
+from heyhi.status import RESULT_NAME as RESULT_NAME
+from heyhi.status import Status as Status
 
 if TYPE_CHECKING:
     from heyhi.schema import Schema
 
-RESULT_NAME = "result.json"
 METRICS_NAME = "metrics.jsonl"
 ATTEMPTS_NAME = "attempts.jsonl"
 IDENTITY_NAME = "identity.json"
@@ -41,17 +41,6 @@ _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.")
 
 _log = logging.getLogger(__name__)
-
-
-class Status(enum.StrEnum):
-    """How an experiment is; a result makes it DONE, whatever came after it was written."""
-
-    NOT_STARTED = "NOT_STARTED"
-    PENDING = "PENDING"  # claimed by a process that is about to hand it over
-    RUNNING = "RUNNING"
-    DONE = "DONE"
-    DEAD = "DEAD"  # was started, has no result, and nobody runs it
-    BLOCKED = "BLOCKED"  # by a need that is DEAD
 
 
 @dataclass(frozen=True)

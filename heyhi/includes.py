@@ -19,7 +19,7 @@ from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, sug
 from heyhi.keys import Key, Kind, find_key, mounts, schema_keys
 from heyhi.project import Project
 from heyhi.prototxt import line_of, parse_into, read_text, set_lines
-from heyhi.schema import Schema, children, field_named, is_map, message_type, oneof_named, type_of
+from heyhi.schema import Schema, children, field_named, is_map, is_too_deep, message_type, oneof_named, type_of
 from heyhi.templates import OPEN, has_need, map_strings, replace_root
 from heyhi.values import shorten
 
@@ -103,7 +103,7 @@ class ConfigFiles:
                 found = error
             self._configs[key] = found
         if isinstance(found, ConfigError):
-            raise found
+            raise found.anew()
         return found
 
     def _find_config(self, cfg: str, cwd: str) -> Path:
@@ -176,7 +176,7 @@ class ConfigFiles:
                 found = error
             self._roots[path] = found
         if isinstance(found, HeyhiError):
-            raise found
+            raise found.anew()
         return found
 
     def _load_root(self, path: Path) -> Root:
@@ -200,6 +200,8 @@ class ConfigFiles:
         needs, sources = self._merge_includes(getattr(message, task), path, (path,), (), (task,), includes)
         if includes:
             message.ClearField(INCLUDES)
+        if is_too_deep(message):
+            raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
         return Root(message, has_needs or needs, (Source(path, ()), *sources), path, name, task)
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:

@@ -32,7 +32,7 @@ from heyhi.values import (
 )
 
 _BARE_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
-_MAX_SEGMENTS = 100  # protobuf writes no message that is nested deeper
+_MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
 _MAX_KEYS = 5000  # that are looked through for a near one
 
 
@@ -228,7 +228,12 @@ def find_key(message: Descriptor, key: str) -> Key:
             oneof = None if quoted else oneof_named(here, name)
             if oneof is not None and position == len(segments):
                 return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
-            raise _unknown(message, here, key, steps, name)
+            if oneof is not None:
+                members = listed(f.name for f in oneof.fields)
+                raise OverrideError(
+                    f"unknown key '{shorten(key)}': '{name}' is a oneof; its members are keys: {members}"
+                )
+            raise _unknown(here, key, steps, name)
         if not field.is_repeated:
             steps.append(Step(field))
             here = field.message_type
@@ -259,10 +264,10 @@ def _index_step(field: FieldDescriptor, text: str, key: str) -> Step:
     return Step(field, index=int(text))
 
 
-def _unknown(message: Descriptor, here: Descriptor, key: str, steps: list[Step], name: str) -> OverrideError:
-    holder = f"'{_text(steps)}'" if steps else message.name
+def _unknown(here: Descriptor, key: str, steps: list[Step], name: str) -> OverrideError:
+    holder = f"'{_text(steps)}'" if steps else here.name
     names = [f.name for f in here.fields] + [o.name for o in real_oneofs(here)]
-    hint = suggest(key, schema_keys(message)) or suggest(name, names)
+    hint = suggest(name, names, f"{_text(steps)}.") if steps else suggest(key, schema_keys(here))
     hint = hint or (f" (it has: {listed(sorted(names))})" if names else "")
     return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import hashlib
 import json
 import os
 import shlex
@@ -17,18 +16,20 @@ import urllib.parse
 import weakref
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import HeyhiError, ManifestError
-from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir
-from heyhi.identity import Identity
 from heyhi.project import Project
-from heyhi.schema import Schema
-from heyhi.sweep import Expansion, paused_collection
+from heyhi.status import RESULT_NAME
+
+if TYPE_CHECKING:
+    # `heyhi status` asks only the index, and half of its time would go into loading these.
+    from heyhi.experiment import Experiment
+    from heyhi.schema import Schema
+    from heyhi.sweep import Expansion
 
 SUFFIX = ".sqlite"
 FORMAT = 1
@@ -92,6 +93,8 @@ def write_manifest(expansion: Expansion, project: Project, schema: Schema, *, co
     Raises:
         ManifestError: the results root can't be written, or is full.
     """
+    from heyhi.sweep import paused_collection
+
     meta = {
         "root_name": schema.root_name,
         "project_root": str(project.root),
@@ -138,6 +141,8 @@ def _contents(expansion: Expansion, root: str) -> Iterator[_Content]:
 
 def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[_Content]) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
+    import hashlib
+
     digest = hashlib.sha256(json.dumps([FORMAT, meta]).encode())
     digest.update(hashlib.sha256(file_set).digest())
     rows = []
@@ -343,6 +348,8 @@ class Manifest:
 
     @cached_property
     def _schema(self) -> Schema:
+        from heyhi.schema import Schema
+
         return Schema.from_file_set(self._meta["file_set"], self._text("root_name"))
 
     def schema(self) -> Schema:
@@ -449,6 +456,9 @@ class Manifest:
             ]
 
     def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:
+        from heyhi.experiment import Experiment
+        from heyhi.identity import Identity
+
         root = self.project_root
         roots = {"project_root": str(root), "results_root": str(self.results_root)}
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
@@ -499,7 +509,6 @@ def _reading(path: Path) -> Iterator[None]:
 # --- index --------------------------------------------------------------------------------------------------------
 
 
-@dataclass
 class ManifestIndex:
     """Lead from targets to the manifest that each was expanded into last.
 
@@ -507,8 +516,9 @@ class ManifestIndex:
     write there, or it is damaged and can't be removed) the manifests themselves are asked, newest first.
     """
 
-    folder: Path
-    connection: sqlite3.Connection | None
+    def __init__(self, folder: Path, connection: sqlite3.Connection | None) -> None:
+        self.folder = folder
+        self.connection = connection
 
     @classmethod
     def open(cls, project: Project) -> ManifestIndex:
@@ -543,15 +553,15 @@ class ManifestIndex:
         found = self.connection.execute(query, (target,)).fetchone()
         return self.folder / found[0] if found else None
 
-    def targets(self) -> dict[str, str]:
-        """Return the name of the newest manifest of each target that was ever expanded, oldest first."""
+    def targets(self) -> list[str]:
+        """Return every target that was ever expanded; those of the oldest manifest first."""
         if self.connection is None:
-            found: dict[str, str] = {}
-            for path in self._all():
-                found.update(dict.fromkeys(_opened(path).all_targets, path.name))
-            return found
-        query = "SELECT target, name FROM target JOIN manifest ON manifest.id = target.manifest"
-        return dict(self.connection.execute(f"{query} ORDER BY changed, target"))
+            return list(dict.fromkeys(t for path in self._all() for t in _opened(path).all_targets))
+        (manifests,) = self.connection.execute("SELECT count(*) FROM manifest").fetchone()
+        query = "SELECT target FROM target ORDER BY target"
+        if manifests > 1:  # which takes twice as long
+            query = "SELECT target FROM target JOIN manifest ON manifest.id = target.manifest ORDER BY changed, target"
+        return [target for (target,) in self.connection.execute(query)]
 
     def _all(self) -> list[Path]:
         found = _on_disk(self.folder) if self.folder.is_dir() else {}
@@ -631,6 +641,8 @@ def find_manifest(project: Project, target: str) -> Path:
 
 def no_manifest(project: Project, target: str) -> ManifestError:
     """Say that a target is in no manifest, and which command makes one."""
+    from heyhi.experiment import ExperimentDir
+
     command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"
     folder = ExperimentDir(project.root / os.path.dirname(target), project.results_root)  # noqa: PTH120
     with contextlib.suppress(HeyhiError):
@@ -640,8 +652,3 @@ def no_manifest(project: Project, target: str) -> ManifestError:
     return ManifestError(
         f"{target}: is in no manifest of {project.results_root}; expand what it belongs to first:\n  {command}"
     )
-
-
-def indexed_targets(project: Project) -> dict[str, str]:
-    """Return the name of the newest manifest of each target that was ever expanded into a results root."""
-    return ManifestIndex.open(project).targets()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import tomllib
-from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import NamedTuple
 
 from heyhi.errors import ProjectError, suggest
 
@@ -41,8 +41,7 @@ SCHEDULING_KEYS: tuple[str, ...] = (
 )
 
 
-@dataclass(frozen=True)
-class Settings:
+class Settings(NamedTuple):
     """Hold `[tool.heyhi]` of a project's pyproject.toml.
 
     Attributes:
@@ -51,6 +50,10 @@ class Settings:
         sweep: sweep file that the bare profile runs, relative to the project root.
         conf: folder of protos and configs, relative to the project root.
         include_dirs: further folders in which includes are looked up, relative to the project root.
+        replicate: fields of which several values are one experiment repeated.
+        reports: formats that `heyhi report` and the aggregate rule write: csv, html, xlsx, parquet.
+        folder_link: address of an experiment's folder, for sheets: `http://host/tree{exp_path}`.
+        log_link: likewise of its log.
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
     """
 
@@ -59,11 +62,14 @@ class Settings:
     sweep: str | None = None
     conf: str = "conf"
     include_dirs: tuple[str, ...] = ()
-    identity_ignore: tuple[str, ...] = field(default=SCHEDULING_KEYS)
+    identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
+    replicate: tuple[str, ...] = ("seed",)
+    reports: tuple[str, ...] = ("csv", "html")
+    folder_link: str = ""
+    log_link: str = ""
 
 
-@dataclass(frozen=True)
-class Project:
+class Project(NamedTuple):
     """Hold a project's root folder and settings; every other folder hangs off it."""
 
     root: Path
@@ -165,12 +171,12 @@ def _read_settings(pyproject: Path) -> Settings | None:
         return None
     if not isinstance(table, dict):
         raise ProjectError(f"{pyproject}: tool.heyhi must be a table, not {table!r}")
-    known = {f.name for f in fields(Settings)}
+    known = Settings._fields
     values: dict[str, object] = {}
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
-        wants_list = key in ("include_dirs", "identity_ignore")
+        wants_list = isinstance(Settings._field_defaults[key], tuple)
         fits = isinstance(value, list) if wants_list else isinstance(value, str)
         texts = value if wants_list and fits else [value]
         if not fits or not all(isinstance(text, str) and "\0" not in text for text in texts):

@@ -12,15 +12,16 @@ from pathlib import Path
 from google.protobuf import text_format
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pool import DescriptorPool
-from google.protobuf.message import EncodeError, Message
+from google.protobuf.message import Message
 
 from heyhi.errors import ConfigError, suggest
-from heyhi.schema import is_name, type_of
+from heyhi.schema import is_name, is_too_deep, type_of
 from heyhi.values import listed
 
 _TOKEN = re.compile(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
 )
+_TOO_DEEP = "{}: is nested too deeply (protobuf allows 100 levels)"
 
 
 def read_text(path: Path, name: str) -> str:
@@ -60,13 +61,14 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
     """
     try:
         text_format.Parse(text, message, descriptor_pool=pool)
-        message.SerializePartialToString()
     except text_format.ParseError as error:
         raise ConfigError(_describe(name, text, error, type_of(message))) from None
-    except (RecursionError, EncodeError):
-        raise ConfigError(f"{name}: is nested too deeply (protobuf allows 100 levels)") from None
+    except RecursionError:
+        raise ConfigError(_TOO_DEEP.format(name)) from None
     except ValueError as error:
         raise ConfigError(f"{name}: can't be parsed: {error}") from None
+    if is_too_deep(message):
+        raise ConfigError(_TOO_DEEP.format(name))
 
 
 def _describe(name: str, text: str, error: text_format.ParseError, root: Descriptor) -> str:
@@ -86,7 +88,7 @@ def _describe(name: str, text: str, error: text_format.ParseError, root: Descrip
         what = f"{field[1].rpartition('.')[2]} has no field '{field[2]}'{hint}"
     elif value := re.match(r'Enum type "([\w.]+)" has no value named (\w+)', what):
         enums = (f.enum_type for t in _types(root) for f in t.fields if f.enum_type is not None)
-        names = next((list(e.values_by_name) for e in enums if e.full_name == value[1]), [])
+        names = next(([v.name for v in e.values] for e in enums if e.full_name == value[1]), [])
         what = f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
     elif both := re.match(
         r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what

@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +131,7 @@ def maybe_launch(
     """
     project = find_project()
     if exp_root is not None:
-        project = replace(project, results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
+        project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
     launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override)
     action = action_of(mode, launch.status)
     if action.start:
@@ -172,7 +172,7 @@ class _Launch:
     def handle(self) -> Handle:
         from heyhi.handle import Handle
 
-        return Handle(self.experiment.exp_path)
+        return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
     def start(self, main: Main, action: Action, log_level: str) -> bool:
         """Run it here; return whether it has a result now."""

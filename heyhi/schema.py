@@ -112,25 +112,6 @@ class Schema:
         """Whether any message has a required field (proto2), which a config may have left out."""
         return any(field.is_required for message in self.message_types().values() for field in message.fields)
 
-    @cached_property
-    def is_recursive(self) -> bool:
-        """Whether a message can lie inside one of its own type, so that there is no end to how deep a config can be."""
-
-        def leads_back(start: Descriptor) -> bool:
-            seen: set[str] = set()
-            todo = [start]
-            while todo:
-                for field in todo.pop().fields:
-                    inner = field.message_type
-                    if inner is not None and inner.full_name == start.full_name:
-                        return True
-                    if inner is not None and inner.full_name not in seen:
-                        seen.add(inner.full_name)
-                        todo.append(inner)
-            return False
-
-        return any(map(leads_back, self.message_types().values()))
-
     def new_root(self) -> Message:
         """Make an empty root message."""
         return self.root_class()
@@ -165,6 +146,15 @@ def children(message: Message) -> Iterator[tuple[str, Message]]:
             yield from ((field.name, one) for one in value)
         else:
             yield field.name, value
+
+
+def is_too_deep(message: Message) -> bool:
+    """Tell whether a message is nested deeper than protobuf reads again (100 levels)."""
+    try:
+        type(message).FromString(message.SerializePartialToString())
+    except DecodeError:
+        return True
+    return False
 
 
 def is_name(text: str) -> bool:

@@ -11,6 +11,7 @@ import json
 import math
 import re
 import struct
+from collections.abc import Iterable
 from typing import Any, Final
 
 from google.protobuf import text_encoding
@@ -250,13 +251,13 @@ def describe_type(field: FieldDescriptor) -> str:
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         return "a bool (true, false, 1, 0)"
     if kind == FieldDescriptor.CPPTYPE_ENUM:
-        return f"one of {listed(enum_type(field).values_by_name)}"
+        return f"one of {listed(value.name for value in enum_type(field).values)}"
     if field.message_type is not None:
         return f"a message ({field.message_type.name})"
     return "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "a string"
 
 
-def listed(names: Any) -> str:
+def listed(names: Iterable[str]) -> str:
     """Write names with commas between them; of many only the first ones."""
     shown = list(names)
     return ", ".join([*shown[:_MAX_SHOWN_NAMES], *(["…"] if len(shown) > _MAX_SHOWN_NAMES else [])])

@@ -64,11 +64,11 @@ class Flow:
         self.python = _literal(shlex.quote(sys.executable))
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).task.needs))
-        self.manifest = _for_rule(lambda wildcards: str(self._find(wildcards).manifest.path))
+        self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
-        self.report_manifest = _for_rule(lambda wildcards: str(self._open_report(wildcards).path))
+        self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
 
     @property
     def asked(self) -> list[tuple[str, Manifest]]:
@@ -88,6 +88,9 @@ class Flow:
     def _ask(self, wildcards: Any) -> _Known:
         known = self._find(wildcards)
         self._asked[known.task.target] = known.manifest
+        if self._is_executing:
+            # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
+            self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
         return known
 
     def _find(self, wildcards: Any) -> _Known:
@@ -113,6 +116,9 @@ class Flow:
             if task is not None:
                 return _Known(task, manifest)
         raise no_manifest(self.project, target)
+
+    def _name(self, manifest: Manifest) -> str:
+        return self.project.relative(manifest.path)
 
     def _open(self, path: Path) -> Manifest:
         if path not in self._opened:

@@ -1,12 +1,13 @@
 # One experiment: its result.json is all that counts. Checkpoints and metrics are no outputs,
 # so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone.
+# update(): or Snakemake would remove a result that another process has written since it planned its jobs.
 
 
 rule experiment:
     input:
         needs=ancient(flow.needs),
     output:
-        result="{exp}/result.json",
+        result=update("{exp}/result.json"),
     log:
         "{exp}/launch.log",
     threads: flow.threads

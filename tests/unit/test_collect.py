@@ -24,7 +24,7 @@ from heyhi.table import counted, print_table, to_csv
 
 @pytest.fixture
 def project(repository: Path, tmp_path: Path) -> Project:
-    return dataclasses.replace(find_project(repository), results_override=tmp_path / "results")
+    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experiment, ...] = ()) -> Experiment:
@@ -79,9 +79,25 @@ def test_every_experiment_has_a_row_whatever_its_status(project: Project) -> Non
     assert counted(table) == "4 experiments: 1 BLOCKED, 1 DEAD, 1 DONE, 1 NOT_STARTED"
 
 
+def test_what_blocks_from_further_up_is_named(project: Project) -> None:
+    dead = experiment(project, "dead")
+    middle = experiment(project, "middle", needs=(dead,))
+    last = experiment(project, "last", needs=(middle,))
+    end(start(dead), exception="ValueError: boom")
+
+    table = collect([dead, middle, last], project=project)
+
+    assert list(table["status"]) == [Status.DEAD, Status.BLOCKED, Status.BLOCKED]
+    assert cell(table, 2, "reason").startswith("by p/middle, BLOCKED: by p/dead, DEAD: ")
+
+
 def test_metrics_give_their_last_and_their_best_value(project: Project) -> None:
     one, two = experiment(project, "a"), experiment(project, "b")
-    start(one, {"epoch": 1, "val_loss": 0.2, "accuracy": 0.9}, {"epoch": 2, "val_loss": 0.3, "accuracy": 0.7})
+    start(
+        one,
+        {"epoch": 1, "lr": 0.2, "val_loss": 0.2, "accuracy": 0.9},
+        {"epoch": 2, "lr": 0.1, "val_loss": 0.3, "accuracy": 0.7},
+    )
     start(two, {"epoch": 1, "val_loss": 0.5, "accuracy": 0.1, "val": {"wer": 3}}, {"epoch": 2, "note": "text"})
 
     table = collect([one, two], project=project)
@@ -90,7 +106,7 @@ def test_metrics_give_their_last_and_their_best_value(project: Project) -> None:
     assert list(table["val_loss.best"]) == [0.2, 0.5]
     assert list(table["accuracy.best"]) == [0.9, 0.1]
     assert list(table["val.wer"]) == [None, 3]
-    assert not {"epoch.best", "val.wer.best", "note"} & set(table.columns)
+    assert not {"lr.best", "val.wer.best", "note"} & set(table.columns)
 
 
 def test_only_what_varies_has_a_column_and_the_config_too(project: Project) -> None:
@@ -214,7 +230,7 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
+@pytest.mark.parametrize("columns", [*range(40, 80, 3), 80, 200])
 def test_on_a_terminal_no_line_of_the_table_is_wider_than_it(
     project: Project, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:

@@ -241,6 +241,10 @@ def test_a_key_is_set_when_a_file_or_an_override_sets_it(load: Callable[..., Any
     assert [key for key in is_set + is_not if heyhi.conf_is_set(cfg, key)] == is_set
 
 
+def test_a_oneof_without_a_choice_is_not_set(load: Callable[..., Any]) -> None:
+    assert not heyhi.conf_is_set(load("conf/train.prototxt", ["optimizer=NULL"]), "optimizer")
+
+
 def test_setting_changes_an_editable_config_and_copies_a_frozen_one(load: Callable[..., Any]) -> None:
     cfg = load("conf/train.prototxt")
     changed = heyhi.conf_set(cfg, "adam.beta", 0.5)

@@ -174,6 +174,8 @@ def test_large_and_endless_messages_are_named_and_can_be_described_by_key(root: 
     assert "tree.left.leaf int32" in " ".join(said("lab/train", "tree.left").split())
     assert row(said("lab/train", "wide"), "wide.a7") == "wide.a7 int32"
     assert row(said("lab/check"), "wide.a7") == "wide.a7 int32 -1 conf/lab/check.prototxt:1", "what is set is shown"
+    (root / "conf/lab/check.prototxt").write_text("check { wide { } }")
+    assert "wide.a7" not in said("lab/check"), "nothing in it is set"
     assert "It has no fields." not in said("lab/train", "empty")
 
 

@@ -103,12 +103,12 @@ def test_only_keys_that_differ_are_told(make: Make) -> None:
 def test_results_and_last_metrics_are_compared_number_by_number(make: Make) -> None:
     a = make(
         "seed=1",
-        result={"acc": 0.5, "same": [1], "test": {"loss": float("nan"), "n": 3}, "ok": True},
+        result={"acc": 0.5, "same": [1], "whole": 3, "test": {"loss": float("nan"), "n": 3}, "ok": True},
         metrics='{"epoch": 1, "loss": 9}\n{"epoch": 2, "loss": 0.5}\n{"epo',
     )
     b = make(
         "seed=2",
-        result={"acc": 0.75, "same": [1], "test": {"loss": float("nan"), "n": 5.0}, "ok": 1, "note": "x"},
+        result={"acc": 0.75, "same": [1], "whole": 3.0, "test": {"loss": float("nan"), "n": 5.0}, "ok": 1, "note": "x"},
         metrics='{"epoch": 2, "loss": 0.25}\n',
     )
     text = said(a.path, b.path)

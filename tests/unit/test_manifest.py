@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import sqlite3
 import stat
@@ -12,7 +11,7 @@ import pytest
 
 from heyhi.errors import ManifestError
 from heyhi.experiment import ExperimentDir
-from heyhi.manifest import Manifest, find_manifest, indexed_targets, target_of, write_manifest
+from heyhi.manifest import Manifest, ManifestIndex, find_manifest, target_of, write_manifest
 from heyhi.project import Project, find_project
 from heyhi.schema import Schema, load_schema
 from heyhi.sweep import Expansion, expand, grid
@@ -28,7 +27,7 @@ def schema(repository: Path) -> Schema:
 
 @pytest.fixture
 def project(repository: Path, tmp_path: Path) -> Project:
-    return dataclasses.replace(find_project(repository), results_override=tmp_path / "results")
+    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def expansion(project: Project, schema: Schema, cfg: str = TRAIN, label: str = "demo", **space: object) -> Expansion:
@@ -98,7 +97,7 @@ def test_a_target_leads_to_the_manifest_it_was_expanded_into_last(project: Proje
     assert find_manifest(project, two) == narrow
     write_manifest(expansion(project, schema, seed=[1, 2]), project, schema)
     assert find_manifest(project, two) == wide
-    assert indexed_targets(project) == {one: wide.name, two: wide.name}
+    assert ManifestIndex.open(project).targets() == [one, two]
 
 
 @pytest.mark.parametrize("damage", ["remove", "overwrite", "folder"])
@@ -115,7 +114,7 @@ def test_the_index_is_made_anew_when_it_is_lost_or_damaged(project: Project, sch
 
     assert find_manifest(project, one) == wide
     assert find_manifest(project, two) == narrow
-    assert indexed_targets(project) == {one: wide.name, two: narrow.name}
+    assert ManifestIndex.open(project).targets() == [one, two]
 
 
 def test_a_removed_manifest_leaves_its_targets_to_the_older_ones(project: Project, schema: Schema) -> None:
@@ -229,5 +228,6 @@ def test_processes_that_write_at_once_leave_whole_manifests_and_one_index(projec
     assert [p.exitcode for p in processes] == [0, 0, 0, 0]
     folder = project.state_root / "manifests"
     assert sorted(len(Manifest.open(p).targets) for p in folder.iterdir()) == [5, 5, 6, 6, 7, 7, 8]
-    assert len(indexed_targets(project)) == 8
-    assert {find_manifest(project, t).name for t in indexed_targets(project)} <= {p.name for p in folder.iterdir()}
+    targets = ManifestIndex.open(project).targets()
+    assert len(targets) == 8
+    assert {find_manifest(project, t).name for t in targets} <= {p.name for p in folder.iterdir()}

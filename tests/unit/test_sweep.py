@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ def schema(repository: Path) -> Schema:
 
 @pytest.fixture
 def project(repository: Path, tmp_path: Path) -> Project:
-    return dataclasses.replace(find_project(repository), results_override=tmp_path / "results")
+    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def sweep_file(tmp_path: Path, text: str) -> Path:

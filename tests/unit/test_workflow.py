@@ -73,11 +73,11 @@ def test_a_sweep_is_expanded_when_its_report_is_asked_for(root: Path) -> None:
     targets = flow.report_results(asked)
 
     assert label == "sweep" and len(targets) == 2
-    assert flow.reported is not None and flow.report_manifest(asked) == str(flow.reported.path)
+    assert flow.reported is not None and root / flow.report_manifest(asked) == flow.reported.path
     (training,) = {t for target in targets for t in flow.needs(wildcards(target))}
     assert flow.needs(wildcards(training)) == []
     assert [flow.threads(wildcards(t)) for t in (training, *targets)] == [1, 2, 2]
-    assert flow.manifest(wildcards(training)) == str(flow.reported.path)
+    assert flow.manifest(wildcards(training)) == flow.report_manifest(asked)
     assert {target for target, _ in flow.asked} == {training, *targets}
 
 
@@ -87,7 +87,7 @@ def test_targets_named_by_path_are_found_without_expanding_the_sweep(root: Path)
     flow = Flow(Workflow(), {})
     (target,) = manifest.targets
     assert flow.needs(wildcards(target)) == []
-    assert flow.manifest(wildcards(str(root / target))) == str(manifest.path)
+    assert root / flow.manifest(wildcards(str(root / target))) == manifest.path
 
 
 def test_a_sweep_that_was_chosen_goes_before_a_newer_manifest(root: Path) -> None:
@@ -97,8 +97,8 @@ def test_a_sweep_that_was_chosen_goes_before_a_newer_manifest(root: Path) -> Non
     (target,) = newer.targets
     assert target in old
 
-    assert Flow(Workflow(), {}).manifest(wildcards(target)) == str(newer.path)
-    assert Flow(Workflow(), {"manifest": str(old.path)}).manifest(wildcards(target)) == str(old.path)
+    assert root / Flow(Workflow(), {}).manifest(wildcards(target)) == newer.path
+    assert root / Flow(Workflow(), {"manifest": str(old.path)}).manifest(wildcards(target)) == old.path
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from heyhi.experiment import Status
 
-from .conftest import Tiny
+from .conftest import SECONDS, Tiny
 
 
 def table(tiny: Tiny, name: str = "sweep") -> list[dict[str, str]]:
@@ -52,22 +52,48 @@ def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
     assert len(list((tiny.root / "results/reports/sweep").glob("*.csv"))) == 2
 
 
+def test_what_another_process_has_done_since_the_jobs_were_planned_stays_done(tiny: Tiny) -> None:
+    for x in (1, 2, 3):
+        tiny.make_gate(x)
+    first = tiny.start()
+    running = {tiny.wait_at_gate()[0] for _ in range(2)}
+    (waiting,) = {1, 2, 3} - running
+    (tiny.root / f"gate-{waiting}").unlink()
+    target = next(t for t in tiny.heyhi("expand").split() if f"/x={waiting}_" in t)
+    assert tiny.snakemake(target).returncode == 0
+
+    for x in running:
+        tiny.open_gate(x)
+    _, err = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, err
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+
+
+def test_a_copy_that_a_killed_snakemake_left_never_becomes_a_result(tiny: Tiny) -> None:
+    (target,) = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=4").split()
+    copy = tiny.root / ".snakemake/backups" / target
+    copy.parent.mkdir(parents=True)
+    copy.write_text('{"y": 0}')
+    tiny.make_fail(4)
+    assert tiny.snakemake(target).returncode == 1
+    assert tiny.folder(target).status() is Status.DEAD
+
+
 def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(tiny: Tiny) -> None:
     failing = tiny.make_fail(2)
 
     first = tiny.snakemake()
     assert first.returncode == 1
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
-    assert "3 experiments: 1 DEAD, 2 DONE" in first.stdout or "3 experiments: 2 DONE, 1 DEAD" in first.stdout
+    assert "3 experiments: 1 DEAD, 2 DONE" in first.stdout
     assert "ValueError: boom 2" in first.stdout
     assert "ValueError: boom 2" in first.stderr  # at once, not only at the end
     assert "Traceback" not in first.stdout + first.stderr
     row = next(row for row in table(tiny) if row["x"] == "2")
     assert (row["status"], row["y"], row["attempts"]) == ("DEAD", "", "1")
     assert "ValueError: boom 2" in row["reason"]
-    assert not (tiny.root / "results/reports/sweep").exists() or not list(
-        (tiny.root / "results/reports/sweep").glob("*.csv")
-    )
+    # Or Snakemake would take the sweep for finished.
+    assert not list((tiny.root / "results/reports").glob("sweep/*.csv"))
 
     failing.unlink()
     second = tiny.snakemake()
@@ -82,6 +108,11 @@ def test_what_is_needed_runs_first_and_once(tiny: Tiny) -> None:
     assert tiny.ledger[0] == "work 9"
     assert sorted(tiny.ledger[1:]) == ["look 5", "look 6"]
     assert [row["status"] for row in table(tiny, "looks")] == ["DONE", "DONE"]
+
+    # Even if it is newer now: who wants the evaluations anew says so.
+    next((tiny.root / "results/p/work").glob("x=9_*/result.json")).touch()
+    assert tiny.snakemake("--config", "sweep=conf/looks.py").returncode == 0
+    assert len(tiny.ledger) == 3
 
 
 def test_what_needs_a_dead_experiment_is_blocked_and_says_by_what(tiny: Tiny) -> None:

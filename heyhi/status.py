@@ -1,0 +1,18 @@
+"""Owns the names of the statuses, and of the file that makes an experiment DONE; finding one is not its business."""
+
+from __future__ import annotations
+
+import enum
+
+RESULT_NAME = "result.json"
+
+
+class Status(enum.StrEnum):
+    """How an experiment is; a result makes it DONE, whatever came after it was written."""
+
+    NOT_STARTED = "NOT_STARTED"
+    PENDING = "PENDING"  # claimed by a process that is about to hand it over
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    DEAD = "DEAD"  # was started, has no result, and nobody runs it
+    BLOCKED = "BLOCKED"  # by a need that is DEAD

@@ -1,0 +1,141 @@
+"""Config files as text: their errors, and where they set what."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.errors import ConfigError
+from heyhi.prototxt import line_of, parse_into, read_text, set_lines
+
+if TYPE_CHECKING:
+    from tests.unit.conftest import Lab
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train {\n  lr: 0.1\n   lrr: 3\n}", "c:3:4: Train has no field 'lrr' (did you mean 'lr'?)"),
+        (
+            "train {\n\n  sgd { qqq: 3 } }",
+            "c:3:9: Sgd has no field 'qqq' (it has: momentum, nesterov)",
+        ),
+        ("trian {}", "c:1:1: MetaCfg has no field 'trian' (did you mean 'train'?)"),
+        ("train {\n  lr: fast\n}", "c:2:7: Couldn't parse float: fast"),
+        ("train { i32: 2147483648 }", "c:1:14: Value out of range: 2147483648"),
+        ("train { u32: -1 }", "c:1:14: Value out of range: -1"),
+        ("train { i32: 1.5 }", "c:1:14: Couldn't parse integer: 1.5"),
+        ("train { color: RAD }", "c:1:16: expected one of RED, GREEN, DEEP_BLUE, not 'RAD' (did you mean 'RED'?)"),
+        ("train { name: 'abc }", 'c:1:15: String missing ending quote: "\'abc }"'),
+        ("train { name: '\\377' }", "c:1:22: the string is no valid UTF-8"),
+        ("train { layer: 3 }", 'c:1:16: Expected "{"'),
+        ("train { lr: 1\n lr: 2 }", 'c:2:6: Message type "lab.Train" should not have multiple "lr" fields'),
+        ("train {}\nstrict {}", "c:2:1: 'train' and 'strict' are both set; only one member of the oneof 'task' can be"),
+        ("train {\n lr: 1\n", 'c:2:6: Expected "}" before the end of the file'),
+        ("train", 'c:1:6: Expected "{" before the end of the file'),
+        ("train {}\n}", "c:2:1: Expected identifier or number, got }"),
+        ("train { [a.b]: 3 }", 'c:1:12: Message type "lab.Train" does not have extensions'),
+        ("ä {}", "c:1:1: MetaCfg has no field 'ä' (it has: includes, strict, train)"),
+    ],
+)
+def test_an_error_has_file_line_and_column_that_start_at_1(lab: Lab, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        parse_into(text, lab.schema.new_root(), "c", lab.schema.pool)
+    assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("depth", [101, 5000])
+def test_what_is_nested_too_deeply_is_said(lab: Lab, depth: int) -> None:
+    text = "train { layer { " + "inside { " * depth + "}" * (depth + 2)
+    with pytest.raises(ConfigError, match=r"^c: is nested too deeply \(protobuf allows 100 levels\)$"):
+        parse_into(text, lab.schema.new_root(), "c", lab.schema.pool)
+
+
+def test_a_file_that_is_no_text_is_said_with_the_place(tmp_path: Path) -> None:
+    path = tmp_path / "c.prototxt"
+    path.write_bytes(b"train {\n  name: '\xff'\n}")
+    with pytest.raises(ConfigError) as raised:
+        read_text(path, "c")
+    assert str(raised.value) == "c:2:10: is no UTF-8 text (byte 0xff)"
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_are_no_text(tmp_path: Path, lab: Lab) -> None:
+    path = tmp_path / "c.prototxt"
+    path.write_bytes(b"\xef\xbb\xbftrain {\r\n  lr: 1\r\n  lrr: 2\r\n}\r\n")
+    with pytest.raises(ConfigError, match=r"^c:3:3: Train has no field 'lrr'"):
+        parse_into(read_text(path, "c"), lab.schema.new_root(), "c", lab.schema.pool)
+
+
+def test_a_file_that_is_missing_or_a_folder_is_said(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^c: can't be read: No such file or directory$"):
+        read_text(tmp_path / "none", "c")
+    with pytest.raises(ConfigError, match=r"^c: can't be read: Is a directory$"):
+        read_text(tmp_path, "c")
+
+
+@given(content=st.binary())
+def test_any_bytes_are_a_config_or_an_error(shared_lab: Lab, content: bytes) -> None:
+    path = shared_lab.root / "any.prototxt"
+    path.write_bytes(content)
+    try:
+        parse_into(read_text(path, "c"), shared_lab.schema.new_root(), "c", shared_lab.schema.pool)
+    except ConfigError as error:
+        assert str(error).startswith("c")
+
+
+PIECES = st.lists(
+    st.sampled_from(
+        ["train", "layer", "lr", "layers", "scale", "key", "value", "ints", "name", "color", "RED", "{", "}", "<", ">",
+         "[", "]", ":", ",", ";", "1", "-", "1e9", "nan", '"a', '"a"', "'", "\\", "#", "\n", " ", "[lab.Train]", "0x",
+         "ä", "sgd {}", "adam {}", "includes { path: 'x' }", "99999999999999999999"]
+    )
+)  # fmt: skip
+
+
+@given(pieces=PIECES)
+def test_anything_like_a_config_is_one_or_an_error(shared_lab: Lab, pieces: list[str]) -> None:
+    text = " ".join(["train {", *pieces])
+    for one in (text, text + " }"):
+        list(set_lines(one))
+        try:
+            parse_into(one, shared_lab.schema.new_root(), "c", shared_lab.schema.pool)
+        except ConfigError as error:
+            assert str(error).startswith("c:")
+
+
+def test_lines_are_found_among_all_that_text_messages_may_have() -> None:
+    text = """# lr: 3
+train {
+  lr: 0.1 # name: 3
+  ints: [1, 2], sgd <momentum: -.5 name: "} x: y" >
+  layers: [{width: 1}, {width: 2
+    name: 'a'}]
+  color:
+    RED
+  strings: 'a' "lr: 3"
+  flag: true; layer { }
+  doubles: [1e5, inf] i32: 0x1F
+  name: "it's"
+  modern { }
+}
+"""
+    lines: dict[str, list[int]] = {}
+    for names, line in set_lines(text):
+        lines.setdefault(".".join(names), []).append(line)
+    assert lines == {
+        "train": [2], "train.lr": [3], "train.ints": [4], "train.sgd": [4], "train.sgd.momentum": [4],
+        "train.sgd.name": [4], "train.layers": [5], "train.layers.width": [5, 5], "train.layers.name": [6],
+        "train.color": [7], "train.strings": [9], "train.flag": [10], "train.layer": [10], "train.doubles": [11],
+        "train.i32": [11], "train.name": [12], "train.modern": [13],
+    }  # fmt: skip
+    assert line_of(text, ("train", "flag"), ("train", "color")) == 7
+    assert line_of(text, ("train", "RED")) is None
+
+
+@given(text=st.text())
+def test_lines_of_any_text_end(text: str) -> None:
+    assert all(line >= 1 for _, line in set_lines(text))
