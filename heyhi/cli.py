@@ -21,6 +21,7 @@ examples:
   snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
   heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
   heyhi status                                                   how every known experiment is
+  heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
   heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
 """
@@ -131,6 +132,36 @@ def make_parser() -> argparse.ArgumentParser:
     status.add_argument("--all", action="store_true", help="list every experiment")
     status.add_argument("--json", action="store_true", help="print as JSON")
 
+    report = command(
+        "report", _report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
+    )
+    report.add_argument(
+        "sweeps", nargs="*", type=Path, metavar="SWEEP.py | MANIFEST", help="default: the sweep of [tool.heyhi]"
+    )
+    report.add_argument(
+        "--sort", action="append", default=[], metavar="KEY", help="sort by a column, -KEY downward; may be repeated"
+    )
+    report.add_argument("--columns", metavar="A,B", help="only these columns, in this order")
+    report.add_argument(
+        "--group-by", nargs="?", const="", metavar="FIELDS",
+        help="put seeds together: mean ± standard error (default fields: [tool.heyhi] replicate)",
+    )  # fmt: skip
+    report.add_argument("--best", metavar="KEY", help="only the best row by this column")
+    report.add_argument("--per", metavar="A,B", help="with --best: the best row for each combination of these columns")
+    report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
+    report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
+    report.add_argument("--drift", action="store_true", help="also what would be composed otherwise today")
+    report.add_argument(
+        "--to", action="append", default=[], type=Path, metavar="FILE",
+        help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",
+    )  # fmt: skip
+    report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
+    report.add_argument("--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another")
+
+    sheets = command("sheets", _sheets, "log in to Google Sheets, or check that an export would work")
+    sheets.add_argument("what", choices=("login", "check"), help="what to do")
+    sheets.add_argument("file", nargs="?", default="", metavar="FILE", help="check: spreadsheet that is to be written")
+
     show_config = command("print", _print, "print a composed config")
     show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
     show_config.add_argument("words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
@@ -157,6 +188,24 @@ def make_parser() -> argparse.ArgumentParser:
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
     return parser
+
+
+_REPORT_EPILOG = """\
+examples:
+  heyhi report                                        the sweep of [tool.heyhi]: table, CSV and page
+  heyhi report SWEEP.py --sort=-val_accuracy.best     the best first
+  heyhi report SWEEP.py --group-by                    seeds put together
+  heyhi report SWEEP.py --best val_accuracy --per batch_size
+  heyhi report SWEEP.py --pivot lr batch_size val_loss --to table.xlsx
+  heyhi report SWEEP.py --watch 600 --sheet "My runs" digits
+"""
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds < 1e7:
+        raise ValueError(text)
+    return seconds
 
 
 def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
@@ -288,6 +337,45 @@ def _status(args: argparse.Namespace) -> int:
     else:
         print(survey.render(drift, everything=args.all))
     return 1 if survey.has_dead else 0
+
+
+def _report(args: argparse.Namespace) -> int:
+    from heyhi.project import find_project
+    from heyhi.report import Shape, write_reports
+
+    project = find_project()
+
+    def names(text: str | None) -> tuple[str, ...]:
+        return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+    shape = Shape(
+        sort=tuple(args.sort),
+        columns=names(args.columns),
+        group_by=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
+        best=args.best,
+        per=names(args.per),
+        pivot=tuple(args.pivot) if args.pivot else None,
+    )
+    sheet = tuple(args.sheet) if args.sheet else None
+    while True:
+        write_reports(project, args.sweeps, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+        if args.watch is None:
+            return 0
+        import time
+
+        time.sleep(args.watch)
+
+
+def _sheets(args: argparse.Namespace) -> int:
+    from heyhi.sheets import check, login
+
+    if args.what == "login":
+        print(f"logged in; the token is in {login()}")
+        return 0
+    findings = check(args.file)
+    for finding in findings:
+        print(f"{'ok ' if finding.is_good else 'bad'} {finding.text}")
+    return 0 if all(finding.is_good for finding in findings) else 1
 
 
 def _print(args: argparse.Namespace) -> int:

@@ -98,9 +98,7 @@ def _write_cell(sheet: Any, row: int, col: int, value: Any) -> None:
         return
     if isinstance(value, bool):
         sheet.write_boolean(row, col, value)
-    elif isinstance(value, int) and abs(value) <= _MAX_EXACT:
-        sheet.write_number(row, col, value)
-    elif isinstance(value, float) and math.isfinite(value):
+    elif (isinstance(value, int) and abs(value) <= _MAX_EXACT) or (isinstance(value, float) and math.isfinite(value)):
         sheet.write_number(row, col, value)
     else:
         sheet.write_string(row, col, _shown(value)[:_MAX_CELL])

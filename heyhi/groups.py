@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
 from heyhi.experiment import Status
@@ -46,7 +46,9 @@ def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.Dat
     numbers = [str(c) for c in table.columns if c not in (*varying, *_NOT_GROUPED, "updated") and _is_numeric(table[c])]
     rows: list[dict[str, Any]] = []
     groups: dict[tuple[Hashable, ...], list[int]] = {}
-    for index, key in enumerate(zip(*(map(_hashable, table[k]) for k in keys), strict=True) if keys else ((),) * len(table)):
+    for index, key in enumerate(
+        zip(*(map(_hashable, table[k]) for k in keys), strict=True) if keys else ((),) * len(table)
+    ):
         groups.setdefault(key, []).append(index)
     columns = {name: table[name].tolist() for name in (*keys, *seeds, *numbers, "status")}
     for members in groups.values():
@@ -65,7 +67,9 @@ def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.Dat
         missing = [_named(seeds, [columns[s][i] for s in seeds]) for i in members if i not in done]
         row["missing"] = "; ".join(missing) or None
         rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(["status", "done", "wanted", "missing"])
+    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(
+        ["status", "done", "wanted", "missing"]
+    )
     frame = pd.DataFrame({n: [row.get(n) for row in rows] for n in names}, dtype=object)
     frame.attrs["varying"] = keys
     return _typed(frame)

@@ -403,6 +403,8 @@ class Manifest:
         """
         import orjson
 
+        from heyhi.identity import Identity
+
         root = self._text("project_root")
         found = self._read(
             "SELECT exp_id, target, cfg, overrides, identity_version, task, needs FROM experiment ORDER BY position"

@@ -128,9 +128,7 @@ class Reader:
             if not is_done:
                 status, reason, more = self._status(entry, needs)
                 problems += more
-            return Reading(
-                status.value, reason, outcome, "; ".join(problems), attempts, seconds, job_id, code, updated
-            )
+            return Reading(status.value, reason, outcome, "; ".join(problems), attempts, seconds, job_id, code, updated)
         status, reason, problems = (Status.DONE, "", []) if is_done else self._status(entry, needs)
         read = self._read_files(entry, status, problems)
         # A collector may read any file of a run, so only what has ended for good stays as it is.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from heyhi.collect import collect, load_collector, project_of
 from heyhi.errors import HeyhiError
@@ -227,6 +227,45 @@ def show_progress(total: int) -> Callable[[], None]:
     return tick
 
 
+def write_reports(
+    project: Project,
+    sweeps: Sequence[Path],
+    shape: Shape,
+    *,
+    to: Sequence[Path] = (),
+    sheet: tuple[str, str] | None = None,
+    with_needs: bool = False,
+    drift: bool = False,
+) -> None:
+    """Print a table, write its files, and export it, as `heyhi report` does.
+
+    Args:
+        project: where the sweeps are.
+        sweeps: sweep files or manifests; none: the sweep of the settings.
+        shape: how the table is put together.
+        to: files to write; none: those of `[tool.heyhi] reports`, named after the sweep.
+        sheet: spreadsheet and worksheet; default: what the sweep file names.
+        with_needs: also the columns of what each experiment needs.
+        drift: also what would be composed otherwise today.
+
+    Raises:
+        HeyhiError: a sweep is wrong, or something can't be written; what can be, is.
+    """
+    sources = [Source.open(project, path) for path in sweeps_of(project, list(sweeps))]
+    for warning in (w for s in sources for w in s.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    whole = gather(sources, with_needs=with_needs, drift=drift, progress=show_progress)
+    shaped = shape.apply(whole)
+    print_report(shaped)
+    label = "+".join(dict.fromkeys(s.manifest.label for s in sources))[-120:]
+    files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in project.settings.reports]
+    for path in files:
+        write_table(path, whole, shaped, project, label)
+    print(f"written: {', '.join(project.relative(f.absolute()) for f in files)}", flush=True)
+    for goal in [sheet] if sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None):
+        export_sheet(rendered(shaped), goal, project, group=label)
+
+
 # --- where it goes ------------------------------------------------------------------------------------------------
 
 
@@ -322,9 +361,7 @@ def _tail(path: Path) -> list[str]:
         return []
 
 
-def export_sheet(
-    table: pd.DataFrame, sheet: tuple[str, str], project: Project, *, group: str = "", titles: Iterable[str] = ()
-) -> None:
+def export_sheet(table: pd.DataFrame, sheet: tuple[str, str], project: Project, *, group: str = "") -> None:
     """Export a table to a Google spreadsheet; without credentials one line says so.
 
     Raises:
@@ -333,7 +370,12 @@ def export_sheet(
     from heyhi.sheets import save_pandas_table
 
     save_pandas_table(
-        table, sheet[0], sheet[1], links=sheet_links(project), updated_column="updated" if "updated" in table else None
+        table,
+        sheet[0],
+        sheet[1],
+        links=sheet_links(project),
+        updated_column="updated" if "updated" in table else None,
+        group=group,
     )
 
 
@@ -360,4 +402,3 @@ def rendered(table: pd.DataFrame) -> pd.DataFrame:
 def print_report(table: pd.DataFrame) -> None:
     """Print a table of any shape."""
     print_table(rendered(table))
-
