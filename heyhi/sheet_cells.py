@@ -30,6 +30,7 @@ CUT_MARK = " … [cut]"
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 UPDATED_COLUMNS = ("updated", "last_update", "last update", "last")
 
+_EPOCHS = (10**9, 10**11)  # seconds since 1970 that are times, not counts of something
 _EXACT = 2**53  # the cells' doubles hold every whole number up to this one
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _FIELD = re.compile(r"\{([^{}]+)\}")
@@ -74,7 +75,7 @@ def tables_of(
         links: column -> address with `{column}` in it; see `heyhi.sheets.save_pandas_table`.
         status_column: name of the column of statuses.
         updated_column: name of the column of last updates; default: the first of `UPDATED_COLUMNS` there is.
-        zone: time zone of the spreadsheet, in which last updates are written; None: unknown.
+        zone: time zone of the spreadsheet, in which last updates are written; default: UTC.
 
     Raises:
         SheetsError: an address is none of the web's, or dataframes are no such thing.
@@ -120,8 +121,8 @@ def _table(
 ) -> Table:
     names, columns = _columns(frame)
     updated = _index(names, (updated_column,) if updated_column is not None else UPDATED_COLUMNS)
-    if updated is not None and zone is not None:
-        columns[updated] = [_in_zone(value, zone) for value in columns[updated]]
+    if updated is not None:
+        columns[updated] = [_in_zone(value, zone or datetime.UTC) for value in columns[updated]]
     cells = [[cell_of(value) for value in column] for column in columns]
     for name, address in addresses.items():
         _link(name, address, names, columns, cells)
@@ -236,8 +237,10 @@ def _cut(text: str) -> str:
 
 
 def _in_zone(value: object, zone: datetime.tzinfo) -> object:
-    """Write a time as the sheet's clock shows it; a time without a zone is this machine's."""
+    """Write a time as the sheet's clock shows it: one without a zone is this machine's, a number counts from 1970."""
     moment = value
+    if isinstance(moment, (int, float)) and _EPOCHS[0] < moment < _EPOCHS[1]:
+        moment = datetime.datetime.fromtimestamp(moment, datetime.UTC)
     if isinstance(moment, str):
         try:
             moment = datetime.datetime.fromisoformat(moment.strip())

@@ -31,6 +31,8 @@ MAX_CELLS = 10_000_000  # of a spreadsheet
 MAX_COLUMNS = 18_278
 GAP = 2  # blank rows between tables
 
+_DAY_ZERO = datetime.date(1899, 12, 30)  # of a spreadsheet's clock
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -209,9 +211,9 @@ class _Planner:
             block = self.blocks[STAMP] = Block(STAMP, 0, 0, 1, 1, [0])
         now = self.wish.now
         text = f"Last update: {now.strftime(TIME_FORMAT)}"
-        # Semicolons and whole numbers are read alike in every locale of a spreadsheet.
-        clock = f"DATE({now.year};{now.month};{now.day})-TIME({now.hour};{now.minute};{now.second})"
-        formula = f'="{text} ("&ROUND((NOW()-{clock})*1440)&" minutes ago)"'
+        # Whole numbers and no list of arguments: so it is read alike in every locale of a spreadsheet.
+        days, seconds = (now.date() - _DAY_ZERO).days, now.hour * 3600 + now.minute * 60 + now.second
+        formula = f'="{text} ("&ROUND((NOW()-{days}-{seconds}/86400)*1440)&" minutes ago)"'
         value = {"formulaValue": formula} if self.wish.knows_zone else {"stringValue": f"{text} UTC"}
         self.grid.write(block.top, block.top + 1, [block.left], [[{"userEnteredValue": value}]])
         return inserted

@@ -44,20 +44,20 @@ def rules_of(sheet_id: int, block: Block, table: Table, *, knows_zone: bool) -> 
     if table.status is None or top >= block.bottom:
         return {}
     status = block.columns[table.status]
-    shown = f"TO_TEXT(${letters(status)}{top + 1})"
     rules = {}
     for name, (red, green, blue) in _COLOURS.items():
         columns = [status]
-        test = f'REGEXMATCH({shown};"\\b{"RUNNING" if name == _STALE else name}\\b")'
+        test = f'(${letters(status)}{top + 1}="{"RUNNING" if name == _STALE else name}")'
         if name == _STALE:
             if table.updated is None or not knows_zone:
                 continue
             columns.append(block.columns[table.updated])
-            moment = _moment(f"${letters(columns[1])}{top + 1}")
-            test += f";IFERROR(NOW()-{moment}>1/24;FALSE)"
+            moment = f"${letters(columns[1])}{top + 1}"
+            test += f'*({moment}<>"")*(NOW()-VALUE({moment})>1/24)'
         areas = [Area(top, column, block.bottom, column + 1) for column in columns]
-        # The first part is always true: it says whose rule this is. Semicolons are read in every locale.
-        formula = f'=AND(N("heyhi:{block.key}:{name}")=0;{test})'
+        # The first factor is always true: it says whose rule this is. A product needs no list of arguments, which
+        # not every locale of a spreadsheet writes with commas.
+        formula = f'=(N("heyhi:{block.key}:{name}")=0)*{test}>0'
         rules[name] = {
             "ranges": [area.grid_range(sheet_id) for area in areas],
             "booleanRule": {
@@ -73,9 +73,3 @@ def tag_of(rule: Mapping[str, Any]) -> tuple[str, str] | None:
     values = rule.get("booleanRule", {}).get("condition", {}).get("values", [])
     found = _TAG.search(values[0].get("userEnteredValue", "")) if values else None
     return (found["key"], found["rule"]) if found else None
-
-
-def _moment(cell: str) -> str:
-    """Write a formula that reads the time that stands in a cell as text, in whatever locale."""
-    year, month, day, hour, minute, second = (f"MID({cell};{at};{length})" for at, length in _PARTS)
-    return f"(DATE({year};{month};{day})+TIME({hour};{minute};{second}))"

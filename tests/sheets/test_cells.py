@@ -251,6 +251,7 @@ def test_no_value_gets_out_of_its_place_in_an_address(value: str) -> None:
         "2026-11-24T08:30:05Z",
         "2026-11-24T08:30:05.123+00:00",
         datetime.datetime(2026, 11, 24, 8, 30, 5, tzinfo=datetime.UTC),
+        datetime.datetime(2026, 11, 24, 8, 30, 5, tzinfo=datetime.UTC).timestamp() + 0.5,
         datetime.datetime(2026, 11, 24, 8, 30, 5, tzinfo=datetime.UTC).astimezone().replace(tzinfo=None),
     ],
 )
