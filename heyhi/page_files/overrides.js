@@ -146,8 +146,11 @@ function parallelAxis(column, rows) {
   };
 }
 
+let drawings = 0;
 function showOverrides(traces, extra) {
-  Plotly.react("overrides", traces, layout(extra), modeBar);
+  // Points and rows show what is chosen: the frame that a drag leaves behind is done with at the next drawing.
+  drawings += 1;
+  Plotly.react("overrides", traces, { ...layout(extra), selections: [], selectionrevision: drawings }, modeBar);
 }
 
 function nothingToDraw() {
@@ -171,8 +174,6 @@ function linkPlots() {
   byId("curves").on("plotly_click", ({ points, event }) => choose(points[0].data.meta.rows, event));
   byId("overrides").on("plotly_click", ({ points, event }) => choose(rowsOf(points.slice(0, 1)), event));
   byId("overrides").on("plotly_selected", (selected) => {
-    if (!selected?.points.length) return;
-    choose(rowsOf(selected.points), {});
-    Plotly.relayout("overrides", { selections: [] }); // the rows show what is chosen, the frame is done with
+    if (selected?.points.length) choose(rowsOf(selected.points), {});
   });
 }
