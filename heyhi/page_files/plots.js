@@ -105,4 +105,4 @@ function layout(extra) {
   return merged;
 }
 
-const axisTitle = (text) => ({ text: plotText(cut(text, 60)), standoff: 6 });
+const axisTitle = (text) => ({ text: plotText(cut(text, 60)), standoff: 10 });

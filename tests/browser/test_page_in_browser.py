@@ -433,6 +433,7 @@ def test_phone_shows_all_without_scrolling_sideways(open_page: Callable[..., Any
     assert page.evaluate(width)
     for part in ("#curves", "#overrides", "#table"):
         assert page.locator(part).is_visible()
+    assert page.locator("h1").bounding_box()["height"] < 40, "the heading has room"
     boxes = [page.locator(f"#{c}-card").bounding_box() for c in ("curves", "overrides", "table")]
     assert [b["y"] for b in boxes] == sorted(b["y"] for b in boxes)
     assert len({b["x"] for b in boxes}) == 1, "one column"
