@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -371,7 +372,9 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
             raise OverrideError(f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file")
         if args.adhoc or args.pattern:
             raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
-        return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
+        # What it prints must not be taken for targets.
+        with contextlib.redirect_stdout(sys.stderr):
+            return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
     points: list[Point] = [(args.cfg, args.words)]
     if args.sweep:
         axes = sweep_points(args.sweep, pair=args.zip)

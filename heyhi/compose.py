@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -475,6 +475,8 @@ def _keys_and_values(
         return tuple(map(str, overrides)), list(overrides.values()), []
     if isinstance(overrides, str):
         raise OverrideError(f"overrides must be a list of key=value texts, not one text: '{shorten(overrides)}'")
+    if not isinstance(overrides, Iterable):
+        raise OverrideError(f"overrides must be a mapping or a list of key=value texts, not {overrides!r}")
     keys: list[str] = []
     values: list[object] = []
     errors: _Errors = []

@@ -81,6 +81,15 @@ def test_expand_takes_the_sweep_of_the_settings_or_a_file(run: Any) -> None:
     assert run("expand")[1] == run("expand", "conf/many.py")[1]
 
 
+def test_what_a_sweep_file_prints_is_no_target(run: Any, project: Path) -> None:
+    with (project / "conf/many.py").open("a") as file:
+        file.write("        print('seed', seed)\n")
+    code, out, err = run("expand")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert "seed" not in out.replace("seed=", "")
+    assert "seed 2" in err
+
+
 def test_expand_names_its_manifest_and_the_same_sweep_has_the_same(run: Any, project: Path) -> None:
     first, second = run("expand", "--manifest")[1].strip(), run("expand", "--manifest")[1].strip()
     assert first == second and (project / first).is_file()
