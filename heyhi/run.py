@@ -79,14 +79,18 @@ def get_default_exp_dir() -> Path:
 
 
 def get_exp_dir(name: str) -> Path:
-    """Return a results root of its own for a name, below the project's.
+    """Return the results root, as scripts of the first HeyHi ask for it.
 
-    Raises:
-        HeyhiError: the name is no plain folder name.
+    The name changes nothing: a script and `heyhi expand` of the same sweep must give the same exp paths.
     """
-    if not name or "/" in name or name in (".", ".."):
-        raise HeyhiError(f"get_exp_dir('{name}'): expected a plain name")
-    return get_default_exp_dir() / name
+    return get_default_exp_dir()
+
+
+def __getattr__(attribute: str) -> str:
+    # The first HeyHi's constant: here the project is the one around the working directory, whatever its name.
+    if attribute == "PROJECT_NAME":
+        return find_project().root.name
+    raise AttributeError(f"module 'heyhi.run' has no attribute '{attribute}'")
 
 
 def maybe_launch(
@@ -261,7 +265,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the arguments that name one experiment."""
-    parser.add_argument("--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument("-c", "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
