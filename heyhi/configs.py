@@ -35,8 +35,10 @@ class RootConfig(FrozenConfig):
             return super()._read(name)
         except AttributeError as error:
             task = _task_of(self._message)
+            if task is None:
+                raise
             try:
-                return getattr(super()._read(task), name) if task is not None else None
+                return getattr(FrozenConfig(task), name)
             except AttributeError:
                 raise error from None
 
