@@ -200,6 +200,18 @@ def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
     assert {row["status"] for row in json.loads(run("status", "--json")[1])} == {"DEAD", "DONE", "NOT_STARTED"}
 
 
+def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) -> None:
+    targets = run("expand")[1].split()
+    for target, name in zip(targets, ("claim.json", "attempts.jsonl"), strict=False):
+        (project / target).parent.mkdir(parents=True)
+        (project / target).with_name(name).mkdir()
+    code, out, err = run("status")
+    assert (code, err) == (1, "")
+    assert out.startswith("DEAD 1  PENDING 1  NOT_STARTED 1\n")
+    assert "claim.json: can't be read: Is a directory" in out
+    assert "attempts.jsonl: can't be read: Is a directory" in out
+
+
 def test_a_dead_need_blocks_in_the_status_of_all_known(run: Any) -> None:
     run("expand", "--cfg", "check")
     maybe_launch(failing, cfg="conf/work.prototxt")
