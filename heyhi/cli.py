@@ -196,8 +196,15 @@ def _version_or_help(args: argparse.Namespace) -> int:
 
 
 def _expand(args: argparse.Namespace) -> int:
+    from heyhi.sweep import paused_collection
+
     project, schema = _open()
-    expansion = _expansion(project, schema, args)
+    with paused_collection():  # a sweep's rows are all in use until the last target is printed
+        _print_expansion(args, project, _expansion(project, schema, args), schema)
+    return 0
+
+
+def _print_expansion(args: argparse.Namespace, project: Project, expansion: Expansion, schema: Schema) -> None:
     from heyhi.manifest import target_of, write_manifest
 
     path = write_manifest(expansion, project, schema)
@@ -221,7 +228,6 @@ def _expand(args: argparse.Namespace) -> int:
     else:
         root = str(project.root)
         sys.stdout.writelines(f"{target_of(folder, root)}\n" for folder in expansion.folders)
-    return 0
 
 
 def _plan(args: argparse.Namespace) -> int:
