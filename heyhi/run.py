@@ -150,8 +150,7 @@ class _Launch:
     project: Project
     schema: Schema
     expansion: Expansion
-    cfg: str
-    overrides: tuple[str, ...]
+    words: tuple[str, ...]  # by which `heyhi expand` names it
 
     @classmethod
     def prepare(
@@ -159,7 +158,8 @@ class _Launch:
     ) -> _Launch:
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
-        return cls(project, schema, expansion, str(cfg), tuple(overrides))
+        options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options))
 
     @property
     def experiment(self) -> Experiment:
@@ -208,7 +208,7 @@ class _Launch:
             if status is not Status.DONE:
                 missing.append(f"  {need.relative_to(self.project.results_root)}: {status.value}")
         if missing:
-            command = shlex.join(["--cfg", self.cfg, *self.overrides])
+            command = shlex.join(self.words)
             raise NeedsError(
                 f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
                 f"this runs what it needs, then it:\n"
@@ -341,6 +341,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     launch.check()
     if action.wipe:
         _ask_before_wiping(where, force=args.force)
+        if not action_of(mode, launch.status).wipe:  # while we asked
+            raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
     print(f"running {launch.experiment.exp_path}", file=sys.stderr)
     if launch.start(main, action, args.log_level):
         print(f"{launch.experiment.exp_path}: {Status.DONE.value}")

@@ -149,6 +149,13 @@ def test_an_experiment_whose_need_is_missing_is_not_started(task: Task) -> None:
     assert "snakemake --profile profiles/local $(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.1)" in text
 
 
+def test_the_command_for_missing_needs_leads_to_the_same_folder(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(task, "--cfg", EVAL, "--adhoc", "--out", "%(prefix)s/it", "noise=0.5") == 2
+    assert "$(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.5 --adhoc --out '%(prefix)s/it')" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_slurm_launcher_says_what_to_do(task: Task) -> None:
     with pytest.raises(HeyhiError, match=r"I\.launcher=local"):
         maybe_launch(task, cfg=TRAIN, overrides=["I.launcher=slurm"])
@@ -193,6 +200,17 @@ def test_nothing_is_wiped_without_force_or_a_terminal(task: Task, capsys: pytest
     assert len(task.calls) == 1
     assert command(task, "--cfg", TRAIN, "--mode", "restart", "--force") == 0
     assert len(task.calls) == 2
+
+
+def test_what_was_done_while_the_user_was_asked_is_not_wiped(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task.fails = True
+    folder = ExperimentDir(maybe_launch(task, cfg=TRAIN).exp_path)
+    monkeypatch.setattr("heyhi.run._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
+    assert command(task, "--cfg", TRAIN, "--mode", "start_restart") == 2
+    assert "DONE by now: nothing was wiped" in capsys.readouterr().err
+    assert folder.read_result() == {"lr": 1}
 
 
 def test_adhoc_runs_anew_each_time_with_force(task: Task) -> None:

@@ -102,6 +102,15 @@ def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(
     assert [row["status"] for row in table(tiny)] == ["DONE"] * 3
 
 
+def test_the_table_comes_even_if_it_cannot_be_written(tiny: Tiny) -> None:
+    tiny.make_fail(2)
+    (tiny.root / "results/reports/sweep.csv").mkdir(parents=True)
+    run = tiny.snakemake()
+    assert run.returncode == 1
+    assert "3 experiments: 1 DEAD, 2 DONE" in run.stdout
+    assert "results/reports/sweep.csv: can't be written" in run.stderr
+
+
 def test_what_is_needed_runs_first_and_once(tiny: Tiny) -> None:
     run = tiny.snakemake("--config", "sweep=conf/looks.py")
     assert run.returncode == 0, run.stderr
