@@ -302,6 +302,15 @@ def test_the_real_task_file_stays_light(repository: Path) -> None:
     assert not heavy & set(json.loads(done.stderr))
 
 
+def test_the_example_sweep_says_what_is_wrong_by_one_message(repository: Path, results: Path) -> None:
+    results.touch()
+    command = [sys.executable, "-m", "conf.c02_sup_train.rs_yolo_01_example"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {results}/p/")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_two_processes_launching_at_once_run_it_once(repository: Path, results: Path, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     code = (
