@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 
 from heyhi.experiment import Status
@@ -67,6 +68,30 @@ def test_what_another_process_has_done_since_the_jobs_were_planned_stays_done(ti
     _, err = first.communicate(timeout=SECONDS)
     assert first.returncode == 0, err
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+
+
+def test_a_table_that_another_snakemake_has_written_is_never_missing(tiny: Tiny) -> None:
+    with (tiny.root / "conf/sweep.py").open("a") as file:
+        file.write(
+            "from pathlib import Path\n"
+            "ROOT = Path(__file__).resolve().parents[1]\n"
+            "def get_logs_data(handle):\n"
+            "    with (ROOT / 'seen').open('a') as file:\n"
+            "        file.write(f'{len(list(ROOT.glob(\"results/reports/sweep/*.csv\")))}\\n')\n"
+            "    return {}\n"
+        )
+    tiny.make_gate(1)
+    first = tiny.start()
+    tiny.wait_at_gate()
+    first.send_signal(signal.SIGSTOP)
+    tiny.open_gate(1)
+    assert tiny.snakemake().returncode == 0
+    (tiny.root / "seen").unlink()
+
+    first.send_signal(signal.SIGCONT)
+    _, err = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, err
+    assert set((tiny.root / "seen").read_text().split()) == {"1"}
 
 
 def test_a_copy_that_a_killed_snakemake_left_never_becomes_a_result(tiny: Tiny) -> None:
