@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,6 @@ class Root(Chunk):
     task: str
 
 
-@dataclass
 class ConfigFiles:
     """Read a project's config files, each once.
 
@@ -76,15 +75,16 @@ class ConfigFiles:
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
     """
 
-    project: Project
-    schema: Schema
-    include_dirs: tuple[Path, ...] = ()
-    _configs: dict[tuple[str, str], Path | ConfigError] = field(default_factory=dict)
-    _roots: dict[Path, Root | HeyhiError] = field(default_factory=dict)
-    _chunks: dict[tuple[Path, str], Chunk] = field(default_factory=dict)
-    _texts: dict[Path, str] = field(default_factory=dict)
-    _includers: dict[str, bool] = field(default_factory=dict)
-    _lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = field(default_factory=dict)
+    def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
+        self.project = project
+        self.schema = schema
+        self.include_dirs = include_dirs
+        self._configs: dict[tuple[str, str], Path | ConfigError] = {}
+        self._roots: dict[Path, Root | HeyhiError] = {}
+        self._chunks: dict[tuple[Path, str], Chunk] = {}
+        self._texts: dict[Path, str] = {}
+        self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
+        self._lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = {}
 
     # --- finding ---
 
