@@ -51,10 +51,22 @@ def main(args: Sequence[str] | None = None) -> int:
         complete(parser)
     from heyhi.errors import reporting_errors
 
-    with reporting_errors():
-        parsed = parse(parser, args)
-        handler: Callable[[argparse.Namespace], int] = parsed.handler
-        return handler(parsed)
+    try:
+        with reporting_errors():
+            parsed = parse(parser, args)
+            handler: Callable[[argparse.Namespace], int] = parsed.handler
+            return handler(parsed)
+    except SystemExit as stop:
+        if stop.code == 2:
+            _spoil_targets(list(sys.argv[1:] if args is None else args))
+        raise
+
+
+def _spoil_targets(args: Sequence[str]) -> None:
+    """Print a target that nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep."""
+    prints_targets = args[:1] == ["expand"] and not {"--json", "--manifest"} & set(args)
+    if prints_targets and not sys.stdout.isatty():
+        print("heyhi-expand-failed")
 
 
 def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:

@@ -5,6 +5,7 @@ Overrides, needs and identities are not known here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -221,11 +222,26 @@ class ConfigFiles:
         found = self._chunks.get((path, kind.full_name))
         if found is None:
             message = message_factory.GetMessageClass(kind)()
-            has_needs = self._parse(path, message)
+            try:
+                has_needs = self._parse(path, message)
+            except ConfigError:
+                if self._is_root(path):
+                    raise ConfigError(
+                        f"{self.project.relative(path)}: is a root config (it chooses a task), and only chunks can be"
+                        " included: move what both share into one"
+                    ) from None
+                raise
             needs, sources = self._merge_includes(message, path, (*stack, path), (), (), ())
             found = Chunk(message, has_needs or needs, (Source(path, ()), *sources))
             self._chunks[path, kind.full_name] = found
         return found
+
+    def _is_root(self, path: Path) -> bool:
+        root = self.schema.new_root()
+        with contextlib.suppress(ConfigError):
+            self._parse(path, root)
+            return root.WhichOneof(self.schema.task_oneof.name) is not None
+        return False
 
     def _parse(self, path: Path, message: Message) -> bool:
         """Parse a file into a message, write out {{ROOT_DIR}}, and tell whether there is a need in it."""

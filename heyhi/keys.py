@@ -280,6 +280,9 @@ def _unknown(here: Descriptor, key: str, steps: list[Step], name: str) -> Overri
     holder = f"'{_text(steps)}'" if steps else here.name
     names = [f.name for f in here.fields] + [o.name for o in real_oneofs(here)]
     hint = suggest(name, names, f"{_text(steps)}.") if steps else suggest(key, schema_keys(here))
+    rest = key.partition(".")[2]
+    if not steps and rest.partition(".")[0] in names:
+        hint = f" (keys start below the task: '{rest}')"
     hint = hint or (f" (it has: {listed(sorted(names))})" if names else "")
     return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}")
 

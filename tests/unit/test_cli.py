@@ -134,6 +134,7 @@ def test_options_and_overrides_may_be_mixed(run: Any) -> None:
         (["expand", "--cfg", "work", "--manifest", "--json"], "not allowed with"),
         (["print", "work", "lr=x"], "conf/work.prototxt:2 sets it"),
         (["print", "nosuch"], "doesn't exist"),
+        (["print", "work", "work.lr=1"], "keys start below the task: 'lr'"),
         (["status", "nosuch.sqlite"], "nosuch.sqlite"),
         (["status", "conf/work.prototxt"], "work.prototxt"),
         (["plan", "--mode", "nope"], "unknown mode"),
@@ -148,8 +149,16 @@ def test_a_wrong_command_gets_one_message_and_writes_nothing(
 ) -> None:
     code, out, err = run(*args)
     assert code == 2
-    assert expected in err and "Traceback" not in err and not out
+    assert expected in err and "Traceback" not in err
+    assert out == ("heyhi-expand-failed\n" if args[0] == "expand" and "--json" not in args else "")
     assert not (project / "results").exists()
+
+
+def test_snakemake_runs_nothing_when_the_expansion_of_its_targets_failed(project: Path) -> None:
+    script = f"{sys.executable} -m heyhi.cli expand --cfg work lrr=1"
+    found = subprocess.run(["bash", "-c", f"echo $({script} 2>/dev/null)"], cwd=project, capture_output=True, text=True)
+    # One word that is no file and no rule: without one, snakemake would run the default sweep.
+    assert found.stdout == "heyhi-expand-failed\n"
 
 
 def test_outside_a_project_it_says_how_to_make_one(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,3 +286,9 @@ def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
     assert len(run("status", "--all")[1].splitlines()) == 301
     short = run("status")[1].splitlines()
     assert len(short) < 60 and "more (--all lists them)" in short[-1]
+
+
+def test_a_root_config_is_not_included(run: Any, project: Path) -> None:
+    (project / "conf/both.prototxt").write_text('includes { path: "work" }\nwork { seed: 1 }\n')
+    code, _, err = run("print", "both")
+    assert code == 2 and "conf/work.prototxt: is a root config" in err
