@@ -292,3 +292,17 @@ def test_a_root_config_is_not_included(run: Any, project: Path) -> None:
     (project / "conf/both.prototxt").write_text('includes { path: "work" }\nwork { seed: 1 }\n')
     code, _, err = run("print", "both")
     assert code == 2 and "conf/work.prototxt: is a root config" in err
+
+
+def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> None:
+    (target,) = run("expand", "--cfg", "work")[1].split()
+    maybe_launch(done, cfg="conf/work.prototxt")
+    assert Path(target).exists()
+    code = "import sys; from heyhi.cli import main\nmain(['status'])\nprint(*sys.modules, file=sys.stderr)"
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "DONE 1\n"
+    loaded = set(told.stderr.split())
+    assert "heyhi.survey" in loaded
+    assert not {"google.protobuf", "heyhi.compose", "heyhi.experiment", "dataclasses"} & loaded
