@@ -4,6 +4,8 @@ Copy it to start a project: HeyHi calls `main`, with the working directory set t
 NumPy and scikit-learn are imported inside functions, so that `python run.py --print` answers at once.
 """
 
+# PYTHON_ARGCOMPLETE_OK: global completion looks for this mark.
+
 from __future__ import annotations
 
 import json

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,10 +52,22 @@ def main(args: Sequence[str] | None = None) -> int:
         complete(parser)
     from heyhi.errors import reporting_errors
 
-    with reporting_errors():
-        parsed = parse(parser, args)
-        handler: Callable[[argparse.Namespace], int] = parsed.handler
-        return handler(parsed)
+    try:
+        with reporting_errors():
+            parsed = parse(parser, args)
+            handler: Callable[[argparse.Namespace], int] = parsed.handler
+            return handler(parsed)
+    except SystemExit as stop:
+        if stop.code == 2:
+            _spoil_targets(list(sys.argv[1:] if args is None else args))
+        raise
+
+
+def _spoil_targets(args: Sequence[str]) -> None:
+    """Print a target that nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep."""
+    prints_targets = args[:1] == ["expand"] and not {"--json", "--manifest"} & set(args)
+    if prints_targets and not sys.stdout.isatty():
+        print("heyhi-expand-failed")
 
 
 def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
@@ -244,8 +257,15 @@ def _version_or_help(args: argparse.Namespace) -> int:
 
 
 def _expand(args: argparse.Namespace) -> int:
+    from heyhi.sweep import paused_collection
+
     project, schema = _open()
-    expansion = _expansion(project, schema, args)
+    with paused_collection():  # a sweep's rows are all in use until the last target is printed
+        _print_expansion(args, project, _expansion(project, schema, args), schema)
+    return 0
+
+
+def _print_expansion(args: argparse.Namespace, project: Project, expansion: Expansion, schema: Schema) -> None:
     from heyhi.manifest import target_of, write_manifest
 
     path = write_manifest(expansion, project, schema)
@@ -269,7 +289,6 @@ def _expand(args: argparse.Namespace) -> int:
     else:
         root = str(project.root)
         sys.stdout.writelines(f"{target_of(folder, root)}\n" for folder in expansion.folders)
-    return 0
 
 
 def _plan(args: argparse.Namespace) -> int:
@@ -459,7 +478,9 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
             raise OverrideError(f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file")
         if args.adhoc or args.pattern:
             raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
-        return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
+        # What it prints must not be taken for targets.
+        with contextlib.redirect_stdout(sys.stderr):
+            return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
     points: list[Point] = [(args.cfg, args.words)]
     if args.sweep:
         axes = sweep_points(args.sweep, pair=args.zip)

@@ -264,9 +264,9 @@ def show(flow: Flow) -> None:
     try:
         if flow.reported is not None:
             table = collect_sweep(flow.reported)
+            print_table(table)  # first: the disk may be full, which may be why something has failed
             path = flow.report_copy(flow.reported)
             write_report(table, path)
-            print_table(table)
             complete = flow.project.root / flow.report_path(flow.reported)
             files = [path, complete] if complete.is_file() else [path]
             print(f"table: {', '.join(flow.project.relative(f) for f in files)}", flush=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -90,6 +90,7 @@ class _Plan:
     writes: tuple[_Write, ...]
     order: tuple[int, ...]  # canonical, of the writes that count, where all of them set values
     errors: tuple[tuple[int, HeyhiError], ...]
+    orders: dict[tuple[Special | None, ...], list[int]] = field(default_factory=dict)  # where some clear or select
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,6 @@ class _Nothing:
     """Be the type of no value."""
 
 
-@dataclass
 class Composer:
     """Compose experiments of one project; each file is read and parsed once.
 
@@ -127,21 +127,15 @@ class Composer:
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
     """
 
-    project: Project
-    schema: Schema
-    include_dirs: tuple[Path, ...] = ()
-    _configs: dict[Path, _Config] = field(default_factory=dict)
-    _by_cfg: dict[str | Path, _Config] = field(default_factory=dict)
-    _needs: dict[str, Composed | HeyhiError] = field(default_factory=dict)
-    _needs_by_id: dict[str, Composed] = field(default_factory=dict)
-
-    @cached_property
-    def _files(self) -> ConfigFiles:
-        return ConfigFiles(self.project, self.schema, self.include_dirs)
-
-    @cached_property
-    def _scheduling(self) -> Scheduling:
-        return Scheduling(self.project.settings.identity_ignore)
+    def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
+        self.project = project
+        self.schema = schema
+        self._files = ConfigFiles(project, schema, include_dirs)
+        self._scheduling = Scheduling(project.settings.identity_ignore)
+        self._configs: dict[Path, _Config] = {}
+        self._by_cfg: dict[str | Path, _Config] = {}  # the same by what callers name them
+        self._needs: dict[str, Composed | HeyhiError] = {}
+        self._needs_by_id: dict[str, Composed] = {}
 
     @cached_property
     def _pattern(self) -> ExpPattern:
@@ -358,10 +352,12 @@ class Composer:
             others = [other for other in applied if other is not line]
             if self._replayed(start, root, others) == wanted:
                 applied = others
-        order = canonical_order(
-            [line.key for line in applied],
-            [line.value if isinstance(line.value, Special) else None for line in applied],
-        )
+        marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
+        order = plan.orders.get(marks) if not doubtful else None
+        if order is None:
+            order = canonical_order([line.key for line in applied], marks)
+            if not doubtful:
+                plan.orders[marks] = order
         return [applied[i].text for i in order]
 
     def _replayed(self, start: _Start, root: Root, applied: Sequence[Line]) -> list[str] | None:
@@ -475,6 +471,8 @@ def _keys_and_values(
         return tuple(map(str, overrides)), list(overrides.values()), []
     if isinstance(overrides, str):
         raise OverrideError(f"overrides must be a list of key=value texts, not one text: '{shorten(overrides)}'")
+    if not isinstance(overrides, Iterable):
+        raise OverrideError(f"overrides must be a mapping or a list of key=value texts, not {overrides!r}")
     keys: list[str] = []
     values: list[object] = []
     errors: _Errors = []

@@ -25,6 +25,31 @@ from heyhi.values import value_text
 Config = FrozenConfig | Message
 
 
+class RootConfig(FrozenConfig):
+    """Read a root config; the fields of its chosen task can be read without naming it: `cfg.lr` for `cfg.train.lr`."""
+
+    __slots__ = ()
+
+    def _read(self, name: str) -> Any:
+        try:
+            return super()._read(name)
+        except AttributeError as error:
+            task = _task_of(self._message)
+            if task is None:
+                raise
+            try:
+                return getattr(FrozenConfig(task), name)
+            except AttributeError:
+                raise error from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _root_config, (FrozenConfig(self._message),)
+
+
+def _root_config(cfg: FrozenConfig) -> RootConfig:
+    return RootConfig(message_of(cfg))
+
+
 def load_config(
     cfg: str | Path,
     overrides: Sequence[str] = (),
@@ -43,12 +68,14 @@ def load_config(
 
     Returns:
         frozen config: of a root config all of it (`.task` is the chosen task's config, which `.train` gives by its
-        name), of a chunk its message.
+        name, and whose fields can be read at once: `.lr`), of a chunk its message.
 
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_load(cfg, overrides, msg_class, extra_include_dirs))
+    message = _load(cfg, overrides, msg_class, extra_include_dirs)
+    is_root = type_of(message).name == ROOT_MESSAGE and _task_of(message) is not None
+    return RootConfig(message) if is_root else FrozenConfig(message)
 
 
 def load_root_config(

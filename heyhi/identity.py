@@ -151,7 +151,9 @@ class ExpPattern:
             "date": self._date,
         }
         parts = [part if i % 2 == 0 else tags[part] for i, part in enumerate(self._parts)]
-        return _squeeze("".join(parts))
+        text = _squeeze("".join(parts))
+        # Where the first tag is empty, the pattern is relative all the same.
+        return text if self.text.startswith("/") else text.lstrip("/")
 
     def _cfg_tags(self, cfg: str) -> tuple[str, str]:
         path = self.project.root / cfg

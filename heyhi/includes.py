@@ -5,9 +5,10 @@ Overrides, needs and identities are not known here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,6 @@ class Root(Chunk):
     task: str
 
 
-@dataclass
 class ConfigFiles:
     """Read a project's config files, each once.
 
@@ -76,15 +76,16 @@ class ConfigFiles:
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
     """
 
-    project: Project
-    schema: Schema
-    include_dirs: tuple[Path, ...] = ()
-    _configs: dict[tuple[str, str], Path | ConfigError] = field(default_factory=dict)
-    _roots: dict[Path, Root | HeyhiError] = field(default_factory=dict)
-    _chunks: dict[tuple[Path, str], Chunk] = field(default_factory=dict)
-    _texts: dict[Path, str] = field(default_factory=dict)
-    _includers: dict[str, bool] = field(default_factory=dict)
-    _lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = field(default_factory=dict)
+    def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
+        self.project = project
+        self.schema = schema
+        self.include_dirs = include_dirs
+        self._configs: dict[tuple[str, str], Path | ConfigError] = {}
+        self._roots: dict[Path, Root | HeyhiError] = {}
+        self._chunks: dict[tuple[Path, str], Chunk] = {}
+        self._texts: dict[Path, str] = {}
+        self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
+        self._lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = {}
 
     # --- finding ---
 
@@ -221,11 +222,26 @@ class ConfigFiles:
         found = self._chunks.get((path, kind.full_name))
         if found is None:
             message = message_factory.GetMessageClass(kind)()
-            has_needs = self._parse(path, message)
+            try:
+                has_needs = self._parse(path, message)
+            except ConfigError:
+                if self._is_root(path):
+                    raise ConfigError(
+                        f"{self.project.relative(path)}: is a root config (it chooses a task), and only chunks can be"
+                        " included: move what both share into one"
+                    ) from None
+                raise
             needs, sources = self._merge_includes(message, path, (*stack, path), (), (), ())
             found = Chunk(message, has_needs or needs, (Source(path, ()), *sources))
             self._chunks[path, kind.full_name] = found
         return found
+
+    def _is_root(self, path: Path) -> bool:
+        root = self.schema.new_root()
+        with contextlib.suppress(ConfigError):
+            self._parse(path, root)
+            return root.WhichOneof(self.schema.task_oneof.name) is not None
+        return False
 
     def _parse(self, path: Path, message: Message) -> bool:
         """Parse a file into a message, write out {{ROOT_DIR}}, and tell whether there is a need in it."""

@@ -64,6 +64,12 @@ class Step:
             return f"{self.field.name}.{quote_segment(entry_text(self.entry))}"
         return str(self.field.name)
 
+    @cached_property
+    def oneof(self) -> str | None:
+        """Name of the oneof of which the field is a member."""
+        found = oneof_of(self.field)
+        return found.name if found is not None else None
+
 
 @dataclass(frozen=True)
 class Key:
@@ -90,6 +96,12 @@ class Key:
     def names(self) -> tuple[str, ...]:
         """Names of its fields, without indices and entries."""
         return tuple(step.field.name for step in self.steps)
+
+    @cached_property
+    def parts(self) -> tuple[Key, ...]:
+        """Keys of the messages that lead to where it leads, outermost first, and itself."""
+        outer = (Key(self.steps[:count], Kind.MESSAGE) for count in range(1, len(self.steps)))
+        return (*outer, self)
 
     @cached_property
     def field(self) -> FieldDescriptor:
@@ -268,6 +280,9 @@ def _unknown(here: Descriptor, key: str, steps: list[Step], name: str) -> Overri
     holder = f"'{_text(steps)}'" if steps else here.name
     names = [f.name for f in here.fields] + [o.name for o in real_oneofs(here)]
     hint = suggest(name, names, f"{_text(steps)}.") if steps else suggest(key, schema_keys(here))
+    rest = key.partition(".")[2]
+    if not steps and rest.partition(".")[0] in names:
+        hint = f" (keys start below the task: '{rest}')"
     hint = hint or (f" (it has: {listed(sorted(names))})" if names else "")
     return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}")
 
@@ -379,9 +394,8 @@ def choices(key: Key) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     parts: list[str] = []
     for step in key.steps:
-        oneof = oneof_of(step.field)
-        if oneof is not None:
-            found.append((".".join([*parts, oneof.name]), step.field.name))
+        if step.oneof is not None:
+            found.append((".".join([*parts, step.oneof]), step.field.name))
         parts.append(step.text)
     return found
 
@@ -390,16 +404,15 @@ def newly_made(key: Key, message: Message) -> list[Key]:
     """List the parts of a key that writing to it would choose in a oneof, or add to a list or map, outermost first."""
     made: list[Key] = []
     here: Message | None = message
-    for count, step in enumerate(key.steps, 1):
+    for step, part in zip(key.steps, key.parts, strict=True):
         name = step.field.name
         if step.has_entry:
             is_new = here is None or step.entry not in getattr(here, name)
         elif step.index is not None:
             is_new = here is None or step.index in (-1, len(getattr(here, name)))
         else:
-            is_new = oneof_of(step.field) is not None and (here is None or not here.HasField(name))
-        is_last = count == len(key.steps)
+            is_new = step.oneof is not None and (here is None or not here.HasField(name))
         if is_new:
-            made.append(key if is_last else Key(key.steps[:count], Kind.MESSAGE))
-        here = None if here is None or is_last else present(here, step)
+            made.append(part)
+        here = present(here, step) if here is not None and part is not key else None
     return made

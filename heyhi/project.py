@@ -79,7 +79,7 @@ class Project(NamedTuple):
     @property
     def conf_root(self) -> Path:
         """Folder of protos and configs."""
-        return self.root / self.settings.conf
+        return Path(os.path.normpath(self.root / self.settings.conf))
 
     @property
     def results_root(self) -> Path:

@@ -79,14 +79,18 @@ def get_default_exp_dir() -> Path:
 
 
 def get_exp_dir(name: str) -> Path:
-    """Return a results root of its own for a name, below the project's.
+    """Return the results root, as scripts of the first HeyHi ask for it.
 
-    Raises:
-        HeyhiError: the name is no plain folder name.
+    The name changes nothing: a script and `heyhi expand` of the same sweep must give the same exp paths.
     """
-    if not name or "/" in name or name in (".", ".."):
-        raise HeyhiError(f"get_exp_dir('{name}'): expected a plain name")
-    return get_default_exp_dir() / name
+    return get_default_exp_dir()
+
+
+def __getattr__(attribute: str) -> str:
+    # The first HeyHi's constant: here the project is the one around the working directory, whatever its name.
+    if attribute == "PROJECT_NAME":
+        return find_project().root.name
+    raise AttributeError(f"module 'heyhi.run' has no attribute '{attribute}'")
 
 
 def maybe_launch(
@@ -146,8 +150,7 @@ class _Launch:
     project: Project
     schema: Schema
     expansion: Expansion
-    cfg: str
-    overrides: tuple[str, ...]
+    words: tuple[str, ...]  # by which `heyhi expand` names it
 
     @classmethod
     def prepare(
@@ -155,7 +158,8 @@ class _Launch:
     ) -> _Launch:
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
-        return cls(project, schema, expansion, str(cfg), tuple(overrides))
+        options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options))
 
     @property
     def experiment(self) -> Experiment:
@@ -204,7 +208,7 @@ class _Launch:
             if status is not Status.DONE:
                 missing.append(f"  {need.relative_to(self.project.results_root)}: {status.value}")
         if missing:
-            command = shlex.join(["--cfg", self.cfg, *self.overrides])
+            command = shlex.join(self.words)
             raise NeedsError(
                 f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
                 f"this runs what it needs, then it:\n"
@@ -261,7 +265,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
 
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the arguments that name one experiment."""
-    parser.add_argument("--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument("-c", "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
@@ -337,6 +341,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     launch.check()
     if action.wipe:
         _ask_before_wiping(where, force=args.force)
+        if not action_of(mode, launch.status).wipe:  # while we asked
+            raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
     print(f"running {launch.experiment.exp_path}", file=sys.stderr)
     if launch.start(main, action, args.log_level):
         print(f"{launch.experiment.exp_path}: {Status.DONE.value}")

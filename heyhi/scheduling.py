@@ -92,8 +92,7 @@ class Scheduling:
         for step in key.steps:
             if here is None:
                 return False
-            oneof = oneof_of(step.field)
-            chosen = here.WhichOneof(oneof.name) if oneof is not None else None
+            chosen = here.WhichOneof(step.oneof) if step.oneof is not None else None
             if chosen is not None and chosen != step.field.name:
                 other = field_named(type_of(here), chosen)
                 assert other is not None

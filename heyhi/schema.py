@@ -323,6 +323,10 @@ def _digest(include: Path, names: list[str]) -> str:
     return digest.hexdigest()[:32]
 
 
+# What protoc's logging says about itself.
+_NOISE = re.compile(r"WARNING: All log messages|[IWE]\d{4} ")
+
+
 def _compile(project: Project, include: Path, names: list[str]) -> bytes:
     import subprocess
     import sys
@@ -339,7 +343,8 @@ def _compile(project: Project, include: Path, names: list[str]) -> bytes:
         )
         if done.returncode == 0 and out.is_file():
             return out.read_bytes()
-    text = (done.stderr or done.stdout).strip()
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    text = "\n".join(line for line in lines if not _NOISE.match(line))
     if "No module named" in text:
         raise SchemaError(f"protoc can't be run (is grpcio-tools installed?): {text}")
     folder = project.relative(include)

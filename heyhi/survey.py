@@ -200,6 +200,13 @@ def _status(path: str) -> tuple[Status, str]:
         os.stat(path)  # noqa: PTH116 (most of a new sweep has no folder yet)
     except OSError:
         return Status.NOT_STARTED, ""
+    from heyhi.errors import ClaimError, ResultError
     from heyhi.experiment import ExperimentDir  # where all are done, it isn't needed
 
-    return ExperimentDir(Path(path)).status_and_reason()
+    # What is wrong with one must not hide all others.
+    try:
+        return ExperimentDir(Path(path)).status_and_reason()
+    except ClaimError as error:  # somebody may have it
+        return Status.PENDING, str(error)
+    except ResultError as error:  # of its attempts
+        return Status.DEAD, str(error)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, NoneType
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor
@@ -302,7 +302,8 @@ class _importing:  # noqa: N801 (used as a function is)
             sys.path.insert(0, self.root)
 
     def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
-        if not isinstance(error, Exception) or isinstance(error, HeyhiError):
+        # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
+        if not isinstance(error, (Exception, SystemExit)) or isinstance(error, HeyhiError):
             return
         line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(self.path) else None
         while trace is not None and not isinstance(error, SyntaxError):
@@ -336,11 +337,18 @@ def expand_sweep_file(
     if not callable(getattr(module, "yield_sweep", None)):
         raise SweepError(f"{name}: has no function yield_sweep() that yields (config, {{key: value}})")
     pattern = getattr(module, "EXP_ID_PATTERN", None)
+    if not isinstance(pattern, (str, NoneType)):
+        raise SweepError(f"{name}: EXP_ID_PATTERN is {pattern!r}; expected a text")
 
     def points() -> Iterator[Point]:
         with _importing(project.root, Path(str(module.__file__))):
             for index, point in enumerate(module.yield_sweep()):
-                if not (isinstance(point, tuple) and len(point) == 2 and isinstance(point[0], (str, Path))):
+                if not (
+                    isinstance(point, tuple)
+                    and len(point) == 2
+                    and isinstance(point[0], (str, Path))
+                    and isinstance(point[1], (dict, list, tuple, Mapping))
+                ):
                     raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
                 yield point
 
@@ -432,12 +440,8 @@ class _Gather:
         """Add a point and what it needs."""
         exp_id = self.pattern.exp_id(composed.identity)
         known = self.planned.get(exp_id)
-        if known is not None and exp_id in self.own:
-            if known.identity != composed.identity:
-                raise SweepError(
-                    f"two experiments would share the exp path {known.folder}: {_named(known.identity)}"
-                    f" and {_named(composed.identity)}: let the exp id pattern tell them apart"
-                )
+        self._check_same(known, composed.identity)
+        if exp_id in self.own:
             self._repeated.append(exp_id)
             return
         planned = known or self._plan(composed, exp_id, self.pattern.folder(exp_id))
@@ -451,6 +455,8 @@ class _Gather:
         self._check_disk(folder, composed.identity)
         config = composed.message.SerializeToString(deterministic=True)
         resources = launcher_resources(composed.task_message)
+        # What it needs may have taken its path just now.
+        self._check_same(self.planned.get(exp_id), composed.identity)
         planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
         self.planned[exp_id] = planned
         return planned
@@ -459,11 +465,17 @@ class _Gather:
         folder = str(self.composer.need_path(composed))
         exp_id = folder.removeprefix(f"{self.project.results_root}/")
         known = self.planned.get(exp_id)
+        self._check_same(known, composed.identity)
         if known is None:
             self._plan(composed, exp_id, folder)
-        elif known.identity != composed.identity:
-            raise SweepError(f"{_named(composed.identity)} is needed, but its exp path holds {_named(known.identity)}")
         return folder
+
+    def _check_same(self, known: Planned | None, identity: Identity) -> None:
+        if known is not None and known.identity != identity:
+            raise SweepError(
+                f"two experiments would share the exp path {known.folder}: {_named(known.identity)}"
+                f" and {_named(identity)}: let the exp id pattern tell them apart"
+            )
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
         # One listing of a parent answers for all experiments in it; most sweeps are new or in few folders.

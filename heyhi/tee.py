@@ -14,7 +14,7 @@ from typing import Self, TextIO
 from heyhi.results import writing
 
 # How long to wait for what was printed last; a process that the run left behind may keep its output open for ever.
-_DRAIN_SECONDS = 2.0
+_DRAIN_SECONDS = 10.0
 
 
 class Tee:

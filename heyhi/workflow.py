@@ -5,11 +5,14 @@ A sweep is expanded when `rule all` asks for it, not when the Snakefile is read,
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import os
 import shlex
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -217,6 +220,9 @@ def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None
         near = suggest(key, _SETTINGS)
         if near and key not in _SETTINGS:
             raise HeyhiError(f"--config {key}=…: unknown setting{near}")
+        if key in _SETTINGS and config[key] in ("", None):
+            # A shell's $(heyhi expand …) that failed: the default sweep is not what was meant.
+            raise HeyhiError(f"--config {key}=: nothing is named; did `heyhi expand` fail?")
     chosen = [str(config[key]) for key in _SETTINGS if config.get(key)]
     if len(chosen) > 1:
         raise HeyhiError("--config: sweep and manifest were both given; which one is it?")
@@ -228,9 +234,23 @@ def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None
     return project.root / name if name else None
 
 
+@contextlib.contextmanager
+def _stopped_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C stop what runs now: Snakemake's event loop would take note of it and go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _expand(project: Project, path: Path) -> Path:
     schema = load_schema(project)
-    expansion = expand_sweep_file(project, schema, path)
+    with _stopped_by_ctrl_c():
+        expansion = expand_sweep_file(project, schema, path)
     for warning in expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)

@@ -1,5 +1,6 @@
 # The table of a sweep. Its name has the sweep's digest, so that a changed sweep gets another one;
-# the copy below a fixed name is for people.
+# the copy below a fixed name is for people. update(): another Snakemake that runs the same sweep may just have
+# written it, and misses it when it is removed.
 
 
 rule aggregate:
@@ -7,7 +8,7 @@ rule aggregate:
         results=flow.report_results,
         manifest=ancient(flow.report_manifest),
     output:
-        table=f"{flow.reports}/{{label}}/{{digest}}.csv",
+        table=update(f"{flow.reports}/{{label}}/{{digest}}.csv"),
     log:
         f"{flow.reports}/{{label}}/{{digest}}.log",
     wildcard_constraints:

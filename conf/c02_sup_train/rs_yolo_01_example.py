@@ -17,6 +17,7 @@ from typing import Any
 
 import heyhi
 import run
+from heyhi.errors import reporting_errors
 
 CFG = "conf/c02_sup_train/sl.prototxt"
 BEST = "best_val_accuracy"
@@ -70,4 +71,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with reporting_errors():
+        main()

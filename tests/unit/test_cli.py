@@ -81,6 +81,15 @@ def test_expand_takes_the_sweep_of_the_settings_or_a_file(run: Any) -> None:
     assert run("expand")[1] == run("expand", "conf/many.py")[1]
 
 
+def test_what_a_sweep_file_prints_is_no_target(run: Any, project: Path) -> None:
+    with (project / "conf/many.py").open("a") as file:
+        file.write("        print('seed', seed)\n")
+    code, out, err = run("expand")
+    assert (code, len(out.splitlines())) == (0, 3)
+    assert "seed" not in out.replace("seed=", "")
+    assert "seed 2" in err
+
+
 def test_expand_names_its_manifest_and_the_same_sweep_has_the_same(run: Any, project: Path) -> None:
     first, second = run("expand", "--manifest")[1].strip(), run("expand", "--manifest")[1].strip()
     assert first == second and (project / first).is_file()
@@ -125,6 +134,7 @@ def test_options_and_overrides_may_be_mixed(run: Any) -> None:
         (["expand", "--cfg", "work", "--manifest", "--json"], "not allowed with"),
         (["print", "work", "lr=x"], "conf/work.prototxt:2 sets it"),
         (["print", "nosuch"], "doesn't exist"),
+        (["print", "work", "work.lr=1"], "keys start below the task: 'lr'"),
         (["status", "nosuch.sqlite"], "nosuch.sqlite"),
         (["status", "conf/work.prototxt"], "work.prototxt"),
         (["plan", "--mode", "nope"], "unknown mode"),
@@ -139,8 +149,16 @@ def test_a_wrong_command_gets_one_message_and_writes_nothing(
 ) -> None:
     code, out, err = run(*args)
     assert code == 2
-    assert expected in err and "Traceback" not in err and not out
+    assert expected in err and "Traceback" not in err
+    assert out == ("heyhi-expand-failed\n" if args[0] == "expand" and "--json" not in args else "")
     assert not (project / "results").exists()
+
+
+def test_snakemake_runs_nothing_when_the_expansion_of_its_targets_failed(project: Path) -> None:
+    script = f"{sys.executable} -m heyhi.cli expand --cfg work lrr=1"
+    found = subprocess.run(["bash", "-c", f"echo $({script} 2>/dev/null)"], cwd=project, capture_output=True, text=True)
+    # One word that is no file and no rule: without one, snakemake would run the default sweep.
+    assert found.stdout == "heyhi-expand-failed\n"
 
 
 def test_outside_a_project_it_says_how_to_make_one(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +207,18 @@ def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
     code, out, _ = run("status")
     assert code == 1 and "DEAD 1" in out
     assert {row["status"] for row in json.loads(run("status", "--json")[1])} == {"DEAD", "DONE", "NOT_STARTED"}
+
+
+def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) -> None:
+    targets = run("expand")[1].split()
+    for target, name in zip(targets, ("claim.json", "attempts.jsonl"), strict=False):
+        (project / target).parent.mkdir(parents=True)
+        (project / target).with_name(name).mkdir()
+    code, out, err = run("status")
+    assert (code, err) == (1, "")
+    assert out.startswith("DEAD 1  PENDING 1  NOT_STARTED 1\n")
+    assert "claim.json: can't be read: Is a directory" in out
+    assert "attempts.jsonl: can't be read: Is a directory" in out
 
 
 def test_a_dead_need_blocks_in_the_status_of_all_known(run: Any) -> None:
@@ -256,3 +286,23 @@ def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
     assert len(run("status", "--all")[1].splitlines()) == 301
     short = run("status")[1].splitlines()
     assert len(short) < 60 and "more (--all lists them)" in short[-1]
+
+
+def test_a_root_config_is_not_included(run: Any, project: Path) -> None:
+    (project / "conf/both.prototxt").write_text('includes { path: "work" }\nwork { seed: 1 }\n')
+    code, _, err = run("print", "both")
+    assert code == 2 and "conf/work.prototxt: is a root config" in err
+
+
+def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> None:
+    (target,) = run("expand", "--cfg", "work")[1].split()
+    maybe_launch(done, cfg="conf/work.prototxt")
+    assert Path(target).exists()
+    code = "import sys; from heyhi.cli import main\nmain(['status'])\nprint(*sys.modules, file=sys.stderr)"
+
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert told.stdout == "DONE 1\n"
+    loaded = set(told.stderr.split())
+    assert "heyhi.survey" in loaded
+    assert not {"google.protobuf", "heyhi.compose", "heyhi.experiment", "dataclasses"} & loaded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -378,3 +379,12 @@ def test_a_config_that_can_not_be_saved_leaves_nothing(root: Path) -> None:
         with pytest.raises(ConfigError, match="can't be written"):
             heyhi.save_config(cfg, path)
     assert sorted(p.name for p in root.iterdir()) == ["conf", "taken"]
+
+
+def test_fields_of_the_chosen_task_can_be_read_at_once(root: Path) -> None:
+    cfg = heyhi.load_config("train")
+    assert cfg.data == cfg.train.data == cfg.task.data
+    again = pickle.loads(pickle.dumps(cfg))
+    assert again == cfg and again.data == cfg.data
+    with pytest.raises(AttributeError, match="MetaCfg has no field 'nope'"):
+        _ = cfg.nope

@@ -149,6 +149,13 @@ def test_an_experiment_whose_need_is_missing_is_not_started(task: Task) -> None:
     assert "snakemake --profile profiles/local $(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.1)" in text
 
 
+def test_the_command_for_missing_needs_leads_to_the_same_folder(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(task, "--cfg", EVAL, "--adhoc", "--out", "%(prefix)s/it", "noise=0.5") == 2
+    assert "$(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.5 --adhoc --out '%(prefix)s/it')" in (
+        capsys.readouterr().err
+    )
+
+
 def test_a_slurm_launcher_says_what_to_do(task: Task) -> None:
     with pytest.raises(HeyhiError, match=r"I\.launcher=local"):
         maybe_launch(task, cfg=TRAIN, overrides=["I.launcher=slurm"])
@@ -160,11 +167,10 @@ def test_adhoc_experiments_lie_apart(task: Task) -> None:
 
 
 def test_a_results_root_of_its_own(task: Task, results: Path) -> None:
-    assert get_exp_dir("mine") == results / "mine"
-    handle = maybe_launch(task, cfg=TRAIN, exp_root=get_exp_dir("mine"), checkpoint=None)
+    assert get_exp_dir("any name") == results
+    handle = maybe_launch(task, cfg=TRAIN, exp_root=results / "mine", checkpoint=None)
     assert handle.exp_path.is_relative_to(results / "mine/p")
-    with pytest.raises(HeyhiError):
-        get_exp_dir("../x")
+    assert Path.cwd().name == heyhi.run.PROJECT_NAME
 
 
 # --- command line
@@ -194,6 +200,17 @@ def test_nothing_is_wiped_without_force_or_a_terminal(task: Task, capsys: pytest
     assert len(task.calls) == 1
     assert command(task, "--cfg", TRAIN, "--mode", "restart", "--force") == 0
     assert len(task.calls) == 2
+
+
+def test_what_was_done_while_the_user_was_asked_is_not_wiped(
+    task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    task.fails = True
+    folder = ExperimentDir(maybe_launch(task, cfg=TRAIN).exp_path)
+    monkeypatch.setattr("heyhi.run._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
+    assert command(task, "--cfg", TRAIN, "--mode", "start_restart") == 2
+    assert "DONE by now: nothing was wiped" in capsys.readouterr().err
+    assert folder.read_result() == {"lr": 1}
 
 
 def test_adhoc_runs_anew_each_time_with_force(task: Task) -> None:
@@ -283,6 +300,15 @@ def test_the_real_task_file_stays_light(repository: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     heavy = {"numpy", "pandas", "sklearn", "rich", "snakemake", "grpc_tools", "sqlite3", "asyncio"}
     assert not heavy & set(json.loads(done.stderr))
+
+
+def test_the_example_sweep_says_what_is_wrong_by_one_message(repository: Path, results: Path) -> None:
+    results.touch()
+    command = [sys.executable, "-m", "conf.c02_sup_train.rs_yolo_01_example"]
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {results}/p/")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_two_processes_launching_at_once_run_it_once(repository: Path, results: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,31 @@ def sweep_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "my sweep.py"
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("import sys\nsys.exit()", "my sweep.py:2: SystemExit: "),
+        ("EXP_ID_PATTERN = 3\ndef yield_sweep(): yield 'x', {}", "EXP_ID_PATTERN is 3; expected a text"),
+        (f"def yield_sweep(): yield {TRAIN!r}, None", "None); expected (config, {key: value})"),
+    ],
+)
+def test_a_wrong_sweep_file_is_one_message(
+    project: Project, schema: Schema, tmp_path: Path, text: str, expected: str
+) -> None:
+    with pytest.raises(HeyhiError, match=re.escape(expected)):
+        expand_sweep_file(project, schema, sweep_file(tmp_path, text))
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_no_experiment_takes_the_path_of_one_that_it_or_another_needs(
+    project: Project, schema: Schema, own_first: bool
+) -> None:
+    need = expand(project, schema, [(TRAIN, {})]).own[0]
+    points = [(EVAL, {}), (EVAL, {"seed": 1})]
+    with pytest.raises(SweepError, match="two experiments would share the exp path"):
+        expand(project, schema, points[:1] if own_first else points, pattern=need)
 
 
 def test_grid_makes_every_combination_and_the_last_key_varies_fastest() -> None:

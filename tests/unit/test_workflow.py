@@ -157,3 +157,11 @@ def test_functions_for_rules_have_their_signature_at_hand(root: Path) -> None:
     for function in (flow.needs, flow.manifest, flow.threads, flow.report_results):
         assert inspect.signature(function) is function.__signature__  # type: ignore[attr-defined]
         assert list(inspect.signature(function).parameters) == ["wildcards"]
+
+
+def test_an_empty_sweep_is_not_the_default_one(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository)
+    for key in ("sweep", "manifest"):
+        with pytest.raises(SystemExit) as caught:
+            Flow(SimpleNamespace(is_main_process=True, dag_settings=None, execution_settings=None), {key: ""})
+        assert caught.value.code == 2

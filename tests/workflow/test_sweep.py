@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import signal
 from pathlib import Path
 
 from heyhi.experiment import Status
@@ -69,6 +70,30 @@ def test_what_another_process_has_done_since_the_jobs_were_planned_stays_done(ti
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
 
 
+def test_a_table_that_another_snakemake_has_written_is_never_missing(tiny: Tiny) -> None:
+    with (tiny.root / "conf/sweep.py").open("a") as file:
+        file.write(
+            "from pathlib import Path\n"
+            "ROOT = Path(__file__).resolve().parents[1]\n"
+            "def get_logs_data(handle):\n"
+            "    with (ROOT / 'seen').open('a') as file:\n"
+            "        file.write(f'{len(list(ROOT.glob(\"results/reports/sweep/*.csv\")))}\\n')\n"
+            "    return {}\n"
+        )
+    tiny.make_gate(1)
+    first = tiny.start()
+    tiny.wait_at_gate()
+    first.send_signal(signal.SIGSTOP)
+    tiny.open_gate(1)
+    assert tiny.snakemake().returncode == 0
+    (tiny.root / "seen").unlink()
+
+    first.send_signal(signal.SIGCONT)
+    _, err = first.communicate(timeout=SECONDS)
+    assert first.returncode == 0, err
+    assert set((tiny.root / "seen").read_text().split()) == {"1"}
+
+
 def test_a_copy_that_a_killed_snakemake_left_never_becomes_a_result(tiny: Tiny) -> None:
     (target,) = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=4").split()
     copy = tiny.root / ".snakemake/backups" / target
@@ -100,6 +125,15 @@ def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(
     assert second.returncode == 0, second.stderr
     assert tiny.ledger[3:] == ["work 2"]
     assert [row["status"] for row in table(tiny)] == ["DONE"] * 3
+
+
+def test_the_table_comes_even_if_it_cannot_be_written(tiny: Tiny) -> None:
+    tiny.make_fail(2)
+    (tiny.root / "results/reports/sweep.csv").mkdir(parents=True)
+    run = tiny.snakemake()
+    assert run.returncode == 1
+    assert "3 experiments: 1 DEAD, 2 DONE" in run.stdout
+    assert "results/reports/sweep.csv: can't be written" in run.stderr
 
 
 def test_what_is_needed_runs_first_and_once(tiny: Tiny) -> None:

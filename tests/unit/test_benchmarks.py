@@ -1,0 +1,60 @@
+"""The benchmarks' own parts that don't measure: goals are judged the right way round, and what broke says so."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.table import Row, render
+from benchmarks.timing import Command, CommandFailed, Cost, beyond, in_turns, median, run
+
+
+def cost(seconds: float) -> Cost:
+    return Cost(cpu=seconds, wall=2 * seconds)
+
+
+def test_a_goal_is_met_up_to_its_own_value() -> None:
+    assert Row("x", cost(2), cost(1), at_most=2).verdict == "met"
+    assert Row("x", cost(2.1), cost(1), at_most=2).verdict == "NOT MET"
+    assert Row("x", cost(2), cost(1)).verdict == ""
+
+
+def test_where_the_peer_is_to_be_slower_the_ratio_is_the_other_way_round() -> None:
+    assert Row("x", cost(1), cost(600), at_least=500).verdict == "met"
+    assert Row("x", cost(1), cost(400), at_least=500).verdict == "NOT MET"
+
+
+def test_the_table_tells_cost_ratio_and_goal() -> None:
+    line = render([Row("a point", cost(30e-6), cost(3e-6), at_most=12)]).splitlines()[-1]
+
+    assert [cell.strip() for cell in line.strip("|").split("|")] == [
+        *("a point", "30.0 µs", "3.0 µs", "10.0", "(10.0)", "at most 12", "met")
+    ]
+
+
+def test_start_up_is_taken_off_round_by_round() -> None:
+    assert beyond([cost(11), cost(31), cost(12)], [cost(1), cost(21), cost(1)], 10) == cost(1)
+    assert median([cost(3), cost(1), cost(2)]) == cost(2)
+
+
+def test_commands_take_turns_and_the_first_turn_is_not_counted(tmp_path: Path) -> None:
+    order: list[str] = []
+    commands = {
+        name: Command((sys.executable, "-c", ""), tmp_path, os.environ, lambda name=name: order.append(name))
+        for name in "ab"
+    }
+
+    costs = in_turns(commands, 2)
+
+    assert order == list("ababab")
+    assert {name: len(found) for name, found in costs.items()} == {"a": 2, "b": 2}
+
+
+def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
+    command = Command((sys.executable, "-c", "raise SystemExit('no such thing')"), tmp_path, os.environ)
+
+    with pytest.raises(CommandFailed, match="ended with 1:\nno such thing"):
+        run(command)
