@@ -200,10 +200,10 @@ def _with_needs(
 def _frame(columns: dict[str, list[Any]], varying: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    # As objects, None stays None; a column in which nothing is missing gets the type of its values.
+    # As objects, None stays None; a column of nothing but numbers gets their type.
     frame = pd.DataFrame(columns, dtype=object)
     for name, values in columns.items():
-        if values and not any(v is None for v in values):
+        if all(isinstance(v, (bool, int, float)) for v in values):
             frame[name] = frame[name].infer_objects()
     keys = dict.fromkeys(key for point in varying for key in point)
     frame.attrs["varying"] = [k if k not in _OWN_NAMES else f"{k} (override)" for k in keys]

@@ -229,8 +229,8 @@ def _named(names: Sequence[str], values: Sequence[Any]) -> str:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give a column in which nothing is missing the type of its values; None stays None in the others."""
+    """Give a column of nothing but numbers their type; None stays None in the others."""
     for name in frame.columns:
-        if len(frame) and not any(v is None for v in frame[name]):
+        if all(isinstance(v, (bool, int, float)) for v in frame[name]):
             frame[name] = frame[name].infer_objects()
     return frame

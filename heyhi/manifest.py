@@ -28,6 +28,7 @@ from heyhi.status import RESULT_NAME
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from heyhi.experiment import Experiment
+    from heyhi.identity import Identity
     from heyhi.schema import Schema
     from heyhi.sweep import Expansion
 

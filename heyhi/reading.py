@@ -157,7 +157,7 @@ class Reader:
         seconds = [r["seconds"] for r in records if r.get("event") == "end" and _is_number(r.get("seconds"))]
         outcome: dict[str, Any] = {}
         if started or status is Status.DONE:
-            outcome = self._outcome(entry, status, problems)
+            outcome = {_utf8(k): _utf8(v) for k, v in self._outcome(entry, status, problems).items()}
         last = started[-1] if started else {}
         commit = last.get("commit")
         return (
@@ -334,6 +334,13 @@ def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, An
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _utf8(value: Any) -> Any:
+    """Make text printable that JSON's escapes can spell and no file can hold: half of a surrogate pair."""
+    if isinstance(value, str) and not value.isascii():
+        return value.encode("utf-8", "backslashreplace").decode()
+    return value
 
 
 def _cell(value: Any) -> Any:

@@ -90,15 +90,17 @@ def test_page_lets_run_only_the_scripts_that_it_carries_and_loads_nothing():
     "text", ["</script><script>alert(1)</script>", "<!--<script>", "&lt;", "\u2028", "\udc80", "{{plotly}}"]
 )
 def test_no_text_can_end_the_data_or_start_a_script(text: str):
+    # pandas holds no half of a surrogate pair where pyarrow is installed; configs and logs may.
+    row = "e" if text == "\udc80" else text
     page = PageData(
         text,
-        table(text, **{text: [text]}),
-        curves={text: [{"step": 1, text: 1.0}]},
-        details={text: Detail(config=text, flat={text: text}, attempts=[{text: text}], log=[text])},
+        table(row, **{row: [row]}),
+        curves={row: [{"step": 1, text: 1.0}]},
+        details={row: Detail(config=text, flat={text: text}, attempts=[{text: text}], log=[text])},
     )
     data = made(page)
-    assert data["ids"] == [text]
-    assert data["rows"] == [[text, text]]
+    assert data["ids"] == [row]
+    assert data["rows"] == [[row, row]]
     assert list(data["curves"][0][0]["y"]) == [text]
     detail = data["details"][0]
     assert (detail["config"], detail["log"], detail["attempts"]) == (text, [text], [{text: text}])
