@@ -2,10 +2,14 @@
 # What the rules ask is answered by heyhi/workflow.py; docs/workflow.md explains both.
 from snakemake.utils import min_version
 
-from heyhi.collect import show
+from heyhi.report import show
 from heyhi.workflow import Flow
 
 min_version("9.27")
+
+
+report: "workflows/report/sweep.rst"
+
 
 flow = Flow(workflow, config)
 
@@ -17,6 +21,7 @@ include: "workflows/report.smk"
 rule all:
     input:
         flow.report,
+        flow.page,
     message:
         "all of the sweep is done: {input}"
 

@@ -5,26 +5,19 @@ How an experiment's files are read is `ExperimentDir`'s business, and how a tabl
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment import Experiment
 from heyhi.manifest import Manifest
 from heyhi.project import Project, find_project
 from heyhi.reading import Collector, Entry, Reader, Reading
-from heyhi.results import replace_file, writing
 from heyhi.sweep import load_sweep_module, paused_collection
-from heyhi.table import print_table, to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from heyhi.workflow import Flow
 
 # --- gathering ----------------------------------------------------------------------------------------------------
 
@@ -223,78 +216,3 @@ def _shown(found: Sequence[Reading]) -> list[str]:
 
 def _same(one: Any, other: Any) -> bool:
     return bool(one == other or (one != one and other != other))
-
-
-# --- what the workflow calls ----------------------------------------------------------------------------------------
-
-
-def collect_sweep(manifest: Manifest, experiments: Iterable[Experiment] | None = None) -> pd.DataFrame:
-    """Gather a sweep as its sweep file says, or in the default way where that can't be read any more.
-
-    Args:
-        manifest: of the sweep.
-        experiments: of the manifest; default: the sweep's own.
-    """
-    project = project_of(manifest)
-    try:
-        collector = load_collector(project, manifest)
-    except HeyhiError as error:
-        print(f"warning: {error}; the table has the default columns", file=sys.stderr)
-        collector = None
-    return collect(manifest if experiments is None else experiments, collector, project=project)
-
-
-def write_report(table: pd.DataFrame, path: Path) -> None:
-    """Put a table in place as a whole.
-
-    Raises:
-        ResultError: it can't be written.
-    """
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, to_csv(table))
-
-
-def show(flow: Flow) -> None:
-    """Print the table at the end of a run of Snakemake, whether all went well or not.
-
-    Where a sweep was asked for, it is that sweep's, and the copy of its report below the fixed name is refreshed;
-    else it is that of the experiments that were asked for.
-    """
-    try:
-        if flow.reported is not None:
-            table = collect_sweep(flow.reported)
-            print_table(table)  # first: the disk may be full, which may be why something has failed
-            path = flow.report_copy(flow.reported)
-            write_report(table, path)
-            complete = flow.project.root / flow.report_path(flow.reported)
-            files = [path, complete] if complete.is_file() else [path]
-            print(f"table: {', '.join(flow.project.relative(f) for f in files)}", flush=True)
-        elif flow.asked:
-            manifests = {manifest.path: manifest for _, manifest in flow.asked}
-            experiments = [manifest.experiment(target) for target, manifest in flow.asked]
-            if len(manifests) == 1:
-                print_table(collect_sweep(next(iter(manifests.values())), experiments))
-            else:
-                print_table(collect(experiments, project=flow.project))
-    except HeyhiError as error:  # the run itself is over, and its exit code is its own
-        print(f"error: {error}", file=sys.stderr)
-
-
-def main(args: Sequence[str] | None = None) -> int:
-    """Write the table of a manifest's sweep, as the aggregate rule does."""
-    parser = argparse.ArgumentParser(
-        prog="python -m heyhi.collect", description="Write the table of a sweep.", allow_abbrev=False
-    )
-    parser.add_argument("manifest", type=Path, help="what `heyhi expand` wrote")
-    parser.add_argument("--csv", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
-    options = parser.parse_args(args)
-    with reporting_errors(), Manifest.open(options.manifest) as manifest:
-        table = collect_sweep(manifest)
-        for path in options.csv:
-            write_report(table, path)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.collect import collect, load_collector, project_of
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, reporting_errors
 from heyhi.experiment import ExperimentDir
 from heyhi.groups import SE, best, chosen, grouped, pivot, sorted_by
 from heyhi.manifest import SUFFIX, Manifest, write_manifest
 from heyhi.project import Project, find_project
-from heyhi.reading import metrics_of
+from heyhi.reading import Collector, metrics_of
 from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file, load_sweep_module
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heyhi.page import Detail
+    from heyhi.workflow import Flow
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
@@ -85,13 +88,29 @@ class Source:
             HeyhiError: it is wrong, or isn't there.
         """
         if sweep.suffix == SUFFIX:
-            manifest = Manifest.open(sweep)
-            return cls(manifest, project_of(manifest), *_sheet_of(project, manifest))
+            return cls.of(Manifest.open(sweep))
         schema = load_schema(project)
         expansion = expand_sweep_file(project, schema, sweep)
         manifest = Manifest.open(write_manifest(expansion, project, schema))
         sheet, warnings = _sheet_of(project, manifest)
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Source:
+        """Report what an open manifest holds."""
+        project = project_of(manifest)
+        return cls(manifest, project, *_sheet_of(project, manifest))
+
+    def collector(self) -> tuple[Collector | None, bytes]:
+        """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
+        if self.manifest.sweep is None:
+            return None, b""
+        try:
+            found = load_collector(self.project, self.manifest)
+            return found, (self.project.root / self.manifest.sweep).read_bytes() if found is not None else b""
+        except (HeyhiError, OSError) as error:
+            print(f"warning: {error}; the table has the default columns", file=sys.stderr)
+            return None, b""
 
     def table(
         self,
@@ -101,13 +120,7 @@ class Source:
         progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
     ) -> pd.DataFrame:
         """Gather its experiments."""
-        collector, source = None, b""
-        try:
-            collector = load_collector(self.project, self.manifest)
-            if collector is not None and self.manifest.sweep is not None:
-                source = (self.project.root / self.manifest.sweep).read_bytes()
-        except (HeyhiError, OSError) as error:
-            print(f"warning: {error}; the table has the default columns", file=sys.stderr)
+        collector, source = self.collector()
         found = self._drift() if drift else None
         return collect(
             self.manifest,
@@ -266,6 +279,68 @@ def write_reports(
         export_sheet(rendered(shaped), goal, project, group=label)
 
 
+# --- what the workflow calls ----------------------------------------------------------------------------------------
+
+
+def show(flow: Flow) -> None:
+    """Print the table at the end of a run of Snakemake, whether all went well or not, and send it where it goes.
+
+    Where a sweep was asked for, it is that sweep's, and its files below fixed names are refreshed; else it is that of
+    the experiments that were asked for. What can't be written is said, and changes nothing else.
+    """
+    with _said():
+        if flow.reported is not None:
+            _show_sweep(flow, flow.reported)
+        elif flow.asked:
+            manifests = {manifest.path: manifest for _, manifest in flow.asked}
+            experiments = [manifest.experiment(target) for target, manifest in flow.asked]
+            source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
+            collector = source.collector() if source is not None else (None, b"")
+            print_table(collect(experiments, collector[0], project=flow.project, collector_source=collector[1]))
+
+
+def _show_sweep(flow: Flow, manifest: Manifest) -> None:
+    source = Source.of(manifest)
+    found = source.table()
+    print_table(found)  # first: the disk may be full, which may be why something has failed
+    files = []
+    for suffix in dict.fromkeys(["csv", *flow.project.settings.reports]):
+        path = flow.project.reports_root / f"{manifest.label}.{suffix}"
+        with _said():
+            write_table(path, found, found, flow.project, manifest.label)
+            files.append(path)
+    complete = flow.project.root / flow.report_path(manifest)
+    files += [complete] if complete.is_file() else []
+    print(f"table: {', '.join(flow.project.relative(f) for f in files)}", flush=True)
+    if source.sheet is not None:
+        with _said():
+            export_sheet(found, source.sheet, flow.project, group=manifest.label)
+
+
+@contextlib.contextmanager
+def _said() -> Iterator[None]:
+    try:
+        yield
+    except HeyhiError as error:  # the run itself is over, and its exit code is its own
+        print(f"error: {error}", file=sys.stderr)
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Write the reports of a manifest's sweep, as the aggregate rule does."""
+    parser = argparse.ArgumentParser(
+        prog="python -m heyhi.report", description="Write the table of a sweep.", allow_abbrev=False
+    )
+    parser.add_argument("manifest", type=Path, help="what `heyhi expand` wrote")
+    parser.add_argument("--to", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
+    options = parser.parse_args(args)
+    with reporting_errors(), Manifest.open(options.manifest) as manifest:
+        source = Source.of(manifest)
+        found = source.table()
+        for path in options.to:
+            write_table(path, found, found, source.project, manifest.label)
+    return 0
+
+
 # --- where it goes ------------------------------------------------------------------------------------------------
 
 
@@ -298,8 +373,10 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
     """
     from heyhi.page import PageData, write_page
 
-    if len(table) > _WITH_PAGE:
-        raise HeyhiError(f"{path}: a page holds at most {_WITH_PAGE} experiments, this table has {len(table)}")
+    if len(table) > _WITH_PAGE:  # no failure: the aggregate rule must have its file
+        print(f"warning: {path}: shows the first {_WITH_PAGE} of {len(table)} experiments", file=sys.stderr)
+        attrs, table = table.attrs, table.head(_WITH_PAGE)
+        table.attrs.update(attrs)
     varying = [str(v) for v in table.attrs.get("varying", ())]
     about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
     metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
@@ -402,3 +479,7 @@ def rendered(table: pd.DataFrame) -> pd.DataFrame:
 def print_report(table: pd.DataFrame) -> None:
     """Print a table of any shape."""
     print_table(rendered(table))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

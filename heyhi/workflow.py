@@ -47,6 +47,7 @@ class Flow:
         manifest: for the rules: manifest that an experiment's job reads.
         threads: for the rules: cores that an experiment is given.
         report: for the rules: table of the sweep that was asked for.
+        page: for the rules: its page.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
         reported: manifest of the table that was asked for, if one was.
@@ -70,6 +71,7 @@ class Flow:
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
         self.report = _for_rule(lambda _: self._ask_report())
+        self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
 
@@ -85,6 +87,10 @@ class Flow:
     def report_copy(self, manifest: Manifest) -> Path:
         """Return where the last table of a sweep lies for people, below a fixed name."""
         return self.project.reports_root / f"{manifest.label}.csv"
+
+    def page_path(self, manifest: Manifest) -> str:
+        """Name the page that goes with the table."""
+        return f"{self.report_path(manifest).removesuffix('.csv')}.html"
 
     # --- experiments
 

@@ -8,7 +8,16 @@ rule aggregate:
         results=flow.report_results,
         manifest=ancient(flow.report_manifest),
     output:
-        table=update(f"{flow.reports}/{{label}}/{{digest}}.csv"),
+        table=report(
+            update(f"{flow.reports}/{{label}}/{{digest}}.csv"),
+            caption="report/table.rst",
+            category="{label}",
+        ),
+        page=report(
+            update(f"{flow.reports}/{{label}}/{{digest}}.html"),
+            caption="report/page.rst",
+            category="{label}",
+        ),
     log:
         f"{flow.reports}/{{label}}/{{digest}}.log",
     wildcard_constraints:
@@ -16,6 +25,6 @@ rule aggregate:
         digest="[0-9a-f]{16}",
     localrule: True
     message:
-        "write {output.table}"
+        "write {output}"
     shell:
-        f"{flow.python} -m heyhi.collect {{input.manifest:q}} --csv {{output.table:q}} 2> {{log:q}}"
+        f"{flow.python} -m heyhi.report {{input.manifest:q}} --to {{output.table:q}} --to {{output.page:q}} 2> {{log:q}}"
