@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from heyhi.experiment import MODES as MODES
     from heyhi.experiment import Status as Status
     from heyhi.frozen import FrozenConfig as FrozenConfig
+    from heyhi.groups import best as best
+    from heyhi.groups import grouped as grouped
+    from heyhi.groups import pivot as pivot
+    from heyhi.gsheets import save_pandas_table as save_pandas_table
     from heyhi.handle import Handle as Handle
     from heyhi.job_env import JobEnv as JobEnv
     from heyhi.job_env import get_job_env as get_job_env
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
     from heyhi.job_env import reset_slurm_cache as reset_slurm_cache
     from heyhi.logs import log_git_status as log_git_status
     from heyhi.logs import setup_logging as setup_logging
+    from heyhi.report import table as table
     from heyhi.run import get_default_exp_dir as get_default_exp_dir
     from heyhi.run import maybe_launch as maybe_launch
     from heyhi.run import parse_args_and_maybe_launch as parse_args_and_maybe_launch
@@ -53,11 +58,14 @@ _HOMES = {
     "errors": "HeyhiError",
     "experiment": "MODES Status",
     "frozen": "FrozenConfig",
+    "groups": "best grouped pivot",
+    "gsheets": "save_pandas_table",
     "handle": "Handle",
     "job_env": (
         "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache"
     ),
     "logs": "log_git_status setup_logging",
+    "report": "table",
     "run": "get_default_exp_dir maybe_launch parse_args_and_maybe_launch",
     "runner": "save_result_in_cwd",
     "sweep": "grid sample",

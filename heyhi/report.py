@@ -21,7 +21,7 @@ from heyhi.reading import Collector, metrics_of
 from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file, load_sweep_module
-from heyhi.table import print_table, to_csv
+from heyhi.tabular import print_table, to_csv
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,7 +19,7 @@ from heyhi.experiment import Experiment, ExperimentDir, Status
 from heyhi.handle import Handle
 from heyhi.identity import Identity
 from heyhi.project import Project, find_project
-from heyhi.table import counted, print_table, to_csv
+from heyhi.tabular import counted, print_table, to_csv
 
 
 @pytest.fixture
