@@ -359,6 +359,9 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    import time
+
+    from heyhi.errors import HeyhiError
     from heyhi.project import find_project
     from heyhi.report import Shape, write_reports
 
@@ -377,11 +380,14 @@ def _report(args: argparse.Namespace) -> int:
     )
     sheet = tuple(args.sheet) if args.sheet else None
     while True:
-        write_reports(project, args.sweeps, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+        try:
+            write_reports(project, args.sweeps, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+        except HeyhiError as error:
+            if args.watch is None:
+                raise
+            print(f"error: {error}", file=sys.stderr, flush=True)  # the next round may find it mended
         if args.watch is None:
             return 0
-        import time
-
         time.sleep(args.watch)
 
 

@@ -69,7 +69,8 @@ def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | No
         goal = columns.get(targets.get(name, ""))
         for row, value in enumerate(columns[name], 1):
             if goal is not None and isinstance(goal[row - 1], str) and value is not None:
-                url = Path(goal[row - 1]).absolute().as_uri()
+                # In capitals, which mean the same, or the library would make a Windows path of it.
+                url = Path(goal[row - 1]).absolute().as_uri().replace("file:", "FILE:", 1)
                 if len(url) <= _MAX_LINK and row < 65_000:  # what a workbook allows
                     sheet.write_url(row, col, url, linked, string=str(value)[:_MAX_CELL])
                     continue

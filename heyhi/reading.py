@@ -373,13 +373,16 @@ class Memory:
         if not self.path.is_file():
             return {}
         found: dict[str, tuple[str, bytes]] = {}
-        with self._open() as connection:
+
+        def ask(connection: sqlite3.Connection) -> None:
             for start in range(0, len(folders), _CHUNK):
                 some = folders[start : start + _CHUNK]
                 marks = ", ".join("?" * len(some))
                 query = f"SELECT folder, stamp, data FROM reading WHERE reader = ? AND folder IN ({marks})"
                 for folder, stamp, data in connection.execute(query, (self.reader, *some)):
                     found[folder] = (stamp, data)
+
+        self._use(ask)
         return found
 
     def remember(self, folder: str, stamp: str, data: bytes) -> None:
@@ -392,12 +395,11 @@ class Memory:
             return
         with contextlib.suppress(OSError):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._open() as connection:
-            connection.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?)", self._new)
+        self._use(lambda db: db.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?)", self._new))
         self._new.clear()
 
-    @contextlib.contextmanager
-    def _open(self) -> Any:
+    def _use(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """Do something with the database, if that can be done at all."""
         connection = None
         try:
             connection = sqlite3.connect(self.path, timeout=5.0)
@@ -406,7 +408,7 @@ class Memory:
                 "CREATE TABLE IF NOT EXISTS reading (reader TEXT, folder TEXT, stamp TEXT NOT NULL, data BLOB NOT NULL,"
                 " PRIMARY KEY (reader, folder)) WITHOUT ROWID"
             )
-            yield connection
+            work(connection)
             connection.commit()
         except sqlite3.OperationalError:  # locked, read-only or full: nothing is remembered this time
             pass

@@ -269,7 +269,7 @@ def write_reports(
         print(f"warning: {warning}", file=sys.stderr)
     whole = gather(sources, with_needs=with_needs, drift=drift, progress=show_progress)
     shaped = shape.apply(whole)
-    print_report(shaped)
+    print_table(rendered(shaped), about=whole)
     label = "+".join(dict.fromkeys(s.manifest.label for s in sources))[-120:]
     files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in project.settings.reports]
     for path in files:
@@ -474,11 +474,6 @@ def rendered(table: pd.DataFrame) -> pd.DataFrame:
         pairs = zip(table[plain], table[name], strict=True)
         found[plain] = [m if m is None or e is None else f"{m:.5g} ± {e:.2g}" for m, e in pairs]
     return found.drop(columns=errors)
-
-
-def print_report(table: pd.DataFrame) -> None:
-    """Print a table of any shape."""
-    print_table(rendered(table))
 
 
 if __name__ == "__main__":

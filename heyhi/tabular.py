@@ -55,13 +55,14 @@ def _number(value: float, form: str) -> str:
 # --- the terminal -------------------------------------------------------------------------------------------------
 
 
-def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
+def print_table(table: pd.DataFrame, file: TextIO | None = None, *, about: pd.DataFrame | None = None) -> None:
     """Print a table, then what went wrong, then how many experiments have which status.
 
     Args:
         table: from `collect`.
         file: where to; default: standard output. A terminal gets colours, and as many columns as it has room for;
             a file or pipe gets all columns as plain text.
+        about: the experiments that a grouped or chosen table was made of, of which the last lines speak.
     """
     out = sys.stdout if file is None else file
     grid = _Grid.of(table)
@@ -69,7 +70,8 @@ def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
     hidden = {"rows": len(table) - len(grid.rows), "columns": len(grid.heads) - len(shown)}
     if any(hidden.values()):
         print(f"… {' and '.join(f'{n} more {what}' for what, n in hidden.items() if n)}", file=out)
-    for line in [*_trouble(table), counted(table)]:
+    whole = table if about is None else about
+    for line in [*_trouble(whole), counted(whole)]:
         print(line, file=out)
     out.flush()
 

@@ -1,0 +1,196 @@
+"""Reading what came out, and what is remembered of it."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.identity import Identity
+from heyhi.project import Project
+from heyhi.reading import Entry, Reader, Reading, summed_up
+
+LONG_AGO = 1_000_000_000
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path, results_override=tmp_path / "results")
+
+
+def entry(project: Project, name: str = "p/a", *needs: str) -> Entry:
+    root = project.results_root
+    return Entry(name, str(root / name), Identity("c", ()), "t", tuple(str(root / n) for n in needs))
+
+
+def write(one: Entry, **files: str | None) -> None:
+    """Write files of an experiment as if long ago."""
+    folder = Path(one.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        path = folder / name.replace("_", ".")
+        if text is None:
+            path.unlink()
+        else:
+            path.write_text(text)
+            os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+START = '{"event": "start", "attempt": 1, "commit": "0123456789", "dirty": true, "job_id": 7}\n'
+END = '{"event": "end", "attempt": 1, "reason": "done", "seconds": 2.5}\n'
+
+
+def done(one: Entry, metrics: str = '{"step": 1, "loss": 2.0}\n{"step": 2, "loss": 3.0}\n', result: str = "{}") -> None:
+    write(one, metrics_jsonl=metrics, attempts_jsonl=START + END, result_json=result)
+
+
+def read(project: Project, *entries: Entry, **options: Any) -> list[Reading]:
+    return Reader(project, **options).read_all(entries, {})
+
+
+def test_last_best_and_result_with_attempts_and_code(project: Project) -> None:
+    one = entry(project)
+    done(one, result='{"accuracy": 0.5, "note": "x", "nested": {"a": 1}, "curve": [1, 2]}')
+    (found,) = read(project, one)
+    assert found.outcome == {"step": 2, "loss": 3.0, "loss.best": 2.0, "accuracy": 0.5, "note": "x", "nested.a": 1}
+    assert found[:2] == ("DONE", "") and (found.attempts, found.seconds) == (1, 2.5)
+    assert (found.job_id, found.code, found.updated) == ("7", "01234567+", LONG_AGO)
+
+
+def test_nan_and_infinity_stay_what_they_are_also_when_remembered(project: Project) -> None:
+    one = entry(project)
+    done(
+        one,
+        metrics='{"loss": NaN}\n{"loss": Infinity}\n',
+        result='{"x": NaN, "big": 1e999, "int": 123456789012345678901}',
+    )
+    for _ in range(2):
+        (found,) = read(project, one)
+        assert found.outcome["loss"] == math.inf and math.isnan(found.outcome["x"])
+        assert found.outcome["int"] == 123456789012345678901
+
+
+def test_an_unchanged_experiment_is_not_read_again_and_a_changed_one_is(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    asked: list[str] = []
+
+    def collector(handle: Any) -> dict[str, Any]:
+        asked.append(handle.exp_path.name)
+        return {"n": len(asked)}
+
+    done(one), done(other)
+    read(project, one, other, get_logs_data=collector, source=b"1")
+    assert [f.outcome for f in read(project, one, other, get_logs_data=collector, source=b"1")] == [{"n": 1}, {"n": 2}]
+    done(other, result='{"x": 10}')
+    read(project, one, other, get_logs_data=collector, source=b"1")
+    assert asked == ["a", "b", "b"]
+    read(project, one, get_logs_data=collector, source=b"2")
+    assert asked[3:] == ["a"]  # the function itself was changed
+
+
+def test_what_was_just_written_or_still_runs_is_read_again(project: Project) -> None:
+    one = entry(project)
+    calls: list[int] = []
+
+    def collector(_: Any) -> dict[str, Any]:
+        calls.append(1)
+        return {}
+
+    write(one, metrics_jsonl='{"loss": 1}\n', attempts_jsonl=START)
+    read(project, one, get_logs_data=collector), read(project, one, get_logs_data=collector)
+    assert len(calls) == 2
+    done(one)
+    os.utime(f"{one.folder}/result.json")
+    read(project, one, get_logs_data=collector), read(project, one, get_logs_data=collector)
+    assert len(calls) == 4
+
+
+def test_metrics_of_a_dead_one_are_remembered_until_it_goes_on(project: Project) -> None:
+    one = entry(project)
+    write(one, metrics_jsonl='{"loss": 1}\n', attempts_jsonl=START)
+    assert [read(project, one)[0].outcome["loss"] for _ in range(2)] == [1, 1]
+    write(one, metrics_jsonl='{"loss": 1}\n{"loss": 0.5}\n')
+    assert read(project, one)[0].outcome["loss"] == 0.5
+    assert read(project, one)[0].status == "DEAD"
+
+
+@pytest.mark.parametrize("harm", ["removed", "damaged", "a folder", "read-only place"])
+def test_what_is_remembered_can_be_lost_at_any_moment(project: Project, harm: str) -> None:
+    one = entry(project)
+    done(one)
+    first = read(project, one)
+    memory = project.state_root / "readings.sqlite"
+    assert memory.is_file()
+    memory.unlink()
+    if harm == "damaged":
+        memory.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
+    elif harm == "a folder":
+        memory.mkdir()
+    elif harm == "read-only place":
+        project.state_root.rmdir()
+        project.state_root.write_text("")
+    assert read(project, one) == first == read(project, one)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "loss"),
+    [
+        ('{"loss": 1}\n{"lo', 1),  # half-written
+        ('{"loss": 1}', 1),
+        ('{"loss": 1, "s": "x"}\n', 1),
+        ('{"loss": 1}\n{"other": 2}\n', 1),
+        ('{"loss": {"train": 1}}\n', None),
+        ("[1]\n", None),
+        ("\x00\xff\n", None),
+        ("", None),
+    ],
+)
+def test_odd_metrics_give_what_can_be_read(project: Project, metrics: str, loss: float | None) -> None:
+    one = entry(project)
+    done(one, metrics=metrics)
+    (found,) = read(project, one)
+    assert found.outcome.get("loss") == loss and found.status == "DONE"
+
+
+def test_a_result_cut_short_is_a_problem_of_its_row_only(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one, result='{"x": '), done(other, result='{"x": 1}')
+    for _ in range(2):
+        bad, good = read(project, one, other)
+        assert "result.json" in bad.problem and good.outcome["x"] == 1
+
+
+def test_a_collector_that_raises_marks_its_row(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+
+    def collector(handle: Any) -> dict[str, Any]:
+        return {"x": 1 / (handle.exp_path.name == "b")}
+
+    bad, good = read(project, one, other, get_logs_data=collector)
+    assert bad.problem == "get_logs_data: ZeroDivisionError: division by zero" and good.outcome == {"x": 1.0}
+
+
+def test_absent_and_blocked_ones_have_readings(project: Project) -> None:
+    need, one = entry(project, "p/need"), entry(project, "p/a", "p/need")
+    write(need, attempts_jsonl=START)
+    found = Reader(project).read_all([need, one], {one.folder: one.needs})
+    assert [f.status for f in found] == ["DEAD", "BLOCKED"] and "p/need" in found[1].reason
+    assert Reader(project).read_all([entry(project, "p/new")], {})[0] == Reading("NOT_STARTED")
+
+
+def test_text_that_no_file_can_hold_is_shown_as_its_escape(project: Project) -> None:
+    one = entry(project)
+    done(one, result=json.dumps({"x": "\ud800", "\udfff": 1}))
+    assert read(project, one)[0].outcome["x"] == "\\ud800"
+
+
+def test_the_fast_way_and_the_careful_way_agree() -> None:
+    regular = [{"step": i, "loss": 1 / (i + 1), "acc": i / 10} for i in range(9)]
+    odd = [*regular[:-1], {**regular[-1], "note": "x"}]
+    assert summed_up(regular) == summed_up(odd)
+    assert summed_up(regular)["loss.best"] == 1 / 9 and "step.best" not in summed_up(regular)

@@ -1,0 +1,213 @@
+"""Reports: `heyhi report`, `heyhi.table`, and where a table goes."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+
+import heyhi
+from heyhi import maybe_launch
+from heyhi.cli import main
+
+PROTO = """
+syntax = "proto3";
+message MetaCfg { oneof task { Work work = 2; Check check = 3; } }
+message Work { double lr = 1; int32 seed = 2; string note = 3; }
+message Check { string of = 1; int32 noise = 2; }
+"""
+SWEEP = """
+def yield_sweep():
+    for lr in (0.1, 0.2):
+        for seed in range(2):
+            yield "conf/work.prototxt", {"lr": lr, "seed": seed}
+"""
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    (root / "conf").mkdir(parents=True)
+    (root / "conf/conf.proto").write_text(PROTO)
+    (root / "conf/work.prototxt").write_text("work {}\n")
+    (root / "conf/check.prototxt").write_text('check { of: "{{exp work.prototxt}}" }\n')
+    (root / "conf/many.py").write_text(SWEEP)
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\nreports = ["csv", "xlsx"]\n')
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    return root
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Any:
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(args)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def work(*, cfg: Any, **_: object) -> dict[str, float]:
+    if cfg.lr == 0.2 and cfg.seed == 1:
+        raise ValueError("it broke")
+    Path("metrics.jsonl").write_text(f'{{"step": 1, "loss": {cfg.lr + cfg.seed / 100}}}\n')
+    return {"accuracy": cfg.lr * 2 + cfg.seed / 10}
+
+
+def launch_all() -> None:
+    for lr in (0.1, 0.2):
+        for seed in range(2):
+            maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"lr={lr}", f"seed={seed}"])
+
+
+def test_a_report_before_anything_ran_has_a_row_for_each(run: Any, root: Path) -> None:
+    code, out, _ = run("report")
+    assert code == 0 and "4 experiments: 4 NOT_STARTED" in out
+    assert "written: results/reports/many.csv, results/reports/many.xlsx" in out
+
+
+def test_a_report_has_metrics_reasons_and_the_files_of_the_settings(run: Any, root: Path) -> None:
+    launch_all()
+    code, out, _ = run("report", "--sort=-accuracy")
+    assert code == 0 and "ValueError: it broke" in out and "4 experiments: 3 DONE, 1 DEAD" in out
+    rows = list(csv.DictReader((root / "results/reports/many.csv").open()))
+    assert [row["accuracy"] for row in rows] == ["0.4", "0.30000000000000004", "0.2", ""]
+    sheet = openpyxl.load_workbook(root / "results/reports/many.xlsx").active
+    assert [c.value for c in sheet[1]] == list(rows[0])
+
+
+def test_grouped_numbers_are_the_same_in_every_output(run: Any, root: Path) -> None:
+    launch_all()
+    files = ["t.csv", "t.xlsx", "t.parquet"]
+    code, out, _ = run("report", "--group-by", *(w for f in files for w in ("--to", f)))
+    assert code == 0 and "±" in out
+    frame = heyhi.table(group_by=["seed"])
+    assert frame["missing"].tolist() == [None, "seed=1"]
+    wanted = frame["accuracy"].tolist()
+    rows = list(csv.DictReader((root / "t.csv").open()))
+    assert [float(row["accuracy"]) for row in rows] == wanted
+    assert float(rows[0]["accuracy.se"]) == frame["accuracy.se"][0]
+    assert pq.read_table(root / "t.parquet").to_pydict()["accuracy"] == wanted
+    heads, *cells = openpyxl.load_workbook(root / "t.xlsx").active.values
+    assert [row[heads.index("accuracy")] for row in cells] == wanted
+
+
+def test_best_pivot_and_columns(run: Any) -> None:
+    launch_all()
+    assert (
+        run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id,status,reason")[1].count(
+            "p/work"
+        )
+        == 2
+    )
+    out = run("report", "--pivot", "lr", "seed", "accuracy", "--to", "p.csv")[1]
+    assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=1"
+    assert "seed=0" in out
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--sort", "accuracyy"], "did you mean 'accuracy'"),
+        (["--columns", "nope"], "no column 'nope'"),
+        (["--best", "acuracy"], "did you mean 'accuracy'"),
+        (["--pivot", "lr", "sed", "accuracy"], "did you mean 'seed'"),
+        (["--to", "x.txt"], ".csv, .xlsx, .parquet or .html"),
+        (["nosuch.py"], "doesn't exist"),
+        (["--watch", "0"], "--watch"),
+        (["--watch", "x"], "--watch"),
+    ],
+)
+def test_a_wrong_report_gets_one_message(run: Any, args: list[str], expected: str) -> None:
+    launch_all()
+    code, _, err = run("report", *args)
+    assert code == 2 and expected in err and "Traceback" not in err
+
+
+def test_two_sweeps_make_one_table_and_a_shared_experiment_one_row(run: Any, root: Path) -> None:
+    (root / "conf/other.py").write_text(
+        "def yield_sweep():\n    yield 'work', {'lr': 0.1, 'seed': 0}\n    yield 'work', {'lr': 9}\n"
+    )
+    frame = heyhi.table(["conf/many.py", "conf/other.py"])
+    assert len(frame) == 5
+    assert "5 experiments" in run("report", "conf/many.py", "conf/other.py", "--to", "t.csv")[1]
+
+
+def test_a_row_names_what_it_needs_and_can_show_its_columns(run: Any, root: Path) -> None:
+    maybe_launch(work, cfg="conf/work.prototxt")
+    (root / "conf/evals.py").write_text(
+        "def yield_sweep():\n    for n in (1, 2):\n        yield 'check', {'noise': n}\n"
+    )
+    frame = heyhi.table("conf/evals.py", with_needs=True)
+    assert set(frame["needs"]) == {"p/work/default_e3b0c44298fc1c14"}
+    assert frame["work.status"].tolist() == ["DONE"] * 2 and frame["work.loss"].tolist() == [0.0, 0.0]
+    assert "work.loss" not in heyhi.table("conf/evals.py").columns
+
+
+def test_drift_is_a_column_when_it_is_asked_for(run: Any, root: Path) -> None:
+    launch_all()
+    (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
+    assert "drifted" not in heyhi.table().columns
+    assert "work.note:  -> new" in heyhi.table(drift=True)["drifted"][0]
+    assert run("report", "--drift")[0] == 0
+
+
+def test_the_collector_of_the_sweep_file_chooses_the_columns(root: Path) -> None:
+    launch_all()
+    (root / "conf/many.py").write_text(
+        SWEEP + "\ndef get_logs_data(handle):\n    return {'x': handle.result()['accuracy']}\n"
+    )
+    frame = heyhi.table()
+    assert "loss" not in frame.columns and frame["x"][0] == 0.2
+    assert "it broke" in frame["reason"][3] and "result.json" in frame["problem"][3]
+
+
+def test_without_credentials_one_line_says_so_and_files_are_written(run: Any, root: Path) -> None:
+    (root / "conf/many.py").write_text(SWEEP + '\nSHEET = ("file", "tab")\n')
+    code, out, err = run("report")
+    assert code == 0 and "written:" in out
+    assert len([line for line in err.splitlines() if "file" in line]) == 1
+    assert run("report", "--sheet", "other", "tab")[0] == 0
+    assert run("sheets", "check")[0] == 1
+
+
+def test_a_bad_sheet_setting_is_a_warning(run: Any, root: Path) -> None:
+    (root / "conf/many.py").write_text(SWEEP + '\nSHEET = "file"\n')
+    code, _, err = run("report")
+    assert code == 0 and "expected (spreadsheet, worksheet)" in err
+
+
+def test_a_page_is_written_with_what_lies_in_the_folders(run: Any, root: Path) -> None:
+    launch_all()
+    assert run("report", "--to", "page.html")[0] == 0
+    page = (root / "page.html").read_text()
+    assert "it broke" in page and "lr: 0.1" in page
+
+
+def test_watching_goes_on_after_a_round_that_failed(root: Path, run: Any) -> None:
+    launch_all()
+    (root / "conf/many.py").write_text("x = 1\n")
+    watching = subprocess.Popen(
+        [sys.executable, "-m", "heyhi.cli", "report", "--watch", "0.1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert watching.stderr is not None and watching.stdout is not None
+    assert "yield_sweep" in watching.stderr.readline()
+    (root / "conf/many.py").write_text(SWEEP)
+    assert any("written:" in line for line in watching.stdout)
+    watching.send_signal(2)
+    assert watching.wait(timeout=60) == 130
+    assert "Traceback" not in watching.stderr.read()
