@@ -359,6 +359,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace) -> int:
+    import signal
     import time
 
     from heyhi.errors import HeyhiError
@@ -379,7 +380,16 @@ def _report(args: argparse.Namespace) -> int:
         pivot=tuple(args.pivot) if args.pivot else None,
     )
     sheet = tuple(args.sheet) if args.sheet else None
-    while True:
+    stopped = []
+
+    def stop(*_: object) -> None:
+        # Noted too: an exception is dropped where it arrives inside a finaliser.
+        stopped.append(True)
+        raise KeyboardInterrupt
+
+    if args.watch is not None:
+        signal.signal(signal.SIGINT, stop)
+    while not stopped:
         try:
             write_reports(project, args.sweeps, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
         except HeyhiError as error:
@@ -388,7 +398,9 @@ def _report(args: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr, flush=True)  # the next round may find it mended
         if args.watch is None:
             return 0
-        time.sleep(args.watch)
+        if not stopped:
+            time.sleep(args.watch)
+    raise KeyboardInterrupt
 
 
 def _sheets(args: argparse.Namespace) -> int:

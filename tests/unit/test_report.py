@@ -80,7 +80,7 @@ def test_a_report_before_anything_ran_has_a_row_for_each(run: Any, root: Path) -
 def test_a_report_has_metrics_reasons_and_the_files_of_the_settings(run: Any, root: Path) -> None:
     launch_all()
     code, out, _ = run("report", "--sort=-accuracy")
-    assert code == 0 and "ValueError: it broke" in out and "4 experiments: 3 DONE, 1 DEAD" in out
+    assert code == 0 and "ValueError: it broke" in out and "4 experiments: 1 DEAD, 3 DONE" in out
     rows = list(csv.DictReader((root / "results/reports/many.csv").open()))
     assert [row["accuracy"] for row in rows] == ["0.4", "0.30000000000000004", "0.2", ""]
     sheet = openpyxl.load_workbook(root / "results/reports/many.xlsx").active
@@ -105,12 +105,8 @@ def test_grouped_numbers_are_the_same_in_every_output(run: Any, root: Path) -> N
 
 def test_best_pivot_and_columns(run: Any) -> None:
     launch_all()
-    assert (
-        run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id,status,reason")[1].count(
-            "p/work"
-        )
-        == 2
-    )
+    table = run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id")[1]
+    assert [line.split()[:2] for line in table.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.3"], ["0.2", "0.4"]]
     out = run("report", "--pivot", "lr", "seed", "accuracy", "--to", "p.csv")[1]
     assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=1"
     assert "seed=0" in out
