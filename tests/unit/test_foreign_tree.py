@@ -74,6 +74,7 @@ message TrainTask {
   map<int32, Encoder.Graph> graphs = 5;
   repeated group Stage = 6 { optional int32 epochs = 7; }
   optional misc.Schedule schedule = 8;
+  optional group Warm = 9 { optional int32 steps = 10 [default = 5]; }
   optional launcher.Launcher launcher = 100;
 }
 
@@ -286,7 +287,11 @@ def test_agents_in_lists_include_agents(composer: Composer) -> None:
         ("c02_sup_train/sl", ["I.opponents.new=agents/searchbot"], 'key: "new" value { searchbot { n_rollouts: 64'),
         ("c02_sup_train/sl", ['schedule.weights."a.b"=2', "schedule.kind=0"], 'key: "a.b" value: 2.0'),
         ("c02_sup_train/sl", ["dataset.key=\\x01", "dataset.by_flag.false=n"], 'key: "\\001"'),
-        ("c02_sup_train/sl", ["stage.0.epochs=7", "stage.-1.epochs=3"], "Stage { epochs: 7 } Stage { epochs: 2 }"),
+        (
+            "c02_sup_train/sl",
+            ["warm.steps=3", "stage.0.epochs=7", "stage.-1.epochs=3"],
+            "Stage { epochs: 7 } Stage { epochs: 2 }",
+        ),
         ("c02_sup_train/sl", ["graphs.3.num_blocks=NULL"], "key: 3 value { }"),
     ],
 )
