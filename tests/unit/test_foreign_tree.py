@@ -314,6 +314,12 @@ def test_every_config_is_written_in_all_forms(composer: Composer, cfg: str) -> N
     assert printed.task_message == message
 
 
+def test_groups_go_by_their_types_names(composer: Composer) -> None:
+    frozen = freeze(composer.compose("c02_sup_train/sl", ["warm=SELECT"]).task_message)
+    assert "\nWarm {\n  steps: 5\n}" in frozen.to_text(with_defaults=True)
+    assert frozen.warm.steps == 5
+
+
 def test_a_need_crosses_tasks(composer: Composer, tree: Path) -> None:
     composed = composer.compose("c04_exploit/exploit")
     (need,) = composed.needs

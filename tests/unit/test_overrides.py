@@ -233,6 +233,13 @@ def test_a_key_knows_its_kind(lab: Lab) -> None:
         find_key(lab.train, "modern._maybe")
 
 
+@pytest.mark.parametrize("key", ["layer", "layer.inside", "layers.-1", "named.a", "sgd", "modern.none"])
+def test_reaching_for_a_message_makes_it(lab: Lab, key: str) -> None:
+    message = lab.new_train()
+    find_key(lab.train, key).reach(message)
+    assert override_lines(message) == [f"{key.replace('-1', '0')}=SELECT"]
+
+
 def test_a_key_has_one_text(lab: Lab) -> None:
     texts = {'scale."a"': "scale.a", "by_int.+05": "by_int.5", "by_bool.1": "by_bool.true", "ints.00": "ints.0"}
     assert {key: find_key(lab.train, key).text for key in texts} == texts
