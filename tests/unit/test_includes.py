@@ -200,6 +200,14 @@ def test_a_field_of_that_name_is_no_include(lab: Lab) -> None:
     )
 
 
+def test_an_override_of_the_field_itself_says_how_to_include(lab: Lab) -> None:
+    assert error(lab, "train {}", "includes.0.path=a") == "key 'includes.0.path': files are included by I=path"
+    assert error(lab, "train {}", "layer.inside.includes.-1.path=a", "includes=NULL") == (
+        "key 'layer.inside.includes.-1.path': files are included by I.layer.inside=path\n"
+        "key 'includes': files are included by I=path"
+    )
+
+
 # --- what can be wrong ---
 
 
