@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.canonical import Line, canonical_order
@@ -270,12 +270,22 @@ class Composer:
                 if is_include:
                     includes.append((index, mount))
                 else:
-                    writes.append(_write(index, find_key(task, text), self._scheduling))
+                    key = find_key(task, text)
+                    self._refuse_includes(task, key)
+                    writes.append(_write(index, key, self._scheduling))
             except OverrideError as error:
                 errors.append((index, error))
         counted = [i for i, write in enumerate(writes) if not write.is_ignored]
         order = canonical_order([writes[i].key for i in counted])
         return _Plan(tuple(includes), tuple(writes), tuple(counted[i] for i in order), tuple(errors))
+
+    def _refuse_includes(self, task: Descriptor, key: Key) -> None:
+        here: Descriptor | None = task
+        for part in key.parts:
+            if here is not None and part.steps and part.steps[-1].field == self._files.include_field(here):
+                mount = ".".join(["I", *key.names[: len(part.steps) - 1]])
+                raise OverrideError(f"key '{key.text}': files are included by {mount}=path")
+            here = part.field.message_type if part.steps else None
 
     def _start(self, config: _Config, plan: _Plan, keys: Sequence[str], values: Sequence[object]) -> _Start:
         names = tuple((keys[index], _shown(values[index])) for index, _ in plan.includes)

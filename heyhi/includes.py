@@ -360,10 +360,10 @@ class ConfigFiles:
         return next((line for line in found if written in lines[line - 1]), found[0] if found else 1)
 
     def _includes_of(self, message: Message) -> list[Any]:
-        has_own = self._include_field(type_of(message)) is not None
+        has_own = self.include_field(type_of(message)) is not None
         return list(message.includes) if has_own else []  # type: ignore[attr-defined]  # just looked up
 
-    def _include_field(self, kind: Descriptor) -> FieldDescriptor | None:
+    def include_field(self, kind: Descriptor) -> FieldDescriptor | None:
         """Return a message type's field of includes: named so, of the type that the root message has there."""
         found = kind.fields_by_name.get(INCLUDES)
         if found is None or not found.is_repeated or found.message_type is None or is_map(found):
@@ -385,7 +385,7 @@ class ConfigFiles:
         known = False
         while todo and not known:
             here = todo.pop()
-            known = self._include_field(here) is not None
+            known = self.include_field(here) is not None
             inner = [f.message_type for f in here.fields if f.message_type is not None]
             todo += [d for d in inner if d.full_name not in seen]
             seen.update(d.full_name for d in inner)

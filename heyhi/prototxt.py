@@ -5,18 +5,19 @@ It knows nothing of includes or overrides.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from google.protobuf import text_format
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from heyhi.errors import ConfigError, suggest
-from heyhi.schema import is_name, is_too_deep, type_of
-from heyhi.values import listed
+from heyhi.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of
+from heyhi.values import describe_type, listed
 
 _TOKEN = re.compile(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
@@ -69,6 +70,21 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
         raise ConfigError(f"{name}: can't be parsed: {error}") from None
     if is_too_deep(message):
         raise ConfigError(_TOO_DEEP.format(name))
+    if "inf" not in text.lower():
+        _refuse_infinity(text, message, name, ())
+
+
+def _refuse_infinity(text: str, message: Message, name: str, above: tuple[str, ...]) -> None:
+    """Refuse a number that its field can't hold: protobuf takes a float that is too large for infinity."""
+    for field, value in set_fields(message):
+        if element(field).cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
+            names = (*above, field.name)
+            numbers = value.values() if is_map(field) else value if field.is_repeated else [value]
+            if any(map(math.isinf, numbers)):
+                key, kind = ".".join(names), describe_type(element(field))
+                raise ConfigError(f"{name}:{line_of(text, names) or 1}: '{key}' is out of range for {kind}")
+    for field_name, child in children(message):
+        _refuse_infinity(text, child, name, (*above, field_name))
 
 
 def _describe(name: str, text: str, error: text_format.ParseError, root: Descriptor) -> str:

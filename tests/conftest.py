@@ -18,8 +18,9 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the results root and the job that the tests themselves may run in."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Hide the results root and the job that the tests themselves may run in, and a person's Google login."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no config"))
     for name in list(os.environ):
         if name.startswith(("HH_", "SLURM_")) or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             monkeypatch.delenv(name)

@@ -70,6 +70,7 @@ def applied(lab: Lab, overrides: list[str], base: Message) -> bytes | None:
         (["named.b.width=1", "named.a.width=1", "named.a=SELECT"],
          ["named.a.width=1", "named.a=SELECT", "named.b.width=1"]),
         (["layer=SELECT", "layer.width=1", "layer.name=a"], ["layer=SELECT", "layer.name=a", "layer.width=1"]),
+        (["layer.width=1", "layer=SELECT", "layer.name=a"], ["layer.width=1", "layer=SELECT", "layer.name=a"]),
         # different members of one oneof
         (["sgd.momentum=1", "adam.beta1=1"], ["sgd.momentum=1", "adam.beta1=1"]),
         (["plain=1", "lr=1", "by_name=a"], ["lr=1", "plain=1", "by_name=a"]),

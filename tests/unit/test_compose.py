@@ -143,6 +143,11 @@ def test_a_quoted_override_is_no_template(lab: Lab) -> None:
         assert (again.task_message.name, again.identity) == (literal, composed.identity)
 
 
+def test_a_template_with_a_nul_is_refused(lab: Lab) -> None:
+    message = "override 'name={{ROOT_DIR}}\0lr=1': a string with {{…}} in it can't have a NUL character"
+    assert error(lab, "train {}", "name={{ROOT_DIR}}\0lr=1") == message
+
+
 def test_braces_that_are_no_template_stay(lab: Lab) -> None:
     lab.write("cfg.prototxt", "train { name: '{{x}} {{ROOTDIR}} {{export}} {{' }")
     assert lab.composer().compose(CFG).task_message.name == "{{x}} {{ROOTDIR}} {{export}} {{"

@@ -74,6 +74,7 @@ message TrainTask {
   map<int32, Encoder.Graph> graphs = 5;
   repeated group Stage = 6 { optional int32 epochs = 7; }
   optional misc.Schedule schedule = 8;
+  optional group Warm = 9 { optional int32 steps = 10 [default = 5]; }
   optional launcher.Launcher launcher = 100;
 }
 
@@ -286,7 +287,11 @@ def test_agents_in_lists_include_agents(composer: Composer) -> None:
         ("c02_sup_train/sl", ["I.opponents.new=agents/searchbot"], 'key: "new" value { searchbot { n_rollouts: 64'),
         ("c02_sup_train/sl", ['schedule.weights."a.b"=2', "schedule.kind=0"], 'key: "a.b" value: 2.0'),
         ("c02_sup_train/sl", ["dataset.key=\\x01", "dataset.by_flag.false=n"], 'key: "\\001"'),
-        ("c02_sup_train/sl", ["stage.0.epochs=7", "stage.-1.epochs=3"], "Stage { epochs: 7 } Stage { epochs: 2 }"),
+        (
+            "c02_sup_train/sl",
+            ["warm.steps=3", "stage.0.epochs=7", "stage.-1.epochs=3"],
+            "Stage { epochs: 7 } Stage { epochs: 2 }",
+        ),
         ("c02_sup_train/sl", ["graphs.3.num_blocks=NULL"], "key: 3 value { }"),
     ],
 )
@@ -307,6 +312,12 @@ def test_every_config_is_written_in_all_forms(composer: Composer, cfg: str) -> N
     assert flatten(frozen)
     printed = composer.compose(cfg, override_lines(message, getattr(composed.base, composed.task)))
     assert printed.task_message == message
+
+
+def test_groups_go_by_their_types_names(composer: Composer) -> None:
+    frozen = freeze(composer.compose("c02_sup_train/sl", ["warm=SELECT"]).task_message)
+    assert "\nWarm {\n  steps: 5\n}" in frozen.to_text(with_defaults=True)
+    assert frozen.warm.steps == 5
 
 
 def test_a_need_crosses_tasks(composer: Composer, tree: Path) -> None:

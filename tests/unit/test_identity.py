@@ -301,6 +301,7 @@ def test_a_config_in_too_deep_a_folder_is_refused(tmp_path: Path) -> None:
         ("x@y+z,w=v", "x@y+z,w=v"),
         ("/checkpoint/me/lr_0.1", "/checkpoint/me/lr_0.1"),
         ("{root}/results/a/b", "a/b"),
+        ("{root}/results/..x/b", "..x/b"),
         ("{root}/results-2/a", "{root}/results-2/a"),
         ("{root}/a", "{root}/a"),
     ],

@@ -200,6 +200,14 @@ def test_a_field_of_that_name_is_no_include(lab: Lab) -> None:
     )
 
 
+def test_an_override_of_the_field_itself_says_how_to_include(lab: Lab) -> None:
+    assert error(lab, "train {}", "includes.0.path=a") == "key 'includes.0.path': files are included by I=path"
+    assert error(lab, "train {}", "layer.inside.includes.-1.path=a", "includes=NULL") == (
+        "key 'layer.inside.includes.-1.path': files are included by I.layer.inside=path\n"
+        "key 'includes': files are included by I=path"
+    )
+
+
 # --- what can be wrong ---
 
 
@@ -299,12 +307,23 @@ def test_includes_of_another_kind_are_data(lab: Lab, tmp_path_factory: pytest.Te
     assert text_format.MessageToString(message, as_one_line=True).strip() == 'includes { path: "*.txt" } words: "a"'
 
 
-def test_two_errors_in_files_are_two_attempts(lab: Lab) -> None:
-    """An error is remembered with its file, not raised for another one."""
+def test_an_empty_chunk_chooses_the_member_that_it_is_mounted_into(lab: Lab) -> None:
+    lab.write("empty.prototxt", "# nothing")
+    assert text(lab, "train { adam { beta1: 1 } }", "I.sgd=empty") == "sgd { }"
+    assert text(lab, "includes { path: 'empty' mount: 'sgd' } train { }") == "sgd { }"
+    assert text(lab, "train { }", "I.layer=empty", "I.named.x=empty") == 'named { key: "x" value { } } layer { }'
+
+
+def test_an_error_is_remembered_with_its_file(lab: Lab) -> None:
     composer = lab.composer()
     lab.write("bad.prototxt", "train { lrr: 1 }")
     lab.write("good.prototxt", "train { lr: 1 }")
+    seen = []
     for _ in range(2):
-        with pytest.raises(ConfigError, match="lrr"):
-            composer.compose("conf/bad.prototxt")
+        for name, message in (("bad", "lrr"), ("none", "doesn't exist")):
+            with pytest.raises(ConfigError, match=message) as raised:
+                composer.compose(f"conf/{name}.prototxt")
+            seen.append(raised.value)
         assert composer.compose("conf/good.prototxt").task_message.lr == 1
+    # One error object that is raised again and again would gather tracebacks.
+    assert len({id(error) for error in seen}) == 4

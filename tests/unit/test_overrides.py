@@ -233,6 +233,13 @@ def test_a_key_knows_its_kind(lab: Lab) -> None:
         find_key(lab.train, "modern._maybe")
 
 
+@pytest.mark.parametrize("key", ["layer", "layer.inside", "layers.-1", "named.a", "sgd", "modern.none"])
+def test_reaching_for_a_message_makes_it(lab: Lab, key: str) -> None:
+    message = lab.new_train()
+    find_key(lab.train, key).reach(message)
+    assert override_lines(message) == [f"{key.replace('-1', '0')}=SELECT"]
+
+
 def test_a_key_has_one_text(lab: Lab) -> None:
     texts = {'scale."a"': "scale.a", "by_int.+05": "by_int.5", "by_bool.1": "by_bool.true", "ints.00": "ints.0"}
     assert {key: find_key(lab.train, key).text for key in texts} == texts
@@ -255,7 +262,7 @@ def test_a_key_of_thousands_of_parts_is_an_error(lab: Lab) -> None:
 def test_a_message_is_written_as_lines_that_people_can_read(lab: Lab) -> None:
     message = text_format.Parse(
         "lr: 0.5 single: 0.1 name: 'NULL' ints: [1, 2] color: RED layer {} scale { key: 'a.b' value: 1 }"
-        " sgd { momentum: 0.25 } modern { count: 3 } strings: 'two words'",
+        " sgd { momentum: 0.25 } modern { count: 3 } strings: 'two words' strings: ' a '",
         lab.new_train(),
     )
     assert override_lines(message) == [
@@ -266,11 +273,32 @@ def test_a_message_is_written_as_lines_that_people_can_read(lab: Lab) -> None:
         "ints.0=1",
         "ints.1=2",
         "strings.0=two words",
+        'strings.1=" a "',
         'scale."a.b"=1.0',
         "layer=SELECT",
         "modern.count=3",
         "sgd.momentum=0.25",
     ]
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("layers { width: 1 }", "layers { name: 'a' }"),
+        ("layers { width: 1 } layers { }", "layers { width: 1 }"),
+        ("ints: [1, 2]", "ints: 1"),
+        ("ints: 1", "ints: [2, 3]"),
+        ("named { key: 'a' value { width: 1 } }", "named { key: 'a' value { name: 'b' } }"),
+        ("sgd { momentum: 1 }", "sgd { }"),
+        ("sgd { momentum: 1 }", "adam { }"),
+        ("sgd { momentum: 1 }", ""),
+        ("modern { count: 1 maybe: 1 word: 'a' }", "modern { number: 0 }"),
+        ("layer { inside { width: 1 } }", "layer { inside { } }"),
+    ],
+)
+def test_what_a_base_has_too_much_is_cleared(lab: Lab, base: str, message: str) -> None:
+    start, wanted = (text_format.Parse(text, lab.new_train()) for text in (base, message))
+    assert apply(start, *override_lines(wanted, start)) == wanted
 
 
 def test_with_defaults_an_unchosen_member_is_left_out(lab: Lab) -> None:

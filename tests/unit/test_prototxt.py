@@ -35,6 +35,13 @@ if TYPE_CHECKING:
         ("train { layer: 3 }", 'c:1:16: Expected "{"'),
         ("train { lr: 1\n lr: 2 }", 'c:2:6: Message type "lab.Train" should not have multiple "lr" fields'),
         ("train {}\nstrict {}", "c:2:1: 'train' and 'strict' are both set; only one member of the oneof 'task' can be"),
+        ("train {\n lr: 1e999 }", "c:2: 'train.lr' is out of range for a number (double)"),
+        (
+            "train {\n\n modern { parts { y: -1e39 } } }",
+            "c:3: 'train.modern.parts.y' is out of range for a number (float)",
+        ),
+        ("train { singles: [1,\n 1e39] }", "c:1: 'train.singles' is out of range for a number (float)"),
+        ("train { scale { key: 'a' value: 1e999 } }", "c:1: 'train.scale' is out of range for a number (double)"),
         ("train {\n lr: 1\n", 'c:2:6: Expected "}" before the end of the file'),
         ("train", 'c:1:6: Expected "{" before the end of the file'),
         ("train {}\n}", "c:2:1: Expected identifier or number, got }"),
@@ -52,6 +59,11 @@ def test_an_error_has_file_line_and_column_that_start_at_1(lab: Lab, text: str, 
 def test_what_is_nested_too_deeply_is_said(lab: Lab, depth: int) -> None:
     text = "train { layer { " + "inside { " * depth + "}" * (depth + 2)
     with pytest.raises(ConfigError, match=r"^c: is nested too deeply \(protobuf allows 100 levels\)$"):
+        parse_into(text, lab.schema.new_root(), "c", lab.schema.pool)
+
+
+def test_infinity_is_a_number_where_it_is_written(lab: Lab) -> None:
+    for text in ("train { lr: inf }", "train { single: -Infinity }", "train { lr: 1e308 single: 3e38 doubles: nan }"):
         parse_into(text, lab.schema.new_root(), "c", lab.schema.pool)
 
 

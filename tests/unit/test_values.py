@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,12 @@ def test_what_does_not_fit_is_said_in_one_sentence(lab: Lab, name: str, text: st
     with pytest.raises(OverrideError) as raised:
         cast_scalar(field_of(lab, name), text, name)
     assert str(raised.value) == message
+
+
+@pytest.mark.parametrize("name", ["lr", "single"])
+def test_there_is_one_nan(lab: Lab, name: str) -> None:
+    bits = {struct.pack("<d", cast_scalar(field_of(lab, name), text, name)) for text in ("nan", "-nan", "NaN")}
+    assert bits == {struct.pack("<d", math.nan)}
 
 
 def test_a_number_of_a_million_digits_is_out_of_range_at_once(lab: Lab) -> None:

@@ -1,0 +1,34 @@
+"""Errors: the names that they suggest."""
+
+from __future__ import annotations
+
+import time
+
+from heyhi.errors import ConfigError, suggest
+
+
+def test_near_names_are_suggested_whatever_their_case() -> None:
+    assert suggest("momentun", ["lr", "momentum"]) == " (did you mean 'momentum'?)"
+    assert suggest("relu", ["RELU", "TANH"]) == " (did you mean 'RELU'?)"
+    assert suggest("momentum", ["lr", "sgd.momentum"]) == " (did you mean 'sgd.momentum'?)"
+    assert suggest("x", ["sgd.x"], "a.") == " (did you mean 'a.sgd.x'?)"
+    assert suggest("seed", ["seeds", "need", "speed", "feed"]).count(" or ") == 2
+
+
+def test_nothing_near_is_nothing() -> None:
+    assert suggest("abc", ["xyz"]) == ""
+    assert suggest("abc", []) == ""
+    assert suggest("", ["abc"]) == ""
+
+
+def test_a_name_of_a_million_characters_takes_no_time() -> None:
+    start = time.perf_counter()
+    assert suggest("a" * 1_000_000, ["a" * 100] * 5000) == ""
+    assert time.perf_counter() - start < 5
+
+
+def test_an_error_made_anew_says_the_same() -> None:
+    error = ConfigError("a\nb")
+    again = error.anew()
+    assert (type(again), str(again)) == (ConfigError, "a\nb")
+    assert again is not error
