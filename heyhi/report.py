@@ -68,7 +68,9 @@ class Shape:
             table = pivot(table, *self.pivot)
         if self.sort:
             table = sorted_by(table, self.sort)
-        return chosen(table, self.columns) if self.columns else table
+        # A mean is chosen with its error.
+        wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
+        return chosen(table, wanted) if wanted else table
 
 
 @dataclass(frozen=True)
