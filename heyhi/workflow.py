@@ -20,7 +20,7 @@ from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors
 from heyhi.experiment import RESULT_NAME
 from heyhi.manifest import SUFFIX, Manifest, ManifestIndex, Task, manifests_root, no_manifest, write_manifest
 from heyhi.project import Project, find_project
-from heyhi.results import replace_file, writing
+from heyhi.results import replace_bytes, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file
 
@@ -174,10 +174,12 @@ class Flow:
         manifest = self._sweep_manifest()
         name = self.report_path(manifest)
         # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
-        if self._is_executing and (self.project.root / name).is_file():
-            with writing(self.report_copy(manifest)):
-                text = (self.project.root / name).read_text(encoding="utf-8")
-            replace_file(self.report_copy(manifest), text)
+        for one in (name, self.page_path(manifest)) if self._is_executing else ():
+            copy = self.report_copy(manifest).with_name(f"{manifest.label}{Path(one).suffix}")
+            if (self.project.root / one).is_file():
+                with writing(copy):
+                    data = (self.project.root / one).read_bytes()
+                replace_bytes(copy, data)
         return name
 
     @property

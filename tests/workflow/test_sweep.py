@@ -25,7 +25,7 @@ def test_a_sweep_runs_once_and_its_table_is_the_last_thing_on_the_terminal(tiny:
     assert lines[0].split() == ["status", "x", "loss", "y", "attempts", "seconds", "exp_id"]
     assert [line.split()[:4] for line in lines[1:4]] == [["DONE", str(x), str(x), str(10 * x)] for x in (1, 2, 3)]
     assert lines[4] == "3 experiments: 3 DONE"
-    assert lines[5].startswith("table: results/reports/sweep.csv, results/reports/sweep/")
+    assert lines[5].startswith("table: results/reports/sweep.csv, results/reports/sweep.html, results/reports/sweep/")
     assert [row["y"] for row in table(tiny)] == ["10", "20", "30"]
     target = next((tiny.root / "results/p/work").glob("x=1_*/result.json"))
     assert "said by 1" in tiny.folder(str(target)).log_path.read_text()
@@ -201,3 +201,10 @@ def test_what_a_user_gets_wrong_is_one_message_and_exit_code_2(tiny: Tiny) -> No
         assert "Traceback" not in run.stderr
     assert tiny.ledger == []
     assert not Path(tiny.root / "results/p").exists()
+
+
+def test_snakemakes_own_report_has_the_table_and_the_page(tiny: Tiny, tmp_path: Path) -> None:
+    assert tiny.snakemake().returncode == 0
+    assert tiny.snakemake("--report", str(tmp_path / "report.html")).returncode == 0
+    report = (tmp_path / "report.html").read_text()
+    assert "a row an experiment" in report and "learning curves" in report
