@@ -380,12 +380,13 @@ def _report(args: argparse.Namespace) -> int:
         pivot=tuple(args.pivot) if args.pivot else None,
     )
     sheet = tuple(args.sheet) if args.sheet else None
-    stopped = []
+    stopped: list[bool] = []
 
     def stop(*_: object) -> None:
-        # Noted too: an exception is dropped where it arrives inside a finaliser.
+        # The first only ends after the round: an exception would be dropped where it arrives inside a finaliser.
+        if stopped:
+            raise KeyboardInterrupt
         stopped.append(True)
-        raise KeyboardInterrupt
 
     if args.watch is not None:
         signal.signal(signal.SIGINT, stop)
@@ -398,8 +399,9 @@ def _report(args: argparse.Namespace) -> int:
             print(f"error: {error}", file=sys.stderr, flush=True)  # the next round may find it mended
         if args.watch is None:
             return 0
-        if not stopped:
-            time.sleep(args.watch)
+        until = time.monotonic() + args.watch
+        while not stopped and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.2))
     raise KeyboardInterrupt
 
 
