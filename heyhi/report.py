@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from heyhi.collect import collect, load_collector, project_of
 from heyhi.errors import HeyhiError, reporting_errors
@@ -17,7 +17,7 @@ from heyhi.experiment import ExperimentDir
 from heyhi.groups import SE, best, chosen, grouped, pivot, sorted_by
 from heyhi.manifest import SUFFIX, Manifest, write_manifest
 from heyhi.project import Project, find_project
-from heyhi.reading import Collector, metrics_of
+from heyhi.reading import Collector, has_best, metrics_of
 from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file, load_sweep_module
@@ -382,6 +382,7 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
     varying = [str(v) for v in table.attrs.get("varying", ())]
     about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
     metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
+    metrics.sort(key=lambda name: not has_best(name))  # what only counts is the last that anybody looks for
     curves, details = {}, {}
     for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
         curves[exp_id] = metrics_of(folder)
@@ -416,11 +417,25 @@ def _detail(folder: ExperimentDir) -> Detail:
     return Detail(
         config=_or_empty(folder.config_path),
         flat=found if isinstance(found, dict) else {},
-        attempts=attempts,
+        attempts=_joined(attempts),
         log=_tail(log),
         folder=folder.path,
         log_path=log if log.is_file() else None,
     )
+
+
+def _joined(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put start and end of each attempt into one row."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for record in records:
+        row = rows.setdefault(record.get("attempt"), {"attempt": record.get("attempt")})
+        if record.get("event") == "start":
+            row |= {name: record.get(name) for name in ("kind", "host", "job_id")}
+            row["started"], row["code"] = record.get("time"), str(record.get("commit") or "")[:8]
+        else:
+            row["seconds"] = record.get("seconds")
+            row["reason"] = record.get("exception") or record.get("reason")
+    return list(rows.values())
 
 
 def _or_empty(path: Path) -> str:
