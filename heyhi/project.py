@@ -119,7 +119,7 @@ def find_project(start: Path | None = None) -> Project:
     """
     starts = [start] if start is not None else _working_directory()
     script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if start is None and script:
+    if start is None and script and not _is_installed(Path(script)):
         starts.append(Path(script).parent)
     for first in starts:
         # abspath, not resolve: a project reached through a link keeps the name its user gave it.
@@ -132,6 +132,12 @@ def find_project(start: Path | None = None) -> Project:
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
     )
+
+
+def _is_installed(script: Path) -> bool:
+    """Tell whether a script is a command (`heyhi` itself), which may lie in some project's environment, and no task."""
+    folder = os.path.abspath(script.parent)  # noqa: PTH100 (links keep their names, as in sys.prefix)
+    return any(f"{folder}/".startswith(f"{home}/") for home in (sys.prefix, os.path.dirname(__file__)))  # noqa: PTH120
 
 
 def _working_directory() -> list[Path]:

@@ -286,7 +286,9 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     for text in rest:
         if "=" not in text:
             flags = [flag for action in parser._actions for flag in action.option_strings]
-            raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value")
+            raise OverrideError(
+                f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value, or --key=value"
+            )
     known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
     return known
 

@@ -121,12 +121,17 @@ def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, 
     Args:
         n: how many points.
         space: key -> list or range to choose from, or text: `uniform(a,b)`, `loguniform(a,b)`, `choice(a,b,…)`.
-        seed: of the draw.
+        seed: of the draw; a key of that name goes into `space`.
         more: the same for keys that are Python names.
 
     Raises:
         SweepError: a text can't be read.
     """
+    if type(seed) is not int:
+        raise SweepError(
+            f"sample(): seed is the draw's own and a whole number, not {seed!r};"
+            " to sweep a key of that name, put it into the dict: {'seed': [0, 1, 2]}"
+        )
     columns = {key: _drawn(key, values, n, seed) for key, values in {**(space or {}), **more}.items()}
     return [{key: column[i] for key, column in columns.items()} for i in range(n)]
 

@@ -306,3 +306,9 @@ def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> Non
     loaded = set(told.stderr.split())
     assert "heyhi.survey" in loaded
     assert not {"google.protobuf", "heyhi.compose", "heyhi.experiment", "dataclasses"} & loaded
+
+
+def test_the_command_knows_no_project_but_that_around_the_working_directory(tmp_path: Path) -> None:
+    for command in ([str(Path(sys.executable).parent / "heyhi")], [sys.executable, "-m", "heyhi.cli"]):
+        found = subprocess.run([*command, "status"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert found.returncode == 2 and "no HeyHi project here or above" in found.stderr, command

@@ -79,6 +79,12 @@ def test_sample_is_seeded_and_a_key_more_or_a_point_more_changes_no_draw() -> No
     assert sample(3, seed=2, lr="loguniform(1e-4,1e-1)") != few
 
 
+def test_sample_takes_no_list_for_its_own_seed() -> None:
+    with pytest.raises(SweepError, match="put it into the dict"):
+        sample(3, lr=[1, 2], seed=[0, 1])  # type: ignore[arg-type]
+    assert "seed" in sample(3, {"seed": [0, 1]}, lr=[1, 2])[0]
+
+
 @pytest.mark.parametrize(
     ("axis", "values"),
     [
