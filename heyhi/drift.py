@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
-import re
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +14,7 @@ from heyhi.experiment import ExperimentDir
 from heyhi.frozen import flatten, scalar_value
 from heyhi.overrides import Kind, default_of, find_key
 from heyhi.project import Project
+from heyhi.scheduling import Scheduling
 from heyhi.schema import Schema
 
 _ABSENT = object()
@@ -38,8 +37,8 @@ class DriftCheck:
         return Composer(self.project, self.schema)
 
     @cached_property
-    def _scheduling(self) -> re.Pattern[str]:
-        return re.compile("|".join(fnmatch.translate(p) for p in self.project.settings.identity_ignore) or r"(?!)")
+    def _scheduling(self) -> Scheduling:
+        return Scheduling(self.project.settings.identity_ignore)
 
     def drift(self, exp_path: Path, config: bytes | None = None) -> list[str]:
         """Compare one experiment.
@@ -78,7 +77,7 @@ class DriftCheck:
 
     def _counted(self, flat: Mapping[str, Any]) -> dict[str, Any]:
         """Leave out what only says how a run is scheduled; keys there start below the task."""
-        return {k: v for k, v in flat.items() if not self._scheduling.match(k.partition(".")[2])}
+        return {k: v for k, v in flat.items() if not self._scheduling.ignores(k.partition(".")[2])}
 
     def _default(self, key: str) -> Any:
         try:
