@@ -115,6 +115,8 @@ class _Grid:
     def fitting(self, room: int) -> list[int]:
         """Choose the columns that there is room for."""
         ranked: dict[int, list[int]] = {rank: [i for i, r in enumerate(self.ranks) if r == rank] for rank in range(4)}
+        # What tells most rows apart comes first: a learning rate before a size of which there are two.
+        ranked[1].sort(key=lambda i: -len({row[i] for row in self.rows}))
         # A training logs what it is after last.
         in_turn = [i for pair in zip_longest(reversed(ranked[2]), ranked[1]) for i in pair if i is not None]
         widths = self.widths(_MAX_CELL)

@@ -261,3 +261,13 @@ def test_a_table_of_nothing_is_a_table(project: Project) -> None:
     print_table(table, out)
     assert out.getvalue().strip() == "0 experiments:"
     assert to_csv(table).startswith("status,")
+
+
+def test_on_a_narrow_terminal_the_column_that_tells_rows_apart_is_shown(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    experiments = [experiment(project, str(i), f"a_long_name_of_a_size={i % 2}", f"lr={i}") for i in range(4)]
+    out = Terminal()
+    print_table(collect(experiments, project=project), out)
+    assert "lr" in re.sub(r"\x1b\[\d*m", "", out.getvalue()).splitlines()[0].split()
