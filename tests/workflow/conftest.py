@@ -128,7 +128,10 @@ class Tiny:
     def wait_at_gate(self) -> tuple[int, int]:
         """Wait until a task is at its gate; return its x and process."""
         assert select.select([self.told], [], [], SECONDS)[0], "no task came to its gate"
-        x, pid = os.read(self.told, 100).decode().split()
+        line = b""
+        while not line.endswith(b"\n"):  # two tasks may have told at once
+            line += os.read(self.told, 1)
+        x, pid = line.decode().split()
         return int(x), int(pid)
 
     def open_gate(self, x: int) -> None:
@@ -137,10 +140,12 @@ class Tiny:
 
     def close(self) -> None:
         """End what is left over."""
+        for gate in self.gates.values():  # a task that waits there would keep the pipes open for ever
+            os.write(gate, b".")
         for process in self.started:
             if process.poll() is None:
                 process.kill()
-            process.communicate()
+            process.communicate(timeout=SECONDS)
         for handle in (self.told, *self.gates.values()):
             if handle >= 0:
                 os.close(handle)
