@@ -6,13 +6,13 @@ import argparse
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.collect import collect, load_collector, project_of
-from heyhi.errors import HeyhiError, reporting_errors
+from heyhi.errors import HeyhiError, reporting_errors, suggest
 from heyhi.experiment import ExperimentDir
 from heyhi.groups import SE, best, chosen, grouped, pivot, sorted_by
 from heyhi.manifest import SUFFIX, Manifest, write_manifest
@@ -278,7 +278,7 @@ def write_reports(
         write_table(path, whole, shaped, project, label)
     print(f"written: {', '.join(project.relative(f.absolute()) for f in files)}", flush=True)
     for goal in [sheet] if sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None):
-        export_sheet(rendered(shaped), goal, project, group=label)
+        export_sheet(rendered(shaped), goal, project, group=label, known=whole.columns)
 
 
 # --- what the workflow calls ----------------------------------------------------------------------------------------
@@ -455,8 +455,22 @@ def _tail(path: Path) -> list[str]:
         return []
 
 
-def export_sheet(table: pd.DataFrame, sheet: tuple[str, str], project: Project, *, group: str = "") -> None:
+def export_sheet(
+    table: pd.DataFrame,
+    sheet: tuple[str, str],
+    project: Project,
+    *,
+    group: str = "",
+    known: Iterable[str] | None = None,
+) -> None:
     """Export a table to a Google spreadsheet; without credentials one line says so.
+
+    Args:
+        table: as it is to stand there.
+        sheet: spreadsheet and worksheet.
+        project: whose settings say where cells lead to.
+        group: whose tables these are, where several sweeps share a worksheet.
+        known: columns that the settings may name, where some of them were left out of the table.
 
     Raises:
         HeyhiError: it couldn't be written; what stood there still does.
@@ -467,16 +481,31 @@ def export_sheet(table: pd.DataFrame, sheet: tuple[str, str], project: Project, 
         table,
         sheet[0],
         sheet[1],
-        links=sheet_links(project),
+        links=sheet_links(project, table.columns if known is None else known),
         updated_column="updated" if "updated" in table else None,
         group=group,
     )
 
 
-def sheet_links(project: Project) -> Mapping[str, str]:
-    """Return the addresses that a sheet's cells lead to, by the patterns of the settings."""
-    patterns = {"exp_id": project.settings.folder_link, "log": project.settings.log_link}
-    return {column: pattern for column, pattern in patterns.items() if pattern}
+def sheet_links(project: Project, known: Iterable[str]) -> Mapping[str, str]:
+    """Return the addresses that a sheet's cells lead to, by the patterns of the settings.
+
+    Raises:
+        SheetsError: a pattern is no address of the web, or names a column that no table has.
+    """
+    from heyhi.sheet_cells import SheetsError, fields_of
+
+    names = list(map(str, known))
+    links = {}
+    for setting, column in (("folder_link", "exp_id"), ("log_link", "log")):
+        pattern: str = getattr(project.settings, setting)
+        if not pattern:
+            continue
+        for name in fields_of(f"[tool.heyhi] {setting}", pattern):
+            if name not in names:
+                raise SheetsError(f"[tool.heyhi] {setting}: there is no column {{{name}}}{suggest(name, names)}")
+        links[column] = pattern
+    return links
 
 
 def rendered(table: pd.DataFrame) -> pd.DataFrame:

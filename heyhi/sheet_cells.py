@@ -266,18 +266,27 @@ class _Address:
 
     @classmethod
     def parse(cls, column: str, pattern: str) -> _Address:
-        # The scheme is fixed by whoever set the pattern: no value can make a link do more than open a page.
-        if not re.match(r"https?://[^\s]", pattern):
-            raise SheetsError(f"links: the address for '{column}' must begin with http:// or https://, not {pattern!r}")
-        if re.search(r"[{}]", _FIELD.sub("", pattern)):
-            raise SheetsError(f"links: the address for '{column}' has a brace that names no column: {pattern!r}")
-        return cls(pattern, tuple(_FIELD.findall(pattern)))
+        return cls(pattern, fields_of(f"links: the address for '{column}'", pattern))
 
     def fill(self, values: Mapping[str, object]) -> str | None:
         texts = {name: _plain(values.get(name)) for name in self.fields}
         if not all(texts.values()):
             return None
         return _FIELD.sub(lambda match: quote(texts[match[1]], safe="/"), self.pattern)
+
+
+def fields_of(what: str, pattern: str) -> tuple[str, ...]:
+    """Name the columns in braces of a pattern of addresses.
+
+    Raises:
+        SheetsError: it is none; the message begins with `what`.
+    """
+    # The scheme is fixed by whoever set the pattern: no value can make a link do more than open a page.
+    if not re.match(r"https?://[^\s]", pattern):
+        raise SheetsError(f"{what} must begin with http:// or https://, not {pattern!r}")
+    if re.search(r"[{}]", _FIELD.sub("", pattern)):
+        raise SheetsError(f"{what} has a brace that names no column: {pattern!r}")
+    return tuple(_FIELD.findall(pattern))
 
 
 def _plain(value: object) -> str:
