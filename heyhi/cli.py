@@ -406,12 +406,17 @@ def _report(args: argparse.Namespace) -> int:
 
 
 def _sheets(args: argparse.Namespace) -> int:
+    from heyhi.errors import NoProjectError
+    from heyhi.project import find_project
     from heyhi.sheets import check, login
 
+    credentials = None
+    with contextlib.suppress(NoProjectError):  # a person logs in once, wherever they are
+        credentials = find_project().sheets_credentials
     if args.what == "login":
-        print(f"logged in; the token is in {login()}")
+        print(f"logged in; the token is in {login(credentials)}")
         return 0
-    findings = check(args.file)
+    findings = check(args.file, credentials=credentials)
     for finding in findings:
         print(f"{'ok ' if finding.is_good else 'bad'} {finding.text}")
     return 0 if all(finding.is_good for finding in findings) else 1

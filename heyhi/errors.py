@@ -24,6 +24,10 @@ class ProjectError(HeyhiError):
     """No project root was found, or its settings can't be read."""
 
 
+class NoProjectError(ProjectError):
+    """There is no project around a folder."""
+
+
 class SchemaError(HeyhiError):
     """A `.proto` file is missing, doesn't compile, or defines no root message."""
 

@@ -47,9 +47,10 @@ def config_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "heyhi"
 
 
-def how_to_set_up() -> str:
-    """Say in a line how credentials are set up."""
-    return HOW_TO.format(folder=config_folder())
+def how_to_set_up(setting: Path | None = None) -> str:
+    """Say in a line how credentials are set up, and that what the settings name isn't there."""
+    missing = "" if setting is None or _is_there(setting) else "the file that the settings name isn't there; "
+    return missing + HOW_TO.format(folder=config_folder())
 
 
 # --- where requests go --------------------------------------------------------------------------------------------
@@ -120,7 +121,8 @@ def find_login(setting: Path | None = None) -> Login | None:
     folder, the token of a login, then `service_account.json`.
 
     Args:
-        setting: file of a service account, as settings name it; may also be an OAuth client's, for a login.
+        setting: file of a service account, as settings name it; may also be an OAuth client's, for a login. One
+            that isn't there is no error: settings are shared, credentials are not.
 
     Raises:
         SheetsError: what is there can't be used.
@@ -131,7 +133,7 @@ def find_login(setting: Path | None = None) -> Login | None:
     if named:
         # What isn't a file may be a key that lost its braces: it is not shown.
         return _service_account(_read(Path(named).expanduser(), f"the file that {KEY_VARIABLE} names"), KEY_VARIABLE)
-    if setting is not None:
+    if setting is not None and _is_there(setting):
         info = _read(setting.expanduser(), _shown(setting))
         if info.get("type") == "service_account":
             return _service_account(info, _shown(setting))
@@ -149,7 +151,7 @@ def find_client(setting: Path | None = None) -> Path | None:
     named = os.environ.get(CLIENT_VARIABLE)
     if named:
         return Path(named).expanduser()
-    if setting is not None and _is_client(_read(setting.expanduser(), _shown(setting))):
+    if setting is not None and _is_there(setting) and _is_client(_read(setting.expanduser(), _shown(setting))):
         return setting.expanduser()
     usual = config_folder() / "client_secret.json"
     return usual if usual.is_file() else None
@@ -157,7 +159,11 @@ def find_client(setting: Path | None = None) -> Path | None:
 
 def _shown(path: Path) -> str:
     """Name a file in a message; what names no file may be the secret itself, put in the wrong place."""
-    return str(path) if os.path.exists(path.expanduser()) else "the file of credentials"  # noqa: PTH110 (never raises)
+    return str(path) if _is_there(path) else "the file of credentials"
+
+
+def _is_there(path: Path) -> bool:
+    return os.path.exists(path.expanduser())  # noqa: PTH110 (never raises)
 
 
 def _is_client(info: Mapping[str, Any]) -> bool:

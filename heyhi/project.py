@@ -8,7 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.errors import ProjectError, suggest
+from heyhi.errors import NoProjectError, ProjectError, suggest
 
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
@@ -54,6 +54,7 @@ class Settings(NamedTuple):
         reports: formats that `heyhi report` and the aggregate rule write: csv, html, xlsx, parquet.
         folder_link: address of an experiment's folder, for sheets: `http://host/tree{exp_path}`.
         log_link: likewise of its log.
+        sheets_credentials: file of a service account or an OAuth client, relative to the project root.
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
     """
 
@@ -67,6 +68,7 @@ class Settings(NamedTuple):
     reports: tuple[str, ...] = ("csv", "html")
     folder_link: str = ""
     log_link: str = ""
+    sheets_credentials: str = ""
 
 
 class Project(NamedTuple):
@@ -100,6 +102,12 @@ class Project(NamedTuple):
         """Folder of what HeyHi keeps for itself (manifests and their index)."""
         return self.results_root / ".heyhi"
 
+    @property
+    def sheets_credentials(self) -> Path | None:
+        """File of the credentials for Google that the settings name, whether it is there or not."""
+        named = self.settings.sheets_credentials
+        return Path(os.path.abspath(self.root / os.path.expanduser(named))) if named else None  # noqa: PTH100, PTH111
+
     def relative(self, path: Path) -> str:
         """Write a path relative to the project root (POSIX) where it lies inside, else absolute."""
         try:
@@ -115,7 +123,7 @@ def find_project(start: Path | None = None) -> Project:
         start: folder to look from, upward; default: the working directory, then the main script's folder.
 
     Raises:
-        ProjectError: no folder on the way up has `conf/*.proto` (or what `[tool.heyhi] conf` names).
+        NoProjectError: no folder on the way up has `conf/*.proto` (or what `[tool.heyhi] conf` names).
     """
     starts = [start] if start is not None else _working_directory()
     script = getattr(sys.modules.get("__main__"), "__file__", None)
@@ -128,7 +136,7 @@ def find_project(start: Path | None = None) -> Project:
             project = _project_at(candidate)
             if project is not None:
                 return project
-    raise ProjectError(
+    raise NoProjectError(
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
     )
@@ -187,6 +195,8 @@ def _read_settings(pyproject: Path) -> Settings | None:
         texts = value if wants_list and fits else [value]
         if not fits or not all(isinstance(text, str) and "\0" not in text for text in texts):
             kind = "a list of strings" if wants_list else "a string"
-            raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}, not {value!r}")
+            # Somebody may have put the key itself where its file's name belongs.
+            given = "" if key == "sheets_credentials" else f", not {value!r}"
+            raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}{given}")
         values[key] = tuple(texts) if wants_list else value
     return Settings(**values)  # type: ignore[arg-type]  # each was just checked

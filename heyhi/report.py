@@ -484,6 +484,7 @@ def export_sheet(
         links=sheet_links(project, table.columns if known is None else known),
         updated_column="updated" if "updated" in table else None,
         group=group,
+        credentials=project.sheets_credentials,
     )
 
 

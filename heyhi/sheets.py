@@ -153,7 +153,7 @@ def _login(setting: Path | None, what: str) -> Login | None:
     if client is not None:
         _say(f"Google Sheets: {what} not exported: nobody has logged in yet, run `heyhi sheets login`")
     else:
-        _say(f"Google Sheets: {what} not exported, no credentials: {how_to_set_up()}")
+        _say(f"Google Sheets: {what} not exported, no credentials: {how_to_set_up(setting)}")
     return None
 
 
@@ -417,7 +417,7 @@ def check(
     try:
         who = find_login(credentials)
         if who is None:
-            return [Finding(False, f"no credentials: {how_to_set_up()}")]
+            return [Finding(False, f"no credentials: {how_to_set_up(credentials)}")]
         account = f" {who.account}" if who.account else ""
         findings.append(Finding(True, f"credentials: {who.kind}{account}, from {who.where}"))
         google = _Google(who, patience or Patience(failures=3))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote
 
@@ -15,6 +17,8 @@ from sheets_server import Server
 import heyhi
 from heyhi import maybe_launch
 from heyhi.cli import main
+from heyhi.project import find_project
+from heyhi.report import Source, show
 
 PROTO = """
 syntax = "proto3";
@@ -124,3 +128,131 @@ def test_workbook_and_page_link_to_a_folder_whatever_its_name(root: Path, run: R
     page = (root / "out/page.html").read_text()
     links = re.findall(r'"(\./\.\./results/[^"]*)"', page)
     assert {unquote(link) for link in links} >= {"./../results/a=b/c,d+e@f/x/", "./../results/a=b/c,d+e@f/x/log.txt"}
+
+
+# --- whose credentials ----------------------------------------------------------------------------------------------
+
+SECRET = "MIIEvQIBADANBgkqhkiG9w0BAQ"
+CLIENT = {
+    "installed": {
+        "client_id": "c",
+        "client_secret": "GOCSPX-very-secret",
+        "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+        "token_uri": "https://oauth2.googleapis.com/token",
+    }
+}
+
+
+def put(path: Path, info: object) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(info if isinstance(info, str) else json.dumps(info))
+    return path
+
+
+@pytest.fixture
+def named(root: Path) -> Path:
+    """The file of credentials that the settings name."""
+    set_up(root, 'sheets_credentials = "keys/lab.json"\n')
+    return root / "keys/lab.json"
+
+
+def test_a_report_uses_the_credentials_that_the_settings_name(
+    server: Server, named: Path, root: Path, run: Run, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(named, account)
+    (root / "deep").mkdir()
+    monkeypatch.chdir(root / "deep")  # the setting is relative to the project, not to who asks
+    assert run("report", "--sheet", "My runs", "digits")[0] == 0
+    assert len(rows_of(server)) == 2
+    code, out, _ = run("sheets", "check", "My runs")
+    assert code == 0 and f"service account {account['client_email']}, from {named}" in out and "can be written" in out
+
+
+def test_the_table_at_the_end_of_a_run_uses_them_too(
+    server: Server, named: Path, root: Path, account: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "conf/many.py").write_text(SWEEP + '\nSHEET = ("My runs", "digits")\n')
+    project = find_project()
+    manifest = Source.open(project, Path("conf/many.py")).manifest
+    flow: Any = SimpleNamespace(project=project, reported=manifest, report_path=lambda _: "results/reports/x.csv")
+    put(named, SECRET)
+    show(flow)
+    assert f"error: {named} holds no JSON object\n" in capsys.readouterr().err
+    put(named, account)
+    show(flow)
+    assert len(rows_of(server)) == 2
+
+
+def test_the_environment_goes_before_the_settings(
+    named: Path, run: Run, account: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(named, account)
+    monkeypatch.setenv("HH_GOOGLE_SERVICE_ACCOUNT", json.dumps({**account, "client_email": "other@x"}))
+    assert "service account other@x, from HH_GOOGLE_SERVICE_ACCOUNT" in run("sheets", "check")[1]
+
+
+def test_credentials_that_are_not_there_are_one_line_and_no_failure(named: Path, root: Path, run: Run) -> None:
+    code, out, err = run("report", "--sheet", "My runs", "digits")
+    assert code == 0 and "written: results/reports/many.csv" in out
+    assert err.count("\n") == 1 and "the file that the settings name isn't there" in err and "not exported" in err
+    assert run("sheets", "check")[1].startswith("bad no credentials: the file that the settings name isn't there")
+
+
+def test_who_lacks_the_file_of_the_settings_may_have_logged_in(
+    server: Server, named: Path, run: Run, account: dict[str, str], tmp_path: Path
+) -> None:
+    usual = put(tmp_path / "config/heyhi/service_account.json", account)
+    assert run("report", "--sheet", "My runs", "digits")[0] == 0
+    assert len(rows_of(server)) == 2
+    assert f"from {usual}" in run("sheets", "check")[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "holds no JSON object"),
+        (f'{{"type": "service_account", "private_key": "{SECRET}"', "holds no JSON object"),
+        (f'{{"type": "service_account", "private_key": "{SECRET}"}}', "holds no service account's key"),
+        (f'{{"private_key": "{SECRET}"}}', "neither a service account's key nor an OAuth client's"),
+    ],
+)
+def test_broken_credentials_are_one_line_that_names_the_file(
+    named: Path, run: Run, root: Path, text: str, expected: str
+) -> None:
+    put(named, text)
+    code, out, err = run("report", "--sheet", "My runs", "digits")
+    assert code == 2 and "written: results/reports/many.csv" in out
+    assert err.count("\n") == 1 and expected in err and str(named) in err and SECRET not in out + err
+    code, out, err = run("sheets", "check")
+    assert code == 1 and expected in out and SECRET not in out + err
+
+
+@pytest.mark.parametrize(
+    "value", [f'\'{{"private_key": "{SECRET}"}}\'', f'{{private_key = "{SECRET}"}}', f'["{SECRET}"]']
+)
+def test_a_key_in_place_of_its_files_name_is_not_shown(root: Path, run: Run, value: str) -> None:
+    set_up(root, f"sheets_credentials = {value}\n")
+    for args in (("report", "--sheet", "My runs", "digits"), ("sheets", "check"), ("sheets", "login")):
+        _, out, err = run(*args)
+        assert SECRET not in out + err and "Traceback" not in err
+
+
+def test_a_login_takes_the_client_that_the_settings_name(
+    server: Server, named: Path, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    put(named, CLIENT)
+    code, _, err = run("report", "--sheet", "My runs", "digits")
+    assert code == 0 and err.count("\n") == 1 and "nobody has logged in yet, run `heyhi sheets login`" in err
+
+    monkeypatch.setattr("heyhi.sheets.login", lambda credentials: tmp_path / credentials.name)
+    assert str(tmp_path / "lab.json") in run("sheets", "login")[1]
+
+
+def test_sheets_can_be_set_up_outside_of_any_project(
+    server: Server, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run("sheets", "check")
+    assert code == 1 and out.startswith("bad no credentials")
+    code, _, err = run("sheets", "login")
+    assert code == 2 and "Desktop app" in err
