@@ -60,8 +60,16 @@ class ResultError(HeyhiError):
     """A result or metrics file can't be read or written."""
 
 
+class LauncherError(HeyhiError):
+    """A launcher asks for what no job can be asked for."""
+
+
 class ClaimError(HeyhiError):
     """An exp path can't be claimed, or its claim can't be read."""
+
+
+class SnapshotError(HeyhiError):
+    """The code can't be copied for queued jobs, or a copy of it is gone or damaged."""
 
 
 class ModeError(HeyhiError):

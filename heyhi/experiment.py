@@ -32,13 +32,15 @@ CONFIG_NAME = "config.prototxt"
 FLAT_CONFIG_NAME = "config_flat.json"
 LOG_NAME = "log.txt"
 LAUNCH_LOG_NAME = "launch.log"
+CODE_NAME = "code.json"
 ROOT_NAMES = ("project_root", "results_root")
 STATE_NAME = ".heyhi"  # of a results root
 MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "restart", "dryrun")
 
-# What may lie in a folder before its experiment is started: Snakemake makes a log, who comes first a claim.
-_EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME)
-_EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.")
+# What may lie in a folder before its experiment is started: Snakemake makes a log, who comes first a claim,
+# who submits a record of the code.
+_EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, CODE_NAME)
+_EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{CODE_NAME}.")
 
 _log = logging.getLogger(__name__)
 

@@ -125,7 +125,7 @@ def test_files_of_no_experiment_are_never_merged(tmp_path: Path) -> None:
 
 
 def test_what_may_come_before_the_start_is_no_obstacle(tmp_path: Path, living_owner: Claim) -> None:
-    for name in ("log.txt", "launch.log", ".claim.json.1f.tmp", "claim.1f.json", ".identity.json.2f.tmp"):
+    for name in ("log.txt", "launch.log", ".claim.json.1f.tmp", "claim.1f.json", ".identity.json.2f.tmp", "code.json"):
         (tmp_path / "e" / name).touch()
     prepared(tmp_path / "e")
 
