@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from heyhi.project import Project
+    from heyhi.report import Source
     from heyhi.schema import Schema
     from heyhi.sweep import Expansion, Point
 
@@ -148,9 +149,7 @@ def make_parser() -> argparse.ArgumentParser:
     report = command(
         "report", _report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
     )
-    report.add_argument(
-        "sweeps", nargs="*", type=Path, metavar="SWEEP.py | MANIFEST", help="default: the sweep of [tool.heyhi]"
-    )
+    _add_sweep_arguments(report)
     report.add_argument(
         "--sort", action="append", default=[], metavar="KEY", help="sort by a column, -KEY downward; may be repeated"
     )
@@ -210,6 +209,7 @@ examples:
   heyhi report SWEEP.py --group-by                    seeds put together
   heyhi report SWEEP.py --best val_accuracy --per batch_size
   heyhi report SWEEP.py --pivot lr batch_size val_loss --to table.xlsx
+  heyhi report --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)' epochs=3
   heyhi report SWEEP.py --watch 600 --sheet "My runs" digits
 """
 
@@ -367,6 +367,7 @@ def _report(args: argparse.Namespace) -> int:
     from heyhi.report import Shape, write_reports
 
     project = find_project()
+    _check_words(project, args)
 
     def names(text: str | None) -> tuple[str, ...]:
         return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
@@ -392,7 +393,8 @@ def _report(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, stop)
     while not stopped:
         try:
-            write_reports(project, args.sweeps, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+            sources = _sources(project, args)  # each time: configs and sweep files may have changed
+            write_reports(project, sources, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
         except HeyhiError as error:
             if args.watch is None:
                 raise
@@ -403,6 +405,17 @@ def _report(args: argparse.Namespace) -> int:
         while not stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
     raise KeyboardInterrupt
+
+
+def _sources(project: Project, args: argparse.Namespace) -> list[Source]:
+    """Expand what the arguments of a report name: a config and its overrides, or sweep files and manifests."""
+    from heyhi.report import Source
+    from heyhi.schema import load_schema
+
+    if args.cfg is None:
+        return [Source.open(project, path) for path in _check_words(project, args)]
+    schema = load_schema(project)
+    return [Source.of_expansion(project, schema, _expansion(project, schema, args))]
 
 
 def _sheets(args: argparse.Namespace) -> int:
@@ -487,25 +500,17 @@ def _open() -> tuple[Project, Schema]:
 
 def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Expansion:
     """Expand what the arguments of a sweep command name."""
-    from heyhi.errors import OverrideError, SweepError
+    from heyhi.errors import SweepError
     from heyhi.overrides import split_override
     from heyhi.sweep import expand, expand_sweep_file, label_of, sweep_points
 
+    files = _check_words(project, args)
     if args.cfg is None:
-        if args.sweep or args.zip:
-            raise SweepError("--sweep goes with --cfg CFG; a sweep file says itself what it sweeps")
-        file, *overrides = args.words or [project.settings.sweep]
-        if file is None:
-            raise SweepError(
-                "what to expand? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml"
-            )
-        if overrides or "=" in file:
-            raise OverrideError(f"'{(overrides or [file])[0]}': overrides go with --cfg CFG, not with a sweep file")
-        if args.adhoc or args.pattern:
-            raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
+        if len(files) > 1:
+            raise SweepError(f"one sweep file at a time, not also '{files[1]}'")
         # What it prints must not be taken for targets.
         with contextlib.redirect_stdout(sys.stderr):
-            return _warned(expand_sweep_file(project, schema, Path(file), progress=_counted))
+            return _warned(expand_sweep_file(project, schema, files[0], progress=_counted))
     points: list[Point] = [(args.cfg, args.words)]
     if args.sweep:
         axes = sweep_points(args.sweep, pair=args.zip)
@@ -517,6 +522,32 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
     label = label_of(project, args.cfg)
     found = expand(project, schema, _counted(points), label=label, pattern=args.pattern, adhoc=args.adhoc)
     return _warned(found)
+
+
+def _check_words(project: Project, args: argparse.Namespace) -> list[Path]:
+    """Return the files that the arguments of a sweep command name; with --cfg there are none.
+
+    Raises:
+        HeyhiError: there are none without --cfg either, or something is given that goes with it.
+    """
+    from heyhi.errors import OverrideError, SweepError
+
+    if args.cfg is not None:
+        return []
+    if args.sweep or args.zip:
+        raise SweepError("--sweep goes with --cfg CFG; a sweep file says itself what it sweeps")
+    if args.adhoc or args.pattern:
+        raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
+    if not args.words:
+        if project.settings.sweep is None:
+            raise SweepError(
+                "which sweep? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml"
+            )
+        return [project.root / project.settings.sweep]
+    for word in args.words:
+        if "=" in word and not os.path.exists(word):  # noqa: PTH110 (never raises)
+            raise OverrideError(f"'{word}': overrides go with --cfg CFG, not with a sweep file")
+    return [Path(word) for word in args.words]
 
 
 def _warned(expansion: Expansion) -> Expansion:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heyhi.page import Detail
+    from heyhi.schema import Schema
+    from heyhi.sweep import Expansion
     from heyhi.workflow import Flow
 
 _LOG_LINES = 40  # of each experiment, on the page
@@ -92,7 +94,11 @@ class Source:
         if sweep.suffix == SUFFIX:
             return cls.of(Manifest.open(sweep))
         schema = load_schema(project)
-        expansion = expand_sweep_file(project, schema, sweep)
+        return cls.of_expansion(project, schema, expand_sweep_file(project, schema, sweep))
+
+    @classmethod
+    def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
+        """Report a sweep that was expanded just now."""
         manifest = Manifest.open(write_manifest(expansion, project, schema))
         sheet, warnings = _sheet_of(project, manifest)
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
@@ -244,7 +250,7 @@ def show_progress(total: int) -> Callable[[], None]:
 
 def write_reports(
     project: Project,
-    sweeps: Sequence[Path],
+    sources: Sequence[Source],
     shape: Shape,
     *,
     to: Sequence[Path] = (),
@@ -256,7 +262,7 @@ def write_reports(
 
     Args:
         project: where the sweeps are.
-        sweeps: sweep files or manifests; none: the sweep of the settings.
+        sources: the sweeps.
         shape: how the table is put together.
         to: files to write; none: those of `[tool.heyhi] reports`, named after the sweep.
         sheet: spreadsheet and worksheet; default: what the sweep file names.
@@ -266,7 +272,6 @@ def write_reports(
     Raises:
         HeyhiError: a sweep is wrong, or something can't be written; what can be, is.
     """
-    sources = [Source.open(project, path) for path in sweeps_of(project, list(sweeps))]
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
     whole = gather(sources, with_needs=with_needs, drift=drift, progress=show_progress)

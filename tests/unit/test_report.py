@@ -207,3 +207,53 @@ def test_watching_goes_on_after_a_round_that_failed(root: Path, run: Any) -> Non
     watching.send_signal(2)
     assert watching.wait(timeout=60) == 130
     assert "Traceback" not in watching.stderr.read()
+
+
+def test_a_report_takes_a_config_and_what_is_swept(run: Any, root: Path) -> None:
+    launch_all()
+    code, out, err = run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--columns", "lr,accuracy")
+    assert code == 0 and err == ""
+    assert [line.split() for line in out.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.2"], ["0.2", "0.4"]]
+    assert "written: results/reports/work.csv, results/reports/work.xlsx" in out
+    one = run("report", "--cfg", "work", "--lr=0.2", "seed=1")[1]
+    assert "1 experiment: 1 DEAD" in one and "written: results/reports/work.csv" in one
+    words = ("--cfg", "work", "--sweep", "lr=0.1,0.2", "--sweep", "seed=0,1", "--zip")
+    assert "2 experiments: 1 DEAD, 1 DONE" in run("report", *words)[1]
+
+
+def test_the_words_of_expand_and_those_of_a_report_give_the_same_experiments(run: Any, root: Path) -> None:
+    for words in (
+        ("--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=1", "lr=3"),
+        ("--cfg", "work", "lr=1e-3", "--adhoc"),
+        ("--cfg", "work", "--sweep", "seed=range(3)", "--out", "here/%(redefines)s"),
+        ("conf/many.py",),
+        (),
+    ):
+        targets = run("expand", *words)[1].split()
+        assert run("report", *words, "--to", "t.csv")[0] == 0
+        rows = list(csv.DictReader((root / "t.csv").open()))
+        assert [f"results/{row['exp_id']}/result.json" for row in rows] == targets
+
+
+@pytest.mark.parametrize("command", ["report", "expand", "plan", "status"])
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (["--sweep", "lr=1"], "--sweep goes with --cfg"),
+        (["conf/many.py", "lr=1"], "'lr=1': overrides go with --cfg"),
+        (["conf/many.py", "--adhoc"], "go with --cfg"),
+        (["--cfg", "work", "lrr=1"], "did you mean 'lr'"),
+        (["--cfg", "nosuch"], "nosuch"),
+        (["--cfg", "work", "--sweep", "lr"], "lr"),
+    ],
+)
+def test_wrong_words_get_the_same_message_whatever_the_command(
+    run: Any, command: str, args: list[str], expected: str
+) -> None:
+    code, _, err = run(command, *args)
+    assert code == 2 and expected in err and err.count("\n") == 1
+
+
+def test_a_sweep_file_may_have_an_equals_sign_in_its_name(run: Any, root: Path) -> None:
+    (root / "conf/many.py").rename(root / "conf/lr=x.py")
+    assert "4 experiments" in run("report", "conf/lr=x.py")[1]
