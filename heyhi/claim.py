@@ -9,6 +9,9 @@ only one can. So claims form a chain, and its last link is the current one. Who 
 its link ends the chain: where a release came between it doesn't, and is withdrawn. A release removes
 `claim.json` first, and what hung on it is no claim from then on. No nonce is used twice, so no file is ever
 taken for another.
+
+A job of Slurm's may have a claim, too: that of its submission, then that of the process which runs in it. Whether
+such an owner lives is for Slurm to say; without an answer it counts as alive.
 """
 
 from __future__ import annotations
@@ -23,19 +26,24 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from heyhi.errors import ClaimError
 from heyhi.results import write_temp, writing
+from heyhi.slurm import Job, Phase, Queue, SlurmError, cancel
 
 CLAIM_NAME = "claim.json"
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
+SUBMISSION = "submission"
+MARK = "heyhi:"  # begins the comments of our jobs
 _TRIES = 200
+# By how much the clocks of a file system and of this machine may differ without harm.
+_CLOCK_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +51,8 @@ class Owner:
     """Hold who has a claim.
 
     Attributes:
-        kind: `process` runs the experiment, `controller` is about to hand it over.
+        kind: `process` runs the experiment, `submission` has handed it to Slurm or is about to, `controller` does
+            something else with its folder.
         host: where the owner runs.
         boot: the kernel's boot id there; empty where it has none.
         pids: the namespace that the pid counts in: containers may share a host's name.
@@ -51,6 +60,9 @@ class Owner:
         started: start time of that process in clock ticks since boot: a pid is used again. 0 where unknown.
         since: when it took the claim (UTC).
         nonce: name of this claim.
+        job: id of the job that it belongs to; empty outside Slurm, and until Slurm has said it.
+        job_name: name that squeue lists the job by.
+        mark: of the experiment, in the job's comment.
     """
 
     kind: str
@@ -61,17 +73,36 @@ class Owner:
     started: int
     since: str
     nonce: str
+    job: str = ""
+    job_name: str = ""
+    mark: str = ""
 
     @classmethod
-    def this_process(cls, kind: str) -> Owner:
+    def this_process(cls, kind: str, ref: JobRef | None = None) -> Owner:
         """Describe this process as the owner of a new claim."""
         host, boot, pids = _machine()
         now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        return cls(kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), now, os.urandom(8).hex())
+        job, name, mark = ref if ref is not None else JobRef()
+        return cls(
+            kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), now, os.urandom(8).hex(), job, name, mark
+        )
 
     def describe(self) -> str:
         """Write it as a message does: `pid 12 on host h since 2026-11-24T10:00:00+00:00`."""
+        if self.job:
+            return f"job {self.job} since {self.since}"
         return f"pid {self.pid} on host {self.host} since {self.since}"
+
+    def find_job(self, queue: Queue) -> Job | None:
+        """Return the owner's job as Slurm has it; None where it has none, or doesn't answer (`queue.error`)."""
+        jobs = queue.jobs(self.job_name) if self.job_name else None
+        if jobs is None:
+            return None
+        if self.job:
+            return jobs.get(self.job)
+        # A submitter that was killed before it could note the job's id.
+        marked = (job for job in jobs.values() if self.mark in job.comment.partition(" ")[0])
+        return max(marked, key=lambda job: (job.phase is not Phase.OVER, int(job.job_id)), default=None)
 
     @property
     def is_here(self) -> bool:
@@ -84,6 +115,9 @@ class Owner:
         Raises:
             ClaimError: it runs on another host, or belongs to somebody else, or is this very process.
         """
+        if self.job:
+            self._cancel(grace_seconds)
+            return
         if not self.is_here:
             raise ClaimError(f"{self.describe()} can't be stopped from host {_machine()[0]}: stop it there")
         if self.pid == os.getpid():
@@ -104,6 +138,27 @@ class Owner:
                     return
                 time.sleep(0.05)
         raise ClaimError(f"{self.describe()} doesn't end, not even when killed")
+
+    def _cancel(self, grace_seconds: float) -> None:
+        cancel([self.job])
+        deadline = time.monotonic() + grace_seconds + 60.0  # Slurm's own grace (KillWait) comes in between
+        while time.monotonic() < deadline:
+            queue = Queue()
+            job = self.find_job(queue)
+            if queue.error:
+                raise SlurmError(queue.error)
+            if job is None or job.phase is Phase.OVER:
+                return
+            time.sleep(0.5)
+        raise ClaimError(f"{self.describe()} was cancelled and doesn't end")
+
+
+class JobRef(NamedTuple):
+    """Hold by what a claim's job is found again, see `Owner`."""
+
+    job: str = ""
+    job_name: str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -135,7 +190,14 @@ class Claim:
 
     @classmethod
     def acquire(
-        cls, folder: Path, *, kind: str = "process", on_lost: Callable[[str], None] | None = None
+        cls,
+        folder: Path,
+        *,
+        kind: str = "process",
+        on_lost: Callable[[str], None] | None = None,
+        ref: JobRef | None = None,
+        replaces: Callable[[Owner], bool] | None = None,
+        queue: Queue | None = None,
     ) -> Claim | Owner:
         """Take the claim of an experiment, unless a living owner has it.
 
@@ -144,6 +206,9 @@ class Claim:
             kind: what the claim is for, see `Owner`.
             on_lost: called once, from another thread, with the reason, when the claim turns out to be
                 another's: this process was stopped for so long that it was taken for dead.
+            ref: job that the claim belongs to.
+            replaces: tells of a living owner that its claim passes on to this one: a job follows its submission.
+            queue: what Slurm says of jobs; default: ask it, if a job has the claim.
 
         Returns:
             The claim, or the living owner that has it.
@@ -152,16 +217,19 @@ class Claim:
             ClaimError: a claim file can't be read and is not old, or the file system has no hard links.
             ResultError: the folder can't be written.
         """
+        follows = replaces or _never
         for attempt in range(_TRIES):
             chain = _read_chain(folder)
             last = chain[-1] if chain else None
-            if last is not None and (living := _living_owner(last)) is not None:
-                return living
-            owner = Owner.this_process(kind)
+            if last is not None and not (last.owner and follows(last.owner)):
+                living = _living_owner(last, queue)
+                if living is not None:
+                    return living
+            owner = Owner.this_process(kind, ref)
             link = folder / (f"claim.{last.nonce}.json" if last is not None else CLAIM_NAME)
             made = _make_link(link, owner)
             try:
-                below = _confirm(folder, owner)
+                below = _confirm(folder, owner, follows, queue)
                 if below is not None:
                     made = False
                     return cls(owner, link, below, on_lost)
@@ -176,6 +244,27 @@ class Claim:
         """Tell whether the claim is still ours."""
         chain = _read_chain(self._link.parent)
         return bool(chain) and chain[-1].nonce == self.owner.nonce
+
+    def hand_over(self, job: str) -> None:
+        """Leave the claim to a job, from now on for as long as Slurm has it.
+
+        Args:
+            job: its id.
+
+        Raises:
+            ResultError: the id can't be written down; the job is found by its comment then.
+        """
+        self._stop.set()
+        owner = replace(self.owner, job=job)
+        with writing(self._link):
+            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+            try:
+                # Unless the job has been faster, and is over.
+                held = _read_link(self._link)
+                if held is not None and held.nonce == owner.nonce:
+                    temp.replace(self._link)
+            finally:
+                temp.unlink(missing_ok=True)
 
     def release(self) -> None:
         """Give the claim up; does nothing the second time, in a forked child, or when it was lost."""
@@ -215,8 +304,16 @@ class Claim:
                 return
 
 
-def read_owner(folder: str | Path) -> Owner | None:
+def _never(owner: Owner) -> bool:
+    return False
+
+
+def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
     """Return the living owner of an experiment's claim, or None.
+
+    Args:
+        folder: of the experiment.
+        queue: what Slurm says of jobs; default: ask it, if a job has the claim.
 
     Raises:
         ClaimError: a claim file can't be read and is not old.
@@ -229,7 +326,7 @@ def read_owner(folder: str | Path) -> Owner | None:
     except OSError as error:
         raise ClaimError(f"{folder}/{CLAIM_NAME}: can't be read: {error.strerror}") from None
     chain = _read_chain(Path(folder))
-    return _living_owner(chain[-1]) if chain else None
+    return _living_owner(chain[-1], queue) if chain else None
 
 
 def _read_chain(folder: Path) -> list[_Link]:
@@ -258,7 +355,8 @@ def _read_link(path: Path) -> _Link | None:
         raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
     try:
         values = json.loads(data)
-        owner = Owner(**{f.name: values[f.name] for f in fields(Owner)})
+        # Those with a default are younger than some claims.
+        owner = Owner(**{f.name: values[f.name] for f in fields(Owner) if f.name in values or f.default is MISSING})
         # The types of the fields are their names here. The nonce becomes part of a file name.
         if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.nonce.isalnum():
             raise ValueError
@@ -268,13 +366,38 @@ def _read_link(path: Path) -> _Link | None:
     return _Link(path, owner.nonce, owner, stat.st_mtime)
 
 
-def _living_owner(link: _Link) -> Owner | None:
+def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
     """Return the owner of a claim if it lives."""
     owner = link.owner
     if owner is None:
         if _age(link) > STALE_SECONDS:
             return None
         raise ClaimError(f"{link.path}: is no claim that HeyHi wrote; if nothing runs here, remove it")
+    if owner.job_name:
+        return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
+    return _living_process(link, owner)
+
+
+def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
+    """Tell whether a job has its claim still, or will have: it is Slurm that says so, not the submitting process."""
+    is_submitting = owner.kind == SUBMISSION and not owner.job
+    if (is_submitting or (owner.kind != SUBMISSION and owner.is_here)) and _living_process(link, owner):
+        return True
+    lives = _is_queued(owner, queue)
+    if not lives and queue.asked is not None and queue.asked < link.touched + _CLOCK_SECONDS:
+        queue.forget()  # what it says may be older than the claim
+        lives = _is_queued(owner, queue)
+    return lives
+
+
+def _is_queued(owner: Owner, queue: Queue) -> bool:
+    job = owner.find_job(queue)
+    if job is None:
+        return queue.jobs(owner.job_name) is None  # no answer: then it counts as alive
+    return job.phase is not Phase.OVER
+
+
+def _living_process(link: _Link, owner: Owner) -> Owner | None:
     if owner.is_here:
         with contextlib.suppress(PermissionError):
             return owner if _is_running(owner.pid, owner.started) else None
@@ -325,7 +448,9 @@ def _make_link(path: Path, owner: Owner) -> bool:
     return True
 
 
-def _confirm(folder: Path, owner: Owner) -> tuple[Path, ...] | None:
+def _confirm(
+    folder: Path, owner: Owner, follows: Callable[[Owner], bool], queue: Queue | None
+) -> tuple[Path, ...] | None:
     """Look whether a claim that we tried to make is the current one.
 
     What the file system said when we made it isn't asked: over NFS an answer gets lost and the call repeated.
@@ -338,8 +463,10 @@ def _confirm(folder: Path, owner: Owner) -> tuple[Path, ...] | None:
         return None
     before = chain[:-1]
     # The one that we took for dead may have touched its claim since, see release().
-    if before and _living_owner(before[-1]) is not None:
-        return None
+    if before:
+        last = before[-1]
+        if not (last.owner and follows(last.owner)) and _living_owner(last, queue) is not None:
+            return None
     return tuple(one.path for one in before)
 
 

@@ -15,10 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.claim import CLAIM_NAME, Claim, read_owner
+from heyhi.claim import CLAIM_NAME, Claim, Owner, read_owner
+from heyhi.deaths import Death, death_of, last_job
 from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.identity import Identity
 from heyhi.results import encode, replace_file, write_temp, writing
+from heyhi.slurm import Phase, View
+from heyhi.status import JOB_NAME
 from heyhi.status import RESULT_NAME as RESULT_NAME
 from heyhi.status import Status as Status
 
@@ -39,8 +42,8 @@ MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "re
 
 # What may lie in a folder before its experiment is started: Snakemake makes a log, who comes first a claim,
 # who submits a record of the code.
-_EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, CODE_NAME)
-_EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{CODE_NAME}.")
+_EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
+_EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
 
 _log = logging.getLogger(__name__)
 
@@ -75,21 +78,44 @@ class Experiment:
         return self.exp_path / RESULT_NAME
 
 
-def status_of(exp_path: str) -> Status:
+def status_of(exp_path: str, view: View | None = None) -> Status:
     """Return the status of an experiment, without the needs; for one that is done this is a single `os.stat`.
+
+    Args:
+        exp_path: its folder.
+        view: what Slurm says of jobs; default: ask it, if a job has the claim.
 
     Raises:
         ClaimError: its claim can't be read.
     """
     if _exists(f"{exp_path}/{RESULT_NAME}"):
         return Status.DONE
-    owner = read_owner(exp_path)
+    view = view or View()
+    owner = read_owner(exp_path, view.queue)
     if owner is not None:
-        return Status.RUNNING if owner.kind == "process" else Status.PENDING
-    if not _exists(f"{exp_path}/{ATTEMPTS_NAME}"):
+        return _status_by(owner, view)
+    if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
         return Status.NOT_STARTED
     # It may have ended between the first look and the second.
     return Status.DONE if _exists(f"{exp_path}/{RESULT_NAME}") else Status.DEAD
+
+
+def _status_by(owner: Owner, view: View) -> Status:
+    """Return the status of an experiment that somebody has; where Slurm doesn't answer, the last known one."""
+    job = owner.find_job(view.queue)
+    if job is None or job.phase is Phase.OVER:  # or it is just ending
+        return Status.RUNNING if owner.kind == "process" else Status.PENDING
+    return Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
+
+
+def _described(owner: Owner, view: View) -> str:
+    job = owner.find_job(view.queue)
+    if job is None:
+        asked = f" (last known: {view.queue.error})" if owner.job_name and view.queue.error else ""
+        return f"{owner.describe()}{asked}"
+    if job.phase is Phase.WAITING:
+        return f"job {job.job_id} waits{f': {job.why}' if job.why else ''}"
+    return f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}"
 
 
 def _exists(path: str) -> bool:
@@ -167,42 +193,75 @@ class ExperimentDir:
         return self.path / LAUNCH_LOG_NAME
 
     @property
+    def job_path(self) -> Path:
+        """The last job that it was submitted as."""
+        return self.path / JOB_NAME
+
+    @property
+    def code_path(self) -> Path:
+        """Commit and changes of the code that its last job was given."""
+        return self.path / CODE_NAME
+
+    @property
     def claim_path(self) -> Path:
         """The first file of the claims."""
         return self.path / CLAIM_NAME
 
     # --- status
 
-    def status(self) -> Status:
+    def status(self, view: View | None = None) -> Status:
         """Return the status, without the needs.
 
         Raises:
             ClaimError: the claim can't be read.
         """
-        return status_of(str(self.path))
+        return status_of(str(self.path), view)
+
+    def death(self, view: View | None = None) -> Death:
+        """Say why it is dead, if it is; a job of Slurm's is asked about where the records don't say.
+
+        Raises:
+            ResultError: the records can't be read.
+        """
+        attempts, submitted = self.attempts(), self.read_job()
+        asked = last_job(attempts, submitted)
+        return death_of(attempts, submitted, (view or View()).ended(asked) if asked else None)
+
+    def job_to_ask(self) -> str:
+        """Return the id of the job that Slurm must be asked about to know why it is dead; empty if none.
+
+        Raises:
+            ResultError: the records can't be read.
+        """
+        return last_job(self.attempts(), self.read_job())
 
     def status_and_reason(
-        self, needs: Iterable[Path] = (), needs_of: Callable[[Path], Iterable[Path]] | None = None
+        self,
+        needs: Iterable[Path] = (),
+        needs_of: Callable[[Path], Iterable[Path]] | None = None,
+        view: View | None = None,
     ) -> tuple[Status, str]:
         """Return the status and, where it is DEAD, BLOCKED, RUNNING or PENDING, why or by whom.
 
         Args:
             needs: folders of what it needs.
             needs_of: the same for a folder of a need, so that what blocks from further up is found too.
+            view: what Slurm says of jobs; default: ask it, if need be.
 
         Raises:
             ClaimError: a claim can't be read.
         """
-        status = self.status()
+        view = view or View()
+        status = self.status(view)
         if status is Status.DEAD:
-            return status, dead_reason(self.attempts())
+            return status, self.death(view).text
         if status in (Status.RUNNING, Status.PENDING):
-            owner = read_owner(self.path)
-            return status, owner.describe() if owner is not None else ""
+            owner = read_owner(self.path, view.queue)
+            return status, _described(owner, view) if owner is not None else ""
         if status is Status.NOT_STARTED:
             for need in needs:
                 folder = ExperimentDir(need, self.results_root)
-                its_status, reason = folder.status_and_reason(needs_of(need) if needs_of else (), needs_of)
+                its_status, reason = folder.status_and_reason(needs_of(need) if needs_of else (), needs_of, view)
                 if its_status in (Status.DEAD, Status.BLOCKED):
                     return Status.BLOCKED, f"by {folder.exp_id}, {its_status.value}: {reason}"
         return status, ""
@@ -392,6 +451,22 @@ class ExperimentDir:
         """
         return _read_lines(self.attempts_path, warn=False)
 
+    def read_job(self) -> dict[str, Any] | None:
+        """Return what is noted of the last submission, None where there was none or the note is damaged."""
+        try:
+            job = json.loads(self.job_path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return job if isinstance(job, dict) else None
+
+    def write_job(self, job: Mapping[str, Any]) -> None:
+        """Note which job it was submitted as.
+
+        Raises:
+            ResultError: it can't be written.
+        """
+        replace_file(self.job_path, json.dumps(job, indent=2) + "\n")
+
     def append_attempt(self, record: Mapping[str, Any]) -> None:
         """Add a record of an attempt; only who has the claim may.
 
@@ -406,20 +481,6 @@ class ExperimentDir:
             file.write(b"\n" * cut_short + json.dumps(record).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
-
-
-def dead_reason(attempts: list[dict[str, Any]]) -> str:
-    """Say why an experiment without a result is dead, by the records of its attempts."""
-    none: dict[str, Any] = {}
-    start = next((a for a in reversed(attempts) if a.get("event") == "start"), none)
-    end = next((a for a in reversed(attempts) if a.get("event") == "end"), none)
-    if not end or end.get("attempt") != start.get("attempt"):
-        return f"killed (no end record; pid {start.get('pid', '?')} on host {start.get('host', '?')})"
-    reason = f"exit code {end.get('exit_code', '?')}"
-    if end.get("exception"):
-        return f"{reason}: {end['exception']}"
-    # Its result was there, and somebody took it away.
-    return f"{reason}, but {RESULT_NAME} is gone" if end.get("exit_code") == 0 else reason
 
 
 def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:

@@ -26,8 +26,9 @@ from types import FrameType
 from typing import Any, Literal, Self, TypeVar
 
 from heyhi.claim import Claim, Owner
+from heyhi.deaths import death_of
 from heyhi.errors import HeyhiError, ProjectError, ResultError
-from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status, dead_reason
+from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
 from heyhi.results import encode, replace_file, writing
@@ -158,7 +159,7 @@ def _claim(
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
-            return Outcome(Status.DEAD, dead_reason(folder.attempts()), exit_code=1)
+            return Outcome(Status.DEAD, death_of(folder.attempts()).text, exit_code=1)
         if if_claimed == "leave":
             status = Status.RUNNING if got.kind == "process" else Status.PENDING
             return Outcome(status, got.describe())
@@ -284,7 +285,8 @@ def _ending_of(error: BaseException, signals: _Signals) -> _Ending:
 
 def _reason(ending: _Ending) -> str:
     start = {"event": "start", "attempt": 1}
-    return dead_reason([start, {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}])
+    end = {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}
+    return death_of([start, end]).text
 
 
 def _one_line(text: str) -> str:

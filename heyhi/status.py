@@ -1,10 +1,11 @@
-"""Owns the names of the statuses, and of the file that makes an experiment DONE; finding one is not its business."""
+"""Owns the names of the statuses, and of the files that they hang on; finding one is not its business."""
 
 from __future__ import annotations
 
 import enum
 
 RESULT_NAME = "result.json"
+JOB_NAME = "job.json"  # the last submission, where there was one
 
 
 class Status(enum.StrEnum):

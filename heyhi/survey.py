@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -10,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.project import Project
-from heyhi.status import RESULT_NAME, Status
+from heyhi.status import JOB_NAME, RESULT_NAME, Status
 
 if TYPE_CHECKING:
     from heyhi.manifest import Manifest
     from heyhi.schema import Schema
+    from heyhi.slurm import View
     from heyhi.sweep import Expansion
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
@@ -176,10 +178,12 @@ def _not_done(
     results = f"{project.results_root}/"
     known: dict[str, tuple[Status, str]] = {}
 
+    view: list[View] = []  # made when it is needed: where all are done, it isn't
+
     def status_of(path: str) -> tuple[Status, str]:
         if path not in known:
             known[path] = (Status.NOT_STARTED, "")  # ends a circle, which a damaged manifest could hold
-            known[path] = _status(path)
+            known[path] = _status(path, view)
             if known[path][0] is Status.NOT_STARTED:
                 for need in needs_of(path):
                     status, reason = status_of(need)
@@ -191,11 +195,38 @@ def _not_done(
 
     # Access takes two thirds of the time of stat.
     missing = [path for path in folders if not os.access(f"{path}/{RESULT_NAME}", os.F_OK)]
+    _ask_accounts(missing, view)
     # One may have ended between the two looks.
     return {path: found for path in missing if (found := status_of(path))[0] is not Status.DONE}
 
 
-def _status(path: str) -> tuple[Status, str]:
+def _ask_accounts(folders: Iterable[str], view: list[View]) -> None:
+    """Ask once how all the jobs have ended that have to be asked about."""
+    submitted = [path for path in folders if os.access(f"{path}/{JOB_NAME}", os.F_OK)]
+    if not submitted:
+        return
+    from heyhi.errors import ClaimError, ResultError
+    from heyhi.experiment import ExperimentDir
+
+    ids = []
+    slurm = _view(view)
+    for path in submitted:
+        folder = ExperimentDir(Path(path))
+        with contextlib.suppress(ClaimError, ResultError):
+            if folder.status(slurm) is Status.DEAD:
+                ids.append(folder.job_to_ask())
+    slurm.ledger.load(ids)
+
+
+def _view(view: list[View]) -> View:
+    if not view:
+        from heyhi.slurm import View
+
+        view.append(View())
+    return view[0]
+
+
+def _status(path: str, view: list[View]) -> tuple[Status, str]:
     try:
         os.stat(path)  # noqa: PTH116 (most of a new sweep has no folder yet)
     except OSError:
@@ -205,7 +236,7 @@ def _status(path: str) -> tuple[Status, str]:
 
     # What is wrong with one must not hide all others.
     try:
-        return ExperimentDir(Path(path)).status_and_reason()
+        return ExperimentDir(Path(path)).status_and_reason(view=_view(view))
     except ClaimError as error:  # somebody may have it
         return Status.PENDING, str(error)
     except ResultError as error:  # of its attempts

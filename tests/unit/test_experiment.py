@@ -19,7 +19,8 @@ from google.protobuf import descriptor_pb2
 from heyhi import experiment as experiment_module
 from heyhi.claim import CLAIM_NAME, Claim, Owner
 from heyhi.errors import ClaimError, IdentityError, ResultError
-from heyhi.experiment import Experiment, ExperimentDir, Status, dead_reason, status_of
+from heyhi.deaths import death_of
+from heyhi.experiment import Experiment, ExperimentDir, Status, status_of
 from heyhi.identity import Identity
 from heyhi.schema import Schema
 
@@ -237,7 +238,7 @@ def test_a_done_experiment_costs_one_look(tmp_path: Path, monkeypatch: pytest.Mo
 def test_one_that_ends_between_two_looks_is_done_not_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = started(tmp_path / "e")
 
-    def ends_now(path: str) -> Owner | None:
+    def ends_now(path: str, *_: object) -> Owner | None:
         folder.write_result({})
         return None
 
@@ -256,9 +257,9 @@ def test_why_it_is_dead(tmp_path: Path) -> None:
 
 def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:
     first = [{"event": "start", "attempt": 1}, {"event": "end", "attempt": 1, "exit_code": 1}]
-    assert dead_reason(first) == "exit code 1"
-    assert dead_reason([*first, {"event": "start", "attempt": 2, "pid": 7, "host": "h"}]).startswith("killed")
-    assert dead_reason([]).startswith("killed")
+    assert death_of(first).text == "exit code 1"
+    assert death_of([*first, {"event": "start", "attempt": 2, "pid": 7, "host": "h"}]).text.startswith("killed")
+    assert death_of([]).text.startswith("killed")
 
 
 def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:

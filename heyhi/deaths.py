@@ -1,0 +1,129 @@
+"""Owns why an experiment has ended without a result: by the records of its attempts, and by what Slurm says of its job.
+
+Reading the records, and asking Slurm, is not its business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from heyhi.slurm import Job
+from heyhi.status import RESULT_NAME
+
+Record = Mapping[str, Any]
+# What ended the job from outside: the task has not failed by itself.
+OUTSIDE = ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED")
+REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
+
+
+class Death(NamedTuple):
+    """Hold why an experiment is dead.
+
+    Attributes:
+        kind: `failed`, `terminated`, `requeue`, `killed`, or Slurm's state where it ended the job: TIMEOUT …
+        text: for people.
+        exception: last line of what the task raised; empty where it didn't.
+        job_id: of the job; empty outside Slurm.
+        is_open: the records don't say it themselves.
+    """
+
+    kind: str
+    text: str
+    exception: str = ""
+    job_id: str = ""
+    is_open: bool = False
+
+
+def last_job(attempts: Sequence[Record], submitted: Record | None) -> str:
+    """Return the id of the job that has to be asked about; empty where the records say all.
+
+    Args:
+        attempts: records of the attempts, in order.
+        submitted: what is noted of the last submission, if there was one.
+    """
+    last = attempts[-1] if attempts else {}
+    job = _text((submitted or {}).get("job_id"))
+    if job and not any(_text(record.get("job_id")) == job for record in attempts):
+        return job
+    return "" if last.get("job_state") else _text(last.get("job_id")) or _job_of_attempt(attempts, last)
+
+
+def death_of(attempts: Sequence[Record], submitted: Record | None = None, job: Job | None = None) -> Death:
+    """Say why an experiment without a result is dead.
+
+    Args:
+        attempts: records of its attempts, in order.
+        submitted: what is noted of its last submission, if there was one.
+        job: how Slurm says that the job of `last_job` ended; None where it doesn't say.
+    """
+    last = attempts[-1] if attempts else {}
+    asked = last_job(attempts, submitted)
+    started = any(_text(record.get("job_id")) == asked for record in attempts) if asked else True
+    if not started:
+        return _never_started(asked, job)
+    end = last if last.get("event") == "end" else None
+    if job is not None and job.state in OUTSIDE and (end is None or end.get("reason") != "failed" or _is_memory(job)):
+        text = _outside(job.state, asked, job.nodes)
+        exception = _text(end.get("exception")) if end is not None and end.get("reason") == "failed" else ""
+        return Death(job.state, f"{text}: {exception}" if exception else text, exception, asked, True)
+    if end is None:
+        return _killed(attempts, asked, job)
+    state = _text(end.get("job_state"))
+    if state in OUTSIDE:
+        text, exception = _outside(state, _text(end.get("job_id")), _text(end.get("host"))), _text(end.get("exception"))
+        return Death(state, f"{text}: {exception}" if exception else text, exception, _text(end.get("job_id")))
+    kind, exception = _text(end.get("reason")) or "failed", _text(end.get("exception"))
+    return Death(kind, _ended(end), exception if kind == "failed" else "", asked, bool(asked))
+
+
+def _ended(end: Record) -> str:
+    if end.get("reason") == REQUEUE:
+        return "stopped to be queued again, and wasn't"
+    reason = f"exit code {end.get('exit_code', '?')}"
+    if end.get("exception"):
+        return f"{reason}: {end['exception']}"
+    # Its result was there, and somebody took it away.
+    return f"{reason}, but {RESULT_NAME} is gone" if end.get("exit_code") == 0 else reason
+
+
+def _never_started(job_id: str, job: Job | None) -> Death:
+    if job is None:
+        return Death("killed", f"job {job_id} ended before it started, and Slurm doesn't say why", "", job_id, True)
+    if job.state in OUTSIDE:
+        return Death(job.state, _outside(job.state, job_id, job.nodes), "", job_id, True)
+    code = "" if job.exit_code is None else f" with exit code {_code(job.exit_code)}"
+    return Death("failed", f"job {job_id} ended{code} before it started the experiment", "", job_id, True)
+
+
+def _killed(attempts: Sequence[Record], job_id: str, job: Job | None) -> Death:
+    start = next((a for a in reversed(attempts) if a.get("event") == "start"), {})
+    if job is not None and job.exit_code:
+        return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})", "", job_id, True)
+    where = f"job {job_id}" if job_id else f"pid {start.get('pid', '?')}"
+    text = f"killed (no end record; {where} on host {start.get('host', '?')})"
+    return Death("killed", text, "", job_id, True)
+
+
+def _outside(state: str, job_id: str, nodes: str) -> str:
+    where = f" on {nodes}" if nodes and nodes != "None assigned" else ""
+    return f"{state} (job {job_id}{where})" if job_id else state
+
+
+def _is_memory(job: Job) -> bool:
+    # A worker that is killed for its memory makes the task fail by itself.
+    return job.state == "OUT_OF_MEMORY"
+
+
+def _job_of_attempt(attempts: Sequence[Record], last: Record) -> str:
+    number = last.get("attempt")
+    starts = (a for a in reversed(attempts) if a.get("event") == "start" and a.get("attempt") == number)
+    return _text(next(starts, {}).get("job_id"))
+
+
+def _code(exit_code: int) -> str:
+    return str(exit_code) if exit_code >= 0 else f"{128 - exit_code} (signal {-exit_code})"
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
