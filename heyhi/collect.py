@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment import Experiment
@@ -52,27 +53,28 @@ def collect(
         drift: exp id -> what differs today.
         progress: given how many experiments will be read, returns what is called after each.
     """
-    if isinstance(source, Manifest):
-        project = project or project_of(source)
-        known = {entry.folder: entry for entry in map(Entry._make, source.entries())}
-        entries = [known[folder] for folder in source.own_folders()]
-    else:
-        project = project or find_project()
-        entries = [entry_of(e) for e in source]
-        known = {entry.folder: entry for entry in entries}
-    needs = {entry.folder: entry.needs for entry in known.values() if entry.needs}
-    reader = Reader(project, get_logs_data, collector_source)
-    needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known] if with_needs else []
-    tick = progress(len(entries) + len(needed))
     with paused_collection():
-        found = reader.read_all(entries, needs, tick)
-    varying = _varying(entries)
-    columns = _columns(project, entries, varying, found, drift)
-    if needed:
-        # The default columns: get_logs_data speaks of the sweep's own experiments.
-        read = Reader(project).read_all(needed, needs, tick)
-        columns = _with_needs(columns, entries, needed, read)
-    return _frame(columns, varying)
+        if isinstance(source, Manifest):
+            project = project or project_of(source)
+            rows, own = source.entries()
+            found = list(map(Entry._make, rows))
+            entries = [found[place] for place in own]
+        else:
+            project = project or find_project()
+            found = entries = [entry_of(e) for e in source]
+        needs = {entry.folder: entry.needs for entry in found if entry.needs}
+        reader = Reader(project, get_logs_data, collector_source)
+        known = {entry.folder: entry for entry in found} if with_needs else {}
+        needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known]
+        tick = progress(len(entries) + len(needed))
+        readings = reader.read_all(entries, needs, tick)
+        varying = _varying(entries)
+        columns = _columns(project, entries, varying, readings, drift)
+        if needed:
+            # The default columns: get_logs_data speaks of the sweep's own experiments.
+            read = Reader(project).read_all(needed, needs, tick)
+            columns = _with_needs(columns, entries, needed, read)
+        return _frame(columns, varying)
 
 
 def entry_of(experiment: Experiment) -> Entry:
@@ -100,18 +102,41 @@ def load_collector(project: Project, manifest: Manifest) -> Collector | None:
     return collector
 
 
-def _varying(entries: Sequence[Entry]) -> list[dict[str, Any]]:
-    """Return of each experiment the config and the overrides that are not the same for all."""
-    points = [{"cfg": e.identity.cfg, **dict(map(_split, e.identity.overrides))} for e in entries]
-    keys = dict.fromkeys(key for point in points for key in point)
-    first = points[0] if points else {}
-    vary = [k for k in keys if any(k not in p or p[k] != first.get(k) for p in points)]
-    return [{k: _scalar(p[k]) for k in vary if k in p} for p in points]
+def _varying(entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    """Return the columns of the config and of the overrides that are not the same for all; None where one has none."""
+    identities = [e.identity for e in entries]
+    split = {text: text.partition("=") for text in set(chain.from_iterable(i.overrides for i in identities))}
+    keys = {text: key for text, (key, _, _) in split.items()}
+    texts = {text: value for text, (_, _, value) in split.items()}
+    rows = ((tuple([keys[text] for text in i.overrides]), [texts[text] for text in i.overrides]) for i in identities)
+    columns = {"cfg": [i.cfg for i in identities], **_transposed(rows)}
+    varying = {}
+    for name, column in columns.items():
+        values = {text: text if text is None else _scalar(text) for text in set(column)}
+        if len(values) > 1:
+            varying[name] = [values[text] for text in column]
+    return varying
 
 
-def _split(override: str) -> tuple[str, str]:
-    key, _, value = override.partition("=")
-    return key, value
+def _transposed(rows: Iterable[tuple[tuple[str, ...], Sequence[Any]]]) -> dict[str, list[Any]]:
+    """Turn rows, each of them names and values, into columns; None where a row lacks a name."""
+    by_names: dict[tuple[str, ...], tuple[list[int], list[Sequence[Any]]]] = {}
+    count = 0
+    for names, values in rows:
+        places, group = by_names.setdefault(names, ([], []))
+        places.append(count)
+        group.append(values)
+        count += 1
+    columns: dict[str, list[Any]] = {}
+    for names, (places, group) in by_names.items():
+        for name, found in zip(names, zip(*group, strict=True), strict=True):
+            if len(places) == count:  # mostly all have the same names
+                columns[name] = list(found)
+                continue
+            column = columns.setdefault(name, [None] * count)
+            for place, value in zip(places, found, strict=True):
+                column[place] = value
+    return columns
 
 
 def _scalar(text: str) -> Any:
@@ -139,25 +164,24 @@ _OPTIONAL = ("problem", "needs", "drifted", "job_id", "code")
 def _columns(
     project: Project,
     entries: Sequence[Entry],
-    points: Sequence[Mapping[str, Any]],
+    varying: Mapping[str, list[Any]],
     found: Sequence[Reading],
     drift: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, list[Any]]:
-    keys = dict.fromkeys(key for point in points for key in point)
     columns: dict[str, list[Any]] = {"status": [f.status for f in found]}
-    for key in keys:
-        name = key if key not in _OWN_NAMES else f"{key} (override)"
-        columns[name] = [point.get(key) for point in points]
-    for key in _shown(found):
-        # A metric may be named as an override is: lr, of a schedule.
-        name = key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"
-        columns[name] = [f.outcome.get(key) for f in found]
+    for key, column in varying.items():
+        columns[_override_name(key)] = column
+    outcome = _transposed((f.names, f.values) for f in found)
+    for key, column in outcome.items():
+        if not _is_needless(key, outcome):
+            # A metric may be named as an override is: lr, of a schedule.
+            columns[key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"] = column
     root = f"{project.results_root}/"
     own: dict[str, list[Any]] = {
         "reason": [f.reason or None for f in found],
         "problem": [f.problem or None for f in found],
-        "needs": [", ".join(n.removeprefix(root) for n in e.needs) or None for e in entries],
-        "drifted": [None if drift is None else "; ".join(drift.get(e.exp_id, ())) or None for e in entries],
+        "needs": [", ".join([n.removeprefix(root) for n in e.needs]) or None if e.needs else None for e in entries],
+        "drifted": ["; ".join(drift.get(e.exp_id, ())) or None for e in entries] if drift is not None else [],
         "attempts": [f.attempts for f in found],
         "seconds": [f.seconds for f in found],
         "updated": [f.updated for f in found],
@@ -169,11 +193,26 @@ def _columns(
     return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or any(x is not None for x in v)}
 
 
+def _override_name(key: str) -> str:
+    return key if key not in _OWN_NAMES else f"{key} (override)"
+
+
+def _is_needless(key: str, outcome: Mapping[str, list[Any]]) -> bool:
+    """Tell whether a best value is the last one everywhere, which says nothing."""
+    plain = key.removesuffix(".best")
+    return plain != key and plain in outcome and all(map(_same, outcome[key], outcome[plain]))
+
+
+def _same(one: Any, other: Any) -> bool:
+    return bool(one == other or (one != one and other != other))
+
+
 def _with_needs(
     columns: dict[str, list[Any]], entries: Sequence[Entry], needed: Sequence[Entry], read: Sequence[Reading]
 ) -> dict[str, list[Any]]:
     """Add what varies and came out of what each experiment needs, before the columns about the experiment itself."""
-    points = dict(zip((e.folder for e in needed), _varying(needed), strict=True))
+    varying = _varying(needed)
+    points = dict(zip((e.folder for e in needed), zip(*varying.values(), strict=True), strict=True)) if varying else {}
     readings = dict(zip((e.folder for e in needed), read, strict=True))
     tasks = {e.folder: e.task for e in needed}
     rows: list[dict[str, Any]] = []
@@ -181,7 +220,9 @@ def _with_needs(
         row: dict[str, Any] = {}
         for need in entry.needs:
             if need in readings:
-                found = {"status": readings[need].status, **points[need], **readings[need].outcome}
+                point = zip(varying, points.get(need, ()), strict=True)
+                found = {"status": readings[need].status, **{k: v for k, v in point if v is not None}}
+                found |= readings[need].outcome
                 row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
@@ -190,29 +231,20 @@ def _with_needs(
     return {n: columns[n] for n in before} | added | {n: v for n, v in columns.items() if n not in before}
 
 
-def _frame(columns: dict[str, list[Any]], varying: list[dict[str, Any]]) -> pd.DataFrame:
+def _frame(columns: dict[str, list[Any]], varying: Iterable[str]) -> pd.DataFrame:
+    import numpy as np
     import pandas as pd
 
-    # As objects, None stays None; a column of nothing but numbers gets their type.
-    frame = pd.DataFrame(columns, dtype=object)
+    data: dict[str, Any] = {}
     for name, values in columns.items():
-        if all(isinstance(v, (bool, int, float)) for v in values):
-            frame[name] = frame[name].infer_objects()
-    keys = dict.fromkeys(key for point in varying for key in point)
-    frame.attrs["varying"] = [k if k not in _OWN_NAMES else f"{k} (override)" for k in keys]
+        types = set(map(type, values))
+        if types == {float}:
+            data[name] = np.array(values)
+        else:
+            # As objects, None stays None; a column of nothing but numbers gets their type.
+            data[name] = pd.Series(values, dtype=object)
+            if all(issubclass(t, (bool, int, float)) for t in types):
+                data[name] = data[name].infer_objects()
+    frame = pd.DataFrame(data)
+    frame.attrs["varying"] = [_override_name(key) for key in varying]
     return frame
-
-
-def _shown(found: Sequence[Reading]) -> list[str]:
-    """Name what came out, in the order in which it came; a best value that is the last one everywhere says nothing."""
-    keys = dict.fromkeys(key for f in found for key in f.outcome)
-
-    def is_needless(key: str) -> bool:
-        plain = key.removesuffix(".best")
-        return plain != key and plain in keys and all(_same(f.outcome.get(key), f.outcome.get(plain)) for f in found)
-
-    return [key for key in keys if not is_needless(key)]
-
-
-def _same(one: Any, other: Any) -> bool:
-    return bool(one == other or (one != one and other != other))

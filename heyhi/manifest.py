@@ -396,8 +396,11 @@ class Manifest:
         """
         return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
 
-    def entries(self) -> list[tuple[str, str, Identity, str, tuple[str, ...]]]:
-        """Return exp id, exp path, identity, task and needed exp paths of all experiments: all but the configs.
+    def entries(self) -> tuple[list[tuple[str, str, Identity, str, tuple[str, ...]]], list[int]]:
+        """Return what a table asks of all experiments, which is all but the configs.
+
+        Returns:
+            exp id, exp path, identity, task and needed exp paths of each; places of the sweep's own, in its order.
 
         Raises:
             ManifestError: a row is damaged.
@@ -407,25 +410,25 @@ class Manifest:
         from heyhi.identity import Identity
 
         root = self._text("project_root")
-        found = self._read(
-            "SELECT exp_id, target, cfg, overrides, identity_version, task, needs FROM experiment ORDER BY position"
+        rows = self._read(
+            "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own"
+            " FROM experiment ORDER BY position"
         )
         with _reading(self.path):
-            return [
+            # All at once, which takes half the time.
+            overrides = map(tuple, orjson.loads(f"[{','.join([row[3] for row in rows])}]"))
+            found = [
                 (
                     exp_id,
                     _folder_of(root, target),
-                    Identity(cfg, () if overrides == "[]" else tuple(orjson.loads(overrides)), version),
+                    Identity(cfg, settings, version),
                     task,
                     () if needs == "[]" else tuple(_folder_of(root, n) for n in json.loads(needs)),
                 )
-                for exp_id, target, cfg, overrides, version, task, needs in found
+                for (exp_id, target, cfg, _, version, task, needs, _), settings in zip(rows, overrides, strict=True)
             ]
-
-    def own_folders(self) -> list[str]:
-        """Return the exp paths of the sweep's own experiments, in its order."""
-        root = self._text("project_root")
-        return [_folder_of(root, target) for target in self.targets]
+        own = sorted((row[7], place) for place, row in enumerate(rows) if row[7] is not None)
+        return found, [place for _, place in own]
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none for a target that isn't here."""
