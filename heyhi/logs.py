@@ -1,21 +1,18 @@
-"""Owns how HeyHi and its users log, and what git says about the code that runs."""
+"""Owns how HeyHi and its users log, and what they say of the version of the code; how git is asked, git.py owns."""
 
 from __future__ import annotations
 
 import logging
-import os
-import subprocess
 import sys
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
+from heyhi.git import CodeVersion as CodeVersion
+from heyhi.git import read_diff, read_version
 from heyhi.job_env import get_job_env, is_master
 
 DIFF_NAME = "workdir.diff"
-# A repository on a slow network file system must not hold up a run.
-_GIT_SECONDS = 10
 
 
 class _Formatter(logging.Formatter):
@@ -77,26 +74,10 @@ def setup_logging(
     return root
 
 
-@dataclass(frozen=True)
-class CodeVersion:
-    """Hold which code runs.
-
-    Attributes:
-        commit: git's commit, None without git.
-        dirty: tracked files differ from it.
-    """
-
-    commit: str | None = None
-    dirty: bool = False
-
-
 @lru_cache(maxsize=16)
 def code_version(root: Path) -> CodeVersion:
     """Ask git, once a process, for the version of the code in a folder; without git there is none."""
-    # One call answers both; `--exclude=*` because a tag's name would hide the commit.
-    answer = _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*").strip()
-    commit = answer.removesuffix("-dirty")
-    return CodeVersion(commit or None, commit != answer)
+    return read_version(root)
 
 
 def log_git_status() -> None:
@@ -111,22 +92,5 @@ def log_git_status() -> None:
         logging.info("Git: commit %s, edited", version.commit)
     else:
         path = Path(DIFF_NAME).resolve()
-        path.write_text(_git(root, "diff", "HEAD"), encoding="utf-8", errors="replace")
+        path.write_text(read_diff(root), encoding="utf-8", errors="replace")
         logging.info("Git: commit %s, edited; the difference is in %s", version.commit, path)
-
-
-def _git(root: Path, *args: str) -> str:
-    # Inside a git hook these name the hook's repository, not that of the folder.
-    env = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE")}
-    try:
-        done = subprocess.run(
-            # No lock is taken: another process may be committing.
-            ["git", "--no-optional-locks", "-C", str(root), *args],
-            capture_output=True,
-            env=env,
-            timeout=_GIT_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""

@@ -71,6 +71,8 @@ class Settings(NamedTuple):
     folder_link: str = ""
     log_link: str = ""
     sheets_credentials: str = ""
+    snapshot_exclude: tuple[str, ...] = ()
+    snapshot_link: tuple[str, ...] = ()
 
 
 class Project(NamedTuple):
