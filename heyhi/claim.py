@@ -40,7 +40,6 @@ CLAIM_NAME = "claim.json"
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
 SUBMISSION = "submission"
-MARK = "heyhi:"  # begins the comments of our jobs
 _TRIES = 200
 # By how much the clocks of a file system and of this machine may differ without harm.
 _CLOCK_SECONDS = 5.0
@@ -108,6 +107,13 @@ class Owner:
     def is_here(self) -> bool:
         """Tell whether the owner runs, or ran, where this process could see it."""
         return (self.host, self.boot, self.pids) == _machine()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the owner is a process of this machine that runs."""
+        with contextlib.suppress(PermissionError):
+            return self.is_here and self.kind != SUBMISSION and _is_running(self.pid, self.started)
+        return True
 
     def stop(self, grace_seconds: float = 30.0) -> None:
         """End the owner: ask it to, and kill it when it hasn't ended in time.

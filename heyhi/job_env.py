@@ -23,6 +23,7 @@ class JobEnv:
         world_size: number of processes of the job.
         local_rank: of this process among those on this machine.
         restart_count: how often Slurm has requeued the job.
+        job_name: that Slurm lists the job by; empty outside Slurm.
         is_slurm: this process was started by Slurm (a shell inside an allocation was not).
     """
 
@@ -32,6 +33,7 @@ class JobEnv:
     world_size: int
     local_rank: int
     restart_count: int
+    job_name: str
     is_slurm: bool
 
     # The first HeyHi's names for the same.
@@ -57,6 +59,7 @@ def get_job_env() -> JobEnv:
         world_size=_number("WORLD_SIZE" if torchrun else "SLURM_NTASKS", 1),
         local_rank=_number("LOCAL_RANK" if torchrun else "SLURM_LOCALID", 0),
         restart_count=_number("SLURM_RESTART_COUNT", 0),
+        job_name=os.environ.get("SLURM_JOB_NAME", ""),
         is_slurm=is_on_slurm(),
     )
 

@@ -58,6 +58,8 @@ class Settings(NamedTuple):
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out.
         snapshot_link: files and folders that such a copy links to instead.
+        stop_after_same_error: a launch submits no more after so many experiments of it have ended with the same
+            exception and none is done; 0: it goes on.
     """
 
     results: str = "results"
@@ -73,6 +75,7 @@ class Settings(NamedTuple):
     sheets_credentials: str = ""
     snapshot_exclude: tuple[str, ...] = ()
     snapshot_link: tuple[str, ...] = ()
+    stop_after_same_error: int = 0
 
 
 class Project(NamedTuple):
@@ -194,6 +197,11 @@ def _read_settings(pyproject: Path) -> Settings | None:
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
+        if isinstance(Settings._field_defaults[key], int):
+            if type(value) is not int or value < 0:
+                raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be a whole number from 0 on, not {value!r}")
+            values[key] = value
+            continue
         wants_list = isinstance(Settings._field_defaults[key], tuple)
         fits = isinstance(value, list) if wants_list else isinstance(value, str)
         texts = value if wants_list and fits else [value]

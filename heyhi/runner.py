@@ -23,14 +23,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeVar
 
-from heyhi.claim import Claim, Owner
-from heyhi.deaths import death_of
+from heyhi.claim import Claim, JobRef, Owner
+from heyhi.deaths import REQUEUE, death_of
 from heyhi.errors import HeyhiError, ProjectError, ResultError
 from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
+from heyhi.requeue import REQUEUE_EXIT, Notice, Requeued
 from heyhi.results import encode, replace_file, writing
 from heyhi.schema import Schema
 from heyhi.tee import Tee
@@ -57,6 +58,7 @@ class Outcome:
         exit_code: 0 when it is done.
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
+        stopped: it didn't end by itself.
     """
 
     status: Status
@@ -64,6 +66,7 @@ class Outcome:
     exit_code: int = 0
     ran: bool = False
     attempt: int = 0
+    stopped: bool = False
 
     @property
     def done(self) -> bool:
@@ -75,11 +78,27 @@ class Terminated(SystemExit):
     """A signal asked this process to end."""
 
 
+class JobClaim(NamedTuple):
+    """Hold what a job's process claims its experiment by.
+
+    Attributes:
+        ref: the job, as its claim names it.
+        nonces: of the claims that its submission took.
+    """
+
+    ref: JobRef
+    nonces: tuple[str, ...]
+
+    def follows(self, owner: Owner) -> bool:
+        """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start."""
+        return owner.nonce in self.nonces or (owner.job == self.ref.job and not owner.runs)
+
+
 @dataclass(frozen=True)
 class _Ending:
     """How an attempt ended, as its end record says."""
 
-    reason: Literal["done", "failed", "terminated"]
+    reason: Literal["done", "failed", "terminated", "requeue"]
     exit_code: int = 0
     exception: str = ""
 
@@ -94,6 +113,7 @@ def execute(
     echo: bool = True,
     code_root: Path | None = None,
     attempt: int = 1,
+    job: JobClaim | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -109,6 +129,7 @@ def execute(
         echo: let its output through to the terminal; it goes to the experiment's log in any case.
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
+        job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -119,11 +140,12 @@ def execute(
         SystemExit: likewise SIGTERM (143) and SIGHUP (129).
     """
     folder = ExperimentDir(experiment.exp_path)
-    with _Signals() as signals:
-        claim = _claim(folder, experiment, if_claimed, signals.stop_because)
+    with _Signals(Notice() if job is not None else None) as signals:
+        claim = _claim(folder, experiment, if_claimed, signals.stop_because, job)
         if isinstance(claim, Outcome):
             return claim
-        with claim:
+        with contextlib.ExitStack() as stack:
+            stack.callback(claim.release)
             # Again, now that nobody else can change it.
             folder.check_identity(experiment.identity)
             if folder.result_path.exists():
@@ -132,6 +154,9 @@ def execute(
             run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
                 outcome = run.attempt(signals, attempt)
+            if job is not None and outcome.stopped:
+                # Slurm decides whether the job goes on: until it is over, the claim is its.
+                stack.pop_all()
     # Only when the claim is released: a stop is for the whole process, not only for this experiment.
     signals.raise_if_stopped()
     return outcome
@@ -142,6 +167,7 @@ def _claim(
     experiment: Experiment,
     if_claimed: Literal["wait", "leave"],
     on_lost: Callable[[str], None],
+    job: JobClaim | None,
 ) -> Claim | Outcome:
     """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
     wait, ended = _FIRST_WAIT, len(_ends(folder))
@@ -152,7 +178,10 @@ def _claim(
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-        got = Claim.acquire(folder.path, on_lost=on_lost)
+        if job is not None:
+            got = Claim.acquire(folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows)
+        else:
+            got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
             ends = _ends(folder)[ended:] if waited_for is not None else []
             if not ends or ends[-1].get("reason") != "failed" or folder.result_path.exists():
@@ -204,7 +233,8 @@ class _Run:
         self._record_end(number, ending, time.monotonic() - clock)
         if self.folder.result_path.exists():
             return Outcome(Status.DONE, ran=True, attempt=number)
-        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number)
+        stopped = ending.reason in ("terminated", REQUEUE)
+        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
     def _call_main(self) -> object:
         from heyhi.frozen import freeze
@@ -262,6 +292,8 @@ def _kind(last: dict[str, Any] | None, job_id: str | None, restart_count: int, l
 def _ending_of(error: BaseException, signals: _Signals) -> _Ending:
     if isinstance(error, KeyboardInterrupt):
         signals.received = signals.received or signal.SIGINT
+    if isinstance(error, Requeued):
+        return _Ending("requeue", REQUEUE_EXIT, "stopped to be queued again")
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
     if signals.received is not None:
         sign = signals.received
@@ -320,7 +352,8 @@ class _Signals:
     Handlers are a matter of the main thread: in another one nothing is changed.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, notice: Notice | None = None) -> None:
+        self._notice = notice
         self.received: signal.Signals | None = None
         self.why = ""
         self._raising = False
@@ -341,6 +374,8 @@ class _Signals:
                 # None: set by a C library. Ignored: by nohup, or by a shell for what runs in the background.
                 if signal.getsignal(sign) not in (None, signal.SIG_IGN):
                     self._before[sign] = signal.signal(sign, self._handle)
+            if self._notice is not None:
+                self._notice.listen()
         self._raising = True
         try:
             yield
@@ -357,7 +392,12 @@ class _Signals:
             signal.signal(sign, signal.SIG_DFL)
             os.kill(os.getpid(), sign)
             return
+        again = self.received is not None
         self.received = self.received or sign
+        if self._notice is not None:
+            if again:  # Slurm tells every process, and a shell may pass it on too
+                return
+            self._notice.write_checkpoint()
         if self._raising:
             raise self._exception(sign)
 
@@ -450,6 +490,8 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
+    parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
@@ -468,13 +510,14 @@ def _run_target(options: argparse.Namespace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
-        entry, code_root, schema = manifest.entry, manifest.code_root, manifest.schema()
+        entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
 
     def task_main(**kwargs: object) -> object:
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return load_main(entry, code_root)(**kwargs)
 
     folder = ExperimentDir(experiment.exp_path)
+    job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
         outcome = execute(
             experiment,
@@ -484,17 +527,36 @@ def _run_target(options: argparse.Namespace) -> int:
             echo=False,
             code_root=code_root,
             attempt=options.attempt,
+            if_claimed="wait" if job is None else "leave",
+            job=job,
         )
     except (KeyboardInterrupt, Terminated):
-        status, reason = folder.status_and_reason()
-        if status is Status.DONE:
+        if folder.result_path.exists():
             return 0
+        if job is not None:  # whether it is dead is for Slurm to say
+            print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)
+            raise
+        status, reason = folder.status_and_reason()
         print(f"{experiment.exp_id}: {status.value}: {reason} (log: {folder.log_path})", file=sys.stderr)
         raise
     if outcome.done:
         return 0
+    if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
+        print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
+        return REQUEUE_EXIT
+    if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
+        print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
+        return 0
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
+
+
+def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
+    env = get_job_env()
+    if env.job_id is None:
+        raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
+    ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
+    return JobClaim(ref, tuple(nonces.split(",")))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,104 @@
+"""Owns how a run that Slurm is about to stop writes its checkpoint and goes back into the queue.
+
+The job's script is told first, some time before the end (sbatch's --signal). It notes the signal in a file and passes
+it on to the run, once that listens; so a signal of the first seconds, while Python still starts, is not lost.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from heyhi.job_env import is_master
+
+# Not USR1, which NCCL and some schedulers' own wrappers use.
+WARNING = signal.SIGUSR2
+# EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again.
+REQUEUE_EXIT = 75
+# Names the file in which the job's script notes the signal. Beside it, with READY at its end, is the run's answer.
+NOTICE_VARIABLE = "HEYHI_NOTICE"
+READY = ".ready"
+
+
+class Requeued(SystemExit):
+    """The checkpoint is written, and the job is to be queued again."""
+
+
+class Notice:
+    """Be the handler of the signal that comes before a job is stopped.
+
+    Where the run has registered a callback, the first process of the job calls it and leaves main. Where it hasn't,
+    the run goes on: queued again without a checkpoint, it would begin anew for ever.
+
+    Attributes:
+        came: whether the signal has come.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._callback: Callable[[], object] | None = None
+        self._is_acting = False
+
+    def listen(self) -> None:
+        """Take the signal from now on; and one that came before."""
+        signal.signal(WARNING, self)
+        note = os.environ.get(NOTICE_VARIABLE)
+        if note:
+            Path(f"{note}{READY}").touch()
+            if Path(note).exists():
+                self.came = True
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        """Take note of the signal, and act if there is something to do."""
+        self.came = True
+        self._act()
+
+    def register(self, callback: Callable[[], object]) -> None:
+        """Say what writes a checkpoint; it is called at once where the signal has come already.
+
+        Raises:
+            Requeued: it was called.
+        """
+        self._callback = callback
+        if self.came:
+            self._act()
+
+    def _act(self) -> None:
+        if self.write_checkpoint() and is_master():
+            raise Requeued(REQUEUE_EXIT)
+
+    def write_checkpoint(self) -> bool:
+        """Call the callback, once and in the first process of the job; tell whether there was something to call."""
+        if self._callback is None or self._is_acting:
+            return False
+        self._is_acting = True
+        if is_master():
+            self._callback()
+        return True
+
+
+def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
+    """Have a checkpoint written, and the job queued again, before Slurm stops this run.
+
+    Some time before its time limit (`launcher.slurm.signal_seconds`), and when it is preempted, the callback is
+    called in the first process of the job, between two steps of what runs there. The run ends then, and goes on from
+    its checkpoint when the job starts again: main is called anew in the same folder, and loads what it finds.
+    Outside a job of HeyHi's nothing happens.
+
+    Args:
+        callback: writes the checkpoint; what it raises makes the run fail.
+
+    Returns:
+        whether this run is in such a job.
+
+    Example:
+        >>> heyhi.maybe_init_requeue_handler(lambda: save(model, "checkpoint.npz"))  # doctest: +SKIP
+    """
+    notice = signal.getsignal(WARNING)
+    if not isinstance(notice, Notice):
+        return False
+    notice.register(callback)
+    return True

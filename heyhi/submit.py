@@ -1,0 +1,265 @@
+"""Owns handing experiments over to Slurm: claimed first, then noted with their job's id; and the script of a job.
+
+One function does it for `run.py` and for Snakemake's executor alike. Nothing here imports Snakemake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.claim import SUBMISSION, Claim, JobRef, Owner
+from heyhi.deaths import OUTSIDE
+from heyhi.errors import HeyhiError
+from heyhi.experiment import LAUNCH_LOG_NAME, Experiment, ExperimentDir
+from heyhi.launcher import JobRequest, comment_text, sbatch_options
+from heyhi.requeue import NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
+from heyhi.results import replace_file, writing
+from heyhi.schema import Schema
+from heyhi.slurm import View, submit
+from heyhi.snapshot import Snapshot, link_record
+
+PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
+PACK_LIST_NAME = "targets.json"
+# States that say something about the node rather than about the experiment.
+_NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
+
+
+class Order(NamedTuple):
+    """Hold what all jobs of a launch have in common.
+
+    Attributes:
+        manifest: what the jobs read their experiments from.
+        schema: of their configs.
+        results_root: of the experiments; the jobs' name follows from it.
+        state_root: where HeyHi keeps what belongs to no experiment.
+        code_root: folder that the task file is imported from.
+        snapshot: of the code, where one was made.
+        log_level: for main.
+    """
+
+    manifest: Path
+    schema: Schema
+    results_root: Path
+    state_root: Path
+    code_root: Path
+    snapshot: Snapshot | None = None
+    log_level: str = "INFO"
+
+    @property
+    def job_name(self) -> str:
+        """Name of the jobs: by it, squeue lists those of one results root."""
+        return job_name(self.results_root)
+
+
+class Receipt(NamedTuple):
+    """Hold what came of a submission.
+
+    Attributes:
+        job_id: of the new job; empty where there was nothing left to submit.
+        submitted: the experiments that it runs.
+        owned: exp path -> who has the experiment already; None where it is done.
+    """
+
+    job_id: str
+    submitted: tuple[Experiment, ...]
+    owned: dict[Path, Owner | None]
+
+
+def job_name(results_root: Path) -> str:
+    """Return the name of all jobs of a results root."""
+    return f"heyhi-{hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]}"
+
+
+def submit_job(
+    experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
+) -> Receipt:
+    """Submit one job for some experiments, except those that are done or that somebody has.
+
+    Args:
+        experiments: one, or as many as share the job.
+        request: what the job asks for.
+        order: what all jobs of the launch have in common.
+        view: what Slurm says of jobs.
+        attempt: how often this launch has tried.
+
+    Raises:
+        Busy: Slurm may take it later.
+        Refused: Slurm doesn't take it.
+        HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
+    """
+    claims: list[tuple[Experiment, Claim]] = []
+    owned: dict[Path, Owner | None] = {}
+    with contextlib.ExitStack() as stack:
+        for experiment in experiments:
+            got = _claim(experiment, order, view)
+            if isinstance(got, Claim):
+                stack.callback(got.release)
+                claims.append((experiment, got))
+            else:
+                owned[experiment.exp_path] = got
+        if not claims:
+            return Receipt("", (), owned)
+        mine = [experiment for experiment, _ in claims]
+        for experiment in mine:
+            request = _settled(experiment, request, view)
+            ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+            if order.snapshot is not None:
+                link_record(order.snapshot, experiment.exp_path)
+        folder = mine[0].exp_path if len(mine) == 1 else _pack_folder(mine, claims, order)
+        options = sbatch_options(
+            request,
+            name=order.job_name,
+            comment=comment_text([e.identity.digest for e in mine], request.comment),
+            output=folder / LAUNCH_LOG_NAME,
+            chdir=folder,
+        )
+        job_id = submit(options, batch_script(_runner_words(claims, request, order, folder, attempt)))
+        # From here on the claims are the job's, whatever happens to us.
+        stack.pop_all()
+        for experiment, claim in claims:
+            _note(experiment, request, order, job_id, attempt)
+            claim.hand_over(job_id)
+    return Receipt(job_id, tuple(mine), owned)
+
+
+def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
+    """Take an experiment's claim, or return who has it; None where it is done."""
+    folder = ExperimentDir(experiment.exp_path)
+    folder.check_identity(experiment.identity)
+    if folder.result_path.exists():
+        return None
+    with writing(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    ref = JobRef("", order.job_name, experiment.identity.digest)
+    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
+    if isinstance(got, Claim) and folder.result_path.exists():  # it has just ended
+        got.release()
+        return None
+    return got
+
+
+def _settled(experiment: Experiment, request: JobRequest, view: View) -> JobRequest:
+    """Put on record how the last job ended, as long as Slurm knows; and ask for what the next attempt needs."""
+    folder = ExperimentDir(experiment.exp_path)
+    settle(folder, view)
+    ends = [a for a in folder.attempts() if a.get("event") == "end"]
+    states = [str(end.get("job_state")) for end in ends if end.get("job_state") in OUTSIDE]
+    nodes = [str(end["host"]) for end in ends if end.get("job_state") in _NODE_STATES and end.get("host")]
+    return request.scaled(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(dict.fromkeys(nodes)))
+
+
+def settle(folder: ExperimentDir, view: View) -> None:
+    """Write into an experiment's records how its last job ended, where only Slurm can say; who calls has the claim.
+
+    Slurm forgets in time, the records don't.
+    """
+    asked = folder.job_to_ask()
+    job = view.ended(asked) if asked else None
+    if job is None:
+        return
+    death = folder.death(view)
+    attempts = folder.attempts()
+    started = [a for a in attempts if a.get("event") == "start" and str(a.get("job_id")) == asked]
+    folder.append_attempt(
+        {
+            "event": "end",
+            "attempt": started[-1].get("attempt") if started else 0,
+            "reason": death.kind,
+            "exit_code": job.exit_code,
+            "exception": death.exception,
+            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "job_id": asked,
+            "job_state": job.state,
+            "host": job.nodes,
+        }
+    )
+
+
+def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
+    """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
+    note = {
+        "job_id": job_id,
+        "name": order.job_name,
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "attempt": attempt,
+        "hours": request.hours,
+        "gpus": request.gpus,
+        "nodes": request.nodes,
+        "mem_gb_per_node": request.mem_gb_per_node,
+        "partition": request.partition,
+        "code": order.snapshot.digest if order.snapshot is not None else None,
+    }
+    with contextlib.suppress(HeyhiError):
+        ExperimentDir(experiment.exp_path).write_job(note)
+
+
+def _pack_folder(mine: Sequence[Experiment], claims: Sequence[tuple[Experiment, Claim]], order: Order) -> Path:
+    """Make the folder of a job that runs several experiments, with the list of them."""
+    folder = order.state_root / PACKS_NAME / claims[0][1].owner.nonce
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / PACK_LIST_NAME, json.dumps([str(e.target) for e in mine], indent=0))
+    return folder
+
+
+# --- the script ---------------------------------------------------------------------------------------------------
+
+
+def _runner_words(
+    claims: Sequence[tuple[Experiment, Claim]], request: JobRequest, order: Order, folder: Path, attempt: int
+) -> list[str]:
+    """Return the words of the command that the job is to run."""
+    # -P: what lies in the working directory, an experiment's folder, is no module.
+    python = [sys.executable, "-P", "-m"]
+    shared = [
+        "--manifest",
+        str(order.manifest.absolute()),
+        "--code-root",
+        str(order.code_root),
+        "--attempt",
+        str(attempt),
+    ]
+    shared += ["--log-level", order.log_level]
+    nonces = ",".join(claim.owner.nonce for _, claim in claims)
+    if len(claims) > 1:
+        return [*python, "heyhi.pack", str(folder / PACK_LIST_NAME), "--job", nonces, *shared]
+    tasks = ["--tasks", str(request.tasks)] if request.tasks > 1 else []
+    return [*python, "heyhi.runner", str(claims[0][0].target), "--job", nonces, *tasks, *shared]
+
+
+def batch_script(words: Sequence[str]) -> str:
+    """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
+
+    Args:
+        words: the command; a shell never reads them otherwise than as they are.
+    """
+    sign = WARNING.name.removeprefix("SIG")
+    return f"""#!/bin/bash
+# Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
+export {NOTICE_VARIABLE}="${{TMPDIR:-/tmp}}/heyhi.$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}"
+rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
+trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
+# Slurm tells the run itself; the script stays until it has ended.
+trap : TERM CONT
+{shlex.join(words)} &
+run=$!
+# A signal ends a wait, not the run.
+while kill -0 "$run" 2> /dev/null; do wait "$run"; done
+wait "$run"
+code=$?
+rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
+if [ "$code" = {REQUEUE_EXIT} ]; then
+  # Slurm ends this script when it has queued the job again.
+  scontrol requeue "$SLURM_JOB_ID" && sleep 300
+  echo "job $SLURM_JOB_ID could not be queued again" >&2
+fi
+exit "$code"
+"""
