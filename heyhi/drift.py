@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from heyhi.compose import Composer
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, IdentityError
 from heyhi.experiment import ExperimentDir
 from heyhi.frozen import flatten, scalar_value
+from heyhi.manifest import target_of
 from heyhi.overrides import Kind, default_of, find_key
 from heyhi.project import Project
 from heyhi.scheduling import Scheduling
 from heyhi.schema import Schema
 
+if TYPE_CHECKING:
+    from heyhi.manifest import Manifest
+
 _ABSENT = object()
+_MAX_COMPARED = 60  # experiments that are looked at unasked: a quarter of a millisecond each
 
 
 class DriftCheck:
@@ -51,8 +56,15 @@ class DriftCheck:
             config: root message as it is composed today, serialised; default: composed from its identity.
 
         Returns:
-            `key: then -> now` for each key that differs; one line that says why where it can't be composed today.
+            `key: then -> now` for each key that differs; one line that says why where it can't be composed today, or
+            where nobody can tell which experiment it is.
         """
+        try:
+            return self._drift(exp_path, config)
+        except IdentityError as error:  # the others are to be compared still
+            return [f"can't be compared: {error}"]
+
+    def _drift(self, exp_path: Path, config: bytes | None) -> list[str]:
         folder = ExperimentDir(exp_path)
         try:
             then = json.loads(folder.flat_config_path.read_text(encoding="utf-8"))
@@ -85,6 +97,29 @@ class DriftCheck:
         except HeyhiError:
             return _ABSENT
         return scalar_value(found.field, default_of(found.field)) if found.kind is Kind.SCALAR else _ABSENT
+
+
+def count_drifted(project: Project, manifest: Manifest, folders: Sequence[str]) -> tuple[int, bool]:
+    """Count the experiments that were launched with another config than a manifest has; of very many look at some.
+
+    Args:
+        project: where they are.
+        manifest: which has them.
+        folders: exp path of each.
+
+    Returns:
+        how many; whether there may be more.
+    """
+    step = -(-len(folders) // _MAX_COMPARED) or 1
+    check = DriftCheck(project, manifest.schema())
+    count = 0
+    for folder in folders[::step]:
+        try:
+            config = manifest.experiment(target_of(folder, project.root)).config
+            count += bool(check._drift(Path(folder), config))
+        except HeyhiError:  # of another sweep, or damaged: nobody asked for this, so that it stops nothing
+            continue
+    return count, step > 1
 
 
 def _with_roots_named(flat: Mapping[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:

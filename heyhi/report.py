@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
+_SLACK_SECONDS = 2.0  # between the clocks of a file system and of who measured an attempt
 _WITH_PAGE = 5_000  # experiments that a page can hold and a browser can still open
 
 
@@ -277,6 +278,7 @@ def write_reports(
     whole = gather(sources, with_needs=with_needs, drift=drift, progress=show_progress)
     shaped = shape.apply(whole)
     print_table(rendered(shaped), about=whole)
+    _print_drift(whole, sources)
     label = "+".join(dict.fromkeys(s.manifest.label for s in sources))[-120:]
     files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in project.settings.reports]
     for path in files:
@@ -303,13 +305,16 @@ def show(flow: Flow) -> None:
             experiments = [manifest.experiment(target) for target, manifest in flow.asked]
             source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
             collector = source.collector() if source is not None else (None, b"")
-            print_table(collect(experiments, collector[0], project=flow.project, collector_source=collector[1]))
+            found = collect(experiments, collector[0], project=flow.project, collector_source=collector[1])
+            print_table(found)
+            _print_drift(found, [Source(manifest, flow.project) for manifest in manifests.values()])
 
 
 def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     source = Source.of(manifest)
     found = source.table()
     print_table(found)  # first: the disk may be full, which may be why something has failed
+    _print_drift(found, [source])
     files = []
     for suffix in dict.fromkeys(["csv", *flow.project.settings.reports]):
         path = flow.project.reports_root / f"{manifest.label}.{suffix}"
@@ -322,6 +327,36 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     if source.sheet is not None:
         with _said():
             export_sheet(found, source.sheet, flow.project, group=manifest.label)
+
+
+def _print_drift(table: pd.DataFrame, sources: Sequence[Source]) -> None:
+    """Say in a line that some rows come from another config than the others, where that is known cheaply."""
+    if "drifted" in table:
+        count, more = int(table["drifted"].notna().sum()), False
+        than = "would be composed today (column drifted)"
+    else:
+        counts = [_drifted(table, s) for s in sources]
+        count, more = sum(n for n, _ in counts), any(more for _, more in counts)
+        than = "the sweep has now (--drift names the keys)"
+    if count:
+        print(f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}", flush=True)
+
+
+def _drifted(table: pd.DataFrame, source: Source) -> tuple[int, bool]:
+    """Compare what may have started before the sweep was asked for as it is now: most started after that."""
+    moment = source.manifest.path.stat().st_mtime + _SLACK_SECONDS
+    columns = (table[name].tolist() for name in ("exp_path", "attempts", "seconds", "updated"))
+    folders = [
+        folder
+        for folder, attempts, seconds, updated in zip(*columns, strict=True)
+        # A config is that of the first attempt; how long ago that was is known where there was no other one.
+        if updated is not None and (attempts > 1 or seconds is None or updated - seconds < moment)
+    ]
+    if not folders:
+        return 0, False
+    from heyhi.drift import count_drifted  # brings what composes, which a table of a manifest doesn't need
+
+    return count_drifted(source.project, source.manifest, folders)
 
 
 @contextlib.contextmanager

@@ -257,3 +257,56 @@ def test_wrong_words_get_the_same_message_whatever_the_command(
 def test_a_sweep_file_may_have_an_equals_sign_in_its_name(run: Any, root: Path) -> None:
     (root / "conf/many.py").rename(root / "conf/lr=x.py")
     assert "4 experiments" in run("report", "conf/lr=x.py")[1]
+
+
+# --- drift, unasked -------------------------------------------------------------------------------------------------
+
+
+def test_a_table_says_in_a_line_that_a_config_was_edited_in_between(run: Any, root: Path) -> None:
+    launch_all()
+    out = run("report")[1]
+    assert "drifted" not in out
+    (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
+    out = run("report")[1]
+    assert "\n4 drifted: launched with another config than the sweep has now (--drift names the keys)\n" in out
+    assert "\n4 drifted: launched with another config than would be composed today" in run("report", "--drift")[1]
+    assert "\n2 drifted: " in run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--group-by")[1]
+    (root / "conf/work.prototxt").write_text("work {}\n")
+    assert "drifted" not in run("report")[1]
+
+
+def test_what_ran_since_the_edit_has_not_drifted(run: Any, root: Path) -> None:
+    maybe_launch(work, cfg="conf/work.prototxt", overrides=["lr=0.1", "seed=0"])
+    (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
+    run("expand", "conf/many.py")
+    maybe_launch(work, cfg="conf/work.prototxt", overrides=["lr=0.1", "seed=1"])
+    assert "\n1 drifted: " in run("report", "conf/many.py")[1]
+
+
+def test_of_very_many_experiments_some_are_compared(run: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    launch_all()
+    monkeypatch.setattr("heyhi.drift._MAX_COMPARED", 3)
+    (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
+    assert "\nat least 2 drifted: " in run("report")[1]
+
+
+def test_two_sweeps_are_each_compared_with_their_own_config(run: Any, root: Path) -> None:
+    launch_all()
+    (root / "conf/other.prototxt").write_text("work {}\n")
+    maybe_launch(work, cfg="conf/other.prototxt", overrides=["lr=0.1"])
+    (root / "conf/other.py").write_text("def yield_sweep():\n    yield 'other', {'lr': 0.1}\n")
+    (root / "conf/other.prototxt").write_text('work { note: "new" }\n')
+    assert "\n1 drifted: " in run("report", "conf/many.py", "conf/other.py", "--to", "t.csv")[1]
+
+
+def test_a_damaged_experiment_stops_no_comparison(run: Any, root: Path) -> None:
+    launch_all()
+    (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
+    manifest = run("expand", "conf/many.py", "--manifest")[1].strip()
+    first, second, *_ = heyhi.table()["exp_path"]
+    (Path(first) / "identity.json").write_text("{")
+    (Path(second) / "config_flat.json").write_bytes(b"\xff")
+    code, out, _ = run("report", manifest)
+    assert code == 0 and "\n2 drifted: " in out
+    code, out, _ = run("report", manifest, "--drift")
+    assert code == 0 and "identity.json" in (root / "results/reports/many.csv").read_text()
