@@ -221,10 +221,9 @@ def _pattern(text: str) -> re.Pattern[str]:
     """
     if text.startswith("!"):
         raise SnapshotError(f"[tool.heyhi] snapshot_exclude has {text!r}: patterns with '!' are not supported")
-    body = text.removeprefix("./")
-    folders_only = body.endswith("/")
-    body = body.rstrip("/")
-    anchored = "/" in body
+    folders_only = text.endswith("/")
+    body = text.removeprefix("./").rstrip("/")
+    anchored = "/" in text.rstrip("/")
     body = body.lstrip("/")
     parts: list[str] = []
     i = 0

@@ -34,6 +34,7 @@ _TREE_NAME = "tree"
 _LIST_NAME = "files.json"
 _VERSION = 1
 _MAX_NEW_NAMES = 1_000
+_MOST_NAMES = 200_000  # where git has no say, no more are listed: enough is known to refuse them
 _TRIES = 3
 _CHUNK = 1 << 20
 # A file that was written this recently may be written again without its times showing it.
@@ -157,13 +158,13 @@ def _snapshot(project: Project, digest: str) -> Snapshot:
 
 def _scan(project: Project) -> _Scan:
     """List the code with what the file system says of each file."""
-    code = list_code(project, most=MAX_FILES * 10)
+    code = list_code(project, most=_MOST_NAMES)
     found: dict[str, os.stat_result] = {}
     for path in code.paths:
         with contextlib.suppress(OSError):  # deleted and not committed yet, or deleted just now
             found[path] = os.lstat(project.root / path)
     found = {p: s for p, s in found.items() if stat.S_ISREG(s.st_mode) or stat.S_ISLNK(s.st_mode)}
-    _check_size(project, found)
+    _check_size(project, found, cut=len(code.paths) >= _MOST_NAMES)
     inside = _Inside(project, found, code.links)
     files = {}
     for path, status in found.items():
@@ -219,7 +220,7 @@ def _parents(path: str) -> list[str]:
     return ["/".join(parts[:i]) for i in range(1, len(parts))]
 
 
-def _check_size(project: Project, found: Mapping[str, os.stat_result]) -> None:
+def _check_size(project: Project, found: Mapping[str, os.stat_result], *, cut: bool) -> None:
     """Refuse what is no code any more.
 
     Raises:
@@ -233,8 +234,8 @@ def _check_size(project: Project, found: Mapping[str, os.stat_result]) -> None:
     biggest = _biggest(weights)
     names = ", ".join(f"{name!r} ({_amount(sizes, name)})" for name in biggest)
     raise SnapshotError(
-        f"{project.root}: a copy of the code for queued jobs would hold {_megabytes(total)} in {count:,} files, more"
-        f" than {_megabytes(MAX_BYTES)} or {MAX_FILES:,} files. Most of it: {names}. Leave such out with"
+        f"{project.root}: a copy of the code would hold {'at least ' * cut}{_megabytes(total)} in {count:,} files,"
+        f" more than {_megabytes(MAX_BYTES)} or {MAX_FILES:,} files. Most of it: {names}. Leave such out with"
         f" [tool.heyhi] snapshot_exclude = [{json.dumps(biggest[0], ensure_ascii=False)}], link to it with"
         " snapshot_link, or launch with --no-snapshot"
     )
@@ -246,7 +247,9 @@ def _biggest(weights: Mapping[str, int], most: int = 3) -> list[str]:
     for path, weight in weights.items():
         for name in (*_parents(path), path):
             sums[name] = sums.get(name, 0) + weight
+    heavy = sum(weights.values()) / 100
     names = sorted((n for n in sums if "/" not in n), key=lambda n: -sums[n])[:most]
+    names = [n for n in names if sums[n] > heavy] or names
     inner: dict[str, str] = {}  # folder -> its heaviest child
     for name, weight in sums.items():
         folder = name.rpartition("/")[0]
@@ -352,7 +355,9 @@ def _read(path: Path, copy: Path | None) -> str | None:
                 return None
             total = hashlib.sha256()
             with copy.open("wb") if copy is not None else contextlib.nullcontext() as target:
-                while chunk := source.read(_CHUNK):
+                rest = before.st_size  # a log that grows as fast as it is read would have no end
+                while rest > 0 and (chunk := source.read(min(rest, _CHUNK))):
+                    rest -= len(chunk)
                     total.update(chunk)
                     if target is not None:
                         target.write(chunk)
