@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from heyhi.logs import log_git_status as log_git_status
     from heyhi.logs import setup_logging as setup_logging
     from heyhi.report import table as table
+    from heyhi.requeue import maybe_init_requeue_handler as maybe_init_requeue_handler
     from heyhi.run import get_default_exp_dir as get_default_exp_dir
     from heyhi.run import maybe_launch as maybe_launch
     from heyhi.run import parse_args_and_maybe_launch as parse_args_and_maybe_launch
@@ -66,6 +67,7 @@ _HOMES = {
     ),
     "logs": "log_git_status setup_logging",
     "report": "table",
+    "requeue": "maybe_init_requeue_handler",
     "run": "get_default_exp_dir maybe_launch parse_args_and_maybe_launch",
     "runner": "save_result_in_cwd",
     "sweep": "grid sample",
