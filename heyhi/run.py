@@ -1,4 +1,4 @@
-"""Owns launching one experiment, from Python or as `python run.py --cfg …`: what its mode asks for, here and now."""
+"""Owns launching one experiment, from Python or as `python run.py --cfg …`: what its mode asks for, here or in a job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.compose import Composed, Composer
-from heyhi.errors import HeyhiError, ModeError, NeedsError, OverrideError, reporting_errors, suggest
+from heyhi.errors import ModeError, NeedsError, OverrideError, reporting_errors, suggest
 from heyhi.experiment import MODES, Experiment, ExperimentDir, Status
 from heyhi.identity import DEFAULT_PATTERN
 from heyhi.project import Project, find_project
@@ -22,6 +22,8 @@ from heyhi.schema import Schema, load_schema
 from heyhi.sweep import Expansion, expand
 
 if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
     from heyhi.handle import Handle
 
 Main = Callable[..., object]
@@ -105,11 +107,13 @@ def maybe_launch(
     exp_id_pattern_override: str | None = None,
     force: bool = False,
     log_level: str = "INFO",
+    snapshot: bool = True,
 ) -> Handle:
     """Launch an experiment if its mode asks for that, and return its handle in any case.
 
     A local experiment runs in this process and is over when this returns; when it raises, its status is DEAD and the
-    caller goes on. The call is consent to what the mode wipes.
+    caller goes on. One whose launcher is slurm is submitted, and is PENDING or further when this returns. The call is
+    consent to what the mode wipes.
 
     Modes (what happens to NOT_STARTED; PENDING and RUNNING; DEAD; DONE experiments):
         gentle_start: start; leave; leave; leave
@@ -129,14 +133,16 @@ def maybe_launch(
         exp_id_pattern_override: exp id pattern.
         force: taken and not used: calling this is consent.
         log_level: for main.
+        snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
 
     Raises:
-        HeyhiError: config, overrides, pattern or mode are wrong, or what the experiment needs isn't done.
+        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, or Slurm takes
+            no job.
     """
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
-    launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override)
+    launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
     action = action_of(mode, launch.status)
     if action.start:
         launch.start(main, action, log_level)
@@ -151,15 +157,23 @@ class _Launch:
     schema: Schema
     expansion: Expansion
     words: tuple[str, ...]  # by which `heyhi expand` names it
+    snapshot: bool = True  # whether a job gets a copy of the code
 
     @classmethod
     def prepare(
-        cls, project: Project, cfg: str | Path, overrides: Sequence[str], *, adhoc: bool, pattern: str | None
+        cls,
+        project: Project,
+        cfg: str | Path,
+        overrides: Sequence[str],
+        *,
+        adhoc: bool,
+        pattern: str | None,
+        snapshot: bool = True,
     ) -> _Launch:
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
-        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options))
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot)
 
     @property
     def experiment(self) -> Experiment:
@@ -173,13 +187,25 @@ class _Launch:
     def status(self) -> Status:
         return self.folder.status()
 
+    @property
+    def task_message(self) -> Message:
+        root = self.schema.parse_root(self.experiment.config)
+        message: Message = getattr(root, self.experiment.task)
+        return message
+
+    @property
+    def is_for_slurm(self) -> bool:
+        from heyhi.launcher import is_slurm
+
+        return is_slurm(self.task_message)
+
     def handle(self) -> Handle:
         from heyhi.handle import Handle
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
     def start(self, main: Main, action: Action, log_level: str) -> bool:
-        """Run it here; return whether it has a result now."""
+        """Run it here, or submit it; return whether it has a result now."""
         from heyhi.claim import read_owner
         from heyhi.runner import execute
 
@@ -190,16 +216,22 @@ class _Launch:
             owner.stop()
         if action.wipe:
             self.folder.wipe(self.experiment.identity)
+        if self.is_for_slurm:
+            self._submit(log_level)
+            return self.folder.result_path.exists()
         return execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave").done
 
     def check(self) -> None:
         """Make sure that it can be started here.
 
         Raises:
-            HeyhiError: what it needs isn't done, or its launcher is another machine's.
+            HeyhiError: what it needs isn't done, or its launcher asks for what no job can have.
         """
         self._check_needs()
-        self._check_launcher()
+        if self.is_for_slurm:
+            from heyhi.launcher import request_of
+
+            request_of(self.task_message)
 
     def _check_needs(self) -> None:
         missing = []
@@ -212,18 +244,28 @@ class _Launch:
             raise NeedsError(
                 f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
                 f"this runs what it needs, then it:\n"
-                f"  snakemake --profile profiles/local $(heyhi expand {command})"
+                f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
             )
 
-    def _check_launcher(self) -> None:
-        task = self.schema.parse_root(self.experiment.config)
-        launcher = getattr(getattr(task, self.experiment.task), "launcher", None)
-        kind = launcher.DESCRIPTOR.oneofs[0].name if launcher is not None and launcher.DESCRIPTOR.oneofs else None
-        if launcher is not None and kind is not None and launcher.WhichOneof(kind) == "slurm":
-            raise HeyhiError(
-                f"{self.experiment.exp_id}: its launcher is slurm, which run.py can't submit to yet:"
-                " run it here with I.launcher=local"
-            )
+    def _submit(self, log_level: str) -> None:
+        """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
+        from heyhi.launcher import request_of
+        from heyhi.manifest import write_manifest
+        from heyhi.slurm import View
+        from heyhi.snapshot import take_snapshot
+        from heyhi.submit import Order, submit_job
+
+        code = take_snapshot(self.project) if self.snapshot else None
+        order = Order(
+            manifest=write_manifest(self.expansion, self.project, self.schema),
+            schema=self.schema,
+            results_root=self.project.results_root,
+            state_root=self.project.state_root,
+            code_root=code.root if code is not None else self.project.root,
+            snapshot=code,
+            log_level=log_level,
+        )
+        submit_job([self.experiment], request_of(self.task_message), order, View())
 
 
 # --- command line -------------------------------------------------------------------------------------------------
@@ -235,6 +277,7 @@ examples:
   python run.py --cfg conf/c02_sup_train/sl.prototxt --print-flat       show the composed config, run nothing
   python run.py --cfg conf/c02_sup_train/sl.prototxt --adhoc lr=0.1     try something out, below adhoc/<date>
   python run.py --cfg conf/c02_sup_train/sl.prototxt --mode restart     wipe what is there and run it again
+  python run.py --cfg conf/c02_sup_train/sl.prototxt I.launcher=slurm   submit it to Slurm, and return at once
 """
 
 
@@ -259,6 +302,9 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     show.add_argument("--print-flat-all", action="store_true", help="print it as overrides, defaults too")
     parser.add_argument(
         "--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR (default: INFO)"
+    )
+    parser.add_argument(
+        "--no-snapshot", action="store_true", help="a job runs the work tree as it is then, not a copy made now"
     )
     return parser
 
@@ -329,7 +375,9 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         sys.stdout.write(render(composed, flat=flat))
         return 0
-    launch = _Launch.prepare(project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern)
+    launch = _Launch.prepare(
+        project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern, snapshot=not args.no_snapshot
+    )
     for warning in launch.expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
@@ -345,13 +393,13 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         _ask_before_wiping(where, force=args.force)
         if not action_of(mode, launch.status).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
-    print(f"running {launch.experiment.exp_path}", file=sys.stderr)
+    print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
     if launch.start(main, action, args.log_level):
         print(f"{launch.experiment.exp_path}: {Status.DONE.value}")
         return 0
     status, reason = launch.folder.status_and_reason()
     print(f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}")
-    return 0 if status in (Status.RUNNING, Status.PENDING) else 1
+    return 0 if launch.is_for_slurm or status in (Status.RUNNING, Status.PENDING) else 1
 
 
 def _what_next(mode: str, status: Status, launch: _Launch) -> str:
