@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import io
 import math
@@ -135,8 +136,10 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
         values = [v.item() if hasattr(v, "item") else v for v in table.iloc[:, index].tolist()]
         kinds = {type(v) for v in values if v is not None}
         if kinds == {int, float}:
-            values = [None if v is None else float(v) for v in values]
-        elif len(kinds) > 1:  # a column has one type
+            with contextlib.suppress(OverflowError):  # an integer that no float can hold
+                values = [None if v is None else float(v) for v in values]
+                kinds = {float}
+        if len(kinds) > 1:  # a column has one type
             values = [None if v is None else str(v) for v in values]
         try:
             arrays.append(pa.array(values, from_pandas=False))

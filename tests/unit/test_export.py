@@ -66,11 +66,13 @@ def test_no_rows_and_no_columns_can_be_written(tmp_path: Path) -> None:
 
 def test_parquet_keeps_numbers_nan_and_what_is_missing(tmp_path: Path) -> None:
     table = frame(n=[1, None, 3], f=[0.5, math.nan, None], m=[1, "x", None], t=HOSTILE[:3], big=[2**70, 1, None])
+    table["vast"] = pd.Series([10**400, 1.5, None], dtype=object)
     write_parquet(table, tmp_path / "t.parquet")
     found = pq.read_table(tmp_path / "t.parquet").to_pydict()
     assert found["n"] == [1, None, 3]
     assert found["f"][0] == 0.5 and math.isnan(found["f"][1]) and found["f"][2] is None
     assert found["m"] == ["1", "x", None]
+    assert found["vast"] == [str(10**400), "1.5", None]
     assert found["t"] == HOSTILE[:3]
     assert found["big"] == [str(2**70), "1", None]
 
