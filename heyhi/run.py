@@ -1,4 +1,4 @@
-"""Owns launching one experiment, from Python or as `python run.py --cfg …`: what its mode asks for, here or in a job."""
+"""Owns launching one experiment, from Python or as `run.py --cfg …`: what its mode asks for, here or as a job."""
 
 from __future__ import annotations
 
