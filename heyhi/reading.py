@@ -33,6 +33,7 @@ _MANY = 4  # times as many readings may be gone through as are asked for
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
+_MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _DONE = Status.DONE.value
 _NUMBERS = frozenset({int, float})
 _PLAIN = frozenset({int, float, bool})
@@ -216,7 +217,7 @@ def _ask(collector: Collector, entry: Entry, project: Project, problems: list[st
         return {str(key): _cell(value) for key, value in collector(handle).items()}
     except HeyhiError as error:
         problems.append(str(error))
-    except Exception as error:  # a user's code may raise anything; the other rows must come
+    except (Exception, SystemExit) as error:  # a user's code may raise anything; the other rows must come
         problems.append(f"get_logs_data: {type(error).__name__}: {error}")
     return {}
 
@@ -388,6 +389,8 @@ def _cell(value: Any) -> Any:
     """Turn what a collector returns into what a cell holds: scalars of number libraries into Python's."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > _MAX_INT_BITS:
+        return hex(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,32 @@ def test_a_collector_that_raises_marks_its_row(project: Project) -> None:
 
     bad, good = read(project, one, other, get_logs_data=collector)
     assert bad.problem == "get_logs_data: ZeroDivisionError: division by zero" and good.outcome == {"x": 1.0}
+
+
+@pytest.mark.parametrize("odd", ["list", "None", "exit", "text", "vast", "bytes", "surrogate", "key"])
+def test_whatever_a_collector_does_the_other_rows_come(project: Project, odd: str) -> None:
+    class Mute:
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def collector(handle: Any) -> Any:
+        if handle.exp_path.name == "b":
+            return {"x": 1}
+        if odd == "exit":
+            sys.exit(3)
+        return {
+            "list": [1], "None": None, "text": {"x": Mute()}, "vast": {"x": 10**5000}, "bytes": {"x": b"\xff"},
+            "surrogate": {"x\udfff": "\ud800"}, "key": {Mute(): 1},
+        }[odd]  # fmt: skip
+
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    for _ in range(2):
+        bad, good = read(project, one, other, get_logs_data=collector)
+        assert good.outcome == {"x": 1} and not good.problem
+        assert bad.problem.startswith("get_logs_data: ") or odd in ("vast", "bytes", "surrogate")
+        if odd == "vast":
+            assert int(bad.outcome["x"], 16) == 10**5000
 
 
 def test_absent_and_blocked_ones_have_readings(project: Project) -> None:
