@@ -68,6 +68,8 @@ def train(cfg: FrozenConfig) -> dict[str, Any]:
     rng = np.random.default_rng(cfg.seed)
     model = Model([train_data[0].shape[1], *cfg.hidden_sizes, CLASSES], cfg.activation, rng)
     optimizer = Optimizer(cfg, model.params)
+    # Each epoch ends with its checkpoint, so there is nothing more to save when Slurm is about to stop this job.
+    heyhi.maybe_init_requeue_handler(lambda: logging.info("About to be stopped: the last epoch's checkpoint is there"))
     done = load_checkpoint(model, optimizer, rng) if CHECKPOINT.exists() else 0
     history = rewind_metrics(done)
     logging.info("%d of %d epochs are done", done, cfg.epochs)

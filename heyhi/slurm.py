@@ -332,6 +332,7 @@ def _call(words: Sequence[str], text: str | None = None) -> str:
     except OSError as error:
         raise SlurmError(f"{words[0]}: can't be run: {error.strerror}") from None
     if done.returncode != 0:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        raise SlurmError(lines[-1] if len(lines) == 1 else f"{words[0]}: {'; '.join(lines[:4]) or 'failed'}")
+        start = f"{words[0]}: "
+        lines = [line.strip().removeprefix(start).removeprefix("error: ") for line in done.stderr.splitlines()]
+        raise SlurmError(f"{start}{'; '.join(line for line in lines[:4] if line) or f'exit code {done.returncode}'}")
     return done.stdout
