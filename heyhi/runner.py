@@ -334,7 +334,7 @@ def _print_error(error: BaseException, ending: _Ending) -> None:
             below = below.tb_next
         traceback.print_exception(type(error), error, below or error.__traceback__)
     else:
-        print(f"error: {ending.exception}", file=sys.stderr)
+        print(f"{'' if ending.reason == REQUEUE else 'error: '}{ending.exception}", file=sys.stderr)
 
 
 def _now() -> str:

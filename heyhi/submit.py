@@ -257,8 +257,8 @@ wait "$run"
 code=$?
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
 if [ "$code" = {REQUEUE_EXIT} ]; then
-  # Slurm ends this script when it has queued the job again.
-  scontrol requeue "$SLURM_JOB_ID" && sleep 300
+  # Slurm ends this script, and what runs in it, when it has queued the job again.
+  if scontrol requeue "$SLURM_JOB_ID"; then sleep 300; exit 0; fi
   echo "job $SLURM_JOB_ID could not be queued again" >&2
 fi
 exit "$code"
