@@ -313,7 +313,14 @@ def _plan(args: argparse.Namespace) -> int:
     print(survey.render(drift, everything=args.all))
     print(f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}")
     if starts:
-        print(f"launch: snakemake --profile profiles/local {_snakemake_words(args, expansion)}")
+        from heyhi.capacity import capacity_lines
+
+        starting = (p for p in expansion.planned if actions[p.exp_id].start)
+        jobs = capacity_lines((p.exp_id, getattr(schema.parse_root(p.config), p.task)) for p in starting)
+        for line in jobs:
+            print(line)
+        profile = "slurm" if jobs else "local"
+        print(f"launch: snakemake --profile profiles/{profile} {_snakemake_words(args, expansion)}")
     return 0
 
 

@@ -22,6 +22,7 @@ _MAX_COMMENT = 1024  # bytes
 _MAX_HOURS = 1e6  # of a time limit: Slurm counts minutes in 32 bits
 _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm keeps them in 16 bits
+_MAX_ATTEMPTS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
 
 _HASHES = re.compile(rf"{MARK}([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
@@ -53,7 +54,13 @@ _MINIMUM = {
     "pack": 1,
 }
 _ABOVE_ZERO = ("hours", "mem_per_gpu")
-_MAXIMUM = {"hours": _MAX_HOURS, "mem_per_gpu": _MAX_GB, "signal_seconds": _MAX_SIGNAL, "pack": _MAX_PACK}
+_MAXIMUM = {
+    "hours": _MAX_HOURS,
+    "mem_per_gpu": _MAX_GB,
+    "signal_seconds": _MAX_SIGNAL,
+    "max_attempts": _MAX_ATTEMPTS,
+    "pack": _MAX_PACK,
+}
 
 # Options that `extra` may not hold, and what does it instead; HeyHi leans on the others itself.
 _FIELD_OF = {
