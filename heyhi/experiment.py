@@ -435,13 +435,13 @@ class ExperimentDir:
         """
         replace_file(self.result_path, encode(result))
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Return the metrics; a half-written last line is left out, a damaged other one is warned about.
+    def read_metrics(self, *, warn: bool = True) -> list[dict[str, Any]]:
+        """Return the metrics; a half-written last line is left out, and so are damaged ones, with one warning.
 
         Raises:
             ResultError: the file can't be read.
         """
-        return _read_lines(self.metrics_path, warn=True)
+        return _read_lines(self.metrics_path, warn=warn)
 
     def attempts(self) -> list[dict[str, Any]]:
         """Return the records of all attempts: for each a start, and an end unless it was killed.
@@ -491,7 +491,7 @@ def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:
     except OSError as error:
         raise ResultError(f"{path}: can't be read: {error.strerror}") from None
     lines = text.split("\n")
-    found = []
+    found, damaged = [], []
     for number, line in enumerate(lines, 1):
         with contextlib.suppress(ValueError, RecursionError):
             record = json.loads(line)
@@ -499,8 +499,12 @@ def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:
                 found.append(record)
                 continue
         # The last one, without a line end, is being written, or its writer was killed.
-        if warn and line.strip() and number < len(lines):
-            _log.warning("%s:%d: is no JSON object; it is left out", path, number)
+        if line.strip() and number < len(lines):
+            damaged.append(number)
+    if warn and damaged:
+        others = len(damaged) - 1
+        more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
+        _log.warning("%s:%d: is no JSON object; it is left out%s", path, damaged[0], more)
     return found
 
 

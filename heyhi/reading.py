@@ -214,7 +214,10 @@ class Reader:
 def _ask(collector: Collector, entry: Entry, project: Project, problems: list[str]) -> dict[str, Any]:
     handle = Handle(Path(entry.folder), identity=entry.identity, project=project)
     try:
-        return {str(key): _cell(value) for key, value in collector(handle).items()}
+        found = collector(handle)
+        if not isinstance(found, Mapping):
+            raise TypeError(f"it returned {found!r:.100}; expected a dict")
+        return {str(key): _cell(value) for key, value in found.items()}
     except HeyhiError as error:
         problems.append(str(error))
     except (Exception, SystemExit) as error:  # a user's code may raise anything; the other rows must come
@@ -277,7 +280,8 @@ def _bytes(path: str) -> bytes:
 
 def metrics_of(folder: str) -> list[dict[str, Any]]:
     """Return the metrics that an experiment wrote, as far as they can be read."""
-    return _lines(f"{folder}/{METRICS_NAME}", ExperimentDir(Path(folder)).read_metrics, [])
+    # What is damaged was said where the table was made.
+    return _lines(f"{folder}/{METRICS_NAME}", lambda: ExperimentDir(Path(folder)).read_metrics(warn=False), [])
 
 
 def _folder(entry: Entry) -> ExperimentDir:
