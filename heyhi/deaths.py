@@ -49,6 +49,19 @@ def last_job(attempts: Sequence[Record], submitted: Record | None) -> str:
     return "" if last.get("job_state") else _text(last.get("job_id")) or _job_of_attempt(attempts, last)
 
 
+def current_job(attempts: Sequence[Record], submitted: Record | None) -> str:
+    """Return the id of the job that has an experiment, or had it last; empty where its last attempt was in none.
+
+    Args:
+        attempts: records of its attempts, in order.
+        submitted: what is noted of its last submission, if there was one.
+    """
+    job = _text((submitted or {}).get("job_id"))
+    if job and not any(_text(record.get("job_id")) == job for record in attempts):
+        return job
+    return next((_text(a.get("job_id")) for a in reversed(attempts) if a.get("event") == "start"), "")
+
+
 def death_of(attempts: Sequence[Record], submitted: Record | None = None, job: Job | None = None) -> Death:
     """Say why an experiment without a result is dead.
 

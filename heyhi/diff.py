@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
-from heyhi.errors import HeyhiError, ResultError, suggest
-from heyhi.experiment import CONFIG_NAME, RESULT_NAME, ExperimentDir
+from heyhi.errors import ResultError
+from heyhi.experiment import CONFIG_NAME, ExperimentDir
+from heyhi.lookup import find_experiment
 from heyhi.overrides import shorten
 from heyhi.project import Project
 from heyhi.schema import Schema
@@ -33,7 +33,7 @@ def diff(project: Project, schema: Schema, a: str, b: str) -> str:
     Raises:
         HeyhiError: one of them is no experiment, or its files are damaged.
     """
-    folders = [_find(project, word) for word in (a, b)]
+    folders = [find_experiment(project, word) for word in (a, b)]
     lines: list[str] = []
     for name, folder in zip("AB", folders, strict=True):
         lines += _head(name, folder)
@@ -42,48 +42,6 @@ def diff(project: Project, schema: Schema, a: str, b: str) -> str:
     for title, found in (("result", [_result(f) for f in folders]), ("last metrics", [_metrics(f) for f in folders])):
         lines += ["", *_section(title, *found)]
     return "\n".join(lines)
-
-
-# --- finding ------------------------------------------------------------------------------------------------------
-
-
-def _find(project: Project, word: str) -> ExperimentDir:
-    """Find an experiment's folder by target, exp path or exp id."""
-    text = word.removesuffix("/").removesuffix(f"/{RESULT_NAME}")
-    bases = dict.fromkeys([Path.cwd(), project.root, project.results_root])
-    places = list(dict.fromkeys(base / text for base in bases))
-    for place in places:
-        folder = ExperimentDir(place, project.results_root)
-        try:
-            if folder.read_identity() is not None:
-                return folder
-        except ValueError:  # a name that no file can have
-            continue
-    for place in places:
-        if place.is_dir():
-            raise HeyhiError(f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}")
-    raise HeyhiError(f"'{word}' is no experiment{_near(project, places[-1])}")
-
-
-def _inside(project: Project, place: Path) -> str:
-    names = sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/identity.json"))
-    names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
-    more = ", …" if len(names) > 3 else ""
-    return f"; in it are {', '.join(names[:3])}{more}" if names else ""
-
-
-def _near(project: Project, place: Path) -> str:
-    """Name what lies beside a path that doesn't exist: at the first of its parents that does."""
-    wrong = place
-    while not wrong.parent.is_dir() and wrong != wrong.parent:
-        wrong = wrong.parent
-    with contextlib.suppress(OSError):
-        siblings = [p.name for p in wrong.parent.iterdir() if p.is_dir() and not p.name.startswith(".")]
-        # An exp id without the hash at its end is short of many letters.
-        begun = " or ".join(repr(name) for name in sorted(siblings) if name.startswith(wrong.name))
-        hint = suggest(wrong.name, siblings) or (f" (did you mean {shorten(begun, 300)}?)" if begun else "")
-        return f": {project.relative(wrong.parent)} has no '{wrong.name}'{hint}"
-    return ""
 
 
 # --- reading ------------------------------------------------------------------------------------------------------

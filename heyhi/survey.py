@@ -14,7 +14,7 @@ from heyhi.project import Project
 from heyhi.status import JOB_NAME, RESULT_NAME, Status
 
 if TYPE_CHECKING:
-    from heyhi.manifest import Manifest
+    from heyhi.manifest import Manifest, ManifestIndex
     from heyhi.schema import Schema
     from heyhi.slurm import View
     from heyhi.sweep import Expansion
@@ -39,7 +39,29 @@ class Row(NamedTuple):
             "exp_path": self.exp_path,
             "status": self.status.value,
             "reason": self.reason,
+            "job_id": self.job_id,
         }
+
+    @property
+    def text(self) -> str:
+        """The row as a line: status, exp id, reason, and the job where there was one."""
+        job = self.job_id
+        told = f"  (job {job})" if job and f"job {job}" not in self.reason else ""
+        return f"{self.status.value:<11} {self.exp_id}{f'  {self.reason}' if self.reason else ''}{told}"
+
+    @property
+    def job_id(self) -> str:
+        """Id of the last job that had it; empty where there was none, or it was run without one since."""
+        if not os.access(f"{self.exp_path}/{JOB_NAME}", os.F_OK):
+            return ""
+        from heyhi.deaths import current_job
+        from heyhi.errors import ResultError
+        from heyhi.experiment import ExperimentDir
+
+        folder = ExperimentDir(Path(self.exp_path))
+        with contextlib.suppress(ResultError):
+            return current_job(folder.attempts(), folder.read_job())
+        return ""
 
 
 class Survey:
@@ -50,6 +72,7 @@ class Survey:
         folders: exp path of each.
         others: exp path -> status and reason, of those that are not DONE. Most are, and cost nothing more than a look.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
+        needs_of: tells the exp paths that an experiment needs itself, by its own.
     """
 
     def __init__(
@@ -58,18 +81,24 @@ class Survey:
         folders: list[str],
         others: Mapping[str, tuple[Status, str]],
         configs: Mapping[str, bytes] | None = None,
+        needs_of: Callable[[str], Sequence[str]] = lambda _: (),
     ) -> None:
         self.project = project
         self.folders = folders
         self.others = others
         self.configs = configs or {}
+        self.needs_of = needs_of
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Survey:
         """Look at a sweep's experiments and what they need."""
         planned = {p.folder: p for p in expansion.planned}
-        others = _not_done(project, planned, lambda path: planned[path].needs if path in planned else ())
-        return cls(project, list(planned), others, {folder: p.config for folder, p in planned.items()})
+
+        def needs(path: str) -> Sequence[str]:
+            return planned[path].needs if path in planned else ()
+
+        configs = {folder: p.config for folder, p in planned.items()}
+        return cls(project, list(planned), _not_done(project, planned, needs), configs, needs)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Survey:
@@ -80,15 +109,28 @@ class Survey:
             return _folders(root, manifest.needs(_target(root, path)))
 
         folders = _folders(root, manifest.all_targets)
-        return cls(project, folders, _not_done(project, folders, needs))
+        return cls(project, folders, _not_done(project, folders, needs), needs_of=needs)
 
     @classmethod
     def of_index(cls, project: Project) -> Survey:
         """Look at every experiment that was ever expanded into this results root."""
-        from heyhi.manifest import Manifest, ManifestIndex
+        from heyhi.manifest import ManifestIndex
+
+        index = ManifestIndex.open(project)
+        return cls._of_known(project, index, _folders(str(project.root), index.targets()))
+
+    @classmethod
+    def of_folders(cls, project: Project, folders: Sequence[str]) -> Survey:
+        """Look at some experiments; what they need is looked up in the manifests that they were expanded into."""
+        from heyhi.manifest import ManifestIndex
+
+        return cls._of_known(project, ManifestIndex.open(project), list(folders))
+
+    @classmethod
+    def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Survey:
+        from heyhi.manifest import Manifest
 
         root = str(project.root)
-        index = ManifestIndex.open(project)
         opened: dict[Path, Manifest] = {}
 
         def needs(path: str) -> list[str]:
@@ -100,8 +142,7 @@ class Survey:
                 opened[manifest] = Manifest.open(manifest)
             return _folders(root, opened[manifest].needs(target))
 
-        folders = _folders(root, index.targets())
-        return cls(project, folders, _not_done(project, folders, needs))
+        return cls(project, folders, _not_done(project, folders, needs), needs_of=needs)
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -119,6 +160,26 @@ class Survey:
         found = Counter(status for status, _ in self.others.values())
         found[Status.DONE] = len(self.folders) - len(self.others)
         return {status: found[status] for status in _ORDER if found[status]}
+
+    def blocked_by(self, folders: Iterable[str]) -> list[str]:
+        """Return the exp paths of those that are BLOCKED by some, directly or by others between."""
+        blocking = set(folders)
+        found = []
+        for path in self.folders:
+            if self.others.get(path, (Status.DONE, ""))[0] is Status.BLOCKED and self._needs_one(path, blocking):
+                found.append(path)
+        return found
+
+    def _needs_one(self, path: str, wanted: set[str]) -> bool:
+        seen, left = set[str](), [path]
+        while left:
+            for need in self.needs_of(left.pop()):
+                if need in wanted:
+                    return True
+                if need not in seen:
+                    seen.add(need)
+                    left.append(need)
+        return False
 
     @property
     def has_dead(self) -> bool:
@@ -150,7 +211,7 @@ class Survey:
         wanted.sort(key=lambda row: _ORDER.index(row.status))
         shown = wanted if everything else wanted[:_MAX_LISTED]
         for row in shown:
-            lines.append(f"{row.status.value:<11} {row.exp_id}{f'  {row.reason}' if row.reason else ''}")
+            lines.append(row.text)
             keys = drift.get(row.exp_id, [])
             more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
             if keys:
