@@ -353,8 +353,6 @@ def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], node
         names = sorted(p.name for p in partitions)
         unknown = next((name for name in request.partition.split(",") if name not in names), request.partition)
         return suggest(unknown, names) or f" (there are: {', '.join(names)})"
-    if "policy" in said:
-        return ""
     if "time limit" in said:
         most = ", ".join(f"partition '{p.name}' allows {p.max_time}" for p in places)
         return f" (hours={request.hours:g}{f'; {most}' if most else ''})"
@@ -365,7 +363,7 @@ def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], node
     ):
         if word in said:
             return f" ({field} '{value}')" if value else f" (no {field} is set)"
-    if "node" not in said:
+    if "node configuration" not in said and "node count" not in said:
         return ""
     asked = f"{_of(request.nodes, 'node')} with {_of(request.gpus_per_node, 'GPU')}"
     asked += f", {_of(request.cpus // request.nodes, 'core')} and {request.mem_mb_per_node / 1024:,.4g} GB each"
@@ -544,7 +542,11 @@ def _verdict(slurm: _Slurm, kind: JobRequest) -> str:
         waits_for = wait_of(kind, slurm.partitions, slurm.accounts)
         return f"Slurm would take {{}}, and not start it: {waits_for}" if waits_for else ""
     try:
-        about = hint(kind, reason, slurm.partitions, slurm.nodes)
+        if "policy" in reason:  # which one, Slurm doesn't say
+            beyond = wait_of(kind, slurm.partitions, slurm.accounts)
+            about = f" ({beyond})" if beyond else ""
+        else:
+            about = hint(kind, reason, slurm.partitions, slurm.nodes)
         # sbatch --test-only says so too where nodes are only down or drained; a job would wait for them.
         is_down = "node configuration" in reason and would_fit(kind, slurm.partitions, slurm.nodes)
     except _NoAnswer:
