@@ -197,8 +197,13 @@ class Reader:
     def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
         if self.get_logs_data is not None:
             return _ask(self.get_logs_data, entry, self.project, problems)
-        metrics = _lines(f"{entry.folder}/{METRICS_NAME}", lambda: _folder(entry).read_metrics(), problems)
-        outcome = summed_up(metrics)
+        metrics = _all_at_once(f"{entry.folder}/{METRICS_NAME}")
+        outcome = _summed_up_at_once(metrics) if metrics else None
+        if outcome is None and metrics != []:
+            if metrics is None or not _DICTS.issuperset(map(type, metrics)):
+                metrics = _with_care(_folder(entry).read_metrics, problems)
+            outcome = summed_up(metrics)
+        outcome = outcome or {}
         if status is Status.DONE:
             try:
                 result = _result(entry)
@@ -243,6 +248,14 @@ def _stamp(folder: str) -> tuple[str, bool, float | None]:
 
 def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
     """Read a file of JSON objects, all at once where nothing is wrong with it, else line by line and with care."""
+    found = _all_at_once(path)
+    if found is not None and _DICTS.issuperset(map(type, found)):
+        return found
+    return _with_care(careful, problems)
+
+
+def _all_at_once(path: str) -> list[Any] | None:
+    """Read a file of JSON lines, which may be no objects yet; None where something is wrong with it."""
     import orjson
 
     try:
@@ -250,13 +263,16 @@ def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: lis
         if not data:
             return []
         if data.endswith(b"\n"):
-            records: list[dict[str, Any]] = orjson.loads(b"[%b]" % data[:-1].replace(b"\n", b","))
-            if _DICTS.issuperset(map(type, records)):
-                return records
+            found: list[Any] = orjson.loads(b"[%b]" % data[:-1].replace(b"\n", b","))
+            return found
     except FileNotFoundError:
         return []
     except (OSError, ValueError):
-        pass  # half-written, with NaN, damaged, or unreadable
+        pass
+    return None  # half-written, with NaN, damaged, or unreadable
+
+
+def _with_care(careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
     try:
         return careful()
     except HeyhiError as error:
@@ -318,23 +334,21 @@ def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {**last, **best}
 
 
-def _summed_up_at_once(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _summed_up_at_once(metrics: Sequence[Any]) -> dict[str, Any] | None:
     """Do it column by column; None where the lines differ in their keys, or hold something else than numbers."""
-    if not metrics:
+    last = metrics[-1] if metrics else None
+    if type(last) is not dict or len(last) < 2 or not _NUMBERS.issuperset(map(type, last.values())):
         return None
-    last = metrics[-1]
-    keys = tuple(last)
-    if len(keys) < 2 or not _NUMBERS.issuperset(map(type, last.values())) or set(map(len, metrics)) != {len(keys)}:
-        return None
-    getter, bests = _plan(keys)
-    found = dict(last)
     try:
+        if set(map(len, metrics)) != {len(last)}:
+            return None
+        getter, bests = _plan(tuple(last))
         columns = list(zip(*map(getter, metrics), strict=True))
+        found = dict(last)
         for index, name, choose in bests:
-            total = sum(columns[index])
-            if total != total:  # a NaN is among them, or both infinities
+            found[name] = best = choose(columns[index])  # which can't compare a number with what is none
+            if best != best:  # what comes after a NaN was not looked at
                 return None
-            found[name] = choose(columns[index])
     except (KeyError, TypeError):
         return None
     return found
@@ -440,13 +454,11 @@ class Memory:
 
     def _rows(self, connection: sqlite3.Connection, folders: Sequence[str]) -> list[tuple[str, str, bytes]]:
         # Those of a sweep lie side by side; going through them takes half the time of looking for each.
-        side_by_side = "FROM reading WHERE reader = ? AND folder BETWEEN ? AND ?"
-        ends = (self.reader, min(folders), max(folders))
-        limit = _MANY * len(folders)
-        query = f"SELECT count(*) FROM (SELECT 1 {side_by_side} LIMIT {limit + 1})"
-        if connection.execute(query, ends).fetchone()[0] <= limit:
-            wanted = frozenset(folders)
-            rows = connection.execute(f"SELECT folder, stamp, data {side_by_side}", ends).fetchall()
+        wanted = frozenset(folders)
+        limit = _MANY * len(wanted)
+        query = f"SELECT folder, stamp, data FROM reading WHERE reader = ? AND folder BETWEEN ? AND ? LIMIT {limit + 1}"
+        rows = connection.execute(query, (self.reader, min(wanted), max(wanted))).fetchall()
+        if len(rows) <= limit:
             return rows if len(rows) == len(wanted) else [row for row in rows if row[0] in wanted]
         rows = []
         for start in range(0, len(folders), _CHUNK):
@@ -496,12 +508,13 @@ def _encoded(kept: Kept) -> bytes:
     """Write names and data as two lines of JSON; `!` stands before what only Python's own json can read."""
     import orjson
 
-    values, *rest = kept.data
-    with contextlib.suppress(TypeError):  # an integer of more than 64 bits
+    try:
         data = orjson.dumps(kept.data)
         # orjson writes NaN as null, and what is NaN must not become missing.
-        if data.count(b"null") == values.count(None) + rest.count(None):
+        if data.count(b"null") == kept.data.count(None) + kept.data[0].count(None):
             return b"%b\n%b" % (orjson.dumps(kept.names), data)
+    except TypeError:  # an integer of more than 64 bits
+        pass
     return f"!{json.dumps(kept.names)}\n{json.dumps(kept.data)}".encode()
 
 
@@ -514,21 +527,21 @@ def _decoded(rows: Iterable[tuple[str, str, bytes]]) -> dict[str, Kept]:
     """
     import orjson
 
+    found: dict[str, Kept] = {}
     plain: list[tuple[str, str, tuple[str, ...]]] = []
     lines: list[bytes] = []
-    found: dict[str, Kept] = {}
     known: dict[bytes, tuple[str, ...]] = {}
     for folder, stamp, data in rows:
         head, _, line = data.partition(b"\n")
         names = known.get(head)
         if names is None:
-            names = known[head] = tuple(json.loads(head.removeprefix(b"!")))
+            names = known[head] = _printable_names(tuple(json.loads(head.removeprefix(b"!"))))
         if head[:1] == b"!":
             found[folder] = Kept(stamp, names, json.loads(line))
         else:
             plain.append((folder, stamp, names))
             lines.append(line)
     # All at once, which takes half the time.
-    for (folder, stamp, names), line_data in zip(plain, orjson.loads(b"[%b]" % b",".join(lines)), strict=True):
-        found[folder] = Kept(stamp, names, line_data)
+    for (folder, stamp, names), content in zip(plain, orjson.loads(b"[%b]" % b",".join(lines)), strict=True):
+        found[folder] = Kept(stamp, names, content)
     return found
