@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ SE = ".se"  # what ends the name of a standard error's column
 # Of a group these say nothing, or what the group's own columns say.
 _NOT_GROUPED = ("status", "reason", "problem", "needs", "drifted", "attempts", "job_id", "code", "exp_id", "exp_path")
 _SUMMED = ("seconds",)
+_MAX_LISTED = 40  # columns that an error names
 
 
 class GroupError(HeyhiError):
@@ -34,9 +36,6 @@ def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.Dat
         a row a group: `status` (of all, or `2/3 DONE`), what varies between groups, of each number its mean over
         those that have it and, as `<name>.se`, the standard error of that mean (sample deviation / √n; None for a
         single one), `done`, `wanted`, and `missing`: the replicates that are not done.
-
-    Raises:
-        GroupError: a replicate field that was asked for is no column.
     """
     import pandas as pd
 
@@ -87,10 +86,17 @@ def mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]
     if not all(map(math.isfinite, values)):
         total = sum(values)
         return total / count, (math.nan if count > 1 else None)
-    mean = math.fsum(values) / count
-    if count == 1:
-        return mean, None
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
+    try:
+        mean = math.fsum(values) / count
+        if count == 1:
+            return mean, None
+        return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
+    except OverflowError:  # the loss of a run that diverged
+        scale = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1)
+        small = [v / scale for v in values]
+        mean = math.fsum(small) / count
+        error = math.sqrt(math.fsum((v - mean) ** 2 for v in small) / (count - 1) / count)
+        return mean * scale, error * scale
 
 
 def is_replicate(name: str, replicate: Sequence[str]) -> bool:
@@ -197,7 +203,10 @@ def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
     known = [str(c) for c in table.columns]
     for name in names:
         if name not in known:
-            raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {', '.join(known)}")
+            # Nothing that a log says may command the terminal.
+            listed = "".join(c if c.isprintable() else " " for c in ", ".join(known[:_MAX_LISTED]))
+            more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+            raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {listed}{more}")
 
 
 def _sorted(values: dict[Hashable, Any]) -> list[Hashable]:
@@ -206,7 +215,7 @@ def _sorted(values: dict[Hashable, Any]) -> list[Hashable]:
 
 def _rank(value: Any) -> tuple[int, float, str]:
     if isinstance(value, (int, float)):
-        return 0, float(value), ""
+        return 0, value, ""  # as it is: no float holds every integer
     return 1, 0.0, str(value)
 
 
@@ -216,7 +225,10 @@ def _hashable(value: Any) -> Hashable:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if isinstance(value, float):
+        return True
+    # An integer that no float can hold is nothing to compute with.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _is_numeric(column: pd.Series[Any]) -> bool:

@@ -46,6 +46,36 @@ def test_a_single_value_has_no_error_and_nan_stays_nan() -> None:
     assert mean_and_error([1.0, math.inf])[0] == math.inf
 
 
+@given(st.lists(st.floats(-1.7e308, 1.7e308), min_size=2, max_size=6))
+def test_numbers_of_any_size_have_a_mean_between_them(values: list[float]) -> None:
+    mean, error = mean_and_error(values)
+    slack = 1e-9 * max(map(abs, values))
+    assert mean is not None and min(values) - slack <= mean <= max(values) + slack
+    assert error is not None and error >= 0
+
+
+def test_runs_that_diverged_have_a_mean() -> None:
+    assert mean_and_error([1e200, 3e200]) == pytest.approx((2e200, 1e200))
+    assert mean_and_error([1.5e308, 1.5e308]) == (1.5e308, 0.0)
+    assert mean_and_error([1.5e308]) == (1.5e308, None)
+
+
+def test_an_integer_that_no_float_can_hold_stops_nothing() -> None:
+    table = pd.DataFrame({"status": "DONE", "seed": [0, 1], "n": [10**400, 1], "loss": [1.0, 2.0]}, dtype=object)
+    table.attrs["varying"] = ["seed"]
+    assert grouped(table)["loss"].tolist() == [1.5]
+    assert sorted_by(table, ["-n"])["seed"].tolist() == [0, 1] and sorted_by(table, ["n"])["seed"].tolist() == [1, 0]
+    assert best(table, "n", smallest=False)["seed"].tolist() == [1]
+    assert pivot(table, "seed", "status", "n")["status=DONE"].tolist() == [None, 1.0]
+
+
+def test_an_error_commands_no_terminal_and_names_no_thousand_columns() -> None:
+    table = pd.DataFrame({"\x1b[31m": [1], **{f"c{i}": [1] for i in range(1000)}})
+    with pytest.raises(GroupError) as caught:
+        sorted_by(table, ["nosuch"])
+    assert "\x1b" not in str(caught.value) and "c20" in str(caught.value) and str(caught.value).endswith(" more")
+
+
 def test_seeds_are_put_together_and_missing_ones_named(runs: pd.DataFrame) -> None:
     first, second = grouped(runs).to_dict("records")
     assert (first["lr"], first["done"], first["wanted"], first["missing"]) == (0.1, 2, 3, "seed=2")
