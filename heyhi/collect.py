@@ -53,28 +53,40 @@ def collect(
         drift: exp id -> what differs today.
         progress: given how many experiments will be read, returns what is called after each.
     """
+    if isinstance(source, Manifest):
+        project = project or project_of(source)
     with paused_collection():
-        if isinstance(source, Manifest):
-            project = project or project_of(source)
-            rows, own = source.entries()
-            found = list(map(Entry._make, rows))
-            entries = [found[place] for place in own]
-        else:
-            project = project or find_project()
-            found = entries = [entry_of(e) for e in source]
-        needs = {entry.folder: entry.needs for entry in found if entry.needs}
-        reader = Reader(project, get_logs_data, collector_source)
-        known = {entry.folder: entry for entry in found} if with_needs else {}
-        needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known]
-        tick = progress(len(entries) + len(needed))
-        readings = reader.read_all(entries, needs, tick)
-        varying = _varying(entries)
-        columns = _columns(project, entries, varying, readings, drift)
-        if needed:
-            # The default columns: get_logs_data speaks of the sweep's own experiments.
-            read = Reader(project).read_all(needed, needs, tick)
-            columns = _with_needs(columns, entries, needed, read)
-        return _frame(columns, varying)
+        # What it holds is freed before the collector would look at all of it.
+        return _collect(
+            source, Reader(project or find_project(), get_logs_data, collector_source), with_needs, drift, progress
+        )
+
+
+def _collect(
+    source: Manifest | Iterable[Experiment],
+    reader: Reader,
+    with_needs: bool,
+    drift: Mapping[str, Sequence[str]] | None,
+    progress: Callable[[int], Callable[[], None]],
+) -> pd.DataFrame:
+    if isinstance(source, Manifest):
+        rows, own = source.entries()
+        found = list(map(Entry._make, rows))
+        entries = [found[place] for place in own]
+    else:
+        found = entries = [entry_of(e) for e in source]
+    needs = {entry.folder: entry.needs for entry in found if entry.needs}
+    known = {entry.folder: entry for entry in found} if with_needs else {}
+    needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known]
+    tick = progress(len(entries) + len(needed))
+    readings = reader.read_all(entries, needs, tick)
+    varying = _varying(entries)
+    columns = _columns(reader.project, entries, varying, readings, drift)
+    if needed:
+        # The default columns: get_logs_data speaks of the sweep's own experiments.
+        read = Reader(reader.project).read_all(needed, needs, tick)
+        columns = _with_needs(columns, entries, needed, read)
+    return _frame(columns, varying)
 
 
 def entry_of(experiment: Experiment) -> Entry:
@@ -104,12 +116,16 @@ def load_collector(project: Project, manifest: Manifest) -> Collector | None:
 
 def _varying(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     """Return the columns of the config and of the overrides that are not the same for all; None where one has none."""
-    identities = [e.identity for e in entries]
-    split = {text: text.partition("=") for text in set(chain.from_iterable(i.overrides for i in identities))}
+    settings = [e.identity.overrides for e in entries]
+    split = {text: text.partition("=") for text in set(chain.from_iterable(settings))}
     keys = {text: key for text, (key, _, _) in split.items()}
     texts = {text: value for text, (_, _, value) in split.items()}
-    rows = ((tuple([keys[text] for text in i.overrides]), [texts[text] for text in i.overrides]) for i in identities)
-    columns = {"cfg": [i.cfg for i in identities], **_transposed(rows)}
+    names: dict[tuple[str, ...], tuple[str, ...]] = {}
+    columns = {"cfg": [e.identity.cfg for e in entries]}
+    columns |= _transposed(
+        [names.setdefault(own, own) for own in [tuple([keys[text] for text in one]) for one in settings]],
+        [[texts[text] for text in one] for one in settings],
+    )
     varying = {}
     for name, column in columns.items():
         values = {text: text if text is None else _scalar(text) for text in set(column)}
@@ -118,23 +134,18 @@ def _varying(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     return varying
 
 
-def _transposed(rows: Iterable[tuple[tuple[str, ...], Sequence[Any]]]) -> dict[str, list[Any]]:
-    """Turn rows, each of them names and values, into columns; None where a row lacks a name."""
-    by_names: dict[tuple[str, ...], tuple[list[int], list[Sequence[Any]]]] = {}
-    count = 0
-    for names, values in rows:
-        places, group = by_names.setdefault(names, ([], []))
-        places.append(count)
-        group.append(values)
-        count += 1
+def _transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Turn rows and the names of what each of them holds into columns; None where a row lacks a name."""
+    if len(set(map(id, names))) == 1:  # mostly all have the same, and then it is the same object
+        return dict(zip(names[0], map(list, zip(*rows, strict=True)), strict=True))
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, own in enumerate(names):
+        places.setdefault(own, []).append(place)
     columns: dict[str, list[Any]] = {}
-    for names, (places, group) in by_names.items():
-        for name, found in zip(names, zip(*group, strict=True), strict=True):
-            if len(places) == count:  # mostly all have the same names
-                columns[name] = list(found)
-                continue
-            column = columns.setdefault(name, [None] * count)
-            for place, value in zip(places, found, strict=True):
+    for own, at in places.items():
+        for name, found in zip(own, zip(*[rows[place] for place in at], strict=True), strict=True):
+            column = columns.setdefault(name, [None] * len(names))
+            for place, value in zip(at, found, strict=True):
                 column[place] = value
     return columns
 
@@ -171,7 +182,7 @@ def _columns(
     columns: dict[str, list[Any]] = {"status": [f.status for f in found]}
     for key, column in varying.items():
         columns[_override_name(key)] = column
-    outcome = _transposed((f.names, f.values) for f in found)
+    outcome = _transposed([f.names for f in found], [f.values for f in found])
     for key, column in outcome.items():
         if not _is_needless(key, outcome):
             # A metric may be named as an override is: lr, of a schedule.
@@ -238,8 +249,9 @@ def _frame(columns: dict[str, list[Any]], varying: Iterable[str]) -> pd.DataFram
     data: dict[str, Any] = {}
     for name, values in columns.items():
         types = set(map(type, values))
-        if types == {float}:
-            data[name] = np.array(values)
+        typed = np.array(values) if types in ({float}, {int}) else None
+        if typed is not None and typed.dtype.kind == ("f" if float in types else "i"):  # else integers of 64 bits
+            data[name] = typed
         else:
             # As objects, None stays None; a column of nothing but numbers gets their type.
             data[name] = pd.Series(values, dtype=object)

@@ -414,21 +414,19 @@ class Manifest:
             "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own"
             " FROM experiment ORDER BY position"
         )
+        if not rows:
+            return [], []
         with _reading(self.path):
-            # All at once, which takes half the time.
-            overrides = map(tuple, orjson.loads(f"[{','.join([row[3] for row in rows])}]"))
-            found = [
-                (
-                    exp_id,
-                    _folder_of(root, target),
-                    Identity(cfg, settings, version),
-                    task,
-                    () if needs == "[]" else tuple(_folder_of(root, n) for n in json.loads(needs)),
-                )
-                for (exp_id, target, cfg, _, version, task, needs, _), settings in zip(rows, overrides, strict=True)
-            ]
-        own = sorted((row[7], place) for place, row in enumerate(rows) if row[7] is not None)
-        return found, [place for _, place in own]
+            # Column by column, which takes half the time.
+            exp_ids, targets, cfgs, overrides, versions, tasks, needs, own = zip(*rows, strict=True)
+            settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
+            identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
+            end = -len(RESULT_NAME) - 1
+            folders = [target[:end] if target.startswith("/") else f"{root}/{target[:end]}" for target in targets]
+            needed = [() if n == "[]" else tuple(_folder_of(root, t) for t in json.loads(n)) for n in needs]
+            places = [place for place, number in enumerate(own) if number is not None]
+            places.sort(key=own.__getitem__)
+            return list(zip(exp_ids, folders, identities, tasks, needed, strict=True)), places
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none for a target that isn't here."""
