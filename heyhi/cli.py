@@ -215,10 +215,10 @@ examples:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 1e7:
-        raise ValueError(text)
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(text)) < 1e7:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected seconds, such as 600, not {text!r}")
 
 
 def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
@@ -374,6 +374,10 @@ def _report(args: argparse.Namespace) -> int:
     from heyhi.report import Shape, write_reports
 
     project = find_project()
+    if args.group_by and os.path.isfile(args.group_by):  # noqa: PTH113 (never raises)
+        args.words, args.group_by = [args.group_by, *args.words], ""  # `--group-by SWEEP.py`
+    if args.per and args.best is None:
+        raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
     _check_words(project, args)
 
     def names(text: str | None) -> tuple[str, ...]:

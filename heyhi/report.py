@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from heyhi.collect import collect, load_collector, project_of
 from heyhi.errors import HeyhiError, reporting_errors, suggest
 from heyhi.experiment import ExperimentDir
-from heyhi.groups import SE, best, chosen, grouped, pivot, sorted_by
+from heyhi.export import suffix_of
+from heyhi.groups import SE, best, chosen, grouped, is_replicate, pivot, sorted_by
 from heyhi.manifest import SUFFIX, Manifest, write_manifest
 from heyhi.project import Project, find_project
 from heyhi.reading import Collector, has_best, metrics_of
@@ -273,19 +274,37 @@ def write_reports(
     Raises:
         HeyhiError: a sweep is wrong, or something can't be written; what can be, is.
     """
+    for path in to:
+        suffix_of(path)  # a name that asks for no format is said before anything is read
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
     whole = gather(sources, with_needs=with_needs, drift=drift, progress=show_progress)
+    if shape.group_by and not any(is_replicate(name, shape.group_by) for name in whole.attrs.get("varying", ())):
+        guess = suggest(shape.group_by[0], whole.attrs.get("varying", ()))
+        print(f"warning: no experiments differ in {' or '.join(map(repr, shape.group_by))}{guess}", file=sys.stderr)
     shaped = shape.apply(whole)
     print_table(rendered(shaped), about=whole)
     _print_drift(whole, sources)
     label = "+".join(dict.fromkeys(s.manifest.label for s in sources))[-120:]
     files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in project.settings.reports]
+    written, problems = [], []
     for path in files:
-        write_table(path, whole, shaped, project, label)
-    print(f"written: {', '.join(project.relative(f.absolute()) for f in files)}", flush=True)
+        try:
+            write_table(path, whole, shaped, project, label)
+            written.append(project.relative(path.absolute()))
+        except HeyhiError as error:  # the other ones may be written still
+            problems.append(error)
+    if written:
+        print(f"written: {', '.join(written)}", flush=True)
     for goal in [sheet] if sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None):
-        export_sheet(rendered(shaped), goal, project, group=label, known=whole.columns)
+        try:
+            export_sheet(rendered(shaped), goal, project, group=label, known=whole.columns)
+        except HeyhiError as error:
+            problems.append(error)
+    for problem in problems[:-1]:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]
 
 
 # --- what the workflow calls ----------------------------------------------------------------------------------------
@@ -392,7 +411,7 @@ def write_table(path: Path, whole: pd.DataFrame, shaped: pd.DataFrame, project: 
     Raises:
         HeyhiError: the name asks for no known format, or the file can't be written.
     """
-    from heyhi.export import suffix_of, write_parquet, write_xlsx
+    from heyhi.export import write_parquet, write_xlsx
 
     suffix = suffix_of(path)
     with writing(path):

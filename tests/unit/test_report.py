@@ -122,13 +122,35 @@ def test_best_pivot_and_columns(run: Any) -> None:
         (["--to", "x.txt"], ".csv, .xlsx, .parquet or .html"),
         (["nosuch.py"], "doesn't exist"),
         (["--watch", "0"], "--watch"),
-        (["--watch", "x"], "--watch"),
+        (["--watch", "x"], "--watch: expected seconds"),
+        (["--watch", "nan"], "--watch: expected seconds"),
+        (["--per", "lr"], "--per goes with --best"),
     ],
 )
 def test_a_wrong_report_gets_one_message(run: Any, args: list[str], expected: str) -> None:
     launch_all()
     code, _, err = run("report", *args)
     assert code == 2 and expected in err and "Traceback" not in err
+
+
+def test_a_sweep_file_is_none_of_the_fields_to_group_by(run: Any) -> None:
+    launch_all()
+    assert run("report", "--group-by", "conf/many.py") == run("report", "conf/many.py", "--group-by")
+
+
+def test_fields_in_which_nothing_differs_are_warned_about(run: Any) -> None:
+    code, _, err = run("report", "--group-by", "sed")
+    assert code == 0 and "warning: no experiments differ in 'sed' (did you mean 'seed'?)" in err
+    assert run("report", "--group-by", "seed,other")[2] == ""
+
+
+def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) -> None:
+    (root / "file").write_text("")
+    code, out, err = run("report", "--to", "file/a.csv", "--to", "b.csv", "--to", "file/c.html", "--to", "d.html")
+    assert code == 2 and "written: b.csv, d.html" in out
+    assert err.count("error: ") == 2 and "file/a.csv" in err and "file/c.html" in err
+    code, out, _ = run("report", "--to", "e.csv", "--to", "x.txt")
+    assert code == 2 and out == "" and not (root / "e.csv").exists()
 
 
 def test_two_sweeps_make_one_table_and_a_shared_experiment_one_row(run: Any, root: Path) -> None:
