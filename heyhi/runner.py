@@ -11,39 +11,34 @@ import contextlib
 import datetime
 import functools
 import hashlib
-import importlib
 import logging
 import os
 import signal
 import sys
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, NamedTuple, Self, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from heyhi.claim import Claim, JobRef, Owner
 from heyhi.deaths import REQUEUE, death_of
-from heyhi.errors import HeyhiError, ProjectError, ResultError
+from heyhi.ending import Ending, Signals, Terminated, ending_of, print_error
+from heyhi.entry import Main
+from heyhi.entry import load_main as load_main
+from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
-from heyhi.requeue import REQUEUE_EXIT, Notice, Requeued
+from heyhi.requeue import REQUEUE_EXIT, Notice
 from heyhi.results import encode, replace_file, writing
 from heyhi.schema import Schema
 from heyhi.tee import Tee
 
-Main = Callable[..., object]
 _F = TypeVar("_F", bound=Callable[..., object])
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
-# SIGHUP comes when a terminal or an ssh connection is closed.
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_MAX_REASON = 500
 
 _log = logging.getLogger(__name__)
 
@@ -74,10 +69,6 @@ class Outcome:
         return self.status is Status.DONE
 
 
-class Terminated(SystemExit):
-    """A signal asked this process to end."""
-
-
 class JobClaim(NamedTuple):
     """Hold what a job's process claims its experiment by.
 
@@ -92,15 +83,6 @@ class JobClaim(NamedTuple):
     def follows(self, owner: Owner) -> bool:
         """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start."""
         return owner.nonce in self.nonces or (owner.job == self.ref.job and not owner.runs)
-
-
-@dataclass(frozen=True)
-class _Ending:
-    """How an attempt ended, as its end record says."""
-
-    reason: Literal["done", "failed", "terminated", "requeue"]
-    exit_code: int = 0
-    exception: str = ""
 
 
 def execute(
@@ -140,7 +122,7 @@ def execute(
         SystemExit: likewise SIGTERM (143) and SIGHUP (129).
     """
     folder = ExperimentDir(experiment.exp_path)
-    with _Signals(Notice() if job is not None else None) as signals:
+    with Signals(Notice() if job is not None else None) as signals:
         claim = _claim(folder, experiment, if_claimed, signals.stop_because, job)
         if isinstance(claim, Outcome):
             return claim
@@ -214,7 +196,7 @@ class _Run:
     log_level: str
     code_root: Path
 
-    def attempt(self, signals: _Signals, launcher_attempt: int) -> Outcome:
+    def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
         pid, clock = os.getpid(), time.monotonic()
         number = self._record_start(launcher_attempt)
@@ -223,13 +205,13 @@ class _Run:
                 result = self._call_main()
             if result is not None or not self.folder.result_path.exists():
                 self.folder.write_result(result)
-            ending = _Ending("done")
+            ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
                 raise  # a forked child has left main: neither claim nor records are its
-            ending = _ending_of(error, signals)
+            ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
-                _print_error(error, ending)
+                print_error(error, ending)
         self._record_end(number, ending, time.monotonic() - clock)
         if self.folder.result_path.exists():
             return Outcome(Status.DONE, ran=True, attempt=number)
@@ -264,7 +246,7 @@ class _Run:
         self.folder.append_attempt(record)
         return number
 
-    def _record_end(self, number: int, ending: _Ending, seconds: float) -> None:
+    def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         record = {
             "event": "end",
             "attempt": number,
@@ -289,52 +271,10 @@ def _kind(last: dict[str, Any] | None, job_id: str | None, restart_count: int, l
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
-def _ending_of(error: BaseException, signals: _Signals) -> _Ending:
-    if isinstance(error, KeyboardInterrupt):
-        signals.received = signals.received or signal.SIGINT
-    if isinstance(error, Requeued):
-        return _Ending("requeue", REQUEUE_EXIT, "stopped to be queued again")
-    # What main raises while it is being stopped (a worker that died first) is no failure of its own.
-    if signals.received is not None:
-        sign = signals.received
-        return _Ending("terminated", 128 + sign, signals.why or f"stopped by {sign.name}")
-    if isinstance(error, HeyhiError):
-        return _Ending("failed", 1, _one_line(str(error)))
-    if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
-        return _Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
-    # Not traceback's last line: that may be a note, or the last one of a long message.
-    kind = type(error)
-    name = (
-        kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
-    )
-    try:
-        text = str(error)
-    except Exception:  # a user's __str__ may raise anything
-        text = ""
-    return _Ending("failed", 1, _one_line(f"{name}: {text}" if text else name))
-
-
-def _reason(ending: _Ending) -> str:
+def _reason(ending: Ending) -> str:
     start = {"event": "start", "attempt": 1}
     end = {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}
     return death_of([start, end]).text
-
-
-def _one_line(text: str) -> str:
-    return next((line for line in text.strip().splitlines() if line.strip()), "")[:_MAX_REASON]
-
-
-def _print_error(error: BaseException, ending: _Ending) -> None:
-    """Tell the log, and the terminal where it listens, why main has ended."""
-    if isinstance(error, Exception) and not isinstance(error, HeyhiError):
-        # Without our own frames, which say nothing.
-        below = error.__traceback__
-        while below is not None and below.tb_frame.f_code.co_filename == __file__:
-            below = below.tb_next
-        traceback.print_exception(type(error), error, below or error.__traceback__)
-    else:
-        print(f"{'' if ending.reason == REQUEUE else 'error: '}{ending.exception}", file=sys.stderr)
 
 
 def _now() -> str:
@@ -344,83 +284,6 @@ def _now() -> str:
 def _folder_of(main: Main) -> Path:
     file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
     return Path(file).resolve().parent if file else Path.cwd()
-
-
-class _Signals:
-    """Turn the signals that ask this process to end into exceptions, while main runs; at other times only note them.
-
-    Handlers are a matter of the main thread: in another one nothing is changed.
-    """
-
-    def __init__(self, notice: Notice | None = None) -> None:
-        self._notice = notice
-        self.received: signal.Signals | None = None
-        self.why = ""
-        self._raising = False
-        self._pid = os.getpid()
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._restore()
-
-    @contextlib.contextmanager
-    def raising(self) -> Iterator[None]:
-        """Let a signal end what runs inside; after that, it waits until all is on record."""
-        if threading.current_thread() is threading.main_thread():
-            for sign in _STOP_SIGNALS:
-                # None: set by a C library. Ignored: by nohup, or by a shell for what runs in the background.
-                if signal.getsignal(sign) not in (None, signal.SIG_IGN):
-                    self._before[sign] = signal.signal(sign, self._handle)
-            if self._notice is not None:
-                self._notice.listen()
-        self._raising = True
-        try:
-            yield
-            self.received = None  # main has seen to it itself
-        finally:
-            self._raising = False
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        sign = signal.Signals(number)
-        if os.getpid() != self._pid:
-            # A forked child (a data loader's worker) is to end as it would without us.
-            if sign is signal.SIGINT:
-                raise KeyboardInterrupt
-            signal.signal(sign, signal.SIG_DFL)
-            os.kill(os.getpid(), sign)
-            return
-        again = self.received is not None
-        self.received = self.received or sign
-        if self._notice is not None:
-            if again:  # Slurm tells every process, and a shell may pass it on too
-                return
-            self._notice.write_checkpoint()
-        if self._raising:
-            raise self._exception(sign)
-
-    def stop_because(self, why: str) -> None:
-        """End main from another thread."""
-        _log.error("%s: this run stops", why)
-        self.why = why
-        if self._before:
-            os.kill(self._pid, signal.SIGTERM)
-
-    def raise_if_stopped(self) -> None:
-        """Raise for a signal that came."""
-        if self.received is not None:
-            raise self._exception(self.received)
-
-    @staticmethod
-    def _exception(sign: signal.Signals) -> BaseException:
-        return KeyboardInterrupt() if sign is signal.SIGINT else Terminated(128 + sign)
-
-    def _restore(self) -> None:
-        for sign, handler in self._before.items():
-            signal.signal(sign, handler)
-        self._before = {}
 
 
 def save_result_in_cwd(result: Any) -> Any:
@@ -448,32 +311,6 @@ def save_result_in_cwd(result: Any) -> Any:
 
 
 # --- what a job executes ------------------------------------------------------------------------------------------
-
-
-def load_main(entry: str, code_root: Path) -> Main:
-    """Import the task file's function, looked for in the code root before anywhere else.
-
-    Args:
-        entry: `module:function`.
-        code_root: folder of the code.
-
-    Raises:
-        ProjectError: there is no such module or function.
-    """
-    module_name, _, name = entry.partition(":")
-    where = f"[tool.heyhi] entry = {entry!r}"
-    if str(code_root) not in sys.path[:1]:
-        sys.path.insert(0, str(code_root))
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        if error.name != module_name:
-            raise  # one that the task file imports
-        raise ProjectError(f"{where}: there is no module '{module_name}' in {code_root}") from None
-    function: Main | None = getattr(module, name, None)
-    if not callable(function):
-        raise ProjectError(f"{where}: {module.__file__} has no function '{name}'")
-    return function
 
 
 def main(args: Sequence[str] | None = None) -> int:

@@ -1,0 +1,38 @@
+"""Owns importing the task file's function, wherever an experiment runs. What calls it is decided elsewhere."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from heyhi.errors import ProjectError
+
+Main = Callable[..., object]
+
+
+def load_main(entry: str, code_root: Path) -> Main:
+    """Import the task file's function, looked for in the code root before anywhere else.
+
+    Args:
+        entry: `module:function`.
+        code_root: folder of the code.
+
+    Raises:
+        ProjectError: there is no such module or function.
+    """
+    module_name, _, name = entry.partition(":")
+    where = f"[tool.heyhi] entry = {entry!r}"
+    if str(code_root) not in sys.path[:1]:
+        sys.path.insert(0, str(code_root))
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name != module_name:
+            raise  # one that the task file imports
+        raise ProjectError(f"{where}: there is no module '{module_name}' in {code_root}") from None
+    function: Main | None = getattr(module, name, None)
+    if not callable(function):
+        raise ProjectError(f"{where}: {module.__file__} has no function '{name}'")
+    return function
