@@ -149,6 +149,11 @@ class Survey:
         """One an experiment."""
         return self._rows_of(self.folders)
 
+    @property
+    def not_done(self) -> list[Row]:
+        """Those that aren't done, the dead ones first."""
+        return sorted(self._rows_of(self.others), key=lambda row: _ORDER.index(row.status))
+
     def _rows_of(self, folders: Iterable[str]) -> list[Row]:
         results = f"{self.project.results_root}/"
         done = (Status.DONE, "")
