@@ -79,7 +79,14 @@ def manifests_root(project: Project) -> Path:
 # --- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_manifest(expansion: Expansion, project: Project, schema: Schema, *, code_root: Path | None = None) -> Path:
+def write_manifest(
+    expansion: Expansion,
+    project: Project,
+    schema: Schema,
+    *,
+    code_root: Path | None = None,
+    folder: Path | None = None,
+) -> Path:
     """Write the manifest of a sweep, unless it is there, and make it the newest of its targets.
 
     Args:
@@ -87,6 +94,7 @@ def write_manifest(expansion: Expansion, project: Project, schema: Schema, *, co
         project: where it belongs.
         schema: of the configs.
         code_root: folder from which jobs import the task file; default: the project root.
+        folder: where to write it instead, for who only reads and may not write to the results.
 
     Returns:
         `<state root>/manifests/<label>-<16 hex of the content>.sqlite`.
@@ -107,7 +115,7 @@ def write_manifest(expansion: Expansion, project: Project, schema: Schema, *, co
     }
     with paused_collection():
         rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.root)))
-    path = manifests_root(project) / f"{expansion.label}-{digest}{SUFFIX}"
+    path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
         if not _is_whole(path):
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -117,7 +125,8 @@ def write_manifest(expansion: Expansion, project: Project, schema: Schema, *, co
         _make_newest(path)
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
-        ManifestIndex.open(project)
+        if folder is None:
+            ManifestIndex.open(project)
     return path
 
 

@@ -6,13 +6,14 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.collect import collect, load_collector, project_of
-from heyhi.errors import HeyhiError, reporting_errors, suggest
+from heyhi.errors import HeyhiError, ManifestError, reporting_errors, suggest
 from heyhi.experiment import ExperimentDir
 from heyhi.export import suffix_of
 from heyhi.groups import SE, best, chosen, grouped, is_replicate, pivot, sorted_by
@@ -85,6 +86,7 @@ class Source:
     project: Project
     sheet: tuple[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
+    passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
 
     @classmethod
     def open(cls, project: Project, sweep: Path) -> Source:
@@ -101,9 +103,15 @@ class Source:
     @classmethod
     def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
         """Report a sweep that was expanded just now."""
-        manifest = Manifest.open(write_manifest(expansion, project, schema))
+        passing = None
+        try:
+            path = write_manifest(expansion, project, schema)
+        except ManifestError:  # somebody else's results, or a full disk: both can be looked at
+            passing = tempfile.TemporaryDirectory(prefix="heyhi-")
+            path = write_manifest(expansion, project, schema, folder=Path(passing.name))
+        manifest = Manifest.open(path)
         sheet, warnings = _sheet_of(project, manifest)
-        return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
+        return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
 
     @classmethod
     def of(cls, manifest: Manifest) -> Source:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,19 @@ def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) 
     assert err.count("error: ") == 2 and "file/a.csv" in err and "file/c.html" in err
     code, out, _ = run("report", "--to", "e.csv", "--to", "x.txt")
     assert code == 2 and out == "" and not (root / "e.csv").exists()
+
+
+def test_results_that_cannot_be_written_can_be_reported(run: Any, root: Path, tmp_path: Path) -> None:
+    launch_all()
+    shutil.rmtree(root / "results/.heyhi", ignore_errors=True)
+    (root / "results/.heyhi").write_text("no folder, so that nothing can be written in it, not by root either")
+    (root / "results/reports").write_text("")
+    for _ in range(2):
+        code, out, err = run("report", "--to", str(tmp_path / "t.csv"), "--to", str(tmp_path / "t.html"))
+        assert code == 0 and "4 experiments: 1 DEAD, 3 DONE" in out and err == ""
+    assert len(list(csv.DictReader((tmp_path / "t.csv").open()))) == 4
+    code, out, err = run("report")
+    assert code == 2 and "4 experiments: 1 DEAD, 3 DONE" in out and err.count("can't be written") == 2
 
 
 def test_two_sweeps_make_one_table_and_a_shared_experiment_one_row(run: Any, root: Path) -> None:
