@@ -1,0 +1,174 @@
+"""Compares gathering a sweep's table with a bare loop of orjson over the same files, and says what a page takes.
+
+The peer is a Python loop that opens each metrics.jsonl, parses each of its lines with `orjson.loads`, drops what it
+got, and does the same with each result.json, which a report must read too. HeyHi also finds out which experiments
+there are, looks at each one's files and attempts, takes last and best values, remembers them and makes a DataFrame.
+
+All are measured around the call, in a process of their own that has imported all and made a table of one experiment:
+start-up is no part of it. *Cold*: nothing is remembered. *Warm*: all was remembered, and then the files of every
+hundredth experiment were changed. From a manifest, as the aggregate rule does; and from a sweep file, as `heyhi
+report` does, which is expanded first.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from benchmarks.table import Row
+from benchmarks.timing import Cost, in_turns, median, say
+from benchmarks.workspace import Effort, Workspace
+
+COLD, WARM = 1.5, 0.1
+PAGE_SECONDS = 5.0
+LINES = 100
+_LONG_AGO = 1_600_000_000  # what was written just now is not remembered yet
+_SWEEP = """\
+def yield_sweep():
+    for i in range({size}):
+        yield "conf/c02_sup_train/sl.prototxt", {{"lr": (i // 100 + 1) / 1000, "seed": i % 100}}
+"""
+
+
+def measure(effort: Effort) -> Iterator[Row]:
+    """Measure tables, then a page."""
+    size = 1_000 if effort.quick else 10_000
+    with Workspace() as work:
+        manifest, folders = _experiments(work, "sweep.py", size)
+        costs = _in_turns(work, manifest, folders, effort.rounds)
+    peer = costs["bare loop"]
+    for name, what in (("manifest", "of a manifest"), ("sweep file", "of a sweep file")):
+        cold, warm = costs[f"{name}, cold"], costs[f"{name}, warm"]
+        yield Row(f"report: {size:,} {what}, cold / bare orjson", cold, peer, at_most=COLD)
+        yield Row(f"report: {size:,} {what}, 1 % changed / cold", warm, cold, at_most=WARM)
+    with Workspace() as work:
+        _experiments(work, "sweep.py", 1_000)
+        command = work.heyhi("report", "sweep.py", "--to", "page.html")
+        (page,) = map(median, in_turns({"heyhi report --to page.html": command}, effort.rounds).values())
+    limit = Cost(PAGE_SECONDS, PAGE_SECONDS)
+    yield Row(f"page: heyhi report, 1,000 experiments / {PAGE_SECONDS:g} s", page, limit, at_most=1.0)
+
+
+def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int) -> dict[str, Cost]:
+    listed = work.folder / "folders.txt"
+    listed.write_text("".join(f"{folder}\n" for folder in folders))
+    remembered = work.results / ".heyhi/readings.sqlite"
+    draw = random.Random(0)
+
+    def forget() -> None:
+        remembered.unlink(missing_ok=True)
+
+    def change() -> None:
+        for folder in draw.sample(folders, len(folders) // 100):
+            when = _LONG_AGO + draw.randrange(10_000_000)
+            for path in folder.iterdir():
+                os.utime(path, (when, when))
+
+    steps: dict[str, tuple[Callable[[], None], str, Path]] = {
+        "bare loop": (lambda: None, "loop", listed),
+        "manifest, cold": (forget, "table", manifest),
+        "manifest, warm": (change, "table", manifest),
+        "sweep file, cold": (forget, "table", work.root / "sweep.py"),
+        "sweep file, warm": (change, "table", work.root / "sweep.py"),
+    }
+    costs: dict[str, list[Cost]] = {name: [] for name in steps}
+    for number in range(rounds + 1):
+        for name, (prepare, what, path) in steps.items():
+            say(f"  {f'round {number} of {rounds}' if number else 'warming up'}: {name}")
+            prepare()
+            printed = work.output(work.command(sys.executable, __file__, what, path))
+            if number:
+                costs[name].append(Cost(*map(float, printed.split())))
+    return {name: median(found) for name, found in costs.items()}
+
+
+def _experiments(work: Workspace, name: str, size: int) -> tuple[Path, list[Path]]:
+    """Make experiments as the example task leaves them, all done."""
+    from heyhi.manifest import Manifest
+
+    say(f"  making {size:,} experiments with {LINES} metric lines each")
+    (work.root / name).write_text(_SWEEP.format(size=size))
+    (work.root / "one.py").write_text(_SWEEP.format(size=1))
+    path = work.root / work.output(work.heyhi("expand", name, "--manifest")).strip()
+    draw, folders = random.Random(0), []
+    with Manifest.open(path) as manifest:
+        roots = {"project_root": str(work.root), "results_root": str(work.results)}
+        for experiment in manifest.experiments(own=True):
+            folder = experiment.exp_path
+            folder.mkdir(parents=True)
+            folders.append(folder)
+            metrics = [_line(draw, epoch) for epoch in range(1, LINES + 1)]
+            best = max(line["val_accuracy"] for line in metrics)
+            files = {
+                "identity.json": json.dumps({**experiment.identity.to_dict(), **roots}, indent=2),
+                "metrics.jsonl": "\n".join(map(json.dumps, metrics)),
+                "attempts.jsonl": "\n".join(map(json.dumps, _ATTEMPT)),
+                "result.json": json.dumps({**metrics[-1], "best_val_accuracy": best}, indent=2),
+            }
+            for file, text in files.items():
+                (folder / file).write_text(f"{text}\n")
+                os.utime(folder / file, (_LONG_AGO, _LONG_AGO))
+    return path, folders
+
+
+_ATTEMPT = (
+    {
+        "event": "start",
+        "attempt": 1,
+        "kind": "gentle_start",
+        "host": "node",
+        "pid": 7,
+        "job_id": None,
+        "commit": "c" * 40,
+    },
+    {"event": "end", "attempt": 1, "exit_code": 0, "exception": "", "seconds": 600.123},
+)
+
+
+def _line(draw: random.Random, epoch: int) -> dict[str, float]:
+    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")
+    return {"epoch": epoch, "step": 36 * epoch, **{name: draw.random() for name in names}}
+
+
+# --- what is measured: this file is run as a script for it -----------------------------------------------------------
+
+
+def _bare_loop(listed: Path) -> Callable[[], object]:
+    from orjson import loads
+
+    folders = listed.read_text().split()
+
+    def loop() -> None:
+        for folder in folders:
+            with open(f"{folder}/metrics.jsonl", "rb") as file:  # noqa: PTH123 (Path's takes longer)
+                for line in file:
+                    loads(line)
+            with open(f"{folder}/result.json", "rb") as file:  # noqa: PTH123
+                loads(file.read())
+
+    return loop
+
+
+def _table(sweep: Path) -> Callable[[], object]:
+    import heyhi
+
+    heyhi.table("one.py", progress=False)
+    return lambda: heyhi.table(sweep, progress=False)
+
+
+def _measured(work: Callable[[], object]) -> Cost:
+    wall, cpu = time.perf_counter(), time.process_time()
+    found = work()  # kept until the clocks are read: freeing it is no part of making it
+    cost = Cost(time.process_time() - cpu, time.perf_counter() - wall)
+    del found
+    return cost
+
+
+if __name__ == "__main__":
+    cost = _measured({"loop": _bare_loop, "table": _table}[sys.argv[1]](Path(sys.argv[2])))
+    print(cost.cpu, cost.wall)
