@@ -87,10 +87,15 @@ class Signals:
     """Turn the signals that ask this process to end into exceptions, while main runs; at other times only note them.
 
     Handlers are a matter of the main thread: in another one nothing is changed.
+
+    Args:
+        notice: takes the signal that comes before the end.
+        stays: note them while main runs, too: another process ends this one.
     """
 
-    def __init__(self, notice: Notice | None = None) -> None:
+    def __init__(self, notice: Notice | None = None, *, stays: bool = False) -> None:
         self._notice = notice
+        self._stays = stays
         self.received: signal.Signals | None = None
         self.why = ""
         self._raising = False
@@ -119,6 +124,8 @@ class Signals:
             self.received = None  # main has seen to it itself
         finally:
             self._raising = False
+            if self._notice is not None:
+                self._notice.ignore()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         sign = signal.Signals(number)
@@ -132,10 +139,11 @@ class Signals:
         again = self.received is not None
         self.received = self.received or sign
         if self._notice is not None:
-            if again:  # Slurm tells every process, and a shell may pass it on too
+            # Slurm tells every process, and a shell may pass it on too; and who writes a checkpoint leaves main then.
+            if again or self._notice.is_writing:
                 return
             self._notice.write_checkpoint()
-        if self._raising:
+        if self._raising and not self._stays:
             raise self._exception(sign)
 
     def stop_because(self, why: str) -> None:

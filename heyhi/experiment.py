@@ -187,6 +187,10 @@ class ExperimentDir:
         """What all attempts printed and logged."""
         return self.path / LOG_NAME
 
+    def log_path_of(self, rank: int) -> Path:
+        """What one of several ranks printed and logged: the first one's is the log, others have their own."""
+        return self.log_path if rank == 0 else self.log_path.with_suffix(f".{rank}{self.log_path.suffix}")
+
     @property
     def launch_log_path(self) -> Path:
         """What the launcher and the runner said themselves, of the last attempt."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
+_COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
 
 
@@ -76,6 +77,35 @@ def get_slurm_master() -> str:
     """Return the host of the job's first process, `localhost` outside Slurm."""
     nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST")
     return first_host(nodes) if nodes else "localhost"
+
+
+def rank_variables() -> dict[str, str]:
+    """Return torchrun's variables for this task of a Slurm step, by which libraries find the other ranks."""
+    job, node = _number("SLURM_JOB_ID", 0), _number("SLURM_NODEID", 0)
+    numbers = {
+        "RANK": _number("SLURM_PROCID", 0),
+        "WORLD_SIZE": _number("SLURM_NTASKS", 1),
+        "LOCAL_RANK": _number("SLURM_LOCALID", 0),
+        "LOCAL_WORLD_SIZE": tasks_on_node(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""), node),
+        "NODE_RANK": node,
+        # Below the ports that systems hand out, and another one for each of the jobs that a node may run at once.
+        "MASTER_PORT": 10_000 + job % 20_000,
+    }
+    return {"MASTER_ADDR": get_slurm_master(), **{name: str(number) for name, number in numbers.items()}}
+
+
+def tasks_on_node(counts: str, node: int) -> int:
+    """Return how many tasks a node has, by Slurm's list of counts: `2(x3),1` are 2 on each of three nodes, then 1."""
+    for count, times in _COUNT.findall(counts):
+        node -= int(times or 1)
+        if node < 0:
+            return int(count)
+    return 1
+
+
+def cpus_per_task() -> int:
+    """Return how many cores each task of the job has."""
+    return max(1, _number("SLURM_CPUS_PER_TASK", 1))
 
 
 def first_host(nodelist: str) -> str:

@@ -35,12 +35,16 @@ class Notice:
 
     Attributes:
         came: whether the signal has come.
+        is_writing: whether the callback is at work.
     """
 
     def __init__(self) -> None:
         self.came = False
+        self.is_writing = False
         self._callback: Callable[[], object] | None = None
-        self._is_acting = False
+        self._relay: Callable[[], object] | None = None
+        self._has_acted = False
+        self._is_over = False
 
     def listen(self) -> None:
         """Take the signal from now on; and one that came before."""
@@ -54,7 +58,22 @@ class Notice:
     def __call__(self, number: int, frame: FrameType | None) -> None:
         """Take note of the signal, and act if there is something to do."""
         self.came = True
-        self._act()
+        if self._is_over:
+            return
+        if self._relay is not None:
+            self._relay()
+        else:
+            self._act()
+
+    def forward(self, relay: Callable[[], object]) -> None:
+        """Pass the signal on to the processes that do the work, instead of acting on it; now where it has come."""
+        self._relay = relay
+        if self.came:
+            relay()
+
+    def ignore(self) -> None:
+        """Only take note of the signal from now on: main has ended."""
+        self._is_over = True
 
     def register(self, callback: Callable[[], object]) -> None:
         """Say what writes a checkpoint; it is called at once where the signal has come already.
@@ -72,11 +91,15 @@ class Notice:
 
     def write_checkpoint(self) -> bool:
         """Call the callback, once and in the first process of the job; tell whether there was something to call."""
-        if self._callback is None or self._is_acting:
+        if self._callback is None or self._has_acted:
             return False
-        self._is_acting = True
+        self._has_acted = True
         if is_master():
-            self._callback()
+            self.is_writing = True
+            try:
+                self._callback()
+            finally:
+                self.is_writing = False
         return True
 
 

@@ -30,6 +30,7 @@ from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
+from heyhi.ranks import run_ranks
 from heyhi.requeue import REQUEUE_EXIT, Notice
 from heyhi.results import encode, replace_file, writing
 from heyhi.schema import Schema
@@ -328,6 +329,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
+    parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
     options = parser.parse_args(args)
     setup_logging(options.log_level)
@@ -350,6 +352,8 @@ def _run_target(options: argparse.Namespace) -> int:
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
 
     def task_main(**kwargs: object) -> object:
+        if options.tasks > 1:
+            return run_ranks(options.target, options.tasks, options.manifest, code_root, folder, options.log_level)
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return load_main(entry, code_root)(**kwargs)
 
