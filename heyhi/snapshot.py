@@ -312,20 +312,18 @@ class _KnownHashes:
                 continue
             earlier = self._known.get(path)
             content: str | None
+            settled = True
             if isinstance(earlier, list) and earlier[:-1] == file.known_by and isinstance(earlier[-1], str):
                 content = earlier[-1]
             else:
                 settled = file.times[1] < time.time_ns() - _RACY_NS
                 content = _read(root / path, None)
-                if not settled or content is None:
-                    self._changed |= path in self._known
-                    if content is not None:
-                        hashes[path] = content
+                if content is None:
                     continue
-                self._changed = True
             hashes[path] = content
-            known[path] = [*file.known_by, content]
-        self._changed |= len(known) != len(self._known)
+            if settled:
+                known[path] = [*file.known_by, content]
+        self._changed |= known != self._known
         self._known = known
         return hashes
 

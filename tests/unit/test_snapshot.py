@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -498,6 +499,16 @@ def test_a_tree_of_too_many_files_is_refused(plain: Path, monkeypatch: pytest.Mo
         take_snapshot(Project(plain))
 
 
+def test_a_root_folder_of_too_many_files_names_some(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot_module, "MAX_FILES", 5)
+    for i in range(150):
+        put(plain / f"{i}.txt")
+    with pytest.raises(
+        SnapshotError, match=r"Most of it: 'lib/model.py' \(|Most of it: '\d+.txt' \(|Most of it: 'run.py' \("
+    ):
+        take_snapshot(Project(plain))
+
+
 # One copy for the same code
 
 
@@ -633,6 +644,7 @@ def test_a_damaged_copy_is_noticed_and_made_anew(root: Path, damage: Callable[[S
     assert (first.root / "run.py").read_text() == "print(1)\n"
     assert (first.root / "link").read_text() == (first.root / "lib/model.py").read_text() == "SIZE = 1\n"
     assert copies(project) == [first.digest]
+    assert not list((project.state_root / "code").glob(".*"))
 
 
 def test_what_jobs_add_is_no_damage(root: Path) -> None:
@@ -650,6 +662,15 @@ def test_what_a_killed_process_left_is_removed_later(root: Path) -> None:
     put(code / ".4567.tmp/tree/run.py")
     first = take_snapshot(project)
     assert copies(project) == [".4567.tmp", first.digest]
+
+
+def test_a_link_that_leads_elsewhere_is_other_code(root: Path) -> None:
+    (root / "link").symlink_to("run.py")
+    first = take_snapshot(Project(root))
+    (root / "link").unlink()
+    (root / "link").symlink_to("lib/model.py")
+    second = take_snapshot(Project(root))
+    assert second.digest != first.digest and led_to(second.root / "link") == "lib/model.py"
 
 
 # Code that changes meanwhile
@@ -706,6 +727,42 @@ def test_a_file_that_vanishes_or_comes_while_it_is_copied(root: Path, monkeypatc
     snapshot = take_snapshot(project)
     assert names(snapshot) == {".gitignore", "run.py", "new.py"}
     assert holds_what_it_is_named_after(project, snapshot)
+
+
+def test_a_file_that_becomes_a_pipe_holds_nothing_up(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def open_late(path: str | Path, flags: int, *args: Any, **kw: Any) -> int:
+        if path == root / "run.py" and path.is_file():
+            path.unlink()
+            os.mkfifo(path)
+            assert flags & os.O_NONBLOCK
+        return real(path, flags, *args, **kw)
+
+    monkeypatch.setattr(os, "open", open_late)
+    assert names(take_snapshot(Project(root))) == {".gitignore", "lib/model.py"}
+
+
+def test_a_file_that_grows_as_fast_as_it_is_read_has_an_end(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root / "grows.txt", "line\n")
+    real, updates = hashlib.sha256, [0]
+
+    class Growing:
+        def __init__(self, data: bytes = b"") -> None:
+            self._hash = real(data)
+            self.hexdigest = self._hash.hexdigest
+
+        def update(self, data: bytes) -> None:
+            self._hash.update(data)
+            if data.endswith(b"line\n"):
+                updates[0] += 1
+                assert updates[0] < 100
+                with (root / "grows.txt").open("a") as file:
+                    file.write("line\n")
+
+    monkeypatch.setattr(hashlib, "sha256", Growing)
+    snapshot = take_snapshot(Project(root))
+    assert set((snapshot.root / "grows.txt").read_text().split()) == {"line"}
 
 
 def test_code_that_never_stays_still_is_copied_with_a_warning(
