@@ -8,12 +8,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from heyhi.launch import Orders
     from heyhi.project import Project
     from heyhi.report import Source
     from heyhi.schema import Schema
+    from heyhi.survey import Survey
     from heyhi.sweep import Expansion, Point
 
 _EPILOG = """\
@@ -22,6 +24,7 @@ examples:
   heyhi expand --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)'
   snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
   heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
+  heyhi launch conf/c02_sup_train/rs_yolo_01_example.py          run it all, on Slurm; outlives the terminal
   heyhi status                                                   how every known experiment is
   heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
@@ -83,6 +86,9 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         if text.startswith("-") and "=" not in text:
             flags = [flag for action in parsed.parser._actions for flag in action.option_strings]
             raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {parsed.command} --help")
+    watched = getattr(parsed, "every", None)
+    if isinstance(watched, str):  # `--watch SWEEP.py`: argparse takes the next word, whatever it is
+        rest, parsed.every = [watched, *rest], 0.0
     if rest:
         from heyhi.run import in_given_order
 
@@ -145,6 +151,36 @@ def make_parser() -> argparse.ArgumentParser:
     status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
     status.add_argument("--all", action="store_true", help="list every experiment")
     status.add_argument("--json", action="store_true", help="print as JSON")
+    status.add_argument(
+        "--watch", dest="every", nargs="?", const=0.0, type=_seconds_or_word, metavar="SECONDS",
+        help="a live table, until all are done, dead or blocked",
+    )  # fmt: skip
+    status.add_argument("--job", metavar="ID", help="which experiments a job of Slurm's runs or ran, and how they are")
+
+    launch = command(
+        "launch", _launch, "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
+        _SWEEP_EPILOG,
+    )  # fmt: skip
+    _add_sweep_arguments(launch)
+    _add_launch_arguments(launch)
+
+    logs = command("logs", _logs, "print an experiment's log")
+    logs.add_argument("target", metavar="TARGET", help="target, exp path, exp id, or id of a job")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
+    logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
+
+    cancel = command(
+        "cancel", _cancel, "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them"
+    )
+    _add_sweep_arguments(cancel)
+    cancel.add_argument("--all", action="store_true", help="everything of this results root")
+    cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
+    cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
+
+    retry = command("retry", _retry, "start experiments that are dead again, with the files that they left")
+    _add_sweep_arguments(retry)
+    retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
+    _add_launch_arguments(retry)
 
     report = command(
         "report", _report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
@@ -219,6 +255,29 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) < 1e7:
             return seconds
     raise argparse.ArgumentTypeError(f"expected seconds, such as 600, not {text!r}")
+
+
+def _seconds_or_word(text: str) -> float | str:
+    try:
+        return _seconds(text)
+    except ValueError:
+        return text
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 0:
+        raise ValueError(text)
+    return count
+
+
+def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--profile", default="profiles/slurm", metavar="P", help="Snakemake's profile (default: profiles/slurm)"
+    )
+    parser.add_argument("--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it")
+    parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
 
 
 def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
@@ -334,27 +393,32 @@ def _snakemake_words(args: argparse.Namespace, expansion: Expansion) -> str:
 
     if expansion.sweep is not None:
         return f"--config sweep={shlex.quote(expansion.sweep)}"
+    return f"$(heyhi expand {shlex.join(_config_words(args))})"
+
+
+def _config_words(args: argparse.Namespace) -> list[str]:
+    """Return the words by which a command line without a sweep file names its experiments."""
     words = ["--cfg", args.cfg, *args.words, *(w for axis in args.sweep for w in ("--sweep", axis))]
     words += ["--zip"] if args.zip else []
     words += ["--adhoc"] if args.adhoc else []
-    words += ["--out", args.pattern] if args.pattern else []
-    return f"$(heyhi expand {shlex.join(words)})"
+    return [*words, "--out", args.pattern] if args.pattern else words
 
 
 def _status(args: argparse.Namespace) -> int:
     from heyhi.project import find_project
-    from heyhi.survey import Survey
 
     project = find_project()
-    word = args.words[0] if args.words else ""
-    if word.endswith(".sqlite"):
-        from heyhi.manifest import Manifest
+    if args.job is not None:
+        return _status_of_job(project, args)
+    look = _look(project, args)
+    if args.every is not None:
+        from heyhi.errors import HeyhiError
+        from heyhi.follow import DEFAULT_SECONDS, watch
 
-        survey = Survey.of_manifest(project, Manifest.open(Path(word)))
-    elif args.words or args.cfg or args.sweep:
-        survey = Survey.of_expansion(project, _expansion(*_open(), args))
-    else:
-        survey = Survey.of_index(project)
+        if args.json or args.drift or args.all:
+            raise HeyhiError("--watch goes without --json, --drift and --all")
+        return watch(project, look, args.every or DEFAULT_SECONDS)
+    survey = look()
     drift = survey.drift(_open()[1]) if args.drift else {}  # the schema is loaded for this only
     if args.json:
         _print_json(
@@ -363,6 +427,206 @@ def _status(args: argparse.Namespace) -> int:
     else:
         print(survey.render(drift, everything=args.all))
     return 1 if survey.has_dead else 0
+
+
+def _look(project: Project, args: argparse.Namespace) -> Callable[[], Survey]:
+    """Return what looks at the experiments that the arguments name; a sweep is expanded once, now."""
+    from heyhi.survey import Survey
+
+    word = args.words[0] if args.words else ""
+    if word.endswith(".sqlite"):
+        from heyhi.manifest import Manifest
+
+        manifest = Manifest.open(Path(word))
+        return lambda: Survey.of_manifest(project, manifest)
+    if args.words or args.cfg or args.sweep:
+        expansion = _expansion(*_open(), args)
+        return lambda: Survey.of_expansion(project, expansion)
+    return lambda: Survey.of_index(project)
+
+
+def _status_of_job(project: Project, args: argparse.Namespace) -> int:
+    from heyhi.errors import HeyhiError
+    from heyhi.experiment import LAUNCH_LOG_NAME, LOG_NAME
+    from heyhi.lookup import find_job
+    from heyhi.survey import Survey
+
+    if args.words or args.cfg or args.sweep or args.every is not None:
+        raise HeyhiError("--job ID goes alone, or with --json")
+    job, folders = find_job(project, args.job)
+    survey = Survey.of_folders(project, folders)
+    logs = {}
+    for path in folders:
+        found = [f"{path}/{name}" for name in (LOG_NAME, LAUNCH_LOG_NAME) if os.path.isfile(f"{path}/{name}")]  # noqa: PTH113
+        logs[path] = found[0] if found else ""
+    if args.json:
+        _print_json({**row.to_dict(), "log": logs[row.exp_path]} for row in survey.rows)
+        return 1 if survey.has_dead else 0
+    if job is not None:
+        print(
+            f"job {args.job}: {job.state}{f' on {job.nodes}' if job.nodes else ''}{f': {job.why}' if job.why else ''}"
+        )
+    else:
+        print(f"job {args.job}: Slurm doesn't know it any more")
+    for row in survey.rows:
+        print(row.text)
+        if row.job_id not in ("", args.job):
+            print(f"{'':<11} has job {row.job_id} by now")
+        print(f"{'':<11} log: {logs[row.exp_path] or 'none yet'}")
+    return 1 if survey.has_dead else 0
+
+
+def _launch(args: argparse.Namespace) -> int:
+    import shlex
+
+    from heyhi.launch import Orders, find_profile
+    from heyhi.manifest import Manifest, write_manifest
+    from heyhi.run import action_of
+    from heyhi.survey import Survey
+
+    project, schema = _open()
+    profile = find_profile(project, args.profile)
+    if args.words and args.words[0].endswith(".sqlite"):
+        manifest = Manifest.open(Path(args.words[0]))
+        survey = Survey.of_manifest(project, manifest)
+        words, size = [args.words[0]], f"{len(survey.folders)} experiments"
+    else:
+        expansion = _expansion(project, schema, args)
+        survey = Survey.of_expansion(project, expansion)
+        manifest = Manifest.open(write_manifest(expansion, project, schema))
+        words, size = [expansion.sweep] if expansion.sweep is not None else _config_words(args), _size(expansion)
+    starts = sum(action_of("start_continue", row.status).start for row in survey.rows)
+    print(f"{manifest.label}: {size}: {'  '.join(f'{status.value} {n}' for status, n in survey.counts.items())}")
+    if not survey.others:
+        print(f"nothing to start: all are done; heyhi report {shlex.join(words)} makes their table")
+        return 0
+    print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
+    orders = Orders.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
+    return _control(project, orders, args, shlex.join(words))
+
+
+def _control(project: Project, orders: Orders, args: argparse.Namespace, words: str) -> int:
+    """Start a controller, or be one, and say how to follow and to stop it."""
+    from heyhi.errors import HeyhiError
+    from heyhi.launch import run_here, start
+    from heyhi.slurm import is_here
+
+    if args.dry_run:
+        return 0
+    if orders.uses_slurm and not is_here():
+        raise HeyhiError(
+            f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
+        )
+    if args.foreground:
+        (controller, is_new), code = run_here(project, orders)
+        if is_new:
+            return code
+    else:
+        controller, is_new = start(project, orders)
+    owner = controller.owner
+    assert owner is not None
+    print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
+    print(f"  follow:  heyhi status --watch {words}".rstrip())
+    print(f"  its log: {project.relative(controller.log)}")
+    left = f"; kill {owner.pid} only the controller: jobs go on" if orders.uses_slurm else ""
+    print(f"  stop:    heyhi cancel {words or '--all'} (ends its runs, too{left})")
+    return 0
+
+
+def _logs(args: argparse.Namespace) -> int:
+    from heyhi.errors import HeyhiError
+    from heyhi.experiment import ExperimentDir
+    from heyhi.follow import show_log
+    from heyhi.lookup import find_folders
+    from heyhi.project import find_project
+
+    project = find_project()
+    folders = find_folders(project, [args.target])
+    if len(folders) > 1:
+        names = ", ".join(ExperimentDir(Path(path), project.results_root).exp_id for path in folders[:8])
+        raise HeyhiError(f"job {args.target} has {len(folders)} experiments; which one? {names}")
+    folder = ExperimentDir(Path(folders[0]), project.results_root)
+    return show_log(project, folder, lines=args.lines, follow=args.follow)
+
+
+def _cancel(args: argparse.Namespace) -> int:
+    from heyhi.cancel import Canceller, describe, idle_lines, plan_cancel
+    from heyhi.errors import HeyhiError, ModeError
+    from heyhi.project import find_project
+    from heyhi.survey import Survey
+
+    project = find_project()
+    if args.all and (args.words or args.cfg):
+        raise HeyhiError("--all goes without anything named: which is it?")
+    if args.all:
+        chosen = _Chosen(Survey.of_index(project).folders, (), None)
+    elif args.words or args.cfg:
+        chosen = _choose(project, args)
+    else:
+        raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file or a manifest, or say --all")
+    plan = plan_cancel(project, chosen.folders, sweeps=chosen.sweeps, everything=args.all)
+    if args.dry_run:
+        for line in [*describe(project, plan), *idle_lines(project, plan)]:
+            print(line)
+        print("dry run: nothing was cancelled")
+        return 0
+    if plan.size > 1 and not args.force:
+        what = f"{plan.size} jobs or runs would be cancelled"
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at), or --dry-run to see them")
+        print("\n".join(describe(project, plan)), file=sys.stderr)
+        print(f"{what}: cancel them? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise ModeError("nothing was cancelled")
+    canceller = Canceller(project)
+    canceller.run(plan)
+    for line in canceller.lines:
+        print(line)
+    return 1 if canceller.failed else 0
+
+
+def _retry(args: argparse.Namespace) -> int:
+    import shlex
+
+    from heyhi.errors import HeyhiError
+    from heyhi.launch import Orders, find_profile
+    from heyhi.manifest import target_of
+    from heyhi.project import find_project
+    from heyhi.status import Status
+    from heyhi.survey import Survey
+
+    project = find_project()
+    profile = find_profile(project, args.profile)
+    if args.words or args.cfg:
+        chosen = _choose(project, args, write=True)
+        survey = Survey.of_folders(project, chosen.folders)
+    else:
+        survey = Survey.of_index(project)
+        chosen = _Chosen(survey.folders, (), None)
+    dead = [path for path, (status, _) in survey.others.items() if status is Status.DEAD]
+    if not args.dead:
+        raise HeyhiError(f"retry which ones? Say --dead to start those that are DEAD again ({len(dead)} of them now)")
+    # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
+    blocked = (survey if chosen.sweeps or not args.words else Survey.of_index(project)).blocked_by(dead)
+    if not dead:
+        print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
+        return 0
+    for row in survey.not_done:
+        if row.status is Status.DEAD:
+            print(row.text)
+    targets = [target_of(path, project.root) for path in dict.fromkeys([*dead, *blocked])]
+    more = f", and {len(blocked)} that they block" if blocked else ""
+    print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
+    orders = Orders.for_targets(
+        targets,
+        profile,
+        manifest=chosen.manifest or "",
+        sweep=chosen.sweeps[0] if len(chosen.sweeps) == 1 else "",
+        no_snapshot=args.no_snapshot,
+    )
+    sweeps = [word for word in args.words if word.endswith((".py", ".sqlite"))]
+    words = shlex.join(_config_words(args) if args.cfg is not None else sweeps if len(sweeps) == 1 else [])
+    return _control(project, orders, args, words)
 
 
 def _report(args: argparse.Namespace) -> int:
@@ -533,6 +797,47 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
     label = label_of(project, args.cfg)
     found = expand(project, schema, _counted(points), label=label, pattern=args.pattern, adhoc=args.adhoc)
     return _warned(found)
+
+
+class _Chosen(NamedTuple):
+    """Hold what a command names: exp paths, the sweeps that they are of, and the manifest if one was named alone."""
+
+    folders: list[str]
+    sweeps: tuple[str, ...]
+    manifest: str | None
+
+
+def _choose(project: Project, args: argparse.Namespace, *, write: bool = False) -> _Chosen:
+    """Find what words name: sweep files, manifests, targets, exp paths, exp ids, jobs; or, with --cfg, overrides.
+
+    Args:
+        project: whose experiments they are.
+        args: of the command.
+        write: write down what a sweep is today, for a launch.
+    """
+    from heyhi.lookup import find_folders
+    from heyhi.manifest import Manifest, write_manifest
+
+    folders: dict[str, None] = {}
+    sweeps: list[str] = []
+    words = [] if args.cfg is not None else args.words
+    manifests = [word for word in words if word.endswith(".sqlite")]
+    plain = [word for word in words if not word.endswith((".sqlite", ".py"))]
+    one_sweep = [[word] for word in words if word.endswith(".py")]
+    for some in [args.words] if args.cfg is not None else one_sweep:
+        schema = _open()[1]
+        expansion = _expansion(project, schema, argparse.Namespace(**{**vars(args), "words": some}))
+        if write:
+            write_manifest(expansion, project, schema)
+        folders.update(dict.fromkeys(p.folder for p in expansion.planned))
+        sweeps.append(expansion.sweep or "")
+    for word in manifests:
+        manifest = Manifest.open(Path(word))
+        folders.update((os.path.dirname(project.root / target), None) for target in manifest.all_targets)  # noqa: PTH120
+        sweeps.append(manifest.sweep or "")
+    folders.update(dict.fromkeys(find_folders(project, plain)))
+    alone = project.relative(Path(os.path.abspath(manifests[0]))) if len(words) == len(manifests) == 1 else None  # noqa: PTH100
+    return _Chosen(list(folders), tuple(sweeps), alone)
 
 
 def _check_words(project: Project, args: argparse.Namespace) -> list[Path]:

@@ -42,7 +42,7 @@ class Orders:
         profile: Snakemake's profile, a folder.
         manifest: of the sweep; empty where targets are looked up in the manifest that each was expanded into last.
         targets: all that is to be run; empty for the whole sweep and its table.
-        sweep: what people call it: the sweep file, else the label.
+        sweep: sweep file; empty where it came from a command line.
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
     """
@@ -62,20 +62,19 @@ class Orders:
             name=f"{manifest.label}-{manifest.digest[:8]}",
             profile=str(profile),
             manifest=project.relative(manifest.path),
-            sweep=manifest.sweep or manifest.label,
+            sweep=manifest.sweep or "",
             uses_slurm=uses_slurm(profile),
             no_snapshot=no_snapshot,
         )
 
     @classmethod
     def for_targets(
-        cls, targets: Iterable[str], profile: Path, *, manifest: str = "", label: str = "", no_snapshot: bool = False
+        cls, targets: Iterable[str], profile: Path, *, manifest: str = "", sweep: str = "", no_snapshot: bool = False
     ) -> Orders:
-        """Order some experiments."""
+        """Order some experiments, of a sweep or not."""
         wanted = tuple(targets)
         digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:8]
-        name = f"{label}-retry-{digest}" if label else f"retry-{digest}"
-        return cls(name, str(profile), manifest, wanted, label, uses_slurm(profile), no_snapshot)
+        return cls(f"retry-{digest}", str(profile), manifest, wanted, sweep, uses_slurm(profile), no_snapshot)
 
     @property
     def words(self) -> list[str]:
