@@ -24,7 +24,7 @@ from google.protobuf.message import Message
 
 from heyhi.compose import Composed, Composer, Overrides
 from heyhi.errors import HeyhiError, SweepError, suggest
-from heyhi.experiment import Experiment, ExperimentDir
+from heyhi.experiment import IDENTITY_NAME, Experiment, ExperimentDir
 from heyhi.identity import ExpPattern, Identity
 from heyhi.overrides import value_text
 from heyhi.project import Project
@@ -414,6 +414,19 @@ def expand(
     return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern, roots)
 
 
+def _holds(exp_path: str, identity: Identity) -> bool:
+    """Tell whether a folder plainly holds an experiment; if not, `check_identity` says what is wrong, if anything."""
+    import orjson  # most sweeps that are expanded are new, and need none
+
+    try:
+        with open(f"{exp_path}/{IDENTITY_NAME}", "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them)
+            data = orjson.loads(file.read())
+        held = (data["cfg"], tuple(data["overrides"]), data["version"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return held == (identity.cfg, identity.overrides, identity.version)
+
+
 @contextlib.contextmanager
 def paused_collection() -> Iterator[None]:
     """Keep the cyclic garbage collector from walking over all of a large sweep's rows again and again."""
@@ -492,7 +505,7 @@ class _Gather:
             except OSError:
                 names = frozenset()
             self._folders[parent] = names
-        if name in names:
+        if name in names and not _holds(exp_path, identity):
             ExperimentDir(Path(exp_path)).check_identity(identity)
 
     def check_nesting(self) -> None:
