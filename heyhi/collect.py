@@ -120,12 +120,17 @@ def _varying(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     split = {text: text.partition("=") for text in set(chain.from_iterable(settings))}
     keys = {text: key for text, (key, _, _) in split.items()}
     texts = {text: value for text, (_, _, value) in split.items()}
-    names: dict[tuple[str, ...], tuple[str, ...]] = {}
-    columns = {"cfg": [e.identity.cfg for e in entries]}
-    columns |= _transposed(
-        [names.setdefault(own, own) for own in [tuple([keys[text] for text in one]) for one in settings]],
-        [[texts[text] for text in one] for one in settings],
-    )
+    columns: dict[str, list[Any]] = {"cfg": [e.identity.cfg for e in entries]}
+    if len(set(map(len, settings))) == 1:
+        by_place = list(zip(*settings, strict=True))
+        names = [{keys[text] for text in set(column)} for column in by_place]
+    else:
+        by_place, names = [], [set()]
+    if all(len(own) == 1 for own in names):  # mostly all have the same keys
+        columns |= {own.pop(): [texts[text] for text in column] for own, column in zip(names, by_place, strict=True)}
+    else:
+        rows = [[texts[text] for text in one] for one in settings]
+        columns |= _transposed([tuple([keys[text] for text in one]) for one in settings], rows)
     varying = {}
     for name, column in columns.items():
         values = {text: text if text is None else _scalar(text) for text in set(column)}

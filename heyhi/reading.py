@@ -127,8 +127,8 @@ class Reader:
         for entry in entries:
             stamp, is_done, updated = _stamp(entry.folder)
             kept = known.get(entry.folder)
-            if is_done and kept is not None and kept.stamp == stamp:
-                found.append(Reading._make((_DONE, "", kept.names, *kept.data, updated)))
+            if is_done and kept is not None and kept[0] == stamp:
+                found.append(Reading._make((_DONE, "", kept[1], *kept[2], updated)))
             else:
                 found.append(self._read(entry, needs, kept, stamp, is_done, updated))
             tick()
@@ -148,15 +148,15 @@ class Reader:
             status, reason, problems = self._status(entry, needs) if needs else (Status.NOT_STARTED, "", [])
             return Reading(status.value, reason, problem="; ".join(problems))
         status, reason, problems = (Status.DONE, "", []) if is_done else self._status(entry, needs)
-        if kept is not None and kept.stamp == stamp:
-            names, (values, problem, *rest) = kept.names, kept.data
+        if kept is not None and kept[0] == stamp:
+            _, names, (values, problem, *rest) = kept
             problems += [problem] if problem else []
         else:
             names, (values, problem, *rest) = self._read_files(entry, status, problems)
             # A collector may read any file of a run, so only what has ended for good stays as it is.
             settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
             if settled and (is_done or self.get_logs_data is None):
-                self._memory.remember(entry.folder, Kept(stamp, names, [values, problem, *rest]))
+                self._memory.remember(entry.folder, (stamp, names, [values, problem, *rest]))
         return Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
 
     def _status(self, entry: Entry, needs: Mapping[str, Sequence[str]]) -> tuple[Status, str, list[str]]:
@@ -180,8 +180,10 @@ class Reader:
         if started or status is Status.DONE:
             outcome = self._outcome(entry, status, problems)
             names, values = _printable_names(tuple(outcome)), list(outcome.values())
-            if len(set(names)) < len(names) or not _PLAIN.issuperset(map(type, values)):
-                outcome = {name: _utf8(value) for name, value in zip(names, values, strict=True)}
+            if not _PLAIN.issuperset(map(type, values)):
+                values = [_utf8(value) for value in values]
+            if len(set(names)) < len(names):
+                outcome = dict(zip(names, values, strict=True))
                 names, values = tuple(outcome), list(outcome.values())
         last = started[-1] if started else {}
         commit = last.get("commit")
@@ -417,18 +419,8 @@ def _cell(value: Any) -> Any:
 # --- what is remembered -------------------------------------------------------------------------------------------
 
 
-class Kept(NamedTuple):
-    """Hold what is remembered of an experiment.
-
-    Attributes:
-        stamp: of its files when they were read.
-        names: of what came out.
-        data: its values, problem, attempts, seconds, job id and code.
-    """
-
-    stamp: str
-    names: tuple[str, ...]
-    data: list[Any]
+# Stamp of the files when they were read; names of what came out; [values, problem, attempts, seconds, job id, code].
+Kept = tuple[str, tuple[str, ...], list[Any]]
 
 
 class Memory:
@@ -470,7 +462,7 @@ class Memory:
 
     def remember(self, folder: str, kept: Kept) -> None:
         """Note a reading, to be kept later."""
-        self._new.append((self.reader, folder, kept.stamp, _encoded(kept)))
+        self._new.append((self.reader, folder, kept[0], _encoded(kept)))
 
     def keep(self) -> None:
         """Write down what was noted."""
@@ -508,14 +500,15 @@ def _encoded(kept: Kept) -> bytes:
     """Write names and data as two lines of JSON; `!` stands before what only Python's own json can read."""
     import orjson
 
+    _, names, content = kept
     try:
-        data = orjson.dumps(kept.data)
+        data = orjson.dumps(content)
         # orjson writes NaN as null, and what is NaN must not become missing.
-        if data.count(b"null") == kept.data.count(None) + kept.data[0].count(None):
-            return b"%b\n%b" % (orjson.dumps(kept.names), data)
+        if data.count(b"null") == content.count(None) + content[0].count(None):
+            return b"%b\n%b" % (orjson.dumps(names), data)
     except TypeError:  # an integer of more than 64 bits
         pass
-    return f"!{json.dumps(kept.names)}\n{json.dumps(kept.data)}".encode()
+    return f"!{json.dumps(names)}\n{json.dumps(content)}".encode()
 
 
 def _decoded(rows: Iterable[tuple[str, str, bytes]]) -> dict[str, Kept]:
@@ -536,12 +529,12 @@ def _decoded(rows: Iterable[tuple[str, str, bytes]]) -> dict[str, Kept]:
 
     split: list[Any] = [(folder, stamp, *data.split(b"\n", 1)) for folder, stamp, data in rows]
     odd = [row for row in split if row[2][:1] == b"!"]
-    found = {folder: Kept(stamp, names_of(head), json.loads(line)) for folder, stamp, head, line in odd}
+    found: dict[str, Kept] = {folder: (stamp, names_of(head), json.loads(line)) for folder, stamp, head, line in odd}
     if odd:
         split = [row for row in split if row[2][:1] != b"!"]
     if split:
         folders, stamps, heads, lines = zip(*split, strict=True)
         # All at once, which takes half the time.
         data = orjson.loads(b"[%b]" % b",".join(lines))
-        found.update(zip(folders, map(Kept._make, zip(stamps, map(names_of, heads), data, strict=True)), strict=True))
+        found.update(zip(folders, zip(stamps, map(names_of, heads), data, strict=True), strict=True))
     return found

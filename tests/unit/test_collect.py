@@ -271,3 +271,29 @@ def test_on_a_narrow_terminal_the_column_that_tells_rows_apart_is_shown(
     out = Terminal()
     print_table(collect(experiments, project=project), out)
     assert "lr" in re.sub(r"\x1b\[\d*m", "", out.getvalue()).splitlines()[0].split()
+
+
+def test_rows_with_other_keys_and_metrics_have_what_they_have(project: Project) -> None:
+    experiments = [
+        experiment(project, "a", "lr=1"),
+        experiment(project, "b", "size=2", "lr=3"),
+        experiment(project, "c"),
+    ]
+    end(start(experiments[0], {"step": 1, "loss": 1.0}))
+    end(start(experiments[1], {"step": 1, "acc": 2.0}), {"big": 2**63})
+
+    table = collect(experiments, project=project)
+
+    assert list(table["lr"]) == [1, 3, None] and list(table["size"]) == [None, 2, None]
+    assert list(table["loss"]) == [1.0, None, None] and list(table["acc"]) == [None, 2.0, None]
+    assert cell(table, 1, "big") == 2**63
+    assert list(table.columns)[:4] == ["status", "lr", "size", "step"]
+
+
+def test_a_column_of_numbers_has_their_type(project: Project) -> None:
+    experiments = [experiment(project, str(i), f"seed={i}") for i in (0, 1)]
+    for i, one in enumerate(experiments):
+        end(start(one), {"int": i, "float": 0.5, "mixed": [1, 0.5][i], "wide": [2**63, -1][i]})
+    table = collect(experiments, project=project)
+    assert [str(table[c].dtype) for c in ("int", "float", "mixed")] == ["int64", "float64", "float64"]
+    assert list(table["wide"]) == [2**63, -1]

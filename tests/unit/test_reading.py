@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,7 @@ import pytest
 
 from heyhi.identity import Identity
 from heyhi.project import Project
-from heyhi.reading import Entry, Reader, Reading, summed_up
+from heyhi.reading import Entry, Memory, Reader, Reading, summed_up
 
 LONG_AGO = 1_000_000_000
 
@@ -221,3 +223,59 @@ def test_the_fast_way_and_the_careful_way_agree() -> None:
     odd = [*regular[:-1], {**regular[-1], "note": "x"}]
     assert summed_up(regular) == summed_up(odd)
     assert summed_up(regular)["loss.best"] == 1 / 9 and "step.best" not in summed_up(regular)
+
+
+def test_a_nan_hides_no_best_value_wherever_it_stands() -> None:
+    for place in range(3):
+        losses = [3.0, 1.0, 2.0]
+        losses[place] = math.nan
+        found = summed_up([{"step": i, "loss": loss} for i, loss in enumerate(losses)])
+        assert found["loss.best"] == min(v for v in losses if v == v)
+
+
+def test_lines_with_as_many_but_other_keys_are_not_mixed_up() -> None:
+    assert summed_up([{"a": 1, "loss": 2}, {"b": 3, "loss": 1}]) == {
+        **{"a": 1, "loss": 1, "b": 3},
+        **{"a.best": 1, "loss.best": 1, "b.best": 3},
+    }
+    assert summed_up([{"a": "x", "loss": 2}, {"a": 3, "loss": 1}])["a.best"] == 3
+
+
+def test_few_of_many_that_are_remembered_are_found(project: Project) -> None:
+    many = [entry(project, f"p/{i}") for i in range(40)]
+    for i, one in enumerate(many):
+        done(one, result=f'{{"x": {i}}}')
+    first = read(project, *many)
+    asked: list[str] = []
+
+    class Spy(Memory):
+        def remember(self, folder: str, kept: Any) -> None:
+            asked.append(folder)
+
+    for some in (many[::39], many, [many[7]]):
+        reader = Reader(project)
+        reader._memory = Spy(reader._memory.path, reader._memory.reader)
+        assert reader.read_all(some, {}) == [first[many.index(one)] for one in some]
+    assert asked == []
+
+
+def test_what_is_remembered_but_makes_no_sense_is_read_again(project: Project) -> None:
+    one = entry(project)
+    done(one)
+    first = read(project, one)
+    with contextlib.closing(sqlite3.connect(project.state_root / "readings.sqlite")) as connection:
+        connection.execute("UPDATE reading SET data = ?", (b"no JSON",))
+        connection.commit()
+    assert read(project, one) == first == read(project, one)
+
+
+def test_a_null_or_the_word_in_a_value_is_remembered_as_it_is(project: Project) -> None:
+    one = entry(project)
+    done(one)
+
+    def collector(_: Any) -> dict[str, Any]:
+        return {"a": None, "b": "null", "c": math.nan, "d": 1}
+
+    for _ in range(2):
+        (found,) = read(project, one, get_logs_data=collector)
+        assert found.outcome["a"] is None and found.outcome["b"] == "null" and math.isnan(found.outcome["c"])
