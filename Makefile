@@ -40,7 +40,7 @@ COMPILE := $(BIN)/python -m compileall -q -j 0 -x '/(tests?|lib2to3)/' $(VENV)/l
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: venv ## Set up, then run the example sweep and print its table (the main job).
@@ -49,6 +49,22 @@ run: venv ## Set up, then run the example sweep and print its table (the main jo
 .PHONY: test
 test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest).
 	@$(BIN)/python -m pytest $(ARGS)
+
+# A folder for the cluster of slurm-up: `make slurm-up DIR=/tmp/slurm`.
+DIR ?= build/slurm
+CLUSTER = $(BIN)/python -m tests.slurm.cluster
+
+.PHONY: slurm-up
+slurm-up: venv ## Start a real Slurm of three nodes on this machine, with nothing but Debian's packages (DIR=build/slurm).
+	@$(CLUSTER) up $(DIR) $(ARGS)
+
+.PHONY: slurm-env
+slurm-env: venv ## Print what makes a shell use it: eval "$$(make -s slurm-env)".
+	@$(CLUSTER) env $(DIR)
+
+.PHONY: slurm-down
+slurm-down: venv ## Stop it and remove its folder (ARGS=--keep leaves that).
+	@$(CLUSTER) down $(DIR) $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
@@ -117,5 +133,6 @@ lock: venv ## Resolve the dependencies of pyproject.toml anew into requirements/
 
 .PHONY: clean
 clean: ## Remove the environment, caches and builds; results stay.
+	@if [ -d build/slurm/run ]; then python3 -m tests.slurm.cluster down build/slurm; fi
 	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -not -path './results/*' -prune -exec rm -rf {} +

@@ -325,9 +325,7 @@ class Cluster:
                     wait_until(lambda: self.jobs() == [], "jobs end", 10)
             self.unlink_default()
             self._kill(*(f"slurmd.{node}" for node in NODES), "slurmctld", signum=signal.SIGTERM)
-            for pid in self._job_processes():
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_jobs()
             # One after the other: each still writes to the next.
             for name in ("slurmdbd", "mariadbd", "munged"):
                 self._kill(name, signum=signal.SIGTERM)
@@ -382,9 +380,27 @@ class Cluster:
         """The ids of all jobs that wait or run."""
         return self.run("squeue", "-h", "-o", "%i").split()
 
+    def node_state(self, node: str) -> str:
+        """One node's state as sinfo has it, without the marks behind it: idle, mixed, down, drained, unknown, …"""
+        return self.run("sinfo", "-h", "-N", "-p", "main", "-n", node, "-o", "%T").rstrip("*~#!%$@^-")
+
+    def recover(self) -> None:
+        """Bring back what was killed or set down, and end all jobs."""
+        self.start()
+        wait_until(lambda: "unknown" not in map(self.node_state, NODES), "the nodes report to slurmctld", 60)
+        for node in NODES:
+            if self.node_state(node) in ("down", "drained", "draining"):
+                self.set_node(node, "resume")
+        self.cancel_all()
+
+    def cancel_all(self) -> None:
+        """Cancel this user's jobs and wait until they are gone."""
+        self.run("scancel", "--user", user())
+        self.wait_idle()
+
     def accounting(self, job: str) -> dict[str, str]:
-        """What sacct knows of a job as a whole: State, ExitCode, Restarts, …; empty when it does not know it yet."""
-        columns = ("State", "ExitCode", "DerivedExitCode", "NodeList", "AllocTRES", "Reason", "Restarts", "Comment")
+        """What sacct knows of a job as a whole: State, ExitCode, NodeList, …; empty when it does not know it yet."""
+        columns = ("State", "ExitCode", "DerivedExitCode", "NodeList", "AllocTRES", "Reason", "Comment")
         text = self.run("sacct", "-n", "-X", "-P", "-j", job, "-o", ",".join(columns))
         return dict(zip(columns, text.splitlines()[-1].split("|"), strict=True)) if text else {}
 
@@ -397,10 +413,24 @@ class Cluster:
 
         wait_until(idle, "the cluster is idle", seconds)
 
+    def wait_saved(self, since: float) -> None:
+        """Wait until the controller wrote down its jobs after a moment (`time.time()`) when something changed."""
+        saved = self.folder / "state" / "job_state"
+        wait_until(lambda: saved.exists() and saved.stat().st_mtime > since, "slurmctld saves its jobs", 30)
+
     # Hurting.
 
+    def kill_all(self) -> None:
+        """End every daemon at once, as a power cut would, and what runs for jobs."""
+        self._kill(*self._names())
+        self._kill_jobs()
+
     def kill_slurmctld(self) -> None:
-        """End the controller as a crash would."""
+        """End the controller as a crash would.
+
+        What changed in the last seconds may be lost, as Slurm writes it down that late: a job that was just submitted
+        is gone, one that just started is thought to wait. See `wait_saved`.
+        """
         self._kill("slurmctld")
 
     def start_slurmctld(self) -> None:
@@ -412,9 +442,7 @@ class Cluster:
         """End a node's daemon as a crash would; its jobs go on unless they are named to die too, as by a power cut."""
         self._kill(f"slurmd.{node}")
         if jobs:
-            for pid in self._job_processes(node):
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+            self._kill_jobs(node)
 
     def start_slurmd(self, node: str) -> None:
         """Start a node's daemon, and wait until the node takes jobs again."""
@@ -425,8 +453,14 @@ class Cluster:
         """Set a node `down`, `drain` or `resume`, as its administrator would."""
         self.run("scontrol", "update", f"NodeName={node}", f"State={state.upper()}", "Reason=test")
 
-    def _job_processes(self, node: str | None = None) -> list[int]:
-        """What runs for jobs of this cluster: told apart by the environment that slurmd gave it."""
+    def _kill_jobs(self, node: str | None = None) -> None:
+        while pids := self.leftovers(node):
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def leftovers(self, node: str | None = None) -> list[int]:
+        """What runs for jobs of this cluster, on one node or all: known by the environment that slurmd gave it."""
         conf = f"SLURM_CONF={self.conf}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*"):
@@ -463,7 +497,7 @@ class Cluster:
             place.unlink()
 
     def _is_linked(self, place: Path) -> bool:
-        return place.is_symlink() and os.readlink(place) == str(self.conf)
+        return place.is_symlink() and place.readlink() == self.conf
 
 
 def main(arguments: list[str] | None = None) -> int:
