@@ -149,6 +149,10 @@ def test_submodules_are_copied_with_their_edits(root: Path, tmp_path: Path) -> N
     assert (snapshot.root / "deps/other/tool.py").read_text() == "new\n"
     assert "+new" in record(snapshot)["diff"]
     assert record(snapshot)["new_files"] == ["deps/other/more.py"]
+    (root / "deps/empty").rmdir()
+    (root / "deps/empty").symlink_to(tmp_path)
+    snapshot = take_snapshot(Project(root))
+    assert led_to(snapshot.root / "deps/empty") == str(tmp_path)
 
 
 def test_a_repository_in_the_repository_is_copied_by_its_own_rules(root: Path) -> None:
@@ -164,6 +168,14 @@ def test_a_repository_in_the_repository_is_copied_by_its_own_rules(root: Path) -
     assert names(snapshot) == {
         ".gitignore", "run.py", "lib/model.py", "nested/a.py", "nested/.gitignore", "unborn/c.py",
     }  # fmt: skip
+
+
+def test_a_repository_in_a_project_without_one_is_copied_by_its_own_rules(plain: Path) -> None:
+    put(plain / "tool/a.py")
+    put(plain / "tool/b.tmp")
+    put(plain / "tool/.gitignore", "*.tmp\n")
+    git(plain / "tool", "init", "-q")
+    assert names(take_snapshot(Project(plain))) == {"run.py", "lib/model.py", "tool/a.py", "tool/.gitignore"}
 
 
 def test_a_repository_without_a_commit(plain: Path) -> None:
