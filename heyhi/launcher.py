@@ -154,7 +154,7 @@ class JobRequest:
     @property
     def minutes(self) -> int:
         """Time limit as Slurm counts it."""
-        return max(1, math.ceil(round(self.hours * 60, 6)))  # 0.55 h is 33.000000000000004 minutes
+        return max(1, math.ceil(round(self.hours * 60, 6)))  # 1.5 h x 1.1 is 99.00000000000001 minutes
 
     @property
     def mem_mb_per_node(self) -> int:

@@ -325,10 +325,11 @@ def test_zeros_of_proto3_are_defaults_where_no_job_can_have_them(foreign_task: M
         "message Slurm { int32 num_gpus = 1; double hours = 2; int32 pack = 3; int32 signal_seconds = 4; }\n"
         "message Launcher { oneof kind { Slurm slurm = 2; } }\nLauncher launcher = 3;",
         "launcher.slurm.num_gpus=2",
+        "launcher.slurm.pack=3",
         syntax="proto3",
     )
     assert request_of(task) == dataclasses.replace(
-        PLAIN, tasks=2, gpus_per_node=2, mem_gb_per_node=4.0, signal_seconds=0
+        PLAIN, tasks=2, gpus_per_node=2, mem_gb_per_node=4.0, signal_seconds=0, pack=3
     )
 
 
@@ -367,9 +368,12 @@ def test_attempts_that_ended_for_want_of_something_ask_for_more() -> None:
     assert request.scaled(2, 0, ()).mem_gb_per_node == 4.5
     assert request.scaled(0, 2, ()).hours == 4.5
     assert request.scaled(0, 0, ("n1",)).scaled(0, 0, ("n2", "n1")).exclude == ("n1", "n2")
+    # 99.00000000000001 minutes are 99.
+    assert dataclasses.replace(PLAIN, hours=1.5, timeout_hours_factor=1.1).scaled(0, 1, ()).minutes == 99
     assert hash(request) == hash(request.scaled(0, 0, ()))
-    most = dataclasses.replace(request, oom_mem_factor=1e9, timeout_hours_factor=1e9).scaled(99, 99, ())
-    assert most.hours == 1e6 and most.mem_gb_per_node == 1e6
+    most = dataclasses.replace(request, oom_mem_factor=1e9, timeout_hours_factor=1e9)
+    for times in (2, 99):
+        assert most.scaled(times, times, ()).hours == most.scaled(times, times, ()).mem_gb_per_node == 1e6
 
 
 @pytest.mark.parametrize(
