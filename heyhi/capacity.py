@@ -397,6 +397,7 @@ class _Slurm:
 
     def __init__(self) -> None:
         self._until = time.monotonic() + _ALL_SECONDS
+        self.lacks_accounts = False  # accounting didn't answer, though Slurm did
 
     def run(self, *words: str, text: str = "") -> tuple[int, str, str]:
         """Run a command; return its exit code, its output and its errors."""
@@ -459,8 +460,12 @@ class _Slurm:
         if not {"limits", "safe", "all"} & set(config.get("AccountingStorageEnforce", "").lower().split(",")):
             return Accounts()
         show = ("sacctmgr", "--noheader", "--parsable2", "show")
-        user = self.output(*show, "user", self.user, "withassoc", f"format={_ASSOCIATION}")
-        qos = self.output(*show, "qos", f"format={_QOS}")
+        try:
+            user = self.output(*show, "user", self.user, "withassoc", f"format={_ASSOCIATION}")
+            qos = self.output(*show, "qos", f"format={_QOS}")
+        except _NoAnswer:
+            self.lacks_accounts = True
+            return Accounts()
         return Accounts(parse_associations(user, config.get("ClusterName", "")), parse_qos(qos))
 
     @cached_property
@@ -500,6 +505,8 @@ def capacity_lines(tasks: Iterable[tuple[str, Message]]) -> list[str]:
     try:
         lines += _refusals(slurm, demand, first)
         lines += _limits(slurm, demand)
+        if slurm.lacks_accounts:
+            lines.append("Slurm's accounting doesn't answer within seconds: its limits aren't known")
     except _NoAnswer:
         lines.append("Slurm doesn't answer within seconds: what it would refuse isn't known")
     return lines

@@ -325,3 +325,13 @@ def test_many_kinds_of_refused_jobs_are_not_all_listed(task: Any, slurm_here: Pa
 def test_a_full_queue_is_no_refusal(task: Any, slurm_here: Path) -> None:
     _program(slurm_here, "sbatch", "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit' >&2; exit 1")
     assert not any(line.startswith("Slurm would refuse") for line in capacity_lines([("a", task())]))
+
+
+def test_accounting_that_does_not_answer_hides_no_refusal(task: Any, slurm_here: Path) -> None:
+    _program(slurm_here, "sbatch", "case $* in *--time=60*) exit 0;; esac; echo 'allocation failure: No' >&2; exit 1")
+    _program(slurm_here, "scontrol", "echo 'AccountingStorageEnforce = associations,limits'")
+    lines = capacity_lines([("a", task()), ("b", task(hours=2))])
+    assert lines[1:] == [
+        "Slurm would refuse b: No",
+        "Slurm's accounting doesn't answer within seconds: its limits aren't known",
+    ]
