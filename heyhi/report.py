@@ -23,7 +23,7 @@ from heyhi.reading import Collector, has_best, metrics_of
 from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
 from heyhi.sweep import expand_sweep_file, load_sweep_module
-from heyhi.tabular import print_table, to_csv
+from heyhi.tabular import number_text, print_table, to_csv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -306,7 +306,7 @@ def write_reports(
         print(f"written: {', '.join(written)}", flush=True)
     for goal in [sheet] if sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None):
         try:
-            export_sheet(rendered(shaped), goal, project, group=label, known=whole.columns)
+            export_sheet(shaped, goal, project, group=label, known=whole.columns)
         except HeyhiError as error:
             problems.append(error)
     for problem in problems[:-1]:
@@ -586,7 +586,9 @@ def rendered(table: pd.DataFrame) -> pd.DataFrame:
     for name in errors:
         plain = name.removesuffix(SE)
         pairs = zip(table[plain], table[name], strict=True)
-        found[plain] = [m if m is None or e is None else f"{m:.5g} ± {e:.2g}" for m, e in pairs]
+        found[plain] = [
+            m if m is None or e is None else f"{number_text(m, '.5g')} ± {number_text(e, '.2g')}" for m, e in pairs
+        ]
     return found.drop(columns=errors)
 
 

@@ -41,10 +41,11 @@ def _csv_cell(value: Any) -> str:
         return ""
     if isinstance(value, str):
         return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return _number(value, ".17g") if isinstance(value, float) and not math.isfinite(value) else str(value)
+    return number_text(value, ".17g") if isinstance(value, float) and not math.isfinite(value) else str(value)
 
 
-def _number(value: float, form: str) -> str:
+def number_text(value: float, form: str) -> str:
+    """Write a number in a format; NaN and infinities as they are called everywhere."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -186,7 +187,7 @@ def _text(value: Any, limit: int | None = None) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return _number(value, ".5g")
+        return number_text(value, ".5g")
     # Nothing that a config or a log says may command the terminal.
     text = "".join(c if c.isprintable() else " " for c in str(value))
     return text if limit is None or len(text) <= limit else f"{text[: limit - 1]}…"

@@ -130,6 +130,21 @@ def test_workbook_and_page_link_to_a_folder_whatever_its_name(root: Path, run: R
     assert {unquote(link) for link in links} >= {"./../results/a=b/c,d+e@f/x/", "./../results/a=b/c,d+e@f/x/log.txt"}
 
 
+@pytest.mark.usefixtures("as_service_account")
+def test_means_and_their_errors_are_numbers_in_a_sheet_too(server: Server, root: Path, run: Run) -> None:
+    (root / "conf/many.py").write_text(SWEEP)
+    for lr in (0.1, 0.2):
+        maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"lr={lr}"])
+    words = ("--cfg", "work", "--sweep", "lr=0.1,0.2,0.3", "--group-by", "lr")
+    assert "0.15 ± 0.05" in run("report", *words, "--sheet", "My runs", "digits")[1]
+    (row,) = rows_of(server)
+    numbers = {
+        name: row[name]["userEnteredValue"]["numberValue"] for name in ("accuracy", "accuracy.se", "done", "wanted")
+    }
+    assert numbers == pytest.approx({"accuracy": 0.15, "accuracy.se": 0.05, "done": 2, "wanted": 3})
+    assert row["missing"]["userEnteredValue"] == {"stringValue": "lr=0.3"}
+
+
 # --- whose credentials ----------------------------------------------------------------------------------------------
 
 SECRET = "MIIEvQIBADANBgkqhkiG9w0BAQ"

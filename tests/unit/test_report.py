@@ -104,6 +104,15 @@ def test_grouped_numbers_are_the_same_in_every_output(run: Any, root: Path) -> N
     assert [row[heads.index("accuracy")] for row in cells] == wanted
 
 
+def test_nan_and_infinity_are_called_the_same_in_means(run: Any, root: Path) -> None:
+    launch_all()
+    paths = heyhi.table()["exp_path"]
+    for path, value in zip(paths, ("NaN", "1", "Infinity", "1"), strict=True):
+        (Path(path) / "result.json").write_text(f'{{"accuracy": {value}}}')
+    out = run("report", "--group-by", "--columns", "lr,accuracy")[1]
+    assert "NaN ± NaN" in out and "Infinity ± NaN" in out
+
+
 def test_best_pivot_and_columns(run: Any) -> None:
     launch_all()
     table = run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id")[1]
