@@ -1,0 +1,229 @@
+"""The commands around a launch on a real cluster: start, follow, cancel and start again, from any terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+Until = Callable[[Callable[[], object]], None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(lab: Any) -> Iterator[None]:
+    yield
+    lab.heyhi("cancel", "--all", "--force")
+
+
+def status(lab: Any, x: int) -> tuple[str, str]:
+    row = lab.statuses()[x]
+    return row["status"], row["reason"]
+
+
+def controllers(lab: Any) -> list[int]:
+    """Processes of the controllers that live."""
+    claims = lab.root.glob("results/.heyhi/controllers/*/claim.json")
+    return [json.loads(path.read_text())["pid"] for path in claims]
+
+
+def test_a_launch_outlives_its_terminal_and_makes_the_table(lab: Any, until: Until) -> None:
+    lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2)))
+    shell = subprocess.run(
+        # The shell ends as it does at log-out: all its group gets a SIGHUP.
+        ["bash", "-c", f"{sys.executable} -m heyhi.cli launch; kill -HUP 0"],
+        cwd=lab.root, env=lab.env, capture_output=True, text=True, start_new_session=True, timeout=60,
+    )  # fmt: skip
+    assert "started controller pid" in shell.stdout, shell.stderr
+    assert "heyhi status --watch" in shell.stdout
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    lab.allow()
+    until(lambda: (lab.root / "results/reports/sweep.csv").exists())
+    until(lambda: not controllers(lab))
+    (log,) = lab.root.glob("results/.heyhi/controllers/sweep-*.log")
+    assert "exit code 0" in log.read_text()
+
+
+def test_a_second_launch_of_the_same_sweep_starts_no_controller(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    assert "started controller" in lab.heyhi("launch").stdout
+    again = lab.heyhi("launch")
+    assert again.returncode == 0
+    assert "nothing started: this is being run already by controller pid" in again.stdout
+    assert len(controllers(lab)) == 1
+
+
+def test_launches_that_overlap_start_each_experiment_once(lab: Any, until: Until) -> None:
+    (lab.root / "conf/other.py").write_text(
+        'def yield_sweep():\n    for x in (2, 3, 4):\n        yield "conf/work.prototxt", {"x": x, "do": "wait"}\n'
+    )
+    lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2, 3)))
+    command = [sys.executable, "-m", "heyhi.cli", "launch"]
+    started = [
+        subprocess.Popen([*command, *words], cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, text=True)
+        for words in ([], ["conf/other.py"], [])
+    ]
+    said = [process.communicate(timeout=60)[0] for process in started]
+    assert [sum("started controller" in text for text in said), len(controllers(lab))] == [2, 2]
+    until(lambda: sorted(lab.ledger) == [1, 2, 3, 4])
+    lab.allow()
+    until(lambda: not controllers(lab))
+    assert sorted(lab.ledger) == [1, 2, 3, 4]
+    assert {row["status"] for row in lab.statuses().values()} == {"DONE"}
+
+
+def test_a_job_leads_to_its_experiment_and_back(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait")
+    until(lambda: lab.ledger == [1])
+    job = lab.job(1)
+    assert lab.statuses()[1]["job_id"] == job
+    assert f"job {job}" in lab.heyhi("status").stdout
+    told = lab.heyhi("status", "--job", job)
+    assert told.returncode == 0, told.stderr
+    assert f"job {job}: RUNNING on n" in told.stdout
+    assert str(lab.folder(1)) + "/log.txt" in told.stdout
+    (row,) = json.loads(lab.heyhi("status", "--job", job, "--json").stdout)
+    assert (row["exp_path"], row["status"]) == (str(lab.folder(1)), "RUNNING")
+    near = str(int(job) * 10)
+    wrong = lab.heyhi("status", "--job", near)
+    assert wrong.returncode == 2
+    assert f"no experiment has a job {near} (did you mean '{job}'?)" in wrong.stderr
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert "DONE" in lab.heyhi("status", "--job", job).stdout
+
+
+def test_a_job_that_is_none_of_ours_is_said_to_be(lab: Any) -> None:
+    job = subprocess.run(
+        ["sbatch", "--parsable", "--hold", f"--chdir={lab.root}", "--wrap=true"], capture_output=True, text=True, check=True
+    ).stdout.strip()  # fmt: skip
+    told = lab.heyhi("status", "--job", job)
+    assert told.returncode == 2
+    assert f"job {job} is none of HeyHi's" in told.stderr
+    assert lab.heyhi("cancel", job).returncode == 2
+    shown = subprocess.run(["squeue", "-h", "-j", job, "-o", "%T"], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "PENDING"
+
+
+def test_cancelling_a_sweep_ends_its_controller_and_jobs_and_wipes_nothing(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait", "launcher.slurm.extra": "--hold"}, {"x": 3})
+    lab.run("x=9", "do=wait")
+    lab.heyhi("launch")
+    until(lambda: sorted(lab.ledger) == [1, 3, 9] and status(lab, 3)[0] == "DONE" and status(lab, 2)[0] == "PENDING")
+    (pid,) = controllers(lab)
+    refused = lab.heyhi("cancel", "conf/sweep.py")
+    assert refused.returncode == 2
+    assert "2 jobs or runs would be cancelled; say --force" in refused.stderr
+    assert status(lab, 1)[0] == "RUNNING"
+    dry = lab.heyhi("cancel", "conf/sweep.py", "--dry-run")
+    assert (dry.returncode, controllers(lab)) == (0, [pid])
+    done = lab.heyhi("cancel", "conf/sweep.py", "--force")
+    assert done.returncode == 0, done.stderr
+    assert f"job {lab.job(1)} cancelled" in done.stdout
+    assert "nothing to cancel: DONE" in done.stdout
+    assert controllers(lab) == []
+    until(lambda: status(lab, 1)[0] == "DEAD")
+    for x in (1, 2):
+        assert status(lab, x)[1].startswith(f"CANCELLED (job {lab.job(x)}")
+    assert (lab.folder(1) / "log.txt").exists()
+    assert status(lab, 9)[0] == "RUNNING"
+    assert sorted(lab.ledger) == [1, 3, 9]
+
+
+def test_one_job_is_cancelled_by_its_id_without_asking(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait")
+    lab.run("x=2", "do=wait")
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    done = lab.heyhi("cancel", lab.job(1))
+    assert (done.returncode, f"job {lab.job(1)} cancelled" in done.stdout) == (0, True)
+    until(lambda: status(lab, 1)[0] == "DEAD")
+    assert status(lab, 2)[0] == "RUNNING"
+
+
+def test_the_dead_ones_are_started_again_and_no_other(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2}, {"x": 3, "do": "fail"})
+    lab.heyhi("launch")
+    until(lambda: sorted(lab.ledger) == [1, 2, 3])
+    subprocess.run(["scancel", lab.job(1)], check=True)
+    until(lambda: not controllers(lab))
+    asked = lab.heyhi("retry")
+    assert asked.returncode == 2
+    assert "Say --dead to start those that are DEAD again (2 of them now)" in asked.stderr
+    task = lab.root / "run.py"
+    task.write_text(task.read_text().replace('raise ValueError("boom")', "pass"))
+    lab.allow()
+    dry = lab.heyhi("retry", "--dead", "--dry-run")
+    assert "2 would start again" in dry.stdout
+    assert controllers(lab) == []
+    again = lab.heyhi("retry", "--dead")
+    assert "2 to start again" in again.stdout, again.stderr
+    until(lambda: {row["status"] for row in lab.statuses().values()} == {"DONE"})
+    assert sorted(lab.ledger) == [1, 1, 2, 3, 3]
+
+
+def test_a_log_is_followed_from_before_its_start_until_the_run_is_over(lab: Any, until: Until) -> None:
+    task = lab.root / "run.py"
+    task.write_text(task.read_text().replace("    if cfg.do", '    print("said by", cfg.x)\n    if cfg.do', 1))
+    lab.run("x=1", "do=wait", "launcher.slurm.extra=--hold")
+    job = lab.job(1)
+    nothing = lab.heyhi("logs", job)
+    assert nothing.returncode == 0
+    assert "no log yet: PENDING" in nothing.stderr
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "heyhi.cli", "logs", "-f", job],
+        cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    lab.started.append(follower)
+    assert follower.stdout is not None
+    assert f"job {job} waits: JobHeldUser" in follower.stdout.readline()
+    subprocess.run(["scontrol", "release", job], check=True)
+    until(lambda: lab.ledger == [1])
+    lab.allow()
+    out, _ = follower.communicate(timeout=60)
+    assert (follower.returncode, "said by 1" in out) == (0, True)
+    assert "said by 1" in lab.heyhi("logs", job, "-n", "1").stdout
+
+
+def test_following_a_log_ends_with_one_where_the_run_is_dead(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=fail")
+    told = lab.heyhi("logs", "-f", str(lab.folder(1)))
+    assert told.returncode == 1
+    assert "ValueError: boom" in told.stdout
+    assert "DEAD" in told.stderr
+
+
+def test_watching_ends_when_all_are_over(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "fail"})
+    lab.heyhi("launch")
+    watcher = subprocess.Popen(
+        [sys.executable, "-m", "heyhi.cli", "status", "--watch", "0.5", "conf/sweep.py"],
+        cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    lab.started.append(watcher)
+    assert watcher.stdout is not None
+    lines = []
+    while not any(line.startswith("DEAD") for line in lines):
+        lines.append(watcher.stdout.readline())
+    lab.allow()
+    out = "".join(lines) + watcher.communicate(timeout=60)[0]
+    assert watcher.returncode == 1
+    assert "ValueError: boom" in out
+    assert out.splitlines()[-1].endswith("DEAD 1  DONE 1")
+
+
+def test_killing_the_controller_only_leaves_its_jobs_to_the_next(lab: Any, until: Until) -> None:
+    lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2)))
+    lab.heyhi("launch")
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    jobs = [lab.job(1), lab.job(2)]
+    os.kill(controllers(lab)[0], signal.SIGKILL)
+    until(lambda: "started controller" in lab.heyhi("launch").stdout)
+    lab.allow()
+    until(lambda: (lab.root / "results/reports/sweep.csv").exists())
+    assert [lab.job(1), lab.job(2)] == jobs
+    assert sorted(lab.ledger) == [1, 2]
