@@ -238,10 +238,10 @@ def gather(
 
 
 def show_progress(total: int) -> Callable[[], None]:
-    """Count on a terminal's standard error what is read, where it takes long."""
+    """Count on standard error what is read, where it takes long and somebody looks: on a terminal, in a notebook."""
     import time
 
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and not type(sys.stderr).__module__.startswith("ipykernel."):
         return lambda: None
     begun = last = time.monotonic()
     count, shown = 0, False
@@ -250,7 +250,7 @@ def show_progress(total: int) -> Callable[[], None]:
         nonlocal count, last, shown
         count += 1
         if count == total and shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
+            print(f"\r{'':60}\r", end="", file=sys.stderr, flush=True)  # no command that a notebook would show
         elif count % 100 == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
             print(f"\r{count} of {total} experiments read", end="", file=sys.stderr, flush=True)
             last, shown = now, True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import heyhi
 from heyhi import maybe_launch
 from heyhi.cli import main
+from heyhi.report import show_progress
 
 PROTO = """
 syntax = "proto3";
@@ -194,6 +196,19 @@ def test_a_row_names_what_it_needs_and_can_show_its_columns(run: Any, root: Path
     assert set(frame["needs"]) == {"p/work/default_e3b0c44298fc1c14"}
     assert frame["work.status"].tolist() == ["DONE"] * 2 and frame["work.loss"].tolist() == [0.0, 0.0]
     assert "work.loss" not in heyhi.table("conf/evals.py").columns
+
+
+def test_a_large_table_shows_progress_in_a_notebook_and_none_in_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter(range(1000))
+    monkeypatch.setattr("time.monotonic", lambda: float(next(ticks)))
+    for module, is_shown in (("ipykernel.iostream", True), ("io", False)):
+        stream = type("Stream", (io.StringIO,), {"__module__": module})()
+        monkeypatch.setattr("sys.stderr", stream)
+        tick = show_progress(300)
+        for _ in range(300):
+            tick()
+        assert ("200 of 300 experiments read" in stream.getvalue()) is is_shown
+        assert stream.getvalue().rstrip(" \r").endswith("read") or not is_shown
 
 
 def test_drift_is_a_column_when_it_is_asked_for(run: Any, root: Path) -> None:
