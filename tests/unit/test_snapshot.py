@@ -231,7 +231,9 @@ def test_inside_a_git_hook_the_projects_own_repository_is_asked(
     git(tmp_path, "init", "-q", "other")
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other/.git"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
-    assert "run.py" in names(take_snapshot(Project(root)))
+    snapshot = take_snapshot(Project(root))
+    assert names(snapshot) == {".gitignore", "run.py", "lib/model.py"}
+    assert record(snapshot)["commit"] is not None
 
 
 def test_nothing_that_a_repository_names_is_executed(root: Path, tmp_path: Path) -> None:
@@ -406,6 +408,7 @@ def test_any_name_is_copied(root: Path, in_git: bool, tmp_path: Path) -> None:
         Path(os.fsdecode(bytes(root) + b"/odd/" + name)).parent.mkdir(exist_ok=True)
         Path(os.fsdecode(bytes(root) + b"/odd/" + name)).write_text("x")
         Path(os.fsdecode(bytes(root) + b"/" + name)).write_text("x")
+    put(root / "run.py", "print(2)\n")
     project = settings(root, snapshot_exclude=("big",))
     snapshot = take_snapshot(project)
     assert sorted(os.listdir(os.fsencode(snapshot.root / "odd"))) == sorted(strange)  # noqa: PTH208
@@ -413,6 +416,7 @@ def test_any_name_is_copied(root: Path, in_git: bool, tmp_path: Path) -> None:
     if in_git:
         new = {os.fsencode(name) for name in record(snapshot)["new_files"]}
         assert new == {*strange, *(b"odd/" + name for name in strange)}
+        assert "+print(2)" in record(snapshot)["diff"]
     (tmp_path / "e").mkdir()
     link_record(snapshot, tmp_path / "e")
 
