@@ -8,10 +8,13 @@ import re
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.errors import LauncherError
 from heyhi.schema import field_named, is_map, type_of
@@ -208,10 +211,17 @@ def request_of(task: Message) -> JobRequest:
         LauncherError: a field holds what no job can be asked for.
     """
     slurm = _chosen(task, "slurm")
-    if slurm is None:
-        local = _chosen(task, "local")
-        cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
-        return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
+    if slurm is not None:
+        return _slurm_request(type_of(slurm), slurm.SerializePartialToString(deterministic=True))
+    local = _chosen(task, "local")
+    cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
+    return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
+
+
+@lru_cache(maxsize=256)
+def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
+    """Return what a launcher asks for: most experiments of a large sweep have the same one."""
+    slurm = GetMessageClass(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in ("partition", "account", "qos", "comment", "extra", "exclude")}
     texts["constraint"] = _text(slurm, "constraint") or _text(slurm, "constraints")
