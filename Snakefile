@@ -20,10 +20,11 @@ include: "workflows/report.smk"
 
 rule all:
     input:
-        flow.report,
-        flow.page,
+        flow.missing,
+        table=flow.report,
+        page=flow.page,
     message:
-        "all of the sweep is done: {input}"
+        "all of the sweep is done: {input.table} {input.page}"
 
 
 # The table comes in any case, as the last thing on the terminal.

@@ -48,6 +48,7 @@ class Flow:
         threads: for the rules: cores that an experiment is given.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
+        missing: for the rules: its experiments whose results were removed after its table was written.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
         reported: manifest of the table that was asked for, if one was.
@@ -72,6 +73,7 @@ class Flow:
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
+        self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
 
@@ -181,6 +183,13 @@ class Flow:
                     data = (self.project.root / one).read_bytes()
                 replace_bytes(copy, data)
         return name
+
+    def _missing(self, manifest: Manifest) -> list[str]:
+        # To Snakemake, a table that is there speaks for what it was made of.
+        if not (self.project.root / self.report_path(manifest)).is_file():
+            return []
+        root = f"{self.project.root}/"
+        return [target for target in manifest.targets if not os.access(os.path.join(root, target), os.F_OK)]  # noqa: PTH118
 
     @property
     def _is_executing(self) -> bool:

@@ -36,6 +36,20 @@ def test_a_sweep_runs_once_and_its_table_is_the_last_thing_on_the_terminal(tiny:
     assert len(tiny.ledger) == 3
 
 
+def test_an_experiment_whose_result_was_removed_runs_again_although_the_table_is_there(tiny: Tiny) -> None:
+    assert tiny.snakemake().returncode == 0
+    result = next((tiny.root / "results/p/work").glob("x=1_*/result.json"))
+    result.unlink()
+
+    planned = tiny.snakemake("--dry-run")
+    assert "Nothing to be done" not in planned.stderr + planned.stdout
+    again = tiny.snakemake()
+    assert again.returncode == 0, again.stderr
+    assert sorted(tiny.ledger) == ["work 1", "work 1", "work 2", "work 3"] and result.is_file()
+    assert [row["attempts"] for row in table(tiny)] == ["2", "1", "1"]
+    assert "Nothing to be done" in tiny.snakemake().stderr
+
+
 def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
     assert tiny.snakemake().returncode == 0
     done = {path: path.stat().st_mtime_ns for path in (tiny.root / "results/p").rglob("result.json")}
