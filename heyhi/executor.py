@@ -112,7 +112,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             return
         self._catch_signals()
         self._view = View()
-        packs: dict[tuple[JobRequest, Path], list[tuple[Any, _Task]]] = {}
+        ready: list[tuple[Any, _Task]] = []
         for job in ours:
             self.run_job_pre(job)
             try:
@@ -120,13 +120,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             except HeyhiError as error:
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{error} ")
                 continue
-            if task.request.pack > 1:
-                packs.setdefault((task.request, task.order.manifest), []).append((job, task))
-            else:
-                self._submitters.submit(self._start, [(job, task)])
-        for (request, _), members in packs.items():
-            for first in range(0, len(members), request.pack):
-                self._submitters.submit(self._start, members[first : first + request.pack])
+            ready.append((job, task))
+        for members in _packed(ready):
+            self._submitters.submit(self._start, members)
 
     def _task_of(self, job: Any) -> _Task:
         path = Path(str(job.resources["manifest"])).absolute()
@@ -163,6 +159,11 @@ class Executor(official.Executor):  # type: ignore[misc]
                 task.retry_at = time.monotonic() + _BUSY_SECONDS
                 self.report_job_submission(SubmittedJobInfo(job, aux={"heyhi": task}))
         except Exception as error:
+            if len(members) > 1 and isinstance(error, HeyhiError) and not isinstance(error, SlurmError):
+                # One of them can't be claimed or written: that is no matter of the others'.
+                for member in members:
+                    self._start([member])
+                return
             text = str(error) if isinstance(error, HeyhiError) else f"{type(error).__name__}: {error}"
             for job, task in members:
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: not submitted: {text} ")
@@ -258,7 +259,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             if jobs is None:
                 return False
             job = jobs.get(task.job_id)
-            if job is not None and job.phase is not Phase.OVER:
+            # One of several in a job may have ended before the others.
+            if job is not None and job.phase is not Phase.OVER and task.request.pack == 1:
                 return False
         try:
             os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
@@ -281,11 +283,8 @@ class Executor(official.Executor):  # type: ignore[misc]
     def _submit_again(self, infos: list[SubmittedJobInfo]) -> None:
         members = [(info.job, _task_of(info)) for info in infos]
         self._view = View()
-        size = members[0][1].request.pack
-        same = all(task.request == members[0][1].request for _, task in members)
-        step = size if same else 1
-        for first in range(0, len(members), step):
-            self._submitters.submit(self._start, members[first : first + step])
+        for pack in _packed(members):
+            self._submitters.submit(self._start, pack)
 
     def _bury(self, info: SubmittedJobInfo, view: View) -> list[SubmittedJobInfo]:
         """Report an experiment as dead, or submit it again."""
@@ -381,6 +380,18 @@ class Executor(official.Executor):  # type: ignore[misc]
         """End the threads."""
         self._submitters.shutdown(wait=True)
         super().shutdown()
+
+
+def _packed(members: Iterable[tuple[Any, _Task]]) -> list[list[tuple[Any, _Task]]]:
+    """Put those together that may share a job, as many as their launcher says."""
+    alike: dict[tuple[JobRequest, Path, int], list[tuple[Any, _Task]]] = {}
+    for job, task in members:
+        alike.setdefault((task.request, task.order.manifest, task.attempt), []).append((job, task))
+    return [
+        group[first : first + request.pack]
+        for (request, _, _), group in alike.items()
+        for first in range(0, len(group), request.pack)
+    ]
 
 
 def _is_experiment(job: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,6 +107,16 @@ def tasks_on_node(counts: str, node: int) -> int:
 def cpus_per_task() -> int:
     """Return how many cores each task of the job has."""
     return max(1, _number("SLURM_CPUS_PER_TASK", 1))
+
+
+def cpus_on_node(env: Mapping[str, str] | None = None) -> int:
+    """Return how many cores the job has on this machine; without a job, those that this process may use.
+
+    Args:
+        env: environment of the job; default: this process's.
+    """
+    text = (os.environ if env is None else env).get("SLURM_CPUS_ON_NODE", "")
+    return max(1, int(text)) if text.isdigit() else len(os.sched_getaffinity(0))
 
 
 def first_host(nodelist: str) -> str:

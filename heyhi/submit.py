@@ -108,12 +108,15 @@ def submit_job(
         if not claims:
             return Receipt("", (), owned)
         mine = [experiment for experiment, _ in claims]
+        needs = [_settled(experiment, view) for experiment in mine]
+        # Of several, the most that one of them needs.
+        nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
+        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
         for experiment in mine:
-            request = _settled(experiment, request, view)
             ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
             if order.snapshot is not None:
                 link_record(order.snapshot, experiment.exp_path)
-        folder = mine[0].exp_path if len(mine) == 1 else _pack_folder(mine, claims, order)
+        folder = _pack_folder(mine, claims, order) if _is_pack(mine, request) else mine[0].exp_path
         options = sbatch_options(
             request,
             name=order.job_name,
@@ -146,14 +149,22 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
     return got
 
 
-def _settled(experiment: Experiment, request: JobRequest, view: View) -> JobRequest:
-    """Put on record how the last job ended, as long as Slurm knows; and ask for what the next attempt needs."""
+class _Past(NamedTuple):
+    """Hold how an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
+
+    ooms: int
+    timeouts: int
+    bad_nodes: tuple[str, ...]
+
+
+def _settled(experiment: Experiment, view: View) -> _Past:
+    """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
     ends = [a for a in folder.attempts() if a.get("event") == "end"]
     states = [str(end.get("job_state")) for end in ends if end.get("job_state") in OUTSIDE]
     nodes = [str(end["host"]) for end in ends if end.get("job_state") in _NODE_STATES and end.get("host")]
-    return request.scaled(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(dict.fromkeys(nodes)))
+    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -201,6 +212,11 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         ExperimentDir(experiment.exp_path).write_job(note)
 
 
+def _is_pack(members: Sequence[object], request: JobRequest) -> bool:
+    """Tell whether a job's experiments share it: also where only one is left, which has its share then as well."""
+    return request.pack > 1 or len(members) > 1
+
+
 def _pack_folder(mine: Sequence[Experiment], claims: Sequence[tuple[Experiment, Claim]], order: Order) -> Path:
     """Make the folder of a job that runs several experiments, with the list of them."""
     folder = order.state_root / PACKS_NAME / claims[0][1].owner.nonce
@@ -229,8 +245,9 @@ def _runner_words(
     ]
     shared += ["--log-level", order.log_level]
     nonces = ",".join(claim.owner.nonce for _, claim in claims)
-    if len(claims) > 1:
-        return [*python, "heyhi.pack", str(folder / PACK_LIST_NAME), "--job", nonces, *shared]
+    if _is_pack(claims, request):
+        pack = ["--job", nonces, "--slots", str(request.pack)]
+        return [*python, "heyhi.pack", str(folder / PACK_LIST_NAME), *pack, *shared]
     tasks = ["--tasks", str(request.tasks)] if request.tasks > 1 else []
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", nonces, *tasks, *shared]
 
