@@ -239,6 +239,7 @@ def test_lines_with_as_many_but_other_keys_are_not_mixed_up() -> None:
         **{"a.best": 1, "loss.best": 1, "b.best": 3},
     }
     assert summed_up([{"a": "x", "loss": 2}, {"a": 3, "loss": 1}])["a.best"] == 3
+    assert summed_up([{"a": 1, "loss": 2, "more": 4}, {"a": 1, "loss": 1}])["more"] == 4
 
 
 def test_few_of_many_that_are_remembered_are_found(project: Project) -> None:
@@ -252,7 +253,7 @@ def test_few_of_many_that_are_remembered_are_found(project: Project) -> None:
         def remember(self, folder: str, kept: Any) -> None:
             asked.append(folder)
 
-    for some in (many[::39], many, [many[7]]):
+    for some in (many[::39], many[::2], many, [many[7]]):
         reader = Reader(project)
         reader._memory = Spy(reader._memory.path, reader._memory.reader)
         assert reader.read_all(some, {}) == [first[many.index(one)] for one in some]
