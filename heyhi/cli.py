@@ -78,7 +78,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     """Parse arguments; overrides may stand anywhere after the command, with a leading `--` or not."""
     from heyhi.errors import OverrideError, suggest
 
-    given = list(sys.argv[1:] if args is None else args)
+    given = _joined_sorts(sys.argv[1:] if args is None else args)
     parsed, rest = parser.parse_known_args(given)
     if rest and not hasattr(parsed, "words"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -94,6 +94,17 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
 
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed
+
+
+def _joined_sorts(args: Sequence[str]) -> list[str]:
+    """Write `--sort -loss` as `--sort=-loss`: argparse takes what begins with a dash for an option."""
+    found: list[str] = []
+    for text in args:
+        if found and found[-1] == "--sort" and text.startswith("-") and not text.startswith("--"):
+            found[-1] = f"--sort={text}"
+        else:
+            found.append(text)
+    return found
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -848,6 +859,8 @@ def _check_words(project: Project, args: argparse.Namespace) -> list[Path]:
     """
     from heyhi.errors import OverrideError, SweepError
 
+    if args.cfg == "":
+        raise SweepError("--cfg CFG: which config?")
     if args.cfg is not None:
         return []
     if args.sweep or args.zip:

@@ -145,6 +145,13 @@ def test_a_wrong_report_gets_one_message(run: Any, args: list[str], expected: st
     assert code == 2 and expected in err and "Traceback" not in err
 
 
+def test_downward_is_a_dash_with_or_without_an_equals_sign(run: Any) -> None:
+    launch_all()
+    out = run("report", "--sort", "-accuracy")[1]
+    assert out == run("report", "--sort=-accuracy")[1] != run("report", "--sort", "accuracy")[1]
+    assert run("report", "--sort", "--drift")[0] == 2
+
+
 def test_a_sweep_file_is_none_of_the_fields_to_group_by(run: Any) -> None:
     launch_all()
     assert run("report", "--group-by", "conf/many.py") == run("report", "conf/many.py", "--group-by")
@@ -315,6 +322,7 @@ def test_the_words_of_expand_and_those_of_a_report_give_the_same_experiments(run
         (["conf/many.py", "--adhoc"], "go with --cfg"),
         (["--cfg", "work", "lrr=1"], "did you mean 'lr'"),
         (["--cfg", "nosuch"], "nosuch"),
+        (["--cfg", ""], "which config?"),
         (["--cfg", "work", "--sweep", "lr"], "lr"),
     ],
 )
