@@ -290,6 +290,11 @@ def test_rows_with_other_keys_and_metrics_have_what_they_have(project: Project) 
     assert list(table.columns)[:4] == ["status", "lr", "size", "step"]
 
 
+def test_as_many_overrides_of_other_keys_have_their_own_columns(project: Project) -> None:
+    table = collect([experiment(project, "a", "lr=1"), experiment(project, "b", "size=2")], project=project)
+    assert list(table["lr"]) == [1, None] and list(table["size"]) == [None, 2]
+
+
 def test_a_column_of_numbers_has_their_type(project: Project) -> None:
     experiments = [experiment(project, str(i), f"seed={i}") for i in (0, 1)]
     for i, one in enumerate(experiments):
