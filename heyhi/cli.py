@@ -450,7 +450,7 @@ def _look(project: Project, args: argparse.Namespace) -> Callable[[], Survey]:
 
         manifest = Manifest.open(Path(word))
         return lambda: Survey.of_manifest(project, manifest)
-    if args.words or args.cfg or args.sweep:
+    if args.words or args.cfg is not None or args.sweep:
         expansion = _expansion(*_open(), args)
         return lambda: Survey.of_expansion(project, expansion)
     return lambda: Survey.of_index(project)
@@ -462,7 +462,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
     from heyhi.lookup import find_job
     from heyhi.survey import Survey
 
-    if args.words or args.cfg or args.sweep or args.every is not None:
+    if args.words or args.cfg is not None or args.sweep or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
     job, folders = find_job(project, args.job)
     survey = Survey.of_folders(project, folders)
