@@ -55,11 +55,11 @@ DIR ?= build/slurm
 CLUSTER = $(BIN)/python -m tests.slurm.cluster
 
 .PHONY: slurm-up
-slurm-up: venv ## Start a real Slurm of three nodes on this machine, with nothing but Debian's packages (DIR=build/slurm).
+slurm-up: venv ## Start a real Slurm of three nodes on this machine, (DIR=build/slurm).
 	@$(CLUSTER) up $(DIR) $(ARGS)
 
 .PHONY: slurm-env
-slurm-env: venv ## Print what makes a shell use it: eval "$$(make -s slurm-env)".
+slurm-env: venv ## Print the line that makes a shell use it (for eval).
 	@$(CLUSTER) env $(DIR)
 
 .PHONY: slurm-down

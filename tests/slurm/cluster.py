@@ -462,18 +462,23 @@ class Cluster:
     def leftovers(self, node: str | None = None) -> list[int]:
         """What runs for jobs of this cluster, on one node or all: known by the environment that slurmd gave it."""
         conf = f"SLURM_CONF={self.conf}".encode()
-        found = []
+        found: dict[int, bool] = {}  # and whether it is a slurmstepd
         for path in Path("/proc").glob("[0-9]*"):
             try:
                 variables = (path / "environ").read_bytes().split(b"\0")
-                name = (path / "comm").read_text().strip()
+                step = (path / "comm").read_text().strip() == "slurmstepd"
+                parent = Path("/proc", (path / "stat").read_text().rpartition(")")[2].split()[1])
+                under_step = (parent / "comm").read_text().strip() == "slurmstepd"
             except OSError:
                 continue
             nodes = [value.partition(b"=")[2].decode() for value in variables if value.startswith(b"SLURMD_NODENAME=")]
-            step = name == "slurmstepd"
             if conf in variables and (nodes or step) and (node is None or node in nodes):
-                found.append(int(path.name))
-        return found
+                found[int(path.name)] = step
+                # A slurmstepd may not have its node in its environment, but what it started has.
+                if under_step:
+                    found[int(parent.name)] = True
+        # Those first: they would still report that their job was killed.
+        return sorted(found, key=lambda pid: not found[pid])
 
     # The place where programs look that were not told.
 

@@ -168,7 +168,7 @@ def test_a_job_is_refused(submit: Any, options: str, message: str) -> None:
 def test_the_small_qos_refuses_a_third_job(submit: Any) -> None:
     for _ in range(2):
         submit("true", "--qos=small", "--begin=now+1hour")
-    with pytest.raises(ClusterError, match="MaxSubmitJobsPerUser|QOSMaxSubmitJobPerUserLimit"):
+    with pytest.raises(ClusterError, match=r"MaxSubmitJobsPerUser|QOSMaxSubmitJobPerUserLimit"):
         submit("true", "--qos=small", "--begin=now+1hour")
 
 
