@@ -389,6 +389,11 @@ def login(
     """
     client = find_client(credentials)
     if client is None:
+        who = None
+        with contextlib.suppress(SheetsError):  # to name a damaged key is what a check is for
+            who = find_login(credentials)
+        if who is not None and who.account:
+            raise SheetsError(f"a service account needs no login ({who.where}): `heyhi sheets check` tries it")
         raise SheetsError(
             "there is no OAuth client to log in with: make one of the kind 'Desktop app' in the Google Cloud console,"
             f" and save its JSON as {config_folder() / 'client_secret.json'} (docs/sheets.md)"

@@ -183,6 +183,15 @@ def test_a_report_uses_the_credentials_that_the_settings_name(
     assert code == 0 and f"service account {account['client_email']}, from {named}" in out and "can be written" in out
 
 
+def test_a_service_account_is_told_that_it_needs_no_login(named: Path, run: Run, account: dict[str, str]) -> None:
+    put(named, account)
+    code, _, err = run("sheets", "login")
+    assert code == 2 and f"a service account needs no login ({named})" in err and err.count("\n") == 1
+    put(named, SECRET)
+    code, out, err = run("sheets", "login")
+    assert code == 2 and "holds no JSON object" in err and SECRET not in out + err
+
+
 def test_the_table_at_the_end_of_a_run_uses_them_too(
     server: Server, named: Path, root: Path, account: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -62,6 +62,7 @@ def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
 
     again = tiny.snakemake()
     assert again.returncode == 0, again.stderr
+    assert "\n3 experiments: 3 DONE\n3 drifted: launched with another config" in again.stdout
     assert len(tiny.ledger) == 3
     assert {path: path.stat().st_mtime_ns for path in done} == done
     assert len(list((tiny.root / "results/reports/sweep").glob("*.csv"))) == 2
