@@ -135,7 +135,9 @@ def _job_of_attempt(attempts: Sequence[Record], last: Record) -> str:
 
 
 def _code(exit_code: int) -> str:
-    return str(exit_code) if exit_code >= 0 else f"{128 - exit_code} (signal {-exit_code})"
+    # As shells do: what a signal ended has 128 and its number.
+    code = exit_code if exit_code >= 0 else 128 - exit_code
+    return f"{code} (signal {code - 128})" if 128 < code < 193 else str(code)
 
 
 def _text(value: object) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from heyhi.git import CodeVersion as CodeVersion
 from heyhi.git import read_diff, read_version
@@ -76,8 +77,26 @@ def setup_logging(
 
 @lru_cache(maxsize=16)
 def code_version(root: Path) -> CodeVersion:
-    """Ask git, once a process, for the version of the code in a folder; without git there is none."""
+    """Return the version of the code in a folder: git's, asked once a process; without git there is none.
+
+    Of a copy that was made for a job, it is that of the code it was made of.
+    """
+    record = _record_of_copy(root)
+    if record is not None:
+        return CodeVersion(record.get("commit"), bool(record.get("dirty")))
     return read_version(root)
+
+
+def _record_of_copy(root: Path) -> dict[str, Any] | None:
+    """Read what is noted beside a copy of code; None where the folder is no copy."""
+    # As snapshot.py lays them out, which this must not import: a job needs nothing of it.
+    if root.name != "tree":
+        return None
+    try:
+        record = json.loads((root.parent / "code.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def log_git_status() -> None:
@@ -92,5 +111,7 @@ def log_git_status() -> None:
         logging.info("Git: commit %s, edited", version.commit)
     else:
         path = Path(DIFF_NAME).resolve()
-        path.write_text(read_diff(root), encoding="utf-8", errors="replace")
+        record = _record_of_copy(root)
+        diff = read_diff(root) if record is None else str(record.get("diff") or "")
+        path.write_text(diff, encoding="utf-8", errors="replace")
         logging.info("Git: commit %s, edited; the difference is in %s", version.commit, path)

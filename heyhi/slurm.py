@@ -304,10 +304,11 @@ def cancel(ids: Iterable[str]) -> None:
 def environment() -> Mapping[str, str]:
     """Return the environment for Slurm's commands, and for the jobs that they start.
 
-    What a job around this process has set there (its id, its rank, its limits) must not reach another job.
+    What a job around this process has set there (its id, its rank, its limits) must not reach another job, nor
+    what would make sbatch do something else than to submit one: wait for it, or make an array of it.
     """
-    kept = ("SLURM_CONF", "SLURM_CLUSTERS")
-    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith("SLURM_")}
+    kept = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")
+    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
 
 
 def _call(words: Sequence[str], text: str | None = None) -> str:

@@ -26,6 +26,7 @@ from heyhi.schema import Schema
 from heyhi.slurm import View, submit
 from heyhi.snapshot import Snapshot, link_record
 
+ROOT_VARIABLE = "HH_EXP_DIR"
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
 # States that say something about the node rather than about the experiment.
@@ -124,7 +125,9 @@ def submit_job(
             output=folder / LAUNCH_LOG_NAME,
             chdir=folder,
         )
-        job_id = submit(options, batch_script(_runner_words(claims, request, order, folder, attempt)))
+        job_id = submit(
+            options, batch_script(_runner_words(claims, request, order, folder, attempt), order.results_root)
+        )
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
@@ -252,15 +255,17 @@ def _runner_words(
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", nonces, *tasks, *shared]
 
 
-def batch_script(words: Sequence[str]) -> str:
+def batch_script(words: Sequence[str], results_root: Path) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
     Args:
         words: the command; a shell never reads them otherwise than as they are.
+        results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
     """
     sign = WARNING.name.removeprefix("SIG")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
+export {ROOT_VARIABLE}={shlex.quote(str(results_root))}
 export {NOTICE_VARIABLE}="${{TMPDIR:-/tmp}}/heyhi.$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}"
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}

@@ -104,3 +104,10 @@ def test_an_edit_is_saved_beside_the_run(
     log_git_status()
     assert "+print(2)" in (tmp_path / "workdir.diff").read_text()
     assert "edited" in caplog.text
+
+
+def test_the_version_of_a_copy_is_that_of_the_code_it_was_made_of(tmp_path: Path) -> None:
+    root = tmp_path / "0123" / "tree"
+    root.mkdir(parents=True)
+    (root.parent / "code.json").write_text('{"commit": "abc", "dirty": true, "diff": "+x"}')
+    assert code_version(root) == CodeVersion("abc", True)

@@ -1,0 +1,250 @@
+"""The life of a job on a real cluster: submitted, followed, adopted, cancelled, queued again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+Until = Callable[[Callable[[], object]], None]
+
+
+def status(lab: Any, x: int) -> tuple[str, str]:
+    row = lab.statuses()[x]
+    return row["status"], row["reason"]
+
+
+def test_a_sweep_runs_to_its_table(lab: Any) -> None:
+    lab.sweep({"x": 1}, {"x": 2}, {"x": 3})
+    code, out = lab.snakemake()
+    assert code == 0, out
+    assert sorted(lab.ledger) == [1, 2, 3]
+    assert lab.result(2)["y"] == 20
+    assert "3 experiments: 3 DONE" in out
+
+
+def test_the_task_file_submits_once_and_returns(lab: Any, until: Until) -> None:
+    first = lab.run("x=1", "do=wait")
+    assert first.returncode == 0, first.stderr
+    job = lab.job(1)
+    assert f"job {job}" in first.stdout
+    again = lab.run("x=1", "do=wait")
+    assert (again.returncode, lab.job(1)) == (0, job)
+    assert "nothing started" in again.stdout
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert lab.ledger == [1]
+
+
+def test_an_experiment_is_pending_with_its_job_then_running(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait", "launcher.slurm.extra=--hold")
+    job = lab.job(1)
+    assert status(lab, 1) == ("PENDING", f"job {job} waits: JobHeldUser")
+    subprocess.run(["scontrol", "release", job], check=True)
+    until(lambda: lab.ledger)
+    assert status(lab, 1)[0] == "RUNNING"
+    assert job in status(lab, 1)[1]
+
+
+def test_a_failure_is_dead_with_its_last_line(lab: Any) -> None:
+    lab.sweep({"x": 1, "do": "fail"}, {"x": 2})
+    code, out = lab.snakemake()
+    assert code == 1
+    assert status(lab, 1) == ("DEAD", "exit code 1: ValueError: boom")
+    assert status(lab, 2)[0] == "DONE"
+    assert "ValueError: boom" in out
+
+
+def test_a_crash_is_dead_with_its_signal(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=crash")
+    until(lambda: status(lab, 1)[0] == "DEAD")
+    until(lambda: "signal 11" in status(lab, 1)[1])
+
+
+def test_a_cancelled_job_is_dead_and_ends_its_controller(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait", "launcher.slurm.extra": "--hold"})
+    controller = lab.start()
+    until(lambda: lab.ledger == [1] and list(lab.root.glob("results/p/work/*x=2*/job.json")))
+    subprocess.run(["scancel", lab.job(1), lab.job(2)], check=True)
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 1
+    assert "CANCELLED" in out
+    for x in (1, 2):
+        assert status(lab, x)[0] == "DEAD"
+        assert status(lab, x)[1].startswith(f"CANCELLED (job {lab.job(x)}")
+
+
+def test_a_time_limit_is_a_timeout(lab: Any, until: Until) -> None:
+    # Without a checkpoint the run is not queued again: it would begin anew for ever.
+    lab.run("x=1", "do=wait", "launcher.slurm.hours=0.01", "launcher.slurm.signal_seconds=1")
+    until(lambda: status(lab, 1)[0] == "DEAD")
+    assert status(lab, 1)[1].startswith("TIMEOUT")
+
+
+def test_memory_that_is_not_there(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "fill", "launcher.slurm.mem_per_gpu": 0.3, "launcher.slurm.max_attempts": 2,
+               "launcher.slurm.oom_mem_factor": 10})  # fmt: skip
+    controller = lab.start()
+    until(lambda: lab.ledger == [1, 1])
+    lab.allow()
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 0, out
+    ends = [a for a in lab.attempts(1) if a["event"] == "end"]
+    assert ends[-2]["job_state"] == "OUT_OF_MEMORY"
+
+
+def test_a_new_controller_adopts_what_a_killed_one_left(lab: Any, until: Until) -> None:
+    lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2, 3)))
+    first = lab.start()
+    until(lambda: sorted(lab.ledger) == [1, 2, 3])
+    os.killpg(first.pid, signal.SIGKILL)
+    jobs = {lab.job(x) for x in (1, 2, 3)}
+    assert status(lab, 1)[0] == "RUNNING"
+    lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2, 3, 4)))
+    second = lab.start()
+    until(lambda: 4 in lab.ledger)
+    lab.allow()
+    out, _ = second.communicate(timeout=120)
+    assert second.returncode == 0, out
+    assert sorted(lab.ledger) == [1, 2, 3, 4]
+    assert {lab.job(x) for x in (1, 2, 3)} == jobs
+
+
+def test_ending_a_controller_leaves_its_jobs(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    controller = lab.start()
+    until(lambda: lab.ledger)
+    controller.terminate()
+    out, _ = controller.communicate(timeout=60)
+    assert controller.returncode != 0
+    assert "go on without this process" in out
+    assert status(lab, 1)[0] == "RUNNING"
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
+
+
+def test_ctrl_c_cancels_what_it_submitted_itself_and_nothing_else(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait")
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait"})
+    controller = lab.start()
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    until(lambda: "SIGINT" or True)
+    controller.send_signal(signal.SIGINT)
+    out, _ = controller.communicate(timeout=60)
+    assert "1 jobs of this run were cancelled; 1 that others have submitted go on" in out
+    until(lambda: status(lab, 2)[0] == "DEAD")
+    assert status(lab, 1)[0] == "RUNNING"
+
+
+def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "train", "steps": 4})
+    controller = lab.start()
+    lab.allow_steps(1, 2)
+    done = lambda: next(iter(lab.root.glob("results/p/work/*x=1*/checkpoint")), None)  # noqa: E731
+    until(lambda: done() and done().read_text() == "2")
+    job = lab.job(1)
+    subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
+    until(lambda: status(lab, 1)[0] == "PENDING")
+    assert (lab.root / "warned").exists()
+    lab.allow_steps(3, 4)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 0, out
+    kinds = [a["kind"] for a in lab.attempts(1) if a["event"] == "start"]
+    assert kinds == ["first", "requeue"]
+    metrics = (lab.folder(1) / "metrics.jsonl").read_text().splitlines()
+    assert metrics == ['{"step": %d}' % step for step in (1, 2, 3, 4)]
+    assert lab.job(1) == job
+
+
+def test_a_warning_in_the_first_moment_is_not_lost(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=train", "launcher.slurm.extra=--hold")
+    job = lab.job(1)
+    subprocess.run(["scontrol", "release", job], check=True)
+    # As soon as the script runs; Python takes longer to start.
+    until(lambda: subprocess.run(["scancel", "--signal=USR2", "--batch", job], capture_output=True).returncode == 0
+          and (lab.root / "warned").exists())  # fmt: skip
+    until(lambda: status(lab, 1)[0] == "PENDING")
+
+
+def test_a_preempted_run_goes_on(lab: Any, cluster: Any, until: Until) -> None:
+    lab.run("x=1", "do=train", "launcher.slurm.partition=preempt", "launcher.slurm.extra=--nodelist=n1 --exclusive")
+    until(lambda: lab.ledger == [1])
+    lab.run("x=2", "do=wait", "launcher.slurm.partition=high", "launcher.slurm.extra=--nodelist=n1 --exclusive")
+    until(lambda: lab.ledger == [1, 2])
+    assert status(lab, 1)[0] == "PENDING"
+    lab.allow()
+    lab.allow_steps(1, 3)
+    until(lambda: status(lab, 2)[0] == "DONE")
+    subprocess.run(["scontrol", "update", f"JobId={lab.job(1)}", "StartTime=now"], check=True)
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert [a["kind"] for a in lab.attempts(1) if a["event"] == "start"] == ["first", "requeue"]
+
+
+def test_preempted_for_good_is_dead_and_a_controller_submits_it_again(lab: Any, until: Until) -> None:
+    extra = {"launcher.slurm.extra": "--nodelist=n1 --exclusive", "launcher.slurm.partition": "scavenge"}
+    lab.sweep({"x": 1, "do": "train", **extra}, {"x": 3, "do": "wait", "launcher.slurm.requeue": False,
+              "launcher.slurm.extra": "--nodelist=n2 --exclusive", "launcher.slurm.partition": "scavenge"})  # fmt: skip
+    controller = lab.start()
+    until(lambda: sorted(lab.ledger) == [1, 3])
+    lab.run("x=2", "launcher.slurm.partition=high", "launcher.slurm.extra=--nodelist=n1 --exclusive")
+    lab.run("x=4", "launcher.slurm.partition=high", "launcher.slurm.extra=--nodelist=n2 --exclusive")
+    lab.allow_steps(1, 3)
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 1
+    assert status(lab, 1)[0] == "DONE", out
+    assert status(lab, 3)[0] == "DEAD"
+    assert status(lab, 3)[1].startswith("PREEMPTED")
+
+
+def test_an_edit_does_not_reach_queued_jobs(lab: Any, until: Until) -> None:
+    lab.run("x=1", "launcher.slurm.extra=--hold")
+    lab.run("x=2", "launcher.slurm.extra=--hold", "--no-snapshot")
+    task = lab.root / "run.py"
+    task.write_text(task.read_text().replace("first version", "second version"))
+    subprocess.run(["scontrol", "release", lab.job(1), lab.job(2)], check=True)
+    until(lambda: {status(lab, 1)[0], status(lab, 2)[0]} == {"DONE"})
+    assert (lab.result(1)["note"], lab.result(2)["note"]) == ("first version", "second version")
+    assert (lab.folder(1) / "code.json").exists()
+
+
+def test_the_same_error_again_and_again_stops_a_launch(lab: Any) -> None:
+    lab.settings("stop_after_same_error = 2")
+    lab.sweep(*({"x": x, "do": "fail"} for x in range(1, 7)))
+    code, out = lab.snakemake("--jobs", "1")
+    assert code == 1
+    assert len(lab.ledger) == 2
+    assert "No more is submitted" in out
+
+
+def test_a_refused_job_says_what_slurm_says(lab: Any) -> None:
+    run = lab.run("x=1", "launcher.slurm.partition=nowhere")
+    assert run.returncode == 2
+    assert "invalid partition" in run.stderr
+    assert "Traceback" not in run.stderr
+    assert lab.run("x=1").returncode == 0
+
+
+def test_two_controllers_start_each_experiment_once(lab: Any, until: Until) -> None:
+    lab.sweep(*({"x": x, "do": "wait"} for x in range(1, 7)))
+    both = [lab.start(), lab.start()]
+    until(lambda: sorted(lab.ledger) == [1, 2, 3, 4, 5, 6])
+    lab.allow()
+    for one in both:
+        out, _ = one.communicate(timeout=120)
+        assert one.returncode == 0, out
+    assert sorted(lab.ledger) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_status_without_an_answer_is_the_last_known_one(lab: Any, cluster: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait")
+    until(lambda: lab.ledger)
+    cluster.kill_slurmctld()
+    state, reason = status(lab, 1)
+    assert state == "RUNNING"
+    assert "last known" in reason
+    cluster.start_slurmctld()
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
