@@ -99,9 +99,8 @@ def test_a_job_leads_to_its_experiment_and_back(lab: Any, until: Until) -> None:
 
 
 def test_a_job_that_is_none_of_ours_is_said_to_be(lab: Any) -> None:
-    job = subprocess.run(
-        ["sbatch", "--parsable", "--hold", f"--chdir={lab.root}", "--wrap=true"], capture_output=True, text=True, check=True
-    ).stdout.strip()  # fmt: skip
+    words = ["sbatch", "--parsable", "--hold", f"--chdir={lab.root}", "--wrap=true"]
+    job = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     told = lab.heyhi("status", "--job", job)
     assert told.returncode == 2
     assert f"job {job} is none of HeyHi's" in told.stderr

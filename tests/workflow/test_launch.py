@@ -206,8 +206,9 @@ def test_a_launch_in_the_foreground_ends_with_the_sweep(tiny: Any, heyhi: Any) -
 
 def test_a_log_is_followed_through_a_restart_until_the_run_is_over(tiny: Any, heyhi: Any) -> None:
     tiny.make_gate(1)
-    run = (tiny.root / "run.py").read_text()
-    (tiny.root / "run.py").write_text(run.replace("def main(task, cfg, log_level):", 'def main(task, cfg, log_level):\n    print("begun", cfg.x)'))  # fmt: skip
+    task = tiny.root / "run.py"
+    head = "def main(task, cfg, log_level):\n"
+    task.write_text(task.read_text().replace(head, f'{head}    print("begun", cfg.x)\n'))
     heyhi("launch", *LOCAL)
     tiny.wait_at_gate()
     (folder,) = tiny.root.glob("results/p/work/x=1_*")
