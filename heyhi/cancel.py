@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 import time
 from collections import Counter
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heyhi.claim import Owner, read_owner
-from heyhi.errors import ClaimError, HeyhiError
+from heyhi.errors import ClaimError, HeyhiError, ModeError
 from heyhi.experiment import ExperimentDir
 from heyhi.launch import Controller, find_controllers
 from heyhi.lookup import folders_of
@@ -222,6 +223,27 @@ class Canceller:
 
     def _name(self, path: str) -> str:
         return ExperimentDir(Path(path), self._project.results_root).exp_id
+
+
+def ask(project: Project, plan: Plan, *, force: bool) -> None:
+    """Ask before several jobs or runs are ended, where there is somebody to ask.
+
+    Args:
+        project: whose experiments they are.
+        plan: what would be ended.
+        force: don't ask.
+
+    Raises:
+        ModeError: nobody agreed to it.
+    """
+    if force or plan.size <= 1:
+        return
+    what = f"{plan.size} jobs or runs would be cancelled"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at), or --dry-run to see them")
+    print("\n".join([*describe(project, plan), f"{what}: cancel them? [y/N] "]), end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ModeError("nothing was cancelled")
 
 
 def describe(project: Project, plan: Plan) -> list[str]:

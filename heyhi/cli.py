@@ -458,33 +458,16 @@ def _look(project: Project, args: argparse.Namespace) -> Callable[[], Survey]:
 
 def _status_of_job(project: Project, args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
-    from heyhi.experiment import LAUNCH_LOG_NAME, LOG_NAME
-    from heyhi.lookup import find_job
-    from heyhi.survey import Survey
+    from heyhi.follow import look_at_job
 
     if args.words or args.cfg is not None or args.sweep or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
-    job, folders = find_job(project, args.job)
-    survey = Survey.of_folders(project, folders)
-    logs = {}
-    for path in folders:
-        found = [f"{path}/{name}" for name in (LOG_NAME, LAUNCH_LOG_NAME) if os.path.isfile(f"{path}/{name}")]  # noqa: PTH113
-        logs[path] = found[0] if found else ""
+    found = look_at_job(project, args.job)
     if args.json:
-        _print_json({**row.to_dict(), "log": logs[row.exp_path]} for row in survey.rows)
-        return 1 if survey.has_dead else 0
-    if job is not None:
-        print(
-            f"job {args.job}: {job.state}{f' on {job.nodes}' if job.nodes else ''}{f': {job.why}' if job.why else ''}"
-        )
+        _print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
-        print(f"job {args.job}: Slurm doesn't know it any more")
-    for row in survey.rows:
-        print(row.text)
-        if row.job_id not in ("", args.job):
-            print(f"{'':<11} has job {row.job_id} by now")
-        print(f"{'':<11} log: {logs[row.exp_path] or 'none yet'}")
-    return 1 if survey.has_dead else 0
+        print("\n".join(found.lines))
+    return 1 if found.has_dead else 0
 
 
 def _launch(args: argparse.Namespace) -> int:
@@ -561,38 +544,26 @@ def _logs(args: argparse.Namespace) -> int:
 
 
 def _cancel(args: argparse.Namespace) -> int:
-    from heyhi.cancel import Canceller, describe, idle_lines, plan_cancel
-    from heyhi.errors import HeyhiError, ModeError
+    from heyhi.cancel import Canceller, ask, describe, idle_lines, plan_cancel
+    from heyhi.errors import HeyhiError
     from heyhi.project import find_project
     from heyhi.survey import Survey
 
     project = find_project()
-    if args.all and (args.words or args.cfg):
+    is_named = bool(args.words) or args.cfg is not None
+    if args.all and is_named:
         raise HeyhiError("--all goes without anything named: which is it?")
-    if args.all:
-        chosen = _Chosen(Survey.of_index(project).folders, (), None)
-    elif args.words or args.cfg:
-        chosen = _choose(project, args)
-    else:
+    if not args.all and not is_named:
         raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file or a manifest, or say --all")
+    chosen = _choose(project, args) if is_named else _Chosen(Survey.of_index(project).folders, (), None)
     plan = plan_cancel(project, chosen.folders, sweeps=chosen.sweeps, everything=args.all)
     if args.dry_run:
-        for line in [*describe(project, plan), *idle_lines(project, plan)]:
-            print(line)
-        print("dry run: nothing was cancelled")
+        print("\n".join([*describe(project, plan), *idle_lines(project, plan), "dry run: nothing was cancelled"]))
         return 0
-    if plan.size > 1 and not args.force:
-        what = f"{plan.size} jobs or runs would be cancelled"
-        if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at), or --dry-run to see them")
-        print("\n".join(describe(project, plan)), file=sys.stderr)
-        print(f"{what}: cancel them? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-            raise ModeError("nothing was cancelled")
+    ask(project, plan, force=args.force)
     canceller = Canceller(project)
     canceller.run(plan)
-    for line in canceller.lines:
-        print(line)
+    print("\n".join(canceller.lines))
     return 1 if canceller.failed else 0
 
 
@@ -603,41 +574,35 @@ def _retry(args: argparse.Namespace) -> int:
     from heyhi.launch import Orders, find_profile
     from heyhi.manifest import target_of
     from heyhi.project import find_project
-    from heyhi.status import Status
     from heyhi.survey import Survey
 
     project = find_project()
     profile = find_profile(project, args.profile)
-    if args.words or args.cfg:
-        chosen = _choose(project, args, write=True)
-        survey = Survey.of_folders(project, chosen.folders)
-    else:
-        survey = Survey.of_index(project)
-        chosen = _Chosen(survey.folders, (), None)
-    dead = [path for path, (status, _) in survey.others.items() if status is Status.DEAD]
+    is_named = bool(args.words) or args.cfg is not None
+    chosen = _choose(project, args, write=True) if is_named else None
+    survey = Survey.of_folders(project, chosen.folders) if chosen is not None else Survey.of_index(project)
+    dead = survey.dead
     if not args.dead:
         raise HeyhiError(f"retry which ones? Say --dead to start those that are DEAD again ({len(dead)} of them now)")
-    # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
-    blocked = (survey if chosen.sweeps or not args.words else Survey.of_index(project)).blocked_by(dead)
     if not dead:
         print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
         return 0
-    for row in survey.not_done:
-        if row.status is Status.DEAD:
-            print(row.text)
-    targets = [target_of(path, project.root) for path in dict.fromkeys([*dead, *blocked])]
+    # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
+    is_whole = chosen is None or bool(chosen.sweeps)
+    blocked = (survey if is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
+    print("\n".join(row.text for row in dead))
     more = f", and {len(blocked)} that they block" if blocked else ""
     print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
+    sweeps = chosen.sweeps if chosen is not None else ()
     orders = Orders.for_targets(
-        targets,
+        [target_of(path, project.root) for path in dict.fromkeys([*(row.exp_path for row in dead), *blocked])],
         profile,
-        manifest=chosen.manifest or "",
-        sweep=chosen.sweeps[0] if len(chosen.sweeps) == 1 else "",
+        manifest=(chosen.manifest if chosen is not None else None) or "",
+        sweep=sweeps[0] if len(sweeps) == 1 else "",
         no_snapshot=args.no_snapshot,
     )
-    sweeps = [word for word in args.words if word.endswith((".py", ".sqlite"))]
-    words = shlex.join(_config_words(args) if args.cfg is not None else sweeps if len(sweeps) == 1 else [])
-    return _control(project, orders, args, words)
+    words = _config_words(args) if args.cfg is not None else args.words if len(sweeps) == len(args.words) == 1 else []
+    return _control(project, orders, args, shlex.join(words))
 
 
 def _report(args: argparse.Namespace) -> int:

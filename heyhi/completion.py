@@ -6,6 +6,7 @@ Nothing here is imported but when a shell asks for completions, and nothing that
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from heyhi.project import Project, find_project
 from heyhi.schema import Schema, load_comments, load_schema, message_type, real_oneofs
 
 _MAX_FILES = 2000  # that are looked at for one kind of file
+_NAMES_EXPERIMENTS = ("cancel", "retry")  # commands
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # A completion and what it means, which zsh and fish show beside it.
 Offers = dict[str, str]
@@ -84,6 +86,8 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
         "a": lambda prefix, _: _experiments(prefix),
         "b": lambda prefix, _: _experiments(prefix),
+        "target": lambda prefix, _: _experiments(prefix),
+        "profile": lambda _, __: _profiles(),
     }
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
@@ -101,8 +105,14 @@ def _as_argcomplete_calls(offer: Callable[[str, argparse.Namespace], Offers]) ->
 
 
 def _words(prefix: str, args: argparse.Namespace) -> Offers:
-    """Complete what follows a sweep command: overrides of its config, else a sweep file."""
-    return _overrides(prefix, args.cfg) if args.cfg is not None else _sweep_files(prefix)
+    """Complete what follows a sweep command: overrides of its config, else a sweep file, or an experiment."""
+    if args.cfg is not None:
+        return _overrides(prefix, args.cfg)
+    offers = _sweep_files(prefix)
+    if getattr(args, "command", "") in _NAMES_EXPERIMENTS:
+        with contextlib.suppress(OSError):  # there are none yet
+            offers |= _experiments(prefix)
+    return offers
 
 
 # --- files --------------------------------------------------------------------------------------------------------
@@ -123,6 +133,11 @@ def _sweep_files(prefix: str) -> Offers:
     project = find_project()
     named = [project.relative(p) for p in _files(project, "*.py") if "yield_sweep" in p.read_text(errors="replace")]
     return dict.fromkeys(named, "")
+
+
+def _profiles() -> Offers:
+    project = find_project()
+    return dict.fromkeys(sorted(project.relative(p.parent) for p in project.root.glob("profiles/*/config*.yaml")), "")
 
 
 def _files(project: Project, pattern: str) -> list[Path]:

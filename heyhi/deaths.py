@@ -5,6 +5,7 @@ Reading the records, and asking Slurm, is not its business.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -14,6 +15,17 @@ from heyhi.status import RESULT_NAME
 Record = Mapping[str, Any]
 # What ended the job from outside: the task has not failed by itself.
 OUTSIDE = ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED")
+# What slurmstepd writes into a job's log. The first that fits counts.
+_LINES = (
+    ("exceeded memory limit", "OUT_OF_MEMORY"),
+    ("oom-kill", "OUT_OF_MEMORY"),
+    ("oom_kill", "OUT_OF_MEMORY"),
+    ("DUE TO TIME LIMIT", "TIMEOUT"),
+    ("DUE TO PREEMPTION", "PREEMPTED"),
+    ("DUE TO NODE FAILURE", "NODE_FAIL"),
+    ("DUE TO JOB REQUEUE", ""),
+    (" CANCELLED AT ", "CANCELLED"),
+)
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 
 
@@ -88,6 +100,19 @@ def death_of(attempts: Sequence[Record], submitted: Record | None = None, job: J
         return Death(state, f"{text}: {exception}" if exception else text, exception, _text(end.get("job_id")))
     kind, exception = _text(end.get("reason")) or "failed", _text(end.get("exception"))
     return Death(kind, _ended(end), exception if kind == "failed" else "", asked, bool(asked))
+
+
+def state_in_log(text: str, job_id: str) -> str:
+    """Return what Slurm's own lines in a job's log say of its end, in words of its states; empty where nothing.
+
+    They are there where no accounting is kept, and tell of memory where the accounts only know a signal.
+
+    Args:
+        text: the log's last lines.
+        job_id: of the job: a log may hold several.
+    """
+    mine = [line for line in text.splitlines() if line.startswith("slurmstepd") and re.search(rf"\b{job_id}\b", line)]
+    return next((state for line in mine for words, state in _LINES if words in line), "")
 
 
 def _ended(end: Record) -> str:

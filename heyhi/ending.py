@@ -22,6 +22,7 @@ from heyhi.requeue import REQUEUE_EXIT, Notice, Requeued
 # SIGHUP comes when a terminal or an ssh connection is closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAX_REASON = 500
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HERE = Path(__file__).parent
 
 _log = logging.getLogger(__name__)
@@ -81,6 +82,16 @@ def print_error(error: BaseException, ending: Ending) -> None:
         traceback.print_exception(type(error), error, below or error.__traceback__)
     else:
         print(f"{'' if ending.reason == REQUEUE else 'error: '}{ending.exception}", file=sys.stderr)
+
+
+def end_with(parent: int) -> None:
+    """Have the system end this process when the one that started it ends, however that is."""
+    import ctypes
+
+    with contextlib.suppress(OSError, AttributeError):  # Linux alone can
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
+    if os.getppid() != parent:  # it was faster
+        raise Terminated(128 + signal.SIGTERM)
 
 
 class Signals:

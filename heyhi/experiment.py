@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.claim import CLAIM_NAME, Claim, Owner, read_owner
-from heyhi.deaths import Death, death_of, last_job
+from heyhi.deaths import Death, death_of, last_job, state_in_log
 from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.identity import Identity
 from heyhi.results import encode, replace_file, write_temp, writing
-from heyhi.slurm import Phase, View
+from heyhi.slurm import Job, Phase, View
 from heyhi.status import JOB_NAME
 from heyhi.status import RESULT_NAME as RESULT_NAME
 from heyhi.status import Status as Status
@@ -44,6 +44,8 @@ MODES: tuple[str, ...] = ("gentle_start", "start_restart", "start_continue", "re
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
+
+_LOG_END = 20_000  # bytes of a log in which Slurm's last words are looked for
 
 _log = logging.getLogger(__name__)
 
@@ -229,7 +231,24 @@ class ExperimentDir:
         """
         attempts, submitted = self.attempts(), self.read_job()
         asked = last_job(attempts, submitted)
-        return death_of(attempts, submitted, (view or View()).ended(asked) if asked else None)
+        return death_of(attempts, submitted, self.ended_job(asked, view or View()) if asked else None)
+
+    def ended_job(self, job_id: str, view: View) -> Job | None:
+        """Return how a job of this experiment ended: by Slurm's accounts, and by what it left in the job's log."""
+        job = view.ended(job_id)
+        if job is None or job.exit_code == -9:
+            state = state_in_log(self._launch_log_end(), job_id)
+            if state:
+                return Job(job_id, state, nodes=job.nodes if job is not None else "")
+        return job
+
+    def _launch_log_end(self) -> str:
+        try:
+            with self.launch_log_path.open("rb") as file:
+                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
+                return file.read().decode("utf-8", "replace")
+        except OSError:
+            return ""
 
     def job_to_ask(self) -> str:
         """Return the id of the job that Slurm must be asked about to know why it is dead; empty if none.

@@ -9,10 +9,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.experiment import ExperimentDir
 from heyhi.launch import find_controllers
+from heyhi.lookup import find_job
 from heyhi.project import Project
 from heyhi.status import Status
 from heyhi.survey import Row, Survey
@@ -121,6 +123,57 @@ def _table(survey: Survey, height: int) -> Table:
     if len(rows) > height:
         table.add_row("", "", Text(f"… and {len(rows) - height} more"), "")
     return table
+
+
+# --- one job ------------------------------------------------------------------------------------------------------
+
+
+class JobView(NamedTuple):
+    """Hold what there is to say of a job.
+
+    Attributes:
+        head: what Slurm says of it.
+        job_id: its id.
+        rows: its experiments.
+        logs: exp path -> log; empty where there is none yet.
+    """
+
+    head: str
+    job_id: str
+    rows: list[Row]
+    logs: dict[str, str]
+
+    @property
+    def has_dead(self) -> bool:
+        """Whether one of its experiments is dead."""
+        return any(row.status is Status.DEAD for row in self.rows)
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for a terminal."""
+        lines = [self.head]
+        for row in self.rows:
+            later = f" (has job {row.job_id} by now)" if row.job_id not in ("", self.job_id) else ""
+            lines += [f"{row.text}{later}", f"{'':<11} log: {self.logs[row.exp_path] or 'none yet'}"]
+        return lines
+
+
+def look_at_job(project: Project, job_id: str) -> JobView:
+    """Find the experiments of a job of Slurm's, how they are, and their logs.
+
+    Raises:
+        HeyhiError: no experiment has it.
+    """
+    job, paths = find_job(project, job_id)
+    head = f"job {job_id}: Slurm doesn't know it any more"
+    if job is not None:
+        head = f"job {job_id}: {job.state}{f' on {job.nodes}' if job.nodes else ''}{f': {job.why}' if job.why else ''}"
+    logs = {}
+    for path in paths:
+        folder = ExperimentDir(Path(path))
+        there = [str(log) for log in (folder.log_path, folder.launch_log_path) if log.is_file()]
+        logs[path] = there[0] if there else ""
+    return JobView(head, job_id, Survey.of_folders(project, paths).rows, logs)
 
 
 # --- one log ------------------------------------------------------------------------------------------------------

@@ -103,6 +103,8 @@ class _Pack:
 
     def _start(self, member: _Member) -> None:
         command = [sys.executable, "-P", "-m", "heyhi.runner", member.target, *self.words]
+        # Slurm may not find them any more when this process, of which they are children, has been killed.
+        command += ["--parent", str(os.getpid())]
         env = {**member_env(os.environ, member.slot, self.slots), NOTICE_VARIABLE: str(member.note)}
         with member.folder.launch_log_path.open("ab") as log:
             member.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)

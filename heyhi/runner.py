@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from heyhi.claim import Claim, JobRef, Owner
 from heyhi.deaths import REQUEUE, death_of
-from heyhi.ending import Ending, Signals, Terminated, ending_of, print_error
+from heyhi.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
 from heyhi.entry import Main
 from heyhi.entry import load_main as load_main
 from heyhi.errors import HeyhiError, ResultError
@@ -330,10 +330,13 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
+        if options.parent is not None:
+            end_with(options.parent)
         return _run_target(options)
     except HeyhiError as error:
         print(f"{options.target}: {error}", file=sys.stderr)

@@ -176,7 +176,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
     Slurm forgets in time, the records don't.
     """
     asked = folder.job_to_ask()
-    job = view.ended(asked) if asked else None
+    job = folder.ended_job(asked, view) if asked else None
     if job is None:
         return
     death = folder.death(view)
@@ -283,5 +283,7 @@ if [ "$code" = {REQUEUE_EXIT} ]; then
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 300; exit 0; fi
   echo "job $SLURM_JOB_ID could not be queued again" >&2
 fi
+# Slurm takes 128 and more off an exit code: only this way it learns of a signal that ended the run.
+if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM CONT {sign}; kill -"$((code - 128))" $$; fi
 exit "$code"
 """

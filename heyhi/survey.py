@@ -187,6 +187,11 @@ class Survey:
         return False
 
     @property
+    def dead(self) -> list[Row]:
+        """Those that are DEAD."""
+        return self._rows_of(path for path, (status, _) in self.others.items() if status is Status.DEAD)
+
+    @property
     def has_dead(self) -> bool:
         """Whether some experiment is dead."""
         return any(status is Status.DEAD for status, _ in self.others.values())
