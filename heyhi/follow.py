@@ -288,6 +288,8 @@ def _start_of_last(file: int, lines: int | None) -> int:
     if lines is None:
         return 0
     size = os.fstat(file).st_size
+    if lines == 0:
+        return size
     position, wanted = size, lines + 1
     while position > 0:
         start = max(0, position - _CHUNK)

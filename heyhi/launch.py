@@ -129,9 +129,9 @@ def find_profile(project: Project, name: str) -> Path:
     for place in (Path.cwd() / name, project.root / name, folder / name):
         if list(place.glob("config*.yaml")):
             return Path(os.path.abspath(place))  # noqa: PTH100 (a link keeps its name)
-    known = sorted(project.relative(p.parent) for p in folder.glob("*/config*.yaml"))
-    near = suggest(name, known) or suggest(name, [Path(one).name for one in known])
-    listed = f"; there are {', '.join(known)}" if known and not near else ""
+    known = sorted(p.parent.name for p in folder.glob("*/config*.yaml"))
+    near = suggest(Path(name).name, known, "profiles/" if "/" in name else "")
+    listed = f"; there are {', '.join(f'profiles/{one}' for one in known)}" if known and not near else ""
     raise HeyhiError(f"profile '{name}' is no folder with a config.yaml{near}{listed}")
 
 

@@ -47,6 +47,8 @@ message Check { optional string model = 1; }
     "conf/a/broken.prototxt": "train { lr: x }",
     "conf/a/sweep_it.py": "def yield_sweep():\n    yield 'conf/a/one.prototxt', {}\n",
     "conf/a/other.py": "x = 1\n",
+    "profiles/local/config.yaml": "cores: 1",
+    "profiles/slurm/config.yaml": "executor: heyhi",
     "run.py": "import heyhi\n\n\ndef main(task, cfg, log_level):\n    return {}\n\n\n"
     "if __name__ == '__main__':\n    heyhi.parse_args_and_maybe_launch(main)\n",
 }
@@ -119,6 +121,8 @@ def ask_task_file(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("heyhi describe a/one lau", ["launcher", "launcher.local", "launcher.far", "launcher.kind"]),
         ("heyhi describe a/one launcher.far.", ["launcher.far.requeue", "launcher.far.hours"]),
         ("heyhi describe train act", ["act "]),
+        ("heyhi launch --profile ", ["profiles/local", "profiles/slurm"]),
+        ("heyhi cancel ", ["conf/a/sweep_it.py "]),
     ],
 )
 def test_commands_configs_sweeps_and_modes_are_offered(shell: Shell, line: str, offered: list[str]) -> None:
@@ -196,6 +200,8 @@ def test_experiments_are_offered_a_folder_at_a_time(shell: Shell, root: Path) ->
     assert shell.tab("heyhi diff ") == ["p/"]
     assert shell.tab("heyhi diff p/a/") == ["p/a/one/"]
     assert shell.tab("heyhi diff p/a/one/lr=2_34 p/a/one/lr=1") == ["1_12 "], "bash parts words at the ="
+    assert shell.tab("heyhi logs -f p/a/") == ["p/a/one/"]
+    assert sorted(shell.tab("heyhi retry --dead ")) == ["conf/a/sweep_it.py", "p/"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""What a controller is told, and by which names profiles are found; real ones are started in tests/workflow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heyhi.claim import Claim
+from heyhi.errors import HeyhiError
+from heyhi.launch import Orders, find_controllers, find_profile, start, uses_slurm
+from heyhi.project import Project
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    root = tmp_path / "project"
+    for name, text in (("local", "cores: 1\n"), ("slurm", "jobs: 5\nexecutor: heyhi\n"), ("mine", "executor: slurm\n")):
+        folder = root / "profiles" / name
+        folder.mkdir(parents=True)
+        (folder / "config.yaml").write_text(text)
+    monkeypatch.chdir(root)
+    return Project(root)
+
+
+@pytest.mark.parametrize("name", ["profiles/slurm", "slurm", "profiles/slurm/"])
+def test_a_profile_is_found_by_path_and_by_name(project: Project, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_profile(project, name) == project.root / "profiles/slurm"
+    monkeypatch.chdir(project.root / "profiles/local")  # from anywhere in the project
+    assert find_profile(project, name) == project.root / "profiles/slurm"
+    assert find_profile(project, str(project.root / "profiles/mine")) == project.root / "profiles/mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("slrum", r"did you mean 'slurm'\?"),
+        ("profiles/slrum", r"did you mean 'profiles/slurm'\?"),
+        ("xyz", "there are profiles/local, profiles/mine, profiles/slurm"),
+    ],
+)
+def test_an_unknown_profile_names_the_nearest(project: Project, name: str, said: str) -> None:
+    with pytest.raises(HeyhiError, match=said):
+        find_profile(project, name)
+
+
+def test_a_profile_says_whether_it_needs_slurm(project: Project) -> None:
+    found = {name: uses_slurm(project.root / "profiles" / name) for name in ("local", "slurm", "mine")}
+    assert found == {"local": False, "slurm": True, "mine": True}
+
+
+def test_snakemake_is_given_targets_first_since_a_setting_takes_all_that_follows(project: Project) -> None:
+    orders = Orders("n", "/p/slurm", "m.sqlite", ("a/result.json", "b/result.json"), no_snapshot=True)
+    assert orders.words == [
+        "a/result.json", "b/result.json", "--profile", "/p/slurm", "--config", "manifest=m.sqlite",
+        "--heyhi-no-snapshot",
+    ]  # fmt: skip
+    assert Orders("n", "/p/local").words == ["--profile", "/p/local"]
+
+
+def test_retries_of_the_same_targets_have_one_name_in_any_order(project: Project) -> None:
+    profile = project.root / "profiles/local"
+    names = [Orders.for_targets(targets, profile).name for targets in (["a", "b"], ["b", "a"], ["a"])]
+    assert names[0] == names[1] != names[2]
+
+
+def test_a_controller_lives_as_long_as_its_claim(project: Project) -> None:
+    assert find_controllers(project) == []
+    folder = project.state_root / "controllers/sweep-1"
+    folder.mkdir(parents=True)
+    claim = Claim.acquire(folder, kind="controller")
+    assert isinstance(claim, Claim)
+    (found,) = find_controllers(project)
+    assert (found.name, found.owner, found.log) == ("sweep-1", claim.owner, folder.with_name("sweep-1.log"))
+    assert found.orders() is None  # nothing was written yet
+    claim.release()
+    assert find_controllers(project) == []
+
+
+def test_a_controller_that_ends_before_it_begins_says_why(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    orders = Orders("sweep-1", str(project.root / "profiles/local"))
+    monkeypatch.setenv("PYTHONHOME", "/nowhere")
+    with pytest.raises(HeyhiError, match=r"did not start; .*sweep-1.log says:\n.*Python path configuration"):
+        start(project, orders)
