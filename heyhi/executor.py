@@ -351,9 +351,15 @@ class Executor(official.Executor):  # type: ignore[misc]
             self._leaving = signal.Signals(number).name
             raise SystemExit(128 + number)
 
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            raise KeyboardInterrupt
+
         for sign in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(sign) is not signal.SIG_IGN:
                 signal.signal(sign, leave)
+        # Python's own handler is one that an event loop of Snakemake's puts aside, and Ctrl-C would be lost in it.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what this run has submitted itself, unless only this process was told to end."""
