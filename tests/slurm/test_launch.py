@@ -144,6 +144,24 @@ def test_one_job_is_cancelled_by_its_id_without_asking(lab: Any, until: Until) -
     assert status(lab, 2)[0] == "RUNNING"
 
 
+def test_cancelling_one_of_a_pack_says_that_the_others_end_too(lab: Any, until: Until) -> None:
+    lab.sweep(*({"x": x, "do": "wait", "launcher.slurm.pack": 2} for x in (1, 2)))
+    lab.heyhi("launch")
+    until(lambda: sorted(lab.ledger) == [1, 2])
+    job = lab.job(1)
+    assert lab.job(2) == job
+    assert lab.heyhi("status", "--job", job, "--json").stdout.count('"RUNNING"') == 2
+    which = lab.heyhi("logs", job)
+    assert which.returncode == 2
+    assert f"job {job} has 2 experiments; which one? p/work/" in which.stderr
+    done = lab.heyhi("cancel", str(lab.folder(1)))
+    assert done.returncode == 0, done.stderr
+    names = [lab.folder(x).relative_to(lab.root / "results") for x in (1, 2)]
+    assert f"{names[0]}: job {job} cancelled\n{names[1]}: cancelled, too: it is in the same job {job}" in done.stdout
+    until(lambda: not controllers(lab))
+    assert [status(lab, x)[0] for x in (1, 2)] == ["DEAD", "DEAD"]
+
+
 def test_the_dead_ones_are_started_again_and_no_other(lab: Any, until: Until) -> None:
     lab.sweep({"x": 1, "do": "wait"}, {"x": 2}, {"x": 3, "do": "fail"})
     lab.heyhi("launch")
