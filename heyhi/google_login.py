@@ -256,7 +256,11 @@ def log_in(client: Path, ask: Callable[[str], str], say: Callable[[str], None]) 
         raise SheetsError(f"{_shown(client)} holds no OAuth client, or a damaged one") from None
     say(f"Open this address in a browser, on any machine, and allow the access:\n{address}")
     say(f"The browser ends at a page that doesn't load ({_REDIRECT}?…). That is right: its address holds the answer.")
-    code = _code(ask("Paste that address here: ").strip(), state)
+    try:
+        answer = ask("Paste that address here: ")
+    except (EOFError, UnicodeDecodeError):
+        raise SheetsError("no answer came: run `heyhi sheets login` again, in a terminal") from None
+    code = _code(answer.strip(), state)
     _fetch_token(flow, code)
     path = config_folder() / "token.json"
     _write_private(path, flow.credentials.to_json())
@@ -264,7 +268,9 @@ def log_in(client: Path, ask: Callable[[str], str], say: Callable[[str], None]) 
 
 
 def _code(answer: str, state: str) -> str:
-    query = parse_qs(urlsplit(answer).query)
+    query: dict[str, list[str]] = {}
+    with contextlib.suppress(ValueError):  # no address at all
+        query = parse_qs(urlsplit(answer).query)
     if "error" in query:
         raise SheetsError(f"the login was refused ({query['error'][0][:80]})")
     if query.get("state") != [state] or len(query.get("code", [])) != 1:

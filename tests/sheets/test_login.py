@@ -102,6 +102,7 @@ def test_a_folder_that_a_login_makes_is_closed_to_others(
         ("http://localhost:1/?state=other&code=4/a-code", "not the address at which this login ended"),
         ("http://localhost:1/?state={state}", "not the address at which this login ended"),
         ("4/a-code", "not the address at which this login ended"),
+        ("http://[", "not the address at which this login ended"),
     ],
 )
 def test_another_answer_than_the_one_to_this_login_is_refused(
@@ -112,6 +113,14 @@ def test_another_answer_than_the_one_to_this_login_is_refused(
         login(ask=logging_in.ask, say=logging_in.say)
     assert not server.token_requests
     assert not (folder / "token.json").exists()
+
+
+def test_a_login_that_nobody_answers_is_an_error_in_a_line(logging_in: Person) -> None:
+    def ask(prompt: str) -> str:
+        raise EOFError
+
+    with pytest.raises(SheetsError, match=r"^no answer came: run `heyhi sheets login` again, in a terminal$"):
+        login(ask=ask, say=logging_in.say)
 
 
 def test_a_login_that_google_refuses_is_an_error_in_a_line(server: Server, logging_in: Person) -> None:
