@@ -266,7 +266,7 @@ def batch_script(words: Sequence[str], results_root: Path) -> str:
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
 export {ROOT_VARIABLE}={shlex.quote(str(results_root))}
-export {NOTICE_VARIABLE}="${{TMPDIR:-/tmp}}/heyhi.$SLURM_JOB_ID.${{SLURM_RESTART_COUNT:-0}}"
+export {NOTICE_VARIABLE}="${{TMPDIR:-/tmp}}/heyhi.$SLURM_JOB_ID.$$"
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
 # Slurm tells the run itself; the script stays until it has ended.
