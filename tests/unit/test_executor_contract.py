@@ -1,0 +1,235 @@
+"""What our executor leans on in Snakemake's executor interface and in the official Slurm executor, and why it exists.
+
+Where one of these fails after an upgrade, nothing else need fail: then read what changed there, beside the method of
+`heyhi/executor.py` that the message names. Where the official executor has learnt what ours was made for, ours can go.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+import json
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import snakemake_executor_plugin_slurm as official
+import snakemake_executor_plugin_slurm_jobstep as jobstep
+from snakemake_interface_executor_plugins.executors import base, real, remote
+from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
+from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
+
+from heyhi import executor
+
+# Method -> its parameters: what ours overrides, calls with super(), or calls.
+METHODS = {
+    "__post_init__": ["self", "test_mode"],
+    "run_jobs": ["self", "jobs"],
+    "check_active_jobs": ["self", "active_jobs"],
+    "cancel_jobs": ["self", "active_jobs"],
+    "shutdown": ["self"],
+    "run_job_pre": ["self", "job"],
+    "report_job_submission": ["self", "job_info", "register_job"],
+    "report_job_success": ["self", "job_info"],
+    "report_job_error": ["self", "job_info", "msg", "kwargs"],
+}
+OVERRIDDEN = {"__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "shutdown"}
+
+
+# --- what ours leans on -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_official_executor_has_the_method_with_these_parameters(name: str) -> None:
+    found = list(inspect.signature(getattr(official.Executor, name)).parameters)
+
+    assert found == METHODS[name], f"heyhi/executor.py overrides or calls {name} as it was before"
+
+
+@pytest.mark.parametrize("name", sorted(OVERRIDDEN))
+def test_ours_takes_what_the_official_method_takes(name: str) -> None:
+    ours, theirs = getattr(executor.Executor, name), getattr(official.Executor, name)
+
+    assert ours is not theirs
+    assert list(inspect.signature(ours).parameters) == list(inspect.signature(theirs).parameters)
+
+
+def test_following_jobs_is_an_asynchronous_generator() -> None:
+    assert inspect.isasyncgenfunction(official.Executor.check_active_jobs), "ours passes on what super() yields"
+    assert inspect.isasyncgenfunction(executor.Executor.check_active_jobs)
+
+
+def test_an_executor_says_itself_when_its_jobs_are_looked_at_next() -> None:
+    found = inspect.getattr_static(official.Executor, "next_seconds_between_status_checks")
+
+    assert isinstance(found, property)
+    assert found.fset is not None, "ours sets it after each look, or results would be seen late"
+
+
+def test_a_submitted_job_carries_something_of_ours() -> None:
+    fields = [field.name for field in dataclasses.fields(base.SubmittedJobInfo)]
+
+    assert fields == ["job", "external_jobid", "aux"], "ours keeps its task in aux, and knows its own jobs by that"
+
+
+def test_settings_are_a_dataclass_whose_fields_have_defaults() -> None:
+    assert dataclasses.is_dataclass(official.ExecutorSettings)
+    assert issubclass(official.ExecutorSettings, ExecutorSettingsBase)
+    for field in dataclasses.fields(official.ExecutorSettings):
+        has_default = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        assert has_default, f"{field.name} has none, and ours adds fields with defaults below it"
+
+
+def test_common_settings_are_for_jobs_elsewhere_that_are_looked_at_from_the_start() -> None:
+    assert isinstance(executor.common_settings, CommonSettings)
+    assert executor.common_settings.non_local_exec
+    assert not executor.common_settings.implies_no_shared_fs, "claims and results are files that all see"
+    assert executor.common_settings.init_seconds_before_status_checks == 0
+
+
+def test_snakemake_finds_ours_by_its_name() -> None:
+    registry = ExecutorPluginRegistry()
+
+    assert registry.get_plugin("heyhi").executor is executor.Executor
+    settings = registry.get_plugin("heyhi").settings_cls
+    assert settings is executor.ExecutorSettings
+    assert "no_snapshot" in {field.name for field in dataclasses.fields(settings)}
+
+
+def names_of(*modules: ModuleType) -> set[str]:
+    """Collect what classes define, and what their methods set on or take from self."""
+    found = set()
+    for module in modules:
+        for node in ast.walk(ast.parse(Path(str(module.__file__)).read_text())):
+            if isinstance(node, ast.ClassDef) and "Executor" in node.name and "Settings" not in node.name:
+                found |= {n.name for n in node.body if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)}
+                found |= {
+                    n.attr
+                    for n in ast.walk(node)
+                    if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id == "self"
+                }
+    return found
+
+
+def test_no_name_of_ours_is_one_of_theirs_by_accident() -> None:
+    known = set(METHODS) | {"workflow", "logger", "next_seconds_between_status_checks"}
+
+    shared = names_of(executor) & names_of(official, base, real, remote)
+
+    assert shared == known, f"{sorted(shared ^ known)}: a name of heyhi/executor.py now means something in its bases"
+
+
+# --- what the official executor does otherwise: why there is ours -------------------------------------------------
+
+# Stand-ins for Slurm's commands. sbatch notes how it was called and makes the output; sacct tells another story each
+# time it is asked about all jobs.
+SBATCH = """
+import json, os, re, sys
+calls = os.environ["FAKES"] + "/sbatch.jsonl"
+with open(calls, "a+") as file:
+    file.write(json.dumps(sys.argv[1:]) + "\\n")
+    file.seek(0)
+    print(len(file.readlines()))
+wildcard = re.search("wildcards_([0-9])", " ".join(sys.argv))[1]  # in the comment
+os.makedirs("out", exist_ok=True)
+open("out/" + wildcard, "w").close()
+"""
+SACCT = """
+import os, sys
+if any(word.startswith("--name") for word in sys.argv):
+    asked = os.environ["FAKES"] + "/asked"
+    with open(asked, "a") as file:
+        file.write(".")
+    turn = min(os.path.getsize(asked), 3) - 1
+    for number, states in enumerate((STORIES), 1):
+        print(f"{number}|{states.split()[turn]}")
+"""
+OTHER = "print('MaxArraySize = 1001\\\\nMinJobAge = 300 sec')"
+STORIES = ["UNKNOWN UNKNOWN UNKNOWN", "PREEMPTED PREEMPTED COMPLETED", "RUNNING COMPLETED COMPLETED"]
+SNAKEFILE = """
+rule all:
+    input:
+        ["out/1", "out/2", "out/3"],
+
+rule one:
+    output:
+        "out/{i}",
+    resources:
+        slurm_partition="main", runtime=1, mem_mb=100,
+    shell:
+        "true"
+"""
+PREEMPTED_WARNING = "A Job preemption  occured"
+
+
+@pytest.fixture(scope="module")
+def official_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.CompletedProcess[str], list[list[str]]]:
+    """One run of Snakemake with the official executor over three jobs; and how it called sbatch."""
+    root = tmp_path_factory.mktemp("official")
+    fakes = root / "bin"
+    fakes.mkdir()
+    texts = {"sbatch": SBATCH, "sacct": SACCT.replace("STORIES", repr(STORIES))}
+    for name in ("sbatch", "sacct", "squeue", "scontrol", "sinfo", "sacctmgr", "scancel"):
+        (fakes / name).write_text(f"#!{sys.executable}\n{texts.get(name, OTHER)}")
+        (fakes / name).chmod(0o755 | stat.S_IXUSR)
+    (root / "Snakefile").write_text(SNAKEFILE)
+    env = {**os.environ, "PATH": f"{fakes}{os.pathsep}{os.environ['PATH']}", "FAKES": str(fakes)}
+    options = ["--executor", "slurm", "--jobs", "3", "--slurm-no-account", "--slurm-status-command", "sacct"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *options, "--slurm-init-seconds-before-status-checks", "1"],
+        cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
+    )  # fmt: skip
+    calls = fakes / "sbatch.jsonl"
+    return done, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
+
+
+def options_of(call: list[str], name: str) -> list[str]:
+    """Return the values of an option, written with = or as the next word."""
+    after = [call[i + 1] for i, word in enumerate(call[:-1]) if word == name]
+    return after + [word.partition("=")[2] for word in call if word.startswith(f"{name}=")]
+
+
+@pytest.mark.slow
+def test_the_official_executor_starts_a_snakemake_in_each_job_which_starts_another(official_run: Any) -> None:
+    done, calls = official_run
+
+    assert len(calls) == 3, done.stdout
+    for call in calls:
+        (command,) = options_of(call, "--wrap")  # the script that ours gives to sbatch by standard input
+        assert "-m snakemake" in command, "heyhi/executor.py starts the runner instead: is that still needed?"
+        assert "--executor slurm-jobstep" in command
+    assert "format_job_exec" in inspect.getsource(jobstep.Executor.run_job), "it ran the same Snakemake once more"
+
+
+@pytest.mark.slow
+def test_the_official_executor_gives_its_jobs_a_name_that_no_other_run_knows(official_run: Any) -> None:
+    done, calls = official_run
+
+    names = {name for call in calls for name in options_of(call, "--job-name")}
+    assert len(names) == 1, done.stdout
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", names.pop()), (
+        "a random name is why ours has a stable one, and adopts jobs by it; see submit.job_name"
+    )
+
+
+@pytest.mark.slow
+def test_the_official_executor_takes_unknown_for_success_and_waits_on_preempted(official_run: Any) -> None:
+    done, _ = official_run
+
+    # Job 1 was never anything but UNKNOWN; job 2 is PREEMPTED at two polls, the second one without a word.
+    assert done.returncode == 0, f"one of {STORIES} ends otherwise now; see Executor._is_dead and _bury\n{done.stdout}"
+    assert done.stdout.count(PREEMPTED_WARNING) == 1, done.stdout
+
+
+def test_the_jobs_of_the_official_executor_lose_where_slurm_is_configured() -> None:
+    text = inspect.getsource(jobstep.Executor.run_job)
+
+    assert 'startswith("SLURM_")' in text
+    assert "SLURM_CONF" not in text, "docs and tests say that it needs the configuration at Slurm's default place"
