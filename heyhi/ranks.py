@@ -73,6 +73,8 @@ def run_ranks(
     command = [sys.executable, "-P", "-m", "heyhi.ranks", target, "--manifest", str(manifest.absolute())]
     command += ["--code-root", str(code_root), "--log-level", log_level, "--notes", str(notes)]
     try:
+        if shutil.which("srun") is None:
+            raise RankError("srun: there is no such command here, by which a job's tasks are started")
         code, said = _run_step([*_srun(tasks), *command], notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:

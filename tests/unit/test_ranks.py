@@ -1,0 +1,117 @@
+"""What the runner makes of a step's end, by an srun of our own; real ones are in tests/slurm."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.experiment import ExperimentDir
+from heyhi.job_env import rank_variables, tasks_on_node
+from heyhi.ranks import RankError, run_ranks
+from heyhi.requeue import Requeued
+
+
+@pytest.fixture
+def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run two ranks with an srun that leaves the notes that are given, says something and ends with a code."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_CPUS_PER_TASK", "3")
+    folder = tmp_path / "exp"
+    folder.mkdir()
+
+    def run(notes: dict[str, dict[str, Any]], says: str = "", code: int = 0) -> object:
+        lines = ["#!/bin/bash", f'printf "%s\\n" "$@" > {tmp_path}/words', 'notes="${@: -1}"']
+        for name, note in notes.items():
+            lines.append(f"cat > \"$notes/{name}.json\" <<'END'\n{json.dumps(note)}\nEND")
+        lines.append(f"cat >&2 <<'END'\n{says}END\nexit {code}")
+        (programs / "srun").write_text("\n".join(lines) + "\n")
+        (programs / "srun").chmod(0o755)
+        return run_ranks("t/result.json", 2, tmp_path / "m.sqlite", tmp_path, ExperimentDir(folder), "INFO")
+
+    run.words = lambda: (tmp_path / "words").read_text().split("\n")  # type: ignore[attr-defined]
+    run.folder = folder  # type: ignore[attr-defined]
+    return run
+
+
+def note(rank: int, reason: str, exception: str = "", result: object = None) -> dict[str, Any]:
+    return {"rank": rank, "reason": reason, "exception": exception, "result": result}
+
+
+DONE = {"0": note(0, "done", result={"y": 1}), "1": note(1, "done")}
+
+
+def test_the_first_rank_s_result_is_that_of_all_and_nothing_stays_behind(step: Any) -> None:
+    assert step(DONE) == {"y": 1}
+    assert {"--ntasks=2", "--cpus-per-task=3", "--kill-on-bad-exit=1"} <= set(step.words())
+    assert list(step.folder.iterdir()) == []
+
+
+def test_a_rank_that_crashes_after_main_spoils_nothing(step: Any) -> None:
+    assert step(DONE, "srun: error: n1: task 1: Segmentation fault\n", 139) == {"y": 1}
+
+
+def test_the_rank_that_failed_first_gives_the_reason(step: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    failed = note(1, "failed", "ValueError: boom")
+    notes = {"0": note(0, "failed", "OSError: lost a rank"), "1": failed, "first": failed}
+    with pytest.raises(RankError, match=r"^ValueError: boom$"):
+        step(notes, "srun: error: n1: task 0: Exited with exit code 1\n", 1)
+    assert "rank 1 was the first to end" in capfd.readouterr().err
+
+
+def test_a_crash_comes_before_those_that_missed_the_rank(step: Any) -> None:
+    failed = note(0, "failed", "OSError: lost a rank")
+    with pytest.raises(RankError, match="a rank ended: Segmentation fault"):
+        step({"0": failed, "first": failed}, "srun: error: n1: task 1: Segmentation fault\n", 139)
+
+
+def test_a_checkpoint_of_the_first_rank_asks_for_the_queue(step: Any) -> None:
+    requeue = note(0, "requeue")
+    notes = {"0": requeue, "first": requeue, "1": note(1, "failed", "OSError: lost a rank")}
+    with pytest.raises(Requeued):
+        step(notes, "srun: error: n1: task 0: Exited with exit code 75\n", 75)
+
+
+def test_a_step_that_is_not_started_says_why(step: Any) -> None:
+    with pytest.raises(RankError, match="Unable to create step"):
+        step({}, "srun: error: Unable to create step for job 5: More processors requested than permitted\n", 1)
+
+
+def test_a_rank_that_left_main_by_the_back_door_is_a_failure(step: Any) -> None:
+    with pytest.raises(RankError, match="before its main returned"):
+        step({"0": DONE["0"]})
+
+
+def test_notes_of_an_earlier_start_count_for_nothing(step: Any) -> None:
+    old = step.folder / ".ranks.0"
+    old.mkdir()
+    with pytest.raises(RankError):
+        step({})
+    assert not old.exists()
+
+
+def test_without_srun_one_sentence_says_so(step: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RankError, match="srun"):
+        run_ranks("t/result.json", 2, tmp_path / "m.sqlite", tmp_path, ExperimentDir(step.folder), "INFO")
+
+
+@pytest.mark.parametrize(
+    ("counts", "node", "tasks"),
+    [("2(x3),1", 0, 2), ("2(x3),1", 2, 2), ("2(x3),1", 3, 1), ("8", 0, 8), ("", 0, 1), ("4,8(x2)", 1, 8)],
+)
+def test_the_tasks_of_a_node_are_read_from_slurm_s_counts(counts: str, node: int, tasks: int) -> None:
+    assert tasks_on_node(counts, node) == tasks
+
+
+def test_two_jobs_on_a_node_meet_at_different_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    ports = set()
+    for job in ("41", "42"):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        ports.add(rank_variables()["MASTER_PORT"])
+    assert ports == {"10041", "10042"}
