@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.compose import Composed, Composer
 from heyhi.errors import ModeError, NeedsError, OverrideError, reporting_errors, suggest
@@ -149,6 +149,13 @@ def maybe_launch(
     return launch.handle()
 
 
+class _Started(NamedTuple):
+    """Hold what came of a start: a result, or a job."""
+
+    done: bool = False
+    job_id: str = ""
+
+
 @dataclass(frozen=True)
 class _Launch:
     """Hold one experiment about to be launched, composed and checked against its folder."""
@@ -204,8 +211,8 @@ class _Launch:
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
-    def start(self, main: Main, action: Action, log_level: str) -> bool:
-        """Run it here, or submit it; return whether it has a result now."""
+    def start(self, main: Main, action: Action, log_level: str) -> _Started:
+        """Run it here, or submit it."""
         from heyhi.claim import read_owner
         from heyhi.runner import execute
 
@@ -217,9 +224,9 @@ class _Launch:
         if action.wipe:
             self.folder.wipe(self.experiment.identity)
         if self.is_for_slurm:
-            self._submit(log_level)
-            return self.folder.result_path.exists()
-        return execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave").done
+            return _Started(job_id=self._submit(log_level))
+        outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
+        return _Started(outcome.done)
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -247,8 +254,8 @@ class _Launch:
                 f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
             )
 
-    def _submit(self, log_level: str) -> None:
-        """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
+    def _submit(self, log_level: str) -> str:
+        """Hand it over to Slurm, and return the job's id; what it is to run is written down first, as for a sweep."""
         from heyhi.launcher import request_of
         from heyhi.manifest import write_manifest
         from heyhi.slurm import View
@@ -265,7 +272,7 @@ class _Launch:
             snapshot=code,
             log_level=log_level,
         )
-        submit_job([self.experiment], request_of(self.task_message), order, View())
+        return submit_job([self.experiment], request_of(self.task_message), order, View()).job_id
 
 
 # --- command line -------------------------------------------------------------------------------------------------
@@ -394,12 +401,16 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         if not action_of(mode, launch.status).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    if launch.start(main, action, args.log_level):
+    started = launch.start(main, action, args.log_level)
+    if started.job_id:
+        print(f"{launch.experiment.exp_path}: {Status.PENDING.value} (job {started.job_id})")
+        return 0
+    if started.done:
         print(f"{launch.experiment.exp_path}: {Status.DONE.value}")
         return 0
     status, reason = launch.folder.status_and_reason()
     print(f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}")
-    return 0 if launch.is_for_slurm or status in (Status.RUNNING, Status.PENDING) else 1
+    return 1 if status is Status.DEAD else 0
 
 
 def _what_next(mode: str, status: Status, launch: _Launch) -> str:

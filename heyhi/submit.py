@@ -182,12 +182,13 @@ def settle(folder: ExperimentDir, view: View) -> None:
     death = folder.death(view)
     attempts = folder.attempts()
     started = [a for a in attempts if a.get("event") == "start" and str(a.get("job_id")) == asked]
+    own = attempts[-1] if attempts and attempts[-1].get("event") == "end" else {}
     folder.append_attempt(
         {
             "event": "end",
             "attempt": started[-1].get("attempt") if started else 0,
             "reason": death.kind,
-            "exit_code": job.exit_code,
+            "exit_code": own.get("exit_code") if job.exit_code is None else job.exit_code,
             "exception": death.exception,
             "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "job_id": asked,

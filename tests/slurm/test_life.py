@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -247,3 +248,108 @@ def test_a_status_without_an_answer_is_the_last_known_one(lab: Any, cluster: Any
     cluster.start_slurmctld()
     lab.allow()
     until(lambda: status(lab, 1)[0] == "DONE")
+
+
+def without(lab: Any, command: str) -> None:
+    """Let a command of Slurm's fail as it does on a cluster that keeps no accounts."""
+    folder = lab.root / "bin"
+    folder.mkdir(exist_ok=True)
+    (folder / command).write_text("#!/bin/sh\necho 'Slurm accounting storage is disabled' >&2\nexit 1\n")
+    (folder / command).chmod(0o755)
+    lab.env["PATH"] = f"{folder}:{lab.env['PATH']}"
+
+
+def test_without_accounts_there_is_less_reason_and_no_wrong_status(lab: Any, until: Until) -> None:
+    without(lab, "sacct")
+    lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "fail"}, {"x": 3}, {"x": 4, "do": "crash"})
+    controller = lab.start()
+    until(lambda: 1 in lab.ledger)
+    assert status(lab, 1)[0] == "RUNNING"
+    subprocess.run(["scancel", lab.job(1)], check=True)
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 1, out
+    found = {x: (row["status"], row["reason"].split(" (")[0]) for x, row in lab.statuses().items()}
+    assert found[1] == ("DEAD", "CANCELLED")
+    assert found[2] == ("DEAD", "exit code 1: ValueError: boom")
+    assert found[3] == ("DONE", "")
+    assert found[4][0] == "DEAD"
+
+
+def ended(lab: Any, x: int, state: str, host: str = "n1") -> None:
+    """Put on record that the last attempt of an x ended in some state."""
+    folder = lab.folder(x)
+    start = lab.attempts(x)[-1] if (folder / "attempts.jsonl").exists() else {"attempt": 0}
+    record = {"event": "end", "attempt": start["attempt"], "reason": state, "job_id": lab.job(x), "job_state": state}
+    with (folder / "attempts.jsonl").open("a") as file:
+        file.write(json.dumps({**record, "host": host}) + "\n")
+
+
+def test_the_next_attempt_asks_for_what_the_last_one_lacked(lab: Any, until: Until) -> None:
+    words = ["x=1", "launcher.slurm.extra=--hold", "launcher.slurm.timeout_hours_factor=3"]
+    words += ["launcher.slurm.hours=0.2", "launcher.slurm.mem_per_gpu=0.5", "launcher.slurm.oom_mem_factor=2"]
+    lab.run(*words)
+    subprocess.run(["scancel", lab.job(1)], check=True)
+    until(lambda: status(lab, 1)[0] == "DEAD")
+    for state in ("TIMEOUT", "OUT_OF_MEMORY", "OUT_OF_MEMORY", "NODE_FAIL"):
+        ended(lab, 1, state, host="n2")
+    again = lab.run(*words, "--mode", "start_continue")
+    assert again.returncode == 0, again.stderr
+    job = subprocess.run(["scontrol", "show", "job", lab.job(1)], capture_output=True, text=True, check=True).stdout
+    assert "TimeLimit=00:36:00" in job
+    assert "mem=2G" in job
+    assert "ExcNodeList=n2" in job
+
+
+def test_a_failed_job_is_tried_again_as_profile_and_launcher_say(lab: Any) -> None:
+    lab.sweep({"x": 1, "do": "fail"}, {"x": 2, "do": "fail", "launcher.slurm.max_attempts": 3})
+    code, _ = lab.snakemake("--retries", "1")
+    assert code == 1
+    # Snakemake tries each once more; the launcher's own attempts begin anew then.
+    assert lab.ledger.count(1) == 2
+    assert [a["kind"] for a in lab.attempts(1) if a["event"] == "start"] == ["first", "retry"]
+    assert lab.ledger.count(2) >= 3
+
+
+def test_restart_cancels_the_job_wipes_and_submits(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=wait")
+    until(lambda: lab.ledger)
+    job = lab.job(1)
+    (lab.folder(1) / "checkpoint").write_text("old")
+    refused = lab.run("x=1", "do=wait", "--mode", "restart")
+    assert (refused.returncode, lab.job(1)) == (2, job)
+    again = lab.run("x=1", "do=wait", "--mode", "restart", "--force")
+    assert again.returncode == 0, again.stderr
+    assert lab.job(1) != job
+    assert not (lab.folder(1) / "checkpoint").exists()
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
+
+
+def test_what_is_needed_runs_first(lab: Any) -> None:
+    lab.sweep({"x": 2, "after": "{{exp conf/work.prototxt x=1}}"})
+    code, out = lab.snakemake()
+    assert code == 0, out
+    assert lab.ledger == [1, 2]
+    early = lab.run("x=4", "after={{exp conf/work.prototxt x=3}}")
+    assert early.returncode == 2
+    assert "snakemake --profile profiles/slurm" in early.stderr
+
+
+def test_a_full_queue_is_waited_for(lab: Any) -> None:
+    # Two jobs of this quality of service may be submitted at once.
+    lab.sweep(*({"x": x, "launcher.slurm.qos": "small"} for x in range(1, 5)))
+    code, out = lab.snakemake()
+    assert code == 0, out
+    assert sorted(lab.ledger) == [1, 2, 3, 4]
+    assert "takes no more jobs for now" in out
+
+
+def test_a_path_that_means_something_to_a_shell_is_only_a_path(lab: Any, until: Until) -> None:
+    odd = lab.root.parent / "a $(touch hacked) 'b' \"c\" %j;x"
+    lab.root.rename(odd)
+    lab.root = odd
+    lab.env["LAB"] = str(odd)
+    done = lab.run("x=1")
+    assert done.returncode == 0, done.stderr
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert not list(odd.rglob("hacked"))

@@ -156,9 +156,13 @@ def test_the_command_for_missing_needs_leads_to_the_same_folder(task: Task, caps
     )
 
 
-def test_a_slurm_launcher_says_what_to_do(task: Task) -> None:
-    with pytest.raises(HeyhiError, match=r"I\.launcher=local"):
+def test_a_slurm_launcher_without_slurm_says_so_and_leaves_nothing_claimed(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(HeyhiError, match="sbatch: there is no such command here"):
         maybe_launch(task, cfg=TRAIN, overrides=["I.launcher=slurm"])
+    assert maybe_launch(task, cfg=TRAIN, mode="dryrun", overrides=["I.launcher=slurm"]).get_status() == "NOT_STARTED"
 
 
 def test_adhoc_experiments_lie_apart(task: Task) -> None:
