@@ -155,7 +155,7 @@ def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, until: U
     kinds = [a["kind"] for a in lab.attempts(1) if a["event"] == "start"]
     assert kinds == ["first", "requeue"]
     metrics = (lab.folder(1) / "metrics.jsonl").read_text().splitlines()
-    assert metrics == ['{"step": %d}' % step for step in (1, 2, 3, 4)]
+    assert metrics == [f'{{"step": {step}}}' for step in (1, 2, 3, 4)]
     assert lab.job(1) == job
 
 

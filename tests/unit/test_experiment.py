@@ -18,8 +18,8 @@ from google.protobuf import descriptor_pb2
 
 from heyhi import experiment as experiment_module
 from heyhi.claim import CLAIM_NAME, Claim, Owner
-from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.deaths import death_of
+from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.experiment import Experiment, ExperimentDir, Status, status_of
 from heyhi.identity import Identity
 from heyhi.schema import Schema
