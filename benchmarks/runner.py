@@ -3,6 +3,8 @@
 The peer is Python importing protobuf's text format, the least that a job with a protobuf config starts with. The
 runner's time holds reading its row of the manifest, identity, config, claim, log, attempts, and the result. There is
 no goal: beside a training it is nothing.
+
+The second row compares HeyHi with itself: the time until main is called in a sweep of 10,000 and in one of 10.
 """
 
 from __future__ import annotations
@@ -17,25 +19,44 @@ from benchmarks.table import Row
 from benchmarks.timing import Command, in_turns, median
 from benchmarks.workspace import BARE_PYTHON, Effort, Workspace
 
+SAME = 1.1  # what of the time is noise
+# The second task ends the process where main is called.
 _TASK = "def main(task, cfg, log_level):\n    return {}\n"
+_STOPPING_TASK = "import os\n\n\ndef main(task, cfg, log_level):\n    os._exit(0)\n"
+_SWEEP = """\
+def yield_sweep():
+    for seed in range({size}):
+        yield "conf/{cfg}.prototxt", {{"seed": seed}}
+"""
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    """Measure one job."""
+    """Measure one job of each."""
     with Workspace() as work:
         (work.root / "run.py").write_text(_TASK)
-        manifest = work.output(work.heyhi("expand", "--cfg", CFG, "--manifest")).strip()
-        target = work.output(work.heyhi("expand", "--cfg", CFG)).strip()
-        folder = (work.root / target).parent
-        args: tuple[str | Path, ...] = (sys.executable, "-m", "heyhi.runner", target, "--manifest", manifest)
         costs = in_turns(
             {
-                "an empty experiment": Command(
-                    args, work.root, work.env, lambda: shutil.rmtree(folder, ignore_errors=True)
-                ),
+                "an empty experiment": _job(work, 1),
                 "import google.protobuf.text_format": work.command(*BARE_PYTHON),
             },
             effort.short_rounds,
         )
     ours, peer = map(median, costs.values())
     yield Row("runner: an empty experiment / import of protobuf", ours, peer)
+    sizes = (10_000, 10)
+    with Workspace() as work:
+        (work.root / "run.py").write_text(_STOPPING_TASK)
+        jobs = {f"start in a sweep of {size:,}": _job(work, size) for size in sizes}
+        large, small = map(median, in_turns(jobs, 2 * effort.short_rounds).values())
+    yield Row("runner: start in a sweep of 10,000 / in one of 10", large, small, at_most=SAME, both=True)
+
+
+def _job(work: Workspace, size: int) -> Command:
+    """Expand a sweep, and make the command that runs its last experiment."""
+    sweep = work.root / f"sweep{size}.py"
+    sweep.write_text(_SWEEP.format(size=size, cfg=CFG))
+    manifest = work.output(work.heyhi("expand", sweep.name, "--manifest")).strip()
+    target = work.output(work.heyhi("expand", sweep.name)).splitlines()[-1]
+    folder = (work.root / target).parent
+    args: tuple[str | Path, ...] = (sys.executable, "-m", "heyhi.runner", target, "--manifest", manifest)
+    return Command(args, work.root, work.env, lambda: shutil.rmtree(folder, ignore_errors=True))
