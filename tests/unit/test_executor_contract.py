@@ -182,10 +182,14 @@ def official_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.C
     (root / "Snakefile").write_text(SNAKEFILE)
     env = {**os.environ, "PATH": f"{fakes}{os.pathsep}{os.environ['PATH']}", "FAKES": str(fakes)}
     options = ["--executor", "slurm", "--jobs", "3", "--slurm-no-account", "--slurm-status-command", "sacct"]
-    done = subprocess.run(
-        [sys.executable, "-m", "snakemake", *options, "--slurm-init-seconds-before-status-checks", "1"],
-        cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120,
-    )  # fmt: skip
+    command = [sys.executable, "-m", "snakemake", *options, "--slurm-init-seconds-before-status-checks", "1"]
+    process = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        out, _ = process.communicate(timeout=100)
+    except subprocess.TimeoutExpired:  # it waits for a job that is over
+        process.kill()
+        out = f"{process.communicate()[0]}\n(it did not end by itself)"
+    done = subprocess.CompletedProcess(command, process.returncode, out)
     calls = fakes / "sbatch.jsonl"
     return done, [json.loads(line) for line in calls.read_text().splitlines()] if calls.exists() else []
 

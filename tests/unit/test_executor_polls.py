@@ -1,0 +1,220 @@
+"""How our executor asks Slurm about the jobs that it waits for: by one call, and less often when Slurm is slow.
+
+Slurm's commands are stand-ins that count how they are called, and time goes on as these tests say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+
+import heyhi.executor
+import heyhi.slurm
+from heyhi.manifest import Manifest, write_manifest
+from heyhi.project import Project, find_project
+from heyhi.schema import load_schema
+from heyhi.sweep import expand_sweep_file
+
+PROTO = """
+syntax = "proto2";
+message MetaCfg { repeated Include includes = 1; oneof task { Work work = 10; } }
+message Include { optional string path = 1; optional string mount = 2; }
+message Work { optional int32 x = 1; optional Launcher launcher = 4; }
+message Launcher { oneof kind { Slurm slurm = 2; } }
+message Slurm { optional double hours = 4 [default = 0.1]; }
+"""
+SWEEP = """
+def yield_sweep():
+    for x in range({count}):
+        yield "conf/work.prototxt", {{"x": x}}
+"""
+# Ids are process ids: no two submissions have the same.
+SBATCH = """#!/bin/sh
+cat > /dev/null
+echo $$ >> {folder}/ids
+echo $$
+"""
+SQUEUE = """#!/bin/sh
+echo x >> {folder}/asked
+[ ! -e {folder}/broken ] || {{ echo "squeue: error: Socket timed out on send/recv operation" >&2; exit 1; }}
+sed 's/$/\x1fPENDING\x1fPriority\x1f\x1f\\/\x1fheyhi:/' {folder}/ids
+"""
+OTHER = "#!/bin/sh\necho MaxArraySize = 1001\n"
+SECONDS = 300.0  # after which something hangs
+
+
+class Job:
+    """What an executor sees of a job of Snakemake's."""
+
+    attempt = 1
+    rule = SimpleNamespace(name="experiment")
+
+    def __init__(self, target: str, manifest: Path) -> None:
+        self.output = [target]
+        self.resources = {"manifest": str(manifest)}
+
+    def is_group(self) -> bool:
+        return False
+
+    def log_info(self) -> None: ...
+
+    def log_error(self, msg: str, **_: object) -> None:
+        raise AssertionError(msg)
+
+    def register(self, external_jobid: str) -> None: ...
+
+
+class Executor(heyhi.executor.Executor):
+    """Ours, which looks at its jobs when the test says so."""
+
+    def _wait_thread(self) -> None: ...
+
+
+class Bench:
+    """An executor with jobs that wait in the queue.
+
+    Attributes:
+        now: seconds, beside those that calls of squeue take.
+        slowness: seconds that a call of squeue takes.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder = folder
+        self.now = 1000.0
+        self.slowness = 0.0
+        self._manifest = manifest
+        self.logger = MagicMock()
+        workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.executor.ExecutorSettings())
+        workflow.executor_settings.no_snapshot = True
+        workflow.storage_settings.shared_fs_usage = set(SharedFSUsage)
+        workflow.remote_execution_settings = SimpleNamespace(
+            jobname="{jobid}", jobscript=None, max_status_checks_per_second=100, immediate_submit=True
+        )
+        workflow.workdir_init = str(folder)
+        self.executor = Executor(workflow, self.logger)
+
+    def clock(self) -> float:
+        return self.now + self.slowness * self.asked
+
+    @property
+    def asked(self) -> int:
+        """How often squeue was called."""
+        path = self._folder / "asked"
+        return path.stat().st_size // 2 if path.exists() else 0
+
+    def submit(self) -> None:
+        """Have all experiments submitted."""
+        targets = self._manifest.targets
+        self.executor.run_jobs([Job(target, self._manifest.path) for target in targets])
+        deadline = time.monotonic() + SECONDS
+        while len(self.executor.active_jobs) < len(targets):
+            assert time.monotonic() < deadline, "they were never submitted"
+            time.sleep(0.02)
+
+    def look(self) -> int:
+        """Let the executor look at its jobs; return how many it still waits for."""
+
+        async def look() -> list[Any]:
+            return [info async for info in self.executor.check_active_jobs(self.executor.active_jobs)]
+
+        return len(asyncio.run(look()))
+
+    def times(self, count: int) -> list[float]:
+        """Look each second until squeue was called so often; return the seconds from the end of each to the next."""
+        ends: list[float] = []
+        gaps: list[float] = []
+        while len(gaps) < count:
+            before, start = self.asked, self.clock()
+            self.look()
+            if self.asked > before:
+                gaps += [start - ends[-1]] if ends else []
+                ends.append(self.clock())
+            self.now += 1
+        return gaps
+
+    def break_squeue(self) -> None:
+        (self._folder / "broken").touch()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Bench]]:
+    """Make an executor with so many jobs in the queue."""
+    made: list[Bench] = []
+    handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGHUP)}
+
+    def make(count: int) -> Bench:
+        conf, fakes = tmp_path / "conf", tmp_path / "bin"
+        conf.mkdir()
+        fakes.mkdir()
+        (conf / "conf.proto").write_text(PROTO)
+        (conf / "work.prototxt").write_text("work { launcher { slurm {} } }\n")
+        (conf / "sweep.py").write_text(SWEEP.format(count=count))
+        (tmp_path / "pyproject.toml").write_text("[tool.heyhi]\n")
+        for name in ("sbatch", "squeue", "sacct", "sinfo", "scontrol", "sacctmgr"):
+            text = {"sbatch": SBATCH, "squeue": SQUEUE}.get(name, OTHER)
+            (fakes / name).write_text(text.replace("{folder}", str(tmp_path)).replace("{{", "{").replace("}}", "}"))
+            (fakes / name).chmod(0o755)
+        monkeypatch.setenv("PATH", f"{fakes}{os.pathsep}{os.environ['PATH']}")
+        monkeypatch.chdir(tmp_path)
+        project: Project = find_project(tmp_path)
+        schema = load_schema(project)
+        expansion = expand_sweep_file(project, schema, conf / "sweep.py")
+        one = Bench(tmp_path, Manifest.open(write_manifest(expansion, project, schema)))
+        for module in (heyhi.executor, heyhi.slurm):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=one.clock, time=time.time))
+        made.append(one)
+        one.submit()
+        return one
+
+    yield make
+    for sign, handler in handlers.items():
+        signal.signal(sign, handler)
+    for one in made:
+        one.executor.shutdown()
+
+
+@pytest.mark.slow
+def test_one_call_tells_about_a_thousand_jobs(bench: Callable[[int], Bench]) -> None:
+    thousand = bench(1000)
+    assert thousand.asked == 0, "to submit them takes no call"
+
+    assert thousand.look() == 1000
+    assert thousand.asked == 1
+    assert thousand.times(3) == [3, 3, 3]
+    assert thousand.asked == 5
+
+
+def test_a_slow_controller_is_asked_less_often(bench: Callable[[int], Bench]) -> None:
+    few = bench(3)
+    assert few.times(2) == [3, 3]
+
+    few.slowness = 1
+    few.look()
+    few.now += 100
+    assert few.times(2) == [20, 20]
+
+    few.slowness = 30
+    few.now += 100
+    assert few.times(2) == [120, 120]
+
+
+def test_a_controller_that_does_not_answer_is_asked_less_and_less_and_no_job_is_taken_for_dead(
+    bench: Callable[[int], Bench],
+) -> None:
+    few = bench(3)
+    few.break_squeue()
+
+    assert few.times(6) == [6, 12, 24, 48, 96, 120]
+    assert few.look() == 3
+    assert few.logger.warning.call_count == 1
+    assert "Socket timed out" in few.logger.warning.call_args.args[0]
