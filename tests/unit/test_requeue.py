@@ -1,0 +1,81 @@
+"""The signal before the end: who acts on it, and what doesn't break into that."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from heyhi.ending import Signals
+from heyhi.requeue import WARNING, Notice, Requeued
+
+
+@pytest.fixture
+def notice() -> Iterator[Notice]:
+    before = signal.getsignal(WARNING)
+    made = Notice()
+    made.listen()
+    yield made
+    signal.signal(WARNING, before)
+
+
+def test_a_signal_that_came_before_the_callback_calls_it_at_once(notice: Notice) -> None:
+    called: list[str] = []
+    os.kill(os.getpid(), WARNING)
+    with pytest.raises(Requeued):
+        notice.register(lambda: called.append("saved"))
+    assert called == ["saved"]
+
+
+def test_a_stop_does_not_break_into_the_writing_of_a_checkpoint(notice: Notice) -> None:
+    written: list[str] = []
+
+    def save() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        written.append("all of it")
+
+    with Signals(notice) as signals, pytest.raises(Requeued), signals.raising():
+        notice.register(save)
+        os.kill(os.getpid(), WARNING)
+    assert written == ["all of it"]
+
+
+def test_a_stop_has_a_checkpoint_written_first(notice: Notice) -> None:
+    written: list[str] = []
+    with Signals(notice) as signals, pytest.raises(SystemExit) as stop, signals.raising():
+        notice.register(lambda: written.append("all of it"))
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert written == ["all of it"]
+    assert stop.value.code == 143
+
+
+def test_a_signal_after_main_is_only_noted(notice: Notice) -> None:
+    with Signals(notice) as signals:
+        with signals.raising():
+            notice.register(lambda: pytest.fail("called"))
+        os.kill(os.getpid(), WARNING)
+    assert notice.came
+
+
+def test_who_only_forwards_does_so_for_each_signal_and_for_one_that_came_before(notice: Notice) -> None:
+    told: list[str] = []
+    os.kill(os.getpid(), WARNING)
+    notice.forward(lambda: told.append("now"))
+    os.kill(os.getpid(), WARNING)
+    assert told == ["now", "now"]
+
+
+def test_one_of_several_processes_that_is_ended_by_another_stays(notice: Notice) -> None:
+    with Signals(notice, stays=True) as signals, signals.raising():
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signals.received is signal.SIGTERM
+
+
+def test_only_the_first_rank_writes_and_leaves(notice: Notice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    notice.register(lambda: pytest.fail("called"))
+    os.kill(os.getpid(), WARNING)
+    assert notice.came
