@@ -86,6 +86,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         # Before anything of ours is asked for: the thread that looks for ended jobs runs already.
         self._view = View()
         self._ask_at = 0.0
+        self._pause = _ASK_SECONDS  # after the last answer
         self._failures = 0
         self._manifests: dict[Path, tuple[Manifest, Order]] = {}
         self._submitted: dict[str, list[Path]] = {}  # job id -> exp paths, of what this run has submitted itself
@@ -277,7 +278,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             wait = min(_ASK_SECONDS * 2**self._failures, _MAX_ASK_SECONDS)
         else:
             self._failures = 0
-            wait = min(max(_ASK_SECONDS, _ASK_SHARE * view.queue.seconds), _MAX_ASK_SECONDS)
+            # One late answer says little: it may be that Slurm's controller was started anew.
+            most = min(2 * self._pause, _MAX_ASK_SECONDS)
+            wait = self._pause = min(max(_ASK_SECONDS, _ASK_SHARE * view.queue.seconds), most)
         self._ask_at = time.monotonic() + wait
 
     def _submit_again(self, infos: list[SubmittedJobInfo]) -> None:

@@ -201,11 +201,29 @@ def test_a_slow_controller_is_asked_less_often(bench: Callable[[int], Bench]) ->
     few.slowness = 1
     few.look()
     few.now += 100
-    assert few.times(2) == [20, 20]
+    assert few.times(3) == [12, 20, 20]
 
     few.slowness = 30
     few.now += 100
-    assert few.times(2) == [120, 120]
+    assert few.times(4) == [40, 80, 120, 120]
+
+
+def test_one_late_answer_does_not_make_it_blind_for_minutes(bench: Callable[[int], Bench]) -> None:
+    few = bench(3)
+    few.look()
+    few.slowness = 30
+    few.now += 100
+    few.look()
+    few.now += few.slowness * few.asked
+    few.slowness = 0
+
+    before, seconds = few.asked, 0
+    while few.asked == before:
+        few.now += 1
+        seconds += 1
+        few.look()
+    assert seconds == 6
+    assert few.times(2) == [3, 3]
 
 
 def test_a_controller_that_does_not_answer_is_asked_less_and_less_and_no_job_is_taken_for_dead(
