@@ -12,6 +12,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,6 +75,7 @@ class Receipt(NamedTuple):
     owned: dict[Path, Owner | None]
 
 
+@lru_cache(maxsize=16)  # it is asked for with each job that is waited for
 def job_name(results_root: Path) -> str:
     """Return the name of all jobs of a results root."""
     return f"heyhi-{hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]}"
