@@ -223,9 +223,10 @@ def test_watching_ends_when_all_are_over(lab: Any, until: Until) -> None:
     )  # fmt: skip
     lab.started.append(watcher)
     assert watcher.stdout is not None
-    lines = []
-    while not any(line.startswith("DEAD") for line in lines):
+    lines = [""]
+    while not lines[-1].startswith("DEAD"):
         lines.append(watcher.stdout.readline())
+        assert lines[-1], "the watch has ended"
     lab.allow()
     out = "".join(lines) + watcher.communicate(timeout=60)[0]
     assert watcher.returncode == 1

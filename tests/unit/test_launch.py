@@ -10,6 +10,8 @@ from heyhi.claim import Claim
 from heyhi.errors import HeyhiError
 from heyhi.launch import Orders, find_controllers, find_profile, start, uses_slurm
 from heyhi.project import Project
+from heyhi.status import Status
+from heyhi.survey import Survey
 
 
 @pytest.fixture
@@ -62,6 +64,15 @@ def test_retries_of_the_same_targets_have_one_name_in_any_order(project: Project
     profile = project.root / "profiles/local"
     names = [Orders.for_targets(targets, profile).name for targets in (["a", "b"], ["b", "a"], ["a"])]
     assert names[0] == names[1] != names[2]
+
+
+def test_what_the_dead_ones_block_is_found_through_others_and_nothing_else(project: Project) -> None:
+    needs = {"b": ["a"], "c": ["b"], "e": ["d"], "f": ["c", "d"]}
+    blocked = (Status.BLOCKED, "")
+    others = {name: (Status.DEAD, "") for name in "ad"} | dict.fromkeys("bcef", blocked)
+    survey = Survey(project, list("abcdef"), others, needs_of=lambda path: needs.get(path, []))
+    assert survey.blocked_by(["a"]) == ["b", "c", "f"]
+    assert survey.blocked_by(["d"]) == ["e", "f"]
 
 
 def test_a_controller_lives_as_long_as_its_claim(project: Project) -> None:

@@ -101,6 +101,8 @@ def test_two_terminals_at_once_start_each_experiment_once(tiny: Any, heyhi: Any)
     said = [one.communicate(timeout=SECONDS)[0] for one in terminals]
     assert sum("started controller" in text for text in said) == 2
     assert sum("this is being run already by controller pid" in text for text in said) == 1
+    logs = (tiny.root / "results/.heyhi/controllers").glob("sweep-*.log")
+    assert [log.read_text().count(": snakemake --profile") for log in logs] == [1]
     tiny.wait_at_gate()
     tiny.open_gate(2)
     until(lambda: not controllers(tiny))
@@ -213,18 +215,17 @@ def test_a_log_is_followed_through_a_restart_until_the_run_is_over(tiny: Any, he
     tiny.wait_at_gate()
     (folder,) = tiny.root.glob("results/p/work/x=1_*")
     assert "begun 1" in heyhi("logs", str(folder), "-n", "2").stdout
-    follower = subprocess.Popen(
-        [sys.executable, "-m", "heyhi.cli", "logs", "-f", str(folder)],
-        cwd=tiny.root, env=tiny.env, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    shown = tiny.root / "shown"
+    with shown.open("w") as out:
+        follower = subprocess.Popen(
+            [sys.executable, "-m", "heyhi.cli", "logs", "-f", str(folder)], cwd=tiny.root, env=tiny.env, stdout=out
+        )
     tiny.started.append(follower)
-    assert follower.stdout is not None
-    while "begun 1" not in follower.stdout.readline():
-        pass
+    until(lambda: "begun 1" in shown.read_text())
     # A log that was put anew, and shorter.
     (folder / "new").write_text("another file\n")
     (folder / "new").replace(folder / "log.txt")
-    assert follower.stdout.readline() == "another file\n"
+    until(lambda: shown.read_text().endswith("another file\n"))
     tiny.open_gate(1)
     assert follower.wait(timeout=SECONDS) == 0
 
