@@ -26,6 +26,7 @@ _LINES = (
     ("DUE TO JOB REQUEUE", ""),
     (" CANCELLED AT ", "CANCELLED"),
 )
+LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 
 
@@ -33,7 +34,7 @@ class Death(NamedTuple):
     """Hold why an experiment is dead.
 
     Attributes:
-        kind: `failed`, `terminated`, `requeue`, `killed`, or Slurm's state where it ended the job: TIMEOUT …
+        kind: `failed`, `terminated`, `requeue`, `killed`, `lost`, or Slurm's state where it ended the job: TIMEOUT …
         text: for people.
         exception: last line of what the task raised; empty where it didn't.
         job_id: of the job; empty outside Slurm.
@@ -127,7 +128,7 @@ def _ended(end: Record) -> str:
 
 def _never_started(job_id: str, job: Job | None) -> Death:
     if job is None:
-        return Death("killed", f"job {job_id} ended before it started, and Slurm doesn't say why", "", job_id, True)
+        return Death(LOST, f"job {job_id} was never started, and Slurm knows nothing of it", "", job_id, True)
     if job.state in OUTSIDE:
         return Death(job.state, _outside(job.state, job_id, job.nodes), "", job_id, True)
     code = "" if job.exit_code is None else f" with exit code {_code(job.exit_code)}"

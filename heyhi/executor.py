@@ -21,7 +21,7 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from heyhi.claim import Claim, Owner, read_owner
-from heyhi.deaths import REQUEUE, Death
+from heyhi.deaths import LOST, REQUEUE, Death
 from heyhi.errors import HeyhiError
 from heyhi.experiment import Experiment, ExperimentDir
 from heyhi.launcher import JobRequest, request_of
@@ -39,6 +39,7 @@ _LOOK_SECONDS = 1.0
 _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
 _ASK_SHARE = 20.0  # times as long as the last call took
 _SUBMITTERS = 4
+_MAX_LOSSES = 5
 # After Slurm refused a job for now.
 _BUSY_SECONDS = 20.0
 
@@ -66,6 +67,7 @@ class _Task:
     order: Order
     attempt: int = 1  # of this launch
     job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
+    losses: int = 0  # jobs of it that Slurm has forgotten
     is_ours: bool = False
     retry_at: float | None = None  # monotonic seconds: Slurm took no job
 
@@ -319,11 +321,14 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not task.is_ours:
             # Who had it has gone: now it is ours to start.
             task.is_ours = True
-            return death.kind in ("killed", "terminated", REQUEUE, "PREEMPTED", "NODE_FAIL")
+            return death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
         if death.kind == "CANCELLED" or self._stopped:
             return False
         # These are no failures of the experiment, and don't count.
         if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
+            return True
+        if death.kind == LOST and task.losses < _MAX_LOSSES:
+            task.losses += 1
             return True
         if task.attempt >= task.request.max_attempts:
             return False

@@ -76,14 +76,19 @@ class JobClaim(NamedTuple):
     Attributes:
         ref: the job, as its claim names it.
         nonces: of the claims that its submission took.
+        is_again: the job was queued again since it last started the experiment, so nothing of that start is left.
     """
 
     ref: JobRef
     nonces: tuple[str, ...]
+    is_again: bool = False
 
     def follows(self, owner: Owner) -> bool:
-        """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start."""
-        return owner.nonce in self.nonces or (owner.job == self.ref.job and not owner.runs)
+        """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start.
+
+        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
+        """
+        return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
 
 
 def execute(
@@ -400,7 +405,10 @@ def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
     if env.job_id is None:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
     ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
-    return JobClaim(ref, tuple(nonces.split(",")))
+    starts = [a for a in ExperimentDir(experiment.exp_path).attempts() if a.get("event") == "start"]
+    before = [a for a in starts if a.get("job_id") == env.job_id]
+    is_again = not before or env.restart_count > (before[-1].get("restart_count") or 0)
+    return JobClaim(ref, tuple(nonces.split(",")), is_again)
 
 
 if __name__ == "__main__":

@@ -353,3 +353,20 @@ def test_a_path_that_means_something_to_a_shell_is_only_a_path(lab: Any, until: 
     assert done.returncode == 0, done.stderr
     until(lambda: status(lab, 1)[0] == "DONE")
     assert not list(odd.rglob("hacked"))
+
+
+def test_a_job_that_slurm_has_forgotten_is_submitted_again(lab: Any, cluster: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "launcher.slurm.extra": "--hold"})
+    controller = lab.start()
+    until(lambda: list(lab.root.glob("results/p/work/*x=1*/job.json")))
+    lost = lab.job(1)
+    cluster.kill_slurmctld()  # before it has written the job down
+    cluster.start_slurmctld()
+    until(lambda: controller.poll() is not None or release(lab.job(1)))
+    out, _ = controller.communicate(timeout=120)
+    assert (controller.returncode, lab.ledger) == (0, [1]), out
+    assert lab.job(1) == lost or "knows nothing of it: submitted again" in out
+
+
+def release(job: str) -> bool:
+    return subprocess.run(["scontrol", "release", job], capture_output=True).returncode == 0
