@@ -69,7 +69,7 @@ def test_retries_of_the_same_targets_have_one_name_in_any_order(project: Project
 def test_what_the_dead_ones_block_is_found_through_others_and_nothing_else(project: Project) -> None:
     needs = {"b": ["a"], "c": ["b"], "e": ["d"], "f": ["c", "d"]}
     blocked = (Status.BLOCKED, "")
-    others = {name: (Status.DEAD, "") for name in "ad"} | dict.fromkeys("bcef", blocked)
+    others = dict.fromkeys("ad", (Status.DEAD, "")) | dict.fromkeys("bcef", blocked)
     survey = Survey(project, list("abcdef"), others, needs_of=lambda path: needs.get(path, []))
     assert survey.blocked_by(["a"]) == ["b", "c", "f"]
     assert survey.blocked_by(["d"]) == ["e", "f"]
