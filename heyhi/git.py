@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +56,8 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         NoRepositoryError: there is no git, no folder, or no repository.
         GitError: git refuses, or takes longer.
     """
+    import tempfile  # most jobs need no git, and this takes them some milliseconds
+
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
     # No lock is taken: another process may be committing. Messages are in English, to be told apart.
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tomllib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -179,6 +178,8 @@ def _project_at(folder: Path) -> Project | None:
 
 def _read_settings(pyproject: Path) -> Settings | None:
     """Read `[tool.heyhi]`, None where a pyproject.toml has none."""
+    import tomllib  # a job needs no settings
+
     try:
         with pyproject.open("rb") as file:
             content = tomllib.load(file)
