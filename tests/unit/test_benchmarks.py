@@ -22,6 +22,13 @@ def test_a_goal_is_met_up_to_its_own_value() -> None:
     assert Row("x", cost(2), cost(1)).verdict == ""
 
 
+def test_a_goal_may_be_about_wall_time_too() -> None:
+    slower = Cost(cpu=1, wall=3)
+    assert Row("x", slower, cost(1), at_most=1).verdict == "met"
+    assert Row("x", slower, cost(1), at_most=1, both=True).verdict == "NOT MET"
+    assert Row("x", slower, cost(1), at_most=1.5, both=True).verdict == "met"
+
+
 def test_where_the_peer_is_to_be_slower_the_ratio_is_the_other_way_round() -> None:
     assert Row("x", cost(1), cost(600), at_least=500).verdict == "met"
     assert Row("x", cost(1), cost(400), at_least=500).verdict == "NOT MET"
