@@ -23,12 +23,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-from heyhi.claim import Claim, JobRef
+from heyhi.claim import Claim, JobRef, Owner
 from heyhi.errors import HeyhiError
 from heyhi.experiment import ExperimentDir
 from heyhi.job_env import cpus_on_node, get_job_env
 from heyhi.requeue import NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice
-from heyhi.runner import JobClaim
 
 _T = TypeVar("_T")
 
@@ -145,12 +144,16 @@ class _Pack:
     def _bury(self, member: _Member, code: int) -> None:
         """Put on record how a runner ended that had no time to, and give its claim up: the job goes on without it."""
         nonces = self.words[self.words.index("--job") + 1].split(",")
-        folder = member.folder
+        folder, pid = member.folder, member.process.pid if member.process is not None else 0
+
+        def is_its(owner: Owner) -> bool:
+            return owner.nonce in nonces or (owner.pid == pid and owner.is_here and not owner.runs)
+
         if end_without_word(_attempts(folder), self.job, code) is None:
             return
         try:
             ref = JobRef(self.job, get_job_env().job_name, _mark(folder))
-            claim = Claim.acquire(folder.path, ref=ref, replaces=JobClaim(ref, tuple(nonces)).follows)
+            claim = Claim.acquire(folder.path, ref=ref, replaces=is_its)
             if isinstance(claim, Claim):
                 with claim:
                     record = end_without_word(folder.attempts(), self.job, code)
