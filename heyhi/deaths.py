@@ -27,6 +27,7 @@ _LINES = (
     (" CANCELLED AT ", "CANCELLED"),
 )
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
+AGAIN = "starts again"  # what its script writes into the log of a job that was queued again, with the job's id
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 
 
@@ -110,8 +111,9 @@ def state_in_log(text: str, job_id: str) -> str:
 
     Args:
         text: the log's last lines.
-        job_id: of the job: a log may hold several.
+        job_id: of the job: a log may hold several, and several starts of one.
     """
+    text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
     mine = [line for line in text.splitlines() if line.startswith("slurmstepd") and re.search(rf"\b{job_id}\b", line)]
     return next((state for line in mine for words, state in _LINES if words in line), "")
 

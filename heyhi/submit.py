@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.claim import SUBMISSION, Claim, JobRef, Owner
-from heyhi.deaths import OUTSIDE
+from heyhi.deaths import AGAIN, OUTSIDE
 from heyhi.errors import HeyhiError
 from heyhi.experiment import LAUNCH_LOG_NAME, Experiment, ExperimentDir
 from heyhi.launcher import JobRequest, comment_text, sbatch_options
@@ -274,6 +274,7 @@ rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
 # Slurm tells the run itself; the script stays until it has ended.
 trap : TERM CONT
+[ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
 {shlex.join(words)} &
 run=$!
 # A signal ends a wait, not the run.

@@ -23,6 +23,7 @@ from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.experiment import Experiment, ExperimentDir, Status, status_of
 from heyhi.identity import Identity
 from heyhi.schema import Schema
+from heyhi.slurm import Job, View
 
 IDENTITY = Identity("conf/sl.prototxt", ("lr=0.1",))
 OTHER = Identity("conf/sl.prototxt", ("lr=0.2",))
@@ -260,6 +261,20 @@ def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:
     assert death_of(first).text == "exit code 1"
     assert death_of([*first, {"event": "start", "attempt": 2, "pid": 7, "host": "h"}]).text.startswith("killed")
     assert death_of([]).text.startswith("killed")
+
+
+def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_ended(tmp_path: Path) -> None:
+    class Told(View):
+        def ended(self, job_id: str) -> Job | None:
+            return Job(job_id, "FAILED", nodes="n1", exit_code=-9)
+
+    folder = ExperimentDir(tmp_path)
+    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "60"})
+    line = "slurmstepd-n2: error: *** JOB 60 ON n2 CANCELLED AT 2026-11-24T12:26:09 DUE TO NODE FAILURE ***\n"
+    folder.launch_log_path.write_text(line)
+    assert folder.death(Told()).kind == "NODE_FAIL"
+    folder.launch_log_path.write_text(f"{line}job 60 starts again\nKilled\n")
+    assert folder.death(Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
 
 
 def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:
