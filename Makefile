@@ -53,6 +53,8 @@ test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pyte
 # A folder for the cluster of slurm-up: `make slurm-up DIR=/tmp/slurm`.
 DIR ?= build/slurm
 CLUSTER = $(BIN)/python -m tests.slurm.cluster
+# What happens in `make chaos`, and when, follows from it.
+SEED ?= 7
 
 .PHONY: slurm-up
 slurm-up: venv ## Start a real Slurm of three nodes on this machine, (DIR=build/slurm).
@@ -65,6 +67,11 @@ slurm-env: venv ## Print the line that makes a shell use it (for eval).
 .PHONY: slurm-down
 slurm-down: venv ## Stop it and remove its folder (ARGS=--keep leaves that).
 	@$(CLUSTER) down $(DIR) $(ARGS)
+
+.PHONY: chaos
+chaos: venv ## Kill everything around 60 experiments on a cluster of its own, for 15 minutes at most (SEED=7).
+	@timeout --signal=INT --kill-after=60s 16m $(BIN)/python tests/slurm/chaos.py --seed $(SEED) --minutes 15 \
+	  --folder build/chaos-$(SEED)-$$(date +%H%M%S) $(ARGS)
 
 .PHONY: lint
 lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.

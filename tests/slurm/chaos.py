@@ -56,7 +56,7 @@ message Slurm {
   optional double hours = 2 [default = 0.5];
   optional string partition = 3;
   optional double mem_per_gpu = 4 [default = 0.5];
-  optional int32 cpus_per_gpu = 5 [default = 16];
+  optional int32 cpus_per_gpu = 5 [default = 20];
   optional int32 signal_seconds = 6 [default = 10];
   optional bool requeue = 7 [default = true];
   optional int32 max_attempts = 8 [default = 1];
@@ -204,7 +204,7 @@ def make_points(number: int, rng: random.Random, longest: float) -> list[Point]:
                 point.by_hand, point.in_sweep = True, x % 10 == 2
         values |= {f"launcher.slurm.{key}": value for key, value in launcher.items()}
         points.append(point)
-    points += [Point({"x": number + n, "seconds": 60.0}, in_sweep=False, is_late=True) for n in (1, 2)]
+    points += [Point({"x": number + n, "seconds": 20.0}, in_sweep=False, is_late=True) for n in (1, 2)]
     return points
 
 
@@ -714,6 +714,19 @@ class Chaos:
         if state in REASONS and kind not in (state, "exception"):
             self.wrong(f"{told}; sacct says {state}")
 
+    def check_records(self) -> None:
+        """What HeyHi has written down of ended jobs is what Slurm's accounts say, of some start of that job."""
+        columns = "JobID,State,NodeList"
+        rows = [
+            row.split("|") for row in self.cluster.run("sacct", "-a", "-D", "-X", "-n", "-P", "-o", columns).split("\n")
+        ]
+        known = {(job, state.partition(" ")[0], nodes) for job, state, nodes in rows}
+        for point in self.project.points:
+            for end in self.attempts(point.x):
+                told = end.get("job_id"), end.get("job_state"), end.get("host")
+                if told[1] and told not in known:
+                    self.wrong(f"x={point.x}: the record of {end['time']} says {told}, sacct {sorted(known)}")
+
     def mend(self) -> int:
         """Take away what makes some fail, and have HeyHi start what is dead; return how often that was needed."""
         (self.asked.folder / "mended").touch()
@@ -745,6 +758,7 @@ class Chaos:
             self.settle()
             self.check_ledger()
             deaths = self.check_statuses()
+            self.check_records()
             if not self.violations:
                 rounds = self.mend()
                 self.check_ledger()
@@ -802,7 +816,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--experiments", type=int, default=60)
     parser.add_argument("--folder", type=Path, help="for the project and the logs; must not be there yet")
     parser.add_argument("--events", type=int, default=0, help="things to do; default: until all is over")
-    parser.add_argument("--longest", type=float, default=30.0, help="seconds that an experiment takes at most")
+    parser.add_argument("--longest", type=float, default=45.0, help="seconds that an experiment takes at most")
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two events")
     options = parser.parse_args(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="heyhi-chaos-")).resolve()

@@ -46,7 +46,17 @@ def lacking(what: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_cluster() -> Iterator[Any]:
+def slurm_programs() -> None:
+    """Leave out what needs a cluster where none can be started."""
+    if lacks := slurm_cluster.missing():
+        lacking(
+            f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
+            f"apt-get install {slurm_cluster.PACKAGES}, then make test ARGS=tests/slurm"
+        )
+
+
+@pytest.fixture(scope="session")
+def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
     """One cluster for all tests: the one named by HEYHI_TEST_SLURM_CONF, or a new one."""
     if conf := os.environ.get("HEYHI_TEST_SLURM_CONF"):
         cluster = slurm_cluster.Cluster(Path(conf).parent)
@@ -54,11 +64,7 @@ def shared_cluster() -> Iterator[Any]:
             pytest.fail(f"HEYHI_TEST_SLURM_CONF={conf} names a cluster that is not up: make slurm-up", pytrace=False)
         yield cluster
         return
-    if lacks := slurm_cluster.missing():
-        lacking(
-            f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
-            f"apt-get install {slurm_cluster.PACKAGES}, then make test ARGS=tests/slurm"
-        )
+    request.getfixturevalue("slurm_programs")
     # Not pytest's own folder: its name may be too long for sockets.
     with tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True) as folder:
         cluster = slurm_cluster.Cluster(Path(folder) / "c")
