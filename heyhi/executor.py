@@ -35,6 +35,7 @@ common_settings = official.common_settings
 
 # Results are looked for this often: a look costs some microseconds.
 _LOOK_SECONDS = 1.0
+_IDLE_SECONDS = 0.1  # with nothing to look for
 # Slurm is asked less often: a call takes its controller as long as us.
 _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
 _ASK_SHARE = 20.0  # times as long as the last call took
@@ -88,6 +89,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         # Before anything of ours is asked for: the thread that looks for ended jobs runs already.
         self._view = View()
         self._ask_at = 0.0
+        self._others_at = 0.0
+        self._others_seconds: float | None = None
         self._pause = _ASK_SECONDS  # after the last answer
         self._failures = 0
         self._manifests: dict[Path, tuple[Manifest, Order]] = {}
@@ -211,12 +214,20 @@ class Executor(official.Executor):  # type: ignore[misc]
         """Report what has ended; yield the rest."""
         ours = [info for info in active_jobs if _task(info) is not None]
         others = [info for info in active_jobs if _task(info) is None]
-        if others:
+        if others and time.monotonic() < self._others_at:
+            for info in others:
+                yield info
+        elif others:
+            # How long until the next time is the official executor's to say, and follows from what it said last.
+            self.next_seconds_between_status_checks = self._others_seconds
             async for info in super().check_active_jobs(others):
                 yield info
+            seconds = float(self.next_seconds_between_status_checks)
+            self._others_seconds, self._others_at = seconds, time.monotonic() + seconds
         for info in self._look(ours):
             yield info
-        self.next_seconds_between_status_checks = _LOOK_SECONDS
+        # Who ends the run waits for this, too.
+        self.next_seconds_between_status_checks = _LOOK_SECONDS if active_jobs else _IDLE_SECONDS
 
     def _look(self, infos: list[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
         waiting = self._without_done(infos)
@@ -262,6 +273,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             if jobs is None:
                 return False
             job = jobs.get(task.job_id)
+            if job is not None and not job.may_be(task.experiment.identity.digest):
+                job = None
             # One of several in a job may have ended before the others.
             if job is not None and job.phase is not Phase.OVER and task.request.pack == 1:
                 return False

@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 import heyhi.executor
@@ -48,6 +49,9 @@ SQUEUE = """#!/bin/sh
 echo x >> {folder}/asked
 [ ! -e {folder}/broken ] || {{ echo "squeue: error: Socket timed out on send/recv operation" >&2; exit 1; }}
 sed 's/$/\x1fPENDING\x1fPriority\x1f\x1f\\/\x1fheyhi:/' {folder}/ids
+"""
+SACCT = """#!/bin/sh
+echo x >> {folder}/asked_sacct
 """
 OTHER = "#!/bin/sh\necho MaxArraySize = 1001\n"
 SECONDS = 300.0  # after which something hangs
@@ -98,7 +102,11 @@ class Bench:
         workflow.executor_settings.no_snapshot = True
         workflow.storage_settings.shared_fs_usage = set(SharedFSUsage)
         workflow.remote_execution_settings = SimpleNamespace(
-            jobname="{jobid}", jobscript=None, max_status_checks_per_second=100, immediate_submit=True
+            jobname="{jobid}",
+            jobscript=None,
+            immediate_submit=True,
+            max_status_checks_per_second=100,
+            seconds_between_status_checks=10,
         )
         workflow.workdir_init = str(folder)
         self.executor = Executor(workflow, self.logger)
@@ -109,7 +117,15 @@ class Bench:
     @property
     def asked(self) -> int:
         """How often squeue was called."""
-        path = self._folder / "asked"
+        return self._count("asked")
+
+    @property
+    def asked_sacct(self) -> int:
+        """How often sacct was called."""
+        return self._count("asked_sacct")
+
+    def _count(self, name: str) -> int:
+        path = self._folder / name
         return path.stat().st_size // 2 if path.exists() else 0
 
     def submit(self) -> None:
@@ -120,6 +136,11 @@ class Bench:
         while len(self.executor.active_jobs) < len(targets):
             assert time.monotonic() < deadline, "they were never submitted"
             time.sleep(0.02)
+
+    def submit_other(self) -> None:
+        """Have a job of another rule in the queue, which the official executor has submitted."""
+        info = SubmittedJobInfo(Job("other", self._manifest.path), "1", {"slurm_logfile": self._folder / "1.log"})
+        self.executor.report_job_submission(info)
 
     def look(self) -> int:
         """Let the executor look at its jobs; return how many it still waits for."""
@@ -161,7 +182,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         (conf / "sweep.py").write_text(SWEEP.format(count=count))
         (tmp_path / "pyproject.toml").write_text("[tool.heyhi]\n")
         for name in ("sbatch", "squeue", "sacct", "sinfo", "scontrol", "sacctmgr"):
-            text = {"sbatch": SBATCH, "squeue": SQUEUE}.get(name, OTHER)
+            text = {"sbatch": SBATCH, "squeue": SQUEUE, "sacct": SACCT}.get(name, OTHER)
             (fakes / name).write_text(text.replace("{folder}", str(tmp_path)).replace("{{", "{").replace("}}", "}"))
             (fakes / name).chmod(0o755)
         monkeypatch.setenv("PATH", f"{fakes}{os.pathsep}{os.environ['PATH']}")
@@ -236,3 +257,29 @@ def test_a_controller_that_does_not_answer_is_asked_less_and_less_and_no_job_is_
     assert few.look() == 3
     assert few.logger.warning.call_count == 1
     assert "Socket timed out" in few.logger.warning.call_args.args[0]
+
+
+def test_jobs_of_other_rules_are_asked_about_as_seldom_as_the_official_executor_wants(
+    bench: Callable[[int], Bench],
+) -> None:
+    few = bench(3)
+    few.submit_other()
+
+    asked = []
+    for second in range(100):
+        before = few.asked_sacct
+        assert few.look() == 4
+        if few.asked_sacct > before:
+            asked.append(second)
+        few.now += 1
+    assert asked == [0, 20, 50, 90]
+
+
+def test_nothing_waits_for_an_executor_that_has_nothing_to_look_for(bench: Callable[[int], Bench]) -> None:
+    few = bench(3)
+    few.look()
+    assert few.executor.next_seconds_between_status_checks == 1
+
+    few.executor.active_jobs.clear()
+    few.look()
+    assert few.executor.next_seconds_between_status_checks < 0.5
