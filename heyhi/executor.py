@@ -90,7 +90,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._view = View()
         self._ask_at = 0.0
         self._others_at = 0.0
-        self._others_seconds: float | None = None
+        self._others_seconds: Any = None  # as yet
         self._pause = _ASK_SECONDS  # after the last answer
         self._failures = 0
         self._manifests: dict[Path, tuple[Manifest, Order]] = {}

@@ -42,13 +42,13 @@ def yield_sweep():
 # Ids are process ids: no two submissions have the same.
 SBATCH = """#!/bin/sh
 cat > /dev/null
-echo $$ >> {folder}/ids
+for word; do case $word in --comment=*) echo "$$ ${{word#--comment=}}" >> {folder}/ids;; esac; done
 echo $$
 """
 SQUEUE = """#!/bin/sh
 echo x >> {folder}/asked
 [ ! -e {folder}/broken ] || {{ echo "squeue: error: Socket timed out on send/recv operation" >&2; exit 1; }}
-sed 's/$/\x1fPENDING\x1fPriority\x1f\x1f\\/\x1fheyhi:/' {folder}/ids
+sed 's/ /\x1fPENDING\x1fPriority\x1f\x1f\\/\x1f/' {folder}/ids
 """
 SACCT = """#!/bin/sh
 echo x >> {folder}/asked_sacct
