@@ -98,7 +98,8 @@ class Owner:
         if jobs is None:
             return None
         if self.job:
-            return jobs.get(self.job)
+            job = jobs.get(self.job)
+            return job if job is not None and job.may_be(self.mark) else None
         # A submitter that was killed before it could note the job's id.
         marked = (job for job in jobs.values() if self.mark in job.comment.partition(" ")[0])
         return max(marked, key=lambda job: (job.phase is not Phase.OVER, int(job.job_id)), default=None)

@@ -275,6 +275,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             job = jobs.get(task.job_id)
             if job is not None and not job.may_be(task.experiment.identity.digest):
                 job = None
+            if job is not None and not job.may_be(task.experiment.identity.digest):
+                job = None
             # One of several in a job may have ended before the others.
             if job is not None and job.phase is not Phase.OVER and task.request.pack == 1:
                 return False

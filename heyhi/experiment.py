@@ -236,6 +236,10 @@ class ExperimentDir:
     def ended_job(self, job_id: str, view: View) -> Job | None:
         """Return how a job of this experiment ended: by Slurm's accounts, and by what it left in the job's log."""
         job = view.ended(job_id)
+        with contextlib.suppress(IdentityError):
+            identity = self.read_identity()
+            if job is not None and identity is not None and not job.may_be(identity.digest):
+                job = None
         if job is None or job.exit_code == -9:
             state = state_in_log(self._launch_log_end(), job_id)
             if state:

@@ -18,8 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.errors import LauncherError
 from heyhi.schema import field_named, is_map, type_of
-
-MARK = "heyhi:"  # opens the comment of each of our jobs
+from heyhi.slurm import MARK
 
 _MAX_COMMENT = 1024  # bytes
 _MAX_HOURS = 1e6  # of a time limit: Slurm counts minutes in 32 bits

@@ -18,6 +18,7 @@ from heyhi.errors import HeyhiError
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
 _MAX_IDS = 10_000  # of one call: a command line's argument may have 128 kB
+MARK = "heyhi:"  # opens the comment of each of our jobs
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
 
 # https://slurm.schedmd.com/job_state_codes.html: these have ended for good, all others may still run or run again.
@@ -85,6 +86,14 @@ class Job(NamedTuple):
         if self.state in _FINAL:
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
+
+    def may_be(self, mark: str) -> bool:
+        """Tell whether this may be the job of an experiment, whose mark stands in its job's comment.
+
+        An id alone doesn't say so: a controller that was killed forgets its last jobs, and gives their ids again.
+        """
+        marks = self.comment.partition(" ")[0]
+        return not marks.startswith(MARK) or mark in marks
 
 
 def is_here() -> bool:

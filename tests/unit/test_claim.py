@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 
 from heyhi import claim as claim_module
-from heyhi.claim import CLAIM_NAME, STALE_SECONDS, Claim, Owner, read_owner
+from heyhi.claim import CLAIM_NAME, STALE_SECONDS, SUBMISSION, Claim, JobRef, Owner, read_owner
 from heyhi.errors import ClaimError, ResultError
+from heyhi.slurm import Job, Queue
 
 # Says "ready", waits for a line, tries once; then holds what it got until its standard input ends.
 ACQUIRE = """
@@ -464,3 +465,20 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+@pytest.mark.parametrize(
+    ("comment", "lives"),
+    [("heyhi:aa,bb mine", True), ("heyhi:bb", False), ("somebody changed it", True), ("", True)],
+)
+def test_a_job_that_got_the_id_of_a_forgotten_one_has_no_claim_of_its(
+    tmp_path: Path, comment: str, lives: bool
+) -> None:
+    class Told(Queue):
+        def jobs(self, name: str) -> dict[str, Job] | None:
+            return {"11": Job("11", "RUNNING", comment=comment)}
+
+    claim = Claim.acquire(tmp_path, kind=SUBMISSION, ref=JobRef("", "heyhi-1", "aa"), queue=Told())
+    assert isinstance(claim, Claim)
+    claim.hand_over("11")
+    assert (read_owner(tmp_path, Told()) is not None) == lives

@@ -277,6 +277,21 @@ def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_e
     assert folder.death(Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
 
 
+def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_path: Path) -> None:
+    class Told(View):
+        def ended(self, job_id: str) -> Job | None:
+            return Job(job_id, "CANCELLED", nodes="n1", comment=comment)
+
+    folder = ExperimentDir(tmp_path)
+    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "60"})
+    identity = Identity("conf/a.prototxt", ())
+    folder.identity_path.write_text(json.dumps(identity.to_dict()))
+    comment = f"heyhi:{identity.digest}"
+    assert folder.death(Told()).kind == "CANCELLED"
+    comment = "heyhi:1f"
+    assert folder.death(Told()).kind == "killed"
+
+
 def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:
     started(tmp_path / "p" / "train", exit_code=1, exception="ValueError: x")
     need, middle = tmp_path / "p" / "train", tmp_path / "p" / "middle"
