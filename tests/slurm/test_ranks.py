@@ -203,7 +203,8 @@ def test_a_warned_experiment_goes_on_from_the_first_rank_s_checkpoint(ranks: Any
     assert (ranks.folder(1) / "checkpoint").read_text() == "2"
     assert [path.name for path in told(ranks, "").glob("warned*")] == ["warned0"]
     ranks.allow_steps(3, 3)
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    # Not within the second in which it was ended: the nodes take no credential of that one any more.
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+2"], check=True)
     until(lambda: status(ranks)[0] == "DONE")
     assert [a["kind"] for a in ranks.attempts(1) if a["event"] == "start"] == ["first", "requeue"]
     assert [a["reason"] for a in ended(ranks)] == ["requeue", "done"]
