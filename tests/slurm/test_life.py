@@ -370,3 +370,32 @@ def test_a_job_that_slurm_has_forgotten_is_submitted_again(lab: Any, cluster: An
 
 def release(job: str) -> bool:
     return subprocess.run(["scontrol", "release", job], capture_output=True).returncode == 0
+
+
+def test_a_training_is_stopped_at_its_time_limit_and_goes_on(lab: Any, until: Until) -> None:
+    lab.run("x=1", "do=train", "launcher.slurm.hours=0.01", "launcher.slurm.signal_seconds=1")
+    lab.allow_steps(1, 1)
+    until(lambda: (lab.root / "warned").exists())  # by Slurm's own clock, within a minute and a half
+    lab.allow_steps(2, 3)
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert [a["kind"] for a in lab.attempts(1) if a["event"] == "start"] == ["first", "requeue"]
+    assert (lab.folder(1) / "metrics.jsonl").read_text().splitlines() == [f'{{"step": {step}}}' for step in (1, 2, 3)]
+
+
+def test_a_node_that_dies_is_the_reason_and_the_next_attempt_goes_elsewhere(
+    lab: Any, cluster: Any, until: Until
+) -> None:
+    lab.sweep({"x": 1, "do": "wait", "launcher.slurm.requeue": False, "launcher.slurm.max_attempts": 2})
+    controller = lab.start()
+    until(lambda: lab.ledger)
+    first = lab.job(1)
+    node = subprocess.run(["squeue", "-h", "-j", first, "-o", "%N"], capture_output=True, text=True).stdout.strip()
+    cluster.kill_slurmd(node, jobs=True)
+    until(lambda: lab.ledger == [1, 1])
+    assert [a["job_state"] for a in lab.attempts(1) if a["event"] == "end"] == ["NODE_FAIL"]
+    shown = subprocess.run(["scontrol", "show", "job", lab.job(1)], capture_output=True, text=True, check=True).stdout
+    assert f"ExcNodeList={node}" in shown
+    lab.allow()
+    out, _ = controller.communicate(timeout=120)
+    assert controller.returncode == 0, out
+    cluster.start_slurmd(node)
