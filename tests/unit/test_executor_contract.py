@@ -15,14 +15,16 @@ import re
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 import snakemake_executor_plugin_slurm as official
 import snakemake_executor_plugin_slurm_jobstep as jobstep
 from snakemake_interface_executor_plugins.executors import base, real, remote
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
@@ -77,6 +79,31 @@ def test_a_submitted_job_carries_something_of_ours() -> None:
     fields = [field.name for field in dataclasses.fields(base.SubmittedJobInfo)]
 
     assert fields == ["job", "external_jobid", "aux"], "ours keeps its task in aux, and knows its own jobs by that"
+
+
+@pytest.mark.parametrize("name", ["is_group", "resources", "output", "attempt"])
+def test_a_job_tells_what_ours_asks_of_it(name: str) -> None:
+    assert hasattr(JobExecutorInterface, name), "heyhi/executor.py asks each job for it"
+
+
+def test_a_run_that_is_cancelled_cancels_its_jobs_then_ends() -> None:
+    calls: list[object] = []
+    fake = SimpleNamespace(lock=threading.Lock(), active_jobs=["a job"])
+    fake.cancel_jobs, fake.shutdown = calls.append, lambda: calls.append("shutdown")
+
+    remote.RemoteExecutor.cancel(fake)  # type: ignore[arg-type]
+
+    assert calls == [["a job"], "shutdown"], "ours leaves jobs alone, or cancels its own, in cancel_jobs"
+
+
+def test_snakemake_would_cancel_jobs_on_sigterm_once_it_has_made_its_executor() -> None:
+    from snakemake.scheduling.job_scheduler import JobScheduler
+
+    text = inspect.getsource(JobScheduler.__init__)
+
+    assert 0 < text.index("executor_plugin.executor(") < text.index("signal.SIGTERM"), (
+        "ours replaces that handler when it is given its first jobs, see Executor._catch_signals"
+    )
 
 
 def test_settings_are_a_dataclass_whose_fields_have_defaults() -> None:
