@@ -215,10 +215,10 @@ class _Bench:
         failed = [job for job in jobs if found[job][0] != "COMPLETED"]
         if failed:
             say(f"  {len(failed)} jobs ended otherwise: {', '.join(sorted({found[job][0] for job in failed}))}")
-        return sum(_seconds(found[job][1]) for job in jobs)
+        return sum(seconds_of(found[job][1]) for job in jobs)
 
 
-def _seconds(text: str) -> float:
+def seconds_of(text: str) -> float:
     """Read a time of Slurm's: [days-][hours:]minutes:seconds."""
     days, _, rest = text.rpartition("-")
     total = 0.0

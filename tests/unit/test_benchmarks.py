@@ -42,6 +42,15 @@ def test_the_table_tells_cost_ratio_and_goal() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("00:00.215", 0.215), ("02:03.5", 123.5), ("01:00:02", 3602), ("1-00:00:01", 86_401)]
+)
+def test_times_of_slurm_are_read(text: str, seconds: float) -> None:
+    from benchmarks.slurm import seconds_of
+
+    assert seconds_of(text) == pytest.approx(seconds)
+
+
 def test_start_up_is_taken_off_round_by_round() -> None:
     assert beyond([cost(11), cost(31), cost(12)], [cost(1), cost(21), cost(1)], 10) == cost(1)
     assert median([cost(3), cost(1), cost(2)]) == cost(2)
