@@ -149,7 +149,7 @@ def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, until: U
     until(lambda: status(lab, 1)[0] == "PENDING")
     assert (lab.root / "warned").exists()
     lab.allow_steps(3, 4)
-    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now"], check=True)
+    subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+2"], check=True)
     out, _ = controller.communicate(timeout=120)
     assert controller.returncode == 0, out
     kinds = [a["kind"] for a in lab.attempts(1) if a["event"] == "start"]
@@ -178,7 +178,7 @@ def test_a_preempted_run_goes_on(lab: Any, cluster: Any, until: Until) -> None:
     lab.allow()
     lab.allow_steps(1, 3)
     until(lambda: status(lab, 2)[0] == "DONE")
-    subprocess.run(["scontrol", "update", f"JobId={lab.job(1)}", "StartTime=now"], check=True)
+    subprocess.run(["scontrol", "update", f"JobId={lab.job(1)}", "StartTime=now+2"], check=True)
     until(lambda: status(lab, 1)[0] == "DONE")
     assert [a["kind"] for a in lab.attempts(1) if a["event"] == "start"] == ["first", "requeue"]
 

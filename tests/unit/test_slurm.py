@@ -1,0 +1,183 @@
+"""What is asked of Slurm and what its answers mean, with commands that answer as Slurm's do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heyhi.claim import SUBMISSION, Claim, JobRef, Owner, read_owner
+from heyhi.slurm import Busy, Job, Phase, Queue, Refused, SlurmError, View, account, cancel, list_jobs, submit
+
+Command = Callable[[str, str], None]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Make commands of Slurm's, each a line of shell; `calls` has a line for each call."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def make(name: str, script: str) -> None:
+        path = folder / name
+        path.write_text(f'#!/bin/sh\necho "{name} $*" >> {tmp_path}/calls\n{script}\n')
+        path.chmod(0o755)
+
+    return make
+
+
+def calls(tmp_path: Path, name: str) -> int:
+    path = tmp_path / "calls"
+    return sum(line.startswith(f"{name} ") for line in path.read_text().splitlines()) if path.exists() else 0
+
+
+def row(*fields: str) -> str:
+    return "\\037".join(fields)
+
+
+def test_a_job_is_read_as_squeue_prints_it(command: Command) -> None:
+    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/a|b', 'heyhi:0a1b mine | too')}\\n'")
+    assert list_jobs(name="x") == [Job("7", "PENDING", "Priority", "", "/a|b", "heyhi:0a1b mine | too")]
+
+
+def test_jobs_that_slurm_has_forgotten_are_left_out(command: Command) -> None:
+    command("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
+    assert list_jobs(ids=["9"]) == []
+    with pytest.raises(SlurmError):
+        list_jobs(name="x")
+
+
+def test_accounts_tell_signals_from_exit_codes(command: Command) -> None:
+    lines = [row("1", "CANCELLED by 0", "0:15", "n1", "/x", ""), row("2", "FAILED", "3:0", "n2", "/y", "")]
+    command("sacct", f"printf '{lines[0]}\\n{lines[1]}\\n'")
+    found = account(["1", "2", "3"])
+    assert (found["1"].state, found["1"].exit_code) == ("CANCELLED", -15)
+    assert (found["2"].state, found["2"].exit_code) == ("FAILED", 3)
+    assert "3" not in found
+
+
+@pytest.mark.parametrize(
+    ("state", "phase"),
+    [("PENDING", Phase.WAITING), ("REQUEUE_HOLD", Phase.WAITING), ("RUNNING", Phase.RUNNING),
+     ("COMPLETING", Phase.RUNNING), ("SOMETHING_NEW", Phase.RUNNING), ("TIMEOUT", Phase.OVER),
+     ("PREEMPTED", Phase.OVER)],
+)  # fmt: skip
+def test_a_state_that_is_not_final_counts_as_alive(state: str, phase: Phase) -> None:
+    assert Job("1", state).phase is phase
+
+
+def test_the_script_reaches_sbatch_by_standard_input(command: Command, tmp_path: Path) -> None:
+    command("sbatch", f"cat > {tmp_path}/script; echo 'motd of this site'; echo '12;cluster'")
+    assert submit(["--job-name=x"], "#!/bin/sh\necho $(touch hacked)\n") == "12"
+    assert (tmp_path / "script").read_text().endswith("echo $(touch hacked)\n")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", Refused),
+     ("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's "
+      "size and/or time limits)", Busy),
+     ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", Busy)],
+)  # fmt: skip
+def test_a_refusal_is_told_from_a_limit(command: Command, message: str, kind: type[SlurmError]) -> None:
+    command("sbatch", f'cat > /dev/null; echo "{message}" >&2; exit 1')
+    with pytest.raises(kind, match="sbatch: Batch job submission failed"):
+        submit([], "")
+
+
+def test_an_answer_without_a_job_id_is_no_submission(command: Command) -> None:
+    command("sbatch", "cat > /dev/null; echo done")
+    with pytest.raises(Refused, match="no job id"):
+        submit([], "")
+
+
+def test_no_job_gets_what_another_job_or_person_has_set(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SLURM_JOB_ID", "SLURM_PROCID", "SBATCH_ARRAY_INX", "SBATCH_WAIT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SBATCH_ACCOUNT", "mine")
+    command("scancel", f"env > {tmp_path}/env")
+    cancel(["3"])
+    seen = (tmp_path / "env").read_text()
+    assert "SLURM_JOB_ID" not in seen
+    assert "SBATCH_WAIT" not in seen
+    assert "SBATCH_ACCOUNT=mine" in seen
+
+
+def test_without_slurm_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SlurmError, match="this machine knows no Slurm"):
+        list_jobs(name="x")
+
+
+# --- claims that belong to jobs -----------------------------------------------------------------------------------
+
+
+def claimed(folder: Path, job: str = "") -> Owner:
+    """Claim a folder for a job, as a process that is gone by now."""
+    folder.mkdir(parents=True, exist_ok=True)
+    code = (
+        "import sys; from pathlib import Path; from heyhi.claim import Claim, JobRef\n"
+        "claim = Claim.acquire(Path(sys.argv[1]), kind='submission', ref=JobRef('', 'heyhi-x', 'abcd'))\n"
+        "sys.argv[2] and claim.hand_over(sys.argv[2])\n"
+        "import os; os._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(folder), job], check=True)
+    return Owner(**json.loads((folder / "claim.json").read_text()))
+
+
+def test_a_submission_lives_as_long_as_its_job(command: Command, tmp_path: Path) -> None:
+    owner = claimed(tmp_path / "e", "7")
+    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/', 'heyhi:abcd')}\\n'")
+    assert read_owner(tmp_path / "e") == owner
+    command("squeue", f"printf '{row('7', 'FAILED', '', '', '/', 'heyhi:abcd')}\\n'")
+    assert read_owner(tmp_path / "e") is None
+
+
+def test_without_an_answer_a_job_counts_as_alive(command: Command, tmp_path: Path) -> None:
+    owner = claimed(tmp_path / "e", "7")
+    command("squeue", "echo 'Unable to contact slurm controller' >&2; exit 1")
+    assert read_owner(tmp_path / "e") == owner
+
+
+def test_a_submitter_that_was_killed_before_it_knew_the_job_is_settled_by_the_comment(
+    command: Command, tmp_path: Path
+) -> None:
+    claimed(tmp_path / "e")
+    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:ffff,abcd mine')}\\n'")
+    owner = read_owner(tmp_path / "e")
+    assert owner is not None
+    job = owner.find_job(Queue())
+    assert job is not None
+    assert job.job_id == "9"
+    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:ffff mine abcd')}\\n'")
+    assert read_owner(tmp_path / "e") is None
+
+
+def test_a_claim_passes_from_a_submission_to_its_job_and_to_nobody_else(command: Command, tmp_path: Path) -> None:
+    owner = claimed(tmp_path / "e", "7")
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
+    assert Claim.acquire(tmp_path / "e", kind=SUBMISSION, ref=JobRef("", "heyhi-x", "abcd")) == owner
+    mine = Claim.acquire(tmp_path / "e", ref=JobRef("7", "heyhi-x", "abcd"), replaces=lambda o: o.nonce == owner.nonce)
+    assert isinstance(mine, Claim)
+    mine.release()
+    assert not list((tmp_path / "e").glob("claim*"))
+
+
+def test_many_claims_cost_one_call(command: Command, tmp_path: Path) -> None:
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
+    owner = claimed(tmp_path / "e0", "7")
+    for number in range(1, 50):
+        folder = tmp_path / f"e{number}"
+        folder.mkdir()
+        (folder / "claim.json").write_bytes((tmp_path / "e0" / "claim.json").read_bytes())
+    view = View()
+    assert all(read_owner(tmp_path / f"e{number}", view.queue) == owner for number in range(50))
+    assert calls(tmp_path, "squeue") == 1
