@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -57,11 +58,11 @@ def measure(effort: Effort) -> Iterator[Row]:
 def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int) -> dict[str, Cost]:
     listed = work.folder / "folders.txt"
     listed.write_text("".join(f"{folder}\n" for folder in folders))
-    remembered = work.results / ".heyhi/readings.sqlite"
+    remembered = work.results / ".heyhi/readings"
     draw = random.Random(0)
 
     def forget() -> None:
-        remembered.unlink(missing_ok=True)
+        shutil.rmtree(remembered, ignore_errors=True)
 
     def change() -> None:
         for folder in draw.sample(folders, len(folders) // 100):

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment import Experiment
-from heyhi.manifest import Manifest
+from heyhi.manifest import Manifest, target_of
+from heyhi.memory import Memory
 from heyhi.project import Project, find_project
-from heyhi.reading import Collector, Entry, Reader, Reading
+from heyhi.reading import Collector, Entry, Reader, Reading, Readings, transposed
 from heyhi.sweep import load_sweep_module, paused_collection
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_FEW = 10  # of what has to be read, that part is looked up one by one
 
 
 # --- gathering ----------------------------------------------------------------------------------------------------
@@ -70,23 +74,80 @@ def _collect(
     progress: Callable[[int], Callable[[], None]],
 ) -> pd.DataFrame:
     if isinstance(source, Manifest):
-        rows, own = source.entries()
-        found = list(map(Entry._make, rows))
-        entries = [found[place] for place in own]
+        points, entries_at = _points(source, reader.memory)
     else:
-        found = entries = [entry_of(e) for e in source]
-    needs = {entry.folder: entry.needs for entry in found if entry.needs}
-    known = {entry.folder: entry for entry in found} if with_needs else {}
-    needed = [known[n] for n in dict.fromkeys(n for e in entries for n in e.needs) if n in known]
-    tick = progress(len(entries) + len(needed))
-    readings = reader.read_all(entries, needs, tick)
-    varying = _varying(entries)
-    columns = _columns(reader.project, entries, varying, readings, drift)
+        entries = [entry_of(e) for e in source]
+        points = _points_of(entries, entries)
+        entries_at = lambda places: [entries[place] for place in places]  # noqa: E731
+    needed: list[Entry] = []
+    if with_needs and points.needs:
+        wanted = dict.fromkeys(need for folder in points.folders for need in points.needs.get(folder, ()))
+        everything = map(Entry._make, source.entries()[0]) if isinstance(source, Manifest) else entries
+        known = {entry.folder: entry for entry in everything}
+        needed = [known[folder] for folder in wanted if folder in known]
+    tick = progress(len(points.folders) + len(needed))
+    readings = reader.read(points.folders, entries_at, points.needs, tick)
+    columns = _columns(reader.project, points, readings, drift)
     if needed:
         # The default columns: get_logs_data speaks of the sweep's own experiments.
-        read = Reader(reader.project).read_all(needed, needs, tick)
-        columns = _with_needs(columns, entries, needed, read)
-    return _frame(columns, varying)
+        read = Reader(reader.project).read_all(needed, points.needs, tick)
+        columns = _with_needs(columns, points, needed, read)
+    return _frame(columns, points.varying)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """Hold what a table shows of its experiments before it looks at their folders.
+
+    Attributes:
+        folders: their exp paths.
+        needs: exp path -> exp paths of what it needs, for all that need any; also for those that are only needed.
+        varying: columns of the config and of the overrides that are not the same for all; None where one has none.
+    """
+
+    exp_ids: list[str]
+    folders: list[str]
+    needs: dict[str, tuple[str, ...]]
+    varying: dict[str, list[Any]]
+
+
+_VARYING = "varying: "
+
+
+def _points(manifest: Manifest, memory: Memory) -> tuple[_Points, Callable[[Sequence[int]], list[Entry]]]:
+    """Return what a manifest holds, and what reads the entries at some places.
+
+    Of a manifest, which never changes, that is remembered: reading all of it takes longer than all else of a table of
+    which little has changed.
+    """
+    name = f"manifest-{manifest.digest}"
+    kept = memory.recall(name)
+    if kept:
+        needs = dict(zip(kept["needing"], map(tuple, kept["needed"]), strict=True))
+        varying = {column.removeprefix(_VARYING): v for column, v in kept.items() if column.startswith(_VARYING)}
+        points = _Points(kept["exp_id"], kept["folder"], needs, varying)
+    else:
+        rows, own = manifest.entries()
+        found = list(map(Entry._make, rows))
+        points = _points_of([found[place] for place in own], found)
+        columns: dict[str, list[Any]] = {"exp_id": points.exp_ids, "folder": points.folders}
+        columns |= {"needing": list(points.needs), "needed": list(map(list, points.needs.values()))}
+        columns |= {f"{_VARYING}{key}": column for key, column in points.varying.items()}
+        memory.keep(name, columns)
+
+    def entries_at(places: Sequence[int]) -> list[Entry]:
+        if len(places) < len(points.folders) / _FEW:
+            targets = [target_of(points.folders[place], manifest.project_root) for place in places]
+            return list(map(Entry._make, manifest.entries_of(targets)))
+        rows, own = manifest.entries()
+        return [Entry._make(rows[own[place]]) for place in places]
+
+    return points, entries_at
+
+
+def _points_of(entries: Sequence[Entry], found: Iterable[Entry]) -> _Points:
+    needs = {entry.folder: entry.needs for entry in found if entry.needs}
+    return _Points([e.exp_id for e in entries], [e.folder for e in entries], needs, _varying(entries))
 
 
 def entry_of(experiment: Experiment) -> Entry:
@@ -130,29 +191,13 @@ def _varying(entries: Sequence[Entry]) -> dict[str, list[Any]]:
         columns |= {own.pop(): [texts[text] for text in column] for own, column in zip(names, by_place, strict=True)}
     else:
         rows = [[texts[text] for text in one] for one in settings]
-        columns |= _transposed([tuple([keys[text] for text in one]) for one in settings], rows)
+        columns |= transposed([tuple([keys[text] for text in one]) for one in settings], rows)
     varying = {}
     for name, column in columns.items():
         values = {text: text if text is None else _scalar(text) for text in set(column)}
         if len(values) > 1:
             varying[name] = [values[text] for text in column]
     return varying
-
-
-def _transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
-    """Turn rows and the names of what each of them holds into columns; None where a row lacks a name."""
-    if len(set(map(id, names))) == 1:  # mostly all have the same, and then it is the same object
-        return dict(zip(names[0], map(list, zip(*rows, strict=True)), strict=True))
-    places: dict[tuple[str, ...], list[int]] = {}
-    for place, own in enumerate(names):
-        places.setdefault(own, []).append(place)
-    columns: dict[str, list[Any]] = {}
-    for own, at in places.items():
-        for name, found in zip(own, zip(*[rows[place] for place in at], strict=True), strict=True):
-            column = columns.setdefault(name, [None] * len(names))
-            for place, value in zip(at, found, strict=True):
-                column[place] = value
-    return columns
 
 
 def _scalar(text: str) -> Any:
@@ -179,34 +224,36 @@ _OPTIONAL = ("problem", "needs", "drifted", "job_id", "code")
 
 def _columns(
     project: Project,
-    entries: Sequence[Entry],
-    varying: Mapping[str, list[Any]],
-    found: Sequence[Reading],
+    points: _Points,
+    found: Readings,
     drift: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"status": [f.status for f in found]}
-    for key, column in varying.items():
+    columns: dict[str, list[Any]] = {"status": found.status}
+    for key, column in points.varying.items():
         columns[_override_name(key)] = column
-    outcome = _transposed([f.names for f in found], [f.values for f in found])
-    for key, column in outcome.items():
-        if not _is_needless(key, outcome):
+    for key, column in found.outcome.items():
+        if not _is_needless(key, found.outcome):
             # A metric may be named as an override is: lr, of a schedule.
             columns[key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"] = column
     root = f"{project.results_root}/"
     own: dict[str, list[Any]] = {
-        "reason": [f.reason or None for f in found],
-        "problem": [f.problem or None for f in found],
-        "needs": [", ".join([n.removeprefix(root) for n in e.needs]) or None if e.needs else None for e in entries],
-        "drifted": ["; ".join(drift.get(e.exp_id, ())) or None for e in entries] if drift is not None else [],
-        "attempts": [f.attempts for f in found],
-        "seconds": [f.seconds for f in found],
-        "updated": [f.updated for f in found],
-        "job_id": [f.job_id for f in found],
-        "code": [f.code for f in found],
-        "exp_id": [e.exp_id for e in entries],
-        "exp_path": [e.folder for e in entries],
+        "reason": [reason or None for reason in found.reason],
+        "problem": [problem or None for problem in found.problem],
+        "needs": [_names(root, points.needs.get(f, ())) for f in points.folders] if points.needs else [],
+        "drifted": ["; ".join(drift.get(e, ())) or None for e in points.exp_ids] if drift is not None else [],
+        "attempts": found.attempts,
+        "seconds": found.seconds,
+        "updated": found.updated,
+        "job_id": found.job_id,
+        "code": found.code,
+        "exp_id": points.exp_ids,
+        "exp_path": points.folders,
     }
     return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or any(x is not None for x in v)}
+
+
+def _names(root: str, folders: Sequence[str]) -> str | None:
+    return ", ".join([folder.removeprefix(root) for folder in folders]) or None
 
 
 def _override_name(key: str) -> str:
@@ -224,19 +271,21 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _with_needs(
-    columns: dict[str, list[Any]], entries: Sequence[Entry], needed: Sequence[Entry], read: Sequence[Reading]
+    columns: dict[str, list[Any]], points: _Points, needed: Sequence[Entry], read: Sequence[Reading]
 ) -> dict[str, list[Any]]:
     """Add what varies and came out of what each experiment needs, before the columns about the experiment itself."""
     varying = _varying(needed)
-    points = dict(zip((e.folder for e in needed), zip(*varying.values(), strict=True), strict=True)) if varying else {}
+    settings = (
+        dict(zip((e.folder for e in needed), zip(*varying.values(), strict=True), strict=True)) if varying else {}
+    )
     readings = dict(zip((e.folder for e in needed), read, strict=True))
     tasks = {e.folder: e.task for e in needed}
     rows: list[dict[str, Any]] = []
-    for entry in entries:
+    for folder in points.folders:
         row: dict[str, Any] = {}
-        for need in entry.needs:
+        for need in points.needs.get(folder, ()):
             if need in readings:
-                point = zip(varying, points.get(need, ()), strict=True)
+                point = zip(varying, settings.get(need, ()), strict=True)
                 found = {"status": readings[need].status, **{k: v for k, v in point if v is not None}}
                 found |= readings[need].outcome
                 row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})

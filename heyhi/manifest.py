@@ -63,6 +63,9 @@ _INDEX_TABLES = (
 # position, target, exp_id, own, cfg, overrides, identity_version, task, config, needs, resources; then the checksum
 _Content = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str]
 _Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]
+# exp id, exp path, identity, task, needed exp paths
+_Entry = tuple[str, str, "Identity", str, tuple[str, ...]]
+_ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
 
 
 def target_of(exp_path: Path | str, project_root: Path | str) -> str:
@@ -405,7 +408,7 @@ class Manifest:
         """
         return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
 
-    def entries(self) -> tuple[list[tuple[str, str, Identity, str, tuple[str, ...]]], list[int]]:
+    def entries(self) -> tuple[list[_Entry], list[int]]:
         """Return what a table asks of all experiments, which is all but the configs.
 
         Returns:
@@ -414,28 +417,40 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
+        rows = self._read(f"{_ENTRIES} ORDER BY position")
+        with _reading(self.path):
+            own = [row[-1] for row in rows]
+            places = [place for place, number in enumerate(own) if number is not None]
+            places.sort(key=own.__getitem__)
+        return self._entries(rows), places
+
+    def entries_of(self, targets: Iterable[str]) -> list[_Entry]:
+        """Return the same of a few experiments, one of each target.
+
+        Raises:
+            ManifestError: there is none of a target, or a row is damaged.
+        """
+        rows = [self._read(f"{_ENTRIES} WHERE target = ?", self._key(target)) for target in targets]
+        with _reading(self.path):
+            return self._entries([row for (row,) in rows])
+
+    def _entries(self, rows: list[tuple[Any, ...]]) -> list[_Entry]:
         import orjson
 
         from heyhi.identity import Identity
 
-        root = self._text("project_root")
-        rows = self._read(
-            "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own"
-            " FROM experiment ORDER BY position"
-        )
         if not rows:
-            return [], []
+            return []
+        root = self._text("project_root")
         with _reading(self.path):
             # Column by column, which takes half the time.
-            exp_ids, targets, cfgs, overrides, versions, tasks, needs, own = zip(*rows, strict=True)
+            exp_ids, targets, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
             settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
             identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
             end = -len(RESULT_NAME) - 1
             folders = [target[:end] if target.startswith("/") else f"{root}/{target[:end]}" for target in targets]
             needed = [() if n == "[]" else tuple(_folder_of(root, t) for t in json.loads(n)) for n in needs]
-            places = [place for place, number in enumerate(own) if number is not None]
-            places.sort(key=own.__getitem__)
-            return list(zip(exp_ids, folders, identities, tasks, needed, strict=True)), places
+            return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none for a target that isn't here."""

@@ -1,20 +1,19 @@
-"""Owns reading what came out of an experiment, and remembering it as long as its files stay as they are.
+"""Owns reading what came out of experiments, and remembering it as long as their files stay as they are.
 
-What is remembered only saves time: it may be removed at any moment.
+How it is kept is `memory`'s business.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import math
 import os
 import re
-import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,13 +22,12 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, ExperimentDir, Status
 from heyhi.handle import Handle
 from heyhi.identity import Identity
+from heyhi.memory import Memory
 from heyhi.project import Project
 
 Collector = Callable[[Handle], Mapping[str, Any]]
 
-_FORMAT = 2
-_CHUNK = 500  # paths in one question to the database
-_MANY = 4  # times as many readings may be gone through as are asked for
+_FORMAT = 3
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
@@ -95,6 +93,85 @@ class Reading(NamedTuple):
         return dict(zip(self.names, self.values, strict=True))
 
 
+@dataclass
+class Readings:
+    """Hold what was read of many experiments, by columns: what `Reading` holds of one.
+
+    Attributes:
+        outcome: what came out, by name; None where an experiment lacks it.
+    """
+
+    status: list[str]
+    reason: list[str]
+    names: list[tuple[str, ...]]
+    outcome: dict[str, list[Any]]
+    problem: list[str]
+    attempts: list[int]
+    seconds: list[float | None]
+    job_id: list[str | None]
+    code: list[str | None]
+    updated: list[float | None]
+
+    @classmethod
+    def of(cls, rows: Sequence[Reading]) -> Readings:
+        """Turn readings into columns."""
+        if not rows:
+            return cls([], [], [], {}, [], [], [], [], [], [])
+        status, reason, names, values, *rest = map(list, zip(*rows, strict=True))
+        return cls(status, reason, names, transposed(names, values), *rest)
+
+    def row(self, place: int) -> Reading:
+        """Return one of them."""
+        names = self.names[place]
+        return Reading(
+            self.status[place],
+            self.reason[place],
+            names,
+            tuple([self.outcome[name][place] for name in names]),
+            *(getattr(self, column)[place] for column in _AFTER_VALUES),
+        )
+
+    def rows(self) -> list[Reading]:
+        """Return all of them."""
+        return list(map(self.row, range(len(self.status))))
+
+    def put(self, rows: Mapping[int, Reading]) -> None:
+        """Put others in some places."""
+        if not rows:
+            return
+        for place, row in rows.items():
+            for column in ("status", "reason", "names", *_AFTER_VALUES):
+                getattr(self, column)[place] = getattr(row, column)
+            found = row.outcome
+            for name, values in self.outcome.items():
+                values[place] = found.pop(name, None)
+            for name, value in found.items():
+                self.outcome[name] = [None] * len(self.status)
+                self.outcome[name][place] = value
+        # In the order, and with the names, that they would have had all along.
+        kinds = {id(names): names for names in self.names}
+        self.outcome = {name: self.outcome[name] for name in dict.fromkeys(chain.from_iterable(kinds.values()))}
+
+
+_AFTER_VALUES = ("problem", "attempts", "seconds", "job_id", "code", "updated")
+
+
+def transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
+    """Turn rows and the names of what each of them holds into columns; None where a row lacks a name."""
+    if len(set(map(id, names))) == 1:  # mostly all have the same, and then it is the same object
+        return dict(zip(names[0], map(list, zip(*rows, strict=True)), strict=True))
+    places: dict[tuple[str, ...], list[int]] = {}
+    for place, own in enumerate(names):
+        places.setdefault(own, []).append(place)
+    columns: dict[str, list[Any]] = {}
+    for own, at in places.items():
+        for name, found in zip(own, zip(*[rows[place] for place in at], strict=True), strict=True):
+            column = columns.setdefault(name, [None] * len(names))
+            for place, value in zip(at, found, strict=True):
+                column[place] = value
+    return columns
+
+
 class Reader:
     """Read experiments one after the other; what is wrong with one stops none of the others.
 
@@ -109,55 +186,71 @@ class Reader:
         self.project = project
         self._results_root = project.results_root
         self.get_logs_data = get_logs_data
-        name = hashlib.sha256(f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + source).hexdigest()[:16]
-        self._memory = Memory(project.state_root / "readings.sqlite", name)
+        self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
+        self.memory = Memory(project.state_root / "readings")
 
     def read_all(
         self, entries: Sequence[Entry], needs: Mapping[str, Sequence[str]], tick: Callable[[], None] = lambda: None
     ) -> list[Reading]:
+        """Read experiments: as `read`, a row each."""
+        folders = [entry.folder for entry in entries]
+        return self.read(folders, lambda places: [entries[place] for place in places], needs, tick).rows()
+
+    def read(
+        self,
+        folders: Sequence[str],
+        entries_at: Callable[[Sequence[int]], Sequence[Entry]],
+        needs: Mapping[str, Sequence[str]],
+        tick: Callable[[], None] = lambda: None,
+    ) -> Readings:
         """Read experiments.
 
         Args:
-            entries: which.
+            folders: their exp paths.
+            entries_at: returns the entries of some of them, given their places.
             needs: exp path -> exp paths of what it needs, for all from which a block may come.
             tick: called after each.
         """
-        known = self._memory.recall([entry.folder for entry in entries])
-        found = []
-        for entry in entries:
-            stamp, is_done, updated = _stamp(entry.folder)
-            kept = known.get(entry.folder)
-            if is_done and kept is not None and kept[0] == stamp:
-                found.append(Reading._make((_DONE, "", kept[1], *kept[2], updated)))
-            else:
-                found.append(self._read(entry, needs, kept, stamp, is_done, updated))
+        name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
+        kept = _recalled(self.memory.recall(name.hexdigest()[:32]), len(folders))
+        changed = range(len(folders)) if kept is None else kept.changed(folders)
+        for _ in range(len(folders) - len(changed)):
             tick()
-        self._memory.keep()
-        return found
+        found, stamps = {}, {}
+        for place, entry in zip(changed, entries_at(changed), strict=True):
+            found[place], stamps[place] = self._read(entry, needs, kept, place)
+            tick()
+        if kept is None:
+            kept = _Kept(Readings.of(list(found.values())), [_UNKNOWN] * len(folders))
+        else:
+            kept.readings.put(found)
+        before = [kept.stamps[place] for place in stamps]
+        for place, stamp in stamps.items():
+            kept.stamps[place] = stamp
+        if any(stamp not in (_UNKNOWN, old) for stamp, old in zip(stamps.values(), before, strict=True)):
+            self.memory.keep(name.hexdigest()[:32], kept.columns())
+        return kept.readings
 
     def _read(
-        self,
-        entry: Entry,
-        needs: Mapping[str, Sequence[str]],
-        kept: Kept | None,
-        stamp: str,
-        is_done: bool,
-        updated: float | None,
-    ) -> Reading:
+        self, entry: Entry, needs: Mapping[str, Sequence[str]], kept: _Kept | None, place: int
+    ) -> tuple[Reading, Stamp]:
+        """Return what there is, and below which stamp it may be remembered."""
+        stamp, is_done, updated = _stamp(entry.folder)
         if updated is None and not os.path.isdir(entry.folder):  # noqa: PTH112 (10,000 of them: no object each)
             status, reason, problems = self._status(entry, needs) if needs else (Status.NOT_STARTED, "", [])
-            return Reading(status.value, reason, problem="; ".join(problems))
+            return Reading(status.value, reason, problem="; ".join(problems)), _UNKNOWN
         status, reason, problems = (Status.DONE, "", []) if is_done else self._status(entry, needs)
-        if kept is not None and kept[0] == stamp:
-            _, names, (values, problem, *rest) = kept
-            problems += [problem] if problem else []
-        else:
-            names, (values, problem, *rest) = self._read_files(entry, status, problems)
-            # A collector may read any file of a run, so only what has ended for good stays as it is.
-            settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
-            if settled and (is_done or self.get_logs_data is None):
-                self._memory.remember(entry.folder, (stamp, names, [values, problem, *rest]))
-        return Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
+        if kept is not None and kept.stamps[place] == stamp:
+            row = kept.readings.row(place)
+            problems += [row.problem] if row.problem else []
+            return row._replace(status=status.value, reason=reason, problem="; ".join(problems), updated=updated), stamp
+        # What is wrong with its status today is no part of what is remembered.
+        settled = updated is not None and updated < time.time() - _SETTLED_SECONDS and not problems
+        # A collector may read any file of a run, so only what has ended for good stays as it is.
+        settled = settled and (is_done or self.get_logs_data is None)
+        names, (values, *rest) = self._read_files(entry, status, problems)
+        row = Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
+        return row, stamp if settled else _UNKNOWN
 
     def _status(self, entry: Entry, needs: Mapping[str, Sequence[str]]) -> tuple[Status, str, list[str]]:
         folder = ExperimentDir(Path(entry.folder), self._results_root)
@@ -170,8 +263,7 @@ class Reader:
         return status, reason, []
 
     def _read_files(self, entry: Entry, status: Status, problems: list[str]) -> tuple[tuple[str, ...], list[Any]]:
-        """Return the names of what came out, and [its values, problem, attempts, seconds, job id, code]."""
-        before = len(problems)
+        """Return the names of what came out, and [its values, attempts, seconds, job id, code]."""
         records = _lines(f"{entry.folder}/{ATTEMPTS_NAME}", lambda: _folder(entry).attempts(), problems)
         started = [r for r in records if r.get("event") == "start"]
         seconds = [r["seconds"] for r in records if r.get("event") == "end" and _is_number(r.get("seconds"))]
@@ -189,7 +281,6 @@ class Reader:
         commit = last.get("commit")
         return names, [
             values,
-            "; ".join(problems[before:]),
             len(started),
             math.fsum(seconds) if seconds else None,
             None if last.get("job_id") is None else str(last["job_id"]),
@@ -232,20 +323,21 @@ def _ask(collector: Collector, entry: Entry, project: Project, problems: list[st
     return {}
 
 
-def _stamp(folder: str) -> tuple[str, bool, float | None]:
+def _stamp(folder: str) -> tuple[Stamp, bool, float | None]:
     """Return what changes when a file changes, whether there is a result, and when one was written last."""
-    parts, newest = [], None
+    stamp: list[int] = []
+    newest = None
     for name in _FILES:
         try:
             found = os.stat(f"{folder}/{name}")  # noqa: PTH116 (10,000 of them: no object each)
         except OSError:
-            parts.append("-")
+            stamp += [0, 0, 0]
             continue
+        stamp += [found.st_mtime_ns, found.st_size, found.st_ino]
         if name == RESULT_NAME:  # it is written last: what has one changes no more
-            return f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}", True, found.st_mtime
+            return tuple(stamp), True, found.st_mtime
         newest = found.st_mtime if newest is None or found.st_mtime > newest else newest
-        parts.append(f"{found.st_mtime_ns}.{found.st_size}.{found.st_ino}")
-    return " ".join(parts), False, newest
+    return tuple(stamp), False, newest
 
 
 def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
@@ -419,122 +511,67 @@ def _cell(value: Any) -> Any:
 # --- what is remembered -------------------------------------------------------------------------------------------
 
 
-# Stamp of the files when they were read; names of what came out; [values, problem, attempts, seconds, job id, code].
-Kept = tuple[str, tuple[str, ...], list[Any]]
+# Time of change, size and number of the result; where there is none, of the other files.
+Stamp = tuple[int, ...]
+_UNKNOWN: Stamp = ()  # of what is not remembered
+_NO_RESULT = (0, 0, 0)
+_STAMP_COLUMNS = ("changed", "size", "number")
+_OUTCOME = "outcome: "
 
 
-class Memory:
-    """Remember readings in a database; a damaged or missing one is made anew, one that can't be written is not used.
+@dataclass
+class _Kept:
+    """Hold readings, and the stamp of each when it was read."""
 
-    Args:
-        path: of the database.
-        reader: name of who reads: readings of another one are not its own.
-    """
+    readings: Readings
+    stamps: list[Stamp]
 
-    def __init__(self, path: Path, reader: str) -> None:
-        self.path = path
-        self.reader = reader
-        self._new: list[tuple[str, str, str, bytes]] = []
-
-    def recall(self, folders: Sequence[str]) -> dict[str, Kept]:
-        """Return what is remembered of some experiments."""
-        if not folders or not self.path.is_file():
-            return {}
-        found: dict[str, Kept] = {}
-        self._use(lambda connection: found.update(_decoded(self._rows(connection, folders))))
+    def changed(self, folders: Sequence[str]) -> list[int]:
+        """Return the places of what has to be looked at: all but what is done and stayed as it is."""
+        found = []
+        for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
+            try:
+                now = os.stat(f"{folder}/{RESULT_NAME}")  # noqa: PTH116 (10,000 of them: no object each)
+            except OSError:
+                found.append(place)
+                continue
+            if stamp != (now.st_mtime_ns, now.st_size, now.st_ino):
+                found.append(place)
         return found
 
-    def _rows(self, connection: sqlite3.Connection, folders: Sequence[str]) -> list[tuple[str, str, bytes]]:
-        # Those of a sweep lie side by side; going through them takes half the time of looking for each.
-        wanted = frozenset(folders)
-        limit = _MANY * len(wanted)
-        query = f"SELECT folder, stamp, data FROM reading WHERE reader = ? AND folder BETWEEN ? AND ? LIMIT {limit + 1}"
-        rows = connection.execute(query, (self.reader, min(wanted), max(wanted))).fetchall()
-        if len(rows) <= limit:
-            return rows if len(rows) == len(wanted) else [row for row in rows if row[0] in wanted]
-        rows = []
-        for start in range(0, len(folders), _CHUNK):
-            some = folders[start : start + _CHUNK]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT folder, stamp, data FROM reading WHERE reader = ? AND folder IN ({marks})"
-            rows += connection.execute(query, (self.reader, *some)).fetchall()
-        return rows
-
-    def remember(self, folder: str, kept: Kept) -> None:
-        """Note a reading, to be kept later."""
-        self._new.append((self.reader, folder, kept[0], _encoded(kept)))
-
-    def keep(self) -> None:
-        """Write down what was noted."""
-        if not self._new:
-            return
-        with contextlib.suppress(OSError):
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._new.sort()  # the order in which they lie there
-        self._use(lambda db: db.executemany("INSERT OR REPLACE INTO reading VALUES (?, ?, ?, ?)", self._new))
-        self._new.clear()
-
-    def _use(self, work: Callable[[sqlite3.Connection], object]) -> None:
-        """Do something with the database, if that can be done at all."""
-        connection = None
-        try:
-            connection = sqlite3.connect(self.path, timeout=5.0)
-            connection.execute("PRAGMA synchronous = OFF")
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS reading (reader TEXT, folder TEXT, stamp TEXT NOT NULL, data BLOB NOT NULL,"
-                " PRIMARY KEY (reader, folder)) WITHOUT ROWID"
-            )
-            work(connection)
-            connection.commit()
-        except sqlite3.OperationalError:  # locked, read-only or full: nothing is remembered this time
-            pass
-        except (sqlite3.DatabaseError, ValueError, TypeError):  # damaged
-            with contextlib.suppress(OSError):
-                self.path.unlink()
-        finally:
-            if connection is not None:
-                connection.close()
+    def columns(self) -> dict[str, list[Any]]:
+        """Return all as columns to be kept."""
+        readings = self.readings
+        kinds = list(dict.fromkeys(readings.names))
+        number = {names: place for place, names in enumerate(kinds)}
+        own = zip(*[stamp[:3] if stamp else _NO_RESULT for stamp in self.stamps], strict=True)
+        return {
+            **dict(zip(_STAMP_COLUMNS, map(list, own), strict=True)),
+            "others": [list(stamp[3:]) or None for stamp in self.stamps],
+            "kinds": [list(names) for names in kinds],
+            "kind": [number[names] for names in readings.names],
+            **{column: getattr(readings, column) for column in _AFTER_VALUES},
+            **{f"{_OUTCOME}{name}": values for name, values in readings.outcome.items()},
+        }
 
 
-def _encoded(kept: Kept) -> bytes:
-    """Write names and data as two lines of JSON; `!` stands before what only Python's own json can read."""
-    import orjson
-
-    _, names, content = kept
-    try:
-        data = orjson.dumps(content)
-        # orjson writes NaN as null, and what is NaN must not become missing.
-        if data.count(b"null") == content.count(None) + content[0].count(None):
-            return b"%b\n%b" % (orjson.dumps(names), data)
-    except TypeError:  # an integer of more than 64 bits
-        pass
-    return f"!{json.dumps(names)}\n{json.dumps(content)}".encode()
-
-
-def _decoded(rows: Iterable[tuple[str, str, bytes]]) -> dict[str, Kept]:
-    """Read rows back.
-
-    Raises:
-        ValueError: they are damaged.
-        TypeError: the same.
-    """
-    import orjson
-
-    known: dict[bytes, tuple[str, ...]] = {}
-
-    def names_of(head: bytes) -> tuple[str, ...]:
-        if head not in known:
-            known[head] = _printable_names(tuple(json.loads(head.removeprefix(b"!"))))
-        return known[head]
-
-    split: list[Any] = [(folder, stamp, *data.split(b"\n", 1)) for folder, stamp, data in rows]
-    odd = [row for row in split if row[2][:1] == b"!"]
-    found: dict[str, Kept] = {folder: (stamp, names_of(head), json.loads(line)) for folder, stamp, head, line in odd}
-    if odd:
-        split = [row for row in split if row[2][:1] != b"!"]
-    if split:
-        folders, stamps, heads, lines = zip(*split, strict=True)
-        # All at once, which takes half the time.
-        data = orjson.loads(b"[%b]" % b",".join(lines))
-        found.update(zip(folders, zip(stamps, map(names_of, heads), data, strict=True), strict=True))
-    return found
+def _recalled(columns: Mapping[str, list[Any]], count: int) -> _Kept | None:
+    """Make readings of columns; None where there are none, or not as many."""
+    if {len(values) for column, values in columns.items() if column != "kinds"} != {count} or not count:
+        return None
+    kinds = [_printable_names(tuple(names)) for names in columns["kinds"]]
+    stamps: list[Stamp] = list(zip(*(columns[column] for column in _STAMP_COLUMNS), strict=True))
+    for place, others in enumerate(columns["others"]):
+        if others:
+            stamps[place] += tuple(others)
+    outcome = {column.removeprefix(_OUTCOME): v for column, v in columns.items() if column.startswith(_OUTCOME)}
+    return _Kept(
+        Readings(
+            [_DONE] * count,  # what is not done is asked for its status
+            [""] * count,
+            [kinds[number] for number in columns["kind"]],
+            outcome,
+            *(columns[column] for column in _AFTER_VALUES),
+        ),
+        stamps,
+    )

@@ -60,6 +60,19 @@ def test_one_experiment_is_read_with_its_needs(project: Project, schema: Schema)
         manifest.experiment("elsewhere/result.json")
 
 
+def test_the_entries_of_some_are_as_those_of_all(project: Project, schema: Schema) -> None:
+    written = expansion(project, schema, EVAL, noise=[0.0, 0.2])
+    manifest = Manifest.open(write_manifest(written, project, schema))
+
+    entries, own = manifest.entries()
+    assert [entries[place][0] for place in own] == written.own
+    targets = [f"{folder}/result.json" for _, folder, *_ in entries]
+    assert manifest.entries_of(reversed(targets)) == entries[::-1]
+    assert manifest.entries_of([]) == []
+    with pytest.raises(ManifestError, match="run `heyhi expand` again"):
+        manifest.entries_of(["elsewhere/result.json"])
+
+
 def test_own_experiments_keep_the_order_of_the_sweep(project: Project, schema: Schema) -> None:
     # The training is needed by the first point, and a point itself.
     points = [(EVAL, {"noise": 0.5}), (TRAIN, {}), (EVAL, {"noise": 0.1})]

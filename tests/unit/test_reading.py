@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import os
-import sqlite3
+import shutil
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pytest
 
 from heyhi.identity import Identity
 from heyhi.project import Project
-from heyhi.reading import Entry, Memory, Reader, Reading, summed_up
+from heyhi.reading import Entry, Reader, Reading, Readings, summed_up
 
 LONG_AGO = 1_000_000_000
 
@@ -121,22 +121,28 @@ def test_metrics_of_a_dead_one_are_remembered_until_it_goes_on(project: Project)
     assert read(project, one)[0].status == "DEAD"
 
 
-@pytest.mark.parametrize("harm", ["removed", "damaged", "a folder", "read-only place"])
+HARMS: dict[str, Callable[[Path], object]] = {
+    "removed": lambda file: file.unlink(),
+    "empty": lambda file: file.write_bytes(b""),
+    "cut": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "a bit": lambda file: file.write_bytes(file.read_bytes()[:-1] + b"x"),
+    "foreign": lambda file: file.write_bytes(b"SQLite format 3\0" + b"x" * 5000),
+    "a folder": lambda file: (file.unlink(), file.mkdir()),
+    "no folder": lambda file: shutil.rmtree(file.parent),
+    "read-only place": lambda file: (shutil.rmtree(file.parent), file.parent.write_text("")),
+}
+
+
+@pytest.mark.parametrize("harm", HARMS)
 def test_what_is_remembered_can_be_lost_at_any_moment(project: Project, harm: str) -> None:
     one = entry(project)
     done(one)
     first = read(project, one)
-    memory = project.state_root / "readings.sqlite"
-    assert memory.is_file()
-    memory.unlink()
-    if harm == "damaged":
-        memory.write_bytes(b"SQLite format 3\0" + b"x" * 5000)
-    elif harm == "a folder":
-        memory.mkdir()
-    elif harm == "read-only place":
-        project.state_root.rmdir()
-        project.state_root.write_text("")
+    (file,) = (project.state_root / "readings").iterdir()
+    HARMS[harm](file)
     assert read(project, one) == first == read(project, one)
+    if file.is_file():
+        assert list(file.parent.iterdir()) == [file] and file.stat().st_size > 100
 
 
 @pytest.mark.parametrize(
@@ -242,32 +248,100 @@ def test_lines_with_as_many_but_other_keys_are_not_mixed_up() -> None:
     assert summed_up([{"a": 1, "loss": 2, "more": 4}, {"a": 1, "loss": 1}])["more"] == 4
 
 
-def test_few_of_many_that_are_remembered_are_found(project: Project) -> None:
-    many = [entry(project, f"p/{i}") for i in range(40)]
-    for i, one in enumerate(many):
-        done(one, result=f'{{"x": {i}}}')
-    first = read(project, *many)
-    asked: list[str] = []
+def counting(calls: list[str]) -> Callable[[Any], dict[str, Any]]:
+    def collector(handle: Any) -> dict[str, Any]:
+        calls.append(handle.exp_path.name)
+        return {"n": len(calls)}
 
-    class Spy(Memory):
-        def remember(self, folder: str, kept: Any) -> None:
-            asked.append(folder)
-
-    for some in (many[::39], many[::2], many, [many[7]]):
-        reader = Reader(project)
-        reader._memory = Spy(reader._memory.path, reader._memory.reader)
-        assert reader.read_all(some, {}) == [first[many.index(one)] for one in some]
-    assert asked == []
+    return collector
 
 
-def test_what_is_remembered_but_makes_no_sense_is_read_again(project: Project) -> None:
-    one = entry(project)
-    done(one)
+def test_tables_of_other_experiments_and_of_another_collector_are_not_mixed_up(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    calls: list[str] = []
+    for _ in range(2):
+        assert [f.outcome["n"] for f in read(project, one, get_logs_data=counting(calls), source=b"1")] == [1]
+        found = read(project, other, one, get_logs_data=counting(calls), source=b"1")
+        assert [f.outcome["n"] for f in found] == [2, 3]
+        assert [f.outcome["n"] for f in read(project, one, get_logs_data=counting(calls), source=b"2")] == [4]
+        assert read(project, one)[0].outcome["loss"] == 3
+    assert calls == ["a", "b", "a", "a"]
+
+
+def test_a_table_kept_in_another_ones_place_is_ignored(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other, metrics='{"loss": 9}\n')
+    folder = project.state_root / "readings"
     first = read(project, one)
-    with contextlib.closing(sqlite3.connect(project.state_root / "readings.sqlite")) as connection:
-        connection.execute("UPDATE reading SET data = ?", (b"no JSON",))
-        connection.commit()
-    assert read(project, one) == first == read(project, one)
+    (file,) = folder.iterdir()
+    second = read(project, other)
+    (another,) = set(folder.iterdir()) - {file}
+    shutil.copyfile(file, another)
+    assert read(project, other) == second != first
+
+
+def test_a_result_that_was_removed_changes_the_status_and_coming_back_changes_it_again(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    first = read(project, one, other)
+    write(one, result_json=None)
+    assert [f.status for f in read(project, one, other)] == ["DEAD", "DONE"]
+    shutil.rmtree(one.folder)
+    assert read(project, one, other) == [Reading("NOT_STARTED"), first[1]]
+    done(one)
+    assert read(project, one, other) == first
+
+
+def test_what_changes_is_read_as_if_nothing_were_remembered(project: Project) -> None:
+    many = [entry(project, f"p/{i}") for i in range(4)]
+    for one in many:
+        done(one)
+    read(project, *many)
+    done(many[0], metrics='{"acc": 1}\n{"acc": 0.5}\n', result='{"x": "y"}')
+    done(many[2], metrics="", result='{"loss": null, "z": NaN}')
+    write(many[3], result_json=None)
+    table = _table(project, many)
+    assert list(table.outcome) == ["acc", "acc.best", "x", "step", "loss", "loss.best", "z"]
+    again = _table(project, many)
+    shutil.rmtree(project.state_root / "readings")
+    assert repr(table) == repr(again) == repr(_table(project, many))
+    for one in many:
+        done(one, metrics='{"loss": 7}\n', result="{ }")
+    assert list(_table(project, many).outcome) == ["loss", "loss.best"]
+
+
+def _table(project: Project, entries: list[Entry]) -> Readings:
+    folders = [one.folder for one in entries]
+    return Reader(project).read(folders, lambda places: [entries[i] for i in places], {})
+
+
+def test_only_what_changed_is_asked_for_and_each_is_ticked_once(project: Project) -> None:
+    many = [entry(project, f"p/{i}") for i in range(5)]
+    for one in many:
+        done(one)
+    read(project, *many)
+    done(many[3], result='{"x": 1}')
+    asked: list[int] = []
+    ticks: list[None] = []
+
+    def entries_at(places: Sequence[int]) -> list[Entry]:
+        asked.extend(places)
+        return [many[place] for place in places]
+
+    Reader(project).read([one.folder for one in many], entries_at, {}, lambda: ticks.append(None))
+    assert asked == [3] and len(ticks) == 5
+
+
+def test_nothing_is_written_where_nothing_changed(project: Project) -> None:
+    one, running = entry(project, "p/a"), entry(project, "p/b")
+    done(one), write(running, metrics_jsonl='{"loss": 1}\n', attempts_jsonl=START)
+    read(project, one, running)
+    (file,) = (project.state_root / "readings").iterdir()
+    before = file.stat().st_ino
+    first = read(project, one, running)
+    assert file.stat().st_ino == before
+    assert first == read(project, one, running) and [f.status for f in first] == ["DONE", "DEAD"]
 
 
 def test_a_null_or_the_word_in_a_value_is_remembered_as_it_is(project: Project) -> None:

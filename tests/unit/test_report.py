@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
@@ -389,3 +391,38 @@ def test_a_damaged_experiment_stops_no_comparison(run: Any, root: Path) -> None:
     assert code == 0 and "\n2 drifted: " in out
     code, out, _ = run("report", manifest, "--drift")
     assert code == 0 and "identity.json" in (root / "results/reports/many.csv").read_text()
+
+
+MANY = """
+def yield_sweep():
+    for seed in range(60):
+        yield "conf/check.prototxt" if seed % 2 else "conf/work.prototxt", {"noise" if seed % 2 else "seed": seed}
+
+
+def get_logs_data(handle):
+    return {"seen": f"{handle.cfg_path.name} {handle.overrides[0]}", "y": handle.result()["y"]}
+"""
+
+
+def test_a_table_whose_experiments_changed_in_part_is_as_one_that_is_made_anew(root: Path) -> None:
+    (root / "conf/many.py").write_text(MANY)
+    folders = [Path(path) for path in heyhi.table()["exp_path"]]
+    for number, folder in enumerate(folders[:-1]):
+        folder.mkdir(parents=True)
+        (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
+        (folder / "result.json").write_text(f'{{"y": {number}}}\n')
+        os.utime(folder / "result.json", (1_000_000_000, 1_000_000_000))
+    (manifest,) = (root / "results/.heyhi/manifests").iterdir()
+    remembered = root / "results/.heyhi/readings"
+    for number in (4, 5, 6):
+        (folders[number] / "result.json").write_text(f'{{"y": {number}00}}\n')
+        (folders[number + 10] / "result.json").unlink()
+        changed = heyhi.table(manifest, with_needs=True)
+        again = heyhi.table(manifest, with_needs=True)
+        shutil.rmtree(remembered)
+        anew = heyhi.table(manifest, with_needs=True)
+        pd.testing.assert_frame_equal(changed, anew)
+        pd.testing.assert_frame_equal(again, anew)
+        assert changed.attrs == anew.attrs
+    assert list(anew["seen"][4:6]) == ["work.prototxt seed=4", "check.prototxt noise=5"]
+    assert list(anew["y"][:7]) == [0, 1, 2, 3, 400, 500, 600] and set(anew["status"][14:17]) == {"DEAD"}
