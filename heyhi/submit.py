@@ -269,8 +269,8 @@ def batch_script(words: Sequence[str], results_root: Path) -> str:
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
 export {ROOT_VARIABLE}={shlex.quote(str(results_root))}
-export {NOTICE_VARIABLE}="${{TMPDIR:-/tmp}}/heyhi.$SLURM_JOB_ID.$$"
-rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
+own=$(mktemp -d 2> /dev/null) || own=$PWD
+export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
 # Slurm tells the run itself; the script stays until it has ended.
 trap : TERM CONT
@@ -282,6 +282,7 @@ while kill -0 "$run" 2> /dev/null; do wait "$run"; done
 wait "$run"
 code=$?
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
+[ "$own" = "$PWD" ] || rmdir "$own"
 if [ "$code" = {REQUEUE_EXIT} ]; then
   # Slurm ends this script, and what runs in it, when it has queued the job again.
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 300; exit 0; fi

@@ -1,0 +1,74 @@
+"""Why an experiment is dead: by its records, its job's end in Slurm's words, and what stands in the job's log."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from heyhi.deaths import LOST, current_job, death_of, last_job, state_in_log
+from heyhi.slurm import Job
+
+START = {"event": "start", "attempt": 1, "job_id": "7", "host": "n1", "pid": 3}
+FAILED = {"event": "end", "attempt": 1, "reason": "failed", "exit_code": 1, "exception": "ValueError: boom"}
+STOPPED = {"event": "end", "attempt": 1, "reason": "terminated", "exit_code": 143, "exception": "stopped by SIGTERM"}
+SEVEN = {"job_id": "7"}
+
+
+@pytest.mark.parametrize(
+    ("attempts", "job", "kind", "text"),
+    [
+        ([START, FAILED], None, "failed", "exit code 1: ValueError: boom"),
+        ([START, FAILED], Job("7", "FAILED", exit_code=1), "failed", "exit code 1: ValueError: boom"),
+        ([START, FAILED], Job("7", "OUT_OF_MEMORY", nodes="n1"), "OUT_OF_MEMORY",
+         "OUT_OF_MEMORY (job 7 on n1): ValueError: boom"),
+        ([START, FAILED], Job("7", "CANCELLED"), "failed", "exit code 1: ValueError: boom"),
+        ([START, STOPPED], Job("7", "TIMEOUT", nodes="n1"), "TIMEOUT", "TIMEOUT (job 7 on n1)"),
+        ([START, STOPPED], Job("7", "PREEMPTED", nodes="n1"), "PREEMPTED", "PREEMPTED (job 7 on n1)"),
+        ([START, STOPPED], None, "terminated", "exit code 143: stopped by SIGTERM"),
+        ([START], Job("7", "NODE_FAIL", nodes="n1"), "NODE_FAIL", "NODE_FAIL (job 7 on n1)"),
+        ([START], Job("7", "FAILED", nodes="n1", exit_code=-11), "killed", "exit code 139 (signal 11) (job 7 on n1)"),
+        ([START], None, "killed", "killed (no end record; job 7 on host n1)"),
+        ([], Job("7", "CANCELLED", nodes="None assigned"), "CANCELLED", "CANCELLED (job 7)"),
+        ([], Job("7", "FAILED", exit_code=1), "failed",
+         "job 7 ended with exit code 1 before it started the experiment"),
+        ([], None, LOST, "job 7 was never started, and Slurm knows nothing of it"),
+    ],
+)  # fmt: skip
+def test_the_reason(attempts: list[dict[str, Any]], job: Job | None, kind: str, text: str) -> None:
+    death = death_of(attempts, SEVEN, job)
+    assert (death.kind, death.text) == (kind, text)
+
+
+def test_the_newest_job_is_asked_about() -> None:
+    assert last_job([START, FAILED], {"job_id": "8"}) == "8"
+    assert last_job([START, FAILED], SEVEN) == "7"
+    assert current_job([START], {"job_id": "8"}) == "8"
+
+
+def test_what_is_on_record_is_not_asked_about_again() -> None:
+    settled = {**STOPPED, "exception": "", "job_id": "7", "job_state": "TIMEOUT", "host": "n1"}
+    assert last_job([START, STOPPED, settled], SEVEN) == ""
+    assert death_of([START, STOPPED, settled], SEVEN).text == "TIMEOUT (job 7 on n1)"
+
+
+def test_a_local_run_has_no_job() -> None:
+    start = {"event": "start", "attempt": 1, "job_id": None, "host": "h", "pid": 3}
+    assert last_job([start, FAILED], None) == ""
+    assert death_of([start]).text == "killed (no end record; pid 3 on host h)"
+
+
+@pytest.mark.parametrize(
+    ("line", "state"),
+    [
+        ("slurmstepd-n1: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO TIME LIMIT ***", "TIMEOUT"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO PREEMPTION ***", "PREEMPTED"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 ***", "CANCELLED"),
+        ("slurmstepd: error: StepId=7.batch exceeded memory limit (9 > 3), being killed", "OUT_OF_MEMORY"),
+        ("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT 2026-11-24T11:41:57 DUE TO JOB REQUEUE ***", ""),
+        ("slurmstepd: error: *** JOB 77 ON n1 CANCELLED AT 2026-11-24T11:41:57 ***", ""),
+        ("my own words: JOB 7 CANCELLED AT noon", ""),
+    ],
+)
+def test_what_a_jobs_log_says(line: str, state: str) -> None:
+    assert state_in_log(f"before\n{line}\nafter", "7") == state
