@@ -55,6 +55,14 @@ def test_every_cut_and_every_changed_byte_is_noticed(tmp_path: Path) -> None:
     assert memory.recall("b") == {}
 
 
+def test_a_file_in_another_ones_place_is_ignored(tmp_path: Path) -> None:
+    memory = Memory(tmp_path)
+    memory.keep("a", {"x": [1]})
+    memory.keep("b", {"x": [2]})
+    (tmp_path / "a.columns").replace(tmp_path / "b.columns")
+    assert memory.recall("b") == {}
+
+
 def test_what_has_no_text_is_not_kept_and_leaves_what_was_kept(tmp_path: Path) -> None:
     memory = Memory(tmp_path)
     memory.keep("a", {"x": [1]})
