@@ -510,6 +510,22 @@ class ExperimentDir:
             os.fsync(file.fileno())
 
 
+def ask_accounts(folders: Iterable[str], view: View) -> None:
+    """Have Slurm asked once how all the jobs have ended that have to be asked about, instead of one after the other.
+
+    Args:
+        folders: exp paths of experiments that were submitted and aren't done.
+        view: what remembers the answer.
+    """
+    ids = []
+    for path in folders:
+        folder = ExperimentDir(Path(path))
+        with contextlib.suppress(ClaimError, ResultError):  # which is said where its status is
+            if folder.status(view) is Status.DEAD:
+                ids.append(folder.job_to_ask())
+    view.ledger.load(ids)
+
+
 def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:
     try:
         text = path.read_bytes().decode("utf-8", "replace")

@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, ExperimentDir, Status
+from heyhi.experiment import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, ExperimentDir, Status, ask_accounts
 from heyhi.handle import Handle
 from heyhi.identity import Identity
 from heyhi.memory import Memory
 from heyhi.project import Project
+from heyhi.slurm import View
+from heyhi.status import JOB_NAME
 
 Collector = Callable[[Handle], Mapping[str, Any]]
 
@@ -172,6 +174,11 @@ def transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) 
     return columns
 
 
+def _is_submitted(folder: str) -> bool:
+    """Tell whether an experiment isn't done, and was handed to Slurm."""
+    return os.access(f"{folder}/{JOB_NAME}", os.F_OK) and not os.access(f"{folder}/{RESULT_NAME}", os.F_OK)
+
+
 class Reader:
     """Read experiments one after the other; what is wrong with one stops none of the others.
 
@@ -187,6 +194,8 @@ class Reader:
         self._results_root = project.results_root
         self.get_logs_data = get_logs_data
         self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
+        self._folders: Sequence[str] = ()  # of what is read now
+        self._view: View | None = None
         self.memory = Memory(project.state_root / "readings")
 
     def read_all(
@@ -214,6 +223,7 @@ class Reader:
         name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
         kept = _recalled(self.memory.recall(name.hexdigest()[:32]), len(folders))
         changed = range(len(folders)) if kept is None else kept.changed(folders)
+        self._folders, self._view = [folders[place] for place in changed], None
         for _ in range(len(folders) - len(changed)):
             tick()
         found, stamps = {}, {}
@@ -252,11 +262,18 @@ class Reader:
         row = Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
         return row, stamp if settled else _UNKNOWN
 
+    def _ask(self) -> View:
+        """Return what Slurm says of all that is read now, asked when the first of it isn't done."""
+        if self._view is None:
+            self._view = View()
+            ask_accounts(filter(_is_submitted, self._folders), self._view)
+        return self._view
+
     def _status(self, entry: Entry, needs: Mapping[str, Sequence[str]]) -> tuple[Status, str, list[str]]:
         folder = ExperimentDir(Path(entry.folder), self._results_root)
         try:
             status, reason = folder.status_and_reason(
-                map(Path, entry.needs), lambda path: map(Path, needs.get(str(path), ()))
+                map(Path, entry.needs), lambda path: map(Path, needs.get(str(path), ())), self._ask()
             )
         except HeyhiError as error:
             return Status.NOT_STARTED, "", [str(error)]

@@ -266,27 +266,13 @@ def _not_done(
 
     # Access takes two thirds of the time of stat.
     missing = [path for path in folders if not os.access(f"{path}/{RESULT_NAME}", os.F_OK)]
-    _ask_accounts(missing, view)
+    submitted = [path for path in missing if os.access(f"{path}/{JOB_NAME}", os.F_OK)]
+    if submitted:
+        from heyhi.experiment import ask_accounts
+
+        ask_accounts(submitted, _view(view))
     # One may have ended between the two looks.
     return {path: found for path in missing if (found := status_of(path))[0] is not Status.DONE}
-
-
-def _ask_accounts(folders: Iterable[str], view: list[View]) -> None:
-    """Ask once how all the jobs have ended that have to be asked about."""
-    submitted = [path for path in folders if os.access(f"{path}/{JOB_NAME}", os.F_OK)]
-    if not submitted:
-        return
-    from heyhi.errors import ClaimError, ResultError
-    from heyhi.experiment import ExperimentDir
-
-    ids = []
-    slurm = _view(view)
-    for path in submitted:
-        folder = ExperimentDir(Path(path))
-        with contextlib.suppress(ClaimError, ResultError):
-            if folder.status(slurm) is Status.DEAD:
-                ids.append(folder.job_to_ask())
-    slurm.ledger.load(ids)
 
 
 def _view(view: list[View]) -> View:

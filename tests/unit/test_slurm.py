@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from heyhi.claim import SUBMISSION, Claim, JobRef, Owner, read_owner
+from heyhi.identity import Identity
+from heyhi.project import find_project
+from heyhi.reading import Entry, Reader
 from heyhi.slurm import Busy, Job, Phase, Queue, Refused, SlurmError, View, account, cancel, list_jobs, submit
+from heyhi.survey import Survey
 
 Command = Callable[[str, str], None]
 
@@ -181,3 +185,31 @@ def test_many_claims_cost_one_call(command: Command, tmp_path: Path) -> None:
     view = View()
     assert all(read_owner(tmp_path / f"e{number}", view.queue) == owner for number in range(50))
     assert calls(tmp_path, "squeue") == 1
+
+
+def test_a_report_and_a_status_of_many_ask_once(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
+    lines = "".join(row(str(job), "TIMEOUT", "0:0", "n1", "/", "") + "\\n" for job in range(100, 120))
+    command("sacct", f"printf '{lines}'")
+    root = tmp_path / "project"
+    (root / "conf").mkdir(parents=True)
+    (root / "conf" / "conf.proto").write_text('syntax = "proto2"; message MetaCfg {}')
+    monkeypatch.chdir(root)
+    project = find_project()
+    claimed(project.results_root / "running", "7")
+    folders = [project.results_root / "running"]
+    for job in range(100, 120):
+        folder = project.results_root / f"dead{job}"
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps({"job_id": str(job)}))
+        folders.append(folder)
+    rows = Survey.of_folders(project, list(map(str, folders))).rows
+    assert [r.status for r in rows] == ["RUNNING"] + 20 * ["DEAD"]
+    assert rows[1].reason == "TIMEOUT (job 100 on n1)"
+    assert (calls(tmp_path, "squeue"), calls(tmp_path, "sacct")) == (1, 1)
+    entries = [Entry(folder.name, str(folder), Identity("c", ()), "work", ()) for folder in folders]
+    read = Reader(project).read_all(entries, {})
+    assert [r.status for r in read] == ["RUNNING"] + 20 * ["DEAD"]
+    assert (calls(tmp_path, "squeue"), calls(tmp_path, "sacct")) == (2, 2)
