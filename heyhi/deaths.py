@@ -121,7 +121,8 @@ def state_in_log(text: str, job_id: str) -> str:
 def _ended(end: Record) -> str:
     if end.get("reason") == REQUEUE:
         return "stopped to be queued again, and wasn't"
-    reason = f"exit code {end.get('exit_code', '?')}"
+    code = end.get("exit_code", "?")
+    reason = f"exit code {_code(code) if isinstance(code, int) and code < 0 else code}"
     if end.get("exception"):
         return f"{reason}: {end['exception']}"
     # Its result was there, and somebody took it away.

@@ -24,6 +24,7 @@ from heyhi.experiment import Experiment, ExperimentDir, Status, status_of
 from heyhi.identity import Identity
 from heyhi.schema import Schema
 from heyhi.slurm import Job, View
+from heyhi.submit import settle
 
 IDENTITY = Identity("conf/sl.prototxt", ("lr=0.1",))
 OTHER = Identity("conf/sl.prototxt", ("lr=0.2",))
@@ -275,6 +276,9 @@ def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_e
     assert folder.death(Told()).kind == "NODE_FAIL"
     folder.launch_log_path.write_text(f"{line}job 60 starts again\nKilled\n")
     assert folder.death(Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
+    # Once that is on record, it reads alike.
+    settle(folder, Told())
+    assert folder.death(Told()).text == "exit code 137 (signal 9)"
 
 
 def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_path: Path) -> None:
