@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10
@@ -56,34 +58,42 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         NoRepositoryError: there is no git, no folder, or no repository.
         GitError: git refuses, or takes longer.
     """
-    import tempfile  # most jobs need no git, and this takes them some milliseconds
-
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
     # No lock is taken: another process may be committing. Messages are in English, to be told apart.
     env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
     # A program that a repository names (this one may have come in an archive) would be started to watch for changes.
     command = ["git", "--no-pager", "-c", "core.fsmonitor=false", "-C", str(root), *args]
+    if most is None:
+        return _run(command, args[0], env, seconds, subprocess.PIPE)
+    import tempfile  # a run asks only for what is short, and this takes it some milliseconds
+
     with tempfile.TemporaryFile() as answer:  # a pipe would hold all of it in memory
-        try:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=answer,
-                stderr=subprocess.PIPE,
-                env=env,
-                timeout=seconds,
-                check=False,
-            )
-        except OSError as error:
-            raise NoRepositoryError(f"git can't be started: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise GitError(f"git {args[0]} took more than {seconds:g} seconds") from None
-        if done.returncode != 0:
-            reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
-            none = "not a git repository" in reason or "cannot change to" in reason
-            raise (NoRepositoryError if none else GitError)(reason)
+        _run(command, args[0], env, seconds, answer)
         answer.seek(0)
-        return answer.read(-1 if most is None else most)
+        return answer.read(most)
+
+
+def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, out: int | IO[bytes]) -> bytes:
+    """Run git; return what it printed, where that goes to a pipe."""
+    try:
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.PIPE,
+            env=env,
+            timeout=seconds,
+            check=False,
+        )
+    except OSError as error:
+        raise NoRepositoryError(f"git can't be started: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise GitError(f"git {name} took more than {seconds:g} seconds") from None
+    if done.returncode != 0:
+        reason = done.stderr.decode("utf-8", "replace").strip() or f"exit code {done.returncode}"
+        none = "not a git repository" in reason or "cannot change to" in reason
+        raise (NoRepositoryError if none else GitError)(reason)
+    return done.stdout or b""
 
 
 def read_version(root: Path) -> CodeVersion:

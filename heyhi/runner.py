@@ -138,7 +138,8 @@ def execute(
             folder.check_identity(experiment.identity)
             if folder.result_path.exists():
                 return Outcome(Status.DONE)
-            folder.prepare(experiment, schema)
+            if job is None or not folder.config_path.exists():  # else its submission has
+                folder.prepare(experiment, schema)
             run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
                 outcome = run.attempt(signals, attempt)

@@ -18,7 +18,7 @@ import pytest
 
 import heyhi
 from heyhi import runner
-from heyhi.claim import CLAIM_NAME, Claim, read_owner
+from heyhi.claim import CLAIM_NAME, Claim, JobRef, read_owner
 from heyhi.errors import HeyhiError, IdentityError, ProjectError, ResultError
 from heyhi.experiment import Experiment, ExperimentDir, Status
 from heyhi.identity import Identity
@@ -222,6 +222,20 @@ def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
     assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
     assert folder.read_identity() == Identity("conf/job.prototxt", ("act=give", "lr=0.25"))
     assert not folder.claim_path.exists()
+
+
+def test_a_job_writes_down_its_config_only_where_its_submission_has_not(lab: Lab) -> None:
+    experiment, folder = lab.experiment("give"), lab.folder("give")
+    folder.prepare(experiment, lab.schema)
+    written = folder.config_path.stat().st_ino
+    job = runner.JobClaim(JobRef("7", "jobs", experiment.identity.digest), ())
+
+    assert execute(experiment, lab.schema, lambda **_: {}, job=job).done
+    assert folder.config_path.stat().st_ino == written
+
+    folder.wipe(experiment.identity)
+    assert execute(experiment, lab.schema, lambda **_: {}, job=job).done
+    assert folder.config_path.exists() and folder.read_identity() == experiment.identity
 
 
 def test_a_done_experiment_is_not_run_again(lab: Lab) -> None:
