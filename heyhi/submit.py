@@ -272,8 +272,9 @@ export {ROOT_VARIABLE}={shlex.quote(str(results_root))}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
-# Slurm tells the run itself; the script stays until it has ended.
-trap : TERM CONT
+# Slurm tells the run itself; the script stays until it has ended. No trap for CONT, which Slurm sends with each signal:
+# of two that come at once, bash forgets the one of the lower number.
+trap : TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
 {shlex.join(words)} &
 run=$!
@@ -289,6 +290,6 @@ if [ "$code" = {REQUEUE_EXIT} ]; then
   echo "job $SLURM_JOB_ID could not be queued again" >&2
 fi
 # Slurm takes 128 and more off an exit code: only this way it learns of a signal that ended the run.
-if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM CONT {sign}; kill -"$((code - 128))" $$; fi
+if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM {sign}; kill -"$((code - 128))" $$; fi
 exit "$code"
 """

@@ -105,6 +105,19 @@ def test_a_warning_before_that_is_kept(job: Callable[..., subprocess.Popen[str]]
     assert (tmp_path / "seen").read_text() == "warned before"
 
 
+def test_a_warning_is_heard_with_the_continue_signal_that_slurm_sends_before_it(
+    job: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = job(sys.executable, "-c", LISTENS, "0")
+    (tmp_path / "listen").touch()
+    wait_for(tmp_path / "listens")
+    process.send_signal(signal.SIGSTOP)  # both are there when it looks
+    process.send_signal(signal.SIGUSR2)
+    process.send_signal(signal.SIGCONT)
+    assert end(process) == 0
+    assert (tmp_path / "seen").read_text() == "warned"
+
+
 def test_a_run_that_asks_for_it_is_queued_again(job: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     end(job(sys.executable, "-c", "raise SystemExit(75)"))
     assert (tmp_path / "told").read_text() == "requeue 7\n"
