@@ -307,13 +307,9 @@ class Reader:
     def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
         if self.get_logs_data is not None:
             return _ask(self.get_logs_data, entry, self.project, problems)
-        metrics = _all_at_once(f"{entry.folder}/{METRICS_NAME}")
-        outcome = _summed_up_at_once(metrics) if metrics else None
-        if outcome is None and metrics != []:
-            if metrics is None or not _DICTS.issuperset(map(type, metrics)):
-                metrics = _with_care(_folder(entry).read_metrics, problems)
-            outcome = summed_up(metrics)
-        outcome = outcome or {}
+        outcome = _summed_up_file(f"{entry.folder}/{METRICS_NAME}")
+        if outcome is None:
+            outcome = summed_up(_with_care(_folder(entry).read_metrics, problems))
         if status is Status.DONE:
             try:
                 result = _result(entry)
@@ -367,20 +363,26 @@ def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: lis
 
 def _all_at_once(path: str) -> list[Any] | None:
     """Read a file of JSON lines, which may be no objects yet; None where something is wrong with it."""
-    import orjson
-
     try:
-        data = _bytes(path)
-        if not data:
-            return []
-        if data.endswith(b"\n"):
-            found: list[Any] = orjson.loads(b"[%b]" % data[:-1].replace(b"\n", b","))
-            return found
+        return _parsed(_bytes(path))
     except FileNotFoundError:
         return []
-    except (OSError, ValueError):
-        pass
-    return None  # half-written, with NaN, damaged, or unreadable
+    except OSError:
+        return None
+
+
+def _parsed(data: bytes) -> list[Any] | None:
+    import orjson
+
+    if not data:
+        return []
+    if data.endswith(b"\n"):
+        try:
+            found: list[Any] = orjson.loads(b"[%b]" % data[:-1].replace(b"\n", b","))
+            return found
+        except ValueError:
+            pass
+    return None  # half-written, with NaN, or damaged
 
 
 def _with_care(careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
@@ -395,9 +397,8 @@ def _bytes(path: str) -> bytes:
     # 10,000 of them, so none of the layers that open() puts around a file.
     handle = os.open(path, os.O_RDONLY)
     try:
-        data = os.read(handle, _READ_BYTES)
-        more = data
-        while more:  # a file system may give it in pieces
+        data = more = os.read(handle, _READ_BYTES)
+        while len(more) == _READ_BYTES:  # of a file, what comes short of that is its end
             more = os.read(handle, _READ_BYTES)
             data += more
         return data
@@ -425,6 +426,60 @@ def _result(entry: Entry) -> dict[str, Any]:
     except (OSError, ValueError):
         pass  # with NaN, cut short, or unreadable
     return _folder(entry).read_result()
+
+
+def _summed_up_file(path: str) -> dict[str, Any] | None:
+    """Sum a file of metrics up; None where it has to be read with care."""
+    try:
+        data = _bytes(path)
+    except FileNotFoundError:
+        return {}
+    except OSError:
+        return None
+    found = _summed_up_unread(data)
+    if found is None:
+        metrics = _parsed(data)
+        if metrics is None or not _DICTS.issuperset(map(type, metrics)):
+            return None
+        found = summed_up(metrics)
+    return found
+
+
+# A line as a dict of numbers gives it, without what they are written with.
+_PLAIN_LINE = re.compile(rb'\{"[^"\\]*": ?(, ?"[^"\\]*": ?)*\}\n')
+_IN_NUMBERS = b"0123456789.-"
+_AS_LIST = bytes.maketrans(b"{}:\n", b"  ,,")
+_IN_NAMES = bytes(set(range(256)) - set(b'{}:\n", ' + _IN_NUMBERS))
+
+
+def _summed_up_unread(data: bytes) -> dict[str, Any] | None:
+    """Do it for lines that differ in nothing but the digits of their numbers, without making a dict of each.
+
+    Names are taken out of the text and all becomes one list, `["", 1, "", 0.5, ...]`, in half the time. A digit that
+    stands in a name leaves something there.
+    """
+    import orjson
+
+    line = data[data.rfind(b"\n", 0, -1) + 1 :]
+    try:
+        last: dict[str, Any] = orjson.loads(line)
+        without_numbers, lines = line.translate(None, _IN_NUMBERS), data.count(b"\n")
+        if not _is_plain(without_numbers) or data.translate(None, _IN_NUMBERS) != without_numbers * lines:
+            return None
+        found = orjson.loads(b"[%b]" % data[:-1].translate(_AS_LIST, _IN_NAMES))
+    except ValueError:
+        return None
+    if found[::2].count("") != lines * len(last):  # nor are there as many where a name stands twice in a line
+        return None
+    width = 2 * len(last)
+    for index, name, choose in _plan(tuple(last))[1]:
+        last[name] = choose(found[2 * index + 1 :: width])
+    return last
+
+
+@lru_cache(maxsize=256)
+def _is_plain(line: bytes) -> bool:
+    return _PLAIN_LINE.fullmatch(line) is not None
 
 
 def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

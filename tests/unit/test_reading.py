@@ -231,6 +231,80 @@ def test_the_fast_way_and_the_careful_way_agree() -> None:
     assert summed_up(regular)["loss.best"] == 1 / 9 and "step.best" not in summed_up(regular)
 
 
+REGULAR = ['{"step": 1, "loss": 0.5, "acc": -2}', '{"step": 2, "loss": 7, "acc": -0.25}']
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        REGULAR,
+        [line.replace(" ", "") for line in REGULAR],
+        [line + "\r" for line in REGULAR],
+        ['{"loss": 3}', '{"loss": 4}'],
+        ['{"loss": 12345678901234567890}', '{"loss": -0.0}'],
+        ['{"loss": 1e5, "acc": 0.0e3}', '{"loss": 2e5, "acc": 0.0e0}'],
+        ['{"loss": 1e-05}', '{"loss": 0.5}'],
+        ['{"acc": 2, "loss": 1}', '{"loss": 2, "acc": 1}'],
+        ['{"top1": 2, "top5": 1}', '{"top5": 1, "top1": 2}'],
+        ['{"loss2": 3, "acc": 1}', '{"loss": 4, "acc": 1}'],
+        ['{"1loss": 3, "acc": 1}', '{"loss": 4, "acc": 1}'],
+        ['{"a:b": 1, "c,d": 2}', '{"a:b": 3, "c,d": 0}'],
+        ['{"a}": 1, "{c": 2, "d e": 1}', '{"a}": 3, "{c": 0, "d e": 2}'],
+        ['{"": 1, "x": 2}', '{"": 0, "x": 3}'],
+        [r'{"\u00e9": 1, "a\"b": 2}', r'{"\u00e9": 3, "a\"b": 1}'],
+        ['{"ä": 1}', '{"ä": 0}'],
+        ['{"loss": 1, "loss": 2}', '{"loss": 3, "loss": 4}'],
+        ['{"loss": true, "acc": 1}', '{"loss": false, "acc": 1}'],
+        ['{"loss": "1"}', '{"loss": "2"}'],
+        ['{"loss": null}', '{"loss": 1}'],
+        ['{"val": {"loss": 1}}', '{"val": {"loss": 2}}'],
+        ["{}", "{}"],
+        ['{"step": 1, "loss": 2}', '{"step": 2}', '{"step": 3, "loss": 1}'],
+    ],
+)
+def test_metrics_however_they_are_written_are_summed_up_alike(project: Project, lines: list[str]) -> None:
+    one = entry(project)
+    done(one, metrics="".join(f"{line}\n" for line in lines))
+    records = [json.loads(line) for line in lines]
+    odd = summed_up([*records, {"an odd one": 1}])  # which goes the careful way
+    expected = {name: value for name, value in odd.items() if "odd one" not in name}
+    assert repr(sorted(read(project, one)[0].outcome.items())) == repr(sorted(expected.items()))
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"step": 1, "loss": 0.5, "acc": 9',  # cut short, and gone on after
+        '{"step": 1, "loss": 0.5, "acc5": }',
+        '{"step": 1, "loss": 0.5, "acc"9: }',
+        '{"step": 1, "loss": 0.5, "acc"9: 1}',
+        '{"step": 1, "loss": 0.5, "acc":9 9}',
+        '{"step": 1, "loss": 0.5, "acc": 1}9',
+        '9{"step": 1, "loss": 0.5, "acc": 1}',
+        '{9"step": 1, "loss": 0.5, "acc": 1}',
+        '{"step": 1, "loss": 0.5, "acc": 01}',
+        '{"step": 1, "loss": 0.5, "acc": 1.}',
+        '{"step": 1, "loss": 0.5, "acc", 9}',
+        '{"step": 1, "loss": 0.5, "acc": 9},',
+    ],
+)
+def test_a_damaged_line_among_regular_ones_is_left_out(project: Project, damaged: str) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one, metrics="".join(f"{line}\n" for line in [REGULAR[0], damaged, REGULAR[1]]))
+    done(other, metrics="".join(f"{line}\n" for line in REGULAR))
+    found, expected = read(project, one, other)
+    assert found == expected and found.outcome["acc.best"] == -0.25
+
+
+def test_a_file_of_any_size_is_read_whole(project: Project) -> None:
+    line = '{"step": 1, "loss": 0.500000000}'[:30] + "}\n"  # so that lines end where a block does
+    assert len(line) == 32
+    for count in (2048, 2049, 4096, 6144, 7000):
+        one = entry(project, f"p/{count}")
+        done(one, metrics=line * (count - 1) + line.replace("0.5", "0.1"))
+        assert read(project, one)[0].outcome["loss"] == 0.1
+
+
 def test_a_nan_hides_no_best_value_wherever_it_stands() -> None:
     for place in range(3):
         losses = [3.0, 1.0, 2.0]
