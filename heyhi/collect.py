@@ -122,18 +122,19 @@ def _points(manifest: Manifest, memory: Memory) -> tuple[_Points, Callable[[Sequ
     """
     name = f"manifest-{manifest.digest}"
     kept = memory.recall(name)
-    if kept:
-        needs = dict(zip(kept["needing"], map(tuple, kept["needed"]), strict=True))
-        varying = {column.removeprefix(_VARYING): v for column, v in kept.items() if column.startswith(_VARYING)}
-        points = _Points(kept["exp_id"], kept["folder"], needs, varying)
-    else:
+    if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
-        points = _points_of([found[place] for place in own], found)
+        entries = [found[place] for place in own]
+        points = _points_of(entries, found)
         columns: dict[str, list[Any]] = {"exp_id": points.exp_ids, "folder": points.folders}
         columns |= {"needing": list(points.needs), "needed": list(map(list, points.needs.values()))}
         columns |= {f"{_VARYING}{key}": column for key, column in points.varying.items()}
         memory.keep(name, columns)
+        return points, lambda places: [entries[place] for place in places]
+    needs = dict(zip(kept["needing"], map(tuple, kept["needed"]), strict=True))
+    varying = {column.removeprefix(_VARYING): v for column, v in kept.items() if column.startswith(_VARYING)}
+    points = _Points(kept["exp_id"], kept["folder"], needs, varying)
 
     def entries_at(places: Sequence[int]) -> list[Entry]:
         if len(places) < len(points.folders) / _FEW:

@@ -288,10 +288,11 @@ class Reader:
         values: list[Any] = []
         if started or status is Status.DONE:
             outcome = self._outcome(entry, status, problems)
-            names, values = _printable_names(tuple(outcome)), list(outcome.values())
+            written, values = tuple(outcome), list(outcome.values())
+            names = _printable_names(written)
             if not _PLAIN.issuperset(map(type, values)):
                 values = [_utf8(value) for value in values]
-            if len(set(names)) < len(names):
+            if names != written and len(set(names)) < len(names):
                 outcome = dict(zip(names, values, strict=True))
                 names, values = tuple(outcome), list(outcome.values())
         last = started[-1] if started else {}
@@ -463,8 +464,12 @@ def _summed_up_unread(data: bytes) -> dict[str, Any] | None:
     line = data[data.rfind(b"\n", 0, -1) + 1 :]
     try:
         last: dict[str, Any] = orjson.loads(line)
-        without_numbers, lines = line.translate(None, _IN_NUMBERS), data.count(b"\n")
-        if not _is_plain(without_numbers) or data.translate(None, _IN_NUMBERS) != without_numbers * lines:
+        one = line.translate(None, _IN_NUMBERS)
+        if not _is_plain(one):
+            return None
+        every = data.translate(None, _IN_NUMBERS)
+        lines = len(every) // len(one)
+        if every != one * lines:
             return None
         found = orjson.loads(b"[%b]" % data[:-1].translate(_AS_LIST, _IN_NAMES))
     except ValueError:
