@@ -28,6 +28,7 @@ _LINES = (
 )
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
 AGAIN = "starts again"  # what its script writes into the log of a job that was queued again, with the job's id
+_NO_RESULT = "exit code 0, without a result"
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 
 
@@ -125,8 +126,10 @@ def _ended(end: Record) -> str:
     reason = f"exit code {_code(code) if isinstance(code, int) and code < 0 else code}"
     if end.get("exception"):
         return f"{reason}: {end['exception']}"
-    # Its result was there, and somebody took it away.
-    return f"{reason}, but {RESULT_NAME} is gone" if end.get("exit_code") == 0 else reason
+    if end.get("exit_code") != 0:
+        return reason
+    # Where it wasn't killed, its result was there, and somebody took it away.
+    return _NO_RESULT if end.get("reason") == "killed" else f"{reason}, but {RESULT_NAME} is gone"
 
 
 def _never_started(job_id: str, job: Job | None) -> Death:
@@ -142,6 +145,9 @@ def _killed(attempts: Sequence[Record], job_id: str, job: Job | None) -> Death:
     start = next((a for a in reversed(attempts) if a.get("event") == "start"), {})
     if job is not None and job.exit_code:
         return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})", "", job_id, True)
+    if job is not None and job.exit_code == 0:
+        # os._exit(0), or a library's own.
+        return Death("killed", f"{_NO_RESULT} (job {job_id} on {job.nodes})", "", job_id, True)
     where = f"job {job_id}" if job_id else f"pid {start.get('pid', '?')}"
     text = f"killed (no end record; {where} on host {start.get('host', '?')})"
     return Death("killed", text, "", job_id, True)

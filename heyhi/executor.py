@@ -43,6 +43,8 @@ _SUBMITTERS = 4
 _MAX_LOSSES = 5
 # After Slurm refused a job for now.
 _BUSY_SECONDS = 20.0
+# A second Ctrl-C so soon means the same as the first.
+_TWICE_SECONDS = 2.0
 
 
 @dataclass
@@ -102,6 +104,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._leaving = ""
         self._busy_said = False
         self._catches_signals = False
+        self._interrupted_at = -_TWICE_SECONDS
+        self._is_cancelling = False
         self._project: Project = find_project(Path.cwd())
         super().__post_init__(test_mode)
         self._submitters = ThreadPoolExecutor(_SUBMITTERS, thread_name_prefix="heyhi-submit")
@@ -268,6 +272,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         task = _task_of(info)
         if task.retry_at is not None:
             return False
+        is_queued = False
         if task.job_id:
             jobs = view.queue.jobs(task.order.job_name)
             if jobs is None:
@@ -275,14 +280,16 @@ class Executor(official.Executor):  # type: ignore[misc]
             job = jobs.get(task.job_id)
             if job is not None and not job.may_be(task.experiment.identity.digest):
                 job = None
-            if job is not None and not job.may_be(task.experiment.identity.digest):
-                job = None
             # One of several in a job may have ended before the others.
-            if job is not None and job.phase is not Phase.OVER and task.request.pack == 1:
+            is_queued = job is not None and job.phase is not Phase.OVER
+            if is_queued and task.request.pack == 1:
                 return False
         try:
             os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
             return read_owner(task.folder.path, view.queue) is None
+        except FileNotFoundError:
+            # Somebody has removed the folder, and the claim in it.
+            return not is_queued
         except (HeyhiError, OSError):
             return False
 
@@ -309,6 +316,11 @@ class Executor(official.Executor):  # type: ignore[misc]
     def _bury(self, info: SubmittedJobInfo, view: View) -> list[SubmittedJobInfo]:
         """Report an experiment as dead, or submit it again."""
         task = _task_of(info)
+        if task.experiment.exp_path in self._submitted.get(task.job_id, []):
+            self._submitted[task.job_id].remove(task.experiment.exp_path)  # there is nothing to cancel any more
+        if not task.folder.path.exists():
+            self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
+            return []
         try:
             death = task.folder.death(view)
             self._settle(task, view)
@@ -375,6 +387,11 @@ class Executor(official.Executor):  # type: ignore[misc]
             raise SystemExit(128 + number)
 
         def interrupt(number: int, frame: FrameType | None) -> None:
+            # An impatient one must not end the cancelling half-way: the jobs would go on, and nobody would say so.
+            now = time.monotonic()
+            if self._is_cancelling or now < self._interrupted_at + _TWICE_SECONDS:
+                return
+            self._interrupted_at = now
             raise KeyboardInterrupt
 
         for sign in (signal.SIGTERM, signal.SIGHUP):
@@ -386,6 +403,13 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
         """Cancel what this run has submitted itself, unless only this process was told to end."""
+        self._is_cancelling = True
+        try:
+            self._cancel(active_jobs)
+        finally:
+            self._is_cancelling = False
+
+    def _cancel(self, active_jobs: list[SubmittedJobInfo]) -> None:
         others = [info for info in active_jobs if _task(info) is None]
         if others and not self._leaving:
             super().cancel_jobs(others)

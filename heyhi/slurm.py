@@ -131,6 +131,9 @@ def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
             job_id, state, why, nodes, workdir, comment = parts
             # squeue writes (null) for what isn't set.
             found.append(Job(job_id, state, "" if why == "None" else why, nodes, workdir, comment))
+    if answer.strip() and not found:
+        # Not even a list without our jobs: taken for one, all of them would be dead.
+        raise SlurmError(f"squeue: printed no list of jobs but {answer.strip()[:80]!r}")
     return found
 
 
@@ -332,6 +335,7 @@ def _call(words: Sequence[str], text: str | None = None) -> str:
             timeout=_TIMEOUT_SECONDS,
             env=environment(),
             check=False,
+            process_group=0,  # Ctrl-C on the terminal is for us: it must end neither sbatch half-way nor scancel
         )
     except FileNotFoundError:
         raise SlurmError(f"{words[0]}: there is no such command here: this machine knows no Slurm") from None

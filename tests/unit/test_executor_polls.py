@@ -6,7 +6,9 @@ Slurm's commands are stand-ins that count how they are called, and time goes on 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -72,8 +74,12 @@ class Job:
 
     def log_info(self) -> None: ...
 
+    on_error: Callable[[str], object] | None = None
+
     def log_error(self, msg: str, **_: object) -> None:
-        raise AssertionError(msg)
+        if self.on_error is None:
+            raise AssertionError(msg)
+        self.on_error(msg)
 
     def register(self, external_jobid: str) -> None: ...
 
@@ -163,6 +169,21 @@ class Bench:
             self.now += 1
         return gaps
 
+    def fail_with(self, on_error: Callable[[str], object]) -> None:
+        """Let jobs fail, and tell why."""
+        for info in self.executor.active_jobs:
+            info.job.on_error = on_error
+
+    def any_job(self) -> tuple[str, Path]:
+        """Return the id and folder of one of the jobs."""
+        path = next(iter(self._folder.glob("results/p/work/*/job.json")))
+        return json.loads(path.read_text())["job_id"], path.parent
+
+    def end_job(self, job_id: str) -> None:
+        """Have Slurm forget a job."""
+        ids = self._folder / "ids"
+        ids.write_text("".join(line for line in ids.open() if line.split()[0] != job_id))
+
     def break_squeue(self) -> None:
         (self._folder / "broken").touch()
 
@@ -171,7 +192,7 @@ class Bench:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], Bench]]:
     """Make an executor with so many jobs in the queue."""
     made: list[Bench] = []
-    handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGHUP)}
+    handlers = {sign: signal.getsignal(sign) for sign in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
 
     def make(count: int) -> Bench:
         conf, fakes = tmp_path / "conf", tmp_path / "bin"
@@ -181,7 +202,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         (conf / "work.prototxt").write_text("work { launcher { slurm {} } }\n")
         (conf / "sweep.py").write_text(SWEEP.format(count=count))
         (tmp_path / "pyproject.toml").write_text("[tool.heyhi]\n")
-        for name in ("sbatch", "squeue", "sacct", "sinfo", "scontrol", "sacctmgr"):
+        for name in ("sbatch", "squeue", "sacct", "sinfo", "scontrol", "sacctmgr", "scancel"):
             text = {"sbatch": SBATCH, "squeue": SQUEUE, "sacct": SACCT}.get(name, OTHER)
             (fakes / name).write_text(text.replace("{folder}", str(tmp_path)).replace("{{", "{").replace("}}", "}"))
             (fakes / name).chmod(0o755)
@@ -283,3 +304,38 @@ def test_nothing_waits_for_an_executor_that_has_nothing_to_look_for(bench: Calla
     few.executor.active_jobs.clear()
     few.look()
     assert few.executor.next_seconds_between_status_checks < 0.5
+
+
+def test_a_folder_that_was_removed_is_not_waited_for(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    job_id, folder = three.any_job()
+    shutil.rmtree(folder)
+    assert three.look() == 3, "its job still waits"
+
+    three.end_job(job_id)
+    three.now += 10
+    assert three.look() == 2
+    assert len(failed) == 1
+    assert "its folder was removed" in failed[0]
+
+    three.executor.cancel_jobs(three.executor.active_jobs)
+    assert "2 jobs of this run were cancelled" in three.logger.info.call_args.args[0]
+
+
+def test_an_impatient_ctrl_c_does_not_end_the_cancelling(bench: Callable[[int], Bench], tmp_path: Path) -> None:
+    three = bench(3)
+    # The terminal's second Ctrl-C comes while scancel runs.
+    (tmp_path / "bin" / "scancel").write_text(
+        f'#!/bin/sh\nkill -INT {os.getpid()}\nsleep 0.2\necho "$*" >> {tmp_path}/cancelled\n'
+    )
+    (tmp_path / "bin" / "scancel").chmod(0o755)
+
+    with pytest.raises(KeyboardInterrupt):
+        signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGINT)
+    three.executor.cancel_jobs(three.executor.active_jobs)
+
+    assert len((tmp_path / "cancelled").read_text().split()) == 1 + 3
+    assert "3 jobs of this run were cancelled" in three.logger.info.call_args.args[0]

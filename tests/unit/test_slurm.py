@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,6 +57,32 @@ def test_jobs_that_slurm_has_forgotten_are_left_out(command: Command) -> None:
     assert list_jobs(ids=["9"]) == []
     with pytest.raises(SlurmError):
         list_jobs(name="x")
+
+
+def test_what_is_no_list_of_jobs_is_no_empty_one(command: Command) -> None:
+    command("squeue", "echo 'Welcome to the cluster!'")
+    with pytest.raises(SlurmError, match="Welcome"):
+        list_jobs(name="x")
+    assert Queue().jobs("x") is None, "no answer: nothing is taken for dead"
+
+    command("squeue", f"echo 'Welcome to the cluster!'; printf '{row('7', 'PENDING', 'None', '', '/', '')}\\n'")
+    assert [job.job_id for job in list_jobs(name="x")] == ["7"]
+
+
+def test_ctrl_c_on_the_terminal_does_not_end_a_command_half_way(command: Command, tmp_path: Path) -> None:
+    command("sbatch", f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo 7")
+    code = "import signal; from heyhi.slurm import submit; signal.signal(signal.SIGINT, print); print(submit([], ''))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "begun").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    (tmp_path / "go").touch()
+    out, err = process.communicate(timeout=60)
+    assert out.splitlines()[-1:] == ["7"], err
 
 
 def test_accounts_tell_signals_from_exit_codes(command: Command) -> None:
