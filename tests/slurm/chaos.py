@@ -204,7 +204,7 @@ def make_points(number: int, rng: random.Random, longest: float) -> list[Point]:
                 point.by_hand, point.in_sweep = True, x % 10 == 2
         values |= {f"launcher.slurm.{key}": value for key, value in launcher.items()}
         points.append(point)
-    points += [Point({"x": number + n, "seconds": 20.0}, in_sweep=False, is_late=True) for n in (1, 2)]
+    points += [Point({"x": number + n, "seconds": 8.0}, in_sweep=False, is_late=True) for n in (1, 2)]
     return points
 
 
