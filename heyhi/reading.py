@@ -497,9 +497,13 @@ def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return found
     columns: dict[str, list[float]] = {}
     for record in metrics:
-        for key, value in _flat(record):
-            if _is_number(value):
-                columns.setdefault(key, []).append(value)
+        for name, number in record.items():
+            if type(number) in _NUMBERS and name in columns:  # mostly; the rest takes five times as long
+                columns[name].append(number)
+                continue
+            for key, value in _flat({name: number}):
+                if _is_number(value):
+                    columns.setdefault(key, []).append(value)
     last = {key: values[-1] for key, values in columns.items()}
     best = {f"{key}.best": _best(key, values) for key, values in columns.items() if has_best(key)}
     return {**last, **best}
