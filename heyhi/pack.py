@@ -27,7 +27,7 @@ from heyhi.claim import Claim, JobRef, Owner
 from heyhi.errors import HeyhiError
 from heyhi.experiment import ExperimentDir
 from heyhi.job_env import cpus_on_node, get_job_env
-from heyhi.requeue import NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice
+from heyhi.requeue import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 
 _T = TypeVar("_T")
 
@@ -76,7 +76,7 @@ class _Pack:
         """Start each member that has still to run; return when all have ended."""
         notice = Notice()
         for member in self.members:
-            for path in (member.note, Path(f"{member.note}{READY}")):
+            for path in (member.note, Path(f"{member.note}{READY}"), Path(f"{member.note}{ASKS}")):
                 path.unlink(missing_ok=True)
         for sign in _STOP_SIGNALS:
             signal.signal(sign, self._stop)
@@ -134,11 +134,13 @@ class _Pack:
             running.remove(member)
             assert member.process is not None
             is_first = REQUEUE_EXIT not in self.codes.values()
-            code = self.codes[member.target] = member.process.returncode
+            code = member.process.returncode
+            asks = code == REQUEUE_EXIT and Path(f"{member.note}{ASKS}").exists()
+            self.codes[member.target] = 1 if code == REQUEUE_EXIT and not asks else code
             _say(member, f"ended by signal {-code}" if code < 0 else f"ended with exit code {code}")
-            if code not in (0, REQUEUE_EXIT) and self.stopped is None:
+            if not asks and self.stopped is None:
                 self._bury(member, code)
-            if code == REQUEUE_EXIT and is_first:
+            if asks and is_first:
                 deadline = time.monotonic() + _GRACE_SECONDS
 
     def _bury(self, member: _Member, code: int) -> None:
@@ -237,9 +239,10 @@ def end_without_word(attempts: Sequence[Mapping[str, Any]], job: str, code: int)
     """Return the end record of a runner that has written none; None where it has."""
     last = attempts[-1] if attempts else {}
     is_open = last.get("event") == "start" and last.get("job_id") == job
-    if not is_open and any(a.get("job_id") == job for a in attempts):
+    if not is_open and (code == 0 or any(a.get("job_id") == job for a in attempts)):
         return None
-    how = f"killed by signal {-code}" if code < 0 else "the runner ended before it started the experiment"
+    how = "the task ended the process" if is_open else "the runner ended before it started the experiment"
+    how = f"killed by signal {-code}" if code < 0 else how
     return {
         "event": "end",
         "attempt": last.get("attempt") if is_open else 0,
@@ -292,9 +295,9 @@ def main(args: Sequence[str] | None = None) -> int:
         pack.run()
     finally:
         for member in members:
-            for path in (member.note, Path(f"{member.note}{READY}")):
+            for path in (member.note, Path(f"{member.note}{READY}"), Path(f"{member.note}{ASKS}")):
                 path.unlink(missing_ok=True)
-    return pack.exit_code
+    return ask_again() if pack.exit_code == REQUEUE_EXIT else pack.exit_code
 
 
 if __name__ == "__main__":

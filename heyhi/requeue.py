@@ -16,15 +16,25 @@ from heyhi.job_env import is_master
 
 # Not USR1, which NCCL and some schedulers' own wrappers use.
 WARNING = signal.SIGUSR2
-# EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again.
+# EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again, together with ASKS.
 REQUEUE_EXIT = 75
-# Names the file in which the job's script notes the signal. Beside it, with READY at its end, is the run's answer.
+# Names the file in which the job's script notes the signal. Beside it, with READY at its end, is the run's answer, and
+# with ASKS its wish to be queued again: a task may end with any exit code, for ever.
 NOTICE_VARIABLE = "HEYHI_NOTICE"
 READY = ".ready"
+ASKS = ".requeue"
 
 
 class Requeued(SystemExit):
     """The checkpoint is written, and the job is to be queued again."""
+
+
+def ask_again() -> int:
+    """Ask whoever started this process to have the job queued again, and return the exit code to end with."""
+    note = os.environ.get(NOTICE_VARIABLE)
+    if note:
+        Path(f"{note}{ASKS}").touch()
+    return REQUEUE_EXIT
 
 
 class Notice:

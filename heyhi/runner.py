@@ -31,7 +31,7 @@ from heyhi.experiment import RESULT_NAME, Experiment, ExperimentDir, Status
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
 from heyhi.ranks import run_ranks
-from heyhi.requeue import REQUEUE_EXIT, Notice
+from heyhi.requeue import REQUEUE_EXIT, Notice, ask_again
 from heyhi.results import encode, replace_file, writing
 from heyhi.schema import Schema
 from heyhi.tee import Tee
@@ -393,7 +393,7 @@ def _run_target(options: argparse.Namespace) -> int:
         return 0
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
-        return REQUEUE_EXIT
+        return ask_again()
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
         return 0

@@ -21,7 +21,7 @@ from heyhi.deaths import AGAIN, OUTSIDE
 from heyhi.errors import HeyhiError
 from heyhi.experiment import LAUNCH_LOG_NAME, Experiment, ExperimentDir
 from heyhi.launcher import JobRequest, comment_text, sbatch_options
-from heyhi.requeue import NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
+from heyhi.requeue import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.results import replace_file, writing
 from heyhi.schema import Schema
 from heyhi.slurm import View, submit
@@ -282,9 +282,11 @@ run=$!
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
 wait "$run"
 code=$?
-rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}"
+again=
+if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
+rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
 [ "$own" = "$PWD" ] || rmdir "$own"
-if [ "$code" = {REQUEUE_EXIT} ]; then
+if [ "$again" ]; then
   # Slurm ends this script, and what runs in it, when it has queued the job again.
   if scontrol requeue "$SLURM_JOB_ID"; then sleep 300; exit 0; fi
   echo "job $SLURM_JOB_ID could not be queued again" >&2

@@ -133,8 +133,8 @@ message Slurm {
   optional string extra = 18;
 }
 """
-# Each start is a line of the ledger. `do` says what the run does: end, fail, crash, wait (for the file `go`), train
-# (steps, each with a checkpoint, for which it waits likewise; asks to be queued again), fill (memory).
+# Each start is a line of the ledger. `do` says what the run does: end, fail, crash, exit75, wait (for the file `go`),
+# train (steps, each with a checkpoint, for which it waits likewise; asks to be queued again), fill (memory).
 TASK = """
 import os
 import signal
@@ -154,6 +154,8 @@ def main(task, cfg, log_level):
         raise ValueError("boom")
     if cfg.do == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
+    if cfg.do == "exit75":
+        os._exit(75)
     if cfg.do == "wait":
         wait("go")
     if cfg.do == "fill":

@@ -64,6 +64,13 @@ def test_a_crash_is_dead_with_its_signal(lab: Any, until: Until) -> None:
     until(lambda: "signal 11" in status(lab, 1)[1])
 
 
+def test_an_exit_code_of_the_tasks_own_has_no_job_queued_again(lab: Any, until: Until) -> None:
+    assert lab.run("x=1", "do=exit75").returncode == 0
+    until(lambda: lab.statuses()[1]["status"] == "DEAD")
+    assert lab.statuses()[1]["reason"].startswith("exit code 75")
+    assert lab.ledger == [1]
+
+
 def test_a_cancelled_job_is_dead_and_ends_its_controller(lab: Any, until: Until) -> None:
     lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "wait", "launcher.slurm.extra": "--hold"})
     controller = lab.start()

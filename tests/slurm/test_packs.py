@@ -37,6 +37,8 @@ def main(task, cfg, log_level):
     if cfg.do == "fail":
         print("about to fail")
         raise ValueError("boom")
+    if cfg.do.isdecimal():
+        os._exit(int(cfg.do))
     if cfg.do == "train":
         done = Path("checkpoint")
 
@@ -102,6 +104,20 @@ def test_four_share_a_job_and_one_that_fails_leaves_the_others_running(packs: An
     assert "ValueError: boom" in (packs.folder(1) / "launch.log").read_text()
     assert (packs.folder(2) / "launch.log").read_text() == ""
     assert sorted(packs.ledger) == [1, 2, 3, 4]
+
+
+def test_an_exit_code_of_a_tasks_own_asks_for_nothing(packs: Any, until: Until) -> None:
+    # 75 is what a runner ends with that wants its job queued again; a library may end a process with any.
+    packs.sweep({"x": 1, "do": "75", **PACK}, {"x": 2, "do": "0", **PACK}, {"x": 3, "after": "go", **PACK})
+    controller = packs.start()
+    until(lambda: reasons(packs, 1) == reasons(packs, 2) == ["failed"] and 3 in packs.ledger)
+    assert status(packs, 1) == ("DEAD", "exit code 75: the task ended the process")
+    assert status(packs, 2) == ("DEAD", "exit code 0: the task ended the process")
+    assert status(packs, 3)[0] == "RUNNING"
+    packs.allow()
+    out, _ = controller.communicate(timeout=120)
+    assert "3 experiments: 2 DEAD, 1 DONE" in out
+    assert sorted(packs.ledger) == [1, 2, 3]
 
 
 def test_gpus_and_cores_are_divided(packs: Any) -> None:

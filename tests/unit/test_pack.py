@@ -90,5 +90,12 @@ def test_a_runner_that_ended_before_it_started_the_experiment_is_on_record_too()
     assert (record["attempt"], record["reason"], record["exit_code"], record["job_id"]) == (0, "failed", 2, "7")
 
 
+def test_a_task_that_has_ended_its_process_is_on_record() -> None:
+    record = end_without_word([start(1, "7")], "7", 0)
+    assert record is not None
+    assert (record["attempt"], record["reason"], record["exception"]) == (1, "failed", "the task ended the process")
+    assert end_without_word([start(1, "6")], "7", 0) is None, "left to another"
+
+
 def test_a_runner_that_has_put_its_end_on_record_needs_no_other() -> None:
     assert end_without_word([start(1, "7"), end(1, "failed")], "7", 1) is None
