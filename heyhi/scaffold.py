@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parent
 _OWN = {
     "README.md": "README.md",
     "conf/common/launcher/local.prototxt": "conf/common/launcher/local.prototxt",
+    "conf/common/launcher/slurm.prototxt": "conf/common/launcher/slurm.prototxt",
     "conf/conf.proto": "conf/conf.proto",
     "conf/fit/line.prototxt": "conf/fit/line.prototxt",
     "conf/fit/sweep.py": "conf/fit/sweep.py",

@@ -20,6 +20,7 @@ NAMES = {
     "README.md",
     "Snakefile",
     "conf/common/launcher/local.prototxt",
+    "conf/common/launcher/slurm.prototxt",
     "conf/conf.proto",
     "conf/fit/line.prototxt",
     "conf/fit/sweep.py",
