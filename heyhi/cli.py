@@ -271,15 +271,17 @@ def _seconds(text: str) -> float:
 def _seconds_or_word(text: str) -> float | str:
     try:
         return _seconds(text)
-    except ValueError:
+    except argparse.ArgumentTypeError:
+        with contextlib.suppress(ValueError):
+            float(text)
+            raise  # a number, but none that can be waited for
         return text
 
 
 def _count(text: str) -> int:
-    count = int(text)
-    if count < 0:
-        raise ValueError(text)
-    return count
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, such as 20, not '{text}'")
+    return int(text)
 
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
@@ -473,7 +475,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
 def _launch(args: argparse.Namespace) -> int:
     import shlex
 
-    from heyhi.launch import Orders, find_profile
+    from heyhi.launch import Orders, check_launchers, find_profile
     from heyhi.manifest import Manifest, write_manifest
     from heyhi.run import action_of
     from heyhi.survey import Survey
@@ -496,6 +498,8 @@ def _launch(args: argparse.Namespace) -> int:
         return 0
     print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
     orders = Orders.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
+    if orders.uses_slurm:
+        check_launchers(manifest, survey.others)
     return _control(project, orders, args, shlex.join(words))
 
 

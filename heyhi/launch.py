@@ -16,13 +16,14 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.claim import Claim, Owner, read_owner
-from heyhi.errors import ClaimError, HeyhiError, reporting_errors, suggest
+from heyhi.errors import ClaimError, HeyhiError, LauncherError, reporting_errors, suggest
+from heyhi.launcher import request_of
 from heyhi.manifest import Manifest
 from heyhi.project import Project
 from heyhi.results import replace_file, writing
@@ -142,6 +143,28 @@ def uses_slurm(profile: Path) -> bool:
             if any(name in ("heyhi", "slurm") for name in _EXECUTOR.findall(path.read_text(encoding="utf-8"))):
                 return True
     return False
+
+
+def check_launchers(manifest: Manifest, exp_paths: Container[str]) -> None:
+    """Make sure that all of some experiments ask for jobs that there can be: else a controller would only log it.
+
+    Args:
+        manifest: has the experiments.
+        exp_paths: of those that are to be looked at.
+
+    Raises:
+        LauncherError: one asks for what no job can be asked for.
+    """
+    schema = manifest.schema()
+    wrong: dict[str, list[str]] = {}
+    for one in manifest.experiments():
+        if str(one.exp_path) in exp_paths:
+            try:
+                request_of(getattr(schema.parse_root(one.config), one.task))
+            except LauncherError as error:
+                wrong.setdefault(str(error), []).append(one.exp_id)
+    for text, ids in wrong.items():
+        raise LauncherError(f"{ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {text}")
 
 
 def find_controllers(project: Project) -> list[Controller]:

@@ -245,3 +245,15 @@ def test_killing_the_controller_only_leaves_its_jobs_to_the_next(lab: Any, until
     until(lambda: (lab.root / "results/reports/sweep.csv").exists())
     assert [lab.job(1), lab.job(2)] == jobs
     assert sorted(lab.ledger) == [1, 2]
+
+
+@pytest.mark.parametrize("words", [[], ["--dry-run"], ["--foreground"]])
+def test_a_job_that_there_can_never_be_is_said_at_once_and_none_is_started(lab: Any, words: list[str]) -> None:
+    lab.sweep({"x": 1}, *({"x": x, "launcher.slurm.num_gpus": 12} for x in (2, 3)))
+    done = lab.heyhi("launch", *words)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "x=2_" in line
+    assert " and 1 more: launcher.slurm.num_gpus=12: above 8 (gpus_per_node) it must be a multiple of 8" in line
+    assert not list(lab.root.glob("results/.heyhi/controllers/*"))
+    assert not list(lab.root.glob("results/p"))

@@ -173,6 +173,23 @@ def test_a_wrong_command_says_so_in_a_sentence(heyhi: Any, words: list[str], sai
     assert done.stderr.count("\n") == 1
 
 
+def test_a_watch_takes_a_sweep_or_seconds_next(heyhi: Any) -> None:
+    heyhi("launch", "--foreground", *LOCAL, "conf/sweep.py")
+    for words in (["conf/sweep.py"], ["1", "conf/sweep.py"]):
+        done = heyhi("status", "--watch", *words)
+        assert done.returncode == 0, done.stderr
+        assert "DONE 3" in done.stdout
+    for word in ("-3", "nan", "0"):
+        done = heyhi("status", "--watch", word)
+        assert (done.returncode, f"expected seconds, such as 600, not '{word}'" in done.stderr) == (2, True)
+
+
+def test_lines_of_a_log_are_a_whole_number(heyhi: Any) -> None:
+    for word in ("-5", "x", "1.5"):
+        done = heyhi("logs", "p/work", "-n", word)
+        assert (done.returncode, f"expected a whole number, such as 20, not '{word}'" in done.stderr) == (2, True)
+
+
 def test_retry_starts_the_dead_and_what_they_block_and_nothing_else(tiny: Any, heyhi: Any) -> None:
     for x in (2, 9):
         tiny.make_fail(x)
