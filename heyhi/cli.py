@@ -475,7 +475,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
 def _launch(args: argparse.Namespace) -> int:
     import shlex
 
-    from heyhi.launch import Orders, check_launchers, find_profile
+    from heyhi.launch import Orders, find_profile, foresee
     from heyhi.manifest import Manifest, write_manifest
     from heyhi.run import action_of
     from heyhi.survey import Survey
@@ -491,15 +491,17 @@ def _launch(args: argparse.Namespace) -> int:
         survey = Survey.of_expansion(project, expansion)
         manifest = Manifest.open(write_manifest(expansion, project, schema))
         words, size = [expansion.sweep] if expansion.sweep is not None else _config_words(args), _size(expansion)
-    starts = sum(action_of("start_continue", row.status).start for row in survey.rows)
+    starting = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
+    starts = len(starting)
     print(f"{manifest.label}: {size}: {'  '.join(f'{status.value} {n}' for status, n in survey.counts.items())}")
     if not survey.others:
         print(f"nothing to start: all are done; heyhi report {shlex.join(words)} makes their table")
         return 0
     print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
     orders = Orders.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
-    if orders.uses_slurm:
-        check_launchers(manifest, survey.others)
+    if orders.uses_slurm and starts:
+        for line in foresee(manifest, starting):
+            print(line)
     return _control(project, orders, args, shlex.join(words))
 
 

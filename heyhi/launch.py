@@ -145,26 +145,30 @@ def uses_slurm(profile: Path) -> bool:
     return False
 
 
-def check_launchers(manifest: Manifest, exp_paths: Container[str]) -> None:
-    """Make sure that all of some experiments ask for jobs that there can be: else a controller would only log it.
+def foresee(manifest: Manifest, exp_paths: Container[str]) -> list[str]:
+    """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
         manifest: has the experiments.
-        exp_paths: of those that are to be looked at.
+        exp_paths: of those that are to be started.
 
     Raises:
         LauncherError: one asks for what no job can be asked for.
     """
+    from heyhi.capacity import capacity_lines
+
     schema = manifest.schema()
+    chosen = [one for one in manifest.experiments() if str(one.exp_path) in exp_paths]
+    tasks = [(one.exp_id, getattr(schema.parse_root(one.config), one.task)) for one in chosen]
     wrong: dict[str, list[str]] = {}
-    for one in manifest.experiments():
-        if str(one.exp_path) in exp_paths:
-            try:
-                request_of(getattr(schema.parse_root(one.config), one.task))
-            except LauncherError as error:
-                wrong.setdefault(str(error), []).append(one.exp_id)
+    for exp_id, task in tasks:
+        try:
+            request_of(task)
+        except LauncherError as error:
+            wrong.setdefault(str(error), []).append(exp_id)
     for text, ids in wrong.items():
         raise LauncherError(f"{ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {text}")
+    return capacity_lines(tasks)
 
 
 def find_controllers(project: Project) -> list[Controller]:

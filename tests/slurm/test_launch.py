@@ -257,3 +257,13 @@ def test_a_job_that_there_can_never_be_is_said_at_once_and_none_is_started(lab: 
     assert " and 1 more: launcher.slurm.num_gpus=12: above 8 (gpus_per_node) it must be a multiple of 8" in line
     assert not list(lab.root.glob("results/.heyhi/controllers/*"))
     assert not list(lab.root.glob("results/p"))
+
+
+def test_a_launch_says_what_the_cluster_would_refuse(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "launcher.slurm.partition": "mian"}, {"x": 2})
+    done = lab.heyhi("launch")
+    assert done.returncode == 0, done.stderr
+    (line,) = (line for line in done.stdout.splitlines() if "would refuse" in line)
+    assert "x=1_" in line
+    assert "did you mean 'main'?" in line
+    until(lambda: lab.statuses()[2]["status"] == "DONE")
