@@ -137,6 +137,11 @@ class Composer:
         self._needs: dict[str, Composed | HeyhiError] = {}
         self._needs_by_id: dict[str, Composed] = {}
 
+    @property
+    def files(self) -> frozenset[Path]:
+        """Config files that were read so far."""
+        return self._files.paths
+
     @cached_property
     def _pattern(self) -> ExpPattern:
         return ExpPattern(self.project)

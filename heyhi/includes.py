@@ -264,6 +264,11 @@ class ConfigFiles:
             raise NeedsError(f"{name}: {error}") from None
         return found
 
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Files that were read so far."""
+        return frozenset(self._texts)
+
     def read(self, path: Path) -> str:
         """Return a file's text.
 

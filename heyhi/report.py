@@ -8,7 +8,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,10 @@ from heyhi.groups import SE, best, chosen, grouped, is_replicate, pivot, sorted_
 from heyhi.manifest import SUFFIX, Manifest, write_manifest
 from heyhi.project import Project, find_project
 from heyhi.reading import Collector, has_best, metrics_of
+from heyhi.recall import Recall
 from heyhi.results import replace_file, writing
 from heyhi.schema import load_schema
-from heyhi.sweep import expand_sweep_file, load_sweep_module
+from heyhi.sweep import load_sweep_module, read_sweep_file
 from heyhi.tabular import number_text, print_table, to_csv
 
 if TYPE_CHECKING:
@@ -98,7 +99,18 @@ class Source:
         if sweep.suffix == SUFFIX:
             return cls.of(Manifest.open(sweep))
         schema = load_schema(project)
-        return cls.of_expansion(project, schema, expand_sweep_file(project, schema, sweep))
+        file = read_sweep_file(project, sweep)
+        points = list(file.points)
+        recall = Recall(project, schema, file, points)
+        found = recall.find()
+        if found is not None:
+            with contextlib.suppress(ManifestError):  # damaged: it is written anew
+                source = cls.of(Manifest.open(found.manifest))
+                return replace(source, warnings=[*found.warnings, *source.warnings])
+        expansion = file.expand(project, schema, points)
+        source = cls.of_expansion(project, schema, expansion)
+        recall.keep(expansion, source.manifest.path)
+        return source
 
     @classmethod
     def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:

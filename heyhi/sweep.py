@@ -70,6 +70,7 @@ class Expansion:
         sweep: sweep file, relative to the project root.
         pattern: exp id pattern of the sweep's own experiments.
         roots: the project's and the results' folders.
+        files: configs that were read.
     """
 
     planned: list[Planned]
@@ -79,6 +80,7 @@ class Expansion:
     sweep: str | None = None
     pattern: str | None = None
     roots: Mapping[str, str] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()
 
     @cached_property
     def experiments(self) -> list[Experiment]:
@@ -337,6 +339,39 @@ def expand_sweep_file(
     Raises:
         SweepError: the file is wrong, or some of its experiments are: all of these are named.
     """
+    sweep = read_sweep_file(project, path)
+    return sweep.expand(project, schema, progress(sweep.points))
+
+
+class SweepFile(NamedTuple):
+    """Hold what a sweep file says.
+
+    Attributes:
+        name: of the file, relative to the project root.
+        pattern: exp id pattern; None for the default one.
+        points: (config, overrides); the file yields them while they are read.
+    """
+
+    name: str
+    pattern: str | None
+    points: Iterable[Point]
+
+    def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
+        """Expand points of it.
+
+        Raises:
+            SweepError: some are wrong: all of these are named.
+        """
+        label = label_of(project, self.name)
+        return expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+
+
+def read_sweep_file(project: Project, path: Path) -> SweepFile:
+    """Run a sweep file, up to its points.
+
+    Raises:
+        SweepError: the file is wrong.
+    """
     module = load_sweep_module(project, path)
     name = project.relative(Path(str(module.__file__)))
     if not callable(getattr(module, "yield_sweep", None)):
@@ -357,7 +392,7 @@ def expand_sweep_file(
                     raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
                 yield point
 
-    return expand(project, schema, progress(points()), label=label_of(project, name), sweep=name, pattern=pattern)
+    return SweepFile(name, pattern, points())
 
 
 def label_of(project: Project, path: str) -> str:
@@ -411,7 +446,8 @@ def expand(
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
-    return Expansion(list(gather.planned.values()), list(gather.own), gather.warnings(), label, sweep, pattern, roots)
+    planned, own = list(gather.planned.values()), list(gather.own)
+    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, roots, composer.files)
 
 
 def _holds(exp_path: str, identity: Identity) -> bool:
