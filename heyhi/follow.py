@@ -27,6 +27,8 @@ _LOOK_SECONDS = 0.5  # between two looks at a log
 _ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
 # A dead experiment may be submitted again by its controller: it is over when it has been dead for so long.
 _GRACE_SECONDS = 15.0
+# Some are left, nothing waits or runs, and no controller is there: nobody will start them.
+_IDLE_SECONDS = 60.0
 _OVER = (Status.DONE, Status.DEAD, Status.BLOCKED)
 _CHUNK = 1 << 16
 _MARGIN = 5  # lines of a terminal that are not for rows
@@ -44,7 +46,7 @@ def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT
         seconds: between two looks.
 
     Returns:
-        exit code: 1 where some are dead.
+        exit code: 1 where some are dead, or where nobody is left who would start them.
     """
     end = _End(project)
     if not sys.stdout.isatty():
@@ -53,7 +55,7 @@ def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT
             survey = look()
             _print_news(survey, told)
             if end.is_over(survey):
-                return 1 if survey.has_dead else 0
+                return end.exit_code(survey)
             time.sleep(min(seconds, _ASK_SECONDS) if end.is_near else seconds)
     from rich.live import Live
 
@@ -62,8 +64,9 @@ def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT
             survey = look()
             live.update(_table(survey, max(3, live.console.size.height - _MARGIN)), refresh=True)
             if end.is_over(survey):
-                return 1 if survey.has_dead else 0
+                break
             time.sleep(min(seconds, _ASK_SECONDS) if end.is_near else seconds)
+    return end.exit_code(survey)
 
 
 class _End:
@@ -72,6 +75,8 @@ class _End:
     def __init__(self, project: Project) -> None:
         self._project = project
         self._since: float | None = None  # all were over
+        self._idle_since: float | None = None  # nobody was at work
+        self._is_idle = False
 
     @property
     def is_near(self) -> bool:
@@ -80,12 +85,26 @@ class _End:
 
     def is_over(self, survey: Survey) -> bool:
         """Tell whether all are over, and stay so: a controller may start those that are dead again."""
-        if any(status not in _OVER for status, _ in survey.others.values()):
-            self._since = None
-            return False
         now = time.monotonic()
+        left = {status for status, _ in survey.others.values()}.difference(_OVER)
+        if left:
+            self._since = None
+            idle = left == {Status.NOT_STARTED} and not find_controllers(self._project)
+            self._idle_since = (self._idle_since or now) if idle else None
+            self._is_idle = self._idle_since is not None and now - self._idle_since >= _IDLE_SECONDS
+            return self._is_idle
         self._since = now if self._since is None else self._since
         return not survey.others or now - self._since >= _GRACE_SECONDS or not find_controllers(self._project)
+
+    def exit_code(self, survey: Survey) -> int:
+        """Return the exit code of the watch; where it ended early, say why."""
+        if self._is_idle:
+            print(
+                "nothing waits or runs, and no controller of `heyhi launch` is there: what is left isn't started by"
+                " itself (the log of its last controller, if there was one, says more)",
+                flush=True,
+            )
+        return 1 if self._is_idle or survey.has_dead else 0
 
 
 def _print_news(survey: Survey, told: dict[str, str]) -> None:

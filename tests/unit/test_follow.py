@@ -115,3 +115,16 @@ def test_nothing_known_is_over_at_once(tmp_path: Path) -> None:
 def test_a_job_that_nobody_knows_is_refused_also_without_slurm(tmp_path: Path) -> None:
     with pytest.raises(HeyhiError, match=r"no experiment has a job 7 .*no Slurm"):
         look_at_job(Project(tmp_path), "7")
+
+
+def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    path = str(tmp_path / "results/p/a")
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("heyhi.follow.time.monotonic", lambda: next(clock))
+    looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
+    assert watch(project, lambda: Survey(project, [path], {path: next(looks)}), 0.001) == 1
+    assert "no controller of `heyhi launch` is there" in capsys.readouterr().out
+    assert len(list(looks)) > 30
