@@ -9,7 +9,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -312,21 +311,16 @@ def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:
     assert folder.status_and_reason([need]) == (Status.NOT_STARTED, "")
 
 
-def test_ten_thousand_statuses_are_cheap(tmp_path: Path) -> None:
+def test_the_status_of_one_that_is_done_is_a_single_look(tmp_path: Path) -> None:
     done = started(tmp_path / "e")
     done.write_result({})
-    path = str(done.path)
-
-    def best(function: object, *args: object) -> float:
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            for _ in range(2_000):
-                function(*args)  # type: ignore[operator]
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    assert best(status_of, path) < 2 * best(os.stat, f"{path}/result.json")
+    asked: list[str] = []
+    with pytest.MonkeyPatch.context() as patch:
+        stat = os.stat
+        patch.setattr(os, "stat", lambda path: asked.append("stat") or stat(path))
+        asked.clear()
+        assert status_of(str(done.path)) is Status.DONE
+        assert asked == ["stat"]
 
 
 # --- results, metrics, attempts
