@@ -12,6 +12,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -154,7 +155,9 @@ class Bench:
         async def look() -> list[Any]:
             return [info async for info in self.executor.check_active_jobs(self.executor.active_jobs)]
 
-        return len(asyncio.run(look()))
+        # In a thread, as Snakemake does: the main one may have an event loop of the browser tests'.
+        with ThreadPoolExecutor(1) as pool:
+            return len(pool.submit(asyncio.run, look()).result())
 
     def times(self, count: int) -> list[float]:
         """Look each second until squeue was called so often; return the seconds from the end of each to the next."""
