@@ -73,7 +73,8 @@ def main(task, cfg, log_level):
             wait("may save")
             # As one does that is in the middle of something that all ranks do together.
             since = time.time()
-            while (ROOT / "told" / "lives1").stat().st_mtime < since + 0.5:
+            other = ROOT / "told" / "lives1"
+            while not other.exists() or other.stat().st_mtime < since + 0.5:  # it may still be starting
                 time.sleep(0.05)
             done.write_text(str(step))
 
