@@ -17,7 +17,6 @@ such an owner lives is for Slurm to say; without an answer it counts as alive.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import json
 import os
@@ -33,7 +32,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from heyhi.errors import ClaimError
-from heyhi.results import write_temp, writing
+from heyhi.results import utc_now, write_temp, writing
 from heyhi.slurm import Job, Phase, Queue, SlurmError, cancel
 
 CLAIM_NAME = "claim.json"
@@ -80,11 +79,8 @@ class Owner:
     def this_process(cls, kind: str, ref: JobRef | None = None) -> Owner:
         """Describe this process as the owner of a new claim."""
         host, boot, pids = _machine()
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        job, name, mark = ref if ref is not None else JobRef()
-        return cls(
-            kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), now, os.urandom(8).hex(), job, name, mark
-        )
+        nonce = os.urandom(8).hex()
+        return cls(kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), utc_now(), nonce, *(ref or JobRef()))
 
     def describe(self) -> str:
         """Write it as a message does: `pid 12 on host h since 2026-11-24T10:00:00+00:00`."""
@@ -228,10 +224,8 @@ class Claim:
         for attempt in range(_TRIES):
             chain = _read_chain(folder)
             last = chain[-1] if chain else None
-            if last is not None and not (last.owner and follows(last.owner)):
-                living = _living_owner(last, queue)
-                if living is not None:
-                    return living
+            if last is not None and (other := _owner_in_the_way(last, follows, queue)) is not None:
+                return other
             owner = Owner.this_process(kind, ref)
             link = folder / (f"claim.{last.nonce}.json" if last is not None else CLAIM_NAME)
             made = _make_link(link, owner)
@@ -385,6 +379,13 @@ def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
     return _living_process(link, owner)
 
 
+def _owner_in_the_way(link: _Link, follows: Callable[[Owner], bool], queue: Queue | None) -> Owner | None:
+    """Return the owner of a claim if it lives, and doesn't pass it on to who asks."""
+    if link.owner is not None and follows(link.owner):
+        return None
+    return _living_owner(link, queue)
+
+
 def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
     """Tell whether a job has its claim still, or will have: it is Slurm that says so, not the submitting process."""
     is_submitting = owner.kind == SUBMISSION and not owner.job
@@ -470,10 +471,8 @@ def _confirm(
         return None
     before = chain[:-1]
     # The one that we took for dead may have touched its claim since, see release().
-    if before:
-        last = before[-1]
-        if not (last.owner and follows(last.owner)) and _living_owner(last, queue) is not None:
-            return None
+    if before and _owner_in_the_way(before[-1], follows, queue) is not None:
+        return None
     return tuple(one.path for one in before)
 
 

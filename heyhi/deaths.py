@@ -39,15 +39,11 @@ class Death(NamedTuple):
         kind: `failed`, `terminated`, `requeue`, `killed`, `lost`, or Slurm's state where it ended the job: TIMEOUT …
         text: for people.
         exception: last line of what the task raised; empty where it didn't.
-        job_id: of the job; empty outside Slurm.
-        is_open: the records don't say it themselves.
     """
 
     kind: str
     text: str
     exception: str = ""
-    job_id: str = ""
-    is_open: bool = False
 
 
 def last_job(attempts: Sequence[Record], submitted: Record | None) -> str:
@@ -57,10 +53,10 @@ def last_job(attempts: Sequence[Record], submitted: Record | None) -> str:
         attempts: records of the attempts, in order.
         submitted: what is noted of the last submission, if there was one.
     """
-    last = attempts[-1] if attempts else {}
-    job = _text((submitted or {}).get("job_id"))
-    if job and not any(_text(record.get("job_id")) == job for record in attempts):
+    job = _unstarted_job(attempts, submitted)
+    if job:
         return job
+    last = attempts[-1] if attempts else {}
     return "" if last.get("job_state") else _text(last.get("job_id")) or _job_of_attempt(attempts, last)
 
 
@@ -71,8 +67,8 @@ def current_job(attempts: Sequence[Record], submitted: Record | None) -> str:
         attempts: records of its attempts, in order.
         submitted: what is noted of its last submission, if there was one.
     """
-    job = _text((submitted or {}).get("job_id"))
-    if job and not any(_text(record.get("job_id")) == job for record in attempts):
+    job = _unstarted_job(attempts, submitted)
+    if job:
         return job
     return next((_text(a.get("job_id")) for a in reversed(attempts) if a.get("event") == "start"), "")
 
@@ -86,23 +82,21 @@ def death_of(attempts: Sequence[Record], submitted: Record | None = None, job: J
         job: how Slurm says that the job of `last_job` ended; None where it doesn't say.
     """
     last = attempts[-1] if attempts else {}
+    unstarted = _unstarted_job(attempts, submitted)
+    if unstarted:
+        return _never_started(unstarted, job)
     asked = last_job(attempts, submitted)
-    started = any(_text(record.get("job_id")) == asked for record in attempts) if asked else True
-    if not started:
-        return _never_started(asked, job)
     end = last if last.get("event") == "end" else None
     if job is not None and job.state in OUTSIDE and (end is None or end.get("reason") != "failed" or _is_memory(job)):
-        text = _outside(job.state, asked, job.nodes)
         exception = _text(end.get("exception")) if end is not None and end.get("reason") == "failed" else ""
-        return Death(job.state, f"{text}: {exception}" if exception else text, exception, asked, True)
+        return _outside(job.state, asked, job.nodes, exception)
     if end is None:
         return _killed(attempts, asked, job)
     state = _text(end.get("job_state"))
     if state in OUTSIDE:
-        text, exception = _outside(state, _text(end.get("job_id")), _text(end.get("host"))), _text(end.get("exception"))
-        return Death(state, f"{text}: {exception}" if exception else text, exception, _text(end.get("job_id")))
+        return _outside(state, _text(end.get("job_id")), _text(end.get("host")), _text(end.get("exception")))
     kind, exception = _text(end.get("reason")) or "failed", _text(end.get("exception"))
-    return Death(kind, _ended(end), exception if kind == "failed" else "", asked, bool(asked))
+    return Death(kind, _ended(end), exception if kind == "failed" else "")
 
 
 def state_in_log(text: str, job_id: str) -> str:
@@ -134,33 +128,39 @@ def _ended(end: Record) -> str:
 
 def _never_started(job_id: str, job: Job | None) -> Death:
     if job is None:
-        return Death(LOST, f"job {job_id} was never started, and Slurm knows nothing of it", "", job_id, True)
+        return Death(LOST, f"job {job_id} was never started, and Slurm knows nothing of it")
     if job.state in OUTSIDE:
-        return Death(job.state, _outside(job.state, job_id, job.nodes), "", job_id, True)
+        return _outside(job.state, job_id, job.nodes)
     code = "" if job.exit_code is None else f" with exit code {_code(job.exit_code)}"
-    return Death("failed", f"job {job_id} ended{code} before it started the experiment", "", job_id, True)
+    return Death("failed", f"job {job_id} ended{code} before it started the experiment")
 
 
 def _killed(attempts: Sequence[Record], job_id: str, job: Job | None) -> Death:
     start = next((a for a in reversed(attempts) if a.get("event") == "start"), {})
     if job is not None and job.exit_code:
-        return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})", "", job_id, True)
+        return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})")
     if job is not None and job.exit_code == 0:
         # os._exit(0), or a library's own.
-        return Death("killed", f"{_NO_RESULT} (job {job_id} on {job.nodes})", "", job_id, True)
+        return Death("killed", f"{_NO_RESULT} (job {job_id} on {job.nodes})")
     where = f"job {job_id}" if job_id else f"pid {start.get('pid', '?')}"
-    text = f"killed (no end record; {where} on host {start.get('host', '?')})"
-    return Death("killed", text, "", job_id, True)
+    return Death("killed", f"killed (no end record; {where} on host {start.get('host', '?')})")
 
 
-def _outside(state: str, job_id: str, nodes: str) -> str:
+def _outside(state: str, job_id: str, nodes: str, exception: str = "") -> Death:
     where = f" on {nodes}" if nodes and nodes != "None assigned" else ""
-    return f"{state} (job {job_id}{where})" if job_id else state
+    text = f"{state} (job {job_id}{where})" if job_id else state
+    return Death(state, f"{text}: {exception}" if exception else text, exception)
 
 
 def _is_memory(job: Job) -> bool:
     # A worker that is killed for its memory makes the task fail by itself.
     return job.state == "OUT_OF_MEMORY"
+
+
+def _unstarted_job(attempts: Sequence[Record], submitted: Record | None) -> str:
+    """Return the id of the last submission's job where no record is from it; empty otherwise."""
+    job = _text((submitted or {}).get("job_id"))
+    return "" if any(_text(record.get("job_id")) == job for record in attempts) else job
 
 
 def _job_of_attempt(attempts: Sequence[Record], last: Record) -> str:

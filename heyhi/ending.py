@@ -20,7 +20,7 @@ from heyhi.errors import HeyhiError
 from heyhi.requeue import REQUEUE_EXIT, Notice, Requeued
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _MAX_REASON = 500
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HERE = Path(__file__).parent
@@ -123,7 +123,7 @@ class Signals:
     def raising(self) -> Iterator[None]:
         """Let a signal end what runs inside; after that, it waits until all is on record."""
         if threading.current_thread() is threading.main_thread():
-            for sign in _STOP_SIGNALS:
+            for sign in STOP_SIGNALS:
                 # None: set by a C library. Ignored: by nohup, or by a shell for what runs in the background.
                 if signal.getsignal(sign) not in (None, signal.SIG_IGN):
                     self._before[sign] = signal.signal(sign, self._handle)

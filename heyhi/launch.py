@@ -7,7 +7,6 @@ Snakemake's and its executor's business.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import os
@@ -26,7 +25,7 @@ from heyhi.errors import ClaimError, HeyhiError, LauncherError, reporting_errors
 from heyhi.launcher import request_of
 from heyhi.manifest import Manifest
 from heyhi.project import Project
-from heyhi.results import replace_file, writing
+from heyhi.results import replace_file, utc_now, writing
 
 CONTROLLERS_NAME = "controllers"  # folder in the state root
 _NOTE_NAME = "controller.json"
@@ -291,10 +290,9 @@ def main(folder: Path, telling: int) -> int:
     if isinstance(claim, Owner):
         return 0
     with claim:
-        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        print(f"{now} {owner.host} pid {owner.pid}: snakemake {_shown(orders)}", flush=True)
+        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(orders)}", flush=True)
         code = _control(Controller(folder.name, folder, owner), orders)
-        print(f"{datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds')} exit code {code}", flush=True)
+        print(f"{utc_now()} exit code {code}", flush=True)
         return code
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import itertools
 import json
 import os
@@ -24,17 +23,18 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from heyhi.claim import Claim, JobRef, Owner
+from heyhi.ending import STOP_SIGNALS
 from heyhi.errors import HeyhiError
 from heyhi.experiment import ExperimentDir
 from heyhi.job_env import cpus_on_node, get_job_env
 from heyhi.requeue import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
+from heyhi.results import utc_now
 
 _T = TypeVar("_T")
 
 # Once one has written its checkpoint and asks for the job to be queued again, the others have this long to begin
 # with theirs; those that have none would never end by themselves.
 _GRACE_SECONDS = 10.0
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _GPU_VARIABLES = ("CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL")
 # The first one is what the others go by where they aren't set.
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -59,6 +59,11 @@ class _Member:
         if self.process is not None and self.process.returncode is None:
             self.process.send_signal(sign)
 
+    def forget(self) -> None:
+        """Remove what it was told, and has said."""
+        for path in (self.note, Path(f"{self.note}{READY}"), Path(f"{self.note}{ASKS}")):
+            path.unlink(missing_ok=True)
+
 
 @dataclass
 class _Pack:
@@ -76,9 +81,8 @@ class _Pack:
         """Start each member that has still to run; return when all have ended."""
         notice = Notice()
         for member in self.members:
-            for path in (member.note, Path(f"{member.note}{READY}"), Path(f"{member.note}{ASKS}")):
-                path.unlink(missing_ok=True)
-        for sign in _STOP_SIGNALS:
+            member.forget()
+        for sign in STOP_SIGNALS:
             signal.signal(sign, self._stop)
         notice.listen()
         notice.forward(self._warn)
@@ -249,7 +253,7 @@ def end_without_word(attempts: Sequence[Mapping[str, Any]], job: str, code: int)
         "reason": "killed" if code < 0 else "failed",
         "exit_code": 128 - code if code < 0 else code,
         "exception": how,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "time": utc_now(),
         "job_id": job,
     }
 
@@ -295,8 +299,7 @@ def main(args: Sequence[str] | None = None) -> int:
         pack.run()
     finally:
         for member in members:
-            for path in (member.note, Path(f"{member.note}{READY}"), Path(f"{member.note}{ASKS}")):
-                path.unlink(missing_ok=True)
+            member.forget()
     return ask_again() if pack.exit_code == REQUEUE_EXIT else pack.exit_code
 
 

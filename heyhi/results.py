@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime
 import enum
 import json
 import logging
@@ -87,6 +88,11 @@ def write_temp(path: Path, data: str | bytes) -> Path:
         temp.unlink(missing_ok=True)
         raise
     return temp
+
+
+def utc_now() -> str:
+    """Return the time as records hold it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import datetime
 import functools
 import hashlib
 import logging
@@ -32,7 +31,7 @@ from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import code_version, setup_logging
 from heyhi.ranks import run_ranks
 from heyhi.requeue import REQUEUE_EXIT, Notice, ask_again
-from heyhi.results import encode, replace_file, writing
+from heyhi.results import encode, replace_file, utc_now, writing
 from heyhi.schema import Schema
 from heyhi.tee import Tee
 
@@ -241,7 +240,7 @@ class _Run:
             "event": "start",
             "attempt": number,
             "kind": _kind(last, env.job_id, env.restart_count, launcher_attempt),
-            "time": _now(),
+            "time": utc_now(),
             "host": env.hostname,
             "pid": os.getpid(),
             "job_id": env.job_id,
@@ -261,7 +260,7 @@ class _Run:
             "exit_code": ending.exit_code,
             "exception": ending.exception,
             "seconds": round(seconds, 3),
-            "time": _now(),
+            "time": utc_now(),
         }
         try:
             self.folder.append_attempt(record)
@@ -282,10 +281,6 @@ def _reason(ending: Ending) -> str:
     start = {"event": "start", "attempt": 1}
     end = {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}
     return death_of([start, end]).text
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _folder_of(main: Main) -> Path:

@@ -6,7 +6,6 @@ One function does it for `run.py` and for Snakemake's executor alike. Nothing he
 from __future__ import annotations
 
 import contextlib
-import datetime
 import hashlib
 import json
 import shlex
@@ -17,12 +16,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.claim import SUBMISSION, Claim, JobRef, Owner
-from heyhi.deaths import AGAIN, OUTSIDE
+from heyhi.deaths import AGAIN, OUTSIDE, death_of, last_job
 from heyhi.errors import HeyhiError
 from heyhi.experiment import LAUNCH_LOG_NAME, Experiment, ExperimentDir
 from heyhi.launcher import JobRequest, comment_text, sbatch_options
 from heyhi.requeue import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
-from heyhi.results import replace_file, writing
+from heyhi.results import replace_file, utc_now, writing
 from heyhi.schema import Schema
 from heyhi.slurm import View, submit
 from heyhi.snapshot import Snapshot, link_record
@@ -66,12 +65,10 @@ class Receipt(NamedTuple):
 
     Attributes:
         job_id: of the new job; empty where there was nothing left to submit.
-        submitted: the experiments that it runs.
         owned: exp path -> who has the experiment already; None where it is done.
     """
 
     job_id: str
-    submitted: tuple[Experiment, ...]
     owned: dict[Path, Owner | None]
 
 
@@ -109,7 +106,7 @@ def submit_job(
             else:
                 owned[experiment.exp_path] = got
         if not claims:
-            return Receipt("", (), owned)
+            return Receipt("", owned)
         mine = [experiment for experiment, _ in claims]
         needs = [_settled(experiment, view) for experiment in mine]
         # Of several, the most that one of them needs.
@@ -135,7 +132,7 @@ def submit_job(
         for experiment, claim in claims:
             _note(experiment, request, order, job_id, attempt)
             claim.hand_over(job_id)
-    return Receipt(job_id, tuple(mine), owned)
+    return Receipt(job_id, owned)
 
 
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
@@ -177,12 +174,12 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
     Slurm forgets in time, the records don't.
     """
-    asked = folder.job_to_ask()
+    attempts, submitted = folder.attempts(), folder.read_job()
+    asked = last_job(attempts, submitted)
     job = folder.ended_job(asked, view) if asked else None
     if job is None:
         return
-    death = folder.death(view)
-    attempts = folder.attempts()
+    death = death_of(attempts, submitted, job)
     started = [a for a in attempts if a.get("event") == "start" and str(a.get("job_id")) == asked]
     own = attempts[-1] if attempts and attempts[-1].get("event") == "end" else {}
     folder.append_attempt(
@@ -192,7 +189,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
             "reason": death.kind,
             "exit_code": own.get("exit_code") if job.exit_code is None else job.exit_code,
             "exception": death.exception,
-            "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "time": utc_now(),
             "job_id": asked,
             "job_state": job.state,
             "host": job.nodes,
@@ -205,7 +202,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
     note = {
         "job_id": job_id,
         "name": order.job_name,
-        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "time": utc_now(),
         "attempt": attempt,
         "hours": request.hours,
         "gpus": request.gpus,
