@@ -1,4 +1,4 @@
-"""A schema with something of everything, and random messages of it."""
+"""What unit tests share: a schema with something of everything, random messages of it, and `heyhi` as a function."""
 
 from __future__ import annotations
 
@@ -318,3 +318,20 @@ def new_lab(lab_schema: Schema) -> Callable[[Path], Lab]:
 def shared_lab(tmp_path_factory: pytest.TempPathFactory, new_lab: Callable[[Path], Lab]) -> Lab:
     """A lab that tests of many examples share."""
     return new_lab(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """Run a command of `heyhi`: exit code, what it prints, and what it says on standard error."""
+    from heyhi.cli import main
+
+    def call(*args: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        try:
+            code = main(args)
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else 1
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from heyhi import maybe_launch
-from heyhi.cli import main
 
 PROTO = """
 syntax = "proto3";
@@ -44,20 +43,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
     monkeypatch.chdir(root)
     return root
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*args: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main(args)
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def done(**_: object) -> dict[str, int]:

@@ -18,7 +18,6 @@ import pytest
 
 import heyhi
 from heyhi import maybe_launch
-from heyhi.cli import main
 from heyhi.report import show_progress
 
 PROTO = """
@@ -47,20 +46,6 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(root)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     return root
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Any:
-    def call(*args: str) -> tuple[int, str, str]:
-        capsys.readouterr()
-        try:
-            code = main(args)
-        except SystemExit as stop:
-            code = stop.code if isinstance(stop.code, int) else 1
-        out, err = capsys.readouterr()
-        return code, out, err
-
-    return call
 
 
 def work(*, cfg: Any, **_: object) -> dict[str, float]:
