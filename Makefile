@@ -80,6 +80,7 @@ lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
 	check ruff check --quiet .; \
 	check ruff format --check --quiet .; \
 	check mypy --strict heyhi; \
+	check lint-imports --no-cache; \
 	check snakefmt --check Snakefile workflows; \
 	check python .ci/lint_workflow.py; \
 	if [ -n "$$failed" ]; then echo "make lint: not clean:$$failed" >&2; exit 1; fi

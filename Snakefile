@@ -1,9 +1,9 @@
 # The way of every experiment: a sweep names it, one rule runs it, one gathers what came out.
-# What the rules ask is answered by heyhi/workflow.py; docs/workflow.md explains both.
+# What the rules ask is answered by heyhi/sweep/flow.py; docs/workflow.md explains both.
 from snakemake.utils import min_version
 
-from heyhi.report import show
-from heyhi.workflow import Flow
+from heyhi.report.write import show
+from heyhi.sweep.flow import Flow
 
 min_version("9.27")
 

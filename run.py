@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from heyhi.frozen import FrozenConfig
+    from heyhi.config.frozen import FrozenConfig
 
     Floats = NDArray[np.float64]
     Labels = NDArray[np.int64]

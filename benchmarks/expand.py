@@ -65,9 +65,9 @@ def _loop_command(work: Workspace, config: Path, size: int) -> Command:
 
 
 def _composed(work: Workspace) -> bytes:
-    from heyhi.compose import Composer
+    from heyhi.config.compose import Composer
+    from heyhi.config.schema import load_schema
     from heyhi.project import find_project
-    from heyhi.schema import load_schema
 
     project = find_project(work.root)
     return Composer(project, load_schema(project)).compose(CFG).message.SerializeToString()
@@ -75,8 +75,8 @@ def _composed(work: Workspace) -> bytes:
 
 def _bare_loop(config: Path, root: Path, n: int, seeds: int) -> None:
     """Do what the peer does; this file is run as a script for it."""
+    from heyhi.config.schema import load_schema
     from heyhi.project import find_project
-    from heyhi.schema import load_schema
 
     message = load_schema(find_project(root)).parse_root(config.read_bytes())
     draw, digests = random.Random(0), set()

@@ -90,7 +90,7 @@ def _in_turns(work: Workspace, manifest: Path, folders: list[Path], rounds: int)
 
 def _experiments(work: Workspace, name: str, size: int) -> tuple[Path, list[Path]]:
     """Make experiments as the example task leaves them, all done."""
-    from heyhi.manifest import Manifest
+    from heyhi.sweep.manifest import Manifest
 
     say(f"  making {size:,} experiments with {LINES} metric lines each")
     (work.root / name).write_text(_SWEEP.format(size=size))

@@ -11,24 +11,27 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heyhi.configs import conf_get as conf_get
-    from heyhi.configs import conf_is_set as conf_is_set
-    from heyhi.configs import conf_set as conf_set
-    from heyhi.configs import conf_to_dict as conf_to_dict
-    from heyhi.configs import conf_with_overrides as conf_with_overrides
-    from heyhi.configs import flatten_cfg as flatten_cfg
-    from heyhi.configs import load_config as load_config
-    from heyhi.configs import load_root_config as load_root_config
-    from heyhi.configs import save_config as save_config
+    from heyhi.cli.task import parse_args_and_maybe_launch as parse_args_and_maybe_launch
+    from heyhi.code.version import log_git_status as log_git_status
+    from heyhi.config.api import conf_get as conf_get
+    from heyhi.config.api import conf_is_set as conf_is_set
+    from heyhi.config.api import conf_set as conf_set
+    from heyhi.config.api import conf_to_dict as conf_to_dict
+    from heyhi.config.api import conf_with_overrides as conf_with_overrides
+    from heyhi.config.api import flatten_cfg as flatten_cfg
+    from heyhi.config.api import load_config as load_config
+    from heyhi.config.api import load_root_config as load_root_config
+    from heyhi.config.api import save_config as save_config
+    from heyhi.config.frozen import FrozenConfig as FrozenConfig
     from heyhi.errors import HeyhiError as HeyhiError
-    from heyhi.experiment import MODES as MODES
-    from heyhi.experiment import Status as Status
-    from heyhi.frozen import FrozenConfig as FrozenConfig
-    from heyhi.groups import best as best
-    from heyhi.groups import grouped as grouped
-    from heyhi.groups import pivot as pivot
+    from heyhi.experiment.handle import Handle as Handle
+    from heyhi.experiment.modes import MODES as MODES
+    from heyhi.experiment.names import Status as Status
     from heyhi.gsheets import save_pandas_table as save_pandas_table
-    from heyhi.handle import Handle as Handle
+    from heyhi.job.launch import get_default_exp_dir as get_default_exp_dir
+    from heyhi.job.launch import maybe_launch as maybe_launch
+    from heyhi.job.notice import maybe_init_requeue_handler as maybe_init_requeue_handler
+    from heyhi.job.runner import save_result_in_cwd as save_result_in_cwd
     from heyhi.job_env import JobEnv as JobEnv
     from heyhi.job_env import get_job_env as get_job_env
     from heyhi.job_env import get_slurm_job_id as get_slurm_job_id
@@ -37,40 +40,38 @@ if TYPE_CHECKING:
     from heyhi.job_env import is_master as is_master
     from heyhi.job_env import is_on_slurm as is_on_slurm
     from heyhi.job_env import reset_slurm_cache as reset_slurm_cache
-    from heyhi.logs import log_git_status as log_git_status
     from heyhi.logs import setup_logging as setup_logging
-    from heyhi.report import table as table
-    from heyhi.requeue import maybe_init_requeue_handler as maybe_init_requeue_handler
-    from heyhi.run import get_default_exp_dir as get_default_exp_dir
-    from heyhi.run import maybe_launch as maybe_launch
-    from heyhi.run import parse_args_and_maybe_launch as parse_args_and_maybe_launch
-    from heyhi.runner import save_result_in_cwd as save_result_in_cwd
-    from heyhi.sweep import grid as grid
-    from heyhi.sweep import sample as sample
+    from heyhi.report.shape import best as best
+    from heyhi.report.shape import grouped as grouped
+    from heyhi.report.shape import pivot as pivot
+    from heyhi.report.write import table as table
+    from heyhi.sweep.points import grid as grid
+    from heyhi.sweep.points import sample as sample
 
     PROJ_ROOT: Path
     CONF_ROOT: Path
 
 _HOMES = {
-    "configs": (
+    "config.api": (
         "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_root_config"
         " save_config"
     ),
     "errors": "HeyhiError",
-    "experiment": "MODES Status",
-    "frozen": "FrozenConfig",
-    "groups": "best grouped pivot",
+    "experiment.modes": "MODES",
+    "experiment.names": "Status",
+    "config.frozen": "FrozenConfig",
+    "report.shape": "best grouped pivot",
     "gsheets": "save_pandas_table",
-    "handle": "Handle",
-    "job_env": (
-        "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache"
-    ),
-    "logs": "log_git_status setup_logging",
-    "report": "table",
-    "requeue": "maybe_init_requeue_handler",
-    "run": "get_default_exp_dir maybe_launch parse_args_and_maybe_launch",
-    "runner": "save_result_in_cwd",
-    "sweep": "grid sample",
+    "experiment.handle": "Handle",
+    "job_env": "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache",
+    "code.version": "log_git_status",
+    "logs": "setup_logging",
+    "report.write": "table",
+    "job.notice": "maybe_init_requeue_handler",
+    "job.launch": "get_default_exp_dir maybe_launch",
+    "cli.task": "parse_args_and_maybe_launch",
+    "job.runner": "save_result_in_cwd",
+    "sweep.points": "grid sample",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 # Computed at each use: the project is the one around the working directory.
@@ -83,7 +84,7 @@ def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
         return getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
     if name in _FOLDERS:
-        return getattr(importlib.import_module("heyhi.configs"), _FOLDERS[name])()
+        return getattr(importlib.import_module("heyhi.config.api"), _FOLDERS[name])()
     raise AttributeError(f"module 'heyhi' has no attribute '{name}'")
 
 

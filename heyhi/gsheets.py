@@ -10,7 +10,7 @@ from heyhi.errors import reporting_errors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heyhi.sheet_cells import Frames
+    from heyhi.sheets.cells import Frames
 
 
 def save_pandas_table(
@@ -45,7 +45,7 @@ def save_pandas_table(
         group: whose tables these are, where several sweeps share a worksheet.
         credentials: file of a service account or an OAuth client.
     """
-    from heyhi.sheets import save_pandas_table as save
+    from heyhi.sheets.export import save_pandas_table as save
 
     links = dict(links or {})
     if viz_port is not None:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
-from heyhi.git import CodeVersion as CodeVersion
-from heyhi.git import read_diff, read_version
-from heyhi.job_env import get_job_env, is_master
-
-DIFF_NAME = "workdir.diff"
+from heyhi.job_env import get_job_env
 
 
 class _Formatter(logging.Formatter):
@@ -73,45 +67,3 @@ def setup_logging(
         root.addHandler(handler)
     root.setLevel(level.upper() if isinstance(level, str) else level)
     return root
-
-
-@lru_cache(maxsize=16)
-def code_version(root: Path) -> CodeVersion:
-    """Return the version of the code in a folder: git's, asked once a process; without git there is none.
-
-    Of a copy that was made for a job, it is that of the code it was made of.
-    """
-    record = _record_of_copy(root)
-    if record is not None:
-        return CodeVersion(record.get("commit"), bool(record.get("dirty")))
-    return read_version(root)
-
-
-def _record_of_copy(root: Path) -> dict[str, Any] | None:
-    """Read what is noted beside a copy of code; None where the folder is no copy."""
-    # As snapshot.py lays them out, which this must not import: a job needs nothing of it.
-    if root.name != "tree":
-        return None
-    try:
-        record = json.loads((root.parent / "code.json").read_bytes())
-    except (OSError, ValueError):
-        return None
-    return record if isinstance(record, dict) else None
-
-
-def log_git_status() -> None:
-    """Log the commit of the code that runs; where it was edited, save the difference in this folder."""
-    root = Path(sys.path[0] or ".").resolve()  # the folder of the script, or what the runner put there
-    version = code_version(root)
-    if version.commit is None:
-        logging.info("Git: %s is in no repository", root)
-    elif not version.dirty:
-        logging.info("Git: commit %s", version.commit)
-    elif not is_master():
-        logging.info("Git: commit %s, edited", version.commit)
-    else:
-        path = Path(DIFF_NAME).resolve()
-        record = _record_of_copy(root)
-        diff = read_diff(root) if record is None else str(record.get("diff") or "")
-        path.write_text(diff, encoding="utf-8", errors="replace")
-        logging.info("Git: commit %s, edited; the difference is in %s", version.commit, path)

@@ -1,5 +1,5 @@
 """Let Snakemake find HeyHi's executor: it looks for a module of this name."""
 
-from heyhi.executor import Executor as Executor
-from heyhi.executor import ExecutorSettings as ExecutorSettings
-from heyhi.executor import common_settings as common_settings
+from heyhi.job.executor import Executor as Executor
+from heyhi.job.executor import ExecutorSettings as ExecutorSettings
+from heyhi.job.executor import common_settings as common_settings

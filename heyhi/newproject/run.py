@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import heyhi
 
 if TYPE_CHECKING:
-    from heyhi.frozen import FrozenConfig
+    from heyhi.config.frozen import FrozenConfig
 
 CHECKPOINT = Path("checkpoint.json")
 METRICS = Path("metrics.jsonl")

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from heyhi.page import PageData, write_page
+from heyhi.report.page import PageData, write_page
 
 FLAGS = [
     "--no-sandbox",

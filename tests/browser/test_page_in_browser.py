@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from heyhi.page import Detail, PageData, write_page
+from heyhi.report.page import Detail, PageData, write_page
 
 EPOCHS = 20
 SEEDS = 3

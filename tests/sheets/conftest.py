@@ -73,7 +73,7 @@ def waits() -> list[float]:
 @pytest.fixture
 def patience(waits: list[float]) -> Callable[..., Any]:
     """Make patience that waits no time."""
-    from heyhi.google_http import Patience
+    from heyhi.sheets.http import Patience
 
     def make(**changes: Any) -> Any:
         return Patience(**{"sleep": waits.append, "jitter": lambda: 0.5, "timeout": 20.0, **changes})

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.sheet_cells import CUT_MARK, MAX_TEXT, SheetsError, Table, cell_of, tables_of
+from heyhi.sheets.cells import CUT_MARK, MAX_TEXT, SheetsError, Table, cell_of, tables_of
 
 
 def entered(cell: dict[str, Any]) -> Any:

@@ -18,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sheets_server import Fault, Server
 
-from heyhi import gsheets
-from heyhi.google_http import Patience
-from heyhi.sheets import SheetsError, check, save_pandas_table
+from heyhi import gsheets as gsheets
+from heyhi.sheets.cells import SheetsError
+from heyhi.sheets.export import check, save_pandas_table
+from heyhi.sheets.http import Patience
 
 pytestmark = pytest.mark.usefixtures("as_service_account")
 

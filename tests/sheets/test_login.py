@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from sheets_server import Server
 
-from heyhi.google_login import SCOPES, find_login, route
-from heyhi.sheets import SheetsError, check, login, save_pandas_table
+from heyhi.sheets.cells import SheetsError
+from heyhi.sheets.export import check, login, save_pandas_table
+from heyhi.sheets.login import SCOPES, find_login, route
 
 CLIENT = {
     "installed": {

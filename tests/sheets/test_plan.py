@@ -11,10 +11,10 @@ import sheets_server
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyhi.sheet_cells import Frames, SheetsError, tables_of
-from heyhi.sheet_plan import Wish, areas_to_read, plan
-from heyhi.sheet_state import Cells, Worksheet, read_worksheet
-from heyhi.sheets import _FIELDS
+from heyhi.sheets.cells import Frames, SheetsError, tables_of
+from heyhi.sheets.export import _FIELDS
+from heyhi.sheets.plan import Wish, areas_to_read, plan
+from heyhi.sheets.worksheet import Cells, Worksheet, read_worksheet
 
 API = sheets_server.Api("sheets", "v4")
 TREE = sheets_server._parse_mask(_FIELDS)

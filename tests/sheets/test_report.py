@@ -16,9 +16,10 @@ from sheets_server import Server
 
 import heyhi
 from heyhi import maybe_launch
-from heyhi.cli import main
+from heyhi.cli.main import main
 from heyhi.project import find_project
-from heyhi.report import Source, show
+from heyhi.report.source import Source
+from heyhi.report.write import show
 
 PROTO = """
 syntax = "proto3";
@@ -268,7 +269,7 @@ def test_a_login_takes_the_client_that_the_settings_name(
     code, _, err = run("report", "--sheet", "My runs", "digits")
     assert code == 0 and err.count("\n") == 1 and "nobody has logged in yet, run `heyhi sheets login`" in err
 
-    monkeypatch.setattr("heyhi.sheets.login", lambda credentials: tmp_path / credentials.name)
+    monkeypatch.setattr("heyhi.sheets.export.login", lambda credentials: tmp_path / credentials.name)
     assert str(tmp_path / "lab.json") in run("sheets", "login")[1]
 
 

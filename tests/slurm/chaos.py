@@ -374,7 +374,7 @@ class Chaos:
                 words = (path / "cmdline").read_bytes()
             except OSError:
                 continue
-            kinds = {b"heyhi.runner": "runner", b"heyhi.pack": "pack", b"slurm_script": "script"}
+            kinds = {b"heyhi.runner": "runner", b"heyhi.job.pack": "pack", b"slurm_script": "script"}
             found.update({int(path.name): kind for word, kind in kinds.items() if word in words})
         return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from heyhi.cli import main
+from heyhi.cli.main import main
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.compose import Composer
-from heyhi.launcher import JobRequest, comment_text, request_of, sbatch_options
+from heyhi.config.compose import Composer
+from heyhi.config.schema import load_schema
 from heyhi.project import Project, Settings
-from heyhi.schema import load_schema
-from heyhi.slurm import environment
+from heyhi.slurm.commands import environment
+from heyhi.slurm.request import JobRequest, comment_text, request_of, sbatch_options
 
 HASH = "0123456789abcdef"
 

@@ -13,9 +13,9 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from hypothesis import strategies as st
 
-from heyhi.compose import Composer
+from heyhi.config.compose import Composer
+from heyhi.config.schema import Schema, load_schema
 from heyhi.project import Project, Settings
-from heyhi.schema import Schema, load_schema
 
 CONF_PROTO = """\
 syntax = "proto2";
@@ -323,7 +323,7 @@ def shared_lab(tmp_path_factory: pytest.TempPathFactory, new_lab: Callable[[Path
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
     """Run a command of `heyhi`: exit code, what it prints, and what it says on standard error."""
-    from heyhi.cli import main
+    from heyhi.cli.main import main
 
     def call(*args: str) -> tuple[int, str, str]:
         capsys.readouterr()

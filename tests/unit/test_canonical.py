@@ -10,9 +10,11 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.canonical import canonical_order
+from heyhi.config.keys import find_key
+from heyhi.config.order import canonical_order
+from heyhi.config.overrides import cast_value, split_override
+from heyhi.config.values import Special
 from heyhi.errors import OverrideError
-from heyhi.overrides import Special, cast_value, find_key, split_override
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

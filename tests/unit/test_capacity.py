@@ -9,16 +9,18 @@ from typing import Any
 
 import pytest
 
-from heyhi.capacity import (
+from heyhi.config.compose import Composer
+from heyhi.config.schema import load_schema
+from heyhi.project import Project, Settings
+from heyhi.slurm.cost import cost_line, cost_of
+from heyhi.slurm.forecast import capacity_lines
+from heyhi.slurm.limits import (
     Accounts,
     Association,
     Limit,
     Nodes,
     Partition,
     Qos,
-    capacity_lines,
-    cost_line,
-    cost_of,
     hint,
     limit_line,
     limits_on,
@@ -31,10 +33,7 @@ from heyhi.capacity import (
     wait_of,
     would_fit,
 )
-from heyhi.compose import Composer
-from heyhi.launcher import request_of
-from heyhi.project import Project, Settings
-from heyhi.schema import load_schema
+from heyhi.slurm.request import request_of
 
 # --- what the commands print (Slurm 22.05) ------------------------------------------------------------------------
 
@@ -301,7 +300,7 @@ def test_a_launcher_that_asks_for_the_impossible_is_named_beside_the_others(
 def test_a_slurm_that_does_not_answer_is_one_line(
     task: Any, slurm_here: Path, script: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("heyhi.capacity._SECONDS", 0.2)
+    monkeypatch.setattr("heyhi.slurm.forecast._SECONDS", 0.2)
     _program(slurm_here, "sbatch", script)
     lines = capacity_lines([("a", task(requeue=False))] * 2)
     assert lines[1:] == ["Slurm doesn't answer within seconds: what it would refuse isn't known"]

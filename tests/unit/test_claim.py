@@ -15,15 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from heyhi import claim as claim_module
-from heyhi.claim import CLAIM_NAME, STALE_SECONDS, SUBMISSION, Claim, JobRef, Owner, read_owner
 from heyhi.errors import ClaimError, ResultError
-from heyhi.slurm import Job, Queue
+from heyhi.experiment import claim as claim_module
+from heyhi.experiment.claim import CLAIM_NAME, STALE_SECONDS, Claim, read_owner
+from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
+from heyhi.slurm.commands import Job, Queue
 
 # Says "ready", waits for a line, tries once; then holds what it got until its standard input ends.
 ACQUIRE = """
 import sys, pathlib
-from heyhi.claim import Claim
+from heyhi.experiment.claim import Claim
 print("ready", flush=True)
 sys.stdin.readline()
 got = Claim.acquire(pathlib.Path(sys.argv[1]))
@@ -36,7 +37,7 @@ if isinstance(got, Claim):
 # Takes and releases a claim again and again; nobody else may be inside meanwhile. Some die inside.
 HAMMER = """
 import sys, os, pathlib, random, signal
-from heyhi.claim import Claim
+from heyhi.experiment.claim import Claim
 folder, seed, rounds = pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 rng = random.Random(seed)
 inside = folder / "inside"

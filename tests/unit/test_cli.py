@@ -252,7 +252,9 @@ def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "examples:" in found.stdout
-    assert not {"google", "google.protobuf", "pandas", "sqlite3", "rich", "heyhi.compose"} & set(found.stderr.split())
+    assert not {"google", "google.protobuf", "pandas", "sqlite3", "rich", "heyhi.config.compose"} & set(
+        found.stderr.split()
+    )
 
 
 def test_a_closed_pipe_is_no_traceback(project: Path) -> None:
@@ -283,14 +285,14 @@ def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> Non
     (target,) = run("expand", "--cfg", "work")[1].split()
     maybe_launch(done, cfg="conf/work.prototxt")
     assert Path(target).exists()
-    code = "import sys; from heyhi.cli import main\nmain(['status'])\nprint(*sys.modules, file=sys.stderr)"
+    code = "import sys; from heyhi.cli.main import main\nmain(['status'])\nprint(*sys.modules, file=sys.stderr)"
 
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert told.stdout == "DONE 1\n"
     loaded = set(told.stderr.split())
-    assert "heyhi.survey" in loaded
-    assert not {"google.protobuf", "heyhi.compose", "heyhi.experiment", "dataclasses"} & loaded
+    assert "heyhi.control.survey" in loaded
+    assert not {"google.protobuf", "heyhi.config.compose", "heyhi.experiment.folder", "dataclasses"} & loaded
 
 
 def test_the_command_knows_no_project_but_that_around_the_working_directory(tmp_path: Path) -> None:

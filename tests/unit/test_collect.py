@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 
-from heyhi.collect import collect
-from heyhi.experiment import Experiment, ExperimentDir, Status
-from heyhi.handle import Handle
-from heyhi.identity import Identity
+from heyhi.config.identity import Identity
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.handle import Handle
+from heyhi.experiment.names import Status
 from heyhi.project import Project, find_project
-from heyhi.tabular import counted, print_table, to_csv
+from heyhi.report.export import to_csv
+from heyhi.report.table import collect
+from heyhi.report.terminal import counted, print_table
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.completion import script
+from heyhi.cli.completion import script
 from heyhi.errors import HeyhiError
 
 BIN = Path(sys.executable).parent

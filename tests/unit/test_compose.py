@@ -15,10 +15,10 @@ from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.compose import Composed
+from heyhi.config.compose import Composed
+from heyhi.config.overrides import override_lines
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError
-from heyhi.experiment import ExperimentDir
-from heyhi.overrides import override_lines
+from heyhi.experiment.folder import ExperimentDir
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

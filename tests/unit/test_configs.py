@@ -12,8 +12,8 @@ import pytest
 
 import heyhi
 import heyhi.conf
+from heyhi.config.frozen import FrozenConfig
 from heyhi.errors import ConfigError, HeyhiError, OverrideError
-from heyhi.frozen import FrozenConfig
 
 PROTO = """
 syntax = "proto2";
@@ -167,8 +167,8 @@ def test_a_chunk_loads_by_the_name_of_its_message(root: Path, name: str) -> None
 def test_a_chunk_loads_by_a_generated_class_and_its_message_is_an_instance(root: Path) -> None:
     from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
+    from heyhi.config.schema import load_schema
     from heyhi.project import find_project
-    from heyhi.schema import load_schema
 
     # What a conf_pb2 module holds: a class of another pool than the schema's.
     pool = descriptor_pool.DescriptorPool()

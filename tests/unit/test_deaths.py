@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from heyhi.deaths import LOST, current_job, death_of, last_job, state_in_log
-from heyhi.slurm import Job
+from heyhi.experiment.death import LOST, current_job, death_of, last_job, state_in_log
+from heyhi.slurm.commands import Job
 
 START = {"event": "start", "attempt": 1, "job_id": "7", "host": "n1", "pid": 3}
 FAILED = {"event": "end", "attempt": 1, "reason": "failed", "exit_code": 1, "exception": "ValueError: boom"}

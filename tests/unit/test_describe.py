@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.describe import describe
+from heyhi.config.describe import describe
+from heyhi.config.schema import load_schema
 from heyhi.errors import ConfigError, HeyhiError
 from heyhi.project import find_project
-from heyhi.schema import load_schema
 
 FILES = {
     "conf/lab.proto": """

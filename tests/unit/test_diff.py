@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.diff import diff
+from heyhi.config.schema import load_schema
+from heyhi.control.diff import diff
 from heyhi.errors import HeyhiError, IdentityError, ResultError
-from heyhi.experiment import ExperimentDir
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import find_project
-from heyhi.schema import load_schema
-from heyhi.sweep import expand
+from heyhi.sweep.expand import expand
 
 PROTO = """
 syntax = "proto2";

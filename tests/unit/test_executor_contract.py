@@ -1,7 +1,8 @@
 """What our executor leans on in Snakemake's executor interface and in the official Slurm executor, and why it exists.
 
 Where one of these fails after an upgrade, nothing else need fail: then read what changed there, beside the method of
-`heyhi/executor.py` that the message names. Where the official executor has learnt what ours was made for, ours can go.
+`heyhi/job/executor.py` that the message names. Where the official executor has learnt what ours was made for, ours
+can go.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.registry import ExecutorPluginRegistry
 from snakemake_interface_executor_plugins.settings import CommonSettings, ExecutorSettingsBase
 
-from heyhi import executor
+from heyhi.job import executor as executor
 
 # Method -> its parameters: what ours overrides, calls with super(), or calls.
 METHODS = {
@@ -52,7 +53,7 @@ OVERRIDDEN = {"__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "
 def test_the_official_executor_has_the_method_with_these_parameters(name: str) -> None:
     found = list(inspect.signature(getattr(official.Executor, name)).parameters)
 
-    assert found == METHODS[name], f"heyhi/executor.py overrides or calls {name} as it was before"
+    assert found == METHODS[name], f"heyhi/job/executor.py overrides or calls {name} as it was before"
 
 
 @pytest.mark.parametrize("name", sorted(OVERRIDDEN))
@@ -83,7 +84,7 @@ def test_a_submitted_job_carries_something_of_ours() -> None:
 
 @pytest.mark.parametrize("name", ["is_group", "resources", "output", "attempt"])
 def test_a_job_tells_what_ours_asks_of_it(name: str) -> None:
-    assert hasattr(JobExecutorInterface, name), "heyhi/executor.py asks each job for it"
+    assert hasattr(JobExecutorInterface, name), "heyhi/job/executor.py asks each job for it"
 
 
 def test_a_run_that_is_cancelled_cancels_its_jobs_then_ends() -> None:
@@ -150,7 +151,9 @@ def test_no_name_of_ours_is_one_of_theirs_by_accident() -> None:
 
     shared = names_of(executor) & names_of(official, base, real, remote)
 
-    assert shared == known, f"{sorted(shared ^ known)}: a name of heyhi/executor.py now means something in its bases"
+    assert shared == known, (
+        f"{sorted(shared ^ known)}: a name of heyhi/job/executor.py now means something in its bases"
+    )
 
 
 # --- what the official executor does otherwise: why there is ours -------------------------------------------------
@@ -234,7 +237,7 @@ def test_the_official_executor_starts_a_snakemake_in_each_job_which_starts_anoth
     assert len(calls) == 3, done.stdout
     for call in calls:
         (command,) = options_of(call, "--wrap")  # the script that ours gives to sbatch by standard input
-        assert "-m snakemake" in command, "heyhi/executor.py starts the runner instead: is that still needed?"
+        assert "-m snakemake" in command, "heyhi/job/executor.py starts the runner instead: is that still needed?"
         assert "--executor slurm-jobstep" in command
     assert "format_job_exec" in inspect.getsource(jobstep.Executor.run_job), "it ran the same Snakemake once more"
 

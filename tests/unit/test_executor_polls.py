@@ -22,12 +22,13 @@ import pytest
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-import heyhi.executor
-import heyhi.slurm
-from heyhi.manifest import Manifest, write_manifest
+import heyhi.job.executor
+import heyhi.slurm.commands
+from heyhi.config.schema import load_schema
 from heyhi.project import Project, find_project
-from heyhi.schema import load_schema
-from heyhi.sweep import expand_sweep_file
+from heyhi.sweep.file import expand_sweep_file
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.write import write_manifest
 
 PROTO = """
 syntax = "proto2";
@@ -85,7 +86,7 @@ class Job:
     def register(self, external_jobid: str) -> None: ...
 
 
-class Executor(heyhi.executor.Executor):
+class Executor(heyhi.job.executor.Executor):
     """Ours, which looks at its jobs when the test says so."""
 
     def _wait_thread(self) -> None: ...
@@ -105,7 +106,7 @@ class Bench:
         self.slowness = 0.0
         self._manifest = manifest
         self.logger = MagicMock()
-        workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.executor.ExecutorSettings())
+        workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.job.executor.ExecutorSettings())
         workflow.executor_settings.no_snapshot = True
         workflow.storage_settings.shared_fs_usage = set(SharedFSUsage)
         workflow.remote_execution_settings = SimpleNamespace(
@@ -215,7 +216,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         schema = load_schema(project)
         expansion = expand_sweep_file(project, schema, conf / "sweep.py")
         one = Bench(tmp_path, Manifest.open(write_manifest(expansion, project, schema)))
-        for module in (heyhi.executor, heyhi.slurm):
+        for module in (heyhi.job.executor, heyhi.slurm.commands):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=one.clock, time=time.time))
         made.append(one)
         one.submit()

@@ -15,15 +15,17 @@ from pathlib import Path
 import pytest
 from google.protobuf import descriptor_pb2
 
-from heyhi import experiment as experiment_module
-from heyhi.claim import CLAIM_NAME, Claim, Owner
-from heyhi.deaths import death_of
+from heyhi.config.identity import Identity
+from heyhi.config.schema import Schema
 from heyhi.errors import ClaimError, IdentityError, ResultError
-from heyhi.experiment import Experiment, ExperimentDir, Status, status_of
-from heyhi.identity import Identity
-from heyhi.schema import Schema
-from heyhi.slurm import Job, View
-from heyhi.submit import settle
+from heyhi.experiment import folder as experiment_module
+from heyhi.experiment.claim import CLAIM_NAME, Claim
+from heyhi.experiment.death import death_of
+from heyhi.experiment.folder import Experiment, ExperimentDir, status_of
+from heyhi.experiment.names import Status
+from heyhi.experiment.owner import Owner
+from heyhi.job.submit import settle
+from heyhi.slurm.commands import Job, View
 
 IDENTITY = Identity("conf/sl.prototxt", ("lr=0.1",))
 OTHER = Identity("conf/sl.prototxt", ("lr=0.2",))

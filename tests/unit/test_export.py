@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from heyhi.errors import HeyhiError, ResultError
-from heyhi.export import ExportError, suffix_of, write_parquet, write_xlsx
+from heyhi.report.export import ExportError, suffix_of, write_parquet, write_xlsx
 
 HOSTILE = ['=IMPORTXML("http://x")', "+1", "-1", "@x", "\tx", "http://x/y", "1.5", "ü 漢", "a\nb", "\x00\x1b[31m"]
 

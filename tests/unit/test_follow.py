@@ -9,13 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import heyhi.follow
+import heyhi.control.watch
+from heyhi.control.job_view import look_at_job
+from heyhi.control.log import show_log
+from heyhi.control.survey import Survey
+from heyhi.control.watch import watch
 from heyhi.errors import HeyhiError
-from heyhi.experiment import ExperimentDir
-from heyhi.follow import look_at_job, show_log, watch
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
 from heyhi.project import Project
-from heyhi.status import Status
-from heyhi.survey import Survey
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +44,8 @@ def test_the_last_lines_are_those_that_tail_prints(
     pieces = path.read_bytes().split(b"\n")  # not splitlines(): a progress bar's \r ends no line
     whole = [piece + b"\n" for piece in pieces[:-1]] + [pieces[-1]] * bool(pieces[-1])
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
-        patch.setattr(heyhi.follow, "_CHUNK", size)
-        start = heyhi.follow._start_of_last(file.fileno(), wanted)
+        patch.setattr(heyhi.control.log, "_CHUNK", size)
+        start = heyhi.control.log._start_of_last(file.fileno(), wanted)
     assert path.read_bytes()[start:] == b"".join(whole[len(whole) - wanted :] if wanted < len(whole) else whole)
 
 
@@ -123,7 +125,7 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     project = Project(tmp_path)
     path = str(tmp_path / "results/p/a")
     clock = iter(range(0, 1000, 10))
-    monkeypatch.setattr("heyhi.follow.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("heyhi.control.watch.time.monotonic", lambda: next(clock))
     looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
     assert watch(project, lambda: Survey(project, [path], {path: next(looks)}), 0.001) == 1
     assert "no controller of `heyhi launch` is there" in capsys.readouterr().out

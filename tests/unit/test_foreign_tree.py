@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from google.protobuf import text_format
 
-from heyhi.compose import Composer
+from heyhi.config.compose import Composer
+from heyhi.config.frozen import flatten, freeze
+from heyhi.config.overrides import override_lines
+from heyhi.config.schema import load_comments, load_schema
 from heyhi.errors import HeyhiError
-from heyhi.frozen import flatten, freeze
-from heyhi.overrides import override_lines
 from heyhi.project import find_project
-from heyhi.schema import load_comments, load_schema
 
 FILES = {
     "conf/conf.proto": """\
@@ -337,7 +337,7 @@ def test_comments_are_found_in_all_files(tree: Path) -> None:
 
 def heyhi(tree: Path, *args: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    command = [sys.executable, "-c", "import sys; from heyhi.cli import main; sys.exit(main())", *args]
+    command = [sys.executable, "-c", "import sys; from heyhi.cli.main import main; sys.exit(main())", *args]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 

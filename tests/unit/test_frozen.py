@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.frozen import FrozenConfig, flatten, freeze, message_of, to_text
+from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

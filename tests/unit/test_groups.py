@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.groups import GroupError, best, chosen, grouped, mean_and_error, pivot, sorted_by
+from heyhi.report.shape import GroupError, best, chosen, grouped, mean_and_error, pivot, sorted_by
 
 
 def table(varying: tuple[str, ...] = ("lr", "seed"), **columns: list[Any]) -> pd.DataFrame:

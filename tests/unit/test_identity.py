@@ -13,11 +13,11 @@ from google.protobuf import text_format
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heyhi.compose import Composed
+from heyhi.config.compose import Composed
+from heyhi.config.identity import DEFAULT_PATTERN, MAX_ID_BYTES, ExpPattern, Identity, readable_tag
+from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError, IdentityError
-from heyhi.identity import DEFAULT_PATTERN, MAX_ID_BYTES, ExpPattern, Identity, readable_tag
 from heyhi.project import Project, Settings
-from heyhi.scheduling import Scheduling
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf import text_format
 
-from heyhi.compose import Composer
+from heyhi.config.compose import Composer
+from heyhi.config.includes import ConfigFiles
 from heyhi.errors import ConfigError, HeyhiError, OverrideError
-from heyhi.includes import ConfigFiles
 from heyhi.project import Project, Settings
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def test_a_file_whose_name_is_no_text_is_refused(lab: Lab) -> None:
 
 def test_includes_of_another_kind_are_data(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A field that is called `includes` and holds something else than the root's is a field."""
-    from heyhi.schema import load_schema
+    from heyhi.config.schema import load_schema
 
     root = tmp_path_factory.mktemp("other")
     (root / "conf").mkdir()

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.claim import Claim
+from heyhi.control.controller import Orders, find_controllers, find_profile, start, uses_slurm
+from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
-from heyhi.launch import Orders, find_controllers, find_profile, start, uses_slurm
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.names import Status
 from heyhi.project import Project
-from heyhi.status import Status
-from heyhi.survey import Survey
 
 
 @pytest.fixture

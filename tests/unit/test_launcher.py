@@ -12,11 +12,11 @@ from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.compose import Composer
+from heyhi.config.compose import Composer
+from heyhi.config.schema import load_schema
 from heyhi.errors import LauncherError
-from heyhi.launcher import JobRequest, comment_text, hashes_in, is_slurm, request_of, sbatch_options
 from heyhi.project import Project, Settings
-from heyhi.schema import load_schema
+from heyhi.slurm.request import JobRequest, comment_text, hashes_in, is_slurm, request_of, sbatch_options
 
 Make = Callable[..., Message]
 

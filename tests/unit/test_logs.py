@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.logs import CodeVersion, code_version, log_git_status, setup_logging
+from heyhi.code.git import CodeVersion
+from heyhi.code.version import code_version, log_git_status
+from heyhi.logs import setup_logging
 
 
 @pytest.fixture(autouse=True)

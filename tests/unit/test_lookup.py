@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-import heyhi.lookup
+import heyhi.control.find
+from heyhi.config.identity import Identity
+from heyhi.control.find import find_folders, find_job, folders_of
 from heyhi.errors import HeyhiError
-from heyhi.experiment import ExperimentDir
-from heyhi.identity import Identity
-from heyhi.lookup import find_folders, find_job, folders_of
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
-from heyhi.slurm import Job, SlurmError
+from heyhi.slurm.commands import Job, SlurmError
 
 
 @pytest.fixture
@@ -27,9 +27,9 @@ def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Job]:
     """What squeue knows."""
     known: dict[str, Job] = {}
     monkeypatch.setattr(
-        heyhi.lookup, "list_jobs", lambda name="", ids=(): [j for i, j in known.items() if not ids or i in ids]
+        heyhi.control.find, "list_jobs", lambda name="", ids=(): [j for i, j in known.items() if not ids or i in ids]
     )
-    monkeypatch.setattr(heyhi.lookup, "account", lambda ids: {})
+    monkeypatch.setattr(heyhi.control.find, "account", lambda ids: {})
     return known
 
 
@@ -81,7 +81,7 @@ def test_a_job_that_slurm_has_forgotten_is_found_by_the_records(
     project: Project, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (a, _), (b, _) = make(project, "p/a", "x=1"), make(project, "p/b", "x=2")
-    monkeypatch.setattr(heyhi.lookup, "_known_folders", lambda _: [a, b])
+    monkeypatch.setattr(heyhi.control.find, "_known_folders", lambda _: [a, b])
     ExperimentDir(Path(a)).append_attempt({"event": "start", "attempt": 1, "job_id": "12"})
     ExperimentDir(Path(b)).write_job({"job_id": "13"})
     assert find_job(project, "12") == (None, [a])
@@ -91,7 +91,7 @@ def test_a_job_that_slurm_has_forgotten_is_found_by_the_records(
 def test_without_slurm_a_job_is_found_all_the_same(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     path, _ = make(project, "p/a")
-    monkeypatch.setattr(heyhi.lookup, "_known_folders", lambda _: [path])
+    monkeypatch.setattr(heyhi.control.find, "_known_folders", lambda _: [path])
     ExperimentDir(Path(path)).write_job({"job_id": "13"})
     assert find_job(project, "13") == (None, [path])
 
@@ -108,6 +108,6 @@ def test_slurms_own_trouble_is_told(project: Project, jobs: dict[str, Job], monk
     def busy(**_: object) -> list[Job]:
         raise SlurmError("squeue: took longer than 90 s")
 
-    monkeypatch.setattr(heyhi.lookup, "list_jobs", busy)
+    monkeypatch.setattr(heyhi.control.find, "list_jobs", busy)
     with pytest.raises(HeyhiError, match=r"no experiment has a job 7 \(squeue: took longer"):
         find_job(project, "7")

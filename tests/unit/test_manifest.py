@@ -9,12 +9,16 @@ from pathlib import Path
 
 import pytest
 
+from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import ManifestError
-from heyhi.experiment import ExperimentDir
-from heyhi.manifest import Manifest, ManifestIndex, find_manifest, target_of, write_manifest
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project, find_project
-from heyhi.schema import Schema, load_schema
-from heyhi.sweep import Expansion, expand, grid
+from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.index import ManifestIndex, find_manifest
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.points import grid
+from heyhi.sweep.target import target_of
+from heyhi.sweep.write import write_manifest
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"

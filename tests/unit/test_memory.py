@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-import heyhi.memory
-from heyhi.memory import Memory
+import heyhi.report.columns
+from heyhi.report.columns import Memory
 
 COLUMNS: dict[str, list[Any]] = {
     "floats": [0.1, -0.0, 1e-300, math.inf],
@@ -72,20 +72,20 @@ def test_what_has_no_text_is_not_kept_and_leaves_what_was_kept(tmp_path: Path) -
 
 def test_the_oldest_go_when_there_is_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     memory = Memory(tmp_path)
-    monkeypatch.setattr(heyhi.memory, "_MOST_BYTES", 2_500)
+    monkeypatch.setattr(heyhi.report.columns, "_MOST_BYTES", 2_500)
     for number in range(4):
         memory.keep(str(number), {"x": [str(number) * 900, ""]})
         for file in tmp_path.iterdir():
             os.utime(file, (int(file.stem), int(file.stem)))
     assert [bool(memory.recall(str(number))) for number in range(4)] == [False, False, True, True]
-    monkeypatch.setattr(heyhi.memory, "_MOST_BYTES", 10)
+    monkeypatch.setattr(heyhi.report.columns, "_MOST_BYTES", 10)
     memory.keep("4", {"x": ["a", ""]})
     assert [file.stem for file in tmp_path.iterdir()] == ["4"]
 
 
 def test_many_that_write_at_once_leave_one_of_them(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from heyhi.memory import Memory\n"
+        "import sys; from pathlib import Path; from heyhi.report.columns import Memory\n"
         "for i in range(200): Memory(Path(sys.argv[1])).keep('a', {'x': [sys.argv[2]] * 999})\n"
     )
     writers = [subprocess.Popen([sys.executable, "-c", code, tmp_path, str(number)]) for number in range(2)]

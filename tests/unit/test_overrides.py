@@ -11,20 +11,10 @@ from google.protobuf.message_factory import GetMessageClass
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.config.keys import Kind, find_key, schema_keys, split_key
+from heyhi.config.overrides import cast_value, leaves, override_lines, split_override
+from heyhi.config.values import NULL, SELECT, scalar_text
 from heyhi.errors import OverrideError
-from heyhi.overrides import (
-    NULL,
-    SELECT,
-    Kind,
-    cast_value,
-    find_key,
-    leaves,
-    override_lines,
-    scalar_text,
-    schema_keys,
-    split_key,
-    split_override,
-)
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from heyhi.pack import cores_of, end_without_word, has_failed_in, member_env, split
+from heyhi.job.pack import cores_of, end_without_word, has_failed_in, member_env, split
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heyhi.page import Detail, PageData, PageError, render_page, write_page
+from heyhi.report.page import Detail, PageData, PageError, render_page, write_page
 
 
 def made(page: PageData, **options: Any) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from heyhi.config.protos import write
 from heyhi.errors import HeyhiError, SchemaError
 from heyhi.project import find_project
-from heyhi.protos import write
 
 PROTO = """
 syntax = "proto2";

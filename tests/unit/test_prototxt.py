@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
 from heyhi.errors import ConfigError
-from heyhi.prototxt import line_of, parse_into, read_text, set_lines
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

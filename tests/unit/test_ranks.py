@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from heyhi.experiment import ExperimentDir
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.job.notice import Requeued
+from heyhi.job.ranks import RankError, run_ranks
 from heyhi.job_env import rank_variables, tasks_on_node
-from heyhi.ranks import RankError, run_ranks
-from heyhi.requeue import Requeued
 
 
 @pytest.fixture

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
-from heyhi.identity import Identity
+from heyhi.config.identity import Identity
+from heyhi.experiment.metrics import summed_up
 from heyhi.project import Project
-from heyhi.reading import Entry, Reader, Reading, Readings, summed_up
+from heyhi.report.read import Reader
+from heyhi.report.readings import Entry, Reading, Readings
 
 LONG_AGO = 1_000_000_000
 

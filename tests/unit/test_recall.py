@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-import heyhi.sweep
+import heyhi.sweep.expand
 from heyhi.project import find_project
-from heyhi.report import Source
+from heyhi.report.source import Source
 
 PROTO = """
 syntax = "proto2";
@@ -42,13 +42,13 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def composed(monkeypatch: pytest.MonkeyPatch) -> Callable[[], bool]:
     """Make a report, and tell whether points were composed for it."""
     calls: list[object] = []
-    expand = heyhi.sweep.expand
+    expand = heyhi.sweep.expand.expand
 
     def counted(*args: object, **more: object) -> object:
         calls.append(args)
         return expand(*args, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(heyhi.sweep, "expand", counted)
+    monkeypatch.setattr("heyhi.sweep.file.expand", counted)
 
     def report() -> bool:
         before = len(calls)

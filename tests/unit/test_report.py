@@ -18,7 +18,7 @@ import pytest
 
 import heyhi
 from heyhi import maybe_launch
-from heyhi.report import show_progress
+from heyhi.report.write import show_progress
 
 PROTO = """
 syntax = "proto3";
@@ -351,7 +351,7 @@ def test_what_ran_since_the_edit_has_not_drifted(run: Any, root: Path) -> None:
 
 def test_of_very_many_experiments_some_are_compared(run: Any, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launch_all()
-    monkeypatch.setattr("heyhi.drift._MAX_COMPARED", 3)
+    monkeypatch.setattr("heyhi.sweep.drift._MAX_COMPARED", 3)
     (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
     assert "\nat least 2 drifted: " in run("report")[1]
 

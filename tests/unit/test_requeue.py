@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from heyhi.ending import Signals
-from heyhi.requeue import WARNING, Notice, Requeued
+from heyhi.job.ending import Signals
+from heyhi.job.notice import WARNING, Notice, Requeued
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.errors import ResultError
-from heyhi.results import MAX_ARRAY_ITEMS, encode, replace_file
+from heyhi.experiment.result import MAX_ARRAY_ITEMS, encode
+from heyhi.files import replace_file
 
 
 def decoded(result: object) -> Any:
@@ -152,11 +153,11 @@ _results = st.recursive(
 
 @given(_results)
 def test_any_result_becomes_a_json_object(result: object) -> None:
-    logging.getLogger("heyhi.results").disabled = True
+    logging.getLogger("heyhi.experiment.result").disabled = True
     try:
         assert isinstance(decoded(result), dict)
     finally:
-        logging.getLogger("heyhi.results").disabled = False
+        logging.getLogger("heyhi.experiment.result").disabled = False
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ def test_a_write_that_does_not_fit_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     replace_file(path, "old")
     code = (
-        "import sys, pathlib; from heyhi.results import replace_file; from heyhi.errors import ResultError\n"
+        "import sys, pathlib; from heyhi.files import replace_file; from heyhi.errors import ResultError\n"
         "try: replace_file(pathlib.Path(sys.argv[1]), 'x' * 100_000)\n"
         "except ResultError as e: print(e)"
     )

@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 import heyhi
-from heyhi.claim import Claim
+import heyhi.run
+from heyhi.cli.task import parse_args_and_maybe_launch
 from heyhi.errors import HeyhiError, ModeError, NeedsError, OverrideError
-from heyhi.experiment import MODES, ExperimentDir, Status
-from heyhi.run import action_of, get_exp_dir, maybe_launch, parse_args_and_maybe_launch
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.modes import MODES, action_of
+from heyhi.experiment.names import Status
+from heyhi.job.launch import get_exp_dir, maybe_launch
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"
@@ -211,7 +215,7 @@ def test_what_was_done_while_the_user_was_asked_is_not_wiped(
 ) -> None:
     task.fails = True
     folder = ExperimentDir(maybe_launch(task, cfg=TRAIN).exp_path)
-    monkeypatch.setattr("heyhi.run._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
+    monkeypatch.setattr("heyhi.cli.task._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
     assert command(task, "--cfg", TRAIN, "--mode", "start_restart") == 2
     assert "DONE by now: nothing was wiped" in capsys.readouterr().err
     assert folder.read_result() == {"lr": 1}

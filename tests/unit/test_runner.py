@@ -17,16 +17,20 @@ from typing import Any
 import pytest
 
 import heyhi
-from heyhi import runner
-from heyhi.claim import CLAIM_NAME, Claim, JobRef, read_owner
+from heyhi.config.identity import Identity
+from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import HeyhiError, IdentityError, ProjectError, ResultError
-from heyhi.experiment import Experiment, ExperimentDir, Status
-from heyhi.identity import Identity
-from heyhi.manifest import target_of, write_manifest
+from heyhi.experiment.claim import CLAIM_NAME, Claim, read_owner
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.experiment.owner import JobRef
+from heyhi.job import runner as runner
+from heyhi.job.runner import Outcome, execute, save_result_in_cwd
+from heyhi.job.task import load_main
 from heyhi.project import Project, find_project
-from heyhi.runner import Outcome, execute, load_main, save_result_in_cwd
-from heyhi.schema import Schema, load_schema
-from heyhi.sweep import expand
+from heyhi.sweep.expand import expand
+from heyhi.sweep.target import target_of
+from heyhi.sweep.write import write_manifest
 
 PROTO = """
 syntax = "proto2";
@@ -144,7 +148,7 @@ class Lab:
         """Start a run as a job does; a waiting one looks often."""
         _, manifest, target = self.expand(act, *overrides)
         code = (
-            "import sys, heyhi.runner as runner, heyhi.claim as claim\n"
+            "import sys, heyhi.job.runner as runner, heyhi.experiment.claim as claim\n"
             "runner._FIRST_WAIT = runner._LONGEST_WAIT = 0.02\n"
             f"{wrapper}\nsys.exit(runner.main())"
         )

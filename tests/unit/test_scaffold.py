@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-import heyhi.scaffold
+import heyhi.cli.init
+from heyhi.cli.init import init
 from heyhi.errors import ProjectError
-from heyhi.scaffold import init
 
 NAMES = {
     ".gitignore",
@@ -61,7 +61,7 @@ def test_every_file_of_the_new_project_is_handed_out(repository: Path) -> None:
     ).stdout.split()
 
     assert {Path(name).relative_to("heyhi/newproject").as_posix() for name in listed} == set(
-        heyhi.scaffold._OWN.values()
+        heyhi.cli.init._OWN.values()
     )
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import heyhi.schema
+import heyhi.config.schema
+from heyhi.config.schema import Schema, load_comments, load_schema
 from heyhi.errors import SchemaError
 from heyhi.project import Project, Settings
-from heyhi.schema import Schema, load_comments, load_schema
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab
@@ -43,7 +43,7 @@ def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object) -> bytes:
         raise AssertionError("compiled anew")
 
-    monkeypatch.setattr(heyhi.schema, "_compile", refuse)
+    monkeypatch.setattr(heyhi.config.schema, "_compile", refuse)
 
 
 def test_an_unchanged_schema_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

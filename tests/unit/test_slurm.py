@@ -13,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.claim import SUBMISSION, Claim, JobRef, Owner, read_owner
-from heyhi.identity import Identity
+from heyhi.config.identity import Identity
+from heyhi.control.survey import Survey
+from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.project import find_project
-from heyhi.reading import Entry, Reader
-from heyhi.slurm import Busy, Job, Phase, Queue, Refused, SlurmError, View, account, cancel, list_jobs, submit
-from heyhi.survey import Survey
+from heyhi.report.read import Reader
+from heyhi.report.readings import Entry
+from heyhi.slurm.commands import Busy, Job, Phase, Queue, Refused, SlurmError, View, account, cancel, list_jobs, submit
 
 Command = Callable[[str, str], None]
 
@@ -71,7 +73,10 @@ def test_what_is_no_list_of_jobs_is_no_empty_one(command: Command) -> None:
 
 def test_ctrl_c_on_the_terminal_does_not_end_a_command_half_way(command: Command, tmp_path: Path) -> None:
     command("sbatch", f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.02; done; echo 7")
-    code = "import signal; from heyhi.slurm import submit; signal.signal(signal.SIGINT, print); print(submit([], ''))"
+    code = (
+        "import signal; from heyhi.slurm.commands import submit; signal.signal(signal.SIGINT, print)\n"
+        "print(submit([], ''))"
+    )
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
@@ -156,7 +161,9 @@ def claimed(folder: Path, job: str = "") -> Owner:
     """Claim a folder for a job, as a process that is gone by now."""
     folder.mkdir(parents=True, exist_ok=True)
     code = (
-        "import sys; from pathlib import Path; from heyhi.claim import Claim, JobRef\n"
+        "import sys; from pathlib import Path\n"
+        "from heyhi.experiment.claim import Claim\n"
+        "from heyhi.experiment.owner import JobRef\n"
         "claim = Claim.acquire(Path(sys.argv[1]), kind='submission', ref=JobRef('', 'heyhi-x', 'abcd'))\n"
         "sys.argv[2] and claim.hand_over(sys.argv[2])\n"
         "import os; os._exit(0)"

@@ -19,10 +19,10 @@ from typing import Any
 
 import pytest
 
-from heyhi import snapshot as snapshot_module
+from heyhi.code import snapshot as snapshot_module
+from heyhi.code.snapshot import Snapshot, link_record, open_snapshot, take_snapshot
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.project import Project, Settings
-from heyhi.snapshot import Snapshot, link_record, open_snapshot, take_snapshot
 
 OLD = 1_600_000_000
 
@@ -458,7 +458,7 @@ def test_what_can_not_be_read_is_left_out_and_named(root: Path, in_git: bool) ->
     put(root / "private.txt").chmod(0)
     put(root / "closed/x.txt").parent.chmod(0)
     said = as_user_without_rights(
-        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.snapshot import *\n"
+        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.code.snapshot import *\n"
         "print(take_snapshot(Project(Path(sys.argv[1]))).root)",
         str(root),
     )
@@ -573,7 +573,7 @@ def test_unchanged_files_are_not_read_again(root: Path) -> None:
         put(root / f"d{i % 5}/f{i}.py", f"print({i})\n")
         os.utime(root / f"d{i % 5}/f{i}.py", (OLD, OLD))
     code = (
-        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi import snapshot\n"
+        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.code import snapshot\n"
         "snapshot._RACY_NS = 0  # these files are young, and nobody writes them again\n"
         "root = Path(sys.argv[1]); opened = []\n"
         "sys.addaudithook(lambda event, args: event == 'open' and opened.append(str(args[0])))\n"
@@ -592,7 +592,7 @@ def test_several_processes_at_once_end_with_one(root: Path) -> None:
     for i in range(200):
         put(root / f"d{i % 5}/f{i}.py", f"print({i})\n")
     code = (
-        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.snapshot import *\n"
+        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.code.snapshot import *\n"
         "sys.stdin.read(); print(take_snapshot(Project(Path(sys.argv[1]))).digest)"
     )
     env = {**os.environ, "PYTHONPATH": str(Path(snapshot_module.__file__).parents[1])}

@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyhi.submit import batch_script, job_name
+from heyhi.job.order import job_name
+from heyhi.job.script import batch_script
 
 # Says that it listens as a run does, then waits for the signal.
 LISTENS = """
 import os, signal, sys, time
 from pathlib import Path
-from heyhi.requeue import Notice
+from heyhi.job.notice import Notice
 seen = []
 class Mine(Notice):
     def __call__(self, *_):
@@ -119,7 +120,7 @@ def test_a_warning_is_heard_with_the_continue_signal_that_slurm_sends_before_it(
 
 
 def test_a_run_that_asks_for_it_is_queued_again(job: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
-    end(job(sys.executable, "-c", "from heyhi.requeue import ask_again; raise SystemExit(ask_again())"))
+    end(job(sys.executable, "-c", "from heyhi.job.notice import ask_again; raise SystemExit(ask_again())"))
     assert (tmp_path / "told").read_text() == "requeue 7\n"
     assert not list((tmp_path / "tmp").iterdir())
 

@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import HeyhiError, IdentityError, SweepError
-from heyhi.experiment import ExperimentDir
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project, find_project
-from heyhi.schema import Schema, load_schema
-from heyhi.sweep import expand, expand_sweep_file, grid, label_of, sample, sweep_points
+from heyhi.sweep.expand import expand
+from heyhi.sweep.file import expand_sweep_file, label_of
+from heyhi.sweep.points import grid, sample, sweep_points
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from heyhi.errors import ResultError
-from heyhi.tee import Tee
+from heyhi.job.tee import Tee
 
 PRINT = """
 import ctypes, os, pathlib, subprocess, sys
-from heyhi.tee import Tee
+from heyhi.job.tee import Tee
 print("before")
 with Tee(pathlib.Path(sys.argv[1]), echo=sys.argv[2] == "echo"):
     print("out")
@@ -54,7 +54,7 @@ def test_the_terminal_sees_it_too(tmp_path: Path) -> None:
 def test_one_terminal_gets_both_in_their_order(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
-from heyhi.tee import Tee
+from heyhi.job.tee import Tee
 with Tee(pathlib.Path(sys.argv[1]), echo=True):
     for i in range(200):
         print(i, file=(sys.stdout, sys.stderr)[i % 2], flush=True)
@@ -67,7 +67,7 @@ with Tee(pathlib.Path(sys.argv[1]), echo=True):
 def test_a_reader_that_has_seen_enough_ends_neither_run_nor_log(tmp_path: Path) -> None:
     code = """
 import pathlib, sys
-from heyhi.tee import Tee
+from heyhi.job.tee import Tee
 with Tee(pathlib.Path(sys.argv[1]), echo=True):
     for i in range(50_000):
         print(i)
@@ -83,7 +83,7 @@ with Tee(pathlib.Path(sys.argv[1]), echo=True):
 def test_what_was_printed_last_before_a_crash_is_kept(tmp_path: Path) -> None:
     code = """
 import os, pathlib, signal, sys
-from heyhi.tee import Tee
+from heyhi.job.tee import Tee
 with Tee(pathlib.Path(sys.argv[1]), echo=True):
     os.write(2, b"Segmentation fault in libfoo\\n")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -98,7 +98,7 @@ with Tee(pathlib.Path(sys.argv[1]), echo=True):
 def test_a_process_that_stays_behind_holds_nothing_up(tmp_path: Path) -> None:
     code = """
 import pathlib, subprocess, sys
-from heyhi import tee
+from heyhi.job import tee
 tee._DRAIN_SECONDS = 0.1
 with tee.Tee(pathlib.Path(sys.argv[1]), echo=True):
     left = subprocess.Popen(["sleep", "100"])

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.config.values import cast_scalar, scalar_text, value_text
 from heyhi.errors import OverrideError
-from heyhi.values import cast_scalar, scalar_text, value_text
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from heyhi.manifest import Manifest, write_manifest
+from heyhi.config.schema import load_schema
 from heyhi.project import find_project
-from heyhi.schema import load_schema
-from heyhi.sweep import expand
-from heyhi.workflow import Flow
+from heyhi.sweep.expand import expand
+from heyhi.sweep.flow import Flow
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.write import write_manifest
 
 SWEEP = """
 def yield_sweep():

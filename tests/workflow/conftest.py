@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.experiment import ExperimentDir
+from heyhi.experiment.folder import ExperimentDir
 
 SECONDS = 120.0  # after which something hangs
 

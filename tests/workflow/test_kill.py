@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from heyhi.experiment import Status
+from heyhi.experiment.names import Status
 
 from .conftest import Tiny, wait_until
 

@@ -6,7 +6,7 @@ import csv
 import signal
 from pathlib import Path
 
-from heyhi.experiment import Status
+from heyhi.experiment.names import Status
 
 from .conftest import SECONDS, Tiny
 

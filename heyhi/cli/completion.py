@@ -1,0 +1,287 @@
+"""Owns what a shell's Tab offers: configs, override keys and values, chunks, sweep files, experiments.
+
+Nothing here is imported but when a shell asks for completions, and nothing that goes wrong here may be seen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+from heyhi.config.describe import mountable
+from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, include_mount
+from heyhi.config.keys import Kind, find_key, mounts
+from heyhi.config.schema import Schema, load_comments, load_schema, message_type, real_oneofs
+from heyhi.errors import HeyhiError
+from heyhi.experiment.modes import MODES
+from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.project import Project, find_project
+
+_MAX_FILES = 2000  # that are looked at for one kind of file
+_NAMES_EXPERIMENTS = ("cancel", "retry")  # commands
+_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+# A completion and what it means, which zsh and fish show beside it.
+Offers = dict[str, str]
+Completer = Callable[..., Offers]
+_GLOBAL = 'for `python run.py …` too: eval "$(activate-global-python-argcomplete --dest=-)"'
+_HINTS = {
+    "bash": _GLOBAL,
+    "zsh": _GLOBAL,
+    "fish": "for `./run.py …` too: register-python-argcomplete --shell fish run.py | source",
+}
+
+
+def script(shell: str) -> str:
+    """Return the code by which a shell completes `heyhi`, to be evaluated in its startup file.
+
+    Args:
+        shell: bash, zsh or fish.
+
+    Raises:
+        HeyhiError: another shell.
+    """
+    if shell not in _HINTS:
+        raise HeyhiError(f"no completion for the shell '{shell}': there is one for {', '.join(_HINTS)}")
+    from argcomplete.shell_integration import shellcode
+
+    code = shellcode(["heyhi"], shell=shell)
+    return f"{code.strip()}\n# {_HINTS[shell]}"
+
+
+def complete(parser: argparse.ArgumentParser) -> None:
+    """Answer a shell that asks for completions, and end the process; do nothing where no shell asks.
+
+    Args:
+        parser: of `heyhi` or of a task file; its arguments are known by their names.
+    """
+    if "_ARGCOMPLETE" not in os.environ:
+        return
+    try:
+        import argcomplete
+
+        _set_completers(parser)
+        argcomplete.autocomplete(parser, always_complete_options=False)
+    except BaseException:  # what is wrong with a line is said when it is run; a traceback in its middle helps nobody
+        os._exit(1)
+
+
+def _set_completers(parser: argparse.ArgumentParser) -> None:
+    completers: dict[str, Callable[[str, argparse.Namespace], Offers]] = {
+        "cfg": lambda prefix, _: _configs(prefix),
+        "words": _words,
+        "overrides": lambda prefix, args: _overrides(prefix, args.cfg),
+        "sweep": lambda prefix, args: _axis(prefix, args.cfg),
+        "key": lambda prefix, args: _Keys.of(args.cfg).plain(prefix),
+        "mode": lambda _, __: dict.fromkeys(MODES, ""),
+        "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
+        "a": lambda prefix, _: _experiments(prefix),
+        "b": lambda prefix, _: _experiments(prefix),
+        "target": lambda prefix, _: _experiments(prefix),
+        "profile": lambda _, __: _profiles(),
+    }
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in dict.fromkeys(action.choices.values()):
+                _set_completers(one)
+        elif action.dest in completers:
+            action.completer = _as_argcomplete_calls(completers[action.dest])  # type: ignore[attr-defined]
+
+
+def _as_argcomplete_calls(offer: Callable[[str, argparse.Namespace], Offers]) -> Completer:
+    def completer(*, prefix: str, parsed_args: argparse.Namespace, **_: object) -> Offers:
+        return offer(prefix, parsed_args)
+
+    return completer
+
+
+def _words(prefix: str, args: argparse.Namespace) -> Offers:
+    """Complete what follows a sweep command: overrides of its config, else a sweep file, or an experiment."""
+    if args.cfg is not None:
+        return _overrides(prefix, args.cfg)
+    offers = _sweep_files(prefix)
+    if getattr(args, "command", "") in _NAMES_EXPERIMENTS:
+        with contextlib.suppress(OSError):  # there are none yet
+            offers |= _experiments(prefix)
+    return offers
+
+
+def _configs(prefix: str) -> Offers:
+    """Offer root configs as paths from the project root, or as short names below its configs' folder."""
+    project = find_project()
+    common = project.conf_root / "common"
+    found = [p for p in _files(project, f"*{SUFFIX}") if not p.is_relative_to(common)]
+    names = [project.relative(p) for p in found]
+    if prefix and not any(name.startswith(prefix) for name in names):
+        names = [p.relative_to(project.conf_root).as_posix().removesuffix(SUFFIX) for p in found]
+    return dict.fromkeys(names, "")
+
+
+def _sweep_files(prefix: str) -> Offers:
+    project = find_project()
+    named = [project.relative(p) for p in _files(project, "*.py") if "yield_sweep" in p.read_text(errors="replace")]
+    return dict.fromkeys(named, "")
+
+
+def _profiles() -> Offers:
+    project = find_project()
+    return dict.fromkeys(sorted(project.relative(p.parent) for p in project.root.glob("profiles/*/config*.yaml")), "")
+
+
+def _files(project: Project, pattern: str) -> list[Path]:
+    found = []
+    for path in project.conf_root.rglob(pattern):
+        found.append(path)
+        if len(found) == _MAX_FILES:
+            break
+    return sorted(found)
+
+
+def _experiments(prefix: str) -> Offers:
+    """Offer exp ids, a folder at a time."""
+    root = find_project().results_root
+    folder, _, begun = prefix.rpartition("/")
+    offers: Offers = {}
+    for path in sorted((root / folder).iterdir()):
+        if path.is_dir() and path.name.startswith(begun) and not path.name.startswith("."):
+            name = path.relative_to(root).as_posix()
+            is_experiment = (path / IDENTITY_NAME).exists()
+            offers[name if is_experiment else f"{name}/"] = ""
+    return offers
+
+
+def _overrides(prefix: str, cfg: str | None) -> Offers:
+    if cfg is None:
+        return {}
+    keys = _Keys.of(cfg)
+    key, equals, value = prefix.partition("=")
+    if not equals:
+        return keys.settable(prefix)
+    is_include, mount = include_mount(keys.task, key)
+    values = keys.chunks(mount.text if mount is not None else "", value) if is_include else keys.values(key)
+    return {f"{key}={text}": meaning for text, meaning in values.items()}
+
+
+def _axis(prefix: str, cfg: str | None) -> Offers:
+    """Complete `--sweep KEY=VALUE,VALUE,…`."""
+    head, comma, last = prefix.rpartition(",") if "=" in prefix else ("", "", prefix)
+    if not comma:
+        return _overrides(prefix, cfg)
+    key = head.partition("=")[0]
+    return {f"{head},{text.partition('=')[2]}": note for text, note in _overrides(f"{key}={last}", cfg).items()}
+
+
+@dataclass(frozen=True)
+class _Child:
+    """Hold one part that a key can go on with."""
+
+    name: str
+    is_branch: bool  # another part comes next, not a value
+    full_name: str  # by which its comment is found
+
+
+@dataclass(frozen=True)
+class _Keys:
+    """Offer the keys of a config's task, and their values."""
+
+    project: Project
+    schema: Schema
+    task: Descriptor
+    folder: Path
+
+    @classmethod
+    def of(cls, cfg: str) -> _Keys:
+        """Open a config; the name of a task stands for its bare schema, as in `heyhi describe`."""
+        project = find_project()
+        schema = load_schema(project)
+        files = ConfigFiles(project, schema)
+        try:
+            path = files.find_config(cfg)
+        except HeyhiError:
+            if cfg not in schema.tasks:
+                raise
+            name, folder = cfg, project.conf_root
+        else:
+            name, folder = files.root(path).task, path.parent
+        return cls(project, schema, message_type(schema.tasks[name]), folder)
+
+    def settable(self, prefix: str) -> Offers:
+        """Offer what an override can begin with: `key=`, `message.`, `I.mount=`."""
+        includes = {f"I.{mount}=": "include a chunk" for mount in self._mounts()} if prefix[:1] in ("", "I") else {}
+        return {**self._below(prefix, leaf="=", branch="."), **includes}
+
+    def plain(self, prefix: str) -> Offers:
+        """Offer keys as they are."""
+        return self._below(prefix, leaf="", branch="")
+
+    def _below(self, prefix: str, *, leaf: str, branch: str, levels: int = 5) -> Offers:
+        """Offer the keys that begin so, one level at a time.
+
+        Args:
+            prefix: what is typed.
+            leaf: stands behind a key that takes a value.
+            branch: stands behind a key of which another part comes next.
+            levels: how deep to look where there is only one offer.
+        """
+        parent, dot, begun = prefix.rpartition(".")
+        found = [child for child in self._children(parent) if child.name.startswith(begun)]
+        offers = {
+            f"{parent}{dot}{c.name}{branch if c.is_branch else leaf}": self._comments.get(c.full_name, "")
+            for c in found
+        }
+        if len(found) == 1 and found[0].is_branch and levels:
+            # A shell takes the only offer and puts a space behind it: offer what comes next as well.
+            only = f"{parent}{dot}{found[0].name}"
+            offers = {key: text for key, text in offers.items() if not key.endswith(".")}
+            offers |= self._below(f"{only}.", leaf=leaf, branch=branch, levels=levels - 1)
+        return offers
+
+    def _children(self, parent: str) -> Iterator[_Child]:
+        """Yield what the message, list or oneof of a key has in it."""
+        here: Descriptor | None = self.task
+        if parent:
+            key = find_key(self.task, parent)
+            if key.kind is Kind.LIST:
+                for name in ("0", "-1"):
+                    yield _Child(name, key.field.message_type is not None, key.field.full_name)
+            here = key.field.message_type if key.kind is Kind.MESSAGE else None
+        for one in here.fields if here is not None else ():
+            if not (one.name == INCLUDES and one.is_repeated):
+                yield _Child(one.name, one.is_repeated or one.message_type is not None, one.full_name)
+        for oneof in real_oneofs(here) if here is not None else ():
+            yield _Child(oneof.name, False, oneof.full_name)
+
+    @cached_property
+    def _comments(self) -> dict[str, str]:
+        return load_comments(self.project)
+
+    def _mounts(self) -> list[str]:
+        return [mount for mount in mounts(self.task) if mountable(self.project, mount, self.folder)]
+
+    def chunks(self, mount: str, begun: str) -> Offers:
+        """Offer chunks for a mount by name; by path where one is begun."""
+        if "/" in begun:
+            found = [self.project.relative(p) for p in _files(self.project, f"*{SUFFIX}")]
+        elif mount:
+            found = mountable(self.project, mount, self.folder)
+        else:
+            found = [p.stem for p in sorted((self.project.conf_root / "common").glob(f"*{SUFFIX}"))]
+        return dict.fromkeys(found, "")
+
+    def values(self, key: str) -> Offers:
+        """Offer the values that a key can have, where these can be listed."""
+        found = find_key(self.task, key)
+        if found.kind is Kind.MESSAGE:
+            return {"SELECT": "an empty one", "NULL": "none"}
+        if found.kind is not Kind.SCALAR:
+            return {"NULL": "none"}
+        if found.field.enum_type is not None:
+            enum = found.field.enum_type
+            return {v.name: self._comments.get(f"{enum.full_name}.{v.name}", "") for v in enum.values}
+        return {"true": "", "false": ""} if found.field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else {}

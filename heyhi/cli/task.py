@@ -1,0 +1,175 @@
+"""The command line of a task file, `python run.py --cfg …`: arguments, what is printed, exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+
+from heyhi.config.compose import Composer
+from heyhi.config.describe import render
+from heyhi.config.identity import DEFAULT_PATTERN
+from heyhi.config.schema import load_schema
+from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
+from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
+from heyhi.experiment.names import Status
+from heyhi.job.launch import Main, _Launch
+from heyhi.project import find_project
+
+_EPILOG = """\
+examples:
+  python run.py --cfg conf/c02_sup_train/sl.prototxt                    run it, unless it ran or runs already
+  python run.py --cfg conf/c02_sup_train/sl.prototxt lr=0.1 seed=3      change the config by overrides
+  python run.py --cfg conf/c02_sup_train/sl.prototxt --print-flat       show the composed config, run nothing
+  python run.py --cfg conf/c02_sup_train/sl.prototxt --adhoc lr=0.1     try something out, below adhoc/<date>
+  python run.py --cfg conf/c02_sup_train/sl.prototxt --mode restart     wipe what is there and run it again
+  python run.py --cfg conf/c02_sup_train/sl.prototxt I.launcher=slurm   submit it to Slurm, and return at once
+"""
+
+
+def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """Make the parser of a task file's command line."""
+    parser = argparse.ArgumentParser(
+        prog=prog,
+        description="Run one experiment: a config, changed by overrides, in a folder of its own.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add_config_arguments(parser, required=True)
+    parser.add_argument(
+        "--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then"
+    )
+    parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
+    parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
+    show = parser.add_mutually_exclusive_group()
+    show.add_argument("--print", action="store_true", help="print the composed config and stop")
+    show.add_argument("--print-flat", action="store_true", help="print it as overrides that give the same config")
+    show.add_argument("--print-flat-all", action="store_true", help="print it as overrides, defaults too")
+    parser.add_argument(
+        "--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR (default: INFO)"
+    )
+    parser.add_argument(
+        "--no-snapshot", action="store_true", help="a job runs the work tree as it is then, not a copy made now"
+    )
+    return parser
+
+
+def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
+    """Add the arguments that name one experiment."""
+    parser.add_argument("-c", "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument(
+        "--exp_id_pattern_override",
+        "--out",
+        dest="pattern",
+        metavar="P",
+        help=f"exp id pattern, may be absolute (default: {DEFAULT_PATTERN.replace('%', '%%')})",
+    )
+    parser.add_argument("overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
+
+
+def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
+    """Parse arguments; what is no option of the parser and has a `=` is an override, a leading `--` or not.
+
+    Raises:
+        OverrideError: an option is unknown and no override.
+    """
+    known, rest = parser.parse_known_intermixed_args(args)
+    for text in rest:
+        if "=" not in text:
+            flags = [flag for action in parser._actions for flag in action.option_strings]
+            raise OverrideError(
+                f"unknown option '{text}'{suggest(text, flags)}: see --help; overrides are key=value, or --key=value"
+            )
+    known.overrides = in_given_order([*known.overrides, *rest], sys.argv[1:] if args is None else args)
+    return known
+
+
+def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
+    """Put overrides, of which a parser sets those with a leading `--` apart, in the order of the command line."""
+    left = Counter(overrides)
+    ordered = []
+    for text in args:
+        if left[text] > 0:
+            left[text] -= 1
+            ordered.append(text)
+    return ordered
+
+
+def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
+    """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
+
+    Exits with 0 when the experiment is done or was left as it is, 1 when it failed, 2 when the command was wrong.
+
+    Args:
+        main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
+        args: command line; default: sys.argv's.
+    """
+    parser = make_parser()
+    if "_ARGCOMPLETE" in os.environ:
+        from heyhi.cli.completion import complete
+
+        complete(parser)
+    with reporting_errors():
+        sys.exit(_run_command(parse_with_overrides(parser, args), main))
+
+
+def _run_command(args: argparse.Namespace, main: Main) -> int:
+    project = find_project()
+    if args.print or args.print_flat or args.print_flat_all:
+        composed = Composer(project, load_schema(project)).compose(args.cfg, args.overrides)
+        flat = "all" if args.print_flat_all else "set" if args.print_flat else None
+        sys.stdout.write(render(composed, flat=flat))
+        return 0
+    launch = _Launch.prepare(
+        project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern, snapshot=not args.no_snapshot
+    )
+    for warning in launch.expansion.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
+    status, reason = launch.folder.status_and_reason()
+    action = action_of(mode, status)
+    where = f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}"
+    if not action.start:
+        print(where)
+        print(_what_next(mode, status, launch))
+        return 0
+    launch.check()
+    if action.wipe:
+        _ask_before_wiping(where, force=args.force)
+        if not action_of(mode, launch.status).wipe:  # while we asked
+            raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
+    print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
+    started = launch.start(main, action, args.log_level)
+    if started.job_id:
+        print(f"{launch.experiment.exp_path}: {Status.PENDING.value} (job {started.job_id})")
+        return 0
+    if started.done:
+        print(f"{launch.experiment.exp_path}: {Status.DONE.value}")
+        return 0
+    status, reason = launch.folder.status_and_reason()
+    print(f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}")
+    return 1 if status is Status.DEAD else 0
+
+
+def _what_next(mode: str, status: Status, launch: _Launch) -> str:
+    if mode == "dryrun":
+        would = action_of(DEFAULT_MODE, status)
+        return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
+    if status is Status.DONE:
+        return f"nothing started; the result is in {launch.folder.result_path.name}; --mode restart runs it again"
+    if status is Status.DEAD:
+        return "nothing started; --mode start_continue goes on from its files, --mode restart begins anew"
+    return "nothing started; --mode restart would stop it and begin anew"
+
+
+def _ask_before_wiping(where: str, *, force: bool) -> None:
+    if force:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ModeError(f"{where}: this would wipe it; say --force to do so (there is no terminal to ask at)")
+    print(f"{where}\nwipe it and start again? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ModeError("nothing was wiped, nothing started")

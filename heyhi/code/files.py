@@ -1,0 +1,255 @@
+"""Owns which files of a project are its code: what git tracks or would add, outside git what isn't hidden.
+
+It asks for names only; whether a file can be read, and what it holds, is not its business.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from heyhi.code.git import GitError, NoRepositoryError, ask_git
+from heyhi.errors import SnapshotError
+from heyhi.project import Project
+
+_GIT_SECONDS = 60
+# What programs make for themselves: it changes with each run, and nobody means to copy it.
+_MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
+_GITLINK = b"160000"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class CodeFiles:
+    """Hold which files are code.
+
+    Attributes:
+        paths: of files and links, relative to the project root; some may be gone, or nothing that can be copied.
+        new: those of them that git doesn't track; empty outside git.
+        links: what is linked to instead of copied.
+        in_git: the project is in a git repository.
+    """
+
+    paths: tuple[str, ...]
+    new: tuple[str, ...]
+    links: tuple[str, ...]
+    in_git: bool
+
+
+def list_code(project: Project, most: int) -> CodeFiles:
+    """List the code of a project.
+
+    Args:
+        project: the project.
+        most: number of names beyond which nobody meant them all; more are not listed outside git.
+
+    Raises:
+        SnapshotError: git gives no answer, a setting is wrong, or the results root is the project root.
+    """
+    lister = _Lister(project, most)
+    tracked, new, in_git = lister.folder("")
+    return CodeFiles(
+        tuple(dict.fromkeys((*tracked, *new))), tuple(dict.fromkeys(new)) if in_git else (), lister.links, in_git
+    )
+
+
+class _Lister:
+    """List folder by folder: each repository in the project has a say of its own."""
+
+    def __init__(self, project: Project, most: int) -> None:
+        self._root = project.root
+        self._most = most
+        self.links = _link_paths(project)
+        never = [*self.links, *_results_paths(project)]
+        self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
+        self._excluded = [_pattern(text) for text in project.settings.snapshot_exclude if text.strip("/ ")]
+
+    def folder(self, path: str) -> tuple[list[str], list[str], bool]:
+        """List tracked and new files of a folder (`a/b/`, empty for the root), and say whether git did."""
+        try:
+            listed = self._from_git(path)
+        except NoRepositoryError:
+            listed = None
+        except GitError as error:
+            raise SnapshotError(
+                f"{self._root / path}: git can't say which files are code: {error}. Launch with --no-snapshot to run"
+                " the work tree as it is then"
+            ) from None
+        # Where git ignores the whole project (a home folder's repository that ignores all), it knows nothing of it.
+        if listed is not None and any(listed):
+            return *listed, True
+        return [], list(self._walk(path)), False
+
+    def _from_git(self, path: str) -> tuple[list[str], list[str]]:
+        top = self._root / path
+        tracked: list[str] = []
+        new: list[str] = []
+        for row in _split(ask_git(top, "ls-files", "--stage", "-z", seconds=_GIT_SECONDS)):
+            facts, _, name = row.partition(b"\t")
+            below = path + os.fsdecode(name)
+            if facts.startswith(_GITLINK):  # a submodule
+                if self._wanted(f"{below}/"):
+                    inner, inner_new = self._inner(f"{below}/")
+                    tracked += inner
+                    new += inner_new
+            elif self._wanted(below):
+                tracked.append(below)
+        names = [
+            path + os.fsdecode(n)
+            for n in _split(ask_git(top, "ls-files", "--others", "--exclude-standard", "-z", seconds=_GIT_SECONDS))
+        ]
+        environments = _environments(names)
+        for below in names:
+            if not self._wanted(below) or _is_made(below, environments):
+                continue
+            if below.endswith("/"):  # a repository in the repository
+                for inner in self._inner(below):
+                    new += inner
+            else:
+                new.append(below)
+        return tracked, new
+
+    def _inner(self, path: str) -> tuple[list[str], list[str]]:
+        folder = self._root / path.rstrip("/")
+        if folder.is_symlink():
+            return [], [path.rstrip("/")]
+        # Without a repository of its own, git would answer for the one around it.
+        if os.path.lexists(folder / ".git"):
+            return self.folder(path)[:2]
+        return [], list(self._walk(path))
+
+    def _walk(self, path: str) -> Iterator[str]:
+        """Yield the files below a folder that git has no say in."""
+        folders = [path]
+        count = 0
+        while folders:
+            folder = folders.pop()
+            try:
+                entries = list(os.scandir(self._root / folder))
+            except OSError as error:
+                _log.warning("Code: %s is left out: %s", self._root / folder, error.strerror)
+                continue
+            names = {entry.name for entry in entries}
+            if folder != path and (names & {"pyvenv.cfg", "conda-meta"}):
+                continue
+            if folder != path and ".git" in names:
+                for inner in self.folder(folder)[:2]:
+                    yield from inner
+                continue
+            for entry in entries:
+                below = folder + entry.name
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if entry.name.startswith(".") or entry.name in _MADE or entry.name.endswith(".pyc"):
+                    continue
+                if not self._wanted(f"{below}/" if is_folder else below):
+                    continue
+                if is_folder:
+                    folders.append(f"{below}/")
+                    continue
+                count += 1
+                if count > self._most:  # a data set with millions of files: enough is known to refuse it
+                    return
+                yield below
+
+    def _wanted(self, path: str) -> bool:
+        if self._never.pattern and self._never.search(path):
+            return False
+        return not any(pattern.search(path) for pattern in self._excluded)
+
+
+def _split(answer: bytes) -> Iterator[bytes]:
+    return (name for name in answer.split(b"\0") if name)
+
+
+def _environments(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the folders that are Python environments, by what only these hold."""
+    marks = ("/pyvenv.cfg", "/conda-meta/history")
+    return tuple(name.removesuffix(mark) + "/" for name in names for mark in marks if name.endswith(mark))
+
+
+def _is_made(path: str, environments: tuple[str, ...]) -> bool:
+    return not _MADE.isdisjoint(path.split("/")) or path.endswith(".pyc") or path.startswith(environments)
+
+
+def _results_paths(project: Project) -> Iterator[str]:
+    """Yield where results lie inside the project, also when the environment names another place for today's.
+
+    Raises:
+        SnapshotError: they lie in the project root itself.
+    """
+    root = str(project.root)
+    results = project.results_root
+    configured = os.path.join(root, os.path.expanduser(project.settings.results))  # noqa: PTH111, PTH118
+    real = os.path.realpath(root)
+    if os.path.realpath(results) == real:
+        raise SnapshotError(
+            f"{results}: the results root is the project root, so code and results can't be told apart: set"
+            " [tool.heyhi] results or HH_EXP_DIR to a folder of its own, or launch with --no-snapshot"
+        )
+    for path, base in ((str(results), root), (configured, root), (os.path.realpath(results), real)):
+        below = os.path.relpath(path, base)
+        if below != "." and below.split("/")[0] != "..":
+            yield below
+
+
+def _link_paths(project: Project) -> tuple[str, ...]:
+    """Return what `snapshot_link` names, without what lies in another one.
+
+    Raises:
+        SnapshotError: one is no path inside the project.
+    """
+    paths: list[str] = []
+    for text in project.settings.snapshot_link:
+        path = os.path.normpath(text) if text else "."
+        if path == "." or path.startswith("/") or path.split("/")[0] == "..":
+            raise SnapshotError(
+                f"{project.root}: [tool.heyhi] snapshot_link names {text!r}: it must be a path inside the project"
+            )
+        paths.append(path)
+    return tuple(p for p in dict.fromkeys(paths) if not any(p.startswith(f"{other}/") for other in paths))
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Translate a line of a .gitignore: it matches paths (folders end in `/`), and all that lies below a match.
+
+    Raises:
+        SnapshotError: it takes something back (`!`), which is not supported.
+    """
+    if text.startswith("!"):
+        raise SnapshotError(f"[tool.heyhi] snapshot_exclude has {text!r}: patterns with '!' are not supported")
+    folders_only = text.endswith("/")
+    body = text.removeprefix("./").rstrip("/")
+    anchored = "/" in text.rstrip("/")
+    body = body.lstrip("/")
+    parts: list[str] = []
+    i = 0
+    while i < len(body):
+        rest = body[i:]
+        special = re.match(r"\*\*/|/\*\*\Z|\*+|\?|\[!?\]?[^\]]*\]|\\.", rest, re.DOTALL)
+        token = special.group() if special else rest[0]
+        i += len(token)
+        if token == "**/" and (i == len(token) or body[i - len(token) - 1] == "/"):
+            parts.append("(?:.*/)?")
+        elif token == "**/":
+            parts.append("[^/]*/")
+        elif token == "/**":
+            parts.append("/.*")
+        elif token.startswith("*"):
+            parts.append("[^/]*")
+        elif token == "?":
+            parts.append("[^/]")
+        elif special and token.startswith("["):
+            inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
+            inner = f"^/{inner[1:]}" if inner.startswith(("!", "^")) else inner
+            parts.append(f"[{inner}]")
+        else:
+            parts.append(re.escape(token[-1] if special else token))
+    start = r"\A" if anchored else r"(?:\A|/)"
+    end = "/" if folders_only else r"(?:/|\Z)"
+    try:
+        return re.compile(f"{start}{''.join(parts)}{end}", re.DOTALL)
+    except re.error as error:
+        raise SnapshotError(f"[tool.heyhi] snapshot_exclude has {text!r}: {error}") from None

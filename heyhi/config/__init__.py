@@ -1,0 +1,1 @@
+"""What a config is: schema, values, overrides, includes, composition, identity, and how users read it."""

@@ -1,0 +1,497 @@
+"""Owns config files and what they include: how a file is found, parsed once, and merged with its includes.
+
+Overrides, needs and identities are not known here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
+from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
+from heyhi.config.schema import Schema, children, field_named, is_map, is_too_deep, message_type, oneof_named, type_of
+from heyhi.config.templates import OPEN, has_need, map_strings, replace_root
+from heyhi.config.values import shorten
+from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
+from heyhi.project import Project
+
+SUFFIX = ".prototxt"
+INCLUDES = "includes"
+_MAX_KNOWN = 2000  # configs that are looked through for a near name
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hold a file that was merged, and the names of the fields that lead to where."""
+
+    path: Path
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Hold a message as a file and its includes give it.
+
+    Attributes:
+        message: to be copied; `includes` are merged and gone, `{{ROOT_DIR}}` is written out, needs are not.
+        has_needs: whether a string in it names an experiment.
+        sources: files that it was merged from, those that go over others first.
+    """
+
+    message: Message
+    has_needs: bool
+    sources: tuple[Source, ...]
+
+
+@dataclass(frozen=True)
+class Root(Chunk):
+    """Hold a root config as its file and includes give it.
+
+    Attributes:
+        path: its file.
+        name: its file relative to the project root.
+        task: name of the task that it chooses.
+    """
+
+    path: Path
+    name: str
+    task: str
+
+
+class ConfigFiles:
+    """Read a project's config files, each once.
+
+    Args:
+        project: where configs are looked up.
+        schema: what they must fit.
+        include_dirs: further folders in which includes are looked up, before those of the project's settings.
+    """
+
+    def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
+        self.project = project
+        self.schema = schema
+        self.include_dirs = include_dirs
+        self._configs: dict[tuple[str, str], Path | ConfigError] = {}
+        self._roots: dict[Path, Root | HeyhiError] = {}
+        self._chunks: dict[tuple[Path, str], Chunk] = {}
+        self._texts: dict[Path, str] = {}
+        self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
+        self._lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = {}
+
+    # --- finding ---
+
+    def find_config(self, cfg: str | Path, *, cwd: bool = True) -> Path:
+        """Find a root config's file: absolute, or below the working directory, the project root, its conf folder.
+
+        Raises:
+            ConfigError: it doesn't exist; the message names the nearest ones.
+        """
+        key = (str(cfg), _working_directory() if cwd else "")
+        found = self._configs.get(key)
+        if found is None:
+            try:
+                found = self._find_config(*key)
+            except ConfigError as error:
+                found = error
+            self._configs[key] = found
+        if isinstance(found, ConfigError):
+            raise found.anew()
+        return found
+
+    def _find_config(self, cfg: str, cwd: str) -> Path:
+        bases = [Path(cwd)] if cwd else []
+        bases = list(dict.fromkeys([*bases, self.project.root, self.project.conf_root]))
+        shown = shorten(cfg, 200)
+        is_folder = False
+        for base in bases if cfg.strip() else []:
+            for name in (cfg, f"{cfg}{SUFFIX}"):
+                if _is_file(base / name):
+                    return _clean(base / name)
+            is_folder |= _is_folder(base / cfg)
+        if is_folder:
+            raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
+        where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
+        raise ConfigError(f"config '{shown}' doesn't exist{where}{suggest(cfg, self._known_configs())}")
+
+    def _known_configs(self) -> Iterator[str]:
+        conf = self.project.conf_root
+        for path in sorted(conf.rglob(f"*{SUFFIX}"))[:_MAX_KNOWN]:
+            for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
+                yield from (name, name.removesuffix(SUFFIX))
+
+    def find_include(self, name: str, mount: str, folder: Path) -> Path:
+        """Find an included file.
+
+        Args:
+            name: absolute; with a `/`, relative to the project root where that exists; else looked up.
+            mount: key of the field that it is merged into, '' for none.
+            folder: of the including config.
+
+        Raises:
+            ConfigError: it is nowhere; the message says where it was looked for.
+        """
+        if not name.strip():
+            raise ConfigError("the path is empty")
+        # Lists and maps are folders by their names: agents.0 is looked up in agents/.
+        below = "/".join(part for part in mount.split(".") if part.isidentifier())
+        folders = [folder, self.project.conf_root / "common", *map(Path.absolute, self.include_dirs)]
+        folders += [self.project.root / d for d in self.project.settings.include_dirs]
+        bases = [self.project.root] if "/" in name else []
+        for one in folders:
+            bases += [one, one / below] if below else [one]
+        bases = list(dict.fromkeys(bases))
+        for base in bases:
+            for candidate in (base / name, base / f"{name}{SUFFIX}"):
+                if _is_file(candidate):
+                    return _clean(candidate)
+        shown = shorten(name, 200)
+        if os.path.isabs(name):  # noqa: PTH117
+            raise ConfigError(f"{shown} {'is a folder' if _is_folder(Path(name)) else 'does not exist'}")
+        looked = [base for base in bases if _is_folder(base)]
+        near = {p.name.removesuffix(SUFFIX) for base in looked for p in base.glob(f"*{SUFFIX}")}
+        where = ", ".join(self.project.relative(base) for base in looked)
+        raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
+
+    # --- loading ---
+
+    def root(self, path: Path) -> Root:
+        """Load a root config.
+
+        Raises:
+            ConfigError: it or an include is missing or wrong, or it chooses no task.
+        """
+        found = self._roots.get(path)
+        if found is None:
+            try:
+                found = self._load_root(path)
+            except HeyhiError as error:
+                found = error
+            self._roots[path] = found
+        if isinstance(found, HeyhiError):
+            raise found.anew()
+        return found
+
+    def _load_root(self, path: Path) -> Root:
+        name = self.project.relative(path)
+        message = self.schema.new_root()
+        try:
+            has_needs = self._parse(path, message)
+        except ConfigError as error:
+            chunk = self._chunk_type(path)
+            if chunk is None:
+                raise error
+            raise ConfigError(
+                f"{name}: is a chunk ({chunk}), no root config: include it in one that chooses a task"
+                f" ({', '.join(self.schema.tasks)})"
+            ) from None
+        task = message.WhichOneof(self.schema.task_oneof.name)
+        if task is None:
+            expected = " or ".join(f"{t} {{ … }}" for t in self.schema.tasks)
+            raise ConfigError(f"{name}: no task is set: expected {expected}")
+        includes = self._includes_of(message)
+        needs, sources = self._merge_includes(getattr(message, task), path, (path,), (), (task,), includes)
+        if includes:
+            message.ClearField(INCLUDES)
+        if is_too_deep(message):
+            raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
+        return Root(message, has_needs or needs, (Source(path, ()), *sources), path, name, task)
+
+    def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:
+        """Load a chunk.
+
+        Args:
+            path: its file.
+            kind: message type that it describes.
+            stack: files that are being loaded and lead to it.
+
+        Raises:
+            ConfigError: it or an include is missing or wrong, or it includes itself.
+        """
+        if path in stack:
+            chain = " -> ".join(self.project.relative(p) for p in (*stack[stack.index(path) :], path))
+            raise ConfigError(f"includes go in a circle: {chain}")
+        found = self._chunks.get((path, kind.full_name))
+        if found is None:
+            message = message_factory.GetMessageClass(kind)()
+            try:
+                has_needs = self._parse(path, message)
+            except ConfigError:
+                if self._is_root(path):
+                    raise ConfigError(
+                        f"{self.project.relative(path)}: is a root config (it chooses a task), and only chunks can be"
+                        " included: move what both share into one"
+                    ) from None
+                raise
+            needs, sources = self._merge_includes(message, path, (*stack, path), (), (), ())
+            found = Chunk(message, has_needs or needs, (Source(path, ()), *sources))
+            self._chunks[path, kind.full_name] = found
+        return found
+
+    def _is_root(self, path: Path) -> bool:
+        root = self.schema.new_root()
+        with contextlib.suppress(ConfigError):
+            self._parse(path, root)
+            return root.WhichOneof(self.schema.task_oneof.name) is not None
+        return False
+
+    def _parse(self, path: Path, message: Message) -> bool:
+        """Parse a file into a message, write out {{ROOT_DIR}}, and tell whether there is a need in it."""
+        text = self.read(path)
+        name = self.project.relative(path)
+        parse_into(text, message, name, self.schema.pool)
+        if OPEN not in text and "\\" not in text:  # escapes may hide braces
+            return False
+        root = str(self.project.root)
+        found = False
+
+        def change(value: str) -> str:
+            nonlocal found
+            found = found or has_need(value)
+            return replace_root(value, root)
+
+        try:
+            map_strings(message, change)
+        except NeedsError as error:
+            raise NeedsError(f"{name}: {error}") from None
+        return found
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """Files that were read so far."""
+        return frozenset(self._texts)
+
+    def read(self, path: Path) -> str:
+        """Return a file's text.
+
+        Raises:
+            ConfigError: it can't be read.
+        """
+        if path not in self._texts:
+            self._texts[path] = read_text(path, self.project.relative(path))
+        return self._texts[path]
+
+    def _chunk_type(self, path: Path) -> str | None:
+        """Name the message type that a file which is no root config describes, if any."""
+        seen: dict[str, Descriptor] = {}
+        todo = [message_type(f) for f in self.schema.tasks.values()]
+        while todo:
+            here = todo.pop(0)
+            if here.full_name not in seen and not here.GetOptions().map_entry:
+                seen[here.full_name] = here
+                todo += [f.message_type for f in here.fields if f.message_type is not None]
+        for kind in seen.values():
+            try:
+                self._parse(path, message_factory.GetMessageClass(kind)())
+            except HeyhiError:
+                continue
+            return kind.name
+        return None
+
+    # --- merging ---
+
+    def _merge_includes(
+        self,
+        message: Message,
+        path: Path,
+        stack: tuple[Path, ...],
+        names: tuple[str, ...],
+        at: tuple[str, ...],
+        includes: Sequence[Any],
+    ) -> tuple[bool, tuple[Source, ...]]:
+        """Merge what a message and the messages in it include, below what they set.
+
+        Args:
+            message: of a file; is changed.
+            path: the file.
+            stack: files that are being loaded.
+            names: fields that lead to the message, as sources have them.
+            at: fields that lead to it in the file.
+            includes: what it includes by a field outside of it.
+
+        Returns:
+            whether a need came in, and the files that were merged, those that go over others first.
+        """
+        has_needs = False
+        sources: list[Source] = []
+        for name, child in children(message):
+            if self._may_include(type_of(child)):
+                needs, inner = self._merge_includes(child, path, stack, (*names, name), (*at, name), ())
+                has_needs |= needs
+                sources += inner
+        own = [*includes, *self._includes_of(message)]
+        if not own:
+            return has_needs, tuple(sources)
+        below: list[Source] = []
+        merged = type(message)()
+        for include in own:
+            chunk, key = self._include(merged, include, path, stack)
+            has_needs |= chunk.has_needs
+            mount = key.names if key is not None else ()
+            below = [*(Source(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *below]
+        if self._includes_of(message):
+            message.ClearField(INCLUDES)
+        merged.MergeFrom(message)
+        message.CopyFrom(merged)
+        return has_needs, (*sources, *below)
+
+    def _include(self, into: Message, include: Any, path: Path, stack: tuple[Path, ...]) -> tuple[Chunk, Key | None]:
+        mount: str = getattr(include, "mount", "")
+        try:
+            key = find_mount(type_of(into), mount) if mount else None
+            found = self.find_include(include.path, mount, path.parent)
+            target = key.reach(into) if key is not None else into
+        except HeyhiError as error:
+            line = self._include_line(path, include.path)
+            what = f"include '{shorten(include.path)}'"
+            raise ConfigError(f"{self.project.relative(path)}:{line}: {what}: {error}") from None
+        chunk = self.chunk(found, type_of(target), stack)
+        target.MergeFrom(chunk.message)
+        return chunk, key
+
+    def _include_line(self, path: Path, name: str) -> int:
+        text = self.read(path)
+        lines = text.split("\n")
+        found = [line for names, line in set_lines(text) if names[-2:] == (INCLUDES, "path")]
+        written = name.replace(str(self.project.root), "")
+        return next((line for line in found if written in lines[line - 1]), found[0] if found else 1)
+
+    def _includes_of(self, message: Message) -> list[Any]:
+        has_own = self.include_field(type_of(message)) is not None
+        return list(message.includes) if has_own else []  # type: ignore[attr-defined]  # just looked up
+
+    def include_field(self, kind: Descriptor) -> FieldDescriptor | None:
+        """Return a message type's field of includes: named so, of the type that the root message has there."""
+        found = kind.fields_by_name.get(INCLUDES)
+        if found is None or not found.is_repeated or found.message_type is None or is_map(found):
+            return None
+        path = found.message_type.fields_by_name.get("path")
+        if path is None or path.is_repeated or path.type != FieldDescriptor.TYPE_STRING:
+            return None
+        own = self.schema.root.fields_by_name.get(INCLUDES)
+        wanted = own.message_type if own is not None else None
+        fits = found.message_type.name == "Include" if wanted is None else found.message_type == wanted
+        return found if fits else None
+
+    def _may_include(self, kind: Descriptor) -> bool:
+        """Tell whether a message of this type can have includes in it, at any depth."""
+        known = self._includers.get(kind.full_name)
+        if known is not None:
+            return known
+        seen, todo = {kind.full_name}, [kind]
+        known = False
+        while todo and not known:
+            here = todo.pop()
+            known = self.include_field(here) is not None
+            inner = [f.message_type for f in here.fields if f.message_type is not None]
+            todo += [d for d in inner if d.full_name not in seen]
+            seen.update(d.full_name for d in inner)
+        self._includers[kind.full_name] = known
+        return known
+
+    # --- naming places ---
+
+    def locate(self, root: Root, sources: tuple[Source, ...], key: Key) -> str:
+        """Name the file and line that set a key, '' where no file does.
+
+        Args:
+            root: the config; its own file names the task first.
+            sources: files that were merged, those that go over others first.
+            key: starts below the task.
+        """
+        names = key.names
+        count = next((i for i, step in enumerate(key.steps, 1) if step.field.is_repeated), len(names))
+        names = (*names[:count], key.oneof) if key.oneof else names[:count]
+        found = self._lines.get((sources, names))
+        if found is None:
+            found = self._lines[sources, names] = self._locate(root, sources, names)
+        return found
+
+    def _locate(self, root: Root, sources: tuple[Source, ...], names: tuple[str, ...]) -> str:
+        for source in sources:
+            if source.names != names[: len(source.names)]:
+                continue
+            inner = names[len(source.names) :]
+            line = line_of(self.read(source.path), (root.task, *inner) if source.path == root.path else inner)
+            if line is not None:
+                return f"{self.project.relative(source.path)}:{line}"
+        return ""
+
+
+def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
+    """Tell whether an override's key is an include (`I`, `I.mount`, `Imount`), and find its mount.
+
+    Raises:
+        OverrideError: it is one, and its mount is no message of the task.
+    """
+    first = key.partition(".")[0]
+    if not key.startswith("I") or field_named(task, first) is not None or oneof_named(task, first) is not None:
+        return False, None
+    if key == "I":
+        return True, None
+    if first == "I":
+        try:
+            return True, find_mount(task, key[2:])
+        except OverrideError as error:
+            raise OverrideError(f"include '{shorten(key)}': {error}") from None
+    try:
+        return True, find_mount(task, key[1:])
+    except OverrideError:
+        near = suggest(key, [*schema_keys(task), *(f"I{mount}" for mount in mounts(task))])
+        why = f"{task.name} has no field '{shorten(first)}', and no message '{shorten(key[1:])}' to include into"
+        raise OverrideError(f"unknown key '{shorten(key)}': {why}{near}") from None
+
+
+def find_mount(message: Descriptor, mount: str) -> Key:
+    """Find the message field that an include is merged into.
+
+    Raises:
+        OverrideError: there is none of that name, or it is no message.
+    """
+    key = find_key(message, mount)
+    if key.kind is not Kind.MESSAGE:
+        raise OverrideError(f"'{key.text}' is a {key.kind.value}, and a chunk is merged into a message")
+    return key
+
+
+def _working_directory() -> str:
+    try:
+        return str(Path.cwd())
+    except OSError:  # it was removed
+        return ""
+
+
+def _clean(path: Path) -> Path:
+    """Drop what is no part of a path's name; a link keeps its name.
+
+    Raises:
+        ConfigError: the name is no text, and so can't stand in an identity.
+    """
+    clean = os.path.abspath(path)  # noqa: PTH100 (resolve would follow links)
+    try:
+        clean.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(f"{clean!a}: the file's name is no UTF-8 text") from None
+    return Path(clean)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False

@@ -1,0 +1,409 @@
+"""Owns keys: how the text of one is split and found in the schema, and how a value is written to where it leads.
+
+A key is a field's name, `message.field`, `list.0`, `list.-1`, `map.entry`, `map."odd.entry"`, or a oneof's name.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from heyhi.config.schema import element, field_named, is_map, map_key, oneof_named, oneof_of, real_oneofs
+from heyhi.config.values import (
+    INTEGER,
+    NULL,
+    SELECT,
+    Scalar,
+    Value,
+    cast_scalar,
+    checked_string,
+    describe_type,
+    listed,
+    shorten,
+)
+from heyhi.errors import OverrideError, suggest
+
+_BARE_SEGMENT = re.compile(r"[A-Za-z0-9_-]+")
+_MAX_SEGMENTS = 90  # protobuf reads no message that is nested deeper than 100 levels
+_MAX_KEYS = 5000  # that are looked through for a near one
+
+
+class Kind(enum.Enum):
+    """Say what a key leads to."""
+
+    SCALAR = "scalar"
+    MESSAGE = "message"
+    LIST = "list"
+    MAP = "map"
+    ONEOF = "oneof"
+
+
+@dataclass(frozen=True)
+class Step:
+    """Hold one part of a key: a field, and what of it where it is a list or a map."""
+
+    field: FieldDescriptor
+    index: int | None = None  # of a list; -1 appends
+    entry: Any = None  # of a map, cast to the type of its keys
+    has_entry: bool = False
+
+    @cached_property
+    def text(self) -> str:
+        """The step as a key writes it."""
+        if self.index is not None:
+            return f"{self.field.name}.{self.index}"
+        if self.has_entry:
+            return f"{self.field.name}.{quote_segment(entry_text(self.entry))}"
+        return str(self.field.name)
+
+    @cached_property
+    def oneof(self) -> str | None:
+        """Name of the oneof of which the field is a member."""
+        found = oneof_of(self.field)
+        return found.name if found is not None else None
+
+
+@dataclass(frozen=True)
+class Key:
+    """Hold a key that was found in the schema.
+
+    Attributes:
+        steps: fields from the message on, in order; for a oneof, those that lead to the message that holds it.
+        kind: what it leads to.
+        oneof: name of the oneof, where it leads to one, and its members' names.
+    """
+
+    steps: tuple[Step, ...]
+    kind: Kind
+    oneof: str = ""
+    members: tuple[str, ...] = ()
+
+    @cached_property
+    def text(self) -> str:
+        """The key as an override writes it."""
+        parts = [step.text for step in self.steps]
+        return ".".join([*parts, self.oneof] if self.oneof else parts)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of its fields, without indices and entries."""
+        return tuple(step.field.name for step in self.steps)
+
+    @cached_property
+    def parts(self) -> tuple[Key, ...]:
+        """Keys of the messages that lead to where it leads, outermost first, and itself."""
+        outer = (Key(self.steps[:count], Kind.MESSAGE) for count in range(1, len(self.steps)))
+        return (*outer, self)
+
+    @cached_property
+    def field(self) -> FieldDescriptor:
+        """Field whose values it takes: the last one, or the values of a map's last one."""
+        last = self.steps[-1]
+        return element(last.field) if last.has_entry else last.field
+
+    @cached_property
+    def apply(self) -> Callable[[Message, Value], None]:
+        """Function that writes a cast value to a message of the type in which the key was found."""
+        plain = all(s.index is None and not s.has_entry for s in self.steps)
+        if not plain or self.kind is not Kind.SCALAR:
+            return self._apply
+        *parents, last = self.names
+
+        def write(message: Message, value: Value) -> None:
+            if value is NULL:
+                self._clear(message)
+                return
+            for name in parents:
+                message = getattr(message, name)
+            setattr(message, last, value)
+
+        return write
+
+    def reach(self, message: Message) -> Message:
+        """Return the message that the key leads to, made where it is absent (an index of -1 appends one)."""
+        for step in self.steps:
+            message = self._enter(message, step)
+        message.SetInParent()
+        return message
+
+    def _apply(self, message: Message, value: Value) -> None:
+        if value is NULL:
+            self._clear(message)
+            return
+        if value is SELECT:
+            self.reach(message).Clear()
+            return
+        for step in self.steps[:-1]:
+            message = self._enter(message, step)
+        last = self.steps[-1]
+        if last.has_entry:
+            getattr(message, last.field.name)[last.entry] = value
+        elif last.index is None:
+            setattr(message, last.field.name, value)
+        else:
+            container = getattr(message, last.field.name)
+            if last.index in (-1, len(container)):
+                container.append(value)
+            else:
+                container[self._checked(last.index, container)] = value
+
+    def _clear(self, message: Message) -> None:
+        found: Message | None = message
+        for step in self.steps if self.oneof else self.steps[:-1]:
+            found = present(found, step) if found is not None else None
+        if found is None:
+            return  # nothing is made on the way: what is absent is clear
+        if self.oneof:
+            found.ClearField(self.oneof)
+            return
+        last = self.steps[-1]
+        if last.has_entry:
+            getattr(found, last.field.name).pop(last.entry, None)
+        elif last.index is not None:
+            container = getattr(found, last.field.name)
+            del container[self._checked(last.index, container)]
+        else:
+            found.ClearField(last.field.name)
+
+    def _enter(self, message: Message, step: Step) -> Message:
+        """Go one step down to a message, made where it is absent."""
+        child = getattr(message, step.field.name)
+        if step.has_entry:
+            child = child[step.entry]
+        elif step.index is not None:
+            fresh = step.index in (-1, len(child))
+            child = child.add() if fresh else child[self._checked(step.index, child)]
+        assert isinstance(child, Message)
+        return child
+
+    def _checked(self, index: int, container: Any) -> int:
+        if not 0 <= index < len(container):
+            raise OverrideError(
+                f"key '{self.text}': the list has {len(container)} elements:"
+                f" use an index up to {len(container)}, or -1 to append"
+            )
+        return index
+
+
+def present(message: Message, step: Step) -> Message | None:
+    """Go one step down to a message that is there, None where it isn't."""
+    found: Message
+    if step.has_entry:
+        entries = getattr(message, step.field.name)
+        if step.entry not in entries:
+            return None
+        found = entries[step.entry]
+    elif step.index is not None:
+        elements = getattr(message, step.field.name)
+        if not 0 <= step.index < len(elements):
+            return None
+        found = elements[step.index]
+    elif message.HasField(step.field.name):
+        found = getattr(message, step.field.name)
+    else:
+        return None
+    return found
+
+
+def find_key(message: Descriptor, key: str) -> Key:
+    """Find a key in a message type.
+
+    Raises:
+        OverrideError: no such key; the message names the nearest ones.
+    """
+    here: Descriptor | None = message
+    steps: list[Step] = []
+    segments = split_key(key)
+    if len(segments) > _MAX_SEGMENTS:
+        raise OverrideError(f"key '{shorten(key)}': has {len(segments)} parts; at most {_MAX_SEGMENTS} are allowed")
+    position = 0
+    while position < len(segments):
+        name, quoted = segments[position]
+        position += 1
+        if here is None:
+            last = steps[-1]
+            kind = describe_type(element(last.field) if last.has_entry else last.field)
+            raise OverrideError(f"unknown key '{shorten(key)}': '{_text(steps)}' is {kind} and has no fields")
+        field = None if quoted else field_named(here, name)
+        if field is None:
+            oneof = None if quoted else oneof_named(here, name)
+            if oneof is not None and position == len(segments):
+                return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
+            if oneof is not None:
+                members = listed(f.name for f in oneof.fields)
+                raise OverrideError(
+                    f"unknown key '{shorten(key)}': '{name}' is a oneof; its members are keys: {members}"
+                )
+            raise _unknown(here, key, steps, name)
+        if not field.is_repeated:
+            steps.append(Step(field))
+            here = field.message_type
+            continue
+        if position == len(segments):
+            return Key((*steps, Step(field)), Kind.MAP if is_map(field) else Kind.LIST)
+        text, _ = segments[position]
+        position += 1
+        steps.append(_entry_step(field, text, key) if is_map(field) else _index_step(field, text, key))
+        here = element(field).message_type
+    return Key(tuple(steps), Kind.MESSAGE if here is not None else Kind.SCALAR)
+
+
+def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
+    kind = map_key(field)
+    # A string is taken as it stands: split_key has unquoted it already.
+    is_text = kind.cpp_type == FieldDescriptor.CPPTYPE_STRING
+    entry: Scalar = checked_string(text, key) if is_text else cast_scalar(kind, text, key)
+    return Step(field, entry=entry, has_entry=True)
+
+
+def _index_step(field: FieldDescriptor, text: str, key: str) -> Step:
+    if not INTEGER.fullmatch(text) or len(text) > 10 or int(text) < -1:
+        raise OverrideError(
+            f"key '{shorten(key)}': '{field.name}' is a list: expected an index (0 is the first, -1 appends),"
+            f" not '{shorten(text)}'"
+        )
+    return Step(field, index=int(text))
+
+
+def _unknown(here: Descriptor, key: str, steps: list[Step], name: str) -> OverrideError:
+    holder = f"'{_text(steps)}'" if steps else here.name
+    names = [f.name for f in here.fields] + [o.name for o in real_oneofs(here)]
+    hint = suggest(name, names, f"{_text(steps)}.") if steps else suggest(key, schema_keys(here))
+    rest = key.partition(".")[2]
+    if not steps and rest.partition(".")[0] in names:
+        hint = f" (keys start below the task: '{rest}')"
+    hint = hint or (f" (it has: {listed(sorted(names))})" if names else "")
+    return OverrideError(f"unknown key '{shorten(key)}': {holder} has no field '{shorten(name)}'{hint}")
+
+
+def _text(steps: Iterable[Step]) -> str:
+    return ".".join(step.text for step in steps)
+
+
+def schema_keys(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
+    """List the keys of a message type (fields and oneofs; list elements and map entries have none), parents first."""
+    keys: list[str] = []
+    todo: list[tuple[str, Descriptor, tuple[str, ...]]] = [("", message, (message.full_name,))]
+    while todo and len(keys) < limit:
+        prefix, here, seen = todo.pop(0)
+        keys += [f"{prefix}{o.name}" for o in real_oneofs(here)]
+        for field in here.fields:
+            keys.append(f"{prefix}{field.name}")
+            inner = field.message_type
+            if inner is not None and not field.is_repeated and inner.full_name not in seen:
+                todo.append((f"{prefix}{field.name}.", inner, (*seen, inner.full_name)))
+    return keys
+
+
+def mounts(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
+    """List the keys of a message type that lead to messages, into which a chunk can be included."""
+
+    def is_message(key: str) -> bool:
+        here: Descriptor | None = message
+        for name in key.split("."):
+            field = field_named(here, name) if here is not None else None
+            here = field.message_type if field is not None and not field.is_repeated else None
+        return here is not None
+
+    return [key for key in schema_keys(message, limit) if is_message(key)]
+
+
+def split_key(key: str) -> list[tuple[str, bool]]:
+    """Split a key at its dots.
+
+    Returns:
+        each segment, and whether it was quoted.
+
+    Raises:
+        OverrideError: a segment is empty, or quoted and no JSON string.
+    """
+    segments: list[tuple[str, bool]] = []
+    position = 0
+    while position <= len(key):
+        if key.startswith('"', position):
+            try:
+                value, end = json.JSONDecoder().raw_decode(key, position)
+            except ValueError:
+                raise OverrideError(f"key '{shorten(key)}': the quoted part is no JSON string") from None
+            if end < len(key) and key[end] != ".":
+                raise OverrideError(f"key '{shorten(key)}': expected '.' or '=' after the quoted part")
+            segments.append((value, True))
+        else:
+            end = key.find(".", position)
+            end = len(key) if end < 0 else end
+            if end == position:
+                raise OverrideError(f"key '{shorten(key)}': there is an empty part")
+            segments.append((key[position:end], False))
+        position = end + 1
+    return segments
+
+
+def quote_segment(text: str) -> str:
+    """Write a map key as a segment of a key."""
+    return text if _BARE_SEGMENT.fullmatch(text) else json.dumps(text)
+
+
+def entry_text(entry: object) -> str:
+    """Write a map key as text (bools as the schema writes them)."""
+    return str(entry).lower() if isinstance(entry, bool) else str(entry)
+
+
+def prefixes(key: Key) -> Iterator[str]:
+    """Yield every key that a key lies inside, and itself."""
+    parts: list[str] = []
+    for step in key.steps:
+        parts.append(step.field.name)
+        yield ".".join(parts)
+        if step.text != step.field.name:
+            parts[-1] = step.text
+            yield ".".join(parts)
+    if key.oneof:
+        yield key.text
+
+
+def lists(key: Key) -> list[str]:
+    """Name the lists that a key goes through or into."""
+    found: list[str] = []
+    parts: list[str] = []
+    for step in key.steps:
+        if step.field.is_repeated and not is_map(step.field):
+            found.append(".".join([*parts, step.field.name]))
+        parts.append(step.text)
+    return found
+
+
+def choices(key: Key) -> list[tuple[str, str]]:
+    """Name the oneofs that a key goes through, each with the member that is on its way."""
+    found: list[tuple[str, str]] = []
+    parts: list[str] = []
+    for step in key.steps:
+        if step.oneof is not None:
+            found.append((".".join([*parts, step.oneof]), step.field.name))
+        parts.append(step.text)
+    return found
+
+
+def newly_made(key: Key, message: Message) -> list[Key]:
+    """List the parts of a key that writing to it would choose in a oneof, or add to a list or map, outermost first."""
+    made: list[Key] = []
+    here: Message | None = message
+    for step, part in zip(key.steps, key.parts, strict=True):
+        name = step.field.name
+        if step.has_entry:
+            is_new = here is None or step.entry not in getattr(here, name)
+        elif step.index is not None:
+            is_new = here is None or step.index in (-1, len(getattr(here, name)))
+        else:
+            is_new = step.oneof is not None and (here is None or not here.HasField(name))
+        if is_new:
+            made.append(part)
+        here = present(here, step) if here is not None and part is not key else None
+    return made

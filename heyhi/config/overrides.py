@@ -1,0 +1,215 @@
+"""Owns overrides: their grammar, what a value means to its key, and a whole message written as overrides.
+
+    key=value     list.0=value     list.-1=value     map.entry=value     map."odd.entry"=value
+    key=NULL (clears)     key=SELECT (an empty message)     I=path     I.mount=path     Imount=path
+
+Includes (`I…`) are told apart and merged by `includes` and `compose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from heyhi.config.keys import Key, Kind, entry_text, quote_segment
+from heyhi.config.schema import element, is_map, message_type, oneof_of, set_fields, type_of
+from heyhi.config.values import (
+    NULL,
+    SELECT,
+    Special,
+    Value,
+    cast_scalar,
+    describe_type,
+    scalar_text,
+    shorten,
+)
+from heyhi.errors import OverrideError, suggest
+
+
+def split_override(text: str) -> tuple[str, str]:
+    """Split an override at its `=`, less a leading `--`.
+
+    Raises:
+        OverrideError: it has no `=` or nothing before it.
+    """
+    body = text.removeprefix("--")
+    quoted = escaped = False
+    for position, char in enumerate(body):
+        if escaped:
+            escaped = False
+        elif quoted and char == "\\":
+            escaped = True
+        elif char == '"':
+            quoted = not quoted
+        elif char == "=" and not quoted:
+            if position == 0:
+                raise OverrideError(f"override '{shorten(text)}': there is no key before '='")
+            return body[:position], body[position + 1 :]
+    raise OverrideError(f"override '{shorten(text)}': expected key=value (or I.mount=path for an include)")
+
+
+def cast_value(key: Key, text: str) -> Value:
+    """Cast an override's text to what its key holds.
+
+    Raises:
+        OverrideError: the text is no value of that field's type.
+    """
+    if text == "NULL":
+        return NULL
+    if key.kind is Kind.SCALAR:
+        return cast_scalar(key.field, text, key.text)
+    if key.kind is Kind.MESSAGE and text == "SELECT":
+        return SELECT
+    raise OverrideError(_not_a_scalar(key, shorten(text)))
+
+
+def _not_a_scalar(key: Key, text: str) -> str:
+    if key.kind is Kind.ONEOF:
+        before = key.text[: -len(key.oneof)]
+        hint = "" if text in key.members else suggest(text, key.members)
+        members = " or ".join(f"{before}{m}=…" for m in key.members[:4])
+        return (
+            f"key '{key.text}' is a oneof and takes no value '{text}'{hint}:"
+            f" choose a member by {members} (of a message SELECT, or a field of it), clear it by NULL"
+        )
+    if key.kind is Kind.MESSAGE:
+        names = [f.name for f in message_type(key.field).fields][:4]
+        inside = f"set a field of it ({', '.join(f'{key.text}.{n}' for n in names)}), " if names else ""
+        return (
+            f"key '{key.text}' is {describe_type(key.field)} and takes no value '{text}': {inside}"
+            f"include a chunk (I.{key.text}=path), or use SELECT (an empty one) or NULL (none)"
+        )
+    word, example = ("map", "KEY") if key.kind is Kind.MAP else ("list", "0")
+    more = "" if key.kind is Kind.MAP else f", append by {key.text}.-1=…"
+    return (
+        f"key '{key.text}' is a {word} and takes no value '{text}':"
+        f" set an element by {key.text}.{example}=…{more}, clear it by NULL"
+    )
+
+
+def canonical_text(key: Key, value: Value) -> str:
+    """Write an override's cast value as the schema does."""
+    return value.value if isinstance(value, Special) else scalar_text(key.field, value)
+
+
+def leaves(message: Message, *, with_defaults: bool = False) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+    """Walk through what is set in a message, in the order of its fields.
+
+    Args:
+        message: any message.
+        with_defaults: also unset scalars outside a oneof, with their default (None: there is none), and what is in
+            unset messages outside a oneof.
+
+    Yields:
+        key, field and value of each scalar, list element and map entry; SELECT for a message with nothing in it.
+    """
+    yield from _leaves(message, "", with_defaults, ())
+
+
+def _leaves(
+    message: Message, prefix: str, with_defaults: bool, seen: tuple[str, ...]
+) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+    kind = type_of(message)
+    seen = (*seen, kind.full_name)
+    fields = set_fields(message)
+    if with_defaults:
+        found = {field.name: value for field, value in fields}
+        fields = [(field, found.get(field.name)) for field in kind.fields]
+    for field, value in fields:
+        key = prefix + field.name
+        if value is None:
+            yield from _defaults(message, field, key, seen)
+        elif is_map(field):
+            for entry in sorted(value):
+                inner = f"{key}.{quote_segment(entry_text(entry))}"
+                yield from _leaf(value[entry], element(field), inner, with_defaults, seen)
+        elif field.is_repeated:
+            for index, one in enumerate(value):
+                yield from _leaf(one, field, f"{key}.{index}", with_defaults, seen)
+        else:
+            yield from _leaf(value, field, key, with_defaults, seen)
+
+
+def _leaf(
+    value: Any, field: FieldDescriptor, key: str, with_defaults: bool, seen: tuple[str, ...]
+) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+    if field.message_type is None:
+        yield key, field, value
+        return
+    empty = True
+    for leaf in _leaves(value, f"{key}.", with_defaults, seen):
+        empty = False
+        yield leaf
+    if empty:
+        yield key, field, SELECT
+
+
+def _defaults(
+    message: Message, field: FieldDescriptor, key: str, seen: tuple[str, ...]
+) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+    """Yield what an absent field reads as."""
+    if field.is_repeated or in_oneof(field):
+        return
+    if field.message_type is None:
+        yield key, field, default_of(field)
+    elif field.message_type.full_name not in seen:  # a message type inside itself would have no end
+        yield from _leaves(getattr(message, field.name), f"{key}.", True, seen)
+
+
+def in_oneof(field: FieldDescriptor) -> bool:
+    """Tell whether a field is a member of a oneof that stands in the proto."""
+    return oneof_of(field) is not None
+
+
+def default_of(field: FieldDescriptor) -> Any:
+    """Return what an unset scalar reads as.
+
+    Its default; without one None, but for a bool False, and for a proto3 field without presence its zero.
+    """
+    if field.has_default_value or not field.has_presence:
+        return field.default_value
+    return False if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL else None
+
+
+def override_lines(message: Message, base: Message | None = None, *, with_defaults: bool = False) -> list[str]:
+    """Write a message as overrides that give it again.
+
+    Args:
+        message: what they shall give.
+        base: what they will be applied to (default: an empty message); what it has too much is cleared first.
+        with_defaults: also what is at its default.
+    """
+    lines = [f"{key}={NULL.value}" for key in _surplus(message, base, "")] if base is not None else []
+    for key, field, value in leaves(message, with_defaults=with_defaults):
+        if value is not None:
+            lines.append(f"{key}={value.value if isinstance(value, Special) else scalar_text(field, value)}")
+    return lines
+
+
+def _surplus(message: Message, base: Message, prefix: str) -> Iterator[str]:
+    """Name what is set in a base and not in a message: cleared keys; lists that became shorter, as a whole."""
+    present = {field.name for field, _ in set_fields(message)}
+    for field, old in set_fields(base):
+        key, new = prefix + field.name, getattr(message, field.name)
+        if is_map(field):
+            for entry in sorted(old):
+                inner = f"{key}.{quote_segment(entry_text(entry))}"
+                if entry not in new:
+                    yield inner
+                elif element(field).message_type is not None:
+                    yield from _surplus(new[entry], old[entry], f"{inner}.")
+        elif field.is_repeated:
+            # Messages in a list are given anew as a whole: an element's own surplus can't be told by its index.
+            if len(new) < len(old) or (field.message_type is not None and list(new) != list(old)):
+                yield key
+        elif field.name in present:
+            if field.message_type is not None:
+                yield from _surplus(new, old, f"{key}.")
+        else:
+            oneof = oneof_of(field)
+            # Another member that is chosen clears this one.
+            if oneof is None or message.WhichOneof(oneof.name) is None:
+                yield key

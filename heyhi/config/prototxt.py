@@ -1,0 +1,163 @@
+"""Owns config files as text: parsed with errors that name file, line and column, and searched for what sets a field.
+
+It knows nothing of includes or overrides.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from google.protobuf import text_format
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message import Message
+
+from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of
+from heyhi.config.values import describe_type, listed
+from heyhi.errors import ConfigError, suggest
+
+_TOKEN = re.compile(
+    r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
+)
+_TOO_DEEP = "{}: is nested too deeply (protobuf allows 100 levels)"
+
+
+def read_text(path: Path, name: str) -> str:
+    """Read a config file.
+
+    Args:
+        path: the file.
+        name: of the file, for errors.
+
+    Raises:
+        ConfigError: it can't be read, or is no text.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{name}: can't be read: {error.strerror}") from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        raise ConfigError(f"{name}:{line}:{column}: is no UTF-8 text (byte 0x{data[error.start]:02x})") from None
+    return text.replace("\r\n", "\n")
+
+
+def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> None:
+    """Parse a text message.
+
+    Args:
+        text: of the file.
+        message: empty; gets what the text sets.
+        name: of the file, for errors.
+        pool: knows the schema's messages.
+
+    Raises:
+        ConfigError: the text is wrong; the message has file, line and column.
+    """
+    try:
+        text_format.Parse(text, message, descriptor_pool=pool)
+    except text_format.ParseError as error:
+        raise ConfigError(_describe(name, text, error, type_of(message))) from None
+    except RecursionError:
+        raise ConfigError(_TOO_DEEP.format(name)) from None
+    except ValueError as error:
+        raise ConfigError(f"{name}: can't be parsed: {error}") from None
+    if is_too_deep(message):
+        raise ConfigError(_TOO_DEEP.format(name))
+    if "inf" not in text.lower():
+        _refuse_infinity(text, message, name, ())
+
+
+def _refuse_infinity(text: str, message: Message, name: str, above: tuple[str, ...]) -> None:
+    """Refuse a number that its field can't hold: protobuf takes a float that is too large for infinity."""
+    for field, value in set_fields(message):
+        if element(field).cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
+            names = (*above, field.name)
+            numbers = value.values() if is_map(field) else value if field.is_repeated else [value]
+            if any(map(math.isinf, numbers)):
+                key, kind = ".".join(names), describe_type(element(field))
+                raise ConfigError(f"{name}:{line_of(text, names) or 1}: '{key}' is out of range for {kind}")
+    for field_name, child in children(message):
+        _refuse_infinity(text, child, name, (*above, field_name))
+
+
+def _describe(name: str, text: str, error: text_format.ParseError, root: Descriptor) -> str:
+    """Write a parse error as file:line:column, with the nearest valid name."""
+    line, column = error.GetLine(), error.GetColumn()
+    what = str(error)
+    if not line:
+        return f"{name}: {what}"
+    what = what.removeprefix(f"{line}:{column} : ").rstrip(".")
+    lines = text.split("\n")
+    quote = f"'{lines[line - 1]}': " if line <= len(lines) else ""  # most errors begin with the line
+    at_end = what.startswith(("Expected", "'': "))
+    what = what.removeprefix(quote).removeprefix("'': ")
+    if field := re.match(r'Message type "([\w.]+)" has no field named "(\w+)"', what):
+        names = next(([f.name for f in t.fields] for t in _types(root) if t.full_name == field[1]), [])
+        hint = suggest(field[2], names) or (f" (it has: {listed(sorted(names))})" if names else "")
+        what = f"{field[1].rpartition('.')[2]} has no field '{field[2]}'{hint}"
+    elif value := re.match(r'Enum type "([\w.]+)" has no value named (\w+)', what):
+        enums = (f.enum_type for t in _types(root) for f in t.fields if f.enum_type is not None)
+        names = next(([v.name for v in e.values] for e in enums if e.full_name == value[1]), [])
+        what = f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
+    elif both := re.match(
+        r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what
+    ):
+        what = f"'{both[2]}' and '{both[1]}' are both set; only one member of the oneof '{both[3]}' can be"
+    elif "codec can't" in what:
+        what = "the string is no valid UTF-8"
+    return f"{name}:{line}:{column}: {what}{' before the end of the file' if at_end else ''}"
+
+
+def _types(root: Descriptor) -> Iterator[Descriptor]:
+    """Yield a message type and all that its fields lead to."""
+    todo, seen = [root], {root.full_name}
+    while todo:
+        here = todo.pop()
+        yield here
+        inner = [f.message_type for f in here.fields if f.message_type is not None]
+        todo += [d for d in inner if d.full_name not in seen]
+        seen.update(d.full_name for d in inner)
+
+
+def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
+    """Yield each field that a text message sets, as the names that lead to it, and its line (the first is 1).
+
+    Elements of lists and entries of maps have the name of their field; what doesn't parse is passed over.
+    """
+    line, name = 1, ""
+    stack: list[str] = []  # names of the open messages; "" for a list
+    is_value = False
+    for match in _TOKEN.finditer(text):
+        token = match[0]
+        line += token.count("\n")
+        if token in "{<":
+            stack.append(name)
+            is_value = False
+        elif token == "[":
+            stack.append("")
+        elif token in "}>]":
+            if stack:
+                closed = stack.pop()
+                name = closed or name
+            is_value = False
+        elif token == ":":
+            is_value = True
+        elif token in ",;\n" or token[0] in "\"'#":
+            is_value = is_value and token[0] in "\n#"  # a value may stand on the next line
+        elif is_value or (stack and not stack[-1]) or not is_name(token):
+            is_value = False
+        else:
+            name = token
+            yield (*(part for part in stack if part), name), line
+
+
+def line_of(text: str, *paths: tuple[str, ...]) -> int | None:
+    """Find the line of a text message that sets one of some fields, given by the names that lead to them."""
+    return next((line for names, line in set_lines(text) if names in paths), None)

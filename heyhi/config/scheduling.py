@@ -1,0 +1,102 @@
+"""Owns which keys only say how a run is scheduled, and what of a config counts: it says what is computed."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterator, Sequence
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from heyhi.config.keys import Key, Kind, entry_text, newly_made, present, quote_segment
+from heyhi.config.order import Line
+from heyhi.config.schema import element, field_named, is_map, oneof_of, set_fields, type_of
+from heyhi.config.values import NULL, SELECT, scalar_text
+
+
+class Scheduling:
+    """Tell the keys of a task that count from those that don't.
+
+    Args:
+        patterns: of keys that don't; `*` stands for any part.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._pattern = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
+
+    def ignores(self, key: str) -> bool:
+        """Tell whether a key only says how a run is scheduled."""
+        return self._pattern.match(key) is not None
+
+    def counted(self, message: Message, prefix: str = "") -> list[str]:
+        """List what counts in a message.
+
+        Args:
+            message: of a task, or in one.
+            prefix: of its keys, with a dot at the end.
+
+        Returns:
+            a line for each scalar, and for each list element, map entry and member of a oneof in which no scalar
+            counts, but which counts itself.
+        """
+        return list(self._counted(message, prefix))
+
+    def _counted(self, message: Message, prefix: str) -> Iterator[str]:
+        for field, value in set_fields(message):
+            key = prefix + field.name
+            if is_map(field):
+                for entry in sorted(value):
+                    inner = f"{key}.{quote_segment(entry_text(entry))}"
+                    yield from self._counted_value(element(field), value[entry], inner, True)
+            elif field.is_repeated:
+                for index, one in enumerate(value):
+                    yield from self._counted_value(field, one, f"{key}.{index}", True)
+            else:
+                yield from self._counted_value(field, value, key, oneof_of(field) is not None)
+
+    def _counted_value(self, field: FieldDescriptor, value: object, key: str, is_choice: bool) -> Iterator[str]:
+        if not isinstance(value, Message):
+            if not self.ignores(key):
+                yield f"{key}={scalar_text(field, value)}"
+            return
+        is_empty = True
+        for line in self._counted(value, f"{key}."):
+            is_empty = False
+            yield line
+        if is_empty and is_choice and not self.ignores(key):
+            yield key
+
+    def line_that_counts(self, task: Message, line: Line) -> Line | None:
+        """Return how an identity would name an override that only schedules, if it may change what counts.
+
+        Args:
+            task: as it is before the override.
+            line: the override.
+
+        Returns:
+            the choice, new element or clearing that it comes to, without its own value; None where nothing counts.
+        """
+        key = line.key
+        if line.value is NULL or line.value is SELECT:
+            return line if key.kind is not Kind.SCALAR else None
+        made = newly_made(key, task)
+        if not made or not (self._takes_away(task, key) or any(not self.ignores(m.text) for m in made)):
+            return None
+        return line if made[-1] is key else Line(made[-1], SELECT, f"{made[-1].text}={SELECT.value}")
+
+    def _takes_away(self, task: Message, key: Key) -> bool:
+        """Tell whether writing to a key takes the place of another member of a oneof that counts."""
+        here: Message | None = task
+        parts: list[str] = []
+        for step in key.steps:
+            if here is None:
+                return False
+            chosen = here.WhichOneof(step.oneof) if step.oneof is not None else None
+            if chosen is not None and chosen != step.field.name:
+                other = field_named(type_of(here), chosen)
+                assert other is not None
+                return any(self._counted_value(other, getattr(here, chosen), ".".join([*parts, chosen]), True))
+            parts.append(step.text)
+            here = present(here, step) if step is not key.steps[-1] else None
+        return False

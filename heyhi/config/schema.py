@@ -1,0 +1,380 @@
+"""Owns the schema: compiles a project's protos once, caches them, and holds their messages in a private pool."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
+from google.protobuf.message import DecodeError, Message
+
+from heyhi.errors import SchemaError
+from heyhi.project import Project
+
+ROOT_MESSAGE = "MetaCfg"
+TASK_ONEOF = "task"
+_CACHE_VERSION = b"2"
+_IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Hold compiled protos and the classes of their messages.
+
+    Attributes:
+        file_set: serialised FileDescriptorSet, dependencies first, without source info.
+        root_name: full name of the root message.
+    """
+
+    file_set: bytes
+    root_name: str
+
+    @classmethod
+    def from_file_set(cls, file_set: bytes, root_name: str) -> Schema:
+        """Build a schema from what another process compiled (a manifest holds it)."""
+        return cls(file_set, root_name)
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits of the SHA-256 of the compiled protos."""
+        return hashlib.sha256(self.file_set).hexdigest()[:16]
+
+    @cached_property
+    def pool(self) -> descriptor_pool.DescriptorPool:
+        """Private pool: two projects with messages of one name can be open at once."""
+        pool = descriptor_pool.DescriptorPool()
+        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
+            pool.Add(file)
+        return pool
+
+    @cached_property
+    def root(self) -> Descriptor:
+        """Descriptor of the root message."""
+        return self.pool.FindMessageTypeByName(self.root_name)
+
+    @cached_property
+    def root_class(self) -> type[Message]:
+        """Class of the root message."""
+        return message_factory.GetMessageClass(self.root)
+
+    @cached_property
+    def task_oneof(self) -> OneofDescriptor:
+        """Oneof of the root message whose members are the tasks.
+
+        Raises:
+            SchemaError: the root message has no oneof that could be it.
+        """
+        oneofs = real_oneofs(self.root)
+        named = [o for o in oneofs if o.name == TASK_ONEOF] or oneofs
+        if len(named) != 1:
+            raise SchemaError(
+                f"{self.root.file.name}: message {self.root_name} needs one oneof named '{TASK_ONEOF}', whose"
+                f" members are the tasks; its oneofs are: {', '.join(o.name for o in oneofs) or 'none'}"
+            )
+        return named[0]
+
+    @cached_property
+    def tasks(self) -> dict[str, FieldDescriptor]:
+        """Task fields of the root message, by name.
+
+        Raises:
+            SchemaError: one of them is no message.
+        """
+        fields = {f.name: f for f in self.task_oneof.fields}
+        for name, field in fields.items():
+            if field.message_type is None:
+                file = self.root.file.name
+                raise SchemaError(f"{file}: task '{name}' of {self.root_name} must be a message")
+        return fields
+
+    def message_types(self) -> dict[str, Descriptor]:
+        """Return every message type of the protos by its full name, nested ones too."""
+        found: dict[str, Descriptor] = {}
+        for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
+            todo = list(self.pool.FindFileByName(file.name).message_types_by_name.values())
+            while todo:
+                here = todo.pop(0)
+                if not here.GetOptions().map_entry:
+                    found[here.full_name] = here
+                    todo += here.nested_types
+        return found
+
+    @cached_property
+    def has_required(self) -> bool:
+        """Whether any message has a required field (proto2), which a config may have left out."""
+        return any(field.is_required for message in self.message_types().values() for field in message.fields)
+
+    def new_root(self) -> Message:
+        """Make an empty root message."""
+        return self.root_class()
+
+    def parse_root(self, data: bytes) -> Message:
+        """Read a serialised root message."""
+        return self.root_class.FromString(data)
+
+
+def type_of(message: Message) -> Descriptor:
+    """Return a message's type."""
+    # The stubs also name the C implementation's class, which is no subclass and looks the same.
+    return cast(Descriptor, message.DESCRIPTOR)
+
+
+def set_fields(message: Message) -> list[tuple[FieldDescriptor, Any]]:
+    """List the fields that are set in a message, with their values; extensions have no keys and are left out."""
+    return [(field, value) for field, value in message.ListFields() if not field.is_extension]
+
+
+def children(message: Message) -> Iterator[tuple[str, Message]]:
+    """Yield the messages that are set in a message, with their field's name; elements of lists and maps too."""
+    for field, value in set_fields(message):
+        if element(field).message_type is None:
+            continue
+        if is_map(field):
+            yield from ((field.name, value[key]) for key in sorted(value))
+        elif field.is_repeated:
+            yield from ((field.name, one) for one in value)
+        else:
+            yield field.name, value
+
+
+def is_too_deep(message: Message) -> bool:
+    """Tell whether a message is nested deeper than protobuf reads again (100 levels)."""
+    try:
+        type(message).FromString(message.SerializePartialToString())
+    except DecodeError:
+        return True
+    return False
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a text could name something in a proto; protobuf's own lookups fail on some other texts."""
+    return _NAME.fullmatch(text) is not None
+
+
+def field_named(message: Descriptor, name: str) -> FieldDescriptor | None:
+    """Return a message type's field of a name, None where it has none."""
+    return message.fields_by_name.get(name) if is_name(name) else None
+
+
+def oneof_named(message: Descriptor, name: str) -> OneofDescriptor | None:
+    """Return a message type's oneof of a name, None where it has none."""
+    oneof = message.oneofs_by_name.get(name) if is_name(name) else None
+    return None if oneof is None or is_synthetic(oneof) else oneof
+
+
+def real_oneofs(message: Descriptor) -> list[OneofDescriptor]:
+    """List a message's oneofs, less those that protoc makes for proto3 `optional` fields."""
+    return [o for o in message.oneofs if not is_synthetic(o)]
+
+
+def is_synthetic(oneof: OneofDescriptor) -> bool:
+    """Tell whether protoc made this oneof for a proto3 `optional` field (named `_<field>`, one member)."""
+    return len(oneof.fields) == 1 and oneof.name.lstrip("X") == f"_{oneof.fields[0].name}"
+
+
+def oneof_of(field: FieldDescriptor) -> OneofDescriptor | None:
+    """Return the oneof that a field is a member of, None where it is of none that stands in the proto."""
+    oneof: OneofDescriptor | None = field.containing_oneof
+    return None if oneof is None or is_synthetic(oneof) else oneof
+
+
+def is_map(field: FieldDescriptor) -> bool:
+    """Tell whether a field is a map."""
+    return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def message_type(field: FieldDescriptor) -> Descriptor:
+    """Return the message type of a field that holds messages (a map's entries are messages, too)."""
+    found = field.message_type
+    assert found is not None, field.full_name
+    return found
+
+
+def enum_type(field: FieldDescriptor) -> EnumDescriptor:
+    """Return the enum of a field that holds enum values."""
+    found = field.enum_type
+    assert found is not None, field.full_name
+    return found
+
+
+def map_key(field: FieldDescriptor) -> FieldDescriptor:
+    """Return the field that describes a map's keys."""
+    return message_type(field).fields_by_name["key"]
+
+
+def element(field: FieldDescriptor) -> FieldDescriptor:
+    """Return the field that describes what a field holds: of a map its values, else the field itself."""
+    return message_type(field).fields_by_name["value"] if is_map(field) else field
+
+
+def load_schema(project: Project) -> Schema:
+    """Compile a project's protos, or read them from the cache when no byte of them changed.
+
+    Raises:
+        SchemaError: a proto is missing or doesn't compile, or no or two root messages are defined.
+    """
+    file_set, data = _compiled(project, "schema")
+    return Schema(data, _find_root(project, file_set))
+
+
+def load_comments(project: Project) -> dict[str, str]:
+    """Read the comments in a project's protos.
+
+    Returns:
+        full name of each commented message, field, oneof, enum and enum value -> its comment.
+    """
+    comments: dict[str, str] = {}
+    for file in _compiled(project, "source")[0].file:
+        for location in file.source_code_info.location:
+            text = (location.leading_comments or location.trailing_comments).strip()
+            name = _name_at(file, list(location.path)) if text else None
+            if name:
+                comments[name] = " ".join(text.split())
+    return comments
+
+
+def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescriptorSet, bytes]:
+    """Return the compiled protos (`schema`, or `source`: with comments), from the cache where it has them."""
+    include, names = _proto_names(project)
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
+    folder = Path(base) / "heyhi"
+    stem = _digest(include, names)
+    try:
+        data = (folder / f"{stem}.{kind}.pb").read_bytes()
+        found = descriptor_pb2.FileDescriptorSet.FromString(data)
+        if found.file:
+            return found, data
+    except (OSError, DecodeError):  # not there, or damaged: make it anew
+        pass
+    source = _compile(project, include, names)
+    file_set = descriptor_pb2.FileDescriptorSet.FromString(source)
+    for file in file_set.file:
+        file.ClearField("source_code_info")
+    made = {"schema": file_set.SerializeToString(deterministic=True), "source": source}
+    _cache(folder, stem, made)
+    return descriptor_pb2.FileDescriptorSet.FromString(made[kind]), made[kind]
+
+
+def _cache(folder: Path, stem: str, made: dict[str, bytes]) -> None:
+    import tempfile
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind, data in made.items():
+            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temp:
+                temp.write(data)
+            Path(temp.name).replace(folder / f"{stem}.{kind}.pb")
+    except OSError:  # no home, or a full one: the cache only saves time
+        pass
+
+
+def _proto_names(project: Project) -> tuple[Path, list[str]]:
+    """Choose the folder that imports are relative to, and name the protos as protoc will."""
+    conf = project.conf_root
+    try:
+        files = sorted(p for p in conf.glob("*.proto") if p.is_file())
+    except OSError as error:
+        raise SchemaError(f"{conf}: can't be read: {error.strerror}") from None
+    if not files:
+        raise SchemaError(f"{conf}: no .proto file here: the schema of the configs ({ROOT_MESSAGE}) is missing")
+    # Imports say `conf/x.proto` in most projects; in some, whose protoc ran inside conf/, just `x.proto`.
+    imported = {name for p in files for name in _imports(_read(p))}
+    inside = any(not (project.root / n).is_file() and (conf / n).is_file() for n in imported)
+    include = conf if inside or not conf.is_relative_to(project.root) else project.root
+    return include, [p.relative_to(include).as_posix() for p in files]
+
+
+def _imports(text: bytes) -> list[str]:
+    return [os.fsdecode(name) for name in _IMPORT.findall(text) if b"\0" not in name]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SchemaError(f"{path}: can't be read: {error.strerror}") from None
+
+
+def _digest(include: Path, names: list[str]) -> str:
+    """Digest the protos and all that they import below the include folder."""
+    digest = hashlib.sha256(_CACHE_VERSION)
+    todo, seen = list(names), set(names)
+    while todo:
+        name = todo.pop()
+        text = _read(include / name)
+        digest.update(os.fsencode(f"{name}\0{len(text)}\0") + text)
+        new = [n for n in dict.fromkeys(_imports(text)) if n not in seen and (include / n).is_file()]
+        seen.update(new)
+        todo += new
+    return digest.hexdigest()[:32]
+
+
+# What protoc's logging says about itself.
+_NOISE = re.compile(r"WARNING: All log messages|[IWE]\d{4} ")
+
+
+def _compile(project: Project, include: Path, names: list[str]) -> bytes:
+    import subprocess
+    import sys
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as temp:
+        out = Path(temp) / "set.pb"
+        # Run where imports start, so that protoc's messages name files as the imports do. -P: the folder's own
+        # modules must not stand in for Python's.
+        command = [sys.executable, "-P", "-m", "grpc_tools.protoc", "-I.", "--include_imports"]
+        command += ["--include_source_info", f"--descriptor_set_out={out}", *names]
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, cwd=include
+        )
+        if done.returncode == 0 and out.is_file():
+            return out.read_bytes()
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    text = "\n".join(line for line in lines if not _NOISE.match(line))
+    if "No module named" in text:
+        raise SchemaError(f"protoc can't be run (is grpcio-tools installed?): {text}")
+    folder = project.relative(include)
+    where = "" if folder == "." else f" (paths are relative to {folder})"
+    raise SchemaError(f"the protos don't compile{where}:\n{text}")
+
+
+def _find_root(project: Project, file_set: descriptor_pb2.FileDescriptorSet) -> str:
+    found = [
+        (file.name, f"{file.package}.{ROOT_MESSAGE}".lstrip("."))
+        for file in file_set.file
+        if any(m.name == ROOT_MESSAGE for m in file.message_type)
+    ]
+    if len(found) != 1:
+        where = ", ".join(name for name, _ in found)
+        problem = f"is defined {len(found)} times ({where})" if found else "is defined in none of them"
+        protos = f"{project.relative(project.conf_root)}/*.proto"
+        raise SchemaError(f"{protos}: the root message {ROOT_MESSAGE} {problem}")
+    return found[0][1]
+
+
+def _name_at(file: descriptor_pb2.FileDescriptorProto, path: list[int]) -> str | None:
+    """Follow a source location's path (see descriptor.proto) to the full name of what stands there."""
+    node: object = file
+    parts = [file.package] if file.package else []
+    for number, index in _pairs(path):
+        field = node.DESCRIPTOR.fields_by_number.get(number)  # type: ignore[attr-defined]
+        if field is None or index is None or not field.is_repeated:
+            return None
+        node = getattr(node, field.name)[index]
+        if not hasattr(node, "name"):
+            return None
+        parts.append(node.name)
+    return ".".join(parts) or None
+
+
+def _pairs(path: list[int]) -> Iterator[tuple[int, int | None]]:
+    for i in range(0, len(path), 2):
+        yield path[i], path[i + 1] if i + 1 < len(path) else None

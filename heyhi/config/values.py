@@ -1,0 +1,267 @@
+"""Owns scalar values: text cast by a field's type, and each value written back as the schema writes it.
+
+A value in double quotes that is a JSON string stands for that string, exactly; every other text of a string field
+stands for itself.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import re
+import struct
+from collections.abc import Iterable
+from typing import Any, Final
+
+from google.protobuf import text_encoding
+from google.protobuf.descriptor import FieldDescriptor
+
+from heyhi.config.schema import enum_type, is_name
+from heyhi.errors import OverrideError, suggest
+
+
+class Special(enum.Enum):
+    """Name the two values that are no value of a field."""
+
+    NULL = "NULL"
+    SELECT = "SELECT"
+
+
+NULL: Final = Special.NULL
+SELECT: Final = Special.SELECT
+Scalar = bool | int | float | str | bytes
+# What a scalar field can hold, or what an override does with a key.
+Value = Scalar | Special
+INT_RANGES = {
+    FieldDescriptor.CPPTYPE_INT32: (-(2**31), 2**31 - 1, "int32"),
+    FieldDescriptor.CPPTYPE_INT64: (-(2**63), 2**63 - 1, "int64"),
+    FieldDescriptor.CPPTYPE_UINT32: (0, 2**32 - 1, "uint32"),
+    FieldDescriptor.CPPTYPE_UINT64: (0, 2**64 - 1, "uint64"),
+}
+_FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+_MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
+_BOOLS = {"true": True, "1": True, "false": False, "0": False}
+INTEGER = re.compile(r"[+-]?[0-9]+")
+_MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no field holds more than 20
+_ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
+_PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
+_MAX_SHOWN_NAMES = 12
+
+
+def value_text(value: object) -> str:
+    """Write a value that a Python sweep gave as the text that the command line would have.
+
+    Raises:
+        OverrideError: it is no single value.
+    """
+    if isinstance(value, str) and not isinstance(value, enum.Enum):
+        return str(value)
+    if value is None:
+        return NULL.value
+    if isinstance(value, enum.Enum):
+        return str(value.name)
+    item = getattr(value, "item", None)  # NumPy's scalars
+    if callable(item) and getattr(value, "shape", None) == ():
+        value = item()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS:
+        raise OverrideError("a number of more than 100 digits fits no field")
+    if isinstance(value, float):
+        return float.__repr__(value)
+    if isinstance(value, bytes):
+        return _bytes_text(value)
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        raise OverrideError(
+            f"{shorten(repr(value))} is no single value: set elements by key.0, key.1, … (key.-1 appends)"
+        )
+    return str(value)
+
+
+def cast_scalar(field: FieldDescriptor, text: str, key: str) -> Scalar:
+    """Cast text to a field's scalar type.
+
+    Args:
+        field: its type is what counts; lists and map entries cast one element.
+        text: as the command line gave it.
+        key: for the error.
+
+    Raises:
+        OverrideError: wrong type or out of range.
+    """
+    kind = field.cpp_type
+    if kind in INT_RANGES:
+        return _cast_int(field, text, key)
+    if kind in _FLOATS:
+        return _cast_float(field, text, key)
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        value = _BOOLS.get(text.strip().lower())
+        if value is None:
+            raise _wrong_type(field, text, key)
+        return value
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        return _cast_enum(field, text, key)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _cast_bytes(text, key)
+    return cast_string(text, key)
+
+
+def _cast_int(field: FieldDescriptor, text: str, key: str) -> int:
+    stripped = text.strip()
+    if not INTEGER.fullmatch(stripped):
+        raise _wrong_type(field, text, key)
+    low, high, _ = INT_RANGES[field.cpp_type]
+    number = int(stripped) if len(stripped) <= _MAX_DIGITS else None
+    if number is None or not low <= number <= high:
+        kind = describe_type(field)
+        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {kind}: {low} to {high}")
+    return number
+
+
+def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
+    try:
+        # Python's own notations (1_000, digits of other scripts) are not the schema's.
+        number = float(text if text.isascii() and "_" not in text else "")
+    except ValueError:
+        raise _wrong_type(field, text, key) from None
+    if number != number:
+        return math.nan  # there is one NaN here: its sign is no difference
+    single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT
+    overflow = abs(number) >= _MAX_FLOAT if single else math.isinf(number)
+    if overflow and "inf" not in text.lower():
+        raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {describe_type(field)}")
+    return _to_single(number) if single else number
+
+
+def _to_single(number: float) -> float:
+    """Round to what a 32-bit float holds."""
+    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    return rounded
+
+
+def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
+    names = enum_type(field).values_by_name
+    stripped = text.strip()
+    if is_name(stripped) and stripped in names:
+        return int(names[stripped].number)
+    if INTEGER.fullmatch(stripped) and len(stripped) <= 11 and int(stripped) in enum_type(field).values_by_number:
+        return int(stripped)
+    hint = suggest(stripped, names) if stripped else ""
+    raise OverrideError(f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}")
+
+
+def cast_string(text: str, key: str) -> str:
+    """Cast text to a string: a JSON string stands for what it says, other text for itself.
+
+    Raises:
+        OverrideError: it can't be written as UTF-8.
+    """
+    if text.startswith('"') and text.endswith('"') and len(text) > 1:
+        try:
+            decoded = json.loads(text)
+        except ValueError:
+            decoded = None
+        text = decoded if isinstance(decoded, str) else text
+    return checked_string(text, key)
+
+
+def checked_string(text: str, key: str) -> str:
+    """Return a string that a field can hold.
+
+    Raises:
+        OverrideError: it can't be written as UTF-8 (half of a surrogate pair, a byte that was no text).
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise OverrideError(f"key '{shorten(key)}': the string is no valid UTF-8: {shorten(ascii(text))}") from None
+    return text
+
+
+def _cast_bytes(text: str, key: str) -> bytes:
+    def byte(match: re.Match[bytes]) -> bytes:
+        if match[1]:
+            return bytes([int(match[1], 16)])
+        if match[2]:
+            return bytes([int(match[2], 8)])
+        if match[3] and match[3][0] in _PLAIN_ESCAPES:
+            return bytes([_PLAIN_ESCAPES[match[3][0]]])
+        raise OverrideError(
+            f"key '{key}': bytes are written with C escapes (\\n, \\x00, \\000, \\\\), not '{shorten(text)}'"
+        )
+
+    return _ESCAPE.sub(byte, checked_string(text, key).encode())
+
+
+def _wrong_type(field: FieldDescriptor, text: str, key: str) -> OverrideError:
+    return OverrideError(f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'")
+
+
+def scalar_text(field: FieldDescriptor, value: Any) -> str:
+    """Write a scalar as the schema does; `cast_scalar` reads it back to the same value."""
+    kind = field.cpp_type
+    if kind == FieldDescriptor.CPPTYPE_DOUBLE:
+        return repr(value)
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return "true" if value else "false"
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        known = enum_type(field).values_by_number.get(value)
+        return str(known.name) if known is not None else str(value)
+    if kind == FieldDescriptor.CPPTYPE_FLOAT:
+        return _single_text(value)
+    if field.type == FieldDescriptor.TYPE_BYTES:
+        return _bytes_text(value)
+    if kind == FieldDescriptor.CPPTYPE_STRING:
+        return string_text(value)
+    return str(value)
+
+
+def _single_text(value: float) -> str:
+    """Write a 32-bit float with the fewest digits that give it back."""
+    if math.isfinite(value):
+        for digits in range(1, 10):
+            short = float(f"{value:.{digits}g}")
+            if abs(short) < _MAX_FLOAT and _to_single(short) == value:
+                return repr(short)
+    return repr(value)
+
+
+def string_text(value: str) -> str:
+    """Write a string so that it reads back as itself: bare where that is clear, else as JSON."""
+    plain = value.isprintable() and value == value.strip() and value != NULL.value
+    if plain and not value.startswith('"') and "{{" not in value:
+        return value
+    return json.dumps(value).replace("{{", "\\u007b\\u007b")
+
+
+def _bytes_text(value: bytes) -> str:
+    text: str = text_encoding.CEscape(value, as_utf8=False)
+    return "\\116ULL" if text == NULL.value else text
+
+
+def describe_type(field: FieldDescriptor) -> str:
+    """Name a field's type in a sentence: `a number (double)`, `one of RELU, TANH`."""
+    kind = field.cpp_type
+    if kind in INT_RANGES:
+        return f"an integer ({INT_RANGES[kind][2]})"
+    if kind in _FLOATS:
+        return f"a number ({'double' if kind == FieldDescriptor.CPPTYPE_DOUBLE else 'float'})"
+    if kind == FieldDescriptor.CPPTYPE_BOOL:
+        return "a bool (true, false, 1, 0)"
+    if kind == FieldDescriptor.CPPTYPE_ENUM:
+        return f"one of {listed(value.name for value in enum_type(field).values)}"
+    if field.message_type is not None:
+        return f"a message ({field.message_type.name})"
+    return "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "a string"
+
+
+def listed(names: Iterable[str]) -> str:
+    """Write names with commas between them; of many only the first ones."""
+    shown = list(names)
+    return ", ".join([*shown[:_MAX_SHOWN_NAMES], *(["…"] if len(shown) > _MAX_SHOWN_NAMES else [])])
+
+
+def shorten(text: str, limit: int = 80) -> str:
+    """Cut a text that is quoted in an error."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"

@@ -1,0 +1,271 @@
+"""Owns ending experiments on request: their jobs, processes, and the controllers that would start them again.
+
+Nothing of what they have written is removed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from heyhi.control.controller import Controller, find_controllers
+from heyhi.control.find import folders_of
+from heyhi.control.survey import Survey
+from heyhi.errors import ClaimError, HeyhiError, ModeError
+from heyhi.experiment.claim import read_owner
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.owner import Owner
+from heyhi.project import Project
+from heyhi.slurm.commands import Phase, SlurmError, View, cancel
+from heyhi.sweep.manifest import Manifest
+
+_MAX_LISTED = 10  # experiments without anything to end
+_STOPPERS = 8  # processes that are waited for at once
+# A controller that only has jobs in Slurm's hands leaves at once; it may be handing one over just now.
+_LEAVE_SECONDS = 20.0
+
+
+@dataclass
+class Plan:
+    """Hold what is to be ended.
+
+    Attributes:
+        folders: exp paths of all experiments that it is about.
+        controllers: to be ended first.
+        jobs: job id -> exp paths that it has and that were named.
+        also: job id -> other experiments of the same job.
+        runs: exp path -> process outside Slurm that runs it.
+        idle: exp path -> why there is nothing to end.
+    """
+
+    folders: list[str]
+    controllers: list[Controller] = field(default_factory=list)
+    jobs: dict[str, list[str]] = field(default_factory=dict)
+    also: dict[str, list[str]] = field(default_factory=dict)
+    runs: dict[str, Owner] = field(default_factory=dict)
+    idle: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """How many jobs and processes would be ended, less the controllers."""
+        return len(self.jobs) + len(self.runs)
+
+
+def plan_cancel(
+    project: Project, folders: Sequence[str], *, sweeps: Iterable[str] = (), everything: bool = False
+) -> Plan:
+    """Find what runs or waits of some experiments, and what controls it.
+
+    Args:
+        project: whose experiments they are.
+        folders: exp paths.
+        sweeps: names of the sweeps that were asked for: their controllers are ended, too, with all that these run,
+            which may be from before the sweep was edited.
+        everything: end all controllers.
+
+    Raises:
+        SlurmError: Slurm doesn't say which jobs there are.
+    """
+    controllers = _controllers(project, set(folders), set(sweeps), everything=everything)
+    plan = Plan([*folders], controllers)
+    if sweeps:
+        plan.folders = list(dict.fromkeys([*folders, *(path for c in controllers for path in _folders(project, c))]))
+    view = View()
+    quiet = []
+    for path in plan.folders:
+        try:
+            owner = read_owner(path, view.queue)
+        except ClaimError as error:
+            plan.idle[path] = str(error)
+            continue
+        if owner is None:
+            quiet.append(path)
+        elif owner.job_name:
+            _add_job(plan, path, owner, view)
+        else:
+            plan.runs[path] = owner
+    if view.queue.error:
+        raise SlurmError(f"nothing was cancelled: {view.queue.error}")
+    rows = Survey.of_folders(project, quiet).rows
+    plan.idle.update({row.exp_path: row.status.value for row in rows})
+    for job_id, named in plan.jobs.items():
+        job = view.queue.known(job_id)
+        others = [path for path in folders_of(project, job) if path not in named] if job is not None else []
+        if others:
+            plan.also[job_id] = others
+    return plan
+
+
+def _add_job(plan: Plan, path: str, owner: Owner, view: View) -> None:
+    job = owner.find_job(view.queue)
+    job_id = job.job_id if job is not None else owner.job
+    if not job_id:
+        plan.idle[path] = f"{owner.describe()} is just handing it over: try again"
+    elif job is not None and job.phase is Phase.OVER:
+        plan.idle[path] = f"job {job_id} has just ended"
+    else:
+        plan.jobs.setdefault(job_id, []).append(path)
+
+
+def _controllers(project: Project, folders: set[str], sweeps: set[str], *, everything: bool) -> list[Controller]:
+    found = []
+    for controller in find_controllers(project):
+        orders = controller.orders()
+        if everything or (orders is not None and orders.sweep and orders.sweep in sweeps):
+            found.append(controller)
+            continue
+        its = _folders(project, controller)
+        if its and folders.issuperset(its):
+            found.append(controller)
+    return found
+
+
+def _folders(project: Project, controller: Controller) -> list[str]:
+    """Return the exp paths of the experiments that a controller was told to run."""
+    orders = controller.orders()
+    if orders is None:
+        return []
+    targets: Sequence[str] = orders.targets
+    if not targets and orders.manifest:
+        with contextlib.suppress(HeyhiError), Manifest.open(project.root / orders.manifest) as manifest:
+            targets = manifest.targets
+    return [os.path.dirname(project.root / target) for target in targets]  # noqa: PTH120
+
+
+class Canceller:
+    """End what some experiments have, and say what happened to each.
+
+    Args:
+        project: whose experiments they are.
+
+    Attributes:
+        lines: what happened.
+        failed: whether something could not be ended.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self.lines: list[str] = []
+        self.failed = False
+
+    def run(self, plan: Plan) -> None:
+        """End it all.
+
+        Raises:
+            SlurmError: Slurm doesn't take it.
+        """
+        waiting = self._end_controllers(plan.controllers)
+        if plan.controllers:  # one may have started something meanwhile
+            plan = self._again(plan)
+        self._end(plan)
+        for thread in waiting:
+            thread.join()
+        if plan.controllers:
+            late = self._again(plan)
+            late.jobs = {job: paths for job, paths in late.jobs.items() if job not in plan.jobs}
+            late.runs = {path: owner for path, owner in late.runs.items() if owner != plan.runs.get(path)}
+            self._end(late)
+            plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
+        self.lines += idle_lines(self._project, plan)
+
+    def _again(self, plan: Plan) -> Plan:
+        new = plan_cancel(self._project, plan.folders)
+        new.controllers = plan.controllers
+        return new
+
+    def _end_controllers(self, controllers: Sequence[Controller]) -> list[threading.Thread]:
+        """Ask controllers to end; one of local runs ends when these have ended, so it isn't waited for here."""
+        threads = []
+        for controller in controllers:
+            thread = threading.Thread(target=self._end_controller, args=(controller,))
+            thread.start()
+            threads.append(thread)
+        deadline = time.monotonic() + _LEAVE_SECONDS
+        for controller, thread in zip(controllers, threads, strict=True):
+            orders = controller.orders()
+            if orders is None or orders.uses_slurm:
+                thread.join(max(0.0, deadline - time.monotonic()))
+        return threads
+
+    def _end_controller(self, controller: Controller) -> None:
+        if controller.owner is not None:
+            self._stop(f"controller {controller.name}", controller.owner)
+
+    def _end(self, plan: Plan) -> None:
+        if plan.jobs:
+            cancel(plan.jobs)
+        for job_id, paths in plan.jobs.items():
+            self.lines += [f"{self._name(path)}: job {job_id} cancelled" for path in paths]
+            self.lines += [
+                f"{self._name(path)}: cancelled, too: it is in the same job {job_id}"
+                for path in plan.also.get(job_id, [])
+            ]
+        with ThreadPoolExecutor(_STOPPERS) as pool:
+            list(pool.map(lambda item: self._stop(self._name(item[0]), item[1]), plan.runs.items()))
+
+    def _stop(self, name: str, owner: Owner) -> None:
+        try:
+            owner.stop()
+            self.lines.append(f"{name}: {owner.describe()} stopped")
+        except HeyhiError as error:
+            self.failed = True
+            self.lines.append(f"{name}: {error}")
+
+    def _name(self, path: str) -> str:
+        return ExperimentDir(Path(path), self._project.results_root).exp_id
+
+
+def ask(project: Project, plan: Plan, *, force: bool) -> None:
+    """Ask before several jobs or runs are ended, where there is somebody to ask.
+
+    Args:
+        project: whose experiments they are.
+        plan: what would be ended.
+        force: don't ask.
+
+    Raises:
+        ModeError: nobody agreed to it.
+    """
+    if force or plan.size <= 1:
+        return
+    what = f"{plan.size} jobs or runs would be cancelled"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at), or --dry-run to see them")
+    print("\n".join([*describe(project, plan), f"{what}: cancel them? [y/N] "]), end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise ModeError("nothing was cancelled")
+
+
+def describe(project: Project, plan: Plan) -> list[str]:
+    """Write what would be ended, a line each."""
+    root = project.results_root
+    lines = [f"controller {c.name}: {c.owner.describe()}" for c in plan.controllers if c.owner is not None]
+    lines += _lines(root, plan.jobs, "job {}")
+    lines += _lines(root, plan.also, "job {}, which has others, too")
+    lines += [f"{ExperimentDir(Path(path), root).exp_id}: {owner.describe()}" for path, owner in plan.runs.items()]
+    return lines
+
+
+def idle_lines(project: Project, plan: Plan) -> list[str]:
+    """Write of which experiments there is nothing to end, and why: a line each, or one for many."""
+    if len(plan.idle) > _MAX_LISTED:
+        counts = Counter(plan.idle.values()).most_common()
+        return [f"{len(plan.idle)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
+    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in plan.idle}
+    return [f"{names[path]}: nothing to cancel: {text}" for path, text in plan.idle.items()]
+
+
+def _lines(root: Path, jobs: Mapping[str, Sequence[str]], text: str) -> list[str]:
+    return [
+        f"{ExperimentDir(Path(path), root).exp_id}: {text.format(job_id)}"
+        for job_id, paths in jobs.items()
+        for path in paths
+    ]

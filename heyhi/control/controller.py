@@ -1,0 +1,302 @@
+"""Owns controllers: the Snakemake of a sweep, started so that it outlives its terminal, one at a time on a machine.
+
+A controller holds a claim on a folder of its own, by which others see that it lives. What it runs, and how, is
+Snakemake's and its executor's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from heyhi.errors import ClaimError, HeyhiError, LauncherError, reporting_errors, suggest
+from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.owner import Owner
+from heyhi.files import replace_file, utc_now, writing
+from heyhi.project import Project
+from heyhi.slurm.request import request_of
+from heyhi.sweep.manifest import Manifest
+
+CONTROLLERS_NAME = "controllers"  # folder in the state root
+_NOTE_NAME = "controller.json"
+_EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
+_TAIL_BYTES = 2000
+
+
+@dataclass(frozen=True)
+class Orders:
+    """Hold what a controller is to do.
+
+    Attributes:
+        name: of the controller: `<label>-<8 hex>`, the same for the same sweep.
+        profile: Snakemake's profile, a folder.
+        manifest: of the sweep; empty where targets are looked up in the manifest that each was expanded into last.
+        targets: all that is to be run; empty for the whole sweep and its table.
+        sweep: sweep file; empty where it came from a command line.
+        uses_slurm: whether the profile hands experiments to Slurm.
+        no_snapshot: run the code of the work tree instead of a copy.
+    """
+
+    name: str
+    profile: str
+    manifest: str = ""
+    targets: tuple[str, ...] = ()
+    sweep: str = ""
+    uses_slurm: bool = False
+    no_snapshot: bool = False
+
+    @classmethod
+    def for_sweep(cls, project: Project, manifest: Manifest, profile: Path, *, no_snapshot: bool = False) -> Orders:
+        """Order a whole sweep and its table."""
+        return cls(
+            name=f"{manifest.label}-{manifest.digest[:8]}",
+            profile=str(profile),
+            manifest=project.relative(manifest.path),
+            sweep=manifest.sweep or "",
+            uses_slurm=uses_slurm(profile),
+            no_snapshot=no_snapshot,
+        )
+
+    @classmethod
+    def for_targets(
+        cls, targets: Iterable[str], profile: Path, *, manifest: str = "", sweep: str = "", no_snapshot: bool = False
+    ) -> Orders:
+        """Order some experiments, of a sweep or not."""
+        wanted = tuple(targets)
+        digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:8]
+        return cls(f"retry-{digest}", str(profile), manifest, wanted, sweep, uses_slurm(profile), no_snapshot)
+
+    @property
+    def words(self) -> list[str]:
+        """What Snakemake is given."""
+        words = [*self.targets, "--profile", self.profile]
+        words += ["--config", f"manifest={self.manifest}"] if self.manifest else []
+        # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
+        return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
+
+
+class Controller(NamedTuple):
+    """Hold a controller that lives, or lived.
+
+    Attributes:
+        name: as in `Orders`.
+        folder: of its claim and note.
+        owner: the process; None where it is over.
+    """
+
+    name: str
+    folder: Path
+    owner: Owner | None
+
+    @property
+    def log(self) -> Path:
+        """What it and all before it of this name have printed."""
+        return self.folder.with_name(f"{self.name}.log")
+
+    def orders(self) -> Orders | None:
+        """Return what it was told to do, or None where the note is gone or damaged."""
+        try:
+            note: Mapping[str, Any] = json.loads((self.folder / _NOTE_NAME).read_bytes())
+            return _orders(note)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+
+class Started(NamedTuple):
+    """Hold what came of a launch: the controller, and whether this launch has started it."""
+
+    controller: Controller
+    is_new: bool
+
+
+def find_profile(project: Project, name: str) -> Path:
+    """Find Snakemake's profile: as it is given, else below the project's `profiles`.
+
+    Raises:
+        HeyhiError: there is none of that name; the message has the nearest.
+    """
+    folder = project.root / "profiles"
+    for place in (Path.cwd() / name, project.root / name, folder / name):
+        if list(place.glob("config*.yaml")):
+            return Path(os.path.abspath(place))  # noqa: PTH100 (a link keeps its name)
+    known = sorted(p.parent.name for p in folder.glob("*/config*.yaml"))
+    near = suggest(Path(name).name, known, "profiles/" if "/" in name else "")
+    listed = f"; there are {', '.join(f'profiles/{one}' for one in known)}" if known and not near else ""
+    raise HeyhiError(f"profile '{name}' is no folder with a config.yaml{near}{listed}")
+
+
+def uses_slurm(profile: Path) -> bool:
+    """Tell whether a profile hands experiments to Slurm."""
+    for path in profile.glob("config*.yaml"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if any(name in ("heyhi", "slurm") for name in _EXECUTOR.findall(path.read_text(encoding="utf-8"))):
+                return True
+    return False
+
+
+def foresee(manifest: Manifest, exp_paths: Container[str]) -> list[str]:
+    """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
+
+    Args:
+        manifest: has the experiments.
+        exp_paths: of those that are to be started.
+
+    Raises:
+        LauncherError: one asks for what no job can be asked for.
+    """
+    from heyhi.slurm.forecast import capacity_lines
+
+    schema = manifest.schema()
+    chosen = [one for one in manifest.experiments() if str(one.exp_path) in exp_paths]
+    tasks = [(one.exp_id, getattr(schema.parse_root(one.config), one.task)) for one in chosen]
+    wrong: dict[str, list[str]] = {}
+    for exp_id, task in tasks:
+        try:
+            request_of(task)
+        except LauncherError as error:
+            wrong.setdefault(str(error), []).append(exp_id)
+    for text, ids in wrong.items():
+        raise LauncherError(f"{ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {text}")
+    return capacity_lines(tasks)
+
+
+def find_controllers(project: Project) -> list[Controller]:
+    """Return the controllers that live, as far as can be seen from here."""
+    root = project.state_root / CONTROLLERS_NAME
+    found = []
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        for folder in sorted(root.iterdir()):
+            if folder.is_dir():
+                with contextlib.suppress(ClaimError):
+                    owner = read_owner(folder)
+                    found += [Controller(folder.name, folder, owner)] if owner is not None else []
+    return found
+
+
+def start(project: Project, orders: Orders) -> Started:
+    """Start a controller that outlives this process and its terminal, unless one of its name lives already.
+
+    Raises:
+        HeyhiError: it doesn't start.
+    """
+    controller = _place(project, orders)
+    reading, telling = os.pipe()
+    try:
+        with writing(controller.log), controller.log.open("ab") as log:
+            process = subprocess.Popen(
+                # -P: what lies in the project is no module of ours.
+                [sys.executable, "-P", "-m", "heyhi.control.controller", str(controller.folder), str(telling)],
+                cwd=project.root,
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                pass_fds=(telling,),
+            )
+    finally:
+        os.close(telling)
+    with os.fdopen(reading, "rb") as answer:
+        # One that has ended by itself has said why in its log.
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate(json.dumps(asdict(orders)).encode())
+        told = answer.read()
+    try:
+        is_new, values = json.loads(told)
+        return Started(controller._replace(owner=Owner(**values)), bool(is_new))
+    except (ValueError, TypeError):
+        raise HeyhiError(f"the controller did not start; {controller.log} says:\n{_tail(controller.log)}") from None
+
+
+def run_here(project: Project, orders: Orders) -> tuple[Started, int]:
+    """Be the controller, on this terminal, unless one of its name lives already.
+
+    Returns:
+        the controller; exit code of Snakemake, 0 where another controller lives.
+    """
+    controller = _place(project, orders)
+    claim = Claim.acquire(controller.folder, kind="controller")
+    if isinstance(claim, Owner):
+        return Started(controller._replace(owner=claim), False), 0
+    with claim:
+        os.chdir(project.root)
+        return Started(controller._replace(owner=claim.owner), True), _control(controller, orders)
+
+
+def _place(project: Project, orders: Orders) -> Controller:
+    folder = project.state_root / CONTROLLERS_NAME / orders.name
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Controller(orders.name, folder, None)
+
+
+def _tail(path: Path) -> str:
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+        return file.read().decode("utf-8", "replace").strip()
+    return "nothing"
+
+
+def _control(controller: Controller, orders: Orders) -> int:
+    """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
+    from snakemake.cli import main as snakemake
+
+    replace_file(controller.folder / _NOTE_NAME, json.dumps(asdict(orders), indent=1) + "\n")
+    try:
+        snakemake(orders.words)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    return 0
+
+
+def _orders(values: Mapping[str, Any]) -> Orders:
+    return Orders(**{**values, "targets": tuple(values["targets"])})
+
+
+def main(folder: Path, telling: int) -> int:
+    """Be a detached controller: read orders from standard input, tell who has the claim, and run.
+
+    Args:
+        folder: of the controller.
+        telling: file descriptor to say on that it runs, or who does.
+    """
+    orders = _orders(json.load(sys.stdin))
+    # The process that asked for this one needn't wait for it, and this one can't get a terminal again.
+    if os.fork():
+        os._exit(0)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    claim = Claim.acquire(folder, kind="controller")
+    owner = claim if isinstance(claim, Owner) else claim.owner
+    with os.fdopen(telling, "w") as answer:
+        answer.write(json.dumps([isinstance(claim, Claim), asdict(owner)]))
+    if isinstance(claim, Owner):
+        return 0
+    with claim:
+        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(orders)}", flush=True)
+        code = _control(Controller(folder.name, folder, owner), orders)
+        print(f"{utc_now()} exit code {code}", flush=True)
+        return code
+
+
+def _shown(orders: Orders) -> str:
+    words = orders.words
+    count = len(orders.targets)
+    return shlex.join([*words[:3], f"… {count - 3} more", *words[count:]] if count > 3 else words)
+
+
+if __name__ == "__main__":
+    with reporting_errors():
+        sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

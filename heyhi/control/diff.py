@@ -1,0 +1,154 @@
+"""Owns the text of `heyhi diff`: how two experiments that exist differ, by what lies in their folders."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from heyhi.config.schema import Schema
+from heyhi.config.values import shorten
+from heyhi.control.find import find_experiment
+from heyhi.errors import ResultError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import CONFIG_NAME
+from heyhi.project import Project
+
+_MAX_VALUE = 48
+_ABSENT = "-"
+
+
+def diff(project: Project, schema: Schema, a: str, b: str) -> str:
+    """Compare two experiments: identity, status, config, result and last metrics.
+
+    Args:
+        project: where they are.
+        schema: reads a config that was kept as text only.
+        a: target, exp path (absolute, or relative to the working directory or the project) or exp id.
+        b: another one.
+
+    Returns:
+        lines for a terminal: what differs, a key a line.
+
+    Raises:
+        HeyhiError: one of them is no experiment, or its files are damaged.
+    """
+    folders = [find_experiment(project, word) for word in (a, b)]
+    lines: list[str] = []
+    for name, folder in zip("AB", folders, strict=True):
+        lines += _head(name, folder)
+    configs = _less_their_task([_config(schema, folder) for folder in folders])
+    lines += ["", *_section("config", *configs)]
+    for title, found in (("result", [_result(f) for f in folders]), ("last metrics", [_metrics(f) for f in folders])):
+        lines += ["", *_section(title, *found)]
+    return "\n".join(lines)
+
+
+def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
+    status, reason = folder.status_and_reason()
+    identity = folder.read_identity()
+    assert identity is not None
+    yield f"{name}  {folder.exp_id}"
+    yield f"   {' '.join([identity.cfg, *identity.overrides])}"
+    yield f"   {status.value}{f' ({reason})' if reason else ''}"
+
+
+def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
+    """Read a config as dotted keys; None where none was kept."""
+    try:
+        found = json.loads(folder.flat_config_path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return _config_from_text(schema, folder)
+    except (OSError, ValueError) as error:
+        raise ResultError(f"{folder.flat_config_path}: can't be read: {error}") from None
+    if not isinstance(found, dict):
+        raise ResultError(f"{folder.flat_config_path}: is no JSON object")
+    return found
+
+
+def _config_from_text(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
+    from google.protobuf import text_format
+
+    from heyhi.config.frozen import flatten
+
+    message = schema.new_root()
+    try:
+        text_format.Parse(folder.config_path.read_text(encoding="utf-8"), message, descriptor_pool=schema.pool)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, text_format.ParseError) as error:
+        raise ResultError(f"{folder.path / CONFIG_NAME}: can't be read: {error}") from None
+    return flatten(message)
+
+
+def _less_their_task(configs: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
+    """Write keys as overrides do, from below the task, where both configs have the same task."""
+    tasks = {key.split(".", 1)[0] for config in configs for key in config or ()}
+    if len(tasks) != 1:
+        return configs
+    return [c and {key.partition(".")[2] or key: value for key, value in c.items()} for c in configs]
+
+
+def _result(folder: ExperimentDir) -> dict[str, Any] | None:
+    return _flat(folder.read_result()) if folder.result_path.exists() else None
+
+
+def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:
+    lines = folder.read_metrics()
+    return _flat(lines[-1]) if lines else None
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, one in value.items():
+        if isinstance(one, dict) and one:
+            flat.update(_flat(one, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = one
+    return flat
+
+
+def _section(title: str, a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[str]:
+    """Write what differs between two sets of keys as a table."""
+    if a is None or b is None:
+        missing = "neither has one" if a is b else f"{'A' if a is None else 'B'} has none"
+        if a is b:
+            return [f"{title}: {missing}"]
+        title = f"{title} ({missing})"
+    keys = list(dict.fromkeys([*(a or {}), *(b or {})]))
+    rows = [(key, a or {}, b or {}) for key in keys if not _same(a or {}, b or {}, key)]
+    if not rows:
+        return [f"{title}: no difference" if keys else f"{title}: empty"]
+    table = [(title, "A", "B", "B - A")]
+    table += [(key, _shown(x, key), _shown(y, key), _change(x.get(key), y.get(key))) for key, x, y in rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
+
+
+def _same(a: dict[str, Any], b: dict[str, Any], key: str) -> bool:
+    if (key in a) != (key in b):
+        return False
+    x, y = a[key], b[key]
+    # JSON tells true from 1, and NaN is what it is.
+    return json.dumps(x) == json.dumps(y) or (_is_number(x) and _is_number(y) and bool(x == y))
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    if key not in values:
+        return _ABSENT
+    value = values[key]
+    if value is None:
+        return "unset"
+    return shorten(value if isinstance(value, str) else json.dumps(value), _MAX_VALUE)
+
+
+def _change(x: Any, y: Any) -> str:
+    if _is_number(x) and _is_number(y):
+        with contextlib.suppress(OverflowError):  # an integer larger than any float
+            return f"{y - x:+.4g}"
+    return ""
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

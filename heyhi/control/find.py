@@ -1,0 +1,188 @@
+"""Owns how experiments are found by what people call them: target, exp path, exp id, or the job that runs them.
+
+How they are, and what happens to them, is not its business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.config.values import shorten
+from heyhi.errors import HeyhiError, suggest
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import RESULT_NAME
+from heyhi.job.order import PACK_LIST_NAME, job_name
+from heyhi.project import Project
+from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
+from heyhi.slurm.request import hashes_in
+from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.target import target_of
+
+
+def find_experiment(project: Project, word: str) -> ExperimentDir:
+    """Find an experiment's folder by target, exp path (absolute, or relative to here or the project) or exp id.
+
+    Raises:
+        HeyhiError: there is none of that name; the message has the nearest.
+    """
+    places = _places(project, word)
+    for place in places:
+        folder = ExperimentDir(place, project.results_root)
+        try:
+            if folder.read_identity() is not None:
+                return folder
+        except ValueError:  # a name that no file can have
+            continue
+    for place in places:
+        if place.is_dir():
+            raise HeyhiError(f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}")
+    raise HeyhiError(f"'{word}' is no experiment{_near(project, places[-1])}")
+
+
+def find_folders(project: Project, words: Iterable[str]) -> list[str]:
+    """Find the exp paths of experiments, also of those that were only expanded yet, or of those of a job.
+
+    Args:
+        project: where they are.
+        words: targets, exp paths, exp ids, or ids of jobs.
+
+    Raises:
+        HeyhiError: one of them names nothing.
+    """
+    index: list[ManifestIndex] = []
+    found: dict[str, None] = {}
+    for word in words:
+        try:
+            found[str(find_experiment(project, word).path)] = None
+        except HeyhiError:
+            if word.isdecimal():
+                found.update(dict.fromkeys(find_job(project, word).folders))
+                continue
+            index = index or [ManifestIndex.open(project)]
+            known = (
+                str(place)
+                for place in _places(project, word)
+                if "\0" not in word and index[0].find(target_of(place, project.root)) is not None
+            )
+            path = next(known, None)
+            if path is None:
+                raise
+            found[path] = None
+    return list(found)
+
+
+def _places(project: Project, word: str) -> list[Path]:
+    text = word.removesuffix("/").removesuffix(f"/{RESULT_NAME}")
+    bases = [Path.cwd(), project.root, project.results_root]
+    return [Path(path) for path in dict.fromkeys(os.path.normpath(base / text) for base in bases)]
+
+
+def _inside(project: Project, place: Path) -> str:
+    names = sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/identity.json"))
+    names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
+    more = ", …" if len(names) > 3 else ""
+    return f"; in it are {', '.join(names[:3])}{more}" if names else ""
+
+
+def _near(project: Project, place: Path) -> str:
+    """Name what lies beside a path that doesn't exist: at the first of its parents that does."""
+    wrong = place
+    while not wrong.parent.is_dir() and wrong != wrong.parent:
+        wrong = wrong.parent
+    with contextlib.suppress(OSError):
+        siblings = [p.name for p in wrong.parent.iterdir() if p.is_dir() and not p.name.startswith(".")]
+        # An exp id without the hash at its end is short of many letters.
+        begun = " or ".join(repr(name) for name in sorted(siblings) if name.startswith(wrong.name))
+        hint = suggest(wrong.name, siblings) or (f" (did you mean {shorten(begun, 300)}?)" if begun else "")
+        return f": {project.relative(wrong.parent)} has no '{wrong.name}'{hint}"
+    return ""
+
+
+class Found(NamedTuple):
+    """Hold a job of Slurm's and its experiments.
+
+    Attributes:
+        job: as Slurm has it; None where it doesn't say.
+        folders: exp paths of the experiments that it runs, or ran.
+    """
+
+    job: Job | None
+    folders: list[str]
+
+
+def find_job(project: Project, job_id: str) -> Found:
+    """Find the experiments of a job: by its folder where Slurm still knows it, else by the experiments' own records.
+
+    Raises:
+        HeyhiError: no experiment of this results root has it.
+    """
+    job, silent = _ask(job_id)
+    folders = folders_of(project, job) if job is not None else []
+    if not folders:
+        folders = [path for path in _known_folders(project) if job_id in _jobs_of(path)]
+    if folders:
+        return Found(job, folders)
+    if job is not None:
+        raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it")
+    raise HeyhiError(f"no experiment has a job {job_id}{_near_jobs(project, job_id)}{f' ({silent})' if silent else ''}")
+
+
+def folders_of(project: Project, job: Job) -> list[str]:
+    """Return the exp paths of a job's experiments, as its folder and its comment say."""
+    if not job.workdir:
+        return []
+    marks = hashes_in(job.comment)
+    folder = Path(job.workdir)
+    try:
+        targets = json.loads((folder / PACK_LIST_NAME).read_bytes())
+        paths = [os.path.dirname(project.root / str(target)) for target in targets]  # noqa: PTH120
+    except (OSError, ValueError, TypeError):
+        paths = [str(folder)]
+    return [path for path in paths if _is_one_of(path, marks)]
+
+
+def _is_one_of(path: str, marks: tuple[str, ...]) -> bool:
+    """Tell whether a folder holds one of the experiments of a comment, or any where the comment names none."""
+    with contextlib.suppress(HeyhiError):
+        identity = ExperimentDir(Path(path)).read_identity()
+        # Accounting need not keep comments.
+        return identity is not None and (not marks or identity.digest in marks)
+    return False
+
+
+def _ask(job_id: str) -> tuple[Job | None, str]:
+    """Return what Slurm says of a job, and why it says nothing."""
+    silent = ""
+    try:
+        for job in list_jobs(ids=[job_id]):
+            if job.job_id == job_id:
+                return job, ""
+    except SlurmError as error:
+        silent = str(error)
+    with contextlib.suppress(SlurmError):  # a cluster may keep no accounts
+        return account([job_id]).get(job_id), silent
+    return None, silent
+
+
+def _known_folders(project: Project) -> list[str]:
+    end = -len(RESULT_NAME) - 1
+    return [os.path.join(project.root, t[:end]) for t in ManifestIndex.open(project).targets()]  # noqa: PTH118
+
+
+def _jobs_of(path: str) -> set[str]:
+    folder = ExperimentDir(Path(path))
+    with contextlib.suppress(HeyhiError):
+        submitted = folder.read_job() or {}
+        return {str(record.get("job_id")) for record in (submitted, *folder.attempts()) if record.get("job_id")}
+    return set()
+
+
+def _near_jobs(project: Project, job_id: str) -> str:
+    with contextlib.suppress(SlurmError):
+        return suggest(job_id, [job.job_id for job in list_jobs(name=job_name(project.results_root))])
+    return ""

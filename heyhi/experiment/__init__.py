@@ -1,0 +1,1 @@
+"""One experiment: its folder, status, claim, records, metrics and result."""

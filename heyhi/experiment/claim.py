@@ -1,0 +1,353 @@
+"""Owns claims: who may run an experiment, settled by files in its folder, on one machine or over a network.
+
+A claim is a file that one process can create and all can read; one whose owner is gone is taken over, by
+exactly one. Statuses and results are no business of this module.
+
+How. `claim.json` is made by a hard link: atomic and exclusive, on NFS too, and never half-written. It holds a
+nonce. A claim of nonce `a` whose owner is gone stays; who takes it over links `claim.a.json`, which again
+only one can. So claims form a chain, and its last link is the current one. Who has linked looks again whether
+its link ends the chain: where a release came between it doesn't, and is withdrawn. A release removes
+`claim.json` first, and what hung on it is no claim from then on. No nonce is used twice, so no file is ever
+taken for another.
+
+A job of Slurm's may have a claim, too: that of its submission, then that of the process which runs in it. Whether
+such an owner lives is for Slurm to say; without an answer it counts as alive.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from heyhi.errors import ClaimError
+from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, _is_running, _machine, _uptime
+from heyhi.files import write_temp, writing
+from heyhi.slurm.commands import Phase, Queue
+
+CLAIM_NAME = "claim.json"
+HEARTBEAT_SECONDS = 30.0
+STALE_SECONDS = 180.0
+_TRIES = 200
+# By how much the clocks of a file system and of this machine may differ without harm.
+_CLOCK_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class _Link:
+    """One file of the chain; `owner` is None where it can't be read."""
+
+    path: Path
+    nonce: str
+    owner: Owner | None
+    touched: float
+
+
+class Claim:
+    """Hold the right to run an experiment, until `release()` or the end of this process.
+
+    A thread touches the file now and then, so that other hosts see a living owner.
+    """
+
+    def __init__(
+        self, owner: Owner, link: Path, below: tuple[Path, ...], on_lost: Callable[[str], None] | None
+    ) -> None:
+        self.owner = owner
+        self._link = link
+        self._below = below  # the files of dead owners that this claim took over, claim.json first
+        self._on_lost = on_lost
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heyhi-claim", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def acquire(
+        cls,
+        folder: Path,
+        *,
+        kind: str = "process",
+        on_lost: Callable[[str], None] | None = None,
+        ref: JobRef | None = None,
+        replaces: Callable[[Owner], bool] | None = None,
+        queue: Queue | None = None,
+    ) -> Claim | Owner:
+        """Take the claim of an experiment, unless a living owner has it.
+
+        Args:
+            folder: of the experiment; it must exist.
+            kind: what the claim is for, see `Owner`.
+            on_lost: called once, from another thread, with the reason, when the claim turns out to be
+                another's: this process was stopped for so long that it was taken for dead.
+            ref: job that the claim belongs to.
+            replaces: tells of a living owner that its claim passes on to this one: a job follows its submission.
+            queue: what Slurm says of jobs; default: ask it, if a job has the claim.
+
+        Returns:
+            The claim, or the living owner that has it.
+
+        Raises:
+            ClaimError: a claim file can't be read and is not old, or the file system has no hard links.
+            ResultError: the folder can't be written.
+        """
+        follows = replaces or _never
+        for attempt in range(_TRIES):
+            chain = _read_chain(folder)
+            last = chain[-1] if chain else None
+            if last is not None and (other := _owner_in_the_way(last, follows, queue)) is not None:
+                return other
+            owner = Owner.this_process(kind, ref)
+            link = folder / (f"claim.{last.nonce}.json" if last is not None else CLAIM_NAME)
+            made = _make_link(link, owner)
+            try:
+                below = _confirm(folder, owner, follows, queue)
+                if below is not None:
+                    made = False
+                    return cls(owner, link, below, on_lost)
+            finally:
+                # Unless another took us for dead meanwhile, and hangs on our link.
+                if made and not (folder / f"claim.{owner.nonce}.json").exists():
+                    link.unlink(missing_ok=True)
+            time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
+        raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
+
+    def is_held(self) -> bool:
+        """Tell whether the claim is still ours."""
+        chain = _read_chain(self._link.parent)
+        return bool(chain) and chain[-1].nonce == self.owner.nonce
+
+    def hand_over(self, job: str) -> None:
+        """Leave the claim to a job, from now on for as long as Slurm has it.
+
+        Args:
+            job: its id.
+
+        Raises:
+            ResultError: the id can't be written down; the job is found by its comment then.
+        """
+        self._stop.set()
+        owner = replace(self.owner, job=job)
+        with writing(self._link):
+            temp = write_temp(self._link.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+            try:
+                # Unless the job has been faster, and is over.
+                held = _read_link(self._link)
+                if held is not None and held.nonce == owner.nonce:
+                    temp.replace(self._link)
+            finally:
+                temp.unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Give the claim up; does nothing the second time, in a forked child, or when it was lost."""
+        if self._stop.is_set() or self.owner.pid != os.getpid():
+            return
+        self._stop.set()
+        # A touch first: who takes us for dead looks again after its own link, and then sees it.
+        with contextlib.suppress(OSError, ClaimError):
+            os.utime(self._link)
+            if self.is_held():
+                for path in (*self._below, self._link):
+                    path.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def _beat(self) -> None:
+        misses = 0
+        while not self._stop.wait(HEARTBEAT_SECONDS):
+            try:
+                held = self.is_held()
+                if held:
+                    os.utime(self._link)
+                owner = None if held else read_owner(self._link.parent)
+            except (OSError, ClaimError):
+                continue  # the file system has a bad moment; that says nothing about the claim
+            misses = 0 if held else misses + 1
+            if misses == 2:
+                if self._on_lost is not None:
+                    taken = f"taken over by {owner.describe()}" if owner else "removed"
+                    self._on_lost(f"the claim {self._link} was {taken}")
+                return
+
+
+def _never(owner: Owner) -> bool:
+    return False
+
+
+def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
+    """Return the living owner of an experiment's claim, or None.
+
+    Args:
+        folder: of the experiment.
+        queue: what Slurm says of jobs; default: ask it, if a job has the claim.
+
+    Raises:
+        ClaimError: a claim file can't be read and is not old.
+    """
+    try:
+        # Nearly every folder that is asked about has no claim: that costs one system call.
+        os.stat(f"{folder}/{CLAIM_NAME}")  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ClaimError(f"{folder}/{CLAIM_NAME}: can't be read: {error.strerror}") from None
+    chain = _read_chain(Path(folder))
+    return _living_owner(chain[-1], queue) if chain else None
+
+
+def _read_chain(folder: Path) -> list[_Link]:
+    """Read the files of the chain, `claim.json` first."""
+    chain: list[_Link] = []
+    name = CLAIM_NAME
+    while (link := _read_link(folder / name)) is not None:
+        if any(one.nonce == link.nonce for one in chain):
+            raise ClaimError(f"{link.path}: the claims of this folder go round in a circle; remove them by hand")
+        chain.append(link)
+        name = f"claim.{link.nonce}.json"
+    return chain
+
+
+def _read_link(path: Path) -> _Link | None:
+    try:
+        # Opened rather than only looked at: this makes NFS ask its server.
+        with path.open("rb") as file:
+            stat = os.fstat(file.fileno())
+            data = file.read(10_000)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno == errno.ESTALE:  # NFS: removed by another host between opening and reading
+            return None
+        raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
+    try:
+        values = json.loads(data)
+        # Those with a default are younger than some claims.
+        owner = Owner(**{f.name: values[f.name] for f in fields(Owner) if f.name in values or f.default is MISSING})
+        # The types of the fields are their names here. The nonce becomes part of a file name.
+        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.nonce.isalnum():
+            raise ValueError
+    except (ValueError, KeyError, TypeError):
+        # Its nonce must be one that no other file ever has.
+        return _Link(path, f"bad{stat.st_ino:x}x{stat.st_mtime_ns:x}", None, stat.st_mtime)
+    return _Link(path, owner.nonce, owner, stat.st_mtime)
+
+
+def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
+    """Return the owner of a claim if it lives."""
+    owner = link.owner
+    if owner is None:
+        if _age(link) > STALE_SECONDS:
+            return None
+        raise ClaimError(f"{link.path}: is no claim that HeyHi wrote; if nothing runs here, remove it")
+    if owner.job_name:
+        return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
+    return _living_process(link, owner)
+
+
+def _owner_in_the_way(link: _Link, follows: Callable[[Owner], bool], queue: Queue | None) -> Owner | None:
+    """Return the owner of a claim if it lives, and doesn't pass it on to who asks."""
+    if link.owner is not None and follows(link.owner):
+        return None
+    return _living_owner(link, queue)
+
+
+def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
+    """Tell whether a job has its claim still, or will have: it is Slurm that says so, not the submitting process."""
+    is_submitting = owner.kind == SUBMISSION and not owner.job
+    if (is_submitting or (owner.kind != SUBMISSION and owner.is_here)) and _living_process(link, owner):
+        return True
+    lives = _is_queued(owner, queue)
+    if not lives and queue.asked is not None and queue.asked < link.touched + _CLOCK_SECONDS:
+        queue.forget()  # what it says may be older than the claim
+        lives = _is_queued(owner, queue)
+    return lives
+
+
+def _is_queued(owner: Owner, queue: Queue) -> bool:
+    job = owner.find_job(queue)
+    if job is None:
+        return queue.jobs(owner.job_name) is None  # no answer: then it counts as alive
+    return job.phase is not Phase.OVER
+
+
+def _living_process(link: _Link, owner: Owner) -> Owner | None:
+    if owner.is_here:
+        with contextlib.suppress(PermissionError):
+            return owner if _is_running(owner.pid, owner.started) else None
+    age = _age(link)
+    if owner.host == _machine()[0] and owner.boot != _machine()[1]:
+        # This machine was started anew since, or another has its name: then the claim is younger than that.
+        return owner if age <= max(_uptime(), 2 * HEARTBEAT_SECONDS) and age <= STALE_SECONDS else None
+    return owner if age <= STALE_SECONDS else None
+
+
+def _age(link: _Link) -> float:
+    """Return the seconds since a claim was touched."""
+    # Young by our own clock is young enough: if ours is behind, a dead owner is only found out later.
+    age = time.time() - link.touched
+    if 0 <= age < STALE_SECONDS / 2:
+        return age
+    # Else only the file system's own clock counts, which dated the touch.
+    temp = link.path.with_name(f".claim.{os.urandom(6).hex()}.tmp")
+    try:
+        temp.touch(exist_ok=False)
+        age = temp.stat().st_mtime - link.touched
+    except OSError:
+        return age  # read-only for us: our own clock must do
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink()
+    return age
+
+
+def _make_link(path: Path, owner: Owner) -> bool:
+    """Create a claim file if there is none of this name; tell whether we did."""
+    with writing(path):
+        temp = write_temp(path.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
+        try:
+            path.hardlink_to(temp)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+                raise ClaimError(
+                    f"{path}: this file system makes no hard links, without which no claim is exclusive"
+                    f" ({error.strerror})"
+                ) from None
+            raise
+        finally:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+    return True
+
+
+def _confirm(
+    folder: Path, owner: Owner, follows: Callable[[Owner], bool], queue: Queue | None
+) -> tuple[Path, ...] | None:
+    """Look whether a claim that we tried to make is the current one.
+
+    What the file system said when we made it isn't asked: over NFS an answer gets lost and the call repeated.
+
+    Returns:
+        The files of the chain before it, or None when it is not ours.
+    """
+    chain = _read_chain(folder)
+    if not chain or chain[-1].nonce != owner.nonce:
+        return None
+    before = chain[:-1]
+    # The one that we took for dead may have touched its claim since, see release().
+    if before and _owner_in_the_way(before[-1], follows, queue) is not None:
+        return None
+    return tuple(one.path for one in before)

@@ -1,0 +1,111 @@
+"""Owns the handle: what Python code asks about one experiment, launched or not. It changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from heyhi.config.identity import Identity
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.project import Project, find_project
+
+
+class Handle:
+    """Answer questions about one experiment; each answer is as of now.
+
+    Args:
+        exp_path: its folder, which need not exist.
+        identity: which experiment it is; default: what the folder says.
+        project: where it belongs; default: the project around the folder, else around the working directory.
+
+    Attributes:
+        exp_path: its folder.
+    """
+
+    def __init__(self, exp_path: Path, *, identity: Identity | None = None, project: Project | None = None) -> None:
+        self.exp_path = exp_path
+        self._identity = identity
+        self._project = project
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.exp_id}: {self.get_status().value}>"
+
+    @property
+    def exp_id(self) -> str:
+        """Exp id: the path below the results root."""
+        project = self._find_project()
+        return ExperimentDir(self.exp_path, project.results_root if project is not None else None).exp_id
+
+    @property
+    def cfg_path(self) -> Path:
+        """Config file (absolute).
+
+        Raises:
+            HeyhiError: nobody knows: it was never started.
+        """
+        project = self._find_project()
+        return (project.root if project is not None else Path()) / self._which().cfg
+
+    @property
+    def overrides(self) -> list[str]:
+        """Overrides as `key=value`, in canonical form and order.
+
+        Raises:
+            HeyhiError: nobody knows: it was never started.
+        """
+        return list(self._which().overrides)
+
+    @property
+    def folder(self) -> ExperimentDir:
+        """What lies in its folder, and where."""
+        return ExperimentDir(self.exp_path)
+
+    def get_status(self) -> Status:
+        """Return the status; what it needs is not looked at, so that it is never BLOCKED here."""
+        return self.folder.status()
+
+    def is_done(self) -> bool:
+        """Tell whether it has a result."""
+        return self.get_status() is Status.DONE
+
+    def is_running(self) -> bool:
+        """Tell whether some process runs it."""
+        return self.get_status() is Status.RUNNING
+
+    def result(self) -> dict[str, Any]:
+        """Return what the task returned.
+
+        Raises:
+            ResultError: it is not done, or its result can't be read.
+        """
+        return self.folder.read_result()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return the metrics that it wrote on its way, also while it runs."""
+        return self.folder.read_metrics()
+
+    def maybe_get_job_id(self) -> str | None:
+        """Return the id of the job of its last attempt; None where it never ran, or in no job."""
+        for record in reversed(self.folder.attempts()):
+            if record.get("event") == "start":
+                job_id = record.get("job_id")
+                return None if job_id is None else str(job_id)
+        return None
+
+    def _which(self) -> Identity:
+        if self._identity is None:
+            self._identity = self.folder.read_identity()
+        if self._identity is None:
+            raise HeyhiError(f"{self.exp_path}: holds no experiment yet, so its config isn't known")
+        return self._identity
+
+    def _find_project(self) -> Project | None:
+        if self._project is None:
+            for start in (self.exp_path, None):
+                with contextlib.suppress(HeyhiError):
+                    self._project = find_project(start)
+                    break
+        return self._project

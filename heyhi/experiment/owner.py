@@ -1,0 +1,189 @@
+"""Who has a claim: a process, or a job of Slurm's; whether it lives, and how it is ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.errors import ClaimError
+from heyhi.files import utc_now
+from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel
+
+SUBMISSION = "submission"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Hold who has a claim.
+
+    Attributes:
+        kind: `process` runs the experiment, `submission` has handed it to Slurm or is about to, `controller` does
+            something else with its folder.
+        host: where the owner runs.
+        boot: the kernel's boot id there; empty where it has none.
+        pids: the namespace that the pid counts in: containers may share a host's name.
+        pid: of the owner.
+        started: start time of that process in clock ticks since boot: a pid is used again. 0 where unknown.
+        since: when it took the claim (UTC).
+        nonce: name of this claim.
+        job: id of the job that it belongs to; empty outside Slurm, and until Slurm has said it.
+        job_name: name that squeue lists the job by.
+        mark: of the experiment, in the job's comment.
+    """
+
+    kind: str
+    host: str
+    boot: str
+    pids: str
+    pid: int
+    started: int
+    since: str
+    nonce: str
+    job: str = ""
+    job_name: str = ""
+    mark: str = ""
+
+    @classmethod
+    def this_process(cls, kind: str, ref: JobRef | None = None) -> Owner:
+        """Describe this process as the owner of a new claim."""
+        host, boot, pids = _machine()
+        nonce = os.urandom(8).hex()
+        return cls(kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), utc_now(), nonce, *(ref or JobRef()))
+
+    def describe(self) -> str:
+        """Write it as a message does: `pid 12 on host h since 2026-11-24T10:00:00+00:00`."""
+        if self.job:
+            return f"job {self.job} since {self.since}"
+        return f"pid {self.pid} on host {self.host} since {self.since}"
+
+    def find_job(self, queue: Queue) -> Job | None:
+        """Return the owner's job as Slurm has it; None where it has none, or doesn't answer (`queue.error`)."""
+        jobs = queue.jobs(self.job_name) if self.job_name else None
+        if jobs is None:
+            return None
+        if self.job:
+            job = jobs.get(self.job)
+            return job if job is not None and job.may_be(self.mark) else None
+        # A submitter that was killed before it could note the job's id.
+        marked = (job for job in jobs.values() if self.mark in job.comment.partition(" ")[0])
+        return max(marked, key=lambda job: (job.phase is not Phase.OVER, int(job.job_id)), default=None)
+
+    @property
+    def is_here(self) -> bool:
+        """Tell whether the owner runs, or ran, where this process could see it."""
+        return (self.host, self.boot, self.pids) == _machine()
+
+    @property
+    def runs(self) -> bool:
+        """Whether the owner is a process of this machine that runs."""
+        with contextlib.suppress(PermissionError):
+            return self.is_here and self.kind != SUBMISSION and _is_running(self.pid, self.started)
+        return True
+
+    def stop(self, grace_seconds: float = 30.0) -> None:
+        """End the owner: ask it to, and kill it when it hasn't ended in time.
+
+        Raises:
+            ClaimError: it runs on another host, or belongs to somebody else, or is this very process.
+        """
+        if self.job:
+            self._cancel(grace_seconds)
+            return
+        if not self.is_here:
+            raise ClaimError(f"{self.describe()} can't be stopped from host {_machine()[0]}: stop it there")
+        if self.pid == os.getpid():
+            raise ClaimError(f"{self.describe()} is this process: it can't stop itself")
+        for sign, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 30.0)):
+            try:
+                # The start time says that the pid is still the owner's.
+                if not _is_running(self.pid, self.started):
+                    return
+                os.kill(self.pid, sign)
+            except ProcessLookupError:
+                return
+            except PermissionError:
+                raise ClaimError(f"{self.describe()} can't be stopped: it is another user's") from None
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if not _is_running(self.pid, self.started):
+                    return
+                time.sleep(0.05)
+        raise ClaimError(f"{self.describe()} doesn't end, not even when killed")
+
+    def _cancel(self, grace_seconds: float) -> None:
+        cancel([self.job])
+        deadline = time.monotonic() + grace_seconds + 60.0  # Slurm's own grace (KillWait) comes in between
+        while time.monotonic() < deadline:
+            queue = Queue()
+            job = self.find_job(queue)
+            if queue.error:
+                raise SlurmError(queue.error)
+            if job is None or job.phase is Phase.OVER:
+                return
+            time.sleep(0.5)
+        raise ClaimError(f"{self.describe()} was cancelled and doesn't end")
+
+
+class JobRef(NamedTuple):
+    """Hold by what a claim's job is found again, see `Owner`."""
+
+    job: str = ""
+    job_name: str = ""
+    mark: str = ""
+
+
+@lru_cache(maxsize=1)
+def _machine() -> tuple[str, str, str]:
+    """Return host name, boot id and pid namespace of this process."""
+    boot = pids = ""
+    with contextlib.suppress(OSError):
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        pids = os.readlink("/proc/self/ns/pid")  # noqa: PTH115
+    return socket.gethostname(), boot, pids
+
+
+def _uptime() -> float:
+    """Return the seconds since this machine was started; endless where the system doesn't say."""
+    try:
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+    except (AttributeError, OSError):
+        return float("inf")
+
+
+def _start_time(pid: int) -> int:
+    """Return the start time of a process of this machine in ticks, 0 where the system doesn't say."""
+    stat = _read_stat(pid)
+    return int(stat[19]) if stat else 0
+
+
+def _is_running(pid: int, started: int) -> bool:
+    """Tell whether a process of this machine that started then still runs.
+
+    Raises:
+        PermissionError: there is such a process, and nothing can be said about it.
+    """
+    stat = _read_stat(pid)
+    if stat:
+        # A zombie has ended; only its parent has not taken notice.
+        return started in (0, int(stat[19])) and stat[0] not in ("Z", "X")
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    raise PermissionError(f"/proc/{pid}/stat can't be read")
+
+
+def _read_stat(pid: int) -> list[str]:
+    """Return the fields of /proc/<pid>/stat from the third on (the second, a name, may hold anything)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].decode().split()
+    except (OSError, UnicodeDecodeError):
+        return []

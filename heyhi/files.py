@@ -1,0 +1,76 @@
+"""Files put in place as a whole: written beside their place, then renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from heyhi.errors import ResultError
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Put a file in place as a whole: a reader sees the old one or the new one, also after a crash.
+
+    Raises:
+        ResultError: the folder can't be written, or is full; the old file is untouched.
+    """
+    replace_bytes(path, text.encode())
+
+
+def replace_bytes(path: Path, data: bytes) -> None:
+    """Put a file that is not text in place as a whole.
+
+    Raises:
+        ResultError: the folder can't be written, or is full; the old file is untouched.
+    """
+    with writing(path):
+        temp = write_temp(path, data)
+        try:
+            temp.replace(path)
+        except BaseException:
+            temp.unlink(missing_ok=True)
+            raise
+
+
+def write_temp(path: Path, data: str | bytes) -> Path:
+    """Write a file of another name beside a path, safely on disk; the caller moves or links it there.
+
+    Returns:
+        `.<name>.<random>.tmp` in the same folder.
+
+    Raises:
+        OSError: the folder can't be written, or is full; nothing is left behind.
+    """
+    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    # Not tempfile's: that makes files which only their owner can read, and results are shared.
+    handle = os.open(temp, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data.encode() if isinstance(data, str) else data)
+            file.flush()
+            os.fsync(handle)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+    return temp
+
+
+def utc_now() -> str:
+    """Return the time as records hold it: ISO 8601, UTC, whole seconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Say in one sentence why a file or folder can't be written.
+
+    Raises:
+        ResultError: names the path and the system's reason.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ResultError(f"{path}: can't be written: {error.strerror or error}") from error

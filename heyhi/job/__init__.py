@@ -1,0 +1,1 @@
+"""One job, from its submission through its run to its end."""

@@ -1,0 +1,472 @@
+"""Owns how Snakemake's jobs for experiments become jobs of Slurm's, and how they are followed until they have ended.
+
+It adds to the official Slurm executor what experiments need, each difference with its reason in docs/slurm.md; jobs of
+other rules are left to it.
+"""
+
+# No `from __future__ import annotations`: Snakemake reads the types of the settings' fields.
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import snakemake_executor_plugin_slurm as official
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+from heyhi.code.snapshot import take_snapshot
+from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.death import LOST, REQUEUE, Death
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.owner import Owner
+from heyhi.job.order import Order, Receipt
+from heyhi.job.submit import settle, submit_job
+from heyhi.project import Project, find_project
+from heyhi.slurm.commands import Busy, Phase, SlurmError, View, cancel
+from heyhi.slurm.request import JobRequest, request_of
+from heyhi.sweep.manifest import Manifest
+
+common_settings = official.common_settings
+# Results are looked for this often: a look costs some microseconds.
+_LOOK_SECONDS = 1.0
+_IDLE_SECONDS = 0.1  # with nothing to look for
+# Slurm is asked less often: a call takes its controller as long as us.
+_ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
+_ASK_SHARE = 20.0  # times as long as the last call took
+_SUBMITTERS = 4
+_MAX_LOSSES = 5
+# After Slurm refused a job for now.
+_BUSY_SECONDS = 20.0
+# A second Ctrl-C so soon means the same as the first.
+_TWICE_SECONDS = 2.0
+
+
+@dataclass
+class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
+    """Hold the official executor's settings, and ours."""
+
+    no_snapshot: bool = field(
+        default=False,
+        metadata={
+            "help": "Run the code of the work tree as it is when a job starts, instead of a copy that is made now.",
+            "env_var": False,
+            "required": False,
+        },
+    )
+
+
+@dataclass
+class _Task:
+    """Hold one experiment that Snakemake waits for."""
+
+    experiment: Experiment
+    request: JobRequest
+    order: Order
+    attempt: int = 1  # of this launch
+    job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
+    losses: int = 0  # jobs of it that Slurm has forgotten
+    is_ours: bool = False
+    retry_at: float | None = None  # monotonic seconds: Slurm took no job
+
+    @property
+    def folder(self) -> ExperimentDir:
+        return ExperimentDir(self.experiment.exp_path)
+
+    @property
+    def is_done(self) -> bool:
+        return os.access(self.experiment.target, os.F_OK)
+
+
+class Executor(official.Executor):  # type: ignore[misc]
+    """Run experiments as jobs of Slurm's: without a Snakemake on the node, adopted by whoever comes next."""
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        """Prepare for jobs."""
+        # Before anything of ours is asked for: the thread that looks for ended jobs runs already.
+        self._view = View()
+        self._ask_at = 0.0
+        self._others_at = 0.0
+        self._others_seconds: Any = None  # as yet
+        self._pause = _ASK_SECONDS  # after the last answer
+        self._failures = 0
+        self._manifests: dict[Path, tuple[Manifest, Order]] = {}
+        self._submitted: dict[str, list[Path]] = {}  # job id -> exp paths, of what this run has submitted itself
+        self._adopted: set[str] = set()
+        self._exceptions: Counter[str] = Counter()
+        self._successes = 0
+        self._stopped = ""
+        self._leaving = ""
+        self._busy_said = False
+        self._catches_signals = False
+        self._interrupted_at = -_TWICE_SECONDS
+        self._is_cancelling = False
+        self._project: Project = find_project(Path.cwd())
+        super().__post_init__(test_mode)
+        self._submitters = ThreadPoolExecutor(_SUBMITTERS, thread_name_prefix="heyhi-submit")
+
+    # --- submitting
+
+    def run_jobs(self, jobs: list[Any]) -> None:
+        """Submit jobs; those of experiments are ours, the others the official executor's."""
+        ours = [job for job in jobs if _is_experiment(job)]
+        others = [job for job in jobs if not _is_experiment(job)]
+        if others:
+            super().run_jobs(others)
+        if not ours:
+            return
+        self._catch_signals()
+        self._view = View()
+        ready: list[tuple[Any, _Task]] = []
+        for job in ours:
+            self.run_job_pre(job)
+            try:
+                task = self._task_of(job)
+            except HeyhiError as error:
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{error} ")
+                continue
+            ready.append((job, task))
+        for members in _packed(ready):
+            self._submitters.submit(self._start, members)
+
+    def _task_of(self, job: Any) -> _Task:
+        path = Path(str(job.resources["manifest"])).absolute()
+        if path not in self._manifests:
+            manifest = Manifest.open(path)
+            self._manifests[path] = manifest, self._order(manifest)
+        manifest, order = self._manifests[path]
+        experiment = manifest.experiment(str(job.output[0]))
+        message = order.schema.parse_root(experiment.config)
+        return _Task(experiment, request_of(getattr(message, experiment.task)), order, attempt=job.attempt)
+
+    def _order(self, manifest: Manifest) -> Order:
+        snapshot = None
+        if not self.workflow.executor_settings.no_snapshot and manifest.code_root == self._project.root:
+            snapshot = take_snapshot(self._project)
+        return Order(
+            manifest=manifest.path,
+            schema=manifest.schema(),
+            results_root=manifest.results_root,
+            state_root=self._project.state_root,
+            code_root=snapshot.root if snapshot is not None else manifest.code_root,
+            snapshot=snapshot,
+        )
+
+    def _start(self, members: list[tuple[Any, _Task]]) -> None:
+        """Submit one job for one or more experiments, or find who has them; never raises: it runs in a thread."""
+        try:
+            self._submit(members)
+        except Busy as error:
+            if not self._busy_said:
+                self.logger.info(f"Slurm takes no more jobs for now ({error}); the rest is submitted as jobs end.")
+                self._busy_said = True
+            for job, task in members:
+                task.retry_at = time.monotonic() + _BUSY_SECONDS
+                self.report_job_submission(SubmittedJobInfo(job, aux={"heyhi": task}))
+        except Exception as error:
+            if len(members) > 1 and isinstance(error, HeyhiError) and not isinstance(error, SlurmError):
+                # One of them can't be claimed or written: that is no matter of the others'.
+                for member in members:
+                    self._start([member])
+                return
+            text = str(error) if isinstance(error, HeyhiError) else f"{type(error).__name__}: {error}"
+            for job, task in members:
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: not submitted: {text} ")
+
+    def _submit(self, members: list[tuple[Any, _Task]]) -> None:
+        if self._stopped:
+            for job, task in members:
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: {self._stopped} ")
+            return
+        first = members[0][1]
+        receipt = submit_job(
+            [task.experiment for _, task in members], first.request, first.order, self._view, attempt=first.attempt
+        )
+        for job, task in members:
+            self._take_note(task, receipt)
+            info = SubmittedJobInfo(job, external_jobid=task.job_id or None, aux={"heyhi": task})
+            self.report_job_submission(info)
+
+    def _take_note(self, task: _Task, receipt: Receipt) -> None:
+        path = task.experiment.exp_path
+        task.retry_at = None
+        if path not in receipt.owned:
+            task.job_id, task.is_ours = receipt.job_id, True
+            self._submitted.setdefault(receipt.job_id, []).append(path)
+            self.logger.info(f"{task.experiment.exp_id}: job {receipt.job_id}")
+            return
+        owner = receipt.owned[path]
+        task.job_id, task.is_ours = self._job_of(owner), False
+        if owner is not None:
+            self._adopted.add(task.job_id or str(path))
+            self.logger.info(f"{task.experiment.exp_id}: waiting for {owner.describe()}, which has it")
+
+    def _job_of(self, owner: Owner | None) -> str:
+        if owner is None:
+            return ""
+        job = owner.find_job(self._view.queue)
+        return owner.job or (job.job_id if job is not None else "")
+
+    # --- following
+
+    async def check_active_jobs(self, active_jobs: list[SubmittedJobInfo]) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Report what has ended; yield the rest."""
+        ours = [info for info in active_jobs if _task(info) is not None]
+        others = [info for info in active_jobs if _task(info) is None]
+        if others and time.monotonic() < self._others_at:
+            for info in others:
+                yield info
+        elif others:
+            # How long until the next time is the official executor's to say, and follows from what it said last.
+            self.next_seconds_between_status_checks = self._others_seconds
+            async for info in super().check_active_jobs(others):
+                yield info
+            seconds = float(self.next_seconds_between_status_checks)
+            self._others_seconds, self._others_at = seconds, time.monotonic() + seconds
+        for info in self._look(ours):
+            yield info
+        # Who ends the run waits for this, too.
+        self.next_seconds_between_status_checks = _LOOK_SECONDS if active_jobs else _IDLE_SECONDS
+
+    def _look(self, infos: list[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
+        waiting = self._without_done(infos)
+        now = time.monotonic()
+        again = [info for info in waiting if _is_due(info, now)]
+        if again:
+            gone = set(map(id, again))
+            waiting = [info for info in waiting if id(info) not in gone]
+            self._submit_again(again)
+        if not waiting or now < self._ask_at:
+            return waiting
+        view = View()
+        dead = [info for info in waiting if self._is_dead(info, view)]
+        self._pace(view)
+        if not dead:
+            return waiting
+        # A result may have come before the job was seen to be over.
+        gone = set(map(id, dead))
+        kept = [info for info in waiting if id(info) not in gone]
+        dead = self._without_done(dead)
+        view.ledger.load(_task_of(info).folder.job_to_ask() for info in dead)
+        for info in dead:
+            kept += self._bury(info, view)
+        return kept
+
+    def _without_done(self, infos: Iterable[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
+        waiting = []
+        for info in infos:
+            if _task_of(info).is_done:
+                self._successes += 1
+                self.report_job_success(info)
+            else:
+                waiting.append(info)
+        return waiting
+
+    def _is_dead(self, info: SubmittedJobInfo, view: View) -> bool:
+        """Tell whether nobody has an experiment any more; what can't be found out counts as alive."""
+        task = _task_of(info)
+        if task.retry_at is not None:
+            return False
+        is_queued = False
+        if task.job_id:
+            jobs = view.queue.jobs(task.order.job_name)
+            if jobs is None:
+                return False
+            job = jobs.get(task.job_id)
+            if job is not None and not job.may_be(task.experiment.identity.digest):
+                job = None
+            # One of several in a job may have ended before the others.
+            is_queued = job is not None and job.phase is not Phase.OVER
+            if is_queued and task.request.pack == 1:
+                return False
+        try:
+            os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
+            return read_owner(task.folder.path, view.queue) is None
+        except FileNotFoundError:
+            # Somebody has removed the folder, and the claim in it.
+            return not is_queued
+        except (HeyhiError, OSError):
+            return False
+
+    def _pace(self, view: View) -> None:
+        """Ask less often when an answer takes long, or doesn't come."""
+        if view.queue.error:
+            self._failures += 1
+            if self._failures in (1, 10):
+                self.logger.warning(f"Slurm doesn't answer, and is asked again: {view.queue.error}")
+            wait = min(_ASK_SECONDS * 2**self._failures, _MAX_ASK_SECONDS)
+        else:
+            self._failures = 0
+            # One late answer says little: it may be that Slurm's controller was started anew.
+            most = min(2 * self._pause, _MAX_ASK_SECONDS)
+            wait = self._pause = min(max(_ASK_SECONDS, _ASK_SHARE * view.queue.seconds), most)
+        self._ask_at = time.monotonic() + wait
+
+    def _submit_again(self, infos: list[SubmittedJobInfo]) -> None:
+        members = [(info.job, _task_of(info)) for info in infos]
+        self._view = View()
+        for pack in _packed(members):
+            self._submitters.submit(self._start, pack)
+
+    def _bury(self, info: SubmittedJobInfo, view: View) -> list[SubmittedJobInfo]:
+        """Report an experiment as dead, or submit it again."""
+        task = _task_of(info)
+        if task.experiment.exp_path in self._submitted.get(task.job_id, []):
+            self._submitted[task.job_id].remove(task.experiment.exp_path)  # there is nothing to cancel any more
+        if not task.folder.path.exists():
+            self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
+            return []
+        try:
+            death = task.folder.death(view)
+            self._settle(task, view)
+        except HeyhiError as error:
+            self.report_job_error(info, msg=f"{task.experiment.exp_id}: {error} ")
+            return []
+        if self._goes_on(task, death):
+            self.logger.info(f"{task.experiment.exp_id}: {death.text}: submitted again")
+            task.job_id = ""
+            task.retry_at = time.monotonic()
+            return [info]
+        if death.exception:
+            self._count(death.exception)
+        self.report_job_error(info, msg=f"{task.experiment.exp_id}: DEAD: {death.text} ")
+        return []
+
+    def _settle(self, task: _Task, view: View) -> None:
+        claim = Claim.acquire(task.folder.path, kind="controller", queue=view.queue)
+        if isinstance(claim, Claim):
+            with claim:
+                settle(task.folder, view)
+
+    def _goes_on(self, task: _Task, death: Death) -> bool:
+        """Tell whether an experiment that ended is to be submitted again, by this same launch."""
+        if not task.is_ours:
+            # Who had it has gone: now it is ours to start.
+            task.is_ours = True
+            return death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
+        if death.kind == "CANCELLED" or self._stopped:
+            return False
+        # These are no failures of the experiment, and don't count.
+        if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
+            return True
+        if death.kind == LOST and task.losses < _MAX_LOSSES:
+            task.losses += 1
+            return True
+        if task.attempt >= task.request.max_attempts:
+            return False
+        task.attempt += 1
+        return True
+
+    def _count(self, exception: str) -> None:
+        limit = self._project.settings.stop_after_same_error
+        self._exceptions[exception] += 1
+        if limit and not self._successes and self._exceptions[exception] >= limit and not self._stopped:
+            self._stopped = (
+                f"not submitted: {limit} experiments ended with the same error, and none is done: {exception}"
+            )
+            self.logger.error(f"No more is submitted. {self._stopped}")
+
+    # --- ending
+
+    def _catch_signals(self) -> None:
+        """Leave the jobs alone when this process is ended, other than by Ctrl-C; Snakemake would cancel them.
+
+        Not earlier than here: Snakemake sets a handler of its own once it has made this executor.
+        """
+        if self._catches_signals or threading.current_thread() is not threading.main_thread():
+            return
+        self._catches_signals = True
+
+        def leave(number: int, frame: FrameType | None) -> None:
+            self._leaving = signal.Signals(number).name
+            raise SystemExit(128 + number)
+
+        def interrupt(number: int, frame: FrameType | None) -> None:
+            # An impatient one must not end the cancelling half-way: the jobs would go on, and nobody would say so.
+            now = time.monotonic()
+            if self._is_cancelling or now < self._interrupted_at + _TWICE_SECONDS:
+                return
+            self._interrupted_at = now
+            raise KeyboardInterrupt
+
+        for sign in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(sign) is not signal.SIG_IGN:
+                signal.signal(sign, leave)
+        # Python's own handler is one that an event loop of Snakemake's puts aside, and Ctrl-C would be lost in it.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, interrupt)
+
+    def cancel_jobs(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        """Cancel what this run has submitted itself, unless only this process was told to end."""
+        self._is_cancelling = True
+        try:
+            self._cancel(active_jobs)
+        finally:
+            self._is_cancelling = False
+
+    def _cancel(self, active_jobs: list[SubmittedJobInfo]) -> None:
+        others = [info for info in active_jobs if _task(info) is None]
+        if others and not self._leaving:
+            super().cancel_jobs(others)
+        self._submitters.shutdown(wait=True, cancel_futures=True)
+        open_jobs = [job_id for job_id, paths in self._submitted.items() if not all(map(_has_result, paths))]
+        if self._leaving:
+            self.logger.info(
+                f"{self._leaving}: {len(open_jobs)} jobs go on without this process; the same command takes them over."
+            )
+            return
+        if open_jobs:
+            try:
+                cancel(open_jobs)
+            except SlurmError as error:
+                self.logger.error(f"{len(open_jobs)} jobs could not be cancelled: {error}")
+                return
+        left = f"; {len(self._adopted)} that others have submitted go on" if self._adopted else ""
+        self.logger.info(f"{len(open_jobs)} jobs of this run were cancelled{left}.")
+
+    def shutdown(self) -> None:
+        """End the threads."""
+        self._submitters.shutdown(wait=True)
+        super().shutdown()
+
+
+def _packed(members: Iterable[tuple[Any, _Task]]) -> list[list[tuple[Any, _Task]]]:
+    """Put those together that may share a job, as many as their launcher says."""
+    alike: dict[tuple[JobRequest, Path, int], list[tuple[Any, _Task]]] = {}
+    for job, task in members:
+        alike.setdefault((task.request, task.order.manifest, task.attempt), []).append((job, task))
+    return [
+        group[first : first + request.pack]
+        for (request, _, _), group in alike.items()
+        for first in range(0, len(group), request.pack)
+    ]
+
+
+def _is_experiment(job: Any) -> bool:
+    return not job.is_group() and job.resources.get("manifest") is not None
+
+
+def _task(info: SubmittedJobInfo) -> _Task | None:
+    task = (info.aux or {}).get("heyhi")
+    return task if isinstance(task, _Task) else None
+
+
+def _task_of(info: SubmittedJobInfo) -> _Task:
+    task = _task(info)
+    assert task is not None
+    return task
+
+
+def _is_due(info: SubmittedJobInfo, now: float) -> bool:
+    task = _task_of(info)
+    return task.retry_at is not None and task.retry_at <= now
+
+
+def _has_result(path: Path) -> bool:
+    return ExperimentDir(path).result_path.exists()

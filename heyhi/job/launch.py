@@ -1,0 +1,220 @@
+"""Owns launching one experiment, from Python or as `run.py --cfg …`: what its mode asks for, here or as a job."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from heyhi.config.schema import Schema, load_schema
+from heyhi.errors import NeedsError
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
+from heyhi.experiment.names import Status
+from heyhi.project import Project, find_project
+from heyhi.sweep.expand import Expansion, expand
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from heyhi.experiment.handle import Handle
+
+Main = Callable[..., object]
+
+
+def get_default_exp_dir() -> Path:
+    """Return the results root of the project around the working directory."""
+    return find_project().results_root
+
+
+def get_exp_dir(name: str) -> Path:
+    """Return the results root, as scripts of the first HeyHi ask for it.
+
+    The name changes nothing: a script and `heyhi expand` of the same sweep must give the same exp paths.
+    """
+    return get_default_exp_dir()
+
+
+def maybe_launch(
+    main: Main,
+    *,
+    cfg: str | Path,
+    overrides: Sequence[str] = (),
+    mode: str = DEFAULT_MODE,
+    exp_root: str | Path | None = None,
+    checkpoint: str | Path | None = None,
+    adhoc: bool = False,
+    exp_id_pattern_override: str | None = None,
+    force: bool = False,
+    log_level: str = "INFO",
+    snapshot: bool = True,
+) -> Handle:
+    """Launch an experiment if its mode asks for that, and return its handle in any case.
+
+    A local experiment runs in this process and is over when this returns; when it raises, its status is DEAD and the
+    caller goes on. One whose launcher is slurm is submitted, and is PENDING or further when this returns. The call is
+    consent to what the mode wipes.
+
+    Modes (what happens to NOT_STARTED; PENDING and RUNNING; DEAD; DONE experiments):
+        gentle_start: start; leave; leave; leave
+        start_restart: start; leave; wipe and start; leave
+        start_continue: start; leave; start with its files; leave
+        restart: start; stop, wipe and start; wipe and start; wipe and start
+        dryrun: nothing
+
+    Args:
+        main: called as `main(task=, cfg=, log_level=)` in the experiment's folder; cfg is a frozen config.
+        cfg: config file.
+        overrides: `key=value` texts, applied in order.
+        mode: one of MODES.
+        exp_root: results root; default: the project's.
+        checkpoint: taken and not used: the first HeyHi's folder for a copy of the code.
+        adhoc: put it below `adhoc/<date>`.
+        exp_id_pattern_override: exp id pattern.
+        force: taken and not used: calling this is consent.
+        log_level: for main.
+        snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
+
+    Raises:
+        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, or Slurm takes
+            no job.
+    """
+    project = find_project()
+    if exp_root is not None:
+        project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
+    launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
+    action = action_of(mode, launch.status)
+    if action.start:
+        launch.start(main, action, log_level)
+    return launch.handle()
+
+
+class _Started(NamedTuple):
+    """Hold what came of a start: a result, or a job."""
+
+    done: bool = False
+    job_id: str = ""
+
+
+@dataclass(frozen=True)
+class _Launch:
+    """Hold one experiment about to be launched, composed and checked against its folder."""
+
+    project: Project
+    schema: Schema
+    expansion: Expansion
+    words: tuple[str, ...]  # by which `heyhi expand` names it
+    snapshot: bool = True  # whether a job gets a copy of the code
+
+    @classmethod
+    def prepare(
+        cls,
+        project: Project,
+        cfg: str | Path,
+        overrides: Sequence[str],
+        *,
+        adhoc: bool,
+        pattern: str | None,
+        snapshot: bool = True,
+    ) -> _Launch:
+        schema = load_schema(project)
+        expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
+        options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot)
+
+    @property
+    def experiment(self) -> Experiment:
+        return self.expansion.experiments[-1]
+
+    @property
+    def folder(self) -> ExperimentDir:
+        return ExperimentDir(self.experiment.exp_path)
+
+    @property
+    def status(self) -> Status:
+        return self.folder.status()
+
+    @property
+    def task_message(self) -> Message:
+        root = self.schema.parse_root(self.experiment.config)
+        message: Message = getattr(root, self.experiment.task)
+        return message
+
+    @property
+    def is_for_slurm(self) -> bool:
+        from heyhi.slurm.request import is_slurm
+
+        return is_slurm(self.task_message)
+
+    def handle(self) -> Handle:
+        from heyhi.experiment.handle import Handle
+
+        return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
+
+    def start(self, main: Main, action: Action, log_level: str) -> _Started:
+        """Run it here, or submit it."""
+        from heyhi.experiment.claim import read_owner
+        from heyhi.job.runner import execute
+
+        self.check()
+        owner = read_owner(self.experiment.exp_path) if action.stop else None
+        if owner is not None:
+            logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
+            owner.stop()
+        if action.wipe:
+            self.folder.wipe(self.experiment.identity)
+        if self.is_for_slurm:
+            return _Started(job_id=self._submit(log_level))
+        outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
+        return _Started(outcome.done)
+
+    def check(self) -> None:
+        """Make sure that it can be started here.
+
+        Raises:
+            HeyhiError: what it needs isn't done, or its launcher asks for what no job can have.
+        """
+        self._check_needs()
+        if self.is_for_slurm:
+            from heyhi.slurm.request import request_of
+
+            request_of(self.task_message)
+
+    def _check_needs(self) -> None:
+        missing = []
+        for need in self.experiment.needs:
+            status = ExperimentDir(need).status()
+            if status is not Status.DONE:
+                missing.append(f"  {need.relative_to(self.project.results_root)}: {status.value}")
+        if missing:
+            command = shlex.join(self.words)
+            raise NeedsError(
+                f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
+                f"this runs what it needs, then it:\n"
+                f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
+            )
+
+    def _submit(self, log_level: str) -> str:
+        """Hand it over to Slurm, and return the job's id; what it is to run is written down first, as for a sweep."""
+        from heyhi.code.snapshot import take_snapshot
+        from heyhi.job.order import Order
+        from heyhi.job.submit import submit_job
+        from heyhi.slurm.commands import View
+        from heyhi.slurm.request import request_of
+        from heyhi.sweep.write import write_manifest
+
+        code = take_snapshot(self.project) if self.snapshot else None
+        order = Order(
+            manifest=write_manifest(self.expansion, self.project, self.schema),
+            schema=self.schema,
+            results_root=self.project.results_root,
+            state_root=self.project.state_root,
+            code_root=code.root if code is not None else self.project.root,
+            snapshot=code,
+            log_level=log_level,
+        )
+        return submit_job([self.experiment], request_of(self.task_message), order, View()).job_id

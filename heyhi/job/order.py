@@ -1,0 +1,61 @@
+"""What is handed over to Slurm: an order for the jobs of a launch, and the receipt of each."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.code.snapshot import Snapshot
+from heyhi.config.schema import Schema
+from heyhi.experiment.owner import Owner
+
+ROOT_VARIABLE = "HH_EXP_DIR"
+PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
+PACK_LIST_NAME = "targets.json"
+
+
+class Order(NamedTuple):
+    """Hold what all jobs of a launch have in common.
+
+    Attributes:
+        manifest: what the jobs read their experiments from.
+        schema: of their configs.
+        results_root: of the experiments; the jobs' name follows from it.
+        state_root: where HeyHi keeps what belongs to no experiment.
+        code_root: folder that the task file is imported from.
+        snapshot: of the code, where one was made.
+        log_level: for main.
+    """
+
+    manifest: Path
+    schema: Schema
+    results_root: Path
+    state_root: Path
+    code_root: Path
+    snapshot: Snapshot | None = None
+    log_level: str = "INFO"
+
+    @property
+    def job_name(self) -> str:
+        """Name of the jobs: by it, squeue lists those of one results root."""
+        return job_name(self.results_root)
+
+
+class Receipt(NamedTuple):
+    """Hold what came of a submission.
+
+    Attributes:
+        job_id: of the new job; empty where there was nothing left to submit.
+        owned: exp path -> who has the experiment already; None where it is done.
+    """
+
+    job_id: str
+    owned: dict[Path, Owner | None]
+
+
+@lru_cache(maxsize=16)  # it is asked for with each job that is waited for
+def job_name(results_root: Path) -> str:
+    """Return the name of all jobs of a results root."""
+    return f"heyhi-{hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]}"

@@ -1,0 +1,276 @@
+"""Owns the ranks of an experiment that runs in several tasks: one step of its job, its signals, how it has ended.
+
+`python -m heyhi.job.ranks TARGET …` is what each task executes. The claim, the records and the result are the runner's,
+which waits for the step; what passes between it and the ranks lies in a folder beside the results, since they may be
+on other nodes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from heyhi.config.schema import Schema
+from heyhi.errors import HeyhiError, ResultError
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.result import encode
+from heyhi.files import replace_file, writing
+from heyhi.job.ending import Ending, Signals, ending_of, print_error
+from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.task import load_main
+from heyhi.job.tee import Tee
+from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
+from heyhi.logs import setup_logging
+
+_NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
+_FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
+# After a stop, for the first rank to write its checkpoint.
+_GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
+# srun: error: n1: tasks 0-1: Exited with exit code 1
+_ENDED = re.compile(r"^srun: error: [^:]+: tasks? (?P<rank>\d+)[\d,-]*: (?P<how>.+)$", re.MULTILINE)
+
+
+class RankError(HeyhiError):
+    """A rank has failed; what it raised is in the message."""
+
+
+def run_ranks(
+    target: str, tasks: int, manifest: Path, code_root: Path, folder: ExperimentDir, log_level: str
+) -> object:
+    """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
+
+    Args:
+        target: as the manifest names it.
+        tasks: of the job.
+        manifest: what the ranks read the experiment from.
+        code_root: folder that they import the task file from.
+        folder: of the experiment.
+        log_level: for main.
+
+    Raises:
+        RankError: a rank has failed: with what the one raised that was the first.
+        Requeued: the first rank has written its checkpoint.
+    """
+    for old in folder.path.glob(f"{_NOTES}*"):
+        shutil.rmtree(old, ignore_errors=True)
+    notes = folder.path / f"{_NOTES}{os.urandom(4).hex()}"
+    with writing(notes):
+        notes.mkdir()
+    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
+    command += ["--code-root", str(code_root), "--log-level", log_level, "--notes", str(notes)]
+    try:
+        if shutil.which("srun") is None:
+            raise RankError("srun: there is no such command here, by which a job's tasks are started")
+        code, said = _run_step([*_srun(tasks), *command], notes / _STEP_LOG_NAME)
+        return _result(notes, tasks, code, said, folder)
+    finally:
+        shutil.rmtree(notes, ignore_errors=True)
+
+
+def _srun(tasks: int) -> list[str]:
+    # Each is said: srun has defaults of its own, and of the site's. --wait=0: ranks may end at different times.
+    return [
+        "srun",
+        f"--ntasks={tasks}",
+        f"--cpus-per-task={cpus_per_task()}",
+        "--kill-on-bad-exit=1",
+        "--wait=0",
+        "--input=all",
+        "--unbuffered",
+    ]
+
+
+def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
+    """Run the step to its end; return its exit code, and what was said beside the ranks' own logs."""
+    # The script's notice is for this process alone.
+    env = {name: value for name, value in os.environ.items() if name != NOTICE_VARIABLE}
+    with (
+        log.open("w+b") as said,
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=said, stderr=said, env=env, bufsize=0) as step,
+    ):
+        try:
+            notice = signal.getsignal(WARNING)
+            if isinstance(notice, Notice):
+                notice.forward(functools.partial(_tell, step, WARNING))
+            code = step.wait()
+        except BaseException:
+            _stop(step)
+            raise
+        said.seek(0)
+        return code, said.read().decode("utf-8", "replace")
+
+
+def _tell(step: subprocess.Popen[bytes], sign: signal.Signals) -> None:
+    """Have a signal raised in every rank: in those that don't listen yet, when they do.
+
+    srun passes its standard input to all tasks, and keeps it for those that still start. A signal of Slurm's own
+    (scancel) would reach their workers, too, and kill what doesn't listen.
+    """
+    assert step.stdin is not None
+    with contextlib.suppress(OSError, ValueError):  # the step has ended
+        step.stdin.write(f"{sign.name}\n".encode())
+
+
+def _stop(step: subprocess.Popen[bytes]) -> None:
+    """End the step: the first rank may write its checkpoint; Slurm ends all of the job when that takes too long."""
+    _tell(step, signal.SIGTERM)
+    for seconds, end in ((_GRACE_SECONDS, step.terminate), (_KILL_SECONDS, step.kill)):
+        try:
+            step.wait(seconds)
+        except subprocess.TimeoutExpired:
+            end()
+        else:
+            return
+
+
+def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> object:
+    """Return the first rank's result, or raise what ended the step; by what the ranks have noted, not by srun."""
+    ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
+    if all(one is not None and one["reason"] == "done" for one in ended):
+        return ended[0]["result"] if ended[0] is not None else None
+    first = _read(notes / _FIRST_NAME)
+    if first is not None and first["reason"] == "requeue":
+        raise Requeued(REQUEUE_EXIT)
+    if said.strip():
+        print(said.strip(), file=sys.stderr)
+    died = _ENDED.search(said)
+    # What broke off without a word (a crash, the kernel short of memory) comes before those that missed it.
+    if died is not None and not died["how"].startswith("Exited") and _read(notes / f"{died['rank']}.json") is None:
+        raise RankError(f"a rank ended: {died['how']}")
+    if first is not None:
+        print(f"rank {first['rank']} was the first to end: {folder.log_path_of(first['rank'])}", file=sys.stderr)
+        raise RankError(first["exception"])
+    if died is not None:
+        raise RankError(f"a rank ended: {died['how']}")
+    lines = [line for line in said.splitlines() if line.strip()]
+    raise RankError(lines[-1] if lines and code else "a rank ended before its main returned")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        note = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return note if isinstance(note, dict) else None
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run main in one task of a job, note how it has ended, and return its exit code."""
+    channel = _take_channel()
+    parser = argparse.ArgumentParser(
+        prog="python -m heyhi.job.ranks",
+        description="Run one rank of an experiment, as a task of a job's step.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", help="its result file, as the manifest names it")
+    parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
+    parser.add_argument("--code-root", type=Path, required=True, metavar="DIR", help="import the task file from here")
+    parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
+    parser.add_argument("--notes", type=Path, required=True, metavar="DIR", help="note there how it has ended")
+    options = parser.parse_args(args)
+    setup_logging(options.log_level)
+    os.environ.update(rank_variables())
+    rank = get_job_env().rank
+    notice = Notice()
+    notice.listen()
+    _listen(channel)
+    # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
+    with Signals(notice, stays=rank > 0) as signals:
+        ending, result = _run(options, rank, signals)
+        try:
+            _note(options.notes, rank, ending, result)
+        except ResultError as error:
+            print(f"rank {rank}: {error}", file=sys.stderr)
+            return 1
+    return ending.exit_code or (0 if ending.reason == "done" else 1)
+
+
+def _take_channel() -> int:
+    """Keep the runner's words from main, for which standard input is empty."""
+    channel = os.dup(0)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    return channel
+
+
+def _listen(channel: int) -> None:
+    """Raise in the main thread what the runner says."""
+    process, thread = os.getpid(), threading.main_thread().ident
+    signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
+
+    def read() -> None:
+        with os.fdopen(channel, "rb") as lines:
+            for line in lines:
+                sign = signs.get(line.strip())
+                if sign is not None and thread is not None and os.getpid() == process:
+                    signal.pthread_kill(thread, sign)
+
+    threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
+
+
+def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, object]:
+    process = os.getpid()
+    folder = ExperimentDir(Path(options.target).absolute().parent)
+    try:
+        with signals.raising():
+            experiment, entry, schema = _read_manifest(options.manifest, options.target)
+            folder = ExperimentDir(experiment.exp_path)
+            with Tee(folder.log_path_of(rank), echo=False), contextlib.chdir(folder.path):
+                try:
+                    result = _call(experiment, schema, entry, options)
+                    # As JSON has it: warnings about it belong into the log.
+                    return Ending("done"), json.loads(encode(result)) if rank == 0 and result is not None else None
+                except BaseException as error:
+                    if os.getpid() != process:
+                        raise  # a forked child has left main
+                    with contextlib.suppress(OSError):
+                        print_error(error, ending_of(error, signals))
+                    raise
+    except BaseException as error:
+        if os.getpid() != process:
+            raise
+        return ending_of(error, signals), None
+
+
+def _read_manifest(path: Path, target: str) -> tuple[Experiment, str, Schema]:
+    from heyhi.sweep.manifest import Manifest
+
+    with Manifest.open(path) as manifest:
+        return manifest.experiment(target), manifest.entry, manifest.schema()
+
+
+def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
+    from heyhi.config.frozen import freeze
+
+    cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task))
+    return load_main(entry, options.code_root)(task=experiment.task, cfg=cfg, log_level=options.log_level)
+
+
+def _note(notes: Path, rank: int, ending: Ending, result: object) -> None:
+    """Say how this rank has ended; where it failed, stopped or was the first, it says so in the name of all.
+
+    A link can be made by one only: so no clock has to tell who was the first.
+    """
+    note = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "result": result}
+    path = notes / f"{rank}.json"
+    replace_file(path, json.dumps(note))
+    if ending.reason in ("failed", "requeue") or (ending.reason == "terminated" and rank == 0):
+        with writing(path), contextlib.suppress(FileExistsError):
+            (notes / _FIRST_NAME).hardlink_to(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

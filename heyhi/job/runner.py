@@ -1,0 +1,409 @@
+"""Owns running one experiment: once, in its folder, with its attempts, output and result on record.
+
+`python -m heyhi.runner TARGET --manifest FILE` is what a job executes. Which experiments to run, and where, is
+decided elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import hashlib
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from heyhi.code.version import code_version
+from heyhi.config.schema import Schema
+from heyhi.errors import HeyhiError, ResultError
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.death import REQUEUE, death_of
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.result import encode
+from heyhi.files import replace_file, utc_now, writing
+from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
+from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.ranks import run_ranks
+from heyhi.job.task import Main, load_main
+from heyhi.job.tee import Tee
+from heyhi.job_env import get_job_env, is_master
+from heyhi.logs import setup_logging
+
+_F = TypeVar("_F", bound=Callable[..., object])
+# A waiting process looks again after 1 s, then less and less often.
+_FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Hold how `execute` ended.
+
+    Attributes:
+        status: of the experiment now: DONE, DEAD, or RUNNING or PENDING where another has it.
+        reason: why it is dead, or who has it.
+        exit_code: 0 when it is done.
+        ran: this call has run it.
+        attempt: number of the attempt, 0 where it was not run.
+        stopped: it didn't end by itself.
+    """
+
+    status: Status
+    reason: str = ""
+    exit_code: int = 0
+    ran: bool = False
+    attempt: int = 0
+    stopped: bool = False
+
+    @property
+    def done(self) -> bool:
+        """Whether there is a result."""
+        return self.status is Status.DONE
+
+
+class JobClaim(NamedTuple):
+    """Hold what a job's process claims its experiment by.
+
+    Attributes:
+        ref: the job, as its claim names it.
+        nonces: of the claims that its submission took.
+        is_again: the job was queued again since it last started the experiment, so nothing of that start is left.
+    """
+
+    ref: JobRef
+    nonces: tuple[str, ...]
+    is_again: bool = False
+
+    def follows(self, owner: Owner) -> bool:
+        """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start.
+
+        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
+        """
+        return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
+
+
+def execute(
+    experiment: Experiment,
+    schema: Schema,
+    main: Main,
+    *,
+    log_level: str = "INFO",
+    if_claimed: Literal["wait", "leave"] = "wait",
+    echo: bool = True,
+    code_root: Path | None = None,
+    attempt: int = 1,
+    job: JobClaim | None = None,
+) -> Outcome:
+    """Run an experiment in this process, unless it is done or another runs it.
+
+    Args:
+        experiment: what to run.
+        schema: of its config.
+        main: called as `main(task=, cfg=, log_level=)` with the frozen config of the task, in the experiment's
+            folder. What it returns becomes result.json; None is an empty result, unless `save_result_in_cwd`
+            wrote one.
+        log_level: for main.
+        if_claimed: wait for the result of another process that runs it, taking over when that one dies, or
+            leave it and say who it is.
+        echo: let its output through to the terminal; it goes to the experiment's log in any case.
+        code_root: folder of the code, of which the version is recorded; default: that of main.
+        attempt: how often the launcher has tried: more than once is a retry.
+        job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
+
+    Returns:
+        How it ended. What main raised is told here and in the log, and not raised.
+
+    Raises:
+        HeyhiError: the folder holds another experiment, or can't be written.
+        KeyboardInterrupt: Ctrl-C, once the attempt is on record.
+        SystemExit: likewise SIGTERM (143) and SIGHUP (129).
+    """
+    folder = ExperimentDir(experiment.exp_path)
+    with Signals(Notice() if job is not None else None) as signals:
+        claim = _claim(folder, experiment, if_claimed, signals.stop_because, job)
+        if isinstance(claim, Outcome):
+            return claim
+        with contextlib.ExitStack() as stack:
+            stack.callback(claim.release)
+            # Again, now that nobody else can change it.
+            folder.check_identity(experiment.identity)
+            if folder.result_path.exists():
+                return Outcome(Status.DONE)
+            if job is None or not folder.config_path.exists():  # else its submission has
+                folder.prepare(experiment, schema)
+            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
+            with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
+                outcome = run.attempt(signals, attempt)
+            if job is not None and outcome.stopped:
+                # Slurm decides whether the job goes on: until it is over, the claim is its.
+                stack.pop_all()
+    # Only when the claim is released: a stop is for the whole process, not only for this experiment.
+    signals.raise_if_stopped()
+    return outcome
+
+
+def _claim(
+    folder: ExperimentDir,
+    experiment: Experiment,
+    if_claimed: Literal["wait", "leave"],
+    on_lost: Callable[[str], None],
+    job: JobClaim | None,
+) -> Claim | Outcome:
+    """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
+    wait, ended = _FIRST_WAIT, len(_ends(folder))
+    waited_for: Owner | None = None
+    while True:
+        folder.check_identity(experiment.identity)
+        if folder.result_path.exists():
+            return Outcome(Status.DONE)
+        with writing(folder.path):
+            folder.path.mkdir(parents=True, exist_ok=True)
+        if job is not None:
+            got = Claim.acquire(folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows)
+        else:
+            got = Claim.acquire(folder.path, on_lost=on_lost)
+        if isinstance(got, Claim):
+            ends = _ends(folder)[ended:] if waited_for is not None else []
+            if not ends or ends[-1].get("reason") != "failed" or folder.result_path.exists():
+                return got
+            # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
+            got.release()
+            return Outcome(Status.DEAD, death_of(folder.attempts()).text, exit_code=1)
+        if if_claimed == "leave":
+            status = Status.RUNNING if got.kind == "process" else Status.PENDING
+            return Outcome(status, got.describe())
+        if waited_for != got:
+            _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
+            waited_for = got
+        time.sleep(wait)
+        wait = min(1.5 * wait, _LONGEST_WAIT)
+
+
+def _ends(folder: ExperimentDir) -> list[dict[str, Any]]:
+    return [a for a in folder.attempts() if a.get("event") == "end"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Hold what an attempt needs."""
+
+    folder: ExperimentDir
+    experiment: Experiment
+    schema: Schema
+    main: Main
+    log_level: str
+    code_root: Path
+
+    def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
+        """Run main once, with its start and end on record."""
+        pid, clock = os.getpid(), time.monotonic()
+        number = self._record_start(launcher_attempt)
+        try:
+            with signals.raising():
+                result = self._call_main()
+            if result is not None or not self.folder.result_path.exists():
+                self.folder.write_result(result)
+            ending = Ending("done")
+        except BaseException as error:
+            if os.getpid() != pid:
+                raise  # a forked child has left main: neither claim nor records are its
+            ending = ending_of(error, signals)
+            with contextlib.suppress(OSError):  # the log may be on the disk that is full
+                print_error(error, ending)
+        self._record_end(number, ending, time.monotonic() - clock)
+        if self.folder.result_path.exists():
+            return Outcome(Status.DONE, ran=True, attempt=number)
+        stopped = ending.reason in ("terminated", REQUEUE)
+        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
+
+    def _call_main(self) -> object:
+        from heyhi.config.frozen import freeze
+
+        message = self.schema.parse_root(self.experiment.config)
+        cfg = freeze(getattr(message, self.experiment.task))
+        return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
+
+    def _record_start(self, launcher_attempt: int) -> int:
+        starts = [a for a in self.folder.attempts() if a.get("event") == "start"]
+        last = starts[-1] if starts else None
+        number = (last.get("attempt") or len(starts)) + 1 if last is not None else 1
+        env, version = get_job_env(), code_version(self.code_root)
+        record = {
+            "event": "start",
+            "attempt": number,
+            "kind": _kind(last, env.job_id, env.restart_count, launcher_attempt),
+            "time": utc_now(),
+            "host": env.hostname,
+            "pid": os.getpid(),
+            "job_id": env.job_id,
+            "restart_count": env.restart_count,
+            "commit": version.commit,
+            "dirty": version.dirty,
+            "config": hashlib.sha256(self.experiment.config).hexdigest()[:16],
+        }
+        self.folder.append_attempt(record)
+        return number
+
+    def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
+        record = {
+            "event": "end",
+            "attempt": number,
+            "reason": ending.reason,
+            "exit_code": ending.exit_code,
+            "exception": ending.exception,
+            "seconds": round(seconds, 3),
+            "time": utc_now(),
+        }
+        try:
+            self.folder.append_attempt(record)
+        except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
+            _log.error("%s", error)
+
+
+def _kind(last: dict[str, Any] | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
+    """Tell a first attempt, Slurm's requeues, a launcher's retries and new launches apart."""
+    if last is None:
+        return "first"
+    if job_id is not None and job_id == last.get("job_id") and restart_count > (last.get("restart_count") or 0):
+        return "requeue"
+    return "retry" if launcher_attempt > 1 else "relaunch"
+
+
+def _reason(ending: Ending) -> str:
+    start = {"event": "start", "attempt": 1}
+    end = {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}
+    return death_of([start, end]).text
+
+
+def _folder_of(main: Main) -> Path:
+    file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
+    return Path(file).resolve().parent if file else Path.cwd()
+
+
+def save_result_in_cwd(result: Any) -> Any:
+    """Write a result as the experiment's, before main returns; or, as a decorator, write what a function returns.
+
+    In a job of several processes only the first one writes.
+
+    Example:
+        >>> heyhi.save_result_in_cwd({"loss": 0.1})  # doctest: +SKIP
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    if not callable(result):
+        if is_master():
+            replace_file(Path.cwd() / RESULT_NAME, encode(result))
+        return result
+    function = result
+
+    @functools.wraps(function)
+    def wrapped(*args: object, **kwargs: object) -> object:
+        return save_result_in_cwd(function(*args, **kwargs))
+
+    return wrapped
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the experiment of a target as a manifest has it, and return the exit code: 0 when it has a result.
+
+    Its output goes to its log; where it fails, one line on standard error says why and where the log is.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m heyhi.runner",
+        description="Run one experiment of a manifest, as a job does.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("target", help="its result file, as the manifest names it")
+    parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
+    parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
+    parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
+    parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
+    parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    options = parser.parse_args(args)
+    setup_logging(options.log_level)
+    try:
+        if options.parent is not None:
+            end_with(options.parent)
+        return _run_target(options)
+    except HeyhiError as error:
+        print(f"{options.target}: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except Terminated as stop:
+        return int(stop.code or 1)
+
+
+def _run_target(options: argparse.Namespace) -> int:
+    from heyhi.sweep.manifest import Manifest
+
+    with Manifest.open(options.manifest) as manifest:
+        experiment = manifest.experiment(options.target)
+        entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
+
+    def task_main(**kwargs: object) -> object:
+        if options.tasks > 1:
+            return run_ranks(options.target, options.tasks, options.manifest, code_root, folder, options.log_level)
+        # Imported within the attempt: what fails on import is then on record, and in the log.
+        return load_main(entry, code_root)(**kwargs)
+
+    folder = ExperimentDir(experiment.exp_path)
+    job = _job_claim(options.job, experiment) if options.job is not None else None
+    try:
+        outcome = execute(
+            experiment,
+            schema,
+            task_main,
+            log_level=options.log_level,
+            echo=False,
+            code_root=code_root,
+            attempt=options.attempt,
+            if_claimed="wait" if job is None else "leave",
+            job=job,
+        )
+    except (KeyboardInterrupt, Terminated):
+        if folder.result_path.exists():
+            return 0
+        if job is not None:  # whether it is dead is for Slurm to say
+            print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)
+            raise
+        status, reason = folder.status_and_reason()
+        print(f"{experiment.exp_id}: {status.value}: {reason} (log: {folder.log_path})", file=sys.stderr)
+        raise
+    if outcome.done:
+        return 0
+    if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
+        print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
+        return ask_again()
+    if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
+        print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
+        return 0
+    print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
+    return 1
+
+
+def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
+    env = get_job_env()
+    if env.job_id is None:
+        raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
+    ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
+    starts = [a for a in ExperimentDir(experiment.exp_path).attempts() if a.get("event") == "start"]
+    before = [a for a in starts if a.get("job_id") == env.job_id]
+    is_again = not before or env.restart_count > (before[-1].get("restart_count") or 0)
+    return JobClaim(ref, tuple(nonces.split(",")), is_again)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,174 @@
+"""Owns handing experiments over to Slurm: claimed first, then noted with their job's id; and the script of a job.
+
+One function does it for `run.py` and for Snakemake's executor alike. Nothing here imports Snakemake.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.code.snapshot import link_record
+from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.death import OUTSIDE, death_of, last_job
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import LAUNCH_LOG_NAME
+from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
+from heyhi.files import replace_file, utc_now, writing
+from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
+from heyhi.job.script import _is_pack, _runner_words, batch_script
+from heyhi.slurm.commands import View, submit
+from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
+
+# States that say something about the node rather than about the experiment.
+_NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
+
+
+def submit_job(
+    experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
+) -> Receipt:
+    """Submit one job for some experiments, except those that are done or that somebody has.
+
+    Args:
+        experiments: one, or as many as share the job.
+        request: what the job asks for.
+        order: what all jobs of the launch have in common.
+        view: what Slurm says of jobs.
+        attempt: how often this launch has tried.
+
+    Raises:
+        Busy: Slurm may take it later.
+        Refused: Slurm doesn't take it.
+        HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
+    """
+    claims: list[tuple[Experiment, Claim]] = []
+    owned: dict[Path, Owner | None] = {}
+    with contextlib.ExitStack() as stack:
+        for experiment in experiments:
+            got = _claim(experiment, order, view)
+            if isinstance(got, Claim):
+                stack.callback(got.release)
+                claims.append((experiment, got))
+            else:
+                owned[experiment.exp_path] = got
+        if not claims:
+            return Receipt("", owned)
+        mine = [experiment for experiment, _ in claims]
+        needs = [_settled(experiment, view) for experiment in mine]
+        # Of several, the most that one of them needs.
+        nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
+        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
+        for experiment in mine:
+            ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+            if order.snapshot is not None:
+                link_record(order.snapshot, experiment.exp_path)
+        folder = _pack_folder(mine, claims, order) if _is_pack(mine, request) else mine[0].exp_path
+        options = sbatch_options(
+            request,
+            name=order.job_name,
+            comment=comment_text([e.identity.digest for e in mine], request.comment),
+            output=folder / LAUNCH_LOG_NAME,
+            chdir=folder,
+        )
+        job_id = submit(
+            options, batch_script(_runner_words(claims, request, order, folder, attempt), order.results_root)
+        )
+        # From here on the claims are the job's, whatever happens to us.
+        stack.pop_all()
+        for experiment, claim in claims:
+            _note(experiment, request, order, job_id, attempt)
+            claim.hand_over(job_id)
+    return Receipt(job_id, owned)
+
+
+def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
+    """Take an experiment's claim, or return who has it; None where it is done."""
+    folder = ExperimentDir(experiment.exp_path)
+    folder.check_identity(experiment.identity)
+    if folder.result_path.exists():
+        return None
+    with writing(folder.path):
+        folder.path.mkdir(parents=True, exist_ok=True)
+    ref = JobRef("", order.job_name, experiment.identity.digest)
+    got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
+    if isinstance(got, Claim) and folder.result_path.exists():  # it has just ended
+        got.release()
+        return None
+    return got
+
+
+class _Past(NamedTuple):
+    """Hold how an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
+
+    ooms: int
+    timeouts: int
+    bad_nodes: tuple[str, ...]
+
+
+def _settled(experiment: Experiment, view: View) -> _Past:
+    """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
+    folder = ExperimentDir(experiment.exp_path)
+    settle(folder, view)
+    ends = [a for a in folder.attempts() if a.get("event") == "end"]
+    states = [str(end.get("job_state")) for end in ends if end.get("job_state") in OUTSIDE]
+    nodes = [str(end["host"]) for end in ends if end.get("job_state") in _NODE_STATES and end.get("host")]
+    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
+
+
+def settle(folder: ExperimentDir, view: View) -> None:
+    """Write into an experiment's records how its last job ended, where only Slurm can say; who calls has the claim.
+
+    Slurm forgets in time, the records don't.
+    """
+    attempts, submitted = folder.attempts(), folder.read_job()
+    asked = last_job(attempts, submitted)
+    job = folder.ended_job(asked, view) if asked else None
+    if job is None:
+        return
+    death = death_of(attempts, submitted, job)
+    started = [a for a in attempts if a.get("event") == "start" and str(a.get("job_id")) == asked]
+    own = attempts[-1] if attempts and attempts[-1].get("event") == "end" else {}
+    folder.append_attempt(
+        {
+            "event": "end",
+            "attempt": started[-1].get("attempt") if started else 0,
+            "reason": death.kind,
+            "exit_code": own.get("exit_code") if job.exit_code is None else job.exit_code,
+            "exception": death.exception,
+            "time": utc_now(),
+            "job_id": asked,
+            "job_state": job.state,
+            "host": job.nodes,
+        }
+    )
+
+
+def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
+    """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
+    note = {
+        "job_id": job_id,
+        "name": order.job_name,
+        "time": utc_now(),
+        "attempt": attempt,
+        "hours": request.hours,
+        "gpus": request.gpus,
+        "nodes": request.nodes,
+        "mem_gb_per_node": request.mem_gb_per_node,
+        "partition": request.partition,
+        "code": order.snapshot.digest if order.snapshot is not None else None,
+    }
+    with contextlib.suppress(HeyhiError):
+        ExperimentDir(experiment.exp_path).write_job(note)
+
+
+def _pack_folder(mine: Sequence[Experiment], claims: Sequence[tuple[Experiment, Claim]], order: Order) -> Path:
+    """Make the folder of a job that runs several experiments, with the list of them."""
+    folder = order.state_root / PACKS_NAME / claims[0][1].owner.nonce
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / PACK_LIST_NAME, json.dumps([str(e.target) for e in mine], indent=0))
+    return folder

@@ -1,0 +1,160 @@
+"""Owns where a run's output goes: into its log, below Python too, and on to the terminal where somebody watches."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from heyhi.files import writing
+
+# How long to wait for what was printed last; a process that the run left behind may keep its output open for ever.
+_DRAIN_SECONDS = 10.0
+
+
+class Tee:
+    """Append to a log all that this process and its children print while the context is open.
+
+    It works on the file descriptors, so that C libraries and subprocesses are heard too. Output goes on to where it
+    went before through the `tee` program: a thread of ours could not help a library that prints while it holds the
+    interpreter's lock, and what was printed last before a crash would be lost.
+
+    Args:
+        log: file to append to.
+        echo: also let the output through to where it went before.
+
+    Raises:
+        ResultError: the log can't be written.
+    """
+
+    def __init__(self, log: Path, *, echo: bool) -> None:
+        self._log = log
+        self._echo = echo
+        self._saved: dict[int, int] = {}
+        self._streams: dict[str, TextIO] = {}
+        self._pumps: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        _open_standard_descriptors()
+        with writing(self._log):
+            handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+        _flush()
+        try:
+            self._saved = {fd: os.dup(fd) for fd in (1, 2)}
+            # One pump where both go to the same terminal or file, so that their order is kept.
+            shared = self._echo and os.path.sameopenfile(1, 2)
+            out = self._sink(1, handle)
+            err = out if shared else self._sink(2, handle)
+            os.dup2(out, 1)
+            os.dup2(err, 2)
+            for one in {out, err} - {handle}:
+                os.close(one)
+        finally:
+            os.close(handle)
+        self._replace_streams()
+        return self
+
+    def _sink(self, fd: int, log: int) -> int:
+        """Return what to print to instead of a descriptor."""
+        if not self._echo:
+            return log
+        reader, writer = os.pipe()
+        try:
+            pump = subprocess.Popen(
+                ["tee", "-a", str(self._log)],
+                stdin=reader,
+                stdout=self._saved[fd],
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C in the terminal must not end it before all is written.
+                start_new_session=True,
+                # Python ignores SIGPIPE, and so will it: `| head` must not end the log, nor the run.
+                restore_signals=False,
+            )
+        except FileNotFoundError:
+            os.close(writer)
+            return log
+        finally:
+            os.close(reader)
+        self._pumps.append(pump)
+        return writer
+
+    def _replace_streams(self) -> None:
+        """Hear `print` too where a test or a notebook has put another object in the place of `sys.stdout`."""
+        for name, fd in (("stdout", 1), ("stderr", 2)):
+            stream = getattr(sys, name)
+            with contextlib.suppress(AttributeError, OSError, ValueError):
+                if stream.fileno() == fd:
+                    continue
+            self._streams[name] = stream
+            setattr(sys, name, _Both(self._log, stream if self._echo else None, fd))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _flush()
+        for name, stream in self._streams.items():
+            ours = getattr(sys, name)
+            setattr(sys, name, stream)
+            if isinstance(ours, _Both):
+                ours.close()
+        for fd, saved in self._saved.items():
+            os.dup2(saved, fd)
+            os.close(saved)
+        for pump in self._pumps:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                pump.wait(_DRAIN_SECONDS)
+
+
+class _Both(io.TextIOBase):
+    """Write text to a log and to a stream that no file descriptor stands for."""
+
+    def __init__(self, log: Path, stream: TextIO | None, fd: int) -> None:
+        self._log = log.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        self._stream = stream
+        self._fd = fd
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        if self._stream is not None:
+            self._stream.write(text)
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None:
+        if not self._log.closed:
+            self._log.flush()
+        if self._stream is not None:
+            self._stream.flush()
+
+    def fileno(self) -> int:
+        return self._fd  # for subprocesses, which are heard below
+
+    def close(self) -> None:
+        self._log.close()
+
+
+def _open_standard_descriptors() -> None:
+    """Open those that are closed, as for a daemon, lest the next file that is opened takes their place."""
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free one
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):
+            stream.flush()
+    # What C libraries have printed waits in buffers of their own.
+    with contextlib.suppress(ImportError, OSError, AttributeError):
+        import ctypes
+
+        ctypes.CDLL(None).fflush(None)

@@ -1,0 +1,1 @@
+"""The table of a sweep: read, shaped, and written where people look at it."""

@@ -1,0 +1,174 @@
+"""Owns the files that a table is written to beside CSV: XLSX and Parquet. What stands in it is collect's business."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import datetime
+import io
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.names import Status
+from heyhi.files import replace_bytes
+from heyhi.report.terminal import _csv_cell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLOURS = {  # background and text, of a status
+    Status.DONE: ("#C6EFCE", "#006100"),
+    Status.DEAD: ("#FFC7CE", "#9C0006"),
+    Status.BLOCKED: ("#FFEB9C", "#7F6000"),
+    Status.RUNNING: ("#DDEBF7", "#1F4E78"),
+    Status.PENDING: ("#EDEDED", "#404040"),
+}
+_MAX_ROWS, _MAX_COLUMNS = 1_048_575, 16_384  # of a sheet, less its header
+_MAX_CELL = 32_767  # characters
+_MAX_LINK = 2_079
+_MAX_EXACT = 2**53  # a cell's number is a double
+_MAX_WIDTH = 60
+
+
+class ExportError(HeyhiError):
+    """The table doesn't fit the format, or the format's library is missing."""
+
+
+def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | None = None) -> None:
+    """Write a table as an XLSX workbook: typed cells, status colours, links to folders, a header that stays in view.
+
+    Text is text, also where it begins with `=`; NaN and infinities are text, what is missing is an empty cell.
+
+    Args:
+        table: from `collect` or `groups`.
+        path: of the workbook.
+        links: column -> column that holds the path its cells lead to; default: `exp_id` leads to `exp_path`.
+
+    Raises:
+        ExportError: it has more rows or columns than a sheet can hold.
+        ResultError: it can't be written.
+    """
+    import xlsxwriter
+
+    if len(table) > _MAX_ROWS or len(table.columns) > _MAX_COLUMNS:
+        raise ExportError(f"{path}: a sheet holds {_MAX_ROWS} rows of {_MAX_COLUMNS} columns; this table has more")
+    out = io.BytesIO()
+    book = xlsxwriter.Workbook(
+        out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
+    )
+    sheet = book.add_worksheet("experiments")
+    bold = book.add_format({"bold": True, "bottom": 1})
+    dated = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    linked = book.get_default_url_format()
+    names = [str(c) for c in table.columns]
+    targets = {"exp_id": "exp_path"} if links is None else links
+    columns = {name: table.iloc[:, i].tolist() for i, name in enumerate(names)}
+    for col, name in enumerate(names):
+        sheet.write_string(0, col, name[:_MAX_CELL], bold)
+        goal = columns.get(targets.get(name, ""))
+        for row, value in enumerate(columns[name], 1):
+            if goal is not None and isinstance(goal[row - 1], str) and value is not None:
+                # In capitals, which mean the same, or the library would make a Windows path of it.
+                url = Path(goal[row - 1]).absolute().as_uri().replace("file:", "FILE:", 1)
+                if len(url) <= _MAX_LINK and row < 65_000:  # what a workbook allows
+                    sheet.write_url(row, col, url, linked, string=str(value)[:_MAX_CELL])
+                    continue
+            if name == "updated" and isinstance(value, float) and math.isfinite(value):
+                moment = datetime.datetime.fromtimestamp(value, datetime.UTC).replace(tzinfo=None)
+                sheet.write_datetime(row, col, moment, dated)
+            else:
+                _write_cell(sheet, row, col, value)
+        shown = [len(_shown(v)) for v in columns[name][:1000]]
+        sheet.set_column(col, col, min(_MAX_WIDTH, max([len(name), *shown]) + 2))
+    if "status" in names and len(table):
+        col = names.index("status")
+        for status, (back, fore) in _COLOURS.items():
+            look = book.add_format({"bg_color": back, "font_color": fore})
+            rule = {"type": "cell", "criteria": "==", "value": f'"{status.value}"', "format": look}
+            sheet.conditional_format(1, col, len(table), col, rule)
+    sheet.freeze_panes(1, 1)
+    if names:
+        sheet.autofilter(0, 0, len(table), len(names) - 1)
+    book.close()
+    replace_bytes(path, out.getvalue())
+
+
+def _write_cell(sheet: Any, row: int, col: int, value: Any) -> None:
+    if value is None:
+        return
+    if isinstance(value, bool):
+        sheet.write_boolean(row, col, value)
+    elif (isinstance(value, int) and abs(value) <= _MAX_EXACT) or (isinstance(value, float) and math.isfinite(value)):
+        sheet.write_number(row, col, value)
+    else:
+        sheet.write_string(row, col, _shown(value)[:_MAX_CELL])
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return "NaN" if math.isnan(value) else f"{value:g}" if math.isfinite(value) else _infinity(value)
+    # What XML can't hold is shown as a space.
+    return "".join(c if c.isprintable() or c in "\n\t" else " " for c in str(value))
+
+
+def _infinity(value: float) -> str:
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def write_parquet(table: pd.DataFrame, path: Path) -> None:
+    """Write a table as Parquet: numbers as numbers, NaN as NaN, what is missing as null.
+
+    Raises:
+        ExportError: pyarrow isn't installed.
+        ResultError: it can't be written.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise ExportError(f"{path}: Parquet needs the package pyarrow: pip install 'heyhi[parquet]'") from None
+    arrays, names = [], []
+    for index, name in enumerate(table.columns):
+        values = [v.item() if hasattr(v, "item") else v for v in table.iloc[:, index].tolist()]
+        kinds = {type(v) for v in values if v is not None}
+        if kinds == {int, float}:
+            with contextlib.suppress(OverflowError):  # an integer that no float can hold
+                values = [None if v is None else float(v) for v in values]
+                kinds = {float}
+        if len(kinds) > 1:  # a column has one type
+            values = [None if v is None else str(v) for v in values]
+        try:
+            arrays.append(pa.array(values, from_pandas=False))
+        except (pa.ArrowInvalid, OverflowError):  # an integer of more than 64 bits
+            arrays.append(pa.array([None if v is None else str(v) for v in values]))
+        names.append(str(name))
+    out = io.BytesIO()
+    pq.write_table(pa.table(arrays, names=names), out)
+    replace_bytes(path, out.getvalue())
+
+
+def suffix_of(path: Path) -> str:
+    """Return the format that a file's name asks for: csv, xlsx, parquet or html.
+
+    Raises:
+        ExportError: it asks for another one.
+    """
+    suffix = os.path.splitext(path.name)[1].lower().lstrip(".")  # noqa: PTH122
+    if suffix not in ("csv", "xlsx", "parquet", "html"):
+        raise ExportError(f"{path}: expected a name that ends in .csv, .xlsx, .parquet or .html")
+    return suffix
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Write a table as CSV: what is missing is empty, text that a spreadsheet would take for a formula is marked."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(_csv_cell(str(name)) for name in table.columns)
+    writer.writerows([_csv_cell(value) for value in row] for row in table.itertuples(index=False, name=None))
+    return out.getvalue()

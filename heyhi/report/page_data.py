@@ -1,0 +1,113 @@
+"""What a page shows beside its table: curves, and the config, attempts and log of each experiment."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.metrics import has_best
+from heyhi.project import Project
+from heyhi.report.read import metrics_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heyhi.report.page import Detail
+
+
+_LOG_LINES = 40  # of each experiment, on the page
+_LOG_BYTES = 20_000
+_WITH_PAGE = 5_000  # experiments that a page can hold and a browser can still open
+
+
+def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) -> None:
+    """Write a table with its curves, configs, attempts and logs as a page.
+
+    Raises:
+        HeyhiError: it can't be written.
+    """
+    from heyhi.report.page import PageData, write_page
+
+    if len(table) > _WITH_PAGE:  # no failure: the aggregate rule must have its file
+        print(f"warning: {path}: shows the first {_WITH_PAGE} of {len(table)} experiments", file=sys.stderr)
+        attrs, table = table.attrs, table.head(_WITH_PAGE)
+        table.attrs.update(attrs)
+    varying = [str(v) for v in table.attrs.get("varying", ())]
+    about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
+    metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
+    metrics.sort(key=lambda name: not has_best(name))  # what only counts is the last that anybody looks for
+    curves, details = {}, {}
+    for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
+        curves[exp_id] = metrics_of(folder)
+        details[exp_id] = _detail(ExperimentDir(Path(folder), project.results_root))
+    page = PageData(
+        title=title,
+        table=table.drop(columns=["exp_path"]),
+        metrics=metrics,
+        overrides=varying,
+        curves=curves,
+        details=details,
+        replicate=project.settings.replicate,
+    )
+    write_page(path, page)
+
+
+def _detail(folder: ExperimentDir) -> Detail:
+    from heyhi.report.page import Detail
+
+    if not folder.path.is_dir():
+        return Detail()
+    try:
+        attempts = folder.attempts()
+    except HeyhiError:
+        attempts = []
+    flat = _or_empty(folder.flat_config_path)
+    try:
+        found = json.loads(flat) if flat else {}
+    except ValueError:
+        found = {}
+    log = folder.log_path
+    return Detail(
+        config=_or_empty(folder.config_path),
+        flat=found if isinstance(found, dict) else {},
+        attempts=_joined(attempts),
+        log=_tail(log),
+        folder=folder.path,
+        log_path=log if log.is_file() else None,
+    )
+
+
+def _joined(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Put start and end of each attempt into one row."""
+    rows: dict[Any, dict[str, Any]] = {}
+    for record in records:
+        row = rows.setdefault(record.get("attempt"), {"attempt": record.get("attempt")})
+        if record.get("event") == "start":
+            row |= {name: record.get(name) for name in ("kind", "host", "job_id")}
+            row["started"], row["code"] = record.get("time"), str(record.get("commit") or "")[:8]
+        else:
+            row["seconds"] = record.get("seconds")
+            row["reason"] = record.get("exception") or record.get("reason")
+    return list(rows.values())
+
+
+def _or_empty(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def _tail(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - _LOG_BYTES))
+            return file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []

@@ -1,0 +1,288 @@
+"""Owns what is computed from a sweep's table: seeds put together, best rows, and pivot tables."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from heyhi.errors import HeyhiError, suggest
+from heyhi.experiment.metrics import is_small_good
+from heyhi.experiment.names import Status
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SE = ".se"  # what ends the name of a standard error's column
+# Of a group these say nothing, or what the group's own columns say.
+_NOT_GROUPED = ("status", "reason", "problem", "needs", "drifted", "attempts", "job_id", "code", "exp_id", "exp_path")
+_SUMMED = ("seconds",)
+_MAX_LISTED = 40  # columns that an error names
+
+
+class GroupError(HeyhiError):
+    """What to group, sort or choose by is no column of the table."""
+
+
+def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.DataFrame:
+    """Put together experiments that differ in replicate fields only.
+
+    Args:
+        table: from `collect`.
+        replicate: fields such as `seed`; a name also means every key that ends in it (`data.seed`).
+
+    Returns:
+        a row a group: `status` (of all, or `2/3 DONE`), what varies between groups, of each number its mean over
+        those that have it and, as `<name>.se`, the standard error of that mean (sample deviation / √n; None for a
+        single one), `done`, `wanted`, and `missing`: the replicates that are not done.
+    """
+    import pandas as pd
+
+    varying = [str(name) for name in table.attrs.get("varying", ())]
+    seeds = [name for name in varying if is_replicate(name, replicate)]
+    keys = [name for name in varying if name not in seeds]
+    numbers = [str(c) for c in table.columns if c not in (*varying, *_NOT_GROUPED, "updated") and _is_numeric(table[c])]
+    rows: list[dict[str, Any]] = []
+    groups: dict[tuple[Hashable, ...], list[int]] = {}
+    for index, key in enumerate(
+        zip(*(map(_hashable, table[k]) for k in keys), strict=True) if keys else ((),) * len(table)
+    ):
+        groups.setdefault(key, []).append(index)
+    columns = {name: table[name].tolist() for name in (*keys, *seeds, *numbers, "status")}
+    for members in groups.values():
+        done = [i for i in members if columns["status"][i] == Status.DONE]
+        counts = {s: sum(columns["status"][i] == s for i in members) for s in Status}
+        listed = [f"{n}/{len(members)} {s.value}" for s, n in counts.items() if n]
+        row: dict[str, Any] = {"status": listed[0].split(" ")[1] if len(listed) == 1 else ", ".join(reversed(listed))}
+        row |= {name: columns[name][members[0]] for name in keys}
+        for name in numbers:
+            values = [columns[name][i] for i in members if _is_number(columns[name][i])]
+            if name in _SUMMED:
+                row[name] = math.fsum(values) if values else None
+                continue
+            row[name], row[f"{name}{SE}"] = mean_and_error(values)
+        row["done"], row["wanted"] = len(done), len(members)
+        missing = [_named(seeds, [columns[s][i] for s in seeds]) for i in members if i not in done]
+        row["missing"] = "; ".join(missing) or None
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(
+        ["status", "done", "wanted", "missing"]
+    )
+    frame = pd.DataFrame({n: [row.get(n) for row in rows] for n in names}, dtype=object)
+    frame.attrs["varying"] = keys
+    return _typed(frame)
+
+
+def mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Return the mean of some numbers and its standard error.
+
+    Returns:
+        (None, None) for none; no error for a single one; NaN where one of them is NaN.
+    """
+    if not values:
+        return None, None
+    count = len(values)
+    if not all(map(math.isfinite, values)):
+        total = sum(values)
+        return total / count, (math.nan if count > 1 else None)
+    try:
+        mean = math.fsum(values) / count
+        if count == 1:
+            return mean, None
+        return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
+    except OverflowError:  # the loss of a run that diverged
+        scale = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1)
+        small = [v / scale for v in values]
+        mean = math.fsum(small) / count
+        error = math.sqrt(math.fsum((v - mean) ** 2 for v in small) / (count - 1) / count)
+        return mean * scale, error * scale
+
+
+def is_replicate(name: str, replicate: Sequence[str]) -> bool:
+    """Tell whether a key is one of the replicate fields, by its whole name or its last part."""
+    return any(name == field or name.endswith(f".{field}") for field in replicate)
+
+
+def best(table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, smallest: bool | None = None) -> pd.DataFrame:
+    """Choose the best row, or the best one for each combination of some columns.
+
+    Args:
+        table: from `collect` or `grouped`.
+        metric: column to compare; rows without a number in it are left out.
+        per: columns that tell the groups apart.
+        smallest: whether small is good; default: by the metric's name (a loss is).
+
+    Raises:
+        GroupError: there is no such column.
+    """
+    check_columns(table, [metric, *per])
+    sign = 1 if (is_small_good(metric) if smallest is None else smallest) else -1
+    chosen: dict[tuple[Hashable, ...], tuple[float, int]] = {}
+    values = table[metric].tolist()
+    groups = list(zip(*(map(_hashable, table[p]) for p in per), strict=True)) if per else [()] * len(table)
+    for index, (key, value) in enumerate(zip(groups, values, strict=True)):
+        if _is_number(value) and not math.isnan(value):
+            candidate = (sign * value, index)
+            chosen[key] = min(chosen.get(key, candidate), candidate)
+    kept = table.iloc[[index for _, index in chosen.values()]].reset_index(drop=True)
+    kept.attrs.update(table.attrs)
+    return kept
+
+
+def pivot(table: pd.DataFrame, rows: str, columns: str, metric: str) -> pd.DataFrame:
+    """Put a metric into a table of two keys, as for head-to-head evaluations: means where several rows meet.
+
+    Args:
+        table: from `collect`.
+        rows: column whose values become rows.
+        columns: column whose values become columns.
+        metric: column that fills the cells; a cell without a number is None.
+
+    Raises:
+        GroupError: there is no such column.
+    """
+    import pandas as pd
+
+    check_columns(table, [rows, columns, metric])
+    cells: dict[tuple[Hashable, Hashable], list[float]] = {}
+    heads: dict[Hashable, Any] = {}
+    sides: dict[Hashable, Any] = {}
+    for side, head, value in zip(table[rows], table[columns], table[metric], strict=True):
+        sides.setdefault(_hashable(side), side)
+        heads.setdefault(_hashable(head), head)
+        if _is_number(value):
+            cells.setdefault((_hashable(side), _hashable(head)), []).append(value)
+    data: dict[str, list[Any]] = {rows: [sides[s] for s in _sorted(sides)]}
+    for head in _sorted(heads):
+        name = f"{columns}={heads[head] if heads[head] is not None else '-'}"
+        data[name] = [mean_and_error(cells.get((side, head), []))[0] for side in _sorted(sides)]
+    frame = pd.DataFrame(data, dtype=object)
+    frame.attrs["varying"] = [rows]
+    return _typed(frame)
+
+
+def sorted_by(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Sort a table by columns, in order; `-name` downward. Numbers come before text, what is missing last.
+
+    Raises:
+        GroupError: there is no such column.
+    """
+    names = [key.removeprefix("-") for key in keys]
+    check_columns(table, names)
+    order = list(range(len(table)))
+    for key, name in reversed(list(zip(keys, names, strict=True))):
+        values = table[name].tolist()
+        present = [i for i in order if values[i] is not None and values[i] == values[i]]
+        absent = [i for i in order if not (values[i] is not None and values[i] == values[i])]
+        present.sort(key=lambda i: _rank(values[i]), reverse=key.startswith("-"))
+        order = [*present, *absent]
+    found = table.iloc[order].reset_index(drop=True)
+    found.attrs.update(table.attrs)
+    return found
+
+
+def chosen(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Keep some columns, in the order given.
+
+    Raises:
+        GroupError: there is no such column.
+    """
+    check_columns(table, names)
+    found = table[list(dict.fromkeys(names))].copy()
+    found.attrs.update(table.attrs)
+    return found
+
+
+def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+    """Make sure that a table has some columns.
+
+    Raises:
+        GroupError: it lacks one; the message names the nearest.
+    """
+    known = [str(c) for c in table.columns]
+    for name in names:
+        if name not in known:
+            # Nothing that a log says may command the terminal.
+            listed = "".join(c if c.isprintable() else " " for c in ", ".join(known[:_MAX_LISTED]))
+            more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
+            raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {listed}{more}")
+
+
+def _sorted(values: dict[Hashable, Any]) -> list[Hashable]:
+    return sorted(values, key=lambda v: (values[v] is None, _rank(values[v])))
+
+
+def _rank(value: Any) -> tuple[int, float, str]:
+    if isinstance(value, (int, float)):
+        return 0, value, ""  # as it is: no float holds every integer
+    return 1, 0.0, str(value)
+
+
+def _hashable(value: Any) -> Hashable:
+    # 1, 1.0 and True are three values here, and NaN is itself.
+    return type(value).__name__, repr(value)
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, float):
+        return True
+    # An integer that no float can hold is nothing to compute with.
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _is_numeric(column: pd.Series[Any]) -> bool:
+    values = [v for v in column.tolist() if v is not None]
+    return bool(values) and all(map(_is_number, values))
+
+
+def _named(names: Sequence[str], values: Sequence[Any]) -> str:
+    return ",".join(f"{n}={v}" for n, v in zip(names, values, strict=True)) or "1"
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a column of nothing but numbers their type; None stays None in the others."""
+    for name in frame.columns:
+        if all(isinstance(v, (bool, int, float)) for v in frame[name]):
+            frame[name] = frame[name].infer_objects()
+    return frame
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Hold how a table is put together.
+
+    Attributes:
+        sort: columns to sort by, `-name` downward.
+        columns: columns to keep; empty: all.
+        group_by: replicate fields to put together; None: no grouping.
+        best: column of which the best rows are kept.
+        per: columns for each combination of which the best row is kept.
+        pivot: (rows, columns, metric).
+    """
+
+    sort: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    group_by: tuple[str, ...] | None = None
+    best: str | None = None
+    per: tuple[str, ...] = ()
+    pivot: tuple[str, str, str] | None = None
+
+    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Put a table together.
+
+        Raises:
+            GroupError: it lacks a column.
+        """
+        if self.group_by is not None:
+            table = grouped(table, self.group_by)
+        if self.best is not None:
+            table = best(table, self.best, self.per)
+        if self.pivot is not None:
+            table = pivot(table, *self.pivot)
+        if self.sort:
+            table = sorted_by(table, self.sort)
+        # A mean is chosen with its error.
+        wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
+        return chosen(table, wanted) if wanted else table

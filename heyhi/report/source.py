@@ -1,0 +1,158 @@
+"""What a report is made of: a sweep, as its manifest or as its file is today, and the function that reads its runs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.config.schema import load_schema
+from heyhi.errors import HeyhiError, ManifestError
+from heyhi.project import Project
+from heyhi.report.read import Collector
+from heyhi.report.table import collect
+from heyhi.sweep.file import load_sweep_module, read_sweep_file
+from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
+from heyhi.sweep.remembered import Recall
+from heyhi.sweep.write import write_manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heyhi.config.schema import Schema
+    from heyhi.sweep.expand import Expansion
+
+
+def load_collector(project: Project, manifest: Manifest) -> Collector | None:
+    """Return the sweep file's `get_logs_data`, or None where it has none.
+
+    Raises:
+        SweepError: the sweep file can't be read any more.
+    """
+    if manifest.sweep is None:
+        return None
+    collector: Collector | None = getattr(
+        load_sweep_module(project, project.root / manifest.sweep), "get_logs_data", None
+    )
+    return collector
+
+
+@dataclass(frozen=True)
+class Source:
+    """Hold a sweep that is reported: its manifest, and what its sweep file says about the report."""
+
+    manifest: Manifest
+    project: Project
+    sheet: tuple[str, str] | None = None
+    warnings: list[str] = field(default_factory=list)
+    passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
+
+    @classmethod
+    def open(cls, project: Project, sweep: Path) -> Source:
+        """Open a sweep file (expanded as it is now) or a manifest.
+
+        Raises:
+            HeyhiError: it is wrong, or isn't there.
+        """
+        if sweep.suffix == SUFFIX:
+            return cls.of(Manifest.open(sweep))
+        schema = load_schema(project)
+        file = read_sweep_file(project, sweep)
+        points = list(file.points)
+        recall = Recall(project, schema, file, points)
+        found = recall.find()
+        if found is not None:
+            with contextlib.suppress(ManifestError):  # damaged: it is written anew
+                source = cls.of(Manifest.open(found.manifest))
+                return replace(source, warnings=[*found.warnings, *source.warnings])
+        expansion = file.expand(project, schema, points)
+        source = cls.of_expansion(project, schema, expansion)
+        recall.keep(expansion, source.manifest.path)
+        return source
+
+    @classmethod
+    def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
+        """Report a sweep that was expanded just now."""
+        passing = None
+        try:
+            path = write_manifest(expansion, project, schema)
+        except ManifestError:  # somebody else's results, or a full disk: both can be looked at
+            passing = tempfile.TemporaryDirectory(prefix="heyhi-")
+            path = write_manifest(expansion, project, schema, folder=Path(passing.name))
+        manifest = Manifest.open(path)
+        sheet, warnings = _sheet_of(project, manifest)
+        return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Source:
+        """Report what an open manifest holds."""
+        project = project_of(manifest)
+        return cls(manifest, project, *_sheet_of(project, manifest))
+
+    def collector(self) -> tuple[Collector | None, bytes]:
+        """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
+        if self.manifest.sweep is None:
+            return None, b""
+        try:
+            found = load_collector(self.project, self.manifest)
+            return found, (self.project.root / self.manifest.sweep).read_bytes() if found is not None else b""
+        except (HeyhiError, OSError) as error:
+            print(f"warning: {error}; the table has the default columns", file=sys.stderr)
+            return None, b""
+
+    def table(
+        self,
+        *,
+        with_needs: bool = False,
+        drift: bool = False,
+        progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+    ) -> pd.DataFrame:
+        """Gather its experiments."""
+        collector, source = self.collector()
+        found = self._drift() if drift else None
+        return collect(
+            self.manifest,
+            collector,
+            project=self.project,
+            collector_source=source,
+            with_needs=with_needs,
+            drift=found,
+            progress=progress,
+        )
+
+    def _drift(self) -> dict[str, list[str]]:
+        from heyhi.control.survey import Survey
+
+        return Survey.of_manifest(self.project, self.manifest).drift(load_schema(self.project))
+
+
+def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:
+    """Return the spreadsheet and worksheet that a sweep file names."""
+    if manifest.sweep is None:
+        return None, []
+    try:
+        sheet = getattr(load_sweep_module(project, project.root / manifest.sweep), "SHEET", None)
+    except HeyhiError:
+        return None, []  # said where its get_logs_data is asked for
+    if sheet is None:
+        return None, []
+    if isinstance(sheet, (tuple, list)) and len(sheet) == 2 and all(isinstance(s, str) and s for s in sheet):
+        return (sheet[0], sheet[1]), []
+    return None, [f"{manifest.sweep}: SHEET is {sheet!r}; expected (spreadsheet, worksheet)"]
+
+
+def sweeps_of(project: Project, sweep: str | Path | Sequence[str | Path] | None) -> list[Path]:
+    """Name the sweeps that are meant.
+
+    Raises:
+        HeyhiError: none is, and the settings name none.
+    """
+    if sweep is None or (not isinstance(sweep, (str, Path)) and not sweep):
+        if project.settings.sweep is None:
+            raise HeyhiError("which sweep? Name a sweep file, or set [tool.heyhi] sweep in pyproject.toml")
+        return [project.root / project.settings.sweep]
+    return [Path(s) for s in ([sweep] if isinstance(sweep, (str, Path)) else sweep)]

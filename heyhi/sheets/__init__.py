@@ -1,0 +1,1 @@
+"""Google Sheets: a table written into a worksheet beside what people have there."""

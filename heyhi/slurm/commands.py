@@ -1,0 +1,346 @@
+"""Owns what is asked of Slurm and told to it: its commands, their answers, its states. Knows nothing of experiments.
+
+Everything goes through Slurm's own commands (squeue, sacct, sbatch, scancel, scontrol), which every cluster has.
+"""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from heyhi.errors import HeyhiError
+
+# How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
+_TIMEOUT_SECONDS = 90.0
+_MAX_IDS = 10_000  # of one call: a command line's argument may have 128 kB
+MARK = "heyhi:"  # opens the comment of each of our jobs
+_SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
+# https://slurm.schedmd.com/job_state_codes.html: these have ended for good, all others may still run or run again.
+_FINAL = {
+    "BOOT_FAIL",
+    "CANCELLED",
+    "COMPLETED",
+    "DEADLINE",
+    "FAILED",
+    "LAUNCH_FAILED",
+    "NODE_FAIL",
+    "OUT_OF_MEMORY",
+    "PREEMPTED",
+    "RECONFIG_FAIL",
+    "REVOKED",
+    "TIMEOUT",
+}
+_WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+
+
+class SlurmError(HeyhiError):
+    """A command of Slurm's is missing, failed, or took too long."""
+
+
+class Refused(SlurmError):
+    """Slurm took no job; asking again would give the same answer."""
+
+
+class Busy(SlurmError):
+    """Slurm took no job now, and may later: a limit on jobs is reached, or the controller doesn't answer."""
+
+
+class Phase(enum.Enum):
+    """What a job's state means for who waits for it."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    OVER = "over"
+
+
+class Job(NamedTuple):
+    """Hold what Slurm says of a job.
+
+    Attributes:
+        job_id: as `squeue` prints it.
+        state: in Slurm's words: PENDING, RUNNING, TIMEOUT …
+        why: what a waiting job waits for.
+        nodes: where it runs or ran, as Slurm lists nodes.
+        workdir: its working directory.
+        comment: its comment.
+        exit_code: of the batch script; negative: the signal that ended it; None where nothing says so.
+    """
+
+    job_id: str
+    state: str
+    why: str = ""
+    nodes: str = ""
+    workdir: str = ""
+    comment: str = ""
+    exit_code: int | None = None
+
+    @property
+    def phase(self) -> Phase:
+        """What the state means."""
+        if self.state in _FINAL:
+            return Phase.OVER
+        return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
+
+    def may_be(self, mark: str) -> bool:
+        """Tell whether this may be the job of an experiment, whose mark stands in its job's comment.
+
+        An id alone doesn't say so: a controller that was killed forgets its last jobs, and gives their ids again.
+        """
+        marks = self.comment.partition(" ")[0]
+        return not marks.startswith(MARK) or mark in marks
+
+
+def is_here() -> bool:
+    """Tell whether this machine has Slurm's commands."""
+    return shutil.which("sbatch") is not None
+
+
+def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
+    """List jobs that wait or run, and those that have ended in the last minutes, by one call of squeue.
+
+    Args:
+        name: of the jobs, or several with commas between.
+        ids: of the jobs; those that Slurm has forgotten are left out.
+
+    Raises:
+        SlurmError: there is no answer.
+    """
+    words = ["squeue", "--noheader", "--array", "--states=all"]
+    words += [f"--name={name}"] if name else []
+    words += [f"--jobs={','.join(ids)}"] if ids else []
+    fields = ("%i", "%T", "%r", "%N", "%Z", "%k")
+    try:
+        answer = _call([*words, "--format", _SEPARATOR.join(fields)])
+    except SlurmError as error:
+        if ids and "Invalid job id" in str(error):
+            return []
+        raise
+    found = []
+    for line in answer.split("\n"):
+        parts = line.split(_SEPARATOR)
+        if len(parts) == len(fields):
+            job_id, state, why, nodes, workdir, comment = parts
+            # squeue writes (null) for what isn't set.
+            found.append(Job(job_id, state, "" if why == "None" else why, nodes, workdir, comment))
+    if answer.strip() and not found:
+        # Not even a list without our jobs: taken for one, all of them would be dead.
+        raise SlurmError(f"squeue: printed no list of jobs but {answer.strip()[:80]!r}")
+    return found
+
+
+def account(ids: Iterable[str]) -> dict[str, Job]:
+    """Say how jobs have ended, by sacct; what it doesn't know is left out.
+
+    Raises:
+        SlurmError: there is no answer, or this cluster keeps no accounts.
+    """
+    found = {}
+    wanted = sorted(set(ids))
+    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment"
+    for start in range(0, len(wanted), _MAX_IDS):
+        chosen = ",".join(wanted[start : start + _MAX_IDS])
+        words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
+        for line in _call([*words, f"--jobs={chosen}", f"--format={fields}"]).split("\n"):
+            parts = line.split(_SEPARATOR)
+            if len(parts) == 6:
+                job_id, state, exit_code, nodes, workdir, comment = parts
+                # "CANCELLED by 1000"
+                state = state.partition(" ")[0].rstrip("+")
+                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code))
+    return found
+
+
+def _exit_code(text: str) -> int | None:
+    code, _, sign = text.partition(":")
+    if not (code.isdigit() and sign.isdigit()):
+        return None
+    return -int(sign) if int(sign) else int(code)
+
+
+class Queue:
+    """Remember what squeue says, asked once for each name of jobs, when it is first needed.
+
+    Attributes:
+        error: why there was no answer; empty as long as there was one.
+        seconds: how long the last call took.
+        asked: when the oldest of its answers was asked for, in seconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.error = ""
+        self.seconds = 0.0
+        self.asked: float | None = None
+        self._jobs: dict[str, dict[str, Job] | None] = {}
+
+    def jobs(self, name: str) -> dict[str, Job] | None:
+        """Return the jobs of a name by their id; None without an answer."""
+        if name not in self._jobs:
+            start = time.monotonic()
+            self.asked = min(self.asked or time.time(), time.time())
+            try:
+                self._jobs[name] = {job.job_id: job for job in list_jobs(name=name)}
+            except SlurmError as error:
+                self.error = str(error)
+                self._jobs[name] = None
+            self.seconds = time.monotonic() - start
+        return self._jobs[name]
+
+    def known(self, job_id: str) -> Job | None:
+        """Return a job of any name that was asked for."""
+        return next((jobs[job_id] for jobs in self._jobs.values() if jobs and job_id in jobs), None)
+
+    def forget(self) -> None:
+        """Ask again when it is needed next."""
+        self._jobs.clear()
+        self.asked = None
+        self.error = ""
+
+
+class Ledger:
+    """Remember what sacct says, asked once for all jobs that are asked about together.
+
+    Attributes:
+        error: why there was no answer; empty as long as there was one.
+    """
+
+    def __init__(self) -> None:
+        self.error = ""
+        self._known: dict[str, Job | None] = {}
+
+    def load(self, ids: Iterable[str]) -> None:
+        """Ask for jobs that haven't been asked for yet."""
+        wanted = [one for one in ids if one and one not in self._known]
+        if not wanted:
+            return
+        try:
+            answer = account(wanted)
+        except SlurmError as error:
+            self.error = str(error)
+            answer = {}
+        self._known.update({one: answer.get(one) for one in wanted})
+
+    def job(self, job_id: str) -> Job | None:
+        """Return how a job has ended; None where accounting doesn't say."""
+        self.load([job_id])
+        return self._known.get(job_id)
+
+
+class View:
+    """Hold what Slurm says of many jobs: those in its queue, and how others have ended.
+
+    Attributes:
+        queue: what squeue says.
+        ledger: what sacct says.
+    """
+
+    def __init__(self) -> None:
+        self.queue = Queue()
+        self.ledger = Ledger()
+
+    def ended(self, job_id: str) -> Job | None:
+        """Return how a job has ended; None where Slurm doesn't say."""
+        job = self.ledger.job(job_id)
+        if job is None:
+            # Without accounts, squeue still knows the last minutes' jobs.
+            job = self.queue.known(job_id)
+        return job if job is not None and job.phase is Phase.OVER else None
+
+
+# What sbatch says when a limit on jobs is reached, or when the controller is away for a moment.
+_LATER = (
+    "job submit limit",
+    "MaxSubmitJobs",
+    "MaxJobCount",
+    "SubmitJobsLimit",
+    "temporarily unable",
+    "Resource temporarily unavailable",
+    "Unable to contact slurm controller",
+    "Socket timed out",
+    "Slurm backup controller in standby",
+    "Zero Bytes were transmitted",
+    "Connection refused",
+    "Slurm controller not responding",
+    "Transport endpoint",
+    "Connection timed out",
+    "took longer than",
+)
+
+
+def submit(options: Sequence[str], script: str) -> str:
+    """Hand a job over, and return its id.
+
+    Args:
+        options: words for sbatch.
+        script: of the batch process; it goes to sbatch by standard input.
+
+    Raises:
+        Busy: Slurm may take it later.
+        Refused: Slurm doesn't take it.
+        SlurmError: there is no sbatch here.
+    """
+    try:
+        answer = _call(["sbatch", "--parsable", *options], script)
+    except SlurmError as error:
+        text = str(error)
+        kind = Busy if any(one in text for one in _LATER) else Refused
+        raise kind(text) from None
+    # "123", or "123;cluster"; a site's own wrapper may print more before it.
+    job_id = answer.strip().rpartition("\n")[2].partition(";")[0].strip()
+    if not job_id.isdigit():
+        raise Refused(f"sbatch: printed no job id but {answer.strip()[:200]!r}")
+    return job_id
+
+
+def cancel(ids: Iterable[str]) -> None:
+    """End jobs, also those that only wait; one that has ended already is no error.
+
+    Raises:
+        SlurmError: there is no answer.
+    """
+    wanted = sorted(set(ids))
+    for start in range(0, len(wanted), 1000):
+        _call(["scancel", "--quiet", *wanted[start : start + 1000]])
+
+
+def environment() -> Mapping[str, str]:
+    """Return the environment for Slurm's commands, and for the jobs that they start.
+
+    What a job around this process has set there (its id, its rank, its limits) must not reach another job, nor
+    what would make sbatch do something else than to submit one: wait for it, or make an array of it.
+    """
+    kept = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")
+    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
+
+
+def _call(words: Sequence[str], text: str | None = None) -> str:
+    try:
+        done = subprocess.run(
+            words,
+            input=text,
+            stdin=subprocess.DEVNULL if text is None else None,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_TIMEOUT_SECONDS,
+            env=environment(),
+            check=False,
+            process_group=0,  # Ctrl-C on the terminal is for us: it must end neither sbatch half-way nor scancel
+        )
+    except FileNotFoundError:
+        raise SlurmError(f"{words[0]}: there is no such command here: this machine knows no Slurm") from None
+    except subprocess.TimeoutExpired:
+        raise SlurmError(
+            f"{words[0]}: took longer than {_TIMEOUT_SECONDS:.0f} s: Slurm's controller is busy or away"
+        ) from None
+    except OSError as error:
+        raise SlurmError(f"{words[0]}: can't be run: {error.strerror}") from None
+    if done.returncode != 0:
+        start = f"{words[0]}: "
+        lines = [line.strip().removeprefix(start).removeprefix("error: ") for line in done.stderr.splitlines()]
+        raise SlurmError(f"{start}{'; '.join(line for line in lines[:4] if line) or f'exit code {done.returncode}'}")
+    return done.stdout

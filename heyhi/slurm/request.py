@@ -1,0 +1,459 @@
+"""Owns what a config's launcher asks for, as numbers and as words for sbatch. It starts nothing and asks no cluster."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+import shlex
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from heyhi.config.schema import field_named, is_map, type_of
+from heyhi.errors import LauncherError
+from heyhi.slurm.commands import MARK
+
+_MAX_COMMENT = 1024  # bytes
+_MAX_HOURS = 1e6  # of a time limit: Slurm counts minutes in 32 bits
+_MAX_GB = 1e6
+_MAX_SIGNAL = 65_535  # seconds: Slurm keeps them in 16 bits
+_MAX_ATTEMPTS = 1000
+_MAX_PACK = 59  # identity hashes that a comment holds
+_HASHES = re.compile(rf"{MARK}([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+# Fields of launcher.slurm where neither the config nor its proto says otherwise.
+_DEFAULTS: dict[str, int | float | bool] = {
+    "num_gpus": 0,
+    "gpus_per_node": 8,
+    "single_task_per_node": False,
+    "hours": 1.0,
+    "mem_per_gpu": 2.0,
+    "cpus_per_gpu": 1,
+    "signal_seconds": 90,
+    "requeue": True,
+    "max_attempts": 1,
+    "oom_mem_factor": 1.5,
+    "timeout_hours_factor": 1.0,
+    "pack": 1,
+}
+_MINIMUM = {
+    "num_gpus": 0,
+    "gpus_per_node": 1,
+    "cpus_per_gpu": 1,
+    "signal_seconds": 0,
+    "max_attempts": 1,
+    "oom_mem_factor": 1,
+    "timeout_hours_factor": 1,
+    "pack": 1,
+}
+_ABOVE_ZERO = ("hours", "mem_per_gpu")
+_MAXIMUM = {
+    "hours": _MAX_HOURS,
+    "mem_per_gpu": _MAX_GB,
+    "signal_seconds": _MAX_SIGNAL,
+    "max_attempts": _MAX_ATTEMPTS,
+    "pack": _MAX_PACK,
+}
+# Options that `extra` may not hold, and what does it instead; HeyHi leans on the others itself.
+_FIELD_OF = {
+    "account": "account",
+    "constraint": "constraint",
+    "cpus-per-gpu": "cpus_per_gpu",
+    "cpus-per-task": "cpus_per_gpu",
+    "comment": "comment",
+    "gpus": "num_gpus",
+    "gpus-per-node": "num_gpus",
+    "gpus-per-task": "num_gpus",
+    "mem": "mem_per_gpu",
+    "mem-per-cpu": "mem_per_gpu",
+    "mem-per-gpu": "mem_per_gpu",
+    "no-requeue": "requeue",
+    "nodes": "num_gpus",
+    "ntasks": "num_gpus",
+    "ntasks-per-gpu": "num_gpus",
+    "ntasks-per-node": "single_task_per_node",
+    "partition": "partition",
+    "qos": "qos",
+    "requeue": "requeue",
+    "signal": "signal_seconds",
+    "time": "hours",
+}
+_OURS = (
+    "array", "chdir", "clusters", "error", "export-file", "help", "job-name", "open-mode", "output",
+    "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "workdir", "wrap",
+)  # fmt: skip
+_REFUSED = (*_FIELD_OF, *_OURS)
+# Options of sbatch that a refused one begins with; sbatch takes any other beginning for the whole.
+_BEGINNINGS = ("export", "wait-all-nodes")
+
+
+@dataclass(frozen=True)
+class JobRequest:
+    """Hold what a job asks for.
+
+    Attributes:
+        hours: time limit.
+        nodes: number of nodes.
+        tasks: in all.
+        gpus_per_node: GPUs of each node, 0 for none.
+        cpus_per_task: cores of each task.
+        mem_gb_per_node: memory of each node, in GB of 1,024 MB.
+        partition: empty: the cluster's default.
+        account: empty: the user's default.
+        qos: empty: the account's default.
+        constraint: node features, empty for any.
+        comment: the user's.
+        extra: more options for sbatch, as they stand on its command line.
+        signal_seconds: before the time limit, that a job is told of it; 0: never.
+        requeue: whether it is queued again then.
+        max_attempts: how often it may be started.
+        oom_mem_factor: memory grows by this after a job ran out of it.
+        timeout_hours_factor: hours grow by this after a job hit its time limit.
+        pack: experiments that share the job.
+        exclude: nodes that it must not run on.
+    """
+
+    hours: float
+    nodes: int
+    tasks: int
+    gpus_per_node: int
+    cpus_per_task: int
+    mem_gb_per_node: float
+    partition: str
+    account: str
+    qos: str
+    constraint: str
+    comment: str
+    extra: str
+    signal_seconds: int
+    requeue: bool
+    max_attempts: int
+    oom_mem_factor: float
+    timeout_hours_factor: float
+    pack: int
+    exclude: tuple[str, ...] = ()
+
+    @property
+    def gpus(self) -> int:
+        """GPUs in all."""
+        return self.nodes * self.gpus_per_node
+
+    @property
+    def cpus(self) -> int:
+        """Cores in all."""
+        return self.tasks * self.cpus_per_task
+
+    @property
+    def minutes(self) -> int:
+        """Time limit as Slurm counts it."""
+        return max(1, math.ceil(round(self.hours * 60, 6)))  # 1.5 h x 1.1 is 99.00000000000001 minutes
+
+    @property
+    def mem_mb_per_node(self) -> int:
+        """Memory of each node as Slurm counts it; 0 would mean all of it."""
+        return max(1, math.ceil(round(self.mem_gb_per_node * 1024, 6)))
+
+    def scaled(self, oom: int, timeouts: int, exclude: tuple[str, ...] = ()) -> JobRequest:
+        """Return what the next attempt asks for.
+
+        Args:
+            oom: earlier attempts that ran out of memory.
+            timeouts: earlier attempts that hit their time limit.
+            exclude: nodes that the next one must not run on.
+        """
+        return dataclasses.replace(
+            self,
+            mem_gb_per_node=_grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
+            hours=_grown(self.hours, self.timeout_hours_factor, timeouts, _MAX_HOURS),
+            exclude=tuple(dict.fromkeys((*self.exclude, *exclude))),
+        )
+
+
+def _grown(value: float, factor: float, times: int, most: float) -> float:
+    try:
+        return min(value * factor**times, max(value, most))
+    except OverflowError:
+        return most
+
+
+def is_slurm(task: Message) -> bool:
+    """Tell whether a task's launcher is Slurm."""
+    return _chosen(task, "slurm") is not None
+
+
+def request_of(task: Message) -> JobRequest:
+    """Return what a task's launcher asks for.
+
+    Fields are looked up by name, since a project's own proto need not have all of them: what it lacks, or leaves
+    unset without a default, takes HeyHi's default.
+
+    Args:
+        task: message of the task.
+
+    Returns:
+        of `launcher.slurm`; of another launcher or none, a job of one task with its `cpus` and the defaults.
+
+    Raises:
+        LauncherError: a field holds what no job can be asked for.
+    """
+    slurm = _chosen(task, "slurm")
+    if slurm is not None:
+        return _slurm_request(type_of(slurm), slurm.SerializePartialToString(deterministic=True))
+    local = _chosen(task, "local")
+    cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
+    return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
+
+
+@lru_cache(maxsize=256)
+def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
+    """Return what a launcher asks for: most experiments of a large sweep have the same one."""
+    slurm = GetMessageClass(kind).FromString(data)
+    numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
+    texts = {name: _text(slurm, name) for name in ("partition", "account", "qos", "comment", "extra", "exclude")}
+    texts["constraint"] = _text(slurm, "constraint") or _text(slurm, "constraints")
+    return _request(numbers, texts)
+
+
+def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
+    _check(numbers)
+    extra = texts.get("extra", "")
+    extra_words(extra)
+    gpus, per_node = numbers["num_gpus"], numbers["gpus_per_node"]
+    if gpus > per_node and gpus % per_node:
+        raise LauncherError(
+            f"launcher.slurm.num_gpus={gpus}: above {per_node} (gpus_per_node) it must be a multiple of {per_node},"
+            f" e.g. {math.ceil(gpus / per_node) * per_node}"
+        )
+    nodes = max(1, gpus // per_node)
+    on_node = min(gpus, per_node)
+    is_single = numbers["single_task_per_node"]
+    tasks = nodes if is_single or not gpus else gpus
+    if numbers["pack"] > 1 and nodes > 1:
+        raise LauncherError(
+            f"launcher.slurm.pack={numbers['pack']}: several experiments share one node, and num_gpus={gpus}"
+            f" asks for {nodes}"
+        )
+    request = JobRequest(
+        hours=float(numbers["hours"]),
+        nodes=nodes,
+        tasks=tasks,
+        gpus_per_node=on_node,
+        cpus_per_task=numbers["cpus_per_gpu"] * (on_node if is_single and gpus else 1),
+        mem_gb_per_node=float(numbers["mem_per_gpu"] * max(1, on_node)),
+        partition=texts.get("partition", ""),
+        account=texts.get("account", ""),
+        qos=texts.get("qos", ""),
+        constraint=texts.get("constraint", ""),
+        comment=texts.get("comment", ""),
+        extra=extra,
+        signal_seconds=numbers["signal_seconds"],
+        requeue=bool(numbers["requeue"]),
+        max_attempts=numbers["max_attempts"],
+        oom_mem_factor=float(numbers["oom_mem_factor"]),
+        timeout_hours_factor=float(numbers["timeout_hours_factor"]),
+        pack=numbers["pack"],
+        exclude=tuple(node for node in texts.get("exclude", "").split(",") if node),
+    )
+    if request.signal_seconds >= request.minutes * 60:
+        # It would be told to stop as soon as it starts, and be queued again for ever.
+        raise LauncherError(
+            f"launcher.slurm.signal_seconds={request.signal_seconds}: is not below the time limit"
+            f" (hours={request.hours:g}, {request.minutes * 60} seconds), so that nothing would be left to run;"
+            " set fewer seconds, or 0 for no signal"
+        )
+    return request
+
+
+def _check(numbers: dict[str, Any]) -> None:
+    for name, value in numbers.items():
+        if name in _MINIMUM:
+            _at_least(f"launcher.slurm.{name}", value, _MINIMUM[name])
+        if name in _ABOVE_ZERO and not (0 < value < math.inf):
+            raise LauncherError(f"launcher.slurm.{name}={value:g}: must be above 0")
+        if name in _MAXIMUM and value > _MAXIMUM[name]:
+            raise LauncherError(f"launcher.slurm.{name}={value:g}: must be at most {_MAXIMUM[name]:,.0f}")
+
+
+def _at_least(name: str, value: Any, least: int) -> Any:
+    if not (least <= value < math.inf):
+        raise LauncherError(f"{name}={value:g}: must be at least {least}")
+    return value
+
+
+def _chosen(task: Message, kind: str) -> Message | None:
+    """Return the launcher of a kind where the task has chosen it."""
+    message = task
+    for name in ("launcher", kind):
+        field = field_named(type_of(message), name)
+        if field is None or field.message_type is None or field.is_repeated or not message.HasField(name):
+            return None
+        message = getattr(message, name)
+    return message
+
+
+def _number(message: Message, name: str, default: int | float | bool, where: str = "launcher.slurm") -> Any:
+    field = field_named(type_of(message), name)
+    if field is None:
+        return default
+    value = getattr(message, name)
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise LauncherError(f"{where}.{name} must be a bool in the proto: it says yes or no")
+        return value
+    if isinstance(value, bool) or not isinstance(value, int if isinstance(default, int) else (int, float)):
+        kind = "whole number (int32)" if isinstance(default, int) else "number (double)"
+        raise LauncherError(f"{where}.{name} must be a {kind} in the proto")
+    if field.has_presence:
+        is_unset = not message.HasField(name) and not field.has_default_value
+    else:  # proto3: zero may be unset; where no job can be asked for with zero, it is
+        is_unset = not value and (name in _ABOVE_ZERO or _MINIMUM.get(name, 1) > 0)
+    return default if is_unset else value
+
+
+def _text(message: Message, name: str) -> str:
+    field = field_named(type_of(message), name)
+    if field is None or field.message_type is not None or is_map(field):
+        return ""
+    value = getattr(message, name)
+    if field.is_repeated:
+        value = ("&" if name.startswith("constraint") else ",").join(map(str, value))
+    if not isinstance(value, str):
+        raise LauncherError(f"launcher.slurm.{name} must be a string in the proto")
+    if name != "comment" and _CONTROL.search(value):
+        raise LauncherError(f"launcher.slurm.{name}={value!r}: holds a character that isn't to be seen")
+    return value.strip()
+
+
+def sbatch_options(request: JobRequest, *, name: str, comment: str, output: Path, chdir: Path) -> list[str]:
+    """Return the options for sbatch, a word each: they are for its argument list, no shell reads them.
+
+    Args:
+        request: what the job asks for.
+        name: of the job.
+        comment: as `comment_text` writes it.
+        output: its log; in the file's own name, `%j` and the like mean what they mean to Slurm.
+        chdir: folder that it starts in.
+
+    Raises:
+        LauncherError: `extra` can't be used.
+    """
+    more, excluded = _extra(request.extra)
+    log = f"{str(output.parent).replace('%', '%%')}/{output.name}"
+    options = [
+        f"--job-name={name}",
+        f"--comment={comment}",
+        f"--output={log}",
+        "--open-mode=append",
+        f"--chdir={chdir}",
+        f"--time={request.minutes}",
+        f"--nodes={request.nodes}",
+        f"--ntasks={request.tasks}",
+        f"--ntasks-per-node={request.tasks // request.nodes}",
+    ]
+    if request.gpus_per_node:
+        options.append(f"--gpus-per-node={request.gpus_per_node}")
+    options += [f"--cpus-per-task={request.cpus_per_task}", f"--mem={request.mem_mb_per_node}M"]
+    for option in ("partition", "account", "qos", "constraint"):
+        value = getattr(request, option)
+        if value:
+            options.append(f"--{option}={value}")
+    exclude = [*request.exclude, *excluded]
+    if exclude:
+        options.append(f"--exclude={','.join(exclude)}")
+    if request.signal_seconds:
+        options.append(f"--signal=B:USR2@{request.signal_seconds}")
+    options.append("--requeue" if request.requeue else "--no-requeue")
+    return [*options, *more]
+
+
+def extra_words(extra: str) -> list[str]:
+    """Split the launcher's `extra` as a shell splits words.
+
+    Raises:
+        LauncherError: a word is no option, or is one that HeyHi sets itself.
+    """
+    try:
+        words = shlex.split(extra)
+    except ValueError as error:
+        raise LauncherError(f"launcher.slurm.extra={extra!r}: {str(error).lower()}") from None
+    for word in words:
+        _check_word(word, extra)
+    return words
+
+
+def _extra(extra: str) -> tuple[list[str], list[str]]:
+    """Return its words, and apart from them the nodes that it excludes: a later --exclude would undo an earlier."""
+    more: list[str] = []
+    excluded: list[str] = []
+    for word in extra_words(extra):
+        name, _, value = word.removeprefix("--").partition("=")
+        if name == "exclude":
+            excluded += [value] if value else []
+        else:
+            more.append(word)
+    return more, excluded
+
+
+def _check_word(word: str, extra: str) -> None:
+    where = f"launcher.slurm.extra={extra!r}: "
+    name, _, value = word.removeprefix("--").partition("=")
+    if not word.startswith("--") or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
+        # sbatch would take it for a script, or as a short option's value.
+        raise LauncherError(f"{where}'{word}' is no option of the form --name or --name=value")
+    if name == "export" and value.split(",")[0].upper() != "ALL":
+        raise LauncherError(f"{where}'{word}' would take the job's environment away: write --export=ALL,NAME=value")
+    if name in _BEGINNINGS:
+        return
+    # sbatch takes the beginning of a name for the whole, too.
+    refused = name if name in _REFUSED else next((full for full in _REFUSED if full.startswith(name)), None)
+    if "exclude".startswith(name) and (name != "exclude" or not value):
+        raise LauncherError(f"{where}write '{word}' out as --exclude={value or 'NODES'}")
+    if refused is not None:
+        instead = f"set launcher.slurm.{_FIELD_OF[refused]}" if refused in _FIELD_OF else "HeyHi needs its own"
+        raise LauncherError(f"{where}'{word}' can't be used: {instead}")
+
+
+def comment_text(hashes: Sequence[str] | Iterable[str], user: str) -> str:
+    """Write a job's comment: the identity hashes of its experiments, then the user's own, in at most 1,024 bytes.
+
+    Raises:
+        LauncherError: the hashes alone are longer.
+    """
+    mark = MARK + ",".join(hashes)
+    if len(mark.encode()) > _MAX_COMMENT:
+        raise LauncherError(f"a job's comment can't hold {mark.count(',') + 1} experiments: set a smaller pack")
+    own = " ".join(_CONTROL.sub(" ", user).split())
+    text = f"{mark} {own}" if own else mark
+    return text.encode()[:_MAX_COMMENT].decode(errors="ignore").rstrip()
+
+
+def hashes_in(comment: str) -> tuple[str, ...]:
+    """Return the identity hashes in a job's comment; none where the job isn't ours."""
+    match = _HASHES.match(comment)
+    return tuple(match.group(1).split(",")) if match else ()
+
+
+def launcher_resources(task: Message) -> dict[str, int | str]:
+    """Return what Snakemake has to know of a task's launcher: `threads` of a local run."""
+    if not _has_local_cpus(task.DESCRIPTOR):
+        return {}
+    cpus: int = task.launcher.local.cpus  # type: ignore[attr-defined]
+    return {"threads": cpus} if cpus > 1 else {}
+
+
+@lru_cache(maxsize=64)
+def _has_local_cpus(task: Descriptor) -> bool:
+    """Tell whether a task's messages have `launcher.local.cpus`: asked for each point of a sweep."""
+    for name in ("launcher", "local"):
+        field = task.fields_by_name.get(name)
+        if field is None or field.message_type is None or field.is_repeated:
+            return False
+        task = field.message_type
+    return "cpus" in task.fields_by_name

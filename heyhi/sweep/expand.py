@@ -1,0 +1,269 @@
+"""Owns sweeps: points by grid, random draw or sweep file, and their expansion into experiments, all checked at once."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.config.compose import Composed, Composer, Overrides
+from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.schema import Schema
+from heyhi.config.values import value_text
+from heyhi.errors import HeyhiError, SweepError
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.project import Project
+from heyhi.slurm.request import launcher_resources
+
+Point = tuple[str | Path, Overrides]
+_MAX_SHOWN = 20  # groups of errors, and points of a group, that a message names
+
+
+class Planned(NamedTuple):
+    """Hold one experiment of an expansion, as lightly as a sweep of 100,000 wants it.
+
+    Attributes:
+        folder: exp path (absolute).
+        needs: exp paths of what it needs.
+    """
+
+    exp_id: str
+    folder: str
+    identity: Identity
+    task: str
+    config: bytes
+    needs: tuple[str, ...]
+    resources: dict[str, int | str]
+
+    def experiment(self, roots: Mapping[str, str]) -> Experiment:
+        """Return the same as an experiment."""
+        path, needs = Path(self.folder), tuple(map(Path, self.needs))
+        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """Hold the experiments of a sweep, composed and checked.
+
+    Attributes:
+        planned: all of them, each after what it needs.
+        own: exp ids of the sweep's own, in its order; the others are there because these need them.
+        warnings: what a user should know before starting it.
+        label: name for reports and manifests, `[A-Za-z0-9._-]`.
+        sweep: sweep file, relative to the project root.
+        pattern: exp id pattern of the sweep's own experiments.
+        roots: the project's and the results' folders.
+        files: configs that were read.
+    """
+
+    planned: list[Planned]
+    own: list[str]
+    warnings: list[str] = field(default_factory=list)
+    label: str = "sweep"
+    sweep: str | None = None
+    pattern: str | None = None
+    roots: Mapping[str, str] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()
+
+    @cached_property
+    def experiments(self) -> list[Experiment]:
+        """All experiments, each after what it needs."""
+        return [p.experiment(self.roots) for p in self.planned]
+
+    @property
+    def folders(self) -> list[str]:
+        """Exp paths of the sweep's own experiments, in its order."""
+        found = {p.exp_id: p.folder for p in self.planned}
+        return [found[exp_id] for exp_id in self.own]
+
+
+def expand(
+    project: Project,
+    schema: Schema,
+    points: Iterable[Point],
+    *,
+    label: str = "sweep",
+    sweep: str | None = None,
+    pattern: str | None = None,
+    adhoc: bool = False,
+) -> Expansion:
+    """Compose all points of a sweep and what they need, and check them against one another and what is on disk.
+
+    Args:
+        project: where configs and results are.
+        schema: what configs must fit.
+        points: (config, overrides).
+        label: name for reports and manifests.
+        sweep: sweep file they came from, relative to the project root.
+        pattern: exp id pattern of the points; what they need has the default one.
+        adhoc: put the points below `adhoc/<date>`.
+
+    Raises:
+        SweepError: points are wrong; the message names all of them, grouped by what is wrong.
+    """
+    composer = Composer(project, schema)
+    gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
+    count = 0
+    with paused_collection():
+        for index, (cfg, overrides) in enumerate(points):
+            count += 1
+            try:
+                gather.add(composer.compose(cfg, overrides))
+            except HeyhiError as error:
+                gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
+    if gather.errors:
+        raise SweepError(_grouped(sweep or label, count, gather.errors))
+    if not gather.own:
+        raise SweepError(f"{sweep or label}: the sweep has no experiments")
+    gather.check_nesting()
+    roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
+    planned, own = list(gather.planned.values()), list(gather.own)
+    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, roots, composer.files)
+
+
+def _holds(exp_path: str, identity: Identity) -> bool:
+    """Tell whether a folder plainly holds an experiment; if not, `check_identity` says what is wrong, if anything."""
+    import orjson  # most sweeps that are expanded are new, and need none
+
+    try:
+        with open(f"{exp_path}/{IDENTITY_NAME}", "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them)
+            data = orjson.loads(file.read())
+        held = (data["cfg"], tuple(data["overrides"]), data["version"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
+    return held == (identity.cfg, identity.overrides, identity.version)
+
+
+@contextlib.contextmanager
+def paused_collection() -> Iterator[None]:
+    """Keep the cyclic garbage collector from walking over all of a large sweep's rows again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+@dataclass
+class _Gather:
+    """Gather experiments, each after what it needs, and notice when two of them meet."""
+
+    project: Project
+    composer: Composer
+    pattern: ExpPattern
+    planned: dict[str, Planned] = field(default_factory=dict)
+    own: dict[str, None] = field(default_factory=dict)
+    errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
+    _folders: dict[str, frozenset[str]] = field(default_factory=dict)
+    _by_config: dict[bytes, str] = field(default_factory=dict)
+    _repeated: list[str] = field(default_factory=list)
+    _alike: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, composed: Composed) -> None:
+        """Add a point and what it needs."""
+        exp_id = self.pattern.exp_id(composed.identity)
+        known = self.planned.get(exp_id)
+        self._check_same(known, composed.identity)
+        if exp_id in self.own:
+            self._repeated.append(exp_id)
+            return
+        planned = known or self._plan(composed, exp_id, self.pattern.folder(exp_id))
+        self.own[exp_id] = None
+        other = self._by_config.setdefault(planned.config, exp_id)
+        if other != exp_id:
+            self._alike.append((other, exp_id))
+
+    def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
+        needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
+        self._check_disk(folder, composed.identity)
+        config = composed.message.SerializeToString(deterministic=True)
+        resources = launcher_resources(composed.task_message)
+        # What it needs may have taken its path just now.
+        self._check_same(self.planned.get(exp_id), composed.identity)
+        planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
+        self.planned[exp_id] = planned
+        return planned
+
+    def _need(self, composed: Composed) -> str:
+        folder = str(self.composer.need_path(composed))
+        exp_id = folder.removeprefix(f"{self.project.results_root}/")
+        known = self.planned.get(exp_id)
+        self._check_same(known, composed.identity)
+        if known is None:
+            self._plan(composed, exp_id, folder)
+        return folder
+
+    def _check_same(self, known: Planned | None, identity: Identity) -> None:
+        if known is not None and known.identity != identity:
+            raise SweepError(
+                f"two experiments would share the exp path {known.folder}: {_named(known.identity)}"
+                f" and {_named(identity)}: let the exp id pattern tell them apart"
+            )
+
+    def _check_disk(self, exp_path: str, identity: Identity) -> None:
+        # One listing of a parent answers for all experiments in it; most sweeps are new or in few folders.
+        parent, _, name = exp_path.rpartition("/")
+        names = self._folders.get(parent)
+        if names is None:
+            try:
+                names = frozenset(os.listdir(parent))  # noqa: PTH208 (a set of names is all that is asked)
+            except OSError:
+                names = frozenset()
+            self._folders[parent] = names
+        if name in names and not _holds(exp_path, identity):
+            ExperimentDir(Path(exp_path)).check_identity(identity)
+
+    def check_nesting(self) -> None:
+        """Refuse an experiment inside another one's folder, which a restart of the outer one would wipe."""
+        if self.pattern.is_default:
+            return  # its exp ids end in a hash, and nothing goes on below that
+        paths = {e.folder for e in self.planned.values()}
+        for path in sorted(paths):
+            for parent in Path(path).parents:
+                if str(parent) in paths or ExperimentDir(parent).identity_path.is_file():
+                    raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
+
+    def warnings(self) -> list[str]:
+        """Say what is odd about the points, though it can be run."""
+        found = []
+        if self._repeated:
+            found.append(
+                f"{len(self._repeated)} points name an experiment of the sweep again,"
+                f" e.g. {self._repeated[0]}: it runs once"
+            )
+        if self._alike:
+            first, second = self._alike[0]
+            more = f" ({len(self._alike)} such points)" if len(self._alike) > 1 else ""
+            found.append(f"two experiments have the same config: {first} and {second}{more}")
+        return found
+
+
+def _named(identity: Identity) -> str:
+    return " ".join([identity.cfg, *identity.overrides])
+
+
+def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overrides]]]) -> str:
+    if count == 1:
+        return next(iter(errors))
+    wrong = sum(map(len, errors.values()))
+    lines = [f"{name}: {wrong} of {count} experiments can't be composed:"]
+    for text, points in list(errors.items())[:_MAX_SHOWN]:
+        lines.append("  " + text.replace("\n", "\n  "))
+        index, cfg, overrides = points[0]
+        pairs = overrides.items() if isinstance(overrides, Mapping) else ()
+        example = [f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs]
+        example = example or list(map(str, overrides))
+        which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (", …" if len(points) > _MAX_SHOWN else "")
+        several = f"{len(points)} points ({which}), first" if len(points) > 1 else f"point {index}"
+        lines.append(f"    in {several}: {' '.join([cfg, *example])}")
+    if len(errors) > _MAX_SHOWN:
+        lines.append(f"  … and {len(errors) - _MAX_SHOWN} other errors")
+    return "\n".join(lines)

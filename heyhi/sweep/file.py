@@ -1,0 +1,152 @@
+"""A sweep file: a Python module that yields points, read without being run as a program."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType, NoneType
+from typing import Any, NamedTuple
+
+from heyhi.config.schema import Schema
+from heyhi.errors import HeyhiError, SweepError, suggest
+from heyhi.project import Project
+from heyhi.sweep.expand import Expansion, Point, expand
+
+
+def load_sweep_module(project: Project, path: Path) -> ModuleType:
+    """Import a sweep file, as `python -m` would where it lies in the project.
+
+    Raises:
+        SweepError: it doesn't exist or raises; the message has file and line.
+    """
+    path = (
+        path
+        if path.is_absolute()
+        else next((b / path for b in (Path.cwd(), project.root) if (b / path).is_file()), path)
+    )
+    path = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
+    if not path.is_file():
+        known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
+        raise SweepError(f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}")
+    if path.suffix != ".py":
+        raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
+    parts = Path(project.relative(path)).with_suffix("").parts
+    with _importing(project.root, path):
+        # By the name that `python -m` gives it, so that relative imports work; read anew each time, since a notebook
+        # lives longer than a version of the file.
+        name = ".".join(parts) if all(part.isidentifier() for part in parts) else path.stem
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module  # dataclasses look their module up there
+        spec.loader.exec_module(module)
+        return module
+
+
+class _importing:  # noqa: N801 (used as a function is)
+    """Put the project on the import path while its code is run, and turn what that raises into a SweepError."""
+
+    def __init__(self, root: Path, path: Path) -> None:
+        self.root, self.path = str(root), path
+
+    def __enter__(self) -> None:
+        if self.root not in sys.path:
+            sys.path.insert(0, self.root)
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
+        # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
+        if not isinstance(error, (Exception, SystemExit)) or isinstance(error, HeyhiError):
+            return
+        line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(self.path) else None
+        while trace is not None and not isinstance(error, SyntaxError):
+            if trace.tb_frame.f_code.co_filename == str(self.path):
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise SweepError(f"{self.path}:{line or '?'}: {type(error).__name__}: {what}") from None
+
+
+def expand_sweep_file(
+    project: Project,
+    schema: Schema,
+    path: Path,
+    *,
+    progress: Callable[[Iterable[Point]], Iterable[Point]] = iter,
+) -> Expansion:
+    """Expand a sweep file.
+
+    Args:
+        project: where configs and results are.
+        schema: what configs must fit.
+        path: the file.
+        progress: what the points go through, to count them.
+
+    Raises:
+        SweepError: the file is wrong, or some of its experiments are: all of these are named.
+    """
+    sweep = read_sweep_file(project, path)
+    return sweep.expand(project, schema, progress(sweep.points))
+
+
+class SweepFile(NamedTuple):
+    """Hold what a sweep file says.
+
+    Attributes:
+        name: of the file, relative to the project root.
+        pattern: exp id pattern; None for the default one.
+        points: (config, overrides); the file yields them while they are read.
+    """
+
+    name: str
+    pattern: str | None
+    points: Iterable[Point]
+
+    def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
+        """Expand points of it.
+
+        Raises:
+            SweepError: some are wrong: all of these are named.
+        """
+        label = label_of(project, self.name)
+        return expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+
+
+def read_sweep_file(project: Project, path: Path) -> SweepFile:
+    """Run a sweep file, up to its points.
+
+    Raises:
+        SweepError: the file is wrong.
+    """
+    module = load_sweep_module(project, path)
+    name = project.relative(Path(str(module.__file__)))
+    if not callable(getattr(module, "yield_sweep", None)):
+        raise SweepError(f"{name}: has no function yield_sweep() that yields (config, {{key: value}})")
+    pattern = getattr(module, "EXP_ID_PATTERN", None)
+    if not isinstance(pattern, (str, NoneType)):
+        raise SweepError(f"{name}: EXP_ID_PATTERN is {pattern!r}; expected a text")
+
+    def points() -> Iterator[Point]:
+        with _importing(project.root, Path(str(module.__file__))):
+            for index, point in enumerate(module.yield_sweep()):
+                if not (
+                    isinstance(point, tuple)
+                    and len(point) == 2
+                    and isinstance(point[0], (str, Path))
+                    and isinstance(point[1], (dict, list, tuple, Mapping))
+                ):
+                    raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
+                yield point
+
+    return SweepFile(name, pattern, points())
+
+
+def label_of(project: Project, path: str) -> str:
+    """Name reports and manifests after a sweep file or config: its path below `conf`, as one word."""
+    relative = Path(project.relative(project.root / path)).with_suffix("")
+    conf = Path(project.settings.conf)
+    relative = relative.relative_to(conf) if relative.is_relative_to(conf) else relative
+    return re.sub(r"[^A-Za-z0-9._]+", "-", str(relative)).strip("-.")[-80:] or "sweep"

@@ -1,0 +1,282 @@
+"""Owns what the rules of the Snakefile ask: which experiments, with what needs and resources, and which tables.
+
+A sweep is expanded when `rule all` asks for it, not when the Snakefile is read, nor for targets named by path.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from heyhi.config.schema import load_schema
+from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors, suggest
+from heyhi.experiment.names import RESULT_NAME
+from heyhi.files import replace_bytes, writing
+from heyhi.project import Project, find_project
+from heyhi.sweep.file import expand_sweep_file
+from heyhi.sweep.index import ManifestIndex, no_manifest
+from heyhi.sweep.manifest import SUFFIX, Manifest, Task, manifests_root
+from heyhi.sweep.write import write_manifest
+
+_SETTINGS = ("sweep", "manifest")  # of --config
+_T = TypeVar("_T")
+
+
+class Flow:
+    """Answer the rules' questions for one run of Snakemake.
+
+    What a rule is given as a function of its wildcards ends Snakemake with one message and exit code 2 when a user
+    got something wrong.
+
+    Args:
+        workflow: Snakemake's object of that name.
+        config: Snakemake's; `sweep` is a sweep file (or a manifest), `manifest` a manifest. Default: the sweep of
+            `[tool.heyhi]`.
+
+    Attributes:
+        project: whose experiments are run.
+        python: this interpreter, quoted for a shell command.
+        reports: folder of the reports, as a pattern.
+        needs: for the rules: targets that an experiment needs.
+        manifest: for the rules: manifest that an experiment's job reads.
+        threads: for the rules: cores that an experiment is given.
+        report: for the rules: table of the sweep that was asked for.
+        page: for the rules: its page.
+        missing: for the rules: its experiments whose results were removed after its table was written.
+        report_results: for the rules: experiments of a table.
+        report_manifest: for the rules: manifest of a table.
+        reported: manifest of the table that was asked for, if one was.
+    """
+
+    def __init__(self, workflow: Any, config: Mapping[str, object]) -> None:
+        self._workflow = workflow
+        with reporting_errors():
+            self.project = _project_here()
+            self._sweep = _chosen_sweep(config, self.project)
+        self._is_chosen = any(config.get(key) for key in _SETTINGS)
+        self._manifest: Manifest | None = None  # of the sweep
+        self._known: dict[str, _Known] = {}
+        self._index: ManifestIndex | None = None
+        self._opened: dict[Path, Manifest] = {}
+        self._asked: dict[str, Manifest] = {}
+        self.reported: Manifest | None = None
+        self.python = _literal(shlex.quote(sys.executable))
+        self.reports = _literal(self.project.relative(self.project.reports_root))
+        self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).task.needs))
+        self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
+        self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
+        self.report = _for_rule(lambda _: self._ask_report())
+        self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
+        self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
+        self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
+        self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
+
+    @property
+    def asked(self) -> list[tuple[str, Manifest]]:
+        """Experiments that this run was asked for, and what they need, each with its manifest."""
+        return list(self._asked.items())
+
+    def report_path(self, manifest: Manifest) -> str:
+        """Name the table of a manifest; a changed sweep has another one."""
+        return self.project.relative(self.project.reports_root / manifest.label / f"{manifest.digest}.csv")
+
+    def report_copy(self, manifest: Manifest) -> Path:
+        """Return where the last table of a sweep lies for people, below a fixed name."""
+        return self.project.reports_root / f"{manifest.label}.csv"
+
+    def page_path(self, manifest: Manifest) -> str:
+        """Name the page that goes with the table."""
+        return f"{self.report_path(manifest).removesuffix('.csv')}.html"
+
+    # --- experiments
+
+    def _ask(self, wildcards: Any) -> _Known:
+        known = self._find(wildcards)
+        self._asked[known.task.target] = known.manifest
+        if self._is_executing:
+            # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
+            self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
+        return known
+
+    def _find(self, wildcards: Any) -> _Known:
+        """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""
+        target = f"{wildcards.exp}/{RESULT_NAME}"
+        known = self._known.get(target)
+        if known is None and self._is_chosen and self._manifest is None:
+            self._sweep_manifest()
+            known = self._known.get(target)
+        if known is None:
+            known = self._known[target] = self._find_in_index(target)
+        return known
+
+    def _find_in_index(self, target: str) -> _Known:
+        if self._index is None:
+            self._check_settings()
+            self._index = ManifestIndex.open(self.project)
+        target = self.project.relative(Path(os.path.normpath(target)))
+        path = self._index.find(target)
+        if path is not None:
+            manifest = self._open(path)
+            task = manifest.task(target)
+            if task is not None:
+                return _Known(task, manifest)
+        raise no_manifest(self.project, target)
+
+    def _name(self, manifest: Manifest) -> str:
+        return self.project.relative(manifest.path)
+
+    def _open(self, path: Path) -> Manifest:
+        if path not in self._opened:
+            self._opened[path] = Manifest.open(path)
+        return self._opened[path]
+
+    # --- the sweep
+
+    def _sweep_manifest(self) -> Manifest:
+        """Expand the sweep, once and in the main process only: a job reads what that has written."""
+        if self._manifest is None:
+            self._check_settings()
+            if self._sweep is None:
+                raise SweepError(
+                    "which experiments? Say --config sweep=FILE, name targets (heyhi expand prints some),"
+                    " or set [tool.heyhi] sweep in pyproject.toml"
+                )
+            path = self._sweep
+            if path.suffix != SUFFIX:
+                if not self._workflow.is_main_process:
+                    raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
+                path = _expand(self.project, path)
+            self._manifest = self._open(path)
+            self._known.update((task.target, _Known(task, self._manifest)) for task in self._manifest.tasks())
+        return self._manifest
+
+    def _check_settings(self) -> None:
+        """Refuse to go on where Snakemake would take what is done for outdated, and remove it."""
+        dag, execution = self._workflow.dag_settings, self._workflow.execution_settings
+        if not self._workflow.is_main_process or dag is None:
+            return
+        missing = []
+        if {trigger.name for trigger in dag.rerun_triggers} != {"MTIME"}:
+            missing.append("--rerun-triggers mtime")
+        if execution is not None and not execution.keep_incomplete:
+            missing.append("--keep-incomplete")
+        if missing:
+            raise HeyhiError(
+                "run snakemake with --profile profiles/local (or another one of HeyHi's), or with"
+                f" {' '.join(missing)}: otherwise an edit would make it remove and redo what is done"
+            )
+
+    def _ask_report(self) -> str:
+        manifest = self._sweep_manifest()
+        name = self.report_path(manifest)
+        # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
+        for one in (name, self.page_path(manifest)) if self._is_executing else ():
+            copy = self.report_copy(manifest).with_name(f"{manifest.label}{Path(one).suffix}")
+            if (self.project.root / one).is_file():
+                with writing(copy):
+                    data = (self.project.root / one).read_bytes()
+                replace_bytes(copy, data)
+        return name
+
+    def _missing(self, manifest: Manifest) -> list[str]:
+        # To Snakemake, a table that is there speaks for what it was made of.
+        if not (self.project.root / self.report_path(manifest)).is_file():
+            return []
+        root = f"{self.project.root}/"
+        return [target for target in manifest.targets if not os.access(os.path.join(root, target), os.F_OK)]  # noqa: PTH118
+
+    @property
+    def _is_executing(self) -> bool:
+        workflow = self._workflow
+        return workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch
+
+    def _open_report(self, wildcards: Any) -> Manifest:
+        path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"
+        self.reported = self._open(path)
+        return self.reported
+
+
+class _Known(NamedTuple):
+    task: Task
+    manifest: Manifest
+
+
+def _for_rule(answer: Callable[[Any], _T]) -> Callable[[Any], _T]:
+    """Make a function for a rule; Snakemake asks for its signature 10 times an experiment, which is the dear part."""
+
+    def ask(wildcards: Any) -> _T:
+        with reporting_errors():
+            return answer(wildcards)
+
+    ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
+    return ask
+
+
+def _literal(text: str) -> str:
+    """Keep Snakemake from reading braces in a path as wildcards."""
+    return text.replace("{", "{{").replace("}", "}}")
+
+
+def _project_here() -> Project:
+    project = find_project(Path.cwd())
+    if not project.root.samefile(Path.cwd()):
+        raise HeyhiError(
+            f"snakemake must run in the project root: cd {project.root}, or add --directory {project.root}"
+        )
+    return project
+
+
+def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None:
+    for key in config:
+        near = suggest(key, _SETTINGS)
+        if near and key not in _SETTINGS:
+            raise HeyhiError(f"--config {key}=…: unknown setting{near}")
+        if key in _SETTINGS and config[key] in ("", None):
+            # A shell's $(heyhi expand …) that failed: the default sweep is not what was meant.
+            raise HeyhiError(f"--config {key}=: nothing is named; did `heyhi expand` fail?")
+    chosen = [str(config[key]) for key in _SETTINGS if config.get(key)]
+    if len(chosen) > 1:
+        raise HeyhiError("--config: sweep and manifest were both given; which one is it?")
+    name = chosen[0] if chosen else project.settings.sweep
+    if config.get("manifest") and not str(name).endswith(SUFFIX):
+        raise ManifestError(
+            f"--config manifest={name}: expected a manifest ({SUFFIX}); heyhi expand --manifest prints one"
+        )
+    return project.root / name if name else None
+
+
+@contextlib.contextmanager
+def _stopped_by_ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C stop what runs now: Snakemake's event loop would take note of it and go on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _expand(project: Project, path: Path) -> Path:
+    schema = load_schema(project)
+    with _stopped_by_ctrl_c():
+        expansion = expand_sweep_file(project, schema, path)
+    for warning in expansion.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
+    manifest = write_manifest(expansion, project, schema)
+    needed = len(expansion.experiments) - len(expansion.own)
+    print(
+        f"{expansion.sweep}: {len(expansion.own)} experiments{f' and {needed} that they need' if needed else ''},"
+        f" written down in {project.relative(manifest)}",
+        file=sys.stderr,
+    )
+    return manifest

@@ -1,0 +1,165 @@
+"""The index of a results root: from a target to the manifest it was expanded into last."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import sqlite3
+import weakref
+from pathlib import Path
+
+from heyhi.errors import HeyhiError, ManifestError
+from heyhi.project import Project
+from heyhi.sweep.manifest import FORMAT, SUFFIX, Manifest, _is_manifest, manifests_root
+
+_BUSY_SECONDS = 60.0
+_INDEX_TABLES = (
+    "CREATE TABLE manifest (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL)",
+    "CREATE TABLE target (target TEXT PRIMARY KEY, manifest INTEGER NOT NULL) WITHOUT ROWID",
+)
+
+
+class ManifestIndex:
+    """Lead from targets to the manifest that each was expanded into last.
+
+    The index is a database beside the manifests, brought up to date when it is opened; without it (nobody may
+    write there, or it is damaged and can't be removed) the manifests themselves are asked, newest first.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection | None) -> None:
+        self.folder = folder
+        self.connection = connection
+
+    @classmethod
+    def open(cls, project: Project) -> ManifestIndex:
+        """Open the index of a results root, after taking up what was written since."""
+        folder = manifests_root(project)
+        path = project.state_root / f"index{SUFFIX}"
+        if not folder.is_dir():
+            return cls(folder, None)
+        for _ in range(2):
+            connection = None
+            try:
+                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+                _take_up(connection, folder)
+                index = cls(folder, connection)
+                weakref.finalize(index, connection.close)
+                return index
+            except sqlite3.OperationalError:  # read-only, full or without locks: nothing is wrong with its content
+                break
+            except sqlite3.DatabaseError:
+                with contextlib.suppress(OSError):
+                    path.unlink()
+            finally:
+                if connection is not None and connection.in_transaction:
+                    connection.rollback()
+        return cls(folder, None)
+
+    def find(self, target: str) -> Path | None:
+        """Return the newest manifest that has a target."""
+        if self.connection is None:
+            return next((p for p in reversed(self._all()) if target in _opened(p)), None)
+        query = "SELECT name FROM target JOIN manifest ON manifest.id = target.manifest WHERE target = ?"
+        found = self.connection.execute(query, (target,)).fetchone()
+        return self.folder / found[0] if found else None
+
+    def targets(self) -> list[str]:
+        """Return every target that was ever expanded; those of the oldest manifest first."""
+        if self.connection is None:
+            return list(dict.fromkeys(t for path in self._all() for t in _opened(path).all_targets))
+        (manifests,) = self.connection.execute("SELECT count(*) FROM manifest").fetchone()
+        query = "SELECT target FROM target ORDER BY target"
+        if manifests > 1:  # which takes twice as long
+            query = "SELECT target FROM target JOIN manifest ON manifest.id = target.manifest ORDER BY changed, target"
+        return [target for (target,) in self.connection.execute(query)]
+
+    def _all(self) -> list[Path]:
+        found = _on_disk(self.folder) if self.folder.is_dir() else {}
+        return [self.folder / name for name in sorted(found, key=found.__getitem__)]
+
+
+def _opened(path: Path) -> Manifest:
+    return Manifest.open(path)
+
+
+def _on_disk(folder: Path) -> dict[str, int]:
+    with os.scandir(folder) as entries:
+        return {e.name: e.stat().st_mtime_ns for e in entries if _is_manifest(e.name)}
+
+
+def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
+    """Bring the index up to date with the manifests: the order in which they were asked for is their time of change."""
+
+    def known() -> dict[str, int]:
+        return dict(connection.execute("SELECT name, changed FROM manifest"))
+
+    found = _on_disk(folder)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == FORMAT and known() == found:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    found = _on_disk(folder)
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != FORMAT or not known().keys() <= found.keys():
+        # Made anew when a manifest was removed: an older one may hold its targets.
+        for table in ("manifest", "target"):
+            connection.execute(f"DROP TABLE IF EXISTS {table}")
+        for statement in _INDEX_TABLES:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+    before = known()
+    for name in sorted((n for n in found if before.get(n) != found[n]), key=found.__getitem__):
+        _take_up_one(connection, folder / name, found[name])
+    connection.execute("COMMIT")
+
+
+def _take_up_one(connection: sqlite3.Connection, path: Path, changed: int) -> None:
+    try:
+        with Manifest.open(path) as manifest:
+            targets = manifest.sorted_targets
+    except ManifestError:
+        targets = []  # what is wrong with it is said to who opens it
+    connection.execute(
+        "INSERT INTO manifest (name, changed) VALUES (?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed",
+        (path.name, changed),
+    )
+    (number,) = connection.execute("SELECT id FROM manifest WHERE name = ?", (path.name,)).fetchone()
+    connection.executemany(
+        "INSERT INTO target VALUES (?, ?) ON CONFLICT (target) DO UPDATE SET manifest = excluded.manifest"
+        # One that was written earlier may be taken up later.
+        f" WHERE (SELECT changed FROM manifest WHERE id = target.manifest) <= {int(changed)}",
+        ((target, number) for target in targets),
+    )
+
+
+def find_manifest(project: Project, target: str) -> Path:
+    """Find the newest manifest that has a target.
+
+    Args:
+        project: in whose results root to look.
+        target: as `target_of` names it.
+
+    Raises:
+        ManifestError: none has it; the message names the command that makes one.
+    """
+    found = ManifestIndex.open(project).find(target)
+    if found is None:
+        raise no_manifest(project, target)
+    return found
+
+
+def no_manifest(project: Project, target: str) -> ManifestError:
+    """Say that a target is in no manifest, and which command makes one."""
+    from heyhi.experiment.folder import ExperimentDir
+
+    command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"
+    folder = ExperimentDir(project.root / os.path.dirname(target), project.results_root)  # noqa: PTH120
+    with contextlib.suppress(HeyhiError):
+        identity = folder.read_identity()
+        if identity is not None:
+            command = shlex.join(["heyhi", "expand", "--cfg", identity.cfg, *identity.overrides])
+    return ManifestError(
+        f"{target}: is in no manifest of {project.results_root}; expand what it belongs to first:\n  {command}"
+    )

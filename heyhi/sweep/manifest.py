@@ -1,0 +1,344 @@
+"""Owns manifests: what a sweep's jobs read instead of composing again, and the index from a target to its newest one.
+
+A manifest is named by its content and never replaced, so that queued jobs keep what they were queued with. The
+index only repeats what the manifests say: it may be removed at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+import urllib.parse
+import weakref
+import zlib
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heyhi.errors import ManifestError
+from heyhi.experiment.names import RESULT_NAME
+from heyhi.project import Project, find_project
+from heyhi.sweep.target import _folder_of
+
+if TYPE_CHECKING:
+    # `heyhi status` asks only the index, and half of its time would go into loading these.
+    from heyhi.config.identity import Identity
+    from heyhi.config.schema import Schema
+    from heyhi.experiment.folder import Experiment
+
+
+def project_of(manifest: Manifest) -> Project:
+    """Return the project that a manifest was written in, with its results root."""
+    return find_project(manifest.project_root)._replace(results_override=manifest.results_root)
+
+
+SUFFIX = ".sqlite"
+FORMAT = 1
+_APPLICATION = 0x48657948  # "HeyH", in the header of the file: what tells a manifest from another database
+# position, target, exp_id, own, cfg, overrides, identity_version, task, config, needs, resources; then the checksum
+_Content = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str]
+# exp id, exp path, identity, task, needed exp paths
+_Entry = tuple[str, str, "Identity", str, tuple[str, ...]]
+_ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
+
+
+def manifests_root(project: Project) -> Path:
+    """Return the folder of the manifests."""
+    return project.state_root / "manifests"
+
+
+def _bytes_of(content: _Content) -> bytes:
+    position, target, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
+    # No text here can hold a NUL, and the config's length is told.
+    text = (
+        f"{position}\0{target}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}"
+        f"\0{len(config)}\0"
+    )
+    return text.encode() + config
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith(SUFFIX) and not name.startswith(".")
+
+
+class Task(NamedTuple):
+    """Hold what Snakemake has to know of one experiment.
+
+    Attributes:
+        target: its result file.
+        needs: targets of what it needs.
+        resources: of its launcher.
+    """
+
+    target: str
+    needs: tuple[str, ...]
+    resources: dict[str, int | str]
+
+
+class Manifest:
+    """Read one manifest, which doesn't change while it is open, nor later.
+
+    Opening costs the same for any number of experiments, and so does reading one of them.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, meta: dict[str, bytes]) -> None:
+        self.path = path
+        self._connection = connection
+        self._meta = meta
+        self._close = weakref.finalize(self, connection.close)
+
+    @classmethod
+    def open(cls, path: Path) -> Manifest:
+        """Open a manifest.
+
+        Raises:
+            ManifestError: it is missing, damaged, cut short, of another program, or of a newer HeyHi.
+        """
+        if not path.is_file():
+            raise ManifestError(f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)")
+        connection = _connect(path)
+        try:
+            with _reading(path):
+                (application,) = connection.execute("PRAGMA application_id").fetchone()
+                (version,) = connection.execute("PRAGMA user_version").fetchone()
+                (pages,) = connection.execute("PRAGMA page_count").fetchone()
+                (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+                if application != _APPLICATION:
+                    raise ManifestError(f"{path}: is no manifest of HeyHi (`heyhi expand` writes one)")
+                if version > FORMAT:
+                    raise ManifestError(
+                        f"{path}: is a manifest of a newer HeyHi (format {version}, this one reads {FORMAT}):"
+                        " update HeyHi, or run `heyhi expand` again"
+                    )
+                if path.stat().st_size != pages * page_size:
+                    raise sqlite3.DatabaseError("it was cut short")
+                meta = dict(connection.execute("SELECT key, value FROM meta"))
+                connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
+                if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
+                    raise sqlite3.DatabaseError("some of its settings are missing")
+                return cls(path, connection, meta)
+        except BaseException:
+            connection.close()
+            raise
+
+    def close(self) -> None:
+        """Close the file; reading fails from then on."""
+        self._close()
+
+    def __enter__(self) -> Manifest:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __contains__(self, target: str) -> bool:
+        return bool(self._read("SELECT 1 FROM experiment WHERE target = ?", self._key(target)))
+
+    # --- the sweep
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits over all that its jobs depend on."""
+        return self._text("digest")
+
+    @property
+    def label(self) -> str:
+        """Name of its reports."""
+        return self._text("label")
+
+    @property
+    def sweep(self) -> str | None:
+        """Sweep file, relative to the project root; None where it came from a command line."""
+        return self._text("sweep") or None
+
+    @property
+    def entry(self) -> str:
+        """`module:function` of the task file."""
+        return self._text("entry")
+
+    @property
+    def project_root(self) -> Path:
+        """Folder that targets are relative to."""
+        return Path(self._text("project_root"))
+
+    @property
+    def code_root(self) -> Path:
+        """Folder that the task file is imported from."""
+        return Path(self._text("code_root"))
+
+    @property
+    def results_root(self) -> Path:
+        """Folder that exp ids are relative to."""
+        return Path(self._text("results_root"))
+
+    @cached_property
+    def _schema(self) -> Schema:
+        from heyhi.config.schema import Schema
+
+        return Schema.from_file_set(self._meta["file_set"], self._text("root_name"))
+
+    def schema(self) -> Schema:
+        """Return the schema of its configs, as it was when they were composed."""
+        return self._schema
+
+    def _text(self, key: str) -> str:
+        return self._meta[key].decode()
+
+    # --- its experiments
+
+    @property
+    def targets(self) -> list[str]:
+        """Targets of the sweep's own experiments, in its order."""
+        return [t for (t,) in self._read("SELECT target FROM experiment WHERE own IS NOT NULL ORDER BY own")]
+
+    @property
+    def all_targets(self) -> list[str]:
+        """Targets of all experiments, each after what it needs."""
+        return [t for (t,) in self._read("SELECT target FROM experiment ORDER BY position")]
+
+    @property
+    def sorted_targets(self) -> list[str]:
+        """The same in the order of their names, in which an index takes them up fastest."""
+        return [t for (t,) in self._read("SELECT target FROM experiment ORDER BY target")]
+
+    def experiment(self, target: str) -> Experiment:
+        """Read one experiment.
+
+        Raises:
+            ManifestError: it has none of this target, or the row is damaged.
+        """
+        found = list(self._experiments("WHERE target = ?", self._key(target)))
+        if not found:
+            raise ManifestError(f"{self.path}: has no experiment {target}")
+        return found[0]
+
+    def experiments(self, *, own: bool = False) -> Iterator[Experiment]:
+        """Read all experiments, each after what it needs; or only the sweep's own, in its order.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
+
+    def entries(self) -> tuple[list[_Entry], list[int]]:
+        """Return what a table asks of all experiments, which is all but the configs.
+
+        Returns:
+            exp id, exp path, identity, task and needed exp paths of each; places of the sweep's own, in its order.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        rows = self._read(f"{_ENTRIES} ORDER BY position")
+        with _reading(self.path):
+            own = [row[-1] for row in rows]
+            places = [place for place, number in enumerate(own) if number is not None]
+            places.sort(key=own.__getitem__)
+        return self._entries(rows), places
+
+    def entries_of(self, targets: Iterable[str]) -> list[_Entry]:
+        """Return the same of a few experiments, one of each target.
+
+        Raises:
+            ManifestError: there is none of a target, or a row is damaged.
+        """
+        rows = [self._read(f"{_ENTRIES} WHERE target = ?", self._key(target)) for target in targets]
+        with _reading(self.path):
+            return self._entries([row for (row,) in rows])
+
+    def _entries(self, rows: list[tuple[Any, ...]]) -> list[_Entry]:
+        import orjson
+
+        from heyhi.config.identity import Identity
+
+        if not rows:
+            return []
+        root = self._text("project_root")
+        with _reading(self.path):
+            # Column by column, which takes half the time.
+            exp_ids, targets, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
+            settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
+            identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
+            end = -len(RESULT_NAME) - 1
+            folders = [target[:end] if target.startswith("/") else f"{root}/{target[:end]}" for target in targets]
+            needed = [() if n == "[]" else tuple(_folder_of(root, t) for t in json.loads(n)) for n in needs]
+            return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
+
+    def needs(self, target: str) -> list[str]:
+        """Return the targets that an experiment needs itself; none for a target that isn't here."""
+        found = self._read("SELECT needs FROM experiment WHERE target = ?", self._key(target))
+        with _reading(self.path):
+            return list(json.loads(found[0][0])) if found else []
+
+    def task(self, target: str) -> Task | None:
+        """Return what Snakemake has to know of one experiment, or None where it isn't here."""
+        return next(iter(self._tasks("WHERE target = ?", self._key(target))), None)
+
+    def tasks(self) -> list[Task]:
+        """Return the same for all experiments, at once."""
+        return self._tasks("ORDER BY position")
+
+    def _key(self, target: str) -> str:
+        """Name a target as the rows do: Snakemake may have been asked for an absolute path."""
+        return target.removeprefix(f"{self._text('project_root')}/")
+
+    def _tasks(self, where: str, *values: object) -> list[Task]:
+        rows = self._read(f"SELECT target, needs, resources FROM experiment {where}", *values)
+        with _reading(self.path):
+            return [
+                # Most have neither, and then nothing has to be parsed.
+                Task(
+                    target,
+                    () if needs == "[]" else tuple(json.loads(needs)),
+                    {} if resources == "{}" else json.loads(resources),
+                )
+                for target, needs, resources in rows
+            ]
+
+    def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:
+        from heyhi.config.identity import Identity
+        from heyhi.experiment.folder import Experiment
+
+        root = self.project_root
+        roots = {"project_root": str(root), "results_root": str(self.results_root)}
+        for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
+            with _reading(self.path):
+                _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
+                if zlib.crc32(_bytes_of(tuple(content))) != checksum:
+                    raise sqlite3.DatabaseError(f"the row of {target} was changed")
+                yield Experiment(
+                    exp_id=exp_id,
+                    exp_path=root / os.path.dirname(target),  # noqa: PTH120 (a target may be absolute)
+                    identity=Identity(cfg, tuple(json.loads(overrides)), version),
+                    task=task,
+                    config=config,
+                    needs=tuple(root / os.path.dirname(n) for n in json.loads(needs)),  # noqa: PTH120
+                    resources=json.loads(resources),
+                    roots=roots,
+                )
+
+    def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with _reading(self.path):
+            return self._connection.execute(query, values).fetchall()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    # immutable: no locks are taken, which some network file systems lack.
+    name = urllib.parse.quote(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
+    try:
+        return sqlite3.connect(f"file:{name}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise ManifestError(f"{path}: can't be read: {error}") from None
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, ValueError, TypeError) as error:
+        raise ManifestError(
+            f"{path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"
+        ) from None

@@ -1,0 +1,108 @@
+"""Owns whether a sweep would be expanded as it was the last time: if so, its manifest of then is read instead.
+
+Composing 10,000 points takes longer than looking at what came of them. What is remembered may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.config.schema import Schema
+from heyhi.errors import HeyhiError
+from heyhi.files import replace_file
+from heyhi.project import Project
+from heyhi.sweep.expand import Expansion, Point
+from heyhi.sweep.file import SweepFile
+from heyhi.sweep.manifest import manifests_root
+
+_FORMAT = 1
+_MAX_KEPT = 200
+
+
+class Remembered(NamedTuple):
+    """Hold what came of an expansion: its manifest, and what a user was told."""
+
+    manifest: Path
+    warnings: list[str]
+
+
+class Recall:
+    """Remember expansions of sweep files by all that they are made of.
+
+    Only those whose configs lie in the project's own folders, that have the default exp id pattern, so that a folder
+    holds no other experiment, and that need no other experiments.
+    """
+
+    def __init__(self, project: Project, schema: Schema, sweep: SweepFile, points: Sequence[Point]) -> None:
+        self._project = project
+        self._points = points
+        self._is_plain = sweep.pattern is None
+        self._path = project.state_root / "expansions" / f"{self._key(schema, sweep)}.json"
+
+    def find(self) -> Remembered | None:
+        """Return what came of the same expansion before; None where that isn't known."""
+        if not self._is_plain:
+            return None
+        try:
+            found = json.loads(self._path.read_bytes())
+            name, warnings = found["manifest"], [str(text) for text in found["warnings"]]
+            path = manifests_root(self._project) / os.path.basename(name)  # noqa: PTH119 (no path leads elsewhere)
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+        return Remembered(path, warnings) if path.is_file() else None
+
+    def keep(self, expansion: Expansion, manifest: Path) -> None:
+        """Remember an expansion, if it may be; that it can't be written is no matter."""
+        inside = all(_is_below(file, _config_roots(self._project)) for file in expansion.files)
+        if not (self._is_plain and inside and len(expansion.planned) == len(expansion.own)):
+            return
+        if manifest.parent != manifests_root(self._project):
+            return
+        with contextlib.suppress(OSError, HeyhiError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            text = json.dumps({"manifest": manifest.name, "warnings": expansion.warnings})
+            replace_file(self._path, text)
+            _drop_oldest(self._path.parent)
+
+    def _key(self, schema: Schema, sweep: SweepFile) -> str:
+        project = self._project
+        digest = hashlib.sha256()
+        about = [_FORMAT, schema.digest, sweep.name, str(project.root), str(project.results_root), os.getcwd()]  # noqa: PTH109
+        for part in (about, project.settings, list(_stamps(project)), self._points):
+            digest.update(repr(part).encode(errors="surrogateescape"))
+        return digest.hexdigest()[:32]
+
+
+def _config_roots(project: Project) -> list[Path]:
+    return [project.conf_root, *(project.root / folder for folder in project.settings.include_dirs)]
+
+
+def _is_below(file: Path, roots: Iterable[Path]) -> bool:
+    return any(file.is_relative_to(root) for root in roots)
+
+
+def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
+    """Say of each config what changes when it is edited; and of new ones, which an include may find first."""
+    # An include may also be relative to the project root; the results' folder comes by itself.
+    names = (name for name in os.listdir(project.root) if not name.startswith("."))  # noqa: PTH208
+    yield tuple(sorted(name for name in names if not project.results_root.is_relative_to(project.root / name)))
+    for root in _config_roots(project):
+        for folder, folders, files in os.walk(root, followlinks=True):
+            folders.sort()
+            for name in sorted(files):
+                if not name.endswith(".pyc"):
+                    stat = os.stat(f"{folder}/{name}")  # noqa: PTH116
+                    yield f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _drop_oldest(folder: Path) -> None:
+    with os.scandir(folder) as entries:
+        found = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(".json"))
+    for _, path in found[:-_MAX_KEPT]:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,204 @@
+"""Writing a manifest: once, whole, under the name of its content."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import sqlite3
+import zlib
+from collections.abc import Iterable, Iterator
+from json.encoder import encode_basestring_ascii
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.errors import ManifestError
+from heyhi.project import Project
+from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.manifest import (
+    _APPLICATION,
+    FORMAT,
+    SUFFIX,
+    Manifest,
+    _bytes_of,
+    _Content,
+    _is_manifest,
+    manifests_root,
+)
+from heyhi.sweep.target import target_of
+
+if TYPE_CHECKING:
+    # `heyhi status` asks only the index, and half of its time would go into loading these.
+    from heyhi.config.schema import Schema
+    from heyhi.sweep.expand import Expansion
+
+_TABLES = (
+    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE experiment (
+    position INTEGER PRIMARY KEY,  -- each after what it needs
+    target TEXT NOT NULL,
+    exp_id TEXT NOT NULL,
+    own INTEGER,                   -- place in the sweep; NULL for what is only needed
+    cfg TEXT NOT NULL,
+    overrides TEXT NOT NULL,
+    identity_version INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    config BLOB NOT NULL,
+    needs TEXT NOT NULL,           -- targets
+    resources TEXT NOT NULL,
+    checksum INTEGER NOT NULL      -- of all above
+    )""",
+)
+_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]
+
+
+def write_manifest(
+    expansion: Expansion,
+    project: Project,
+    schema: Schema,
+    *,
+    code_root: Path | None = None,
+    folder: Path | None = None,
+) -> Path:
+    """Write the manifest of a sweep, unless it is there, and make it the newest of its targets.
+
+    Args:
+        expansion: the sweep.
+        project: where it belongs.
+        schema: of the configs.
+        code_root: folder from which jobs import the task file; default: the project root.
+        folder: where to write it instead, for who only reads and may not write to the results.
+
+    Returns:
+        `<state root>/manifests/<label>-<16 hex of the content>.sqlite`.
+
+    Raises:
+        ManifestError: the results root can't be written, or is full.
+    """
+    from heyhi.sweep.expand import paused_collection
+
+    meta = {
+        "root_name": schema.root_name,
+        "project_root": str(project.root),
+        "code_root": str(code_root or project.root),
+        "results_root": str(project.results_root),
+        "entry": project.settings.entry,
+        "sweep": expansion.sweep or "",
+        "label": expansion.label,
+    }
+    with paused_collection():
+        rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.root)))
+    path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
+    with _writing(path):
+        if not _is_whole(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            blobs = {key: value.encode() for key, value in meta.items()}
+            created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").encode()
+            _write(path, {**blobs, "digest": digest.encode(), "file_set": schema.file_set, "created": created}, rows)
+        _make_newest(path)
+    # A read-only index only costs time: what it misses is looked up in the manifests.
+    with contextlib.suppress(ManifestError):
+        if folder is None:
+            ManifestIndex.open(project)
+    return path
+
+
+def _contents(expansion: Expansion, root: str) -> Iterator[_Content]:
+    place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
+    for position, e in enumerate(expansion.planned):
+        identity = e.identity
+        yield (
+            position,
+            target_of(e.folder, root),
+            e.exp_id,
+            place.get(e.exp_id),
+            identity.cfg,
+            f"[{', '.join(map(encode_basestring_ascii, identity.overrides))}]",  # JSON, in a third of the time
+            identity.version,
+            e.task,
+            e.config,
+            json.dumps([target_of(n, root) for n in e.needs]) if e.needs else "[]",
+            json.dumps(dict(e.resources), sort_keys=True) if e.resources else "{}",
+        )
+
+
+def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[_Content]) -> tuple[list[_Row], str]:
+    """Digest all that makes a job what it is: the time of writing is no part of it."""
+    import hashlib
+
+    digest = hashlib.sha256(json.dumps([FORMAT, meta]).encode())
+    digest.update(hashlib.sha256(file_set).digest())
+    rows = []
+    for content in contents:
+        data = _bytes_of(content)
+        digest.update(data)
+        rows.append((*content, zlib.crc32(data)))
+    return rows, digest.hexdigest()[:16]
+
+
+def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
+    """Write a whole manifest beside its place, then put it there unless another process was faster."""
+    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        connection = sqlite3.connect(temp, isolation_level=None)
+        try:
+            # Nobody sees this file before it is complete and on disk: no journal, no syncing on the way.
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA user_version = {FORMAT}")
+            connection.execute("BEGIN")
+            for statement in _TABLES:
+                connection.execute(statement)
+            connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            connection.executemany(_INSERT, rows)
+            connection.execute("CREATE UNIQUE INDEX experiment_target ON experiment (target)")
+            connection.execute("COMMIT")
+        finally:
+            connection.close()
+        temp.chmod(0o444)
+        with temp.open("rb") as file:
+            os.fsync(file.fileno())
+        _put_in_place(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _put_in_place(temp: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(temp)
+    except FileExistsError:
+        # The same content, from another process; or damaged, and then it is restored.
+        if not _is_whole(path):
+            temp.replace(path)
+    except OSError:  # a file system without hard links
+        temp.replace(path)
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether a manifest is there and not cut short."""
+    try:
+        with Manifest.open(path):
+            return True
+    except ManifestError:
+        return False
+
+
+def _make_newest(path: Path) -> None:
+    """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps."""
+    with os.scandir(path.parent) as entries:
+        others = [e.stat().st_mtime_ns for e in entries if _is_manifest(e.name) and e.name != path.name]
+    if others and max(others) >= path.stat().st_mtime_ns:
+        with contextlib.suppress(PermissionError):  # another user's, in a shared results root
+            os.utime(path)
+
+
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or error
+        raise ManifestError(f"{path.parent}: the sweep's manifest can't be written there: {reason}") from None
