@@ -12,7 +12,7 @@ _HEADER = ("what", "HeyHi", "peer", "ratio", "(wall)", "goal", "")
 
 @dataclass(frozen=True)
 class Row:
-    """Hold one comparison; its goal is judged by CPU time, which other people's processes disturb least.
+    """One comparison; its goal is judged by CPU time, which other people's processes disturb least.
 
     Attributes:
         what: what was measured, in few words.

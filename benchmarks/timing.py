@@ -32,7 +32,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Command:
-    """Hold a command, where it is run, and what is done before each run without being measured."""
+    """A command, where it is run, and what is done before each run without being measured."""
 
     args: Sequence[str | Path]
     cwd: Path

@@ -19,7 +19,7 @@ BARE_PYTHON = (sys.executable, "-c", "import google.protobuf.text_format")  # He
 
 @dataclass(frozen=True)
 class Effort:
-    """Hold how thoroughly to measure: `--quick` takes fewer rounds, and fewer experiments than the goals are about."""
+    """How thoroughly to measure: `--quick` takes fewer rounds, and fewer experiments than the goals are about."""
 
     quick: bool = False
 

@@ -16,7 +16,7 @@ _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
 
 @dataclass(frozen=True)
 class JobEnv:
-    """Hold the facts of a job.
+    """The facts of a job.
 
     Attributes:
         hostname: of this machine.
@@ -126,17 +126,17 @@ def first_host(nodelist: str) -> str:
 
 
 def is_master() -> bool:
-    """Tell whether this process is the first of its job (the only one counts as the first)."""
+    """Return whether this process is the first of its job (the only one counts as the first)."""
     return get_job_env().rank == 0
 
 
 def is_on_slurm() -> bool:
-    """Tell whether Slurm started this process."""
+    """Return whether Slurm started this process."""
     return "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ
 
 
 def is_adhoc() -> bool:
-    """Tell whether the working directory is that of an ad hoc experiment."""
+    """Return whether the working directory is that of an ad hoc experiment."""
     return "adhoc" in Path.cwd().parts
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from heyhi.errors import NoProjectError, ProjectError, suggest
 
+RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
     "launcher.local",
@@ -78,7 +79,7 @@ class Settings(NamedTuple):
 
 
 class Project(NamedTuple):
-    """Hold a project's root folder and settings; every other folder hangs off it."""
+    """A project's root folder and settings; every other folder hangs off it."""
 
     root: Path
     settings: Settings = Settings()
@@ -94,7 +95,7 @@ class Project(NamedTuple):
         """Absolute folder below which experiments live: `HH_EXP_DIR`, else the setting."""
         if self.results_override is not None:
             return self.results_override
-        chosen = os.environ.get("HH_EXP_DIR") or self.settings.results
+        chosen = os.environ.get(RESULTS_VARIABLE) or self.settings.results
         # As strings: pathlib raises where a `~name` is unknown, and that is a name like any other.
         return Path(os.path.abspath(self.root / os.path.expanduser(chosen)))  # noqa: PTH100, PTH111
 
@@ -149,7 +150,7 @@ def find_project(start: Path | None = None) -> Project:
 
 
 def _is_installed(script: Path) -> bool:
-    """Tell whether a script is a command (`heyhi` itself), which may lie in some project's environment, and no task."""
+    """Return whether a script is a command (`heyhi` itself) and no task: it may lie in some project's environment."""
     folder = os.path.abspath(script.parent)  # noqa: PTH100 (links keep their names, as in sys.prefix)
     return any(f"{folder}/".startswith(f"{home}/") for home in (sys.prefix, os.path.dirname(__file__)))  # noqa: PTH120
 

@@ -179,7 +179,7 @@ def _axis(prefix: str, cfg: str | None) -> Offers:
 
 @dataclass(frozen=True)
 class _Child:
-    """Hold one part that a key can go on with."""
+    """One part that a key can go on with."""
 
     name: str
     is_branch: bool  # another part comes next, not a value

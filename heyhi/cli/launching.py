@@ -12,7 +12,7 @@ from heyhi.cli.selection import _choose, _Chosen, _config_words, _expansion, _op
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
-    from heyhi.control.controller import Orders
+    from heyhi.control.controller import ControllerSpec
     from heyhi.project import Project
     from heyhi.sweep.expand import Expansion
 
@@ -102,7 +102,7 @@ def _snakemake_words(args: argparse.Namespace, expansion: Expansion) -> str:
 def _launch(args: argparse.Namespace) -> int:
     import shlex
 
-    from heyhi.control.controller import Orders, find_profile, foresee
+    from heyhi.control.controller import ControllerSpec, find_profile, foresee
     from heyhi.control.survey import Survey
     from heyhi.experiment.modes import action_of
     from heyhi.sweep.manifest import Manifest
@@ -126,14 +126,14 @@ def _launch(args: argparse.Namespace) -> int:
         print(f"nothing to start: all are done; heyhi report {shlex.join(words)} makes their table")
         return 0
     print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
-    orders = Orders.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
-    if orders.uses_slurm and starts:
+    spec = ControllerSpec.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
+    if spec.uses_slurm and starts:
         for line in foresee(manifest, starting):
             print(line)
-    return _control(project, orders, args, shlex.join(words))
+    return _control(project, spec, args, shlex.join(words))
 
 
-def _control(project: Project, orders: Orders, args: argparse.Namespace, words: str) -> int:
+def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
     """Start a controller, or be one, and say how to follow and to stop it."""
     from heyhi.control.controller import run_here, start
     from heyhi.errors import HeyhiError
@@ -141,22 +141,22 @@ def _control(project: Project, orders: Orders, args: argparse.Namespace, words: 
 
     if args.dry_run:
         return 0
-    if orders.uses_slurm and not is_here():
+    if spec.uses_slurm and not is_here():
         raise HeyhiError(
             f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
         )
     if args.foreground:
-        (controller, is_new), code = run_here(project, orders)
+        (controller, is_new), code = run_here(project, spec)
         if is_new:
             return code
     else:
-        controller, is_new = start(project, orders)
+        controller, is_new = start(project, spec)
     owner = controller.owner
     assert owner is not None
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     print(f"  its log: {project.relative(controller.log)}")
-    left = f"; kill {owner.pid} only the controller: jobs go on" if orders.uses_slurm else ""
+    left = f"; kill {owner.pid} only the controller: jobs go on" if spec.uses_slurm else ""
     print(f"  stop:    heyhi cancel {words or '--all'} (ends its runs, too{left})")
     return 0
 
@@ -188,7 +188,7 @@ def _cancel(args: argparse.Namespace) -> int:
 def _retry(args: argparse.Namespace) -> int:
     import shlex
 
-    from heyhi.control.controller import Orders, find_profile
+    from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -212,7 +212,7 @@ def _retry(args: argparse.Namespace) -> int:
     more = f", and {len(blocked)} that they block" if blocked else ""
     print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
     sweeps = chosen.sweeps if chosen is not None else ()
-    orders = Orders.for_targets(
+    spec = ControllerSpec.for_targets(
         [target_of(path, project.root) for path in dict.fromkeys([*(row.exp_path for row in dead), *blocked])],
         profile,
         manifest=(chosen.manifest if chosen is not None else None) or "",
@@ -220,4 +220,4 @@ def _retry(args: argparse.Namespace) -> int:
         no_snapshot=args.no_snapshot,
     )
     words = _config_words(args) if args.cfg is not None else args.words if len(sweeps) == len(args.words) == 1 else []
-    return _control(project, orders, args, shlex.join(words))
+    return _control(project, spec, args, shlex.join(words))

@@ -90,7 +90,7 @@ def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Ex
 
 
 class _Chosen(NamedTuple):
-    """Hold what a command names: exp paths, the sweeps that they are of, and the manifest if one was named alone."""
+    """What a command names: exp paths, the sweeps that they are of, and the manifest if one was named alone."""
 
     folders: list[str]
     sweeps: tuple[str, ...]

@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CodeFiles:
-    """Hold which files are code.
+    """Which files are code.
 
     Attributes:
         paths: of files and links, relative to the project root; some may be gone, or nothing that can be copied.

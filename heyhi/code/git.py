@@ -34,7 +34,7 @@ class NoRepositoryError(GitError):
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Hold which code runs.
+    """Which code runs.
 
     Attributes:
         commit: git's commit, None without git.

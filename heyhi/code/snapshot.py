@@ -22,15 +22,14 @@ from typing import NamedTuple
 
 from heyhi.code.files import CodeFiles, list_code
 from heyhi.code.git import CodeVersion, read_diff, read_version
+from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.errors import SnapshotError
 from heyhi.files import replace_bytes, write_temp, writing
 from heyhi.project import Project
 
-RECORD_NAME = "code.json"
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000
 MAX_DIFF = 1_000_000
-_TREE_NAME = "tree"
 _LIST_NAME = "files.json"
 _VERSION = 1
 _MAX_NEW_NAMES = 1_000
@@ -45,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Hold where a copy of the code is.
+    """Where a copy of the code is.
 
     Attributes:
         digest: 16 hex digits over path, mode and content of its files.
@@ -149,7 +148,7 @@ def _code_root(project: Project) -> Path:
 
 def _snapshot(project: Project, digest: str) -> Snapshot:
     folder = _code_root(project) / digest
-    return Snapshot(digest, folder / _TREE_NAME, folder / RECORD_NAME)
+    return Snapshot(digest, folder / TREE_NAME, folder / RECORD_NAME)
 
 
 def _scan(project: Project) -> _Scan:
@@ -368,7 +367,7 @@ def _build(project: Project, scan: _Scan, contents: Mapping[str, str], *, last: 
     try:
         with writing(folder):
             temp.mkdir(parents=True)
-            copied = _copy(project.root, scan.files, contents, temp / _TREE_NAME)
+            copied = _copy(project.root, scan.files, contents, temp / TREE_NAME)
         digest = _digest(scan.files, copied)
         record = _record(project, scan, copied, digest)
         changed = _differing(copied, contents) or _differing(scan.files, _scan(project).files)
@@ -429,14 +428,14 @@ def _write_list(folder: Path, files: Mapping[str, _File], copied: Mapping[str, s
         if file.link is not None:
             rows.append([path, file.link])
         elif path in copied:
-            status = (folder / _TREE_NAME / path).lstat()
+            status = (folder / TREE_NAME / path).lstat()
             rows.append([path, status.st_size, status.st_mtime_ns])
     text = json.dumps({"version": _VERSION, "digest": digest, "files": rows})
     write_temp(folder / _LIST_NAME, text).replace(folder / _LIST_NAME)
 
 
 def _intact(snapshot: Snapshot) -> bool:
-    """Tell whether all that was copied is there with the size and time it had; what was added is not looked at."""
+    """Return whether all that was copied is there with the size and time it had; what was added is not looked at."""
     try:
         content = json.loads((snapshot.root.parent / _LIST_NAME).read_bytes())
         if content["version"] != _VERSION or content["digest"] != snapshot.digest:

@@ -12,6 +12,9 @@ from typing import Any
 from heyhi.code.git import CodeVersion, read_diff, read_version
 from heyhi.job_env import is_master
 
+# A copy of code is a folder of the tree and the record of what it was made of.
+TREE_NAME = "tree"
+RECORD_NAME = "code.json"
 DIFF_NAME = "workdir.diff"
 
 
@@ -29,11 +32,10 @@ def code_version(root: Path) -> CodeVersion:
 
 def _record_of_copy(root: Path) -> dict[str, Any] | None:
     """Read what is noted beside a copy of code; None where the folder is no copy."""
-    # As snapshot.py lays them out, which this must not import: a job needs nothing of it.
-    if root.name != "tree":
+    if root.name != TREE_NAME:
         return None
     try:
-        record = json.loads((root.parent / "code.json").read_bytes())
+        record = json.loads((root.parent / RECORD_NAME).read_bytes())
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

@@ -261,7 +261,7 @@ def conf_set(cfg: Config, key: str, value: object) -> Config:
 
 
 def conf_is_set(cfg: Config, key: str) -> bool:
-    """Tell whether a key is set, by a file or an override, and not only readable by its default.
+    """Return whether a key is set, by a file or an override, and not only readable by its default.
 
     Raises:
         OverrideError: the schema has no such key.

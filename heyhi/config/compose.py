@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.identity import ExpPattern, Identity
-from heyhi.config.includes import ConfigFiles, Root, Source, include_mount
+from heyhi.config.includes import ConfigFiles, MergedFile, Root, include_mount
 from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import canonical_text, cast_value, split_override
@@ -45,7 +45,7 @@ _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python
 
 
 class Composed(NamedTuple):
-    """Hold a composed experiment.
+    """A composed experiment.
 
     Attributes:
         identity: config and canonical overrides.
@@ -69,7 +69,7 @@ class Composed(NamedTuple):
 
 
 class _Write(NamedTuple):
-    """Hold a scalar override's key, found in the schema, and how its values are written."""
+    """A scalar override's key, found in the schema, and how its values are written."""
 
     at: int  # its index among the overrides
     kind: type  # of Python's values that the field takes as they are, from low to high
@@ -83,8 +83,8 @@ class _Write(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Hold how a tuple of keys is applied; one for all points of a sweep."""
+class _Recipe:
+    """How a tuple of keys is applied; one for all points of a sweep."""
 
     includes: tuple[tuple[int, Key | None], ...]
     writes: tuple[_Write, ...]
@@ -95,22 +95,22 @@ class _Plan:
 
 @dataclass(frozen=True)
 class _Start:
-    """Hold what scalar overrides are applied to: a root config with include overrides merged."""
+    """What scalar overrides are applied to: a root config with include overrides merged."""
 
     message: Message
     lines: tuple[str, ...]  # canonical
     has_needs: bool
-    sources: tuple[Source, ...]
+    sources: tuple[MergedFile, ...]
     errors: tuple[tuple[int, HeyhiError], ...] = ()
 
 
 @dataclass(frozen=True)
 class _Config:
-    """Hold a root config and what was found out about overrides of it."""
+    """A root config and what was found out about overrides of it."""
 
     root: Root
     start: _Start
-    plans: dict[tuple[str, ...], _Plan] = field(default_factory=dict)
+    plans: dict[tuple[str, ...], _Recipe] = field(default_factory=dict)
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
 
 
@@ -264,7 +264,7 @@ class Composer:
 
     # --- overrides ------------------------------------------------------------------------------------------------
 
-    def _plan(self, root: Root, keys: tuple[str, ...]) -> _Plan:
+    def _plan(self, root: Root, keys: tuple[str, ...]) -> _Recipe:
         task = message_type(self.schema.tasks[root.task])
         includes: list[tuple[int, Key | None]] = []
         writes: list[_Write] = []
@@ -282,7 +282,7 @@ class Composer:
                 errors.append((index, error))
         counted = [i for i, write in enumerate(writes) if not write.is_ignored]
         order = canonical_order([writes[i].key for i in counted])
-        return _Plan(tuple(includes), tuple(writes), tuple(counted[i] for i in order), tuple(errors))
+        return _Recipe(tuple(includes), tuple(writes), tuple(counted[i] for i in order), tuple(errors))
 
     def _refuse_includes(self, task: Descriptor, key: Key) -> None:
         here: Descriptor | None = task
@@ -292,14 +292,14 @@ class Composer:
                 raise OverrideError(f"key '{key.text}': files are included by {mount}=path")
             here = part.field.message_type if part.steps else None
 
-    def _start(self, config: _Config, plan: _Plan, keys: Sequence[str], values: Sequence[object]) -> _Start:
+    def _start(self, config: _Config, plan: _Recipe, keys: Sequence[str], values: Sequence[object]) -> _Start:
         names = tuple((keys[index], _shown(values[index])) for index, _ in plan.includes)
         start = config.starts.get(names)
         if start is None:
             start = config.starts[names] = self._merge_includes(config, plan, names)
         return start
 
-    def _merge_includes(self, config: _Config, plan: _Plan, names: Sequence[tuple[str, str]]) -> _Start:
+    def _merge_includes(self, config: _Config, plan: _Recipe, names: Sequence[tuple[str, str]]) -> _Start:
         """Merge include overrides into a root config; name those that don't only say how to schedule."""
         root = config.root
         message = type(root.message)()
@@ -328,7 +328,7 @@ class Composer:
                 at = f"I.{mount.text}" if mount is not None else "I"
                 lines.append(f"{at}={self.project.relative(path)}")
             names_before = mount.names if mount is not None else ()
-            sources = (*(Source(s.path, (*names_before, *s.names)) for s in chunk.sources), *sources)
+            sources = (*(MergedFile(s.path, (*names_before, *s.names)) for s in chunk.sources), *sources)
             has_needs |= chunk.has_needs
         return _Start(message, tuple(lines), has_needs, sources, tuple(errors))
 
@@ -348,7 +348,7 @@ class Composer:
         start: _Start,
         root: Root,
         task: Message,
-        plan: _Plan,
+        plan: _Recipe,
         done: Sequence[Value],
         lines: Sequence[str],
         odd: Mapping[int, Line | None],

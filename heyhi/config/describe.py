@@ -49,7 +49,7 @@ _DEPTH = 3  # below this, too
 
 @dataclass(frozen=True)
 class _Row:
-    """Hold one line of the table and what is written below it."""
+    """One line of the table and what is written below it."""
 
     cells: tuple[str, str, str, str]
     notes: tuple[str, ...]
@@ -59,7 +59,7 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Scene:
-    """Hold what is described: a schema with its comments and, where a config was named, that config."""
+    """What is described: a schema with its comments and, where a config was named, that config."""
 
     project: Project
     schema: Schema

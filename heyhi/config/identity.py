@@ -29,7 +29,7 @@ _RESERVED = (".heyhi", "reports")
 
 
 class Identity(NamedTuple):
-    """Hold what makes an experiment the same one.
+    """What makes an experiment the same one.
 
     Attributes:
         cfg: config file, relative to the project root (POSIX), absolute when it lies outside.

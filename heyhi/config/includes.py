@@ -30,8 +30,8 @@ _MAX_KNOWN = 2000  # configs that are looked through for a near name
 
 
 @dataclass(frozen=True)
-class Source:
-    """Hold a file that was merged, and the names of the fields that lead to where."""
+class MergedFile:
+    """A file that was merged, and the names of the fields that lead to where."""
 
     path: Path
     names: tuple[str, ...]
@@ -39,7 +39,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Hold a message as a file and its includes give it.
+    """A message as a file and its includes give it.
 
     Attributes:
         message: to be copied; `includes` are merged and gone, `{{ROOT_DIR}}` is written out, needs are not.
@@ -49,12 +49,12 @@ class Chunk:
 
     message: Message
     has_needs: bool
-    sources: tuple[Source, ...]
+    sources: tuple[MergedFile, ...]
 
 
 @dataclass(frozen=True)
 class Root(Chunk):
-    """Hold a root config as its file and includes give it.
+    """A root config as its file and includes give it.
 
     Attributes:
         path: its file.
@@ -85,7 +85,7 @@ class ConfigFiles:
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
         self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
-        self._lines: dict[tuple[tuple[Source, ...], tuple[str, ...]], str] = {}
+        self._lines: dict[tuple[tuple[MergedFile, ...], tuple[str, ...]], str] = {}
 
     # --- finding ---
 
@@ -203,7 +203,7 @@ class ConfigFiles:
             message.ClearField(INCLUDES)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
-        return Root(message, has_needs or needs, (Source(path, ()), *sources), path, name, task)
+        return Root(message, has_needs or needs, (MergedFile(path, ()), *sources), path, name, task)
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:
         """Load a chunk.
@@ -232,7 +232,7 @@ class ConfigFiles:
                     ) from None
                 raise
             needs, sources = self._merge_includes(message, path, (*stack, path), (), (), ())
-            found = Chunk(message, has_needs or needs, (Source(path, ()), *sources))
+            found = Chunk(message, has_needs or needs, (MergedFile(path, ()), *sources))
             self._chunks[path, kind.full_name] = found
         return found
 
@@ -306,7 +306,7 @@ class ConfigFiles:
         names: tuple[str, ...],
         at: tuple[str, ...],
         includes: Sequence[Any],
-    ) -> tuple[bool, tuple[Source, ...]]:
+    ) -> tuple[bool, tuple[MergedFile, ...]]:
         """Merge what a message and the messages in it include, below what they set.
 
         Args:
@@ -321,7 +321,7 @@ class ConfigFiles:
             whether a need came in, and the files that were merged, those that go over others first.
         """
         has_needs = False
-        sources: list[Source] = []
+        sources: list[MergedFile] = []
         for name, child in children(message):
             if self._may_include(type_of(child)):
                 needs, inner = self._merge_includes(child, path, stack, (*names, name), (*at, name), ())
@@ -330,13 +330,13 @@ class ConfigFiles:
         own = [*includes, *self._includes_of(message)]
         if not own:
             return has_needs, tuple(sources)
-        below: list[Source] = []
+        below: list[MergedFile] = []
         merged = type(message)()
         for include in own:
             chunk, key = self._include(merged, include, path, stack)
             has_needs |= chunk.has_needs
             mount = key.names if key is not None else ()
-            below = [*(Source(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *below]
+            below = [*(MergedFile(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *below]
         if self._includes_of(message):
             message.ClearField(INCLUDES)
         merged.MergeFrom(message)
@@ -382,7 +382,7 @@ class ConfigFiles:
         return found if fits else None
 
     def _may_include(self, kind: Descriptor) -> bool:
-        """Tell whether a message of this type can have includes in it, at any depth."""
+        """Return whether a message of this type can have includes in it, at any depth."""
         known = self._includers.get(kind.full_name)
         if known is not None:
             return known
@@ -399,7 +399,7 @@ class ConfigFiles:
 
     # --- naming places ---
 
-    def locate(self, root: Root, sources: tuple[Source, ...], key: Key) -> str:
+    def locate(self, root: Root, sources: tuple[MergedFile, ...], key: Key) -> str:
         """Name the file and line that set a key, '' where no file does.
 
         Args:
@@ -415,7 +415,7 @@ class ConfigFiles:
             found = self._lines[sources, names] = self._locate(root, sources, names)
         return found
 
-    def _locate(self, root: Root, sources: tuple[Source, ...], names: tuple[str, ...]) -> str:
+    def _locate(self, root: Root, sources: tuple[MergedFile, ...], names: tuple[str, ...]) -> str:
         for source in sources:
             if source.names != names[: len(source.names)]:
                 continue
@@ -427,7 +427,7 @@ class ConfigFiles:
 
 
 def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
-    """Tell whether an override's key is an include (`I`, `I.mount`, `Imount`), and find its mount.
+    """Return whether an override's key is an include (`I`, `I.mount`, `Imount`), and find its mount.
 
     Raises:
         OverrideError: it is one, and its mount is no message of the task.

@@ -48,7 +48,7 @@ class Kind(enum.Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """Hold one part of a key: a field, and what of it where it is a list or a map."""
+    """One part of a key: a field, and what of it where it is a list or a map."""
 
     field: FieldDescriptor
     index: int | None = None  # of a list; -1 appends
@@ -73,7 +73,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Key:
-    """Hold a key that was found in the schema.
+    """A key that was found in the schema.
 
     Attributes:
         steps: fields from the message on, in order; for a oneof, those that lead to the message that holds it.

@@ -14,7 +14,7 @@ from heyhi.config.values import NULL, Special, Value
 
 
 class Line(NamedTuple):
-    """Hold an override that was applied, and its text as the schema writes it."""
+    """An override that was applied, and its text as the schema writes it."""
 
     key: Key
     value: Value

@@ -160,7 +160,7 @@ def _defaults(
 
 
 def in_oneof(field: FieldDescriptor) -> bool:
-    """Tell whether a field is a member of a oneof that stands in the proto."""
+    """Return whether a field is a member of a oneof that stands in the proto."""
     return oneof_of(field) is not None
 
 

@@ -26,7 +26,7 @@ class Scheduling:
         self._pattern = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
 
     def ignores(self, key: str) -> bool:
-        """Tell whether a key only says how a run is scheduled."""
+        """Return whether a key only says how a run is scheduled."""
         return self._pattern.match(key) is not None
 
     def counted(self, message: Message, prefix: str = "") -> list[str]:
@@ -86,7 +86,7 @@ class Scheduling:
         return line if made[-1] is key else Line(made[-1], SELECT, f"{made[-1].text}={SELECT.value}")
 
     def _takes_away(self, task: Message, key: Key) -> bool:
-        """Tell whether writing to a key takes the place of another member of a oneof that counts."""
+        """Return whether writing to a key takes the place of another member of a oneof that counts."""
         here: Message | None = task
         parts: list[str] = []
         for step in key.steps:

@@ -146,7 +146,7 @@ def children(message: Message) -> Iterator[tuple[str, Message]]:
 
 
 def is_too_deep(message: Message) -> bool:
-    """Tell whether a message is nested deeper than protobuf reads again (100 levels)."""
+    """Return whether a message is nested deeper than protobuf reads again (100 levels)."""
     try:
         type(message).FromString(message.SerializePartialToString())
     except DecodeError:
@@ -155,7 +155,7 @@ def is_too_deep(message: Message) -> bool:
 
 
 def is_name(text: str) -> bool:
-    """Tell whether a text could name something in a proto; protobuf's own lookups fail on some other texts."""
+    """Return whether a text could name something in a proto; protobuf's own lookups fail on some other texts."""
     return _NAME.fullmatch(text) is not None
 
 
@@ -176,7 +176,7 @@ def real_oneofs(message: Descriptor) -> list[OneofDescriptor]:
 
 
 def is_synthetic(oneof: OneofDescriptor) -> bool:
-    """Tell whether protoc made this oneof for a proto3 `optional` field (named `_<field>`, one member)."""
+    """Return whether protoc made this oneof for a proto3 `optional` field (named `_<field>`, one member)."""
     return len(oneof.fields) == 1 and oneof.name.lstrip("X") == f"_{oneof.fields[0].name}"
 
 
@@ -187,7 +187,7 @@ def oneof_of(field: FieldDescriptor) -> OneofDescriptor | None:
 
 
 def is_map(field: FieldDescriptor) -> bool:
-    """Tell whether a field is a map."""
+    """Return whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
 
 

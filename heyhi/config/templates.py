@@ -26,12 +26,12 @@ _LITERAL = "\0literal\0"
 
 
 def has_need(text: str) -> bool:
-    """Tell whether a text names an experiment."""
+    """Return whether a text names an experiment."""
     return _NEED.search(text) is not None
 
 
 def has_template(text: str) -> bool:
-    """Tell whether a text names the project root or an experiment."""
+    """Return whether a text names the project root or an experiment."""
     return _ROOT.search(text) is not None or has_need(text)
 
 

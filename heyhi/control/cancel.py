@@ -34,8 +34,8 @@ _LEAVE_SECONDS = 20.0
 
 
 @dataclass
-class Plan:
-    """Hold what is to be ended.
+class CancelPlan:
+    """What is to be ended.
 
     Attributes:
         folders: exp paths of all experiments that it is about.
@@ -61,7 +61,7 @@ class Plan:
 
 def plan_cancel(
     project: Project, folders: Sequence[str], *, sweeps: Iterable[str] = (), everything: bool = False
-) -> Plan:
+) -> CancelPlan:
     """Find what runs or waits of some experiments, and what controls it.
 
     Args:
@@ -75,7 +75,7 @@ def plan_cancel(
         SlurmError: Slurm doesn't say which jobs there are.
     """
     controllers = _controllers(project, set(folders), set(sweeps), everything=everything)
-    plan = Plan([*folders], controllers)
+    plan = CancelPlan([*folders], controllers)
     if sweeps:
         plan.folders = list(dict.fromkeys([*folders, *(path for c in controllers for path in _folders(project, c))]))
     view = View()
@@ -104,7 +104,7 @@ def plan_cancel(
     return plan
 
 
-def _add_job(plan: Plan, path: str, owner: Owner, view: View) -> None:
+def _add_job(plan: CancelPlan, path: str, owner: Owner, view: View) -> None:
     job = owner.find_job(view.queue)
     job_id = job.job_id if job is not None else owner.job
     if not job_id:
@@ -118,8 +118,8 @@ def _add_job(plan: Plan, path: str, owner: Owner, view: View) -> None:
 def _controllers(project: Project, folders: set[str], sweeps: set[str], *, everything: bool) -> list[Controller]:
     found = []
     for controller in find_controllers(project):
-        orders = controller.orders()
-        if everything or (orders is not None and orders.sweep and orders.sweep in sweeps):
+        spec = controller.spec()
+        if everything or (spec is not None and spec.sweep and spec.sweep in sweeps):
             found.append(controller)
             continue
         its = _folders(project, controller)
@@ -130,12 +130,12 @@ def _controllers(project: Project, folders: set[str], sweeps: set[str], *, every
 
 def _folders(project: Project, controller: Controller) -> list[str]:
     """Return the exp paths of the experiments that a controller was told to run."""
-    orders = controller.orders()
-    if orders is None:
+    spec = controller.spec()
+    if spec is None:
         return []
-    targets: Sequence[str] = orders.targets
-    if not targets and orders.manifest:
-        with contextlib.suppress(HeyhiError), Manifest.open(project.root / orders.manifest) as manifest:
+    targets: Sequence[str] = spec.targets
+    if not targets and spec.manifest:
+        with contextlib.suppress(HeyhiError), Manifest.open(project.root / spec.manifest) as manifest:
             targets = manifest.targets
     return [os.path.dirname(project.root / target) for target in targets]  # noqa: PTH120
 
@@ -156,7 +156,7 @@ class Canceller:
         self.lines: list[str] = []
         self.failed = False
 
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: CancelPlan) -> None:
         """End it all.
 
         Raises:
@@ -176,7 +176,7 @@ class Canceller:
             plan.idle = {path: text for path, text in plan.idle.items() if path not in late.runs}
         self.lines += idle_lines(self._project, plan)
 
-    def _again(self, plan: Plan) -> Plan:
+    def _again(self, plan: CancelPlan) -> CancelPlan:
         new = plan_cancel(self._project, plan.folders)
         new.controllers = plan.controllers
         return new
@@ -190,8 +190,8 @@ class Canceller:
             threads.append(thread)
         deadline = time.monotonic() + _LEAVE_SECONDS
         for controller, thread in zip(controllers, threads, strict=True):
-            orders = controller.orders()
-            if orders is None or orders.uses_slurm:
+            spec = controller.spec()
+            if spec is None or spec.uses_slurm:
                 thread.join(max(0.0, deadline - time.monotonic()))
         return threads
 
@@ -199,7 +199,7 @@ class Canceller:
         if controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner)
 
-    def _end(self, plan: Plan) -> None:
+    def _end(self, plan: CancelPlan) -> None:
         if plan.jobs:
             cancel(plan.jobs)
         for job_id, paths in plan.jobs.items():
@@ -223,7 +223,7 @@ class Canceller:
         return ExperimentDir(Path(path), self._project.results_root).exp_id
 
 
-def ask(project: Project, plan: Plan, *, force: bool) -> None:
+def ask(project: Project, plan: CancelPlan, *, force: bool) -> None:
     """Ask before several jobs or runs are ended, where there is somebody to ask.
 
     Args:
@@ -244,7 +244,7 @@ def ask(project: Project, plan: Plan, *, force: bool) -> None:
         raise ModeError("nothing was cancelled")
 
 
-def describe(project: Project, plan: Plan) -> list[str]:
+def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
     lines = [f"controller {c.name}: {c.owner.describe()}" for c in plan.controllers if c.owner is not None]
@@ -254,7 +254,7 @@ def describe(project: Project, plan: Plan) -> list[str]:
     return lines
 
 
-def idle_lines(project: Project, plan: Plan) -> list[str]:
+def idle_lines(project: Project, plan: CancelPlan) -> list[str]:
     """Write of which experiments there is nothing to end, and why: a line each, or one for many."""
     if len(plan.idle) > _MAX_LISTED:
         counts = Counter(plan.idle.values()).most_common()

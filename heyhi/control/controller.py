@@ -35,8 +35,8 @@ _TAIL_BYTES = 2000
 
 
 @dataclass(frozen=True)
-class Orders:
-    """Hold what a controller is to do.
+class ControllerSpec:
+    """What a controller is to do.
 
     Attributes:
         name: of the controller: `<label>-<8 hex>`, the same for the same sweep.
@@ -57,7 +57,9 @@ class Orders:
     no_snapshot: bool = False
 
     @classmethod
-    def for_sweep(cls, project: Project, manifest: Manifest, profile: Path, *, no_snapshot: bool = False) -> Orders:
+    def for_sweep(
+        cls, project: Project, manifest: Manifest, profile: Path, *, no_snapshot: bool = False
+    ) -> ControllerSpec:
         """Order a whole sweep and its table."""
         return cls(
             name=f"{manifest.label}-{manifest.digest[:8]}",
@@ -71,7 +73,7 @@ class Orders:
     @classmethod
     def for_targets(
         cls, targets: Iterable[str], profile: Path, *, manifest: str = "", sweep: str = "", no_snapshot: bool = False
-    ) -> Orders:
+    ) -> ControllerSpec:
         """Order some experiments, of a sweep or not."""
         wanted = tuple(targets)
         digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:8]
@@ -87,10 +89,10 @@ class Orders:
 
 
 class Controller(NamedTuple):
-    """Hold a controller that lives, or lived.
+    """A controller that lives, or lived.
 
     Attributes:
-        name: as in `Orders`.
+        name: as in `ControllerSpec`.
         folder: of its claim and note.
         owner: the process; None where it is over.
     """
@@ -104,17 +106,17 @@ class Controller(NamedTuple):
         """What it and all before it of this name have printed."""
         return self.folder.with_name(f"{self.name}.log")
 
-    def orders(self) -> Orders | None:
+    def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
         try:
             note: Mapping[str, Any] = json.loads((self.folder / _NOTE_NAME).read_bytes())
-            return _orders(note)
+            return _spec(note)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
 
 class Started(NamedTuple):
-    """Hold what came of a launch: the controller, and whether this launch has started it."""
+    """What came of a launch: the controller, and whether this launch has started it."""
 
     controller: Controller
     is_new: bool
@@ -137,7 +139,7 @@ def find_profile(project: Project, name: str) -> Path:
 
 
 def uses_slurm(profile: Path) -> bool:
-    """Tell whether a profile hands experiments to Slurm."""
+    """Return whether a profile hands experiments to Slurm."""
     for path in profile.glob("config*.yaml"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if any(name in ("heyhi", "slurm") for name in _EXECUTOR.findall(path.read_text(encoding="utf-8"))):
@@ -184,13 +186,13 @@ def find_controllers(project: Project) -> list[Controller]:
     return found
 
 
-def start(project: Project, orders: Orders) -> Started:
+def start(project: Project, spec: ControllerSpec) -> Started:
     """Start a controller that outlives this process and its terminal, unless one of its name lives already.
 
     Raises:
         HeyhiError: it doesn't start.
     """
-    controller = _place(project, orders)
+    controller = _place(project, spec)
     reading, telling = os.pipe()
     try:
         with writing(controller.log), controller.log.open("ab") as log:
@@ -209,7 +211,7 @@ def start(project: Project, orders: Orders) -> Started:
     with os.fdopen(reading, "rb") as answer:
         # One that has ended by itself has said why in its log.
         with contextlib.suppress(BrokenPipeError):
-            process.communicate(json.dumps(asdict(orders)).encode())
+            process.communicate(json.dumps(asdict(spec)).encode())
         told = answer.read()
     try:
         is_new, values = json.loads(told)
@@ -218,26 +220,26 @@ def start(project: Project, orders: Orders) -> Started:
         raise HeyhiError(f"the controller did not start; {controller.log} says:\n{_tail(controller.log)}") from None
 
 
-def run_here(project: Project, orders: Orders) -> tuple[Started, int]:
+def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
     """Be the controller, on this terminal, unless one of its name lives already.
 
     Returns:
         the controller; exit code of Snakemake, 0 where another controller lives.
     """
-    controller = _place(project, orders)
+    controller = _place(project, spec)
     claim = Claim.acquire(controller.folder, kind="controller")
     if isinstance(claim, Owner):
         return Started(controller._replace(owner=claim), False), 0
     with claim:
         os.chdir(project.root)
-        return Started(controller._replace(owner=claim.owner), True), _control(controller, orders)
+        return Started(controller._replace(owner=claim.owner), True), _control(controller, spec)
 
 
-def _place(project: Project, orders: Orders) -> Controller:
-    folder = project.state_root / CONTROLLERS_NAME / orders.name
+def _place(project: Project, spec: ControllerSpec) -> Controller:
+    folder = project.state_root / CONTROLLERS_NAME / spec.name
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    return Controller(orders.name, folder, None)
+    return Controller(spec.name, folder, None)
 
 
 def _tail(path: Path) -> str:
@@ -247,30 +249,30 @@ def _tail(path: Path) -> str:
     return "nothing"
 
 
-def _control(controller: Controller, orders: Orders) -> int:
+def _control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
     from snakemake.cli import main as snakemake
 
-    replace_file(controller.folder / _NOTE_NAME, json.dumps(asdict(orders), indent=1) + "\n")
+    replace_file(controller.folder / _NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
     try:
-        snakemake(orders.words)
+        snakemake(spec.words)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
     return 0
 
 
-def _orders(values: Mapping[str, Any]) -> Orders:
-    return Orders(**{**values, "targets": tuple(values["targets"])})
+def _spec(values: Mapping[str, Any]) -> ControllerSpec:
+    return ControllerSpec(**{**values, "targets": tuple(values["targets"])})
 
 
 def main(folder: Path, telling: int) -> int:
-    """Be a detached controller: read orders from standard input, tell who has the claim, and run.
+    """Be a detached controller: read what to do from standard input, tell who has the claim, and run.
 
     Args:
         folder: of the controller.
         telling: file descriptor to say on that it runs, or who does.
     """
-    orders = _orders(json.load(sys.stdin))
+    spec = _spec(json.load(sys.stdin))
     # The process that asked for this one needn't wait for it, and this one can't get a terminal again.
     if os.fork():
         os._exit(0)
@@ -285,15 +287,15 @@ def main(folder: Path, telling: int) -> int:
     if isinstance(claim, Owner):
         return 0
     with claim:
-        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(orders)}", flush=True)
-        code = _control(Controller(folder.name, folder, owner), orders)
+        print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(spec)}", flush=True)
+        code = _control(Controller(folder.name, folder, owner), spec)
         print(f"{utc_now()} exit code {code}", flush=True)
         return code
 
 
-def _shown(orders: Orders) -> str:
-    words = orders.words
-    count = len(orders.targets)
+def _shown(spec: ControllerSpec) -> str:
+    words = spec.words
+    count = len(spec.targets)
     return shlex.join([*words[:3], f"… {count - 3} more", *words[count:]] if count > 3 else words)
 
 

@@ -104,7 +104,7 @@ def _near(project: Project, place: Path) -> str:
 
 
 class Found(NamedTuple):
-    """Hold a job of Slurm's and its experiments.
+    """A job of Slurm's and its experiments.
 
     Attributes:
         job: as Slurm has it; None where it doesn't say.
@@ -147,7 +147,7 @@ def folders_of(project: Project, job: Job) -> list[str]:
 
 
 def _is_one_of(path: str, marks: tuple[str, ...]) -> bool:
-    """Tell whether a folder holds one of the experiments of a comment, or any where the comment names none."""
+    """Return whether a folder holds one of the experiments of a comment, or any where the comment names none."""
     with contextlib.suppress(HeyhiError):
         identity = ExperimentDir(Path(path)).read_identity()
         # Accounting need not keep comments.

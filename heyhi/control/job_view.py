@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class JobView(NamedTuple):
-    """Hold what there is to say of a job.
+    """What there is to say of a job.
 
     Attributes:
         head: what Slurm says of it.

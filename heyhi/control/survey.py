@@ -27,7 +27,7 @@ _ORDER = (Status.DEAD, Status.BLOCKED, Status.RUNNING, Status.PENDING, Status.NO
 
 
 class Row(NamedTuple):
-    """Hold how one experiment is; the reason says why it is dead, or by what it is blocked."""
+    """How one experiment is; the reason says why it is dead, or by what it is blocked."""
 
     exp_id: str
     exp_path: str
@@ -67,7 +67,7 @@ class Row(NamedTuple):
 
 
 class Survey:
-    """Hold how many experiments are, each after what it needs where they come from a sweep.
+    """How many experiments are, each after what it needs where they come from a sweep.
 
     Args:
         project: where they are.

@@ -77,7 +77,7 @@ class _End:
         return self._since is not None
 
     def is_over(self, survey: Survey) -> bool:
-        """Tell whether all are over, and stay so: a controller may start those that are dead again."""
+        """Return whether all are over, and stay so: a controller may start those that are dead again."""
         now = time.monotonic()
         left = {status for status, _ in survey.others.values()}.difference(_OVER)
         if left:

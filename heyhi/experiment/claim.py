@@ -52,7 +52,7 @@ class _Link:
 
 
 class Claim:
-    """Hold the right to run an experiment, until `release()` or the end of this process.
+    """The right to run an experiment, until `release()` or the end of this process.
 
     A thread touches the file now and then, so that other hosts see a living owner.
     """
@@ -119,7 +119,7 @@ class Claim:
         raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
 
     def is_held(self) -> bool:
-        """Tell whether the claim is still ours."""
+        """Return whether the claim is still ours."""
         chain = _read_chain(self._link.parent)
         return bool(chain) and chain[-1].nonce == self.owner.nonce
 
@@ -264,7 +264,7 @@ def _owner_in_the_way(link: _Link, follows: Callable[[Owner], bool], queue: Queu
 
 
 def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
-    """Tell whether a job has its claim still, or will have: it is Slurm that says so, not the submitting process."""
+    """Return whether a job has its claim still, or will have: it is Slurm that says so, not the submitting process."""
     is_submitting = owner.kind == SUBMISSION and not owner.job
     if (is_submitting or (owner.kind != SUBMISSION and owner.is_here)) and _living_process(link, owner):
         return True

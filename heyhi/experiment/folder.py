@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Experiment:
-    """Hold what is to be run, as it was composed.
+    """What is to be run, as it was composed.
 
     Attributes:
         exp_id: path below the results root, or an absolute one.

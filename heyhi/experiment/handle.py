@@ -68,11 +68,11 @@ class Handle:
         return self.folder.status()
 
     def is_done(self) -> bool:
-        """Tell whether it has a result."""
+        """Return whether it has a result."""
         return self.get_status() is Status.DONE
 
     def is_running(self) -> bool:
-        """Tell whether some process runs it."""
+        """Return whether some process runs it."""
         return self.get_status() is Status.RUNNING
 
     def result(self) -> dict[str, Any]:

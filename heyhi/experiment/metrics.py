@@ -108,13 +108,13 @@ def _plan(keys: tuple[str, ...]) -> tuple[Callable[[Any], tuple[Any, ...]], list
 
 @lru_cache(maxsize=1024)
 def has_best(name: str) -> bool:
-    """Tell whether a metric has a best value: what only counts or times has none."""
+    """Return whether a metric has a best value: what only counts or times has none."""
     return _NO_BEST.search(name.lower()) is None
 
 
 @lru_cache(maxsize=1024)
 def is_small_good(name: str) -> bool:
-    """Tell whether the smallest value of a metric is its best, by its name."""
+    """Return whether the smallest value of a metric is its best, by its name."""
     return _SMALL_IS_GOOD.search(name.lower()) is not None
 
 

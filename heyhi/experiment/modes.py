@@ -14,7 +14,7 @@ ADHOC_MODE = "restart"
 
 @dataclass(frozen=True)
 class Action:
-    """Hold what a mode asks for, given what is there.
+    """What a mode asks for, given what is there.
 
     Attributes:
         start: start the experiment.

@@ -21,7 +21,7 @@ SUBMISSION = "submission"
 
 @dataclass(frozen=True)
 class Owner:
-    """Hold who has a claim.
+    """Who has a claim.
 
     Attributes:
         kind: `process` runs the experiment, `submission` has handed it to Slurm or is about to, `controller` does
@@ -77,7 +77,7 @@ class Owner:
 
     @property
     def is_here(self) -> bool:
-        """Tell whether the owner runs, or ran, where this process could see it."""
+        """Return whether the owner runs, or ran, where this process could see it."""
         return (self.host, self.boot, self.pids) == _machine()
 
     @property
@@ -132,7 +132,7 @@ class Owner:
 
 
 class JobRef(NamedTuple):
-    """Hold by what a claim's job is found again, see `Owner`."""
+    """By what a claim's job is found again, see `Owner`."""
 
     job: str = ""
     job_name: str = ""
@@ -164,7 +164,7 @@ def _start_time(pid: int) -> int:
 
 
 def _is_running(pid: int, started: int) -> bool:
-    """Tell whether a process of this machine that started then still runs.
+    """Return whether a process of this machine that started then still runs.
 
     Raises:
         PermissionError: there is such a process, and nothing can be said about it.

@@ -33,7 +33,7 @@ class Terminated(SystemExit):
 
 @dataclass(frozen=True)
 class Ending:
-    """Hold how an attempt ended, as its end record says."""
+    """How an attempt ended, as its end record says."""
 
     reason: Literal["done", "failed", "terminated", "requeue"]
     exit_code: int = 0

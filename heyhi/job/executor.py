@@ -50,7 +50,7 @@ _TWICE_SECONDS = 2.0
 
 @dataclass
 class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
-    """Hold the official executor's settings, and ours."""
+    """The official executor's settings, and ours."""
 
     no_snapshot: bool = field(
         default=False,
@@ -64,7 +64,7 @@ class ExecutorSettings(official.ExecutorSettings):  # type: ignore[misc]
 
 @dataclass
 class _Task:
-    """Hold one experiment that Snakemake waits for."""
+    """One experiment that Snakemake waits for."""
 
     experiment: Experiment
     request: JobRequest
@@ -269,7 +269,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         return waiting
 
     def _is_dead(self, info: SubmittedJobInfo, view: View) -> bool:
-        """Tell whether nobody has an experiment any more; what can't be found out counts as alive."""
+        """Return whether nobody has an experiment any more; what can't be found out counts as alive."""
         task = _task_of(info)
         if task.retry_at is not None:
             return False
@@ -345,7 +345,7 @@ class Executor(official.Executor):  # type: ignore[misc]
                 settle(task.folder, view)
 
     def _goes_on(self, task: _Task, death: Death) -> bool:
-        """Tell whether an experiment that ended is to be submitted again, by this same launch."""
+        """Return whether an experiment that ended is to be submitted again, by this same launch."""
         if not task.is_ours:
             # Who had it has gone: now it is ours to start.
             task.is_ours = True

@@ -93,8 +93,8 @@ def maybe_launch(
     return launch.handle()
 
 
-class _Started(NamedTuple):
-    """Hold what came of a start: a result, or a job."""
+class _Outcome(NamedTuple):
+    """What came of a start: a result, or a job."""
 
     done: bool = False
     job_id: str = ""
@@ -102,7 +102,7 @@ class _Started(NamedTuple):
 
 @dataclass(frozen=True)
 class _Launch:
-    """Hold one experiment about to be launched, composed and checked against its folder."""
+    """One experiment about to be launched, composed and checked against its folder."""
 
     project: Project
     schema: Schema
@@ -155,7 +155,7 @@ class _Launch:
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
-    def start(self, main: Main, action: Action, log_level: str) -> _Started:
+    def start(self, main: Main, action: Action, log_level: str) -> _Outcome:
         """Run it here, or submit it."""
         from heyhi.experiment.claim import read_owner
         from heyhi.job.runner import execute
@@ -168,9 +168,9 @@ class _Launch:
         if action.wipe:
             self.folder.wipe(self.experiment.identity)
         if self.is_for_slurm:
-            return _Started(job_id=self._submit(log_level))
+            return _Outcome(job_id=self._submit(log_level))
         outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
-        return _Started(outcome.done)
+        return _Outcome(outcome.done)
 
     def check(self) -> None:
         """Make sure that it can be started here.

@@ -11,13 +11,12 @@ from heyhi.code.snapshot import Snapshot
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
 
-ROOT_VARIABLE = "HH_EXP_DIR"
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
 
 
 class Order(NamedTuple):
-    """Hold what all jobs of a launch have in common.
+    """What all jobs of a launch have in common.
 
     Attributes:
         manifest: what the jobs read their experiments from.
@@ -44,7 +43,7 @@ class Order(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """Hold what came of a submission.
+    """What came of a submission.
 
     Attributes:
         job_id: of the new job; empty where there was nothing left to submit.

@@ -44,7 +44,7 @@ _ALONE = {"SLURM_NTASKS": "1", "SLURM_NPROCS": "1", "SLURM_TASKS_PER_NODE": "1",
 
 @dataclass
 class _Member:
-    """Hold one experiment of the job, and its runner."""
+    """One experiment of the job, and its runner."""
 
     target: str
     slot: int
@@ -230,7 +230,7 @@ def cores_of(bound: set[int], allocated: int, slot: int, slots: int) -> set[int]
 
 
 def has_failed_in(attempts: Sequence[Mapping[str, Any]], job: str) -> bool:
-    """Tell whether an experiment has failed by itself in a job: where that is queued again, it is not for its sake."""
+    """Return whether an experiment has failed by itself in a job, which is then queued again for others' sake."""
     jobs = {a.get("attempt"): a.get("job_id") for a in attempts if a.get("event") == "start"}
     failed = (a for a in attempts if a.get("event") == "end" and a.get("reason") == "failed")
     return any((a.get("job_id") or jobs.get(a.get("attempt"))) == job for a in failed)

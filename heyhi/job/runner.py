@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Outcome:
-    """Hold how `execute` ended.
+    """How `execute` ended.
 
     Attributes:
         status: of the experiment now: DONE, DEAD, or RUNNING or PENDING where another has it.
@@ -71,7 +71,7 @@ class Outcome:
 
 
 class JobClaim(NamedTuple):
-    """Hold what a job's process claims its experiment by.
+    """What a job's process claims its experiment by.
 
     Attributes:
         ref: the job, as its claim names it.
@@ -84,7 +84,7 @@ class JobClaim(NamedTuple):
     is_again: bool = False
 
     def follows(self, owner: Owner) -> bool:
-        """Tell whether a claim passes on to this process: its submission's, or that of the same job's last start.
+        """Return whether a claim passes on to this process: its submission's, or that of the same job's last start.
 
         Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
         """
@@ -194,7 +194,7 @@ def _ends(folder: ExperimentDir) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class _Run:
-    """Hold what an attempt needs."""
+    """What an attempt needs."""
 
     folder: ExperimentDir
     experiment: Experiment

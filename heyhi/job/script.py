@@ -11,12 +11,13 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import AGAIN
 from heyhi.experiment.folder import Experiment
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
-from heyhi.job.order import PACK_LIST_NAME, ROOT_VARIABLE, Order
+from heyhi.job.order import PACK_LIST_NAME, Order
+from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 
 
 def _is_pack(members: Sequence[object], request: JobRequest) -> bool:
-    """Tell whether a job's experiments share it: also where only one is left, which has its share then as well."""
+    """Return whether a job's experiments share it: also where only one is left, which has its share then as well."""
     return request.pack > 1 or len(members) > 1
 
 
@@ -53,7 +54,7 @@ def batch_script(words: Sequence[str], results_root: Path) -> str:
     sign = WARNING.name.removeprefix("SIG")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
-export {ROOT_VARIABLE}={shlex.quote(str(results_root))}
+export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}

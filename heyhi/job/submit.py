@@ -102,7 +102,7 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
 
 
 class _Past(NamedTuple):
-    """Hold how an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
+    """How an experiment's earlier jobs ended, as far as the next one is to ask for something else."""
 
     ooms: int
     timeouts: int

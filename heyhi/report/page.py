@@ -53,7 +53,7 @@ class PageError(HeyhiError):
 
 @dataclass(frozen=True)
 class Detail:
-    """Hold what the page tells about one experiment beside its row.
+    """What the page tells about one experiment beside its row.
 
     Args:
         config: the composed config as text.
@@ -76,7 +76,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class PageData:
-    """Hold what a page shows.
+    """What a page shows.
 
     In the table, None and pandas.NA are shown as blank, and a float NaN as NaN: a column where some
     experiments lack a metric must be of dtype object (or a nullable one), else its gaps are NaN.

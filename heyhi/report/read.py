@@ -34,7 +34,7 @@ _DICTS = frozenset({dict})
 
 
 def _is_submitted(folder: str) -> bool:
-    """Tell whether an experiment isn't done, and was handed to Slurm."""
+    """Return whether an experiment isn't done, and was handed to Slurm."""
     return os.access(f"{folder}/{JOB_NAME}", os.F_OK) and not os.access(f"{folder}/{RESULT_NAME}", os.F_OK)
 
 

@@ -16,7 +16,7 @@ _DONE = Status.DONE.value
 
 
 class Entry(NamedTuple):
-    """Hold what is known of an experiment before its folder is looked at.
+    """What is known of an experiment before its folder is looked at.
 
     Attributes:
         folder: exp path (absolute).
@@ -31,7 +31,7 @@ class Entry(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """Hold what was read of one experiment.
+    """What was read of one experiment.
 
     Attributes:
         status: as text.
@@ -65,7 +65,7 @@ class Reading(NamedTuple):
 
 @dataclass
 class Readings:
-    """Hold what was read of many experiments, by columns: what `Reading` holds of one.
+    """What was read of many experiments, by columns: what `Reading` holds of one.
 
     Attributes:
         outcome: what came out, by name; None where an experiment lacks it.

@@ -101,7 +101,7 @@ def mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]
 
 
 def is_replicate(name: str, replicate: Sequence[str]) -> bool:
-    """Tell whether a key is one of the replicate fields, by its whole name or its last part."""
+    """Return whether a key is one of the replicate fields, by its whole name or its last part."""
     return any(name == field or name.endswith(f".{field}") for field in replicate)
 
 
@@ -251,7 +251,7 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class Shape:
-    """Hold how a table is put together.
+    """How a table is put together.
 
     Attributes:
         sort: columns to sort by, `-name` downward.

@@ -43,7 +43,7 @@ def load_collector(project: Project, manifest: Manifest) -> Collector | None:
 
 @dataclass(frozen=True)
 class Source:
-    """Hold a sweep that is reported: its manifest, and what its sweep file says about the report."""
+    """A sweep that is reported: its manifest, and what its sweep file says about the report."""
 
     manifest: Manifest
     project: Project

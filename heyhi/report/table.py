@@ -96,7 +96,7 @@ def _collect(
 
 @dataclass(frozen=True)
 class _Points:
-    """Hold what a table shows of its experiments before it looks at their folders.
+    """What a table shows of its experiments before it looks at their folders.
 
     Attributes:
         folders: their exp paths.
@@ -242,7 +242,7 @@ def _override_name(key: str) -> str:
 
 
 def _is_needless(key: str, outcome: Mapping[str, list[Any]]) -> bool:
-    """Tell whether a best value is the last one everywhere, which says nothing."""
+    """Return whether a best value is the last one everywhere, which says nothing."""
     plain = key.removesuffix(".best")
     return plain != key and plain in outcome and all(map(_same, outcome[key], outcome[plain]))
 

@@ -63,7 +63,7 @@ def print_table(table: pd.DataFrame, file: TextIO | None = None, *, about: pd.Da
 
 @dataclass(frozen=True)
 class _Grid:
-    """Hold a table as text.
+    """A table as text.
 
     Attributes:
         heads: of the columns.

@@ -41,7 +41,7 @@ class SheetsError(HeyhiError):
 
 @dataclass(frozen=True)
 class Table:
-    """Hold a table as it will stand in the sheet.
+    """A table as it will stand in the sheet.
 
     Attributes:
         key: tells it from the others of the same export: its title's digest, or its number where it has none.
@@ -252,7 +252,7 @@ def _in_zone(value: object, zone: datetime.tzinfo) -> object:
 
 @dataclass(frozen=True)
 class _Address:
-    """Hold a pattern of addresses: fixed text, with names of columns in between."""
+    """A pattern of addresses: fixed text, with names of columns in between."""
 
     pattern: str
     fields: tuple[str, ...]

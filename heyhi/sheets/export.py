@@ -49,7 +49,7 @@ _NO_SUCH_ID = "heyhi-asks-whether-the-api-answers"
 
 @dataclass(frozen=True)
 class Export:
-    """Hold what an export did.
+    """What an export did.
 
     Attributes:
         url: address of the worksheet.
@@ -66,7 +66,7 @@ class Export:
 
 @dataclass(frozen=True)
 class Finding:
-    """Hold one thing that a check found."""
+    """One thing that a check found."""
 
     is_good: bool
     text: str
@@ -315,7 +315,7 @@ class _Google:
         )
 
     def can_write(self, spreadsheet_id: str) -> bool:
-        """Tell whether a spreadsheet may be written to, without doing it."""
+        """Return whether a spreadsheet may be written to, without doing it."""
         files = self._client.drive.service.files()
         asked = files.get(fileId=spreadsheet_id, fields="capabilities(canEdit)", supportsAllDrives=True)
         return bool(self._read(lambda: asked.execute(num_retries=0)).get("capabilities", {}).get("canEdit"))
@@ -400,7 +400,7 @@ def login(
 def check(
     project_name: str = "", *, credentials: Path | None = None, patience: Patience | None = None
 ) -> list[Finding]:
-    """Tell whether an export would work: are there credentials, does Google answer, may the spreadsheet be written.
+    """Return whether an export would work: are there credentials, does Google answer, may the spreadsheet be written.
 
     Args:
         project_name: spreadsheet to look for, by name or address; empty: none.

@@ -37,7 +37,7 @@ class Grid:
         self.requests.append({kind: body})
 
     def is_crossed(self, area: Area, but: Block | None = None) -> bool:
-        """Tell whether an area has a cell of a block, of others than the one named."""
+        """Return whether an area has a cell of a block, of others than the one named."""
         return any(block is not but and block.meets(area) for block in self.blocks.values())
 
     def ensure(self, rows: int, columns: int) -> None:

@@ -46,7 +46,7 @@ class Patience:
 
 @dataclass(frozen=True)
 class Failure:
-    """Hold what went wrong.
+    """What went wrong.
 
     Attributes:
         text: in a line, with nothing secret.

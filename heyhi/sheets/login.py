@@ -299,7 +299,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def is_interactive() -> bool:
-    """Tell whether somebody is there to be asked."""
+    """Return whether somebody is there to be asked."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 

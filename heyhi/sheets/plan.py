@@ -25,7 +25,7 @@ _DAY_ZERO = datetime.date(1899, 12, 30)  # of a spreadsheet's clock
 
 @dataclass(frozen=True)
 class Wish:
-    """Hold what is to stand in the worksheet.
+    """What is to stand in the worksheet.
 
     Attributes:
         tables: under one another.
@@ -58,7 +58,7 @@ class Wish:
         return {self.prefix + table.key: table for table in self.tables}
 
     def is_ours(self, key: str) -> bool:
-        """Tell whether a block is a table of this group."""
+        """Return whether a block is a table of this group."""
         return key != STAMP and key.startswith(f"{self.prefix}t")
 
 
@@ -129,7 +129,7 @@ def plan(sheet: Worksheet, wish: Wish, cells: Cells) -> list[Request]:
 
 @dataclass(frozen=True)
 class _Growth:
-    """Hold what an old table needs, settled while nothing has moved yet.
+    """What an old table needs, settled while nothing has moved yet.
 
     Attributes:
         strangers: rows that a user put in, counted from the table's first.
@@ -300,7 +300,7 @@ class _Planner:
     # Tables that are new.
 
     def _is_place_free(self, new: Mapping[str, Table], growths: Mapping[str, _Growth]) -> bool:
-        """Tell whether nothing stands where new tables would go."""
+        """Return whether nothing stands where new tables would go."""
         if not new:
             return True
         width = max(table.width for table in new.values())

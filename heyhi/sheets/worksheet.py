@@ -23,7 +23,7 @@ _NAME = re.compile(r"(?:^|!)heyhi_(?P<sheet>\d+)_(?P<key>(?:g[0-9a-f]{6})?(?:upd
 
 @dataclass(frozen=True)
 class Area:
-    """Hold a rectangle of cells, counted from 0, ends exclusive."""
+    """A rectangle of cells, counted from 0, ends exclusive."""
 
     top: int
     left: int
@@ -58,7 +58,7 @@ def letters(column: int) -> str:
 
 @dataclass
 class Block:
-    """Hold where something of ours stands; changes while a plan is made.
+    """Where something of ours stands; changes while a plan is made.
 
     Attributes:
         key: what it is: the stamp, or a table's key after its group's.
@@ -95,14 +95,14 @@ class Block:
         return 0 if self.written is None else max(self.height - self.written, 0)
 
     def meets(self, area: Area) -> bool:
-        """Tell whether an area has a cell of it."""
+        """Return whether an area has a cell of it."""
         is_beside = area.right <= self.left or area.left >= self.right
         return not (is_beside or area.bottom <= self.top or area.top >= self.bottom)
 
 
 @dataclass(frozen=True)
 class Worksheet:
-    """Hold how a worksheet stands.
+    """How a worksheet stands.
 
     Attributes:
         exists: False: it is yet to be made.
@@ -240,7 +240,7 @@ def _read_marks(blocks: Mapping[str, Block], data: Iterable[Mapping[str, Any]]) 
 
 
 class Cells:
-    """Hold which cells have something in them, as far as was read."""
+    """Which cells have something in them, as far as was read."""
 
     def __init__(self, areas: Sequence[Area] = (), values: Sequence[Mapping[str, Any]] = ()) -> None:
         self._values: dict[tuple[int, int], Any] = {}
@@ -258,7 +258,7 @@ class Cells:
         return self._values.get((row, column))
 
     def is_empty(self, area: Area) -> bool:
-        """Tell whether nothing stands in an area."""
+        """Return whether nothing stands in an area."""
         return not any(
             area.left <= column < area.right
             for row, columns in self._rows.items()

@@ -59,7 +59,7 @@ class Phase(enum.Enum):
 
 
 class Job(NamedTuple):
-    """Hold what Slurm says of a job.
+    """What Slurm says of a job.
 
     Attributes:
         job_id: as `squeue` prints it.
@@ -87,7 +87,7 @@ class Job(NamedTuple):
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
 
     def may_be(self, mark: str) -> bool:
-        """Tell whether this may be the job of an experiment, whose mark stands in its job's comment.
+        """Return whether this may be the job of an experiment, whose mark stands in its job's comment.
 
         An id alone doesn't say so: a controller that was killed forgets its last jobs, and gives their ids again.
         """
@@ -96,7 +96,7 @@ class Job(NamedTuple):
 
 
 def is_here() -> bool:
-    """Tell whether this machine has Slurm's commands."""
+    """Return whether this machine has Slurm's commands."""
     return shutil.which("sbatch") is not None
 
 
@@ -231,7 +231,7 @@ class Ledger:
 
 
 class View:
-    """Hold what Slurm says of many jobs: those in its queue, and how others have ended.
+    """What Slurm says of many jobs: those in its queue, and how others have ended.
 
     Attributes:
         queue: what squeue says.

@@ -10,7 +10,7 @@ from heyhi.slurm.request import JobRequest
 
 
 class Cost(NamedTuple):
-    """Hold what jobs may use.
+    """What jobs may use.
 
     Attributes:
         experiments: number of them.

@@ -16,7 +16,7 @@ from heyhi.slurm.request import JobRequest
 
 
 class Limit(NamedTuple):
-    """Hold a limit on the jobs that wait or run at once.
+    """A limit on the jobs that wait or run at once.
 
     Attributes:
         name: as sacctmgr writes it.
@@ -36,7 +36,7 @@ class Limit(NamedTuple):
 
 
 class Partition(NamedTuple):
-    """Hold what Slurm says of a partition; max_nodes None is no limit, qos is the partition's own."""
+    """What Slurm says of a partition; max_nodes None is no limit, qos is the partition's own."""
 
     name: str
     is_default: bool
@@ -47,7 +47,7 @@ class Partition(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """Hold some nodes of a partition that have the same."""
+    """Some nodes of a partition that have the same."""
 
     partition: str
     number: int
@@ -57,13 +57,13 @@ class Nodes(NamedTuple):
     state: str
 
     def have(self, request: JobRequest) -> bool:
-        """Tell whether each is large enough for its part of a job."""
+        """Return whether each is large enough for its part of a job."""
         cores = request.cpus // request.nodes
         return self.cores >= cores and self.mb >= request.mem_mb_per_node and self.gpus >= request.gpus_per_node
 
 
 class Association(NamedTuple):
-    """Hold what accounting knows of a user in an account."""
+    """What accounting knows of a user in an account."""
 
     account: str
     default_account: str
@@ -75,7 +75,7 @@ class Association(NamedTuple):
 
 
 class Qos(NamedTuple):
-    """Hold the limits of a quality of service."""
+    """The limits of a quality of service."""
 
     name: str
     max_wall: str
@@ -157,7 +157,7 @@ def minutes_of(limit: str) -> float:
 
 
 class Accounts(NamedTuple):
-    """Hold what accounting limits: nothing, where it enforces no limits."""
+    """What accounting limits: nothing, where it enforces no limits."""
 
     associations: Sequence[Association] = ()
     qos: Mapping[str, Qos] = MappingProxyType({})
@@ -279,7 +279,7 @@ def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], node
 
 
 def would_fit(request: JobRequest, partitions: Sequence[Partition], nodes: Sequence[Nodes]) -> bool:
-    """Tell whether a partition has the nodes for a job, also if they are down now."""
+    """Return whether a partition has the nodes for a job, also if they are down now."""
     return any(
         sum(one.number for one in nodes if one.partition == place.name and one.have(request)) >= request.nodes
         for place in places_of(request, partitions)

@@ -96,7 +96,7 @@ _BEGINNINGS = ("export", "wait-all-nodes")
 
 @dataclass(frozen=True)
 class JobRequest:
-    """Hold what a job asks for.
+    """What a job asks for.
 
     Attributes:
         hours: time limit.
@@ -184,7 +184,7 @@ def _grown(value: float, factor: float, times: int, most: float) -> float:
 
 
 def is_slurm(task: Message) -> bool:
-    """Tell whether a task's launcher is Slurm."""
+    """Return whether a task's launcher is Slurm."""
     return _chosen(task, "slurm") is not None
 
 
@@ -450,7 +450,7 @@ def launcher_resources(task: Message) -> dict[str, int | str]:
 
 @lru_cache(maxsize=64)
 def _has_local_cpus(task: Descriptor) -> bool:
-    """Tell whether a task's messages have `launcher.local.cpus`: asked for each point of a sweep."""
+    """Return whether a task's messages have `launcher.local.cpus`: asked for each point of a sweep."""
     for name in ("launcher", "local"):
         field = task.fields_by_name.get(name)
         if field is None or field.message_type is None or field.is_repeated:

@@ -26,7 +26,7 @@ _MAX_SHOWN = 20  # groups of errors, and points of a group, that a message names
 
 
 class Planned(NamedTuple):
-    """Hold one experiment of an expansion, as lightly as a sweep of 100,000 wants it.
+    """One experiment of an expansion, as lightly as a sweep of 100,000 wants it.
 
     Attributes:
         folder: exp path (absolute).
@@ -49,7 +49,7 @@ class Planned(NamedTuple):
 
 @dataclass(frozen=True)
 class Expansion:
-    """Hold the experiments of a sweep, composed and checked.
+    """The experiments of a sweep, composed and checked.
 
     Attributes:
         planned: all of them, each after what it needs.
@@ -128,7 +128,7 @@ def expand(
 
 
 def _holds(exp_path: str, identity: Identity) -> bool:
-    """Tell whether a folder plainly holds an experiment; if not, `check_identity` says what is wrong, if anything."""
+    """Return whether a folder plainly holds an experiment; if not, `check_identity` says what is wrong, if anything."""
     import orjson  # most sweeps that are expanded are new, and need none
 
     try:

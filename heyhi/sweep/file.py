@@ -93,7 +93,7 @@ def expand_sweep_file(
 
 
 class SweepFile(NamedTuple):
-    """Hold what a sweep file says.
+    """What a sweep file says.
 
     Attributes:
         name: of the file, relative to the project root.

@@ -23,7 +23,7 @@ from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
-from heyhi.sweep.manifest import SUFFIX, Manifest, Task, manifests_root
+from heyhi.sweep.manifest import SUFFIX, Manifest, Node, manifests_root
 from heyhi.sweep.write import write_manifest
 
 _SETTINGS = ("sweep", "manifest")  # of --config
@@ -70,9 +70,9 @@ class Flow:
         self.reported: Manifest | None = None
         self.python = _literal(shlex.quote(sys.executable))
         self.reports = _literal(self.project.relative(self.project.reports_root))
-        self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).task.needs))
+        self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).node.needs))
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
-        self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).task.resources.get("threads", 1)))
+        self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
@@ -100,7 +100,7 @@ class Flow:
 
     def _ask(self, wildcards: Any) -> _Known:
         known = self._find(wildcards)
-        self._asked[known.task.target] = known.manifest
+        self._asked[known.node.target] = known.manifest
         if self._is_executing:
             # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
             self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
@@ -125,9 +125,9 @@ class Flow:
         path = self._index.find(target)
         if path is not None:
             manifest = self._open(path)
-            task = manifest.task(target)
-            if task is not None:
-                return _Known(task, manifest)
+            node = manifest.node(target)
+            if node is not None:
+                return _Known(node, manifest)
         raise no_manifest(self.project, target)
 
     def _name(self, manifest: Manifest) -> str:
@@ -155,7 +155,7 @@ class Flow:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
                 path = _expand(self.project, path)
             self._manifest = self._open(path)
-            self._known.update((task.target, _Known(task, self._manifest)) for task in self._manifest.tasks())
+            self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
         return self._manifest
 
     def _check_settings(self) -> None:
@@ -205,7 +205,7 @@ class Flow:
 
 
 class _Known(NamedTuple):
-    task: Task
+    node: Node
     manifest: Manifest
 
 

@@ -64,8 +64,8 @@ def _is_manifest(name: str) -> bool:
     return name.endswith(SUFFIX) and not name.startswith(".")
 
 
-class Task(NamedTuple):
-    """Hold what Snakemake has to know of one experiment.
+class Node(NamedTuple):
+    """What Snakemake has to know of one experiment.
 
     Attributes:
         target: its result file.
@@ -273,24 +273,24 @@ class Manifest:
         with _reading(self.path):
             return list(json.loads(found[0][0])) if found else []
 
-    def task(self, target: str) -> Task | None:
+    def node(self, target: str) -> Node | None:
         """Return what Snakemake has to know of one experiment, or None where it isn't here."""
-        return next(iter(self._tasks("WHERE target = ?", self._key(target))), None)
+        return next(iter(self._nodes("WHERE target = ?", self._key(target))), None)
 
-    def tasks(self) -> list[Task]:
+    def nodes(self) -> list[Node]:
         """Return the same for all experiments, at once."""
-        return self._tasks("ORDER BY position")
+        return self._nodes("ORDER BY position")
 
     def _key(self, target: str) -> str:
         """Name a target as the rows do: Snakemake may have been asked for an absolute path."""
         return target.removeprefix(f"{self._text('project_root')}/")
 
-    def _tasks(self, where: str, *values: object) -> list[Task]:
+    def _nodes(self, where: str, *values: object) -> list[Node]:
         rows = self._read(f"SELECT target, needs, resources FROM experiment {where}", *values)
         with _reading(self.path):
             return [
                 # Most have neither, and then nothing has to be parsed.
-                Task(
+                Node(
                     target,
                     () if needs == "[]" else tuple(json.loads(needs)),
                     {} if resources == "{}" else json.loads(resources),

@@ -26,7 +26,7 @@ _MAX_KEPT = 200
 
 
 class Remembered(NamedTuple):
-    """Hold what came of an expansion: its manifest, and what a user was told."""
+    """What came of an expansion: its manifest, and what a user was told."""
 
     manifest: Path
     warnings: list[str]

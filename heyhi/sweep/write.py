@@ -178,7 +178,7 @@ def _put_in_place(temp: Path, path: Path) -> None:
 
 
 def _is_whole(path: Path) -> bool:
-    """Tell whether a manifest is there and not cut short."""
+    """Return whether a manifest is there and not cut short."""
     try:
         with Manifest.open(path):
             return True

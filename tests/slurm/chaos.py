@@ -688,7 +688,7 @@ class Chaos:
         return bool(numbers) and not any(a["reason"] in ("done", "failed") for a in ends) and self._is_late(x, end)
 
     def _is_late(self, x: int, end: Line) -> bool:
-        """Tell whether the result isn't that of a run, as it is older or much younger than the run's last line."""
+        """Return whether the result isn't that of a run, as it is older or much younger than the run's last line."""
         path = self.project.folders("result.json").get(x)
         return path is None or not -1 < path.stat().st_mtime - end.time < 5
 

@@ -57,7 +57,7 @@ ACCOUNTS = Accounts(parse_associations(USER, "heyhi"), parse_qos(QOS))
 
 @pytest.fixture(scope="module")
 def composer() -> Composer:
-    project = Project(Path(__file__).resolve().parents[2], Settings())
+    project = Project(Path(__file__).resolve().parents[3], Settings())
     return Composer(project, load_schema(project))
 
 

@@ -713,7 +713,7 @@ def while_copying(monkeypatch: pytest.MonkeyPatch, change: Callable[[int], None]
 
 
 def holds_what_it_is_named_after(project: Project, snapshot: Snapshot) -> bool:
-    """Tell whether a project that holds just this copy's files gives a copy of the same name."""
+    """Return whether a project that holds just this copy's files gives a copy of the same name."""
     again = project.root.parent / "again"
     shutil.copytree(snapshot.root, again, symlinks=True)
     for path in again.rglob("*.py"):

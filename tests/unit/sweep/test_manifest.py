@@ -219,11 +219,11 @@ def test_a_results_root_that_cannot_be_written_is_one_message(project: Project, 
 def test_tasks_tell_snakemake_what_is_needed_and_what_is_reserved(project: Project, schema: Schema) -> None:
     points = [(EVAL, ["launcher.local.cpus=2"])]
     manifest = Manifest.open(write_manifest(expand(project, schema, points, label="demo"), project, schema))
-    training, evaluation = manifest.tasks()
+    training, evaluation = manifest.nodes()
     assert (training.needs, training.resources) == ((), {})
     assert (evaluation.needs, evaluation.resources) == ((training.target,), {"threads": 2})
-    assert manifest.task(evaluation.target) == evaluation
-    assert manifest.task("elsewhere/result.json") is None
+    assert manifest.node(evaluation.target) == evaluation
+    assert manifest.node("elsewhere/result.json") is None
 
 
 def _write(project: Project, schema: Schema, label: str, count: int, start: object) -> None:

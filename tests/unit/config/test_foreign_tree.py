@@ -336,7 +336,7 @@ def test_comments_are_found_in_all_files(tree: Path) -> None:
 
 
 def heyhi(tree: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3])}
     command = [sys.executable, "-c", "import sys; from heyhi.cli.main import main; sys.exit(main())", *args]
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 

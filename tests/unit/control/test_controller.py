@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.control.controller import Orders, find_controllers, find_profile, start, uses_slurm
+from heyhi.control.controller import ControllerSpec, find_controllers, find_profile, start, uses_slurm
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
@@ -52,17 +52,17 @@ def test_a_profile_says_whether_it_needs_slurm(project: Project) -> None:
 
 
 def test_snakemake_is_given_targets_first_since_a_setting_takes_all_that_follows(project: Project) -> None:
-    orders = Orders("n", "/p/slurm", "m.sqlite", ("a/result.json", "b/result.json"), no_snapshot=True)
-    assert orders.words == [
+    spec = ControllerSpec("n", "/p/slurm", "m.sqlite", ("a/result.json", "b/result.json"), no_snapshot=True)
+    assert spec.words == [
         "a/result.json", "b/result.json", "--profile", "/p/slurm", "--config", "manifest=m.sqlite",
         "--heyhi-no-snapshot",
     ]  # fmt: skip
-    assert Orders("n", "/p/local").words == ["--profile", "/p/local"]
+    assert ControllerSpec("n", "/p/local").words == ["--profile", "/p/local"]
 
 
 def test_retries_of_the_same_targets_have_one_name_in_any_order(project: Project) -> None:
     profile = project.root / "profiles/local"
-    names = [Orders.for_targets(targets, profile).name for targets in (["a", "b"], ["b", "a"], ["a"])]
+    names = [ControllerSpec.for_targets(targets, profile).name for targets in (["a", "b"], ["b", "a"], ["a"])]
     assert names[0] == names[1] != names[2]
 
 
@@ -83,13 +83,13 @@ def test_a_controller_lives_as_long_as_its_claim(project: Project) -> None:
     assert isinstance(claim, Claim)
     (found,) = find_controllers(project)
     assert (found.name, found.owner, found.log) == ("sweep-1", claim.owner, folder.with_name("sweep-1.log"))
-    assert found.orders() is None  # nothing was written yet
+    assert found.spec() is None  # nothing was written yet
     claim.release()
     assert find_controllers(project) == []
 
 
 def test_a_controller_that_ends_before_it_begins_says_why(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    orders = Orders("sweep-1", str(project.root / "profiles/local"))
+    spec = ControllerSpec("sweep-1", str(project.root / "profiles/local"))
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(HeyhiError, match=r"did not start; .*sweep-1.log says:\n.*Python path configuration"):
-        start(project, orders)
+        start(project, spec)

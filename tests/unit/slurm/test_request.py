@@ -45,7 +45,7 @@ PLAIN = JobRequest(
 @pytest.fixture(scope="module")
 def composer() -> Composer:
     """Of this tree's own configs."""
-    project = Project(Path(__file__).resolve().parents[2], Settings())
+    project = Project(Path(__file__).resolve().parents[3], Settings())
     return Composer(project, load_schema(project))
 
 

@@ -427,7 +427,7 @@ SCRIPT = """
 
 
 def run_script(cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(SCRIPT)],
         cwd=cwd,

@@ -502,7 +502,7 @@ def run_on_mount(mount: str, folder: Path, code: str) -> list[str]:
 
 
 READ_ONLY = """
-from test_experiment import *
+from test_folder import *
 root = Path(sys.argv[1])
 folder = ExperimentDir(root / "e")
 print(folder.status().value)
@@ -516,7 +516,7 @@ for act in (lambda: prepared(root / "e"), lambda: prepared(root / "new"), lambda
 """
 
 FULL = """
-from test_experiment import *
+from test_folder import *
 folder = prepared(Path(sys.argv[1]) / "e")
 try:
     folder.write_result({"text": "x" * 300_000})
