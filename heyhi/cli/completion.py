@@ -25,7 +25,6 @@ from heyhi.experiment.names import IDENTITY_NAME
 from heyhi.project import Project, find_project
 
 _MAX_FILES = 2000  # that are looked at for one kind of file
-_NAMES_EXPERIMENTS = ("cancel", "retry")  # commands
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 # A completion and what it means, which zsh and fish show beside it.
 Offers = dict[str, str]
@@ -64,8 +63,11 @@ def complete(parser: argparse.ArgumentParser) -> None:
     if "_ARGCOMPLETE" not in os.environ:
         return
     try:
-        import argcomplete
+        import argcomplete.finders
 
+        from heyhi.cli.parser import Given
+
+        argcomplete.finders.safe_actions.add(Given)  # it only notes what is given, and completers ask for that
         _set_completers(parser)
         argcomplete.autocomplete(parser, always_complete_options=False)
     except BaseException:  # what is wrong with a line is said when it is run; a traceback in its middle helps nobody
@@ -81,9 +83,6 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "key": lambda prefix, args: _Keys.of(args.cfg).plain(prefix),
         "mode": lambda _, __: dict.fromkeys(MODES, ""),
         "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
-        "a": lambda prefix, _: _experiments(prefix),
-        "b": lambda prefix, _: _experiments(prefix),
-        "target": lambda prefix, _: _experiments(prefix),
         "profile": lambda _, __: _profiles(),
     }
     for action in parser._actions:
@@ -102,13 +101,12 @@ def _as_argcomplete_calls(offer: Callable[[str, argparse.Namespace], Offers]) ->
 
 
 def _words(prefix: str, args: argparse.Namespace) -> Offers:
-    """Complete what follows a sweep command: overrides of its config, else a sweep file, or an experiment."""
+    """Complete what a command looks at: overrides of the last config, else a sweep file, a config or an experiment."""
     if args.cfg is not None:
         return _overrides(prefix, args.cfg)
     offers = _sweep_files(prefix)
-    if getattr(args, "command", "") in _NAMES_EXPERIMENTS:
-        with contextlib.suppress(OSError):  # there are none yet
-            offers |= _experiments(prefix)
+    with contextlib.suppress(OSError):  # there are none yet
+        offers |= _experiments(prefix)
     return offers
 
 

@@ -3,134 +3,217 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from heyhi.cli.looking import _print_json
-from heyhi.cli.selection import _choose, _Chosen, _config_words, _expansion, _open
+from heyhi.cli.ask import agrees
+from heyhi.cli.looking import print_json
+from heyhi.cli.selection import Group, Selection, select
 
 if TYPE_CHECKING:
-    from heyhi.config.schema import Schema
+    from pathlib import Path
+
+    from google.protobuf.message import Message
+
     from heyhi.control.controller import ControllerSpec
+    from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
-    from heyhi.sweep.expand import Expansion
+    from heyhi.sweep.manifest import Manifest
 
 
-def _expand(args: argparse.Namespace) -> int:
+def expand(args: argparse.Namespace) -> int:
+    """Compose and check what is named, write it down, and print a target a line."""
+    from heyhi.project import find_project
     from heyhi.sweep.expand import paused_collection
 
-    project, schema = _open()
+    project = find_project()
     with paused_collection():  # a sweep's rows are all in use until the last target is printed
-        _print_expansion(args, project, _expansion(project, schema, args), schema)
+        selection = select(project, args, default=True)
+        groups = selection.groups
+        selection.check_own("expand")
+        written = [_written(selection, group) for group in groups]
+        for group, manifests in zip(groups, written, strict=True):
+            names = ", ".join(project.relative(manifest.path) for manifest in manifests)
+            print(f"{group.size}: {names}", file=sys.stderr)
+        if args.manifest:
+            paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
+            print("\n".join(paths))
+        elif args.json:
+            print_json(_rows(project, groups, written))
+        else:
+            sys.stdout.writelines(f"{target}\n" for target in _targets(project, groups, written))
     return 0
 
 
-def _print_expansion(args: argparse.Namespace, project: Project, expansion: Expansion, schema: Schema) -> None:
+def _written(selection: Selection, group: Group) -> list[Manifest]:
+    """Return the manifests that have a group's experiments, written now where there is none yet."""
+    from heyhi.sweep.index import ManifestIndex
+    from heyhi.sweep.manifest import Manifest
     from heyhi.sweep.target import target_of
     from heyhi.sweep.write import write_manifest
 
-    path = write_manifest(expansion, project, schema)
-    print(f"{_size(expansion)}: {project.relative(path)}", file=sys.stderr)
-    if args.manifest:
-        print(project.relative(path))
-    elif args.json:
-        _print_json(
-            {
-                "target": target_of(e.exp_path, project.root),
-                "exp_id": e.exp_id,
-                "cfg": e.identity.cfg,
-                "overrides": list(e.identity.overrides),
-                "task": e.task,
-                "needs": [target_of(n, project.root) for n in e.needs],
-                "own": e.exp_id in own,
-            }
-            for own in [set(expansion.own)]
-            for e in expansion.experiments
-        )
-    else:
-        root = str(project.root)
-        sys.stdout.writelines(f"{target_of(folder, root)}\n" for folder in expansion.folders)
+    if group.is_whole:
+        return [group.write(selection.schema)]
+    index = ManifestIndex.open(group.project)
+    found: dict[Path, None] = {}
+    for folder in group.part.folders:
+        path = index.find(target_of(folder, group.project.root))
+        if path is None:
+            path = write_manifest(selection.recomposed(folder), group.project, selection.schema)
+        found[path] = None
+    return [Manifest.open(path) for path in found]
 
 
-def _plan(args: argparse.Namespace) -> int:
-    project, schema = _open()
-    from heyhi.control.survey import Survey
+def _targets(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[str]:
+    from heyhi.sweep.target import target_of
+
+    root = str(project.root)
+    seen: set[str] = set()
+    for group, manifests in zip(groups, written, strict=True):
+        if group.expansion is not None:
+            targets = [target_of(folder, root) for folder in group.expansion.folders]
+        elif group.manifest is not None:
+            targets = manifests[0].targets
+        else:
+            targets = [target_of(folder, root) for folder in group.part.folders]
+        yield from (target for target in targets if target not in seen)
+        seen.update(targets if len(groups) > 1 else ())
+
+
+def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
+    """Yield each experiment as `expand --json` prints it; one that several groups have counts once, as asked for."""
+    from heyhi.sweep.target import target_of
+
+    found: dict[str, tuple[Experiment, bool]] = {}
+    for group, manifests in zip(groups, written, strict=True):
+        named = {target_of(folder, project.root) for folder in group.part.folders}
+        for manifest in manifests:
+            own = set(manifest.targets) if group.is_whole else named
+            for one in manifest.experiments():
+                target = target_of(one.exp_path, project.root)
+                if group.is_whole or target in named:
+                    found[target] = (one, target in own or (target in found and found[target][1]))
+    for target, (one, is_own) in found.items():
+        yield {
+            "target": target,
+            "exp_id": one.exp_id,
+            "cfg": one.identity.cfg,
+            "overrides": list(one.identity.overrides),
+            "task": one.task,
+            "needs": [target_of(need, project.root) for need in one.needs],
+            "own": is_own,
+        }
+
+
+def plan(args: argparse.Namespace) -> int:
+    """Say what a launch would do."""
     from heyhi.experiment.modes import action_of
+    from heyhi.project import find_project
 
-    expansion = _expansion(project, schema, args)
-    survey = Survey.of_expansion(project, expansion)
-    drift = survey.drift(schema)
-    actions = {row.exp_id: action_of(args.mode, row.status) for row in survey.rows}
+    selection = select(find_project(), args, default=True)
+    survey = selection.survey()
+    drift = survey.drift(selection.schema_of)
+    actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
     if args.json:
-        _print_json(
-            {**row.to_dict(), "start": actions[row.exp_id].start, "wipe": actions[row.exp_id].wipe}
+        print_json(
+            {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
             | {"drifted": drift.get(row.exp_id, [])}
             for row in survey.rows
         )
         return 0
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
-    print(f"{expansion.label}: {_size(expansion)}")
+    for group in selection.groups:
+        print(f"{group.label}: {group.size}")
     print(survey.render(drift, everything=args.all))
     print(f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}")
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 
-        starting = (p for p in expansion.planned if actions[p.exp_id].start)
-        jobs = capacity_lines((p.exp_id, getattr(schema.parse_root(p.config), p.task)) for p in starting)
+        jobs = capacity_lines(_tasks(selection, {path for path, action in actions.items() if action.start}))
         for line in jobs:
             print(line)
-        profile = "slurm" if jobs else "local"
-        print(f"launch: snakemake --profile profiles/{profile} {_snakemake_words(args, expansion)}")
+        print(f"launch: {_snakemake_line(selection, 'slurm' if jobs else 'local')}")
     return 0
 
 
-def _size(expansion: Expansion) -> str:
-    own, needed = len(expansion.own), len(expansion.planned) - len(expansion.own)
-    return f"{own} experiment{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
-
-
-def _snakemake_words(args: argparse.Namespace, expansion: Expansion) -> str:
-    import shlex
-
-    if expansion.sweep is not None:
-        return f"--config sweep={shlex.quote(expansion.sweep)}"
-    return f"$(heyhi expand {shlex.join(_config_words(args))})"
-
-
-def _launch(args: argparse.Namespace) -> int:
-    import shlex
-
-    from heyhi.control.controller import ControllerSpec, find_profile, foresee
-    from heyhi.control.survey import Survey
-    from heyhi.experiment.modes import action_of
+def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Message]]:
+    """Yield exp id and task message of the experiments that would start."""
+    from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.write import write_manifest
+    from heyhi.sweep.target import target_of
 
-    project, schema = _open()
+    left = set(starting)
+    for group in selection.groups:
+        if group.expansion is not None:
+            for one in group.expansion.planned:
+                if one.folder in left:
+                    left.discard(one.folder)
+                    yield one.exp_id, getattr(selection.schema.parse_root(one.config), one.task)
+            continue
+        manifests = [group.manifest] if group.manifest is not None else []
+        if not manifests:
+            index = ManifestIndex.open(group.project)
+            paths = (index.find(target_of(f, group.project.root)) for f in group.part.folders if f in left)
+            manifests = [Manifest.open(path) for path in dict.fromkeys(filter(None, paths))]
+        for manifest in manifests:
+            for row in manifest.experiments():
+                if str(row.exp_path) in left:
+                    left.discard(str(row.exp_path))
+                    yield row.exp_id, getattr(manifest.schema().parse_root(row.config), row.task)
+
+
+def _snakemake_line(selection: Selection, profile: str) -> str:
+    """Write the command that runs what is named."""
+    foreign = [group.project for group in selection.groups if group.project.root != selection.project.root]
+    if foreign:
+        return f"in its own project: cd {shlex.quote(str(foreign[0].root))}"
+    words = selection.words
+    if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
+        return f"snakemake --profile profiles/{profile} --config sweep={shlex.quote(selection.groups[0].sweep)}"
+    return f"snakemake --profile profiles/{profile} $(heyhi expand {shlex.join(words)})"
+
+
+def launch(args: argparse.Namespace) -> int:
+    """Start a controller that runs what is named."""
+    from heyhi.control.controller import ControllerSpec, find_profile, foresee
+    from heyhi.experiment.modes import action_of
+    from heyhi.project import find_project
+    from heyhi.sweep.target import target_of
+
+    project = find_project()
     profile = find_profile(project, args.profile)
-    if args.words and args.words[0].endswith(".sqlite"):
-        manifest = Manifest.open(Path(args.words[0]))
-        survey = Survey.of_manifest(project, manifest)
-        words, size = [args.words[0]], f"{len(survey.folders)} experiments"
-    else:
-        expansion = _expansion(project, schema, args)
-        survey = Survey.of_expansion(project, expansion)
-        manifest = Manifest.open(write_manifest(expansion, project, schema))
-        words, size = [expansion.sweep] if expansion.sweep is not None else _config_words(args), _size(expansion)
+    selection = select(project, args, default=True)
+    groups = selection.groups
+    selection.check_own("launch")
+    survey = selection.survey()
+    written = [_written(selection, group) for group in groups]
     starting = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
     starts = len(starting)
-    print(f"{manifest.label}: {size}: {'  '.join(f'{status.value} {n}' for status, n in survey.counts.items())}")
+    counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
+    for group in groups[:-1]:
+        print(f"{group.label}: {group.size}")
+    print(f"{groups[-1].label}: {groups[-1].size}: {counts}" if len(groups) == 1 else _both(groups[-1], counts))
+    words = shlex.join(selection.words)
     if not survey.others:
-        print(f"nothing to start: all are done; heyhi report {shlex.join(words)} makes their table")
+        print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
     print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
-    spec = ControllerSpec.for_sweep(project, manifest, profile, no_snapshot=args.no_snapshot)
+    whole = [
+        manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
+    ]
+    named = [target_of(f, project.root) for group in groups if not group.is_whole for f in group.part.folders]
+    spec = ControllerSpec.for_launch(project, whole, named, profile, no_snapshot=args.no_snapshot)
     if spec.uses_slurm and starts:
-        for line in foresee(manifest, starting):
+        for line in foresee([manifest for manifests in written for manifest in manifests], starting):
             print(line)
-    return _control(project, spec, args, shlex.join(words))
+    return _control(project, spec, args, words)
+
+
+def _both(group: Group, counts: str) -> str:
+    return f"{group.label}: {group.size}\nin all: {counts}"
 
 
 def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
@@ -161,33 +244,52 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
     return 0
 
 
-def _cancel(args: argparse.Namespace) -> int:
-    from heyhi.control.cancel import Canceller, ask, describe, idle_lines, plan_cancel
+def cancel(args: argparse.Namespace) -> int:
+    """End jobs, runs and controllers of what is named."""
+    from heyhi.control.cancel import Canceller, describe, idle_lines, plan_cancel
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
 
-    project = find_project()
-    is_named = bool(args.words) or args.cfg is not None
-    if args.all and is_named:
+    here = find_project()
+    selection = select(here, args)
+    if args.all and selection:
         raise HeyhiError("--all goes without anything named: which is it?")
-    if not args.all and not is_named:
-        raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file or a manifest, or say --all")
-    chosen = _choose(project, args) if is_named else _Chosen(Survey.of_index(project).folders, (), None)
-    plan = plan_cancel(project, chosen.folders, sweeps=chosen.sweeps, everything=args.all)
+    if not args.all and not selection:
+        raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, or say --all")
+    plans = []
+    if args.all:
+        plans.append((here, plan_cancel(here, Survey.of_index(here).folders, everything=True)))
+    for project in {group.project: None for group in selection.groups}:
+        its = [group for group in selection.groups if group.project == project]
+        folders = list(dict.fromkeys(path for group in its for path in group.part.folders))
+        sweeps = [group.sweep for group in its if group.is_whole]
+        plans.append((project, plan_cancel(project, folders, sweeps=sweeps)))
     if args.dry_run:
-        print("\n".join([*describe(project, plan), *idle_lines(project, plan), "dry run: nothing was cancelled"]))
+        lines = [line for one in plans for line in (*describe(*one), *idle_lines(*one))]
+        print("\n".join([*lines, "dry run: nothing was cancelled"]))
         return 0
-    ask(project, plan, force=args.force)
-    canceller = Canceller(project)
-    canceller.run(plan)
-    print("\n".join(canceller.lines))
-    return 1 if canceller.failed else 0
+    size = sum(one.size for _, one in plans)
+    if size > 1 and not args.force:
+        lines = [line for one in plans for line in describe(*one)]
+        agrees(
+            f"{size} jobs or runs would be cancelled",
+            "cancel them?",
+            lines,
+            instead="say --force to do so, or --dry-run to see them",
+            otherwise="nothing was cancelled",
+        )
+    failed = False
+    for project, one in plans:
+        canceller = Canceller(project)
+        canceller.run(one)
+        print("\n".join(canceller.lines))
+        failed |= canceller.failed
+    return 1 if failed else 0
 
 
-def _retry(args: argparse.Namespace) -> int:
-    import shlex
-
+def retry(args: argparse.Namespace) -> int:
+    """Start experiments that are dead again."""
     from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
@@ -196,9 +298,13 @@ def _retry(args: argparse.Namespace) -> int:
 
     project = find_project()
     profile = find_profile(project, args.profile)
-    is_named = bool(args.words) or args.cfg is not None
-    chosen = _choose(project, args, write=True) if is_named else None
-    survey = Survey.of_folders(project, chosen.folders) if chosen is not None else Survey.of_index(project)
+    selection = select(project, args)
+    groups = selection.groups
+    selection.check_own("retry --dead")
+    for group in groups:
+        if group.is_whole:
+            group.write(selection.schema)  # the sweep as it is today
+    survey = selection.survey()
     dead = survey.dead
     if not args.dead:
         raise HeyhiError(f"retry which ones? Say --dead to start those that are DEAD again ({len(dead)} of them now)")
@@ -206,18 +312,16 @@ def _retry(args: argparse.Namespace) -> int:
         print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
         return 0
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
-    is_whole = chosen is None or bool(chosen.sweeps)
-    blocked = (survey if is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
+    blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
     print("\n".join(row.text for row in dead))
     more = f", and {len(blocked)} that they block" if blocked else ""
     print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
-    sweeps = chosen.sweeps if chosen is not None else ()
+    one = groups[0] if len(groups) == 1 else None
     spec = ControllerSpec.for_targets(
         [target_of(path, project.root) for path in dict.fromkeys([*(row.exp_path for row in dead), *blocked])],
         profile,
-        manifest=(chosen.manifest if chosen is not None else None) or "",
-        sweep=sweeps[0] if len(sweeps) == 1 else "",
+        lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
+        sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
     )
-    words = _config_words(args) if args.cfg is not None else args.words if len(sweeps) == len(args.words) == 1 else []
-    return _control(project, spec, args, shlex.join(words))
+    return _control(project, spec, args, shlex.join(selection.words))

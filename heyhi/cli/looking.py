@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.cli.selection import _check_words, _look, _open, _sources
+from heyhi.cli.selection import select
 
 if TYPE_CHECKING:
     from heyhi.project import Project
 
 
-def _version_or_help(args: argparse.Namespace) -> int:
+def version_or_help(args: argparse.Namespace) -> int:
+    """Print the version, or the help with exit code 2."""
     if args.version:
         from importlib.metadata import version
 
@@ -26,24 +26,25 @@ def _version_or_help(args: argparse.Namespace) -> int:
     return 2
 
 
-def _status(args: argparse.Namespace) -> int:
+def status(args: argparse.Namespace) -> int:
+    """Say how experiments are."""
     from heyhi.project import find_project
 
     project = find_project()
     if args.job is not None:
         return _status_of_job(project, args)
-    look = _look(project, args)
+    selection = select(project, args)
     if args.every is not None:
         from heyhi.control.watch import DEFAULT_SECONDS, watch
         from heyhi.errors import HeyhiError
 
         if args.json or args.drift or args.all:
             raise HeyhiError("--watch goes without --json, --drift and --all")
-        return watch(project, look, args.every or DEFAULT_SECONDS)
-    survey = look()
-    drift = survey.drift(_open()[1]) if args.drift else {}  # the schema is loaded for this only
+        return watch(selection.projects, selection.survey, args.every or DEFAULT_SECONDS)
+    survey = selection.survey()
+    drift = survey.drift(selection.schema_of) if args.drift else {}  # the schema is loaded for this only
     if args.json:
-        _print_json(
+        print_json(
             {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})} for row in survey.rows
         )
     else:
@@ -55,33 +56,28 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
     from heyhi.control.job_view import look_at_job
     from heyhi.errors import HeyhiError
 
-    if args.words or args.cfg is not None or args.sweep or args.every is not None:
+    if args.given or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
     found = look_at_job(project, args.job)
     if args.json:
-        _print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
+        print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
         print("\n".join(found.lines))
     return 1 if found.has_dead else 0
 
 
-def _logs(args: argparse.Namespace) -> int:
-    from heyhi.control.find import find_folders
+def logs(args: argparse.Namespace) -> int:
+    """Print an experiment's log."""
     from heyhi.control.log import show_log
-    from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
     from heyhi.project import find_project
 
-    project = find_project()
-    folders = find_folders(project, [args.target])
-    if len(folders) > 1:
-        names = ", ".join(ExperimentDir(Path(path), project.results_root).exp_id for path in folders[:8])
-        raise HeyhiError(f"job {args.target} has {len(folders)} experiments; which one? {names}")
-    folder = ExperimentDir(Path(folders[0]), project.results_root)
-    return show_log(project, folder, lines=args.lines, follow=args.follow)
+    project, path = select(find_project(), args).one_experiment("the log")
+    return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
 
 
-def _report(args: argparse.Namespace) -> int:
+def report(args: argparse.Namespace) -> int:
+    """Gather experiments into one table, and write it where people look at it."""
     import signal
     import time
 
@@ -91,11 +87,9 @@ def _report(args: argparse.Namespace) -> int:
     from heyhi.report.write import write_reports
 
     project = find_project()
-    if args.group_by and os.path.isfile(args.group_by):  # noqa: PTH113 (never raises)
-        args.words, args.group_by = [args.group_by, *args.words], ""  # `--group-by SWEEP.py`
     if args.per and args.best is None:
         raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
-    _check_words(project, args)
+    select(project, args, default=True)  # a wrong word is said before a watch begins
 
     def names(text: str | None) -> tuple[str, ...]:
         return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
@@ -121,7 +115,9 @@ def _report(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, stop)
     while not stopped:
         try:
-            sources = _sources(project, args)  # each time: configs and sweep files may have changed
+            sources = select(
+                project, args, default=True
+            ).sources()  # each time: configs and sweep files may have changed
             write_reports(project, sources, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
         except HeyhiError as error:
             if args.watch is None:
@@ -135,7 +131,8 @@ def _report(args: argparse.Namespace) -> int:
     raise KeyboardInterrupt
 
 
-def _sheets(args: argparse.Namespace) -> int:
+def sheets(args: argparse.Namespace) -> int:
+    """Log in to Google Sheets, or check that an export would work."""
     from heyhi.errors import NoProjectError
     from heyhi.project import find_project
     from heyhi.sheets.export import check, login
@@ -152,33 +149,48 @@ def _sheets(args: argparse.Namespace) -> int:
     return 0 if all(finding.is_good for finding in findings) else 1
 
 
-def _print(args: argparse.Namespace) -> int:
-    project, schema = _open()
+def show_config(args: argparse.Namespace) -> int:
+    """Print a composed config."""
     from heyhi.config.compose import Composer
     from heyhi.config.describe import render
+    from heyhi.config.schema import load_schema
+    from heyhi.project import find_project
 
-    composed = Composer(project, schema).compose(args.cfg, args.words)
+    project = find_project()
+    composed = Composer(project, load_schema(project)).compose(args.cfg, args.words)
     sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
     return 0
 
 
-def _describe(args: argparse.Namespace) -> int:
-    project, schema = _open()
+def describe_config(args: argparse.Namespace) -> int:
+    """Print the fields of a config's task."""
     from heyhi.config.describe import describe
+    from heyhi.config.schema import load_schema
+    from heyhi.project import find_project
 
-    print(describe(project, schema, args.cfg, args.key))
+    project = find_project()
+    print(describe(project, load_schema(project), args.cfg, args.key))
     return 0
 
 
-def _diff(args: argparse.Namespace) -> int:
-    project, schema = _open()
+def compare(args: argparse.Namespace) -> int:
+    """Say how two experiments differ."""
     from heyhi.control.diff import diff
+    from heyhi.errors import HeyhiError
+    from heyhi.experiment.folder import ExperimentDir
+    from heyhi.project import find_project
 
-    print(diff(project, schema, args.a, args.b))
+    selection = select(find_project(), args)
+    found = selection.own_experiments()
+    if len(found) != 2:
+        raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
+    folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
+    print(diff(selection.schema, *folders))
     return 0
 
 
-def _protos(args: argparse.Namespace) -> int:
+def protos(args: argparse.Namespace) -> int:
+    """Write generated modules and their stubs."""
     from heyhi.config.protos import write
     from heyhi.project import find_project
 
@@ -188,7 +200,8 @@ def _protos(args: argparse.Namespace) -> int:
     return 0
 
 
-def _init(args: argparse.Namespace) -> int:
+def init_project(args: argparse.Namespace) -> int:
+    """Make a new project."""
     from heyhi.cli.init import init
 
     for path in init(args.folder):
@@ -197,14 +210,15 @@ def _init(args: argparse.Namespace) -> int:
     return 0
 
 
-def _completion(args: argparse.Namespace) -> int:
+def completion(args: argparse.Namespace) -> int:
+    """Print a shell's completion script."""
     from heyhi.cli.completion import script
 
     print(script(args.shell))
     return 0
 
 
-def _print_json(rows: Iterable[object]) -> None:
+def print_json(rows: Iterable[object]) -> None:
     """Print a JSON list, an element a line, as the elements come."""
     import json
 

@@ -8,20 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from heyhi.cli.launching import _cancel, _expand, _launch, _plan, _retry
-from heyhi.cli.looking import (
-    _completion,
-    _describe,
-    _diff,
-    _init,
-    _logs,
-    _print,
-    _protos,
-    _report,
-    _sheets,
-    _status,
-    _version_or_help,
-)
+from heyhi.cli import launching, looking
 
 _EPILOG = """\
 examples:
@@ -44,21 +31,25 @@ several --sweep make a grid; --zip pairs their values
 """
 
 
-def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
-    """Parse arguments; overrides may stand anywhere after the command, with a leading `--` or not."""
-    from heyhi.errors import OverrideError, suggest
+_WORD = "--WORD"  # hidden: what a command looks at, a word each, so that argparse keeps their order among the options
 
-    given = _joined_sorts(sys.argv[1:] if args is None else args)
+
+def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:
+    """Parse arguments; words and overrides may stand anywhere after the command, overrides with a leading `--` or not.
+
+    Raises:
+        OverrideError: an option is unknown, and no override.
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    chosen = _command_in(parser, given)
+    if chosen is not None:
+        place, command = chosen
+        given = [*given[: place + 1], *_with_words_as_options(command, given[place + 1 :])]
     parsed, rest = parser.parse_known_args(given)
     if rest and not hasattr(parsed, "words"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for text in rest:
-        if text.startswith("-") and "=" not in text:
-            flags = [flag for action in parsed.parser._actions for flag in action.option_strings]
-            raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {parsed.command} --help")
-    watched = getattr(parsed, "every", None)
-    if isinstance(watched, str):  # `--watch SWEEP.py`: argparse takes the next word, whatever it is
-        rest, parsed.every = [watched, *rest], 0.0
+        _check_option(parsed.parser, text)
     if rest:
         from heyhi.cli.task import in_given_order
 
@@ -66,15 +57,85 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     return parsed
 
 
-def _joined_sorts(args: Sequence[str]) -> list[str]:
-    """Write `--sort -loss` as `--sort=-loss`: argparse takes what begins with a dash for an option."""
+def _command_in(parser: argparse.ArgumentParser, args: Sequence[str]) -> tuple[int, argparse.ArgumentParser] | None:
+    """Return where the command stands and its parser, if it is one that takes words."""
+    for place, text in enumerate(args):
+        if not text.startswith("-"):
+            choices = next(a.choices for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+            command = choices.get(text)
+            takes_words = command is not None and _WORD in command._option_string_actions
+            return (place, command) if command is not None and takes_words else None
+    return None
+
+
+def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]) -> list[str]:
+    """Write each word as the value of a hidden option, and each value of an option as a part of it.
+
+    argparse forgets where a word stood among the options, takes the next word for the value of an option that may have
+    one (`--watch SWEEP.py`), and a value that begins with a dash (`--sort -loss`) for an option.
+    """
+    options = command._option_string_actions
     found: list[str] = []
-    for text in args:
-        if found and found[-1] == "--sort" and text.startswith("-") and not text.startswith("--"):
-            found[-1] = f"--sort={text}"
-        else:
+    left = list(args)
+    while left:
+        text = left.pop(0)
+        name, equals, _ = text.partition("=")
+        action = options.get(name)
+        if text == "--":
+            found += [f"{_WORD}={word}" for word in left]
+            break
+        if action is None and text.startswith("-") and text != "-" and text[:2] not in options:
+            _check_option(command, text)
+        if action is None and (not text.startswith("-") or (text[:2] not in options and "=" in text)):
+            found.append(f"{_WORD}={text}")
+        elif action is None or equals or action.nargs == 0 or not left:
             found.append(text)
+        elif action.nargs == "?":
+            found.append(f"{text}={left.pop(0)}" if _is_value(action, left[0]) else text)
+        elif isinstance(action.nargs, int):
+            found += [text, *left[: action.nargs]]
+            del left[: action.nargs]
+        else:
+            found.append(text if left[0] in options else f"{text}={left.pop(0)}")
     return found
+
+
+def _is_value(action: argparse.Action, text: str) -> bool:
+    """Return whether the word behind an option that may have a value is its value."""
+    if action.type is _seconds:
+        with contextlib.suppress(ValueError):
+            float(text)
+            return True
+        return False
+    return not text.startswith("-") and "/" not in text and not text.endswith((".py", ".sqlite", ".prototxt"))
+
+
+def _check_option(command: argparse.ArgumentParser, text: str) -> None:
+    from heyhi.errors import OverrideError, suggest
+
+    if text.startswith("-") and "=" not in text:
+        flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
+        name = command.prog.rpartition(" ")[2]
+        raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
+
+
+class Given(argparse.Action):
+    """Keep a word, or an option of a config, in the order of the command line (`given`), and under its own name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep one of them."""
+        text = values if isinstance(values, str) else ""
+        namespace.given = [*namespace.given, (self.dest, text)]
+        if self.dest == "sweep":
+            namespace.sweep = [*namespace.sweep, text]
+        else:
+            setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -86,7 +147,7 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
-    parser.set_defaults(handler=_version_or_help, command="", parser=parser)
+    parser.set_defaults(handler=looking.version_or_help, command="", parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND")
 
     def command(
@@ -103,19 +164,19 @@ def make_parser() -> argparse.ArgumentParser:
         made.set_defaults(handler=handler, command=name, parser=made)
         return made
 
-    expand = command("expand", _expand, "compose and check a sweep, print a target a line", _SWEEP_EPILOG)
-    _add_sweep_arguments(expand)
+    expand = command("expand", launching.expand, "compose and check a sweep, print a target a line", _SWEEP_EPILOG)
+    _add_words(expand, default="the sweep of [tool.heyhi]")
     show = expand.add_mutually_exclusive_group()
     show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
     show.add_argument("--json", action="store_true", help="print the experiments as JSON")
 
     plan = command(
         "plan",
-        _plan,
+        launching.plan,
         "show what a launch would do: new, done, running, dead, blocked, drifted",
         _SWEEP_EPILOG,
     )
-    _add_sweep_arguments(plan)
+    _add_words(plan, default="the sweep of [tool.heyhi]")
     plan.add_argument(
         "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
     )
@@ -124,49 +185,51 @@ def make_parser() -> argparse.ArgumentParser:
 
     status = command(
         "status",
-        _status,
+        looking.status,
         "show how experiments are: all that were ever expanded, or those of a sweep",
         _SWEEP_EPILOG,
     )
-    _add_sweep_arguments(status)
+    _add_words(status, default="all that are known")
     status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
     status.add_argument("--all", action="store_true", help="list every experiment")
     status.add_argument("--json", action="store_true", help="print as JSON")
     status.add_argument(
-        "--watch", dest="every", nargs="?", const=0.0, type=_seconds_or_word, metavar="SECONDS",
+        "--watch", dest="every", nargs="?", const=0.0, type=_seconds, metavar="SECONDS",
         help="a live table, until all are done, dead or blocked",
     )  # fmt: skip
     status.add_argument("--job", metavar="ID", help="which experiments a job of Slurm's runs or ran, and how they are")
 
     launch = command(
-        "launch", _launch, "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
+        "launch",
+        launching.launch,
+        "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
         _SWEEP_EPILOG,
     )  # fmt: skip
-    _add_sweep_arguments(launch)
+    _add_words(launch, default="the sweep of [tool.heyhi]")
     _add_launch_arguments(launch)
 
-    logs = command("logs", _logs, "print an experiment's log")
-    logs.add_argument("target", metavar="TARGET", help="target, exp path, exp id, or id of a job")
+    logs = command("logs", looking.logs, "print an experiment's log")
+    _add_words(logs, default="none")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
     logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
 
     cancel = command(
-        "cancel", _cancel, "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them"
+        "cancel", launching.cancel, "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them"
     )
-    _add_sweep_arguments(cancel)
+    _add_words(cancel, default="none, see --all")
     cancel.add_argument("--all", action="store_true", help="everything of this results root")
     cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
     cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
 
-    retry = command("retry", _retry, "start experiments that are dead again, with the files that they left")
-    _add_sweep_arguments(retry)
+    retry = command("retry", launching.retry, "start experiments that are dead again, with the files that they left")
+    _add_words(retry, default="all that are known")
     retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
     _add_launch_arguments(retry)
 
     report = command(
-        "report", _report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
+        "report", looking.report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
     )
-    _add_sweep_arguments(report)
+    _add_words(report, default="the sweep of [tool.heyhi]")
     report.add_argument(
         "--sort", action="append", default=[], metavar="KEY", help="sort by a column, -KEY downward; may be repeated"
     )
@@ -187,33 +250,34 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
     report.add_argument("--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another")
 
-    sheets = command("sheets", _sheets, "log in to Google Sheets, or check that an export would work")
+    sheets = command("sheets", looking.sheets, "log in to Google Sheets, or check that an export would work")
     sheets.add_argument("what", choices=("login", "check"), help="what to do")
     sheets.add_argument("file", nargs="?", default="", metavar="FILE", help="check: spreadsheet that is to be written")
 
-    show_config = command("print", _print, "print a composed config")
+    show_config = command("print", looking.show_config, "print a composed config")
     show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
     show_config.add_argument("words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
     flat = show_config.add_mutually_exclusive_group()
     flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
     flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
 
-    describe = command("describe", _describe, "print the fields of a config's task, with types, defaults and comments")
+    describe = command(
+        "describe", looking.describe_config, "print the fields of a config's task, with types, defaults and comments"
+    )
     describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
     describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
-    diff = command("diff", _diff, "compare two experiments: configs and results")
-    diff.add_argument("a", metavar="A", help="target, exp path or exp id")
-    diff.add_argument("b", metavar="B", help="another one")
+    diff = command("diff", looking.compare, "compare two experiments: configs and results")
+    _add_words(diff, default="none")
 
-    protos = command("protos", _protos, "write conf_pb2.py and type stubs, for people who want them")
+    protos = command("protos", looking.protos, "write conf_pb2.py and type stubs, for people who want them")
     protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 
-    init = command("init", _init, "make a new project that runs at once")
+    init = command("init", looking.init_project, "make a new project that runs at once")
     init.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
 
     completion = command(
-        "completion", _completion, 'print the shell\'s completion script: eval "$(heyhi completion bash)"'
+        "completion", looking.completion, 'print the shell\'s completion script: eval "$(heyhi completion bash)"'
     )
     completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
     return parser
@@ -238,16 +302,6 @@ def _seconds(text: str) -> float:
     raise argparse.ArgumentTypeError(f"expected seconds, such as 600, not {text!r}")
 
 
-def _seconds_or_word(text: str) -> float | str:
-    try:
-        return _seconds(text)
-    except argparse.ArgumentTypeError:
-        with contextlib.suppress(ValueError):
-            float(text)
-            raise  # a number, but none that can be waited for
-        return text
-
-
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, such as 20, not '{text}'")
@@ -263,23 +317,32 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
 
 
-def _add_sweep_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:
+    """Add what names experiments, for every command alike: see `heyhi.cli.selection`."""
     parser.add_argument(
         "words",
         nargs="*",
-        metavar="SWEEP.py | MANIFEST | override",
-        help="a sweep file, or (with --cfg) key=value; default: the sweep of [tool.heyhi]",
+        metavar="WORD",
+        help="sweep file, manifest, target, exp path, exp id, job, or config with overrides behind it (key=value);"
+        f" default: {default}",
     )
-    parser.add_argument("--cfg", metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument(_WORD, action=Given, dest="word", help=argparse.SUPPRESS)
+    parser.add_argument("--cfg", action=Given, metavar="CFG", help="config file (.prototxt may be left out)")
     parser.add_argument(
-        "--sweep", action="append", default=[], metavar="KEY=VALUES", help="sweep a key; may be repeated"
+        "--sweep", action=Given, default=[], metavar="KEY=VALUES", help="sweep a key of the config; may be repeated"
     )
-    parser.add_argument("--zip", action="store_true", help="pair the values of several --sweep instead of a grid")
-    parser.add_argument("--adhoc", action="store_true", help="put them below adhoc/<date>")
+    parser.add_argument(
+        "--zip", action=Given, nargs=0, default=False, help="pair the values of several --sweep instead of a grid"
+    )
+    parser.add_argument(
+        "--adhoc", action=Given, nargs=0, default=False, help="put the config's experiments below adhoc/<date>"
+    )
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
+        action=Given,
         dest="pattern",
         metavar="P",
-        help="exp id pattern, may be absolute",
+        help="exp id pattern of the config's experiments, may be absolute",
     )
+    parser.set_defaults(given=[])

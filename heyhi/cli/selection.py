@@ -1,4 +1,9 @@
-"""What words on a command line name, for every command alike."""
+"""What words on a command line name, for every command that looks at experiments.
+
+A word is, in this order: an existing file (a sweep or a manifest); a target, exp path or exp id of an experiment that
+was started; the id of a job; a config, bare or after `--cfg`; an experiment that was only expanded yet. Overrides,
+`--sweep` and the other options of a config belong to the config before them. What can't be used is refused by name.
+"""
 
 from __future__ import annotations
 
@@ -6,157 +11,532 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError, suggest
+
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
-    from heyhi.control.survey import Survey
+    from heyhi.control.survey import Part, Survey
     from heyhi.project import Project
     from heyhi.report.source import Source
     from heyhi.sweep.expand import Expansion, Point
+    from heyhi.sweep.manifest import Manifest
+
+_MAX_KNOWN = 2000  # files whose names an error may suggest
 
 
-def _config_words(args: argparse.Namespace) -> list[str]:
-    """Return the words by which a command line without a sweep file names its experiments."""
-    words = ["--cfg", args.cfg, *args.words, *(w for axis in args.sweep for w in ("--sweep", axis))]
-    words += ["--zip"] if args.zip else []
-    words += ["--adhoc"] if args.adhoc else []
-    return [*words, "--out", args.pattern] if args.pattern else words
+class SweepWord(NamedTuple):
+    """A sweep file."""
+
+    path: Path
 
 
-def _look(project: Project, args: argparse.Namespace) -> Callable[[], Survey]:
-    """Return what looks at the experiments that the arguments name; a sweep is expanded once, now."""
-    from heyhi.control.survey import Survey
+class ManifestWord(NamedTuple):
+    """A manifest."""
 
-    word = args.words[0] if args.words else ""
-    if word.endswith(".sqlite"):
-        from heyhi.sweep.manifest import Manifest
-
-        manifest = Manifest.open(Path(word))
-        return lambda: Survey.of_manifest(project, manifest)
-    if args.words or args.cfg is not None or args.sweep:
-        expansion = _expansion(*_open(), args)
-        return lambda: Survey.of_expansion(project, expansion)
-    return lambda: Survey.of_index(project)
+    path: Path
 
 
-def _sources(project: Project, args: argparse.Namespace) -> list[Source]:
-    """Expand what the arguments of a report name: a config and its overrides, or sweep files and manifests."""
-    from heyhi.config.schema import load_schema
-    from heyhi.report.source import Source
+class ExperimentWord(NamedTuple):
+    """An experiment, or those of a job.
 
-    if args.cfg is None:
-        return [Source.open(project, path) for path in _check_words(project, args)]
-    schema = load_schema(project)
-    return [Source.of_expansion(project, schema, _expansion(project, schema, args))]
+    Attributes:
+        word: as it was given.
+        folders: their exp paths.
+        job_id: of the job that was named; empty where an experiment was.
+    """
 
-
-def _open() -> tuple[Project, Schema]:
-    from heyhi.config.schema import load_schema
-    from heyhi.project import find_project
-
-    project = find_project()
-    return project, load_schema(project)
+    word: str
+    folders: tuple[str, ...]
+    job_id: str = ""
 
 
-def _expansion(project: Project, schema: Schema, args: argparse.Namespace) -> Expansion:
-    """Expand what the arguments of a sweep command name."""
-    from heyhi.config.overrides import split_override
-    from heyhi.errors import SweepError
-    from heyhi.sweep.expand import expand
-    from heyhi.sweep.file import expand_sweep_file, label_of
-    from heyhi.sweep.points import sweep_points
+class ConfigWord(NamedTuple):
+    """A config, with what belongs to it on the command line.
 
-    files = _check_words(project, args)
-    if args.cfg is None:
-        if len(files) > 1:
-            raise SweepError(f"one sweep file at a time, not also '{files[1]}'")
-        # What it prints must not be taken for targets.
-        with contextlib.redirect_stdout(sys.stderr):
-            return _warned(expand_sweep_file(project, schema, files[0], progress=_counted))
-    points: list[Point] = [(args.cfg, args.words)]
-    if args.sweep:
-        axes = sweep_points(args.sweep, pair=args.zip)
-        base = dict(map(split_override, args.words))
-        if len(base) == len(args.words) and not base.keys() & axes[0].keys():
-            points = [(args.cfg, {**base, **point}) for point in axes]
-        else:  # a key that is written twice is written in this order
-            points = [(args.cfg, [*args.words, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
-    label = label_of(project, args.cfg)
-    found = expand(project, schema, _counted(points), label=label, pattern=args.pattern, adhoc=args.adhoc)
-    return _warned(found)
+    Attributes:
+        cfg: as it was given.
+        overrides: in their order.
+        axes: of `--sweep`.
+        pair: `--zip`.
+        adhoc: `--adhoc`.
+        pattern: `--out`; None for the default one.
+    """
+
+    cfg: str
+    overrides: tuple[str, ...] = ()
+    axes: tuple[str, ...] = ()
+    pair: bool = False
+    adhoc: bool = False
+    pattern: str | None = None
+
+    @property
+    def words(self) -> list[str]:
+        """The words that name the same."""
+        words = ["--cfg", self.cfg, *self.overrides, *(w for axis in self.axes for w in ("--sweep", axis))]
+        words += ["--zip"] * self.pair + ["--adhoc"] * self.adhoc
+        return [*words, "--out", self.pattern] if self.pattern is not None else words
+
+    def given(self, option: str, value: str) -> ConfigWord:
+        """Return it with one more option or override."""
+        match option:
+            case "sweep":
+                return self._replace(axes=(*self.axes, value))
+            case "zip":
+                return self._replace(pair=True)
+            case "adhoc":
+                return self._replace(adhoc=True)
+            case "pattern":
+                return self._replace(pattern=value)
+        return self._replace(overrides=(*self.overrides, value))
+
+    def points(self) -> list[Point]:
+        """Return its points: one, or those of its axes.
+
+        Raises:
+            SweepError: an axis is wrong.
+        """
+        from heyhi.config.overrides import split_override
+        from heyhi.sweep.points import sweep_points
+
+        if not self.axes:
+            if self.pair:
+                raise SweepError("--zip pairs the values of several --sweep, and there is none")
+            return [(self.cfg, list(self.overrides))]
+        axes = sweep_points(self.axes, pair=self.pair)
+        base = dict(map(split_override, self.overrides))
+        if len(base) == len(self.overrides) and not base.keys() & axes[0].keys():
+            return [(self.cfg, {**base, **point}) for point in axes]
+        # A key that is written twice is written in this order.
+        return [(self.cfg, [*self.overrides, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
 
 
-class _Chosen(NamedTuple):
-    """What a command names: exp paths, the sweeps that they are of, and the manifest if one was named alone."""
-
-    folders: list[str]
-    sweeps: tuple[str, ...]
-    manifest: str | None
+Word = SweepWord | ManifestWord | ExperimentWord | ConfigWord
 
 
-def _choose(project: Project, args: argparse.Namespace, *, write: bool = False) -> _Chosen:
-    """Find what words name: sweep files, manifests, targets, exp paths, exp ids, jobs; or, with --cfg, overrides.
+class Group:
+    """The experiments of one sweep, manifest or config, or those that were named themselves.
 
     Args:
-        project: whose experiments they are.
-        args: of the command.
-        write: write down what a sweep is today, for a launch.
+        project: by whose settings they are read.
+        words: that name them again.
+        label: names them in print.
+        part: what a survey looks at.
+        own: how many were asked for, less those that are only needed.
+        expansion: of a sweep or config.
+        manifest: that was named, or that the expansion was written to.
+        sweep: name of the sweep file; empty where there is none.
     """
-    from heyhi.control.find import find_folders
-    from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.write import write_manifest
 
-    folders: dict[str, None] = {}
-    sweeps: list[str] = []
-    words = [] if args.cfg is not None else args.words
-    manifests = [word for word in words if word.endswith(".sqlite")]
-    plain = [word for word in words if not word.endswith((".sqlite", ".py"))]
-    one_sweep = [[word] for word in words if word.endswith(".py")]
-    for some in [args.words] if args.cfg is not None else one_sweep:
-        schema = _open()[1]
-        expansion = _expansion(project, schema, argparse.Namespace(**{**vars(args), "words": some}))
-        if write:
-            write_manifest(expansion, project, schema)
-        folders.update(dict.fromkeys(p.folder for p in expansion.planned))
-        sweeps.append(expansion.sweep or "")
-    for word in manifests:
-        manifest = Manifest.open(Path(word))
-        folders.update((os.path.dirname(project.root / target), None) for target in manifest.all_targets)  # noqa: PTH120
-        sweeps.append(manifest.sweep or "")
-    folders.update(dict.fromkeys(find_folders(project, plain)))
-    alone = project.relative(Path(os.path.abspath(manifests[0]))) if len(words) == len(manifests) == 1 else None  # noqa: PTH100
-    return _Chosen(list(folders), tuple(sweeps), alone)
+    def __init__(
+        self,
+        project: Project,
+        words: list[str],
+        label: str,
+        part: Part,
+        own: int,
+        expansion: Expansion | None = None,
+        manifest: Manifest | None = None,
+        sweep: str = "",
+    ) -> None:
+        self.project = project
+        self.words = words
+        self.label = label
+        self.part = part
+        self.own = own
+        self.expansion = expansion
+        self.manifest = manifest
+        self.sweep = sweep
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a sweep, of which there is a table."""
+        return self.expansion is not None or self.manifest is not None
+
+    @property
+    def size(self) -> str:
+        """How many experiments there are, for print."""
+        needed = len(self.part.folders) - self.own
+        return f"{self.own} experiment{'s' * (self.own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
+
+    def write(self, schema: Schema) -> Manifest:
+        """Write down what a sweep or config is today, unless it is, and return the manifest."""
+        from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.write import write_manifest
+
+        if self.manifest is None:
+            assert self.expansion is not None
+            self.manifest = Manifest.open(write_manifest(self.expansion, self.project, schema))
+        return self.manifest
 
 
-def _check_words(project: Project, args: argparse.Namespace) -> list[Path]:
-    """Return the files that the arguments of a sweep command name; with --cfg there are none.
+class Selection:
+    """What the words of one command name.
+
+    Args:
+        project: around the working directory.
+        named: what the words are, in their order.
+        is_default: whether nothing was named, so that it is the sweep of the settings.
+    """
+
+    def __init__(self, project: Project, named: Sequence[Word], *, is_default: bool = False) -> None:
+        self.project = project
+        self.named = tuple(named)
+        self.is_default = is_default
+
+    def __bool__(self) -> bool:
+        return bool(self.named)
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The project's schema."""
+        from heyhi.config.schema import load_schema
+
+        return load_schema(self.project)
+
+    @property
+    def projects(self) -> list[Project]:
+        """Whose experiments these are."""
+        return list(dict.fromkeys(group.project for group in self.groups)) or [self.project]
+
+    def schema_of(self, project: Project) -> Schema:
+        """Return the schema of a project that experiments are of."""
+        from heyhi.config.schema import load_schema
+
+        return self.schema if project.root == self.project.root else load_schema(project)
+
+    @cached_property
+    def groups(self) -> list[Group]:
+        """All that is named; sweeps and configs are expanded once, when this is first asked for.
+
+        Raises:
+            HeyhiError: something that is named is wrong; nothing was written.
+        """
+        groups = [self._group(word) for word in self.named if not isinstance(word, ExperimentWord)]
+        folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)
+        if folders:
+            from heyhi.control.survey import Part
+
+            words = [word.word for word in self.named if isinstance(word, ExperimentWord)]
+            part = Part.of_folders(self.project, list(folders))
+            label = words[0] if len(words) == 1 else f"{len(words)} words"
+            groups.append(Group(self.project, words, label, part, len(folders)))
+        return groups
+
+    @property
+    def folders(self) -> list[str]:
+        """The exp path of each experiment, and of what a sweep's experiments need."""
+        return list(dict.fromkeys(path for group in self.groups for path in group.part.folders))
+
+    @property
+    def words(self) -> list[str]:
+        """The words that name the same again, for the command that is to be typed next."""
+        return [word for group in self.groups for word in group.words]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only sweeps, manifests and configs are named, and no single experiments."""
+        return all(group.is_whole for group in self.groups)
+
+    def survey(self) -> Survey:
+        """Look at the experiments now; where nothing is named, at all that are known."""
+        from heyhi.control.survey import Survey
+
+        if not self.named:
+            return Survey.of_index(self.project)
+        return Survey.of_parts(group.part for group in self.groups)
+
+    def sources(self) -> list[Source]:
+        """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
+        from heyhi.report.source import Source
+        from heyhi.sweep.manifest import Manifest
+
+        found: list[Source] = []
+        for word in self.named:
+            match word:
+                case SweepWord(path):
+                    found.append(Source.open(self.project, path))
+                case ManifestWord(path):
+                    found.append(Source.of(Manifest.open(path), self.project))
+                case ConfigWord():
+                    found.append(Source.of_expansion(self.project, self.schema, self._expand_config(word)))
+        folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)
+        return [*found, *Source.of_experiments(self.project, folders, self.recomposed)]
+
+    def one_experiment(self, what: str) -> tuple[Project, str]:
+        """Return the only experiment that is named, less what it needs, and its project.
+
+        Args:
+            what: is wanted of it, for the message.
+
+        Raises:
+            HeyhiError: there is none, or there are several.
+        """
+        found = self.own_experiments()
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise HeyhiError(f"{what} of which experiment? Name a target, exp path, exp id, job or config")
+        raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}")
+
+    def own_experiments(self) -> list[tuple[Project, str]]:
+        """Return project and exp path of all that is named, less what is only needed."""
+        found: dict[str, Project] = {}
+        for group in self.groups:
+            folders: Iterable[str] = group.part.folders
+            if group.expansion is not None:
+                folders = group.expansion.folders
+            elif group.manifest is not None:
+                from heyhi.sweep.target import folders_of
+
+                folders = folders_of(group.manifest.targets, group.project.root)
+            found |= dict.fromkeys(folders, group.project)
+        return [(project, path) for path, project in found.items()]
+
+    def listed(self, found: Sequence[tuple[Project, str]]) -> str:
+        """Write the first of some experiments behind a colon."""
+        names = [path.removeprefix(f"{project.results_root}/") for project, path in found[:8]]
+        return f": {', '.join([*names, '…'] if len(found) > 8 else names)}" if names else ""
+
+    def check_own(self, what: str) -> None:
+        """Refuse manifests of other projects, whose experiments are started from there.
+
+        Args:
+            what: the command.
+
+        Raises:
+            ManifestError: there is one; the message names the folder to start it in.
+        """
+        from heyhi.sweep.manifest import check_is_of
+
+        for group in self.groups:
+            if group.manifest is not None:
+                check_is_of(group.manifest, self.project, f"heyhi {what}")
+
+    def recomposed(self, folder: str) -> Expansion:
+        """Compose an experiment that no manifest has, by what its folder says that it is.
+
+        Raises:
+            HeyhiError: it can't be composed today.
+        """
+        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import label_of
+
+        experiment = ExperimentDir(Path(folder), self.project.results_root)
+        identity = experiment.read_identity()
+        if identity is None:
+            raise HeyhiError(f"{experiment.exp_id}: is in no manifest and was never started")
+        point = (self.project.root / identity.cfg, list(identity.overrides))
+        return expand(
+            self.project,
+            self.schema,
+            [point],
+            label=label_of(self.project, identity.cfg),
+            pattern=experiment.exp_id,
+        )
+
+    # --- expanding
+
+    def _group(self, word: SweepWord | ManifestWord | ConfigWord) -> Group:
+        from heyhi.control.survey import Part
+
+        match word:
+            case ManifestWord(path):
+                from heyhi.sweep.manifest import Manifest, project_of
+
+                manifest = Manifest.open(path)
+                project = project_of(manifest, self.project)
+                part = Part.of_manifest(project, manifest)
+                own = len(manifest.targets)
+                return Group(
+                    project, [str(path)], manifest.label, part, own, manifest=manifest, sweep=manifest.sweep or ""
+                )
+            case SweepWord(path):
+                from heyhi.sweep.file import expand_sweep_file
+
+                # What it prints must not be taken for targets.
+                with contextlib.redirect_stdout(sys.stderr):
+                    expansion = _warned(expand_sweep_file(self.project, self.schema, path, progress=_counted))
+                words = [expansion.sweep or str(path)]
+            case ConfigWord():
+                expansion, words = _warned(self._expand_config(word)), word.words
+        part = Part.of_expansion(self.project, expansion)
+        own = len(expansion.own)
+        return Group(self.project, words, expansion.label, part, own, expansion, sweep=expansion.sweep or "")
+
+    def _expand_config(self, word: ConfigWord) -> Expansion:
+        from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import label_of
+
+        label = label_of(self.project, word.cfg)
+        points = _counted(word.points())
+        return expand(self.project, self.schema, points, label=label, pattern=word.pattern, adhoc=word.adhoc)
+
+
+# --- reading words
+
+
+class _Reader:
+    """Read words in their order.
+
+    Args:
+        project: around the working directory.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self.project = project
+        # Before the first config: they are its own where it is the only thing named.
+        self.early: list[tuple[str, str]] = []
+        self.named: list[Word] = []
+
+    def read(self, kind: str, text: str) -> None:
+        """Take one more word or option."""
+        if kind == "cfg":
+            if not text:
+                raise SweepError("--cfg CFG: which config?")
+            self.named.append(ConfigWord(text))
+        elif kind != "word":
+            self._option(kind, text)
+        elif self._is_override(text):
+            self._option("override", text)
+        else:
+            self.named.append(self._word(text))
+
+    def end(self) -> list[Word]:
+        """Return what was named.
+
+        Raises:
+            HeyhiError: something belongs to no config.
+        """
+        if not self.early:
+            return self.named
+        if len(self.named) == 1 and isinstance(config := self.named[0], ConfigWord):
+            # As if they stood behind it: before what does, so that the last of two writes to a key counts.
+            first = ConfigWord(config.cfg)
+            for option, text in self.early:
+                first = first.given(option, text)
+            return [
+                ConfigWord(
+                    config.cfg,
+                    (*first.overrides, *config.overrides),
+                    (*first.axes, *config.axes),
+                    first.pair or config.pair,
+                    first.adhoc or config.adhoc,
+                    first.pattern if config.pattern is None else config.pattern,
+                )
+            ]
+        option, text = self.early[0]
+        if option == "override":
+            raise OverrideError(f"'{text}': overrides go with --cfg CFG and stand behind it")
+        if option in ("sweep", "zip"):
+            raise SweepError(f"--{option} goes with --cfg CFG, behind it; a sweep file says itself what it sweeps")
+        raise SweepError("--adhoc and --out go with --cfg CFG, behind it; a sweep file sets EXP_ID_PATTERN")
+
+    def _option(self, option: str, text: str) -> None:
+        if self.named and isinstance(config := self.named[-1], ConfigWord):
+            self.named[-1] = config.given(option, text)
+        else:
+            self.early.append((option, text))
+
+    def _is_override(self, text: str) -> bool:
+        """Return whether a word is an override: exp ids have a `=`, too, but mostly behind a `/`."""
+        key, equals, _ = text.partition("=")
+        if not equals or os.path.isfile(text):  # noqa: PTH113 (never raises)
+            return False
+        after_config = bool(self.named) and isinstance(self.named[-1], ConfigWord)
+        if "/" not in key and (after_config or not self._is_experiment(text)):
+            return True
+        # A map's key may hold a `/`; a word that names an experiment, or lies beside some, is none.
+        return "/" in key and after_config and not self._is_experiment(text) and not _is_beside(self.project, text)
+
+    def _is_experiment(self, text: str) -> bool:
+        from heyhi.control.find import find_started
+
+        return find_started(self.project, text) is not None
+
+    def _word(self, text: str) -> Word:
+        from heyhi.control.find import explain_missing, find_expanded, find_job, find_started
+
+        if text.endswith(".py"):
+            return SweepWord(Path(text))
+        if text.endswith(".sqlite"):
+            return ManifestWord(Path(text))
+        folder = find_started(self.project, text)
+        if folder is not None:
+            return ExperimentWord(text, (folder,))
+        if text.endswith(".prototxt"):
+            return ConfigWord(text)
+        problem = ""
+        if text.isdecimal():
+            try:
+                return ExperimentWord(text, tuple(find_job(self.project, text).folders), text)
+            except HeyhiError as error:
+                problem = str(error)
+        config = self._config(text)
+        if config is not None:
+            return config
+        folder = find_expanded(self.project, text)
+        if folder is not None:
+            return ExperimentWord(text, (folder,))
+        if problem:
+            raise HeyhiError(problem)
+        if os.path.isfile(text):  # noqa: PTH113 (never raises)
+            raise HeyhiError(
+                f"'{text}' names no experiments: expected a sweep (.py), a manifest (.sqlite), a config (.prototxt),"
+                " an experiment or a job"
+            )
+        near = suggest(text, _known_files(self.project))
+        hint = near or (f": {told}" if (told := explain_missing(self.project, text)) else "")
+        raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
+
+    def _config(self, text: str) -> ConfigWord | None:
+        from heyhi.config.includes import ConfigFiles
+        from heyhi.config.schema import load_schema
+
+        with contextlib.suppress(ConfigError):
+            ConfigFiles(self.project, load_schema(self.project)).find_config(text)
+            return ConfigWord(text)
+        return None
+
+
+def select(project: Project, args: argparse.Namespace, *, default: bool = False) -> Selection:
+    """Read what the words of a command name.
+
+    Args:
+        project: around the working directory.
+        args: of the command; `given` has words and options in the order of the command line.
+        default: where nothing is named, take the sweep of the settings.
 
     Raises:
-        HeyhiError: there are none without --cfg either, or something is given that goes with it.
+        HeyhiError: a word names nothing, or an option belongs to nothing.
     """
-    from heyhi.errors import OverrideError, SweepError
+    reader = _Reader(project)
+    for kind, text in args.given:
+        reader.read(kind, text)
+    named = reader.end()
+    if named or not default:
+        return Selection(project, named)
+    from heyhi.sweep.file import default_sweep
 
-    if args.cfg == "":
-        raise SweepError("--cfg CFG: which config?")
-    if args.cfg is not None:
-        return []
-    if args.sweep or args.zip:
-        raise SweepError("--sweep goes with --cfg CFG; a sweep file says itself what it sweeps")
-    if args.adhoc or args.pattern:
-        raise SweepError("--adhoc and --out go with --cfg CFG; a sweep file sets EXP_ID_PATTERN")
-    if not args.words:
-        if project.settings.sweep is None:
-            raise SweepError(
-                "which sweep? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml"
-            )
-        return [project.root / project.settings.sweep]
-    for word in args.words:
-        if "=" in word and not os.path.exists(word):  # noqa: PTH110 (never raises)
-            raise OverrideError(f"'{word}': overrides go with --cfg CFG, not with a sweep file")
-    return [Path(word) for word in args.words]
+    return Selection(project, [SweepWord(default_sweep(project))], is_default=True)
+
+
+def _is_beside(project: Project, text: str) -> bool:
+    """Return whether a word leads to a folder in which experiments could lie."""
+    return any((base / text).parent.is_dir() for base in (Path.cwd(), project.root, project.results_root))
+
+
+def _known_files(project: Project) -> Iterator[str]:
+    """Name configs and sweep files as people do."""
+    found = (path for path in sorted(project.conf_root.rglob("*")) if path.suffix in (".prototxt", ".py"))
+    for path, _ in zip(found, range(_MAX_KNOWN), strict=False):
+        short = path.relative_to(project.conf_root).as_posix()
+        yield short.removesuffix(".prototxt") if path.suffix == ".prototxt" else project.relative(path)
 
 
 def _warned(expansion: Expansion) -> Expansion:

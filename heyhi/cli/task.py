@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 
+from heyhi.cli.ask import agrees
 from heyhi.config.compose import Composer
 from heyhi.config.describe import render
 from heyhi.config.identity import DEFAULT_PATTERN
@@ -166,10 +167,10 @@ def _what_next(mode: str, status: Status, launch: _Launch) -> str:
 
 
 def _ask_before_wiping(where: str, *, force: bool) -> None:
-    if force:
-        return
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModeError(f"{where}: this would wipe it; say --force to do so (there is no terminal to ask at)")
-    print(f"{where}\nwipe it and start again? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ModeError("nothing was wiped, nothing started")
+    if not force:
+        agrees(
+            f"{where}: this would wipe it",
+            "wipe it and start again?",
+            instead="say --force to do so",
+            otherwise="nothing was wiped, nothing started",
+        )

@@ -6,8 +6,6 @@ Nothing of what they have written is removed.
 from __future__ import annotations
 
 import contextlib
-import os
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,15 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from heyhi.control.controller import Controller, find_controllers
-from heyhi.control.find import folders_of
+from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
-from heyhi.errors import ClaimError, HeyhiError, ModeError
+from heyhi.errors import ClaimError, HeyhiError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import Owner
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, SlurmError, View, cancel
 from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import folders_of
 
 _MAX_LISTED = 10  # experiments without anything to end
 _STOPPERS = 8  # processes that are waited for at once
@@ -98,7 +97,7 @@ def plan_cancel(
     plan.idle.update({row.exp_path: row.status.value for row in rows})
     for job_id, named in plan.jobs.items():
         job = view.queue.known(job_id)
-        others = [path for path in folders_of(project, job) if path not in named] if job is not None else []
+        others = [path for path in experiments_of(project, job) if path not in named] if job is not None else []
         if others:
             plan.also[job_id] = others
     return plan
@@ -119,7 +118,7 @@ def _controllers(project: Project, folders: set[str], sweeps: set[str], *, every
     found = []
     for controller in find_controllers(project):
         spec = controller.spec()
-        if everything or (spec is not None and spec.sweep and spec.sweep in sweeps):
+        if everything or (spec is not None and spec.sweeps and sweeps.issuperset(spec.sweeps)):
             found.append(controller)
             continue
         its = _folders(project, controller)
@@ -133,11 +132,11 @@ def _folders(project: Project, controller: Controller) -> list[str]:
     spec = controller.spec()
     if spec is None:
         return []
-    targets: Sequence[str] = spec.targets
-    if not targets and spec.manifest:
-        with contextlib.suppress(HeyhiError), Manifest.open(project.root / spec.manifest) as manifest:
-            targets = manifest.targets
-    return [os.path.dirname(project.root / target) for target in targets]  # noqa: PTH120
+    targets = [*spec.targets]
+    for path in spec.manifests:
+        with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
+            targets += manifest.targets
+    return folders_of(targets, project.root)
 
 
 class Canceller:
@@ -221,27 +220,6 @@ class Canceller:
 
     def _name(self, path: str) -> str:
         return ExperimentDir(Path(path), self._project.results_root).exp_id
-
-
-def ask(project: Project, plan: CancelPlan, *, force: bool) -> None:
-    """Ask before several jobs or runs are ended, where there is somebody to ask.
-
-    Args:
-        project: whose experiments they are.
-        plan: what would be ended.
-        force: don't ask.
-
-    Raises:
-        ModeError: nobody agreed to it.
-    """
-    if force or plan.size <= 1:
-        return
-    what = f"{plan.size} jobs or runs would be cancelled"
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at), or --dry-run to see them")
-    print("\n".join([*describe(project, plan), f"{what}: cancel them? [y/N] "]), end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise ModeError("nothing was cancelled")
 
 
 def describe(project: Project, plan: CancelPlan) -> list[str]:

@@ -15,7 +15,7 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
-from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.manifest import Manifest, table_of
 
 CONTROLLERS_NAME = "controllers"  # folder in the state root
 _NOTE_NAME = "controller.json"
@@ -41,51 +41,106 @@ class ControllerSpec:
     Attributes:
         name: of the controller: `<label>-<8 hex>`, the same for the same sweep.
         profile: Snakemake's profile, a folder.
-        manifest: of the sweep; empty where targets are looked up in the manifest that each was expanded into last.
-        targets: all that is to be run; empty for the whole sweep and its table.
-        sweep: sweep file; empty where it came from a command line.
+        manifests: of the sweeps that are run whole, each with its table.
+        tables: targets of these tables.
+        targets: experiments that are run beside them.
+        lookup: manifest in which targets are looked up; empty for the one that each was expanded into last.
+        sweeps: sweep files that these experiments are of.
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
     """
 
     name: str
     profile: str
-    manifest: str = ""
+    manifests: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
-    sweep: str = ""
+    lookup: str = ""
+    sweeps: tuple[str, ...] = ()
     uses_slurm: bool = False
     no_snapshot: bool = False
 
     @classmethod
-    def for_sweep(
-        cls, project: Project, manifest: Manifest, profile: Path, *, no_snapshot: bool = False
+    def for_launch(
+        cls,
+        project: Project,
+        manifests: Sequence[Manifest],
+        targets: Sequence[str],
+        profile: Path,
+        *,
+        no_snapshot: bool = False,
     ) -> ControllerSpec:
-        """Order a whole sweep and its table."""
+        """Order whole sweeps with their tables, and single experiments.
+
+        Args:
+            project: whose they are.
+            manifests: of the sweeps.
+            targets: of the experiments.
+            profile: Snakemake's.
+            no_snapshot: run the code of the work tree instead of a copy.
+        """
+        if len(manifests) == 1 and not targets:
+            name = f"{manifests[0].label}-{manifests[0].digest[:8]}"
+        else:
+            name = f"launch-{_digest([*(manifest.digest for manifest in manifests), *targets])}"
+        sweeps = tuple(manifest.sweep for manifest in manifests if manifest.sweep)
         return cls(
-            name=f"{manifest.label}-{manifest.digest[:8]}",
+            name=name,
             profile=str(profile),
-            manifest=project.relative(manifest.path),
-            sweep=manifest.sweep or "",
+            manifests=tuple(project.relative(manifest.path.absolute()) for manifest in manifests),
+            tables=tuple(table_of(project, manifest) for manifest in manifests),
+            targets=tuple(targets),
+            # By a sweep's name only what is all of it is ended.
+            sweeps=sweeps if len(sweeps) == len(manifests) and not targets else (),
             uses_slurm=uses_slurm(profile),
             no_snapshot=no_snapshot,
         )
 
     @classmethod
     def for_targets(
-        cls, targets: Iterable[str], profile: Path, *, manifest: str = "", sweep: str = "", no_snapshot: bool = False
+        cls,
+        targets: Sequence[str],
+        profile: Path,
+        *,
+        lookup: str = "",
+        sweeps: Iterable[str] = (),
+        no_snapshot: bool = False,
     ) -> ControllerSpec:
-        """Order some experiments, of a sweep or not."""
-        wanted = tuple(targets)
-        digest = hashlib.sha256("\0".join(sorted(wanted)).encode()).hexdigest()[:8]
-        return cls(f"retry-{digest}", str(profile), manifest, wanted, sweep, uses_slurm(profile), no_snapshot)
+        """Order some experiments anew, of a sweep or not."""
+        return cls(
+            name=f"retry-{_digest(sorted(targets))}",
+            profile=str(profile),
+            targets=tuple(targets),
+            lookup=lookup,
+            sweeps=tuple(sweeps),
+            uses_slurm=uses_slurm(profile),
+            no_snapshot=no_snapshot,
+        )
 
     @property
     def words(self) -> list[str]:
         """What Snakemake is given."""
-        words = [*self.targets, "--profile", self.profile]
-        words += ["--config", f"manifest={self.manifest}"] if self.manifest else []
+        if len(self.manifests) == 1 and not self.targets:
+            asked, lookup = [], self.manifests[0]
+        else:
+            asked, lookup = [*self.tables, *self.targets], self.lookup
+        words = [*asked, "--profile", self.profile, *(["--config", f"manifest={lookup}"] if lookup else [])]
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
+
+    @classmethod
+    def from_note(cls, note: Mapping[str, Any]) -> ControllerSpec:
+        """Read what `dataclasses.asdict` and JSON made of one.
+
+        Raises:
+            TypeError: it is none.
+        """
+        values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.items()}
+        return cls(**values)
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\0".join(names).encode()).hexdigest()[:8]
 
 
 class Controller(NamedTuple):
@@ -110,7 +165,7 @@ class Controller(NamedTuple):
         """Return what it was told to do, or None where the note is gone or damaged."""
         try:
             note: Mapping[str, Any] = json.loads((self.folder / _NOTE_NAME).read_bytes())
-            return _spec(note)
+            return ControllerSpec.from_note(note)
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -147,11 +202,11 @@ def uses_slurm(profile: Path) -> bool:
     return False
 
 
-def foresee(manifest: Manifest, exp_paths: Container[str]) -> list[str]:
+def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[str]:
     """Say what some experiments may use on Slurm and what it would refuse: else only a controller's log would tell.
 
     Args:
-        manifest: has the experiments.
+        manifests: have the experiments.
         exp_paths: of those that are to be started.
 
     Raises:
@@ -159,9 +214,14 @@ def foresee(manifest: Manifest, exp_paths: Container[str]) -> list[str]:
     """
     from heyhi.slurm.forecast import capacity_lines
 
-    schema = manifest.schema()
-    chosen = [one for one in manifest.experiments() if str(one.exp_path) in exp_paths]
-    tasks = [(one.exp_id, getattr(schema.parse_root(one.config), one.task)) for one in chosen]
+    tasks = list(
+        {
+            one.exp_path: (one.exp_id, getattr(manifest.schema().parse_root(one.config), one.task))
+            for manifest in manifests
+            for one in manifest.experiments()
+            if str(one.exp_path) in exp_paths
+        }.values()
+    )
     wrong: dict[str, list[str]] = {}
     for exp_id, task in tasks:
         try:
@@ -261,10 +321,6 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
     return 0
 
 
-def _spec(values: Mapping[str, Any]) -> ControllerSpec:
-    return ControllerSpec(**{**values, "targets": tuple(values["targets"])})
-
-
 def main(folder: Path, telling: int) -> int:
     """Be a detached controller: read what to do from standard input, tell who has the claim, and run.
 
@@ -272,7 +328,7 @@ def main(folder: Path, telling: int) -> int:
         folder: of the controller.
         telling: file descriptor to say on that it runs, or who does.
     """
-    spec = _spec(json.load(sys.stdin))
+    spec = ControllerSpec.from_note(json.load(sys.stdin))
     # The process that asked for this one needn't wait for it, and this one can't get a terminal again.
     if os.fork():
         os._exit(0)
@@ -295,7 +351,7 @@ def main(folder: Path, telling: int) -> int:
 
 def _shown(spec: ControllerSpec) -> str:
     words = spec.words
-    count = len(spec.targets)
+    count = words.index("--profile")
     return shlex.join([*words[:3], f"… {count - 3} more", *words[count:]] if count > 3 else words)
 
 

@@ -9,32 +9,29 @@ from typing import Any
 
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
-from heyhi.control.find import find_experiment
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
-from heyhi.project import Project
 
 _MAX_VALUE = 48
 _ABSENT = "-"
 
 
-def diff(project: Project, schema: Schema, a: str, b: str) -> str:
+def diff(schema: Schema, a: ExperimentDir, b: ExperimentDir) -> str:
     """Compare two experiments: identity, status, config, result and last metrics.
 
     Args:
-        project: where they are.
         schema: reads a config that was kept as text only.
-        a: target, exp path (absolute, or relative to the working directory or the project) or exp id.
-        b: another one.
+        a: one of them.
+        b: the other one.
 
     Returns:
         lines for a terminal: what differs, a key a line.
 
     Raises:
-        HeyhiError: one of them is no experiment, or its files are damaged.
+        HeyhiError: one of them has files that are damaged, or was never started.
     """
-    folders = [find_experiment(project, word) for word in (a, b)]
+    folders = [a, b]
     lines: list[str] = []
     for name, folder in zip("AB", folders, strict=True):
         lines += _head(name, folder)
@@ -48,9 +45,8 @@ def diff(project: Project, schema: Schema, a: str, b: str) -> str:
 def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
     status, reason = folder.status_and_reason()
     identity = folder.read_identity()
-    assert identity is not None
     yield f"{name}  {folder.exp_id}"
-    yield f"   {' '.join([identity.cfg, *identity.overrides])}"
+    yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
     yield f"   {status.value}{f' ({reason})' if reason else ''}"
 
 

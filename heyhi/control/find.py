@@ -1,6 +1,6 @@
-"""Owns how experiments are found by what people call them: target, exp path, exp id, or the job that runs them.
+"""Finds experiments by what people call them: target, exp path, exp id, or the job that runs them.
 
-How they are, and what happens to them, is not its business.
+Which kind of word stands on a command line is for the command line to say.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,59 +20,44 @@ from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
 from heyhi.slurm.request import hashes_in
 from heyhi.sweep.index import ManifestIndex
-from heyhi.sweep.target import target_of
+from heyhi.sweep.target import folder_of, folders_of, target_of
 
 
-def find_experiment(project: Project, word: str) -> ExperimentDir:
-    """Find an experiment's folder by target, exp path (absolute, or relative to here or the project) or exp id.
-
-    Raises:
-        HeyhiError: there is none of that name; the message has the nearest.
-    """
-    places = _places(project, word)
-    for place in places:
-        folder = ExperimentDir(place, project.results_root)
-        try:
-            if folder.read_identity() is not None:
-                return folder
-        except ValueError:  # a name that no file can have
-            continue
-    for place in places:
-        if place.is_dir():
-            raise HeyhiError(f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}")
-    raise HeyhiError(f"'{word}' is no experiment{_near(project, places[-1])}")
-
-
-def find_folders(project: Project, words: Iterable[str]) -> list[str]:
-    """Find the exp paths of experiments, also of those that were only expanded yet, or of those of a job.
+def find_started(project: Project, word: str) -> str | None:
+    """Return the exp path of the experiment that a word names, if its folder says that it is one.
 
     Args:
-        project: where they are.
-        words: targets, exp paths, exp ids, or ids of jobs.
-
-    Raises:
-        HeyhiError: one of them names nothing.
+        project: where it is.
+        word: target, exp path (absolute, or relative to here or the project) or exp id.
     """
-    index: list[ManifestIndex] = []
-    found: dict[str, None] = {}
-    for word in words:
-        try:
-            found[str(find_experiment(project, word).path)] = None
-        except HeyhiError:
-            if word.isdecimal():
-                found.update(dict.fromkeys(find_job(project, word).folders))
-                continue
-            index = index or [ManifestIndex.open(project)]
-            known = (
-                str(place)
-                for place in _places(project, word)
-                if "\0" not in word and index[0].find(target_of(place, project.root)) is not None
-            )
-            path = next(known, None)
-            if path is None:
-                raise
-            found[path] = None
-    return list(found)
+    for place in _places(project, word):
+        with contextlib.suppress(ValueError):  # a name that no file can have
+            # One that is there and can't be read is named all the same: how it is says so.
+            if os.path.lexists(ExperimentDir(place).identity_path):
+                return str(place)
+    return None
+
+
+def find_expanded(project: Project, word: str) -> str | None:
+    """Return the exp path that a word names if some manifest has it: it need not have been started."""
+    if "\0" in word:
+        return None
+    index = ManifestIndex.open(project)
+    for place in _places(project, word):
+        if index.find(target_of(place, project.root)) is not None:
+            return str(place)
+    return None
+
+
+def explain_missing(project: Project, word: str) -> str:
+    """Say what there is instead of an experiment: a folder of others, or names like this one; empty for nothing."""
+    places = _places(project, word)
+    with contextlib.suppress(ValueError):
+        for place in places:
+            if place.is_dir():
+                return f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}"
+        return _near(project, places[-1])
+    return ""
 
 
 def _places(project: Project, word: str) -> list[Path]:
@@ -99,8 +83,11 @@ def _near(project: Project, place: Path) -> str:
         # An exp id without the hash at its end is short of many letters.
         begun = " or ".join(repr(name) for name in sorted(siblings) if name.startswith(wrong.name))
         hint = suggest(wrong.name, siblings) or (f" (did you mean {shorten(begun, 300)}?)" if begun else "")
-        return f": {project.relative(wrong.parent)} has no '{wrong.name}'{hint}"
+        return f"{project.relative(wrong.parent)} has no '{wrong.name}'{hint}"
     return ""
+
+
+# --- jobs
 
 
 class Found(NamedTuple):
@@ -122,7 +109,7 @@ def find_job(project: Project, job_id: str) -> Found:
         HeyhiError: no experiment of this results root has it.
     """
     job, silent = _ask(job_id)
-    folders = folders_of(project, job) if job is not None else []
+    folders = experiments_of(project, job) if job is not None else []
     if not folders:
         folders = [path for path in _known_folders(project) if job_id in _jobs_of(path)]
     if folders:
@@ -132,7 +119,7 @@ def find_job(project: Project, job_id: str) -> Found:
     raise HeyhiError(f"no experiment has a job {job_id}{_near_jobs(project, job_id)}{f' ({silent})' if silent else ''}")
 
 
-def folders_of(project: Project, job: Job) -> list[str]:
+def experiments_of(project: Project, job: Job) -> list[str]:
     """Return the exp paths of a job's experiments, as its folder and its comment say."""
     if not job.workdir:
         return []
@@ -140,7 +127,7 @@ def folders_of(project: Project, job: Job) -> list[str]:
     folder = Path(job.workdir)
     try:
         targets = json.loads((folder / PACK_LIST_NAME).read_bytes())
-        paths = [os.path.dirname(project.root / str(target)) for target in targets]  # noqa: PTH120
+        paths = [folder_of(str(target), project.root) for target in targets]
     except (OSError, ValueError, TypeError):
         paths = [str(folder)]
     return [path for path in paths if _is_one_of(path, marks)]
@@ -170,8 +157,7 @@ def _ask(job_id: str) -> tuple[Job | None, str]:
 
 
 def _known_folders(project: Project) -> list[str]:
-    end = -len(RESULT_NAME) - 1
-    return [os.path.join(project.root, t[:end]) for t in ManifestIndex.open(project).targets()]  # noqa: PTH118
+    return folders_of(ManifestIndex.open(project).targets(), project.root)
 
 
 def _jobs_of(path: str) -> set[str]:

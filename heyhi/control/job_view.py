@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from heyhi.control.find import find_job
 from heyhi.control.survey import Row, Survey
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.project import Project
-
-if TYPE_CHECKING:
-    pass
 
 
 class JobView(NamedTuple):

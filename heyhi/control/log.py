@@ -7,7 +7,7 @@ import sys
 import time
 
 from heyhi.control.survey import Row, Survey
-from heyhi.control.watch import _ASK_SECONDS, _LOOK_SECONDS, _End
+from heyhi.control.watch import ASK_SECONDS, LOOK_SECONDS, End
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.project import Project
@@ -50,7 +50,7 @@ class _Follower:
     def __init__(self, project: Project, folder: ExperimentDir) -> None:
         self._project = project
         self._folder = folder
-        self._end = _End(project)
+        self._end = End([project])
         self._file: int | None = None
         self._path = folder.log_path
         self._said = ""
@@ -63,7 +63,7 @@ class _Follower:
             # Before its log is read: what it wrote until then is there.
             is_done = self._folder.result_path.exists()
             is_over = is_done
-            if not is_done and time.monotonic() - asked >= _ASK_SECONDS:
+            if not is_done and time.monotonic() - asked >= ASK_SECONDS:
                 survey = Survey.of_folders(self._project, [str(self._folder.path)])
                 asked = time.monotonic()
                 is_over = self._end.is_over(survey)
@@ -75,7 +75,7 @@ class _Follower:
                 if self._file is None:
                     _tell("it left no log")
                 return 0 if is_done else 1
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(LOOK_SECONDS)
 
     def _say(self, row: Row, is_over: bool) -> None:
         """Say what is waited for while there is no log, and why it is dead."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.experiment.names import JOB_NAME, RESULT_NAME, Status
 from heyhi.project import Project
-from heyhi.sweep.target import _folders, _target
+from heyhi.sweep.target import folders_of, target_of
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -66,85 +66,113 @@ class Row(NamedTuple):
         return ""
 
 
-class Survey:
-    """How many experiments are, each after what it needs where they come from a sweep.
+class Part(NamedTuple):
+    """Experiments of one project that a survey looks at.
 
-    Args:
-        project: where they are.
+    Attributes:
+        project: by whose settings they are read.
         folders: exp path of each.
-        others: exp path -> status and reason, of those that are not DONE. Most are, and cost nothing more than a look.
+        needs_of: returns the exp paths that an experiment needs itself, by its own.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
-        needs_of: tells the exp paths that an experiment needs itself, by its own.
     """
 
-    def __init__(
-        self,
-        project: Project,
-        folders: list[str],
-        others: Mapping[str, tuple[Status, str]],
-        configs: Mapping[str, bytes] | None = None,
-        needs_of: Callable[[str], Sequence[str]] = lambda _: (),
-    ) -> None:
-        self.project = project
-        self.folders = folders
-        self.others = others
-        self.configs = configs or {}
-        self.needs_of = needs_of
+    project: Project
+    folders: list[str]
+    needs_of: Callable[[str], Sequence[str]]
+    configs: Mapping[str, bytes] = {}
 
     @classmethod
-    def of_expansion(cls, project: Project, expansion: Expansion) -> Survey:
-        """Look at a sweep's experiments and what they need."""
+    def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
+        """Take a sweep's experiments, each after what it needs."""
         planned = {p.folder: p for p in expansion.planned}
 
         def needs(path: str) -> Sequence[str]:
             return planned[path].needs if path in planned else ()
 
-        configs = {folder: p.config for folder, p in planned.items()}
-        return cls(project, list(planned), _not_done(project, planned, needs), configs, needs)
+        return cls(project, list(planned), needs, {folder: p.config for folder, p in planned.items()})
 
     @classmethod
-    def of_manifest(cls, project: Project, manifest: Manifest) -> Survey:
-        """Look at the experiments of a manifest."""
+    def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
+        """Take the experiments of a manifest of that project, each after what it needs."""
         root = str(project.root)
 
         def needs(path: str) -> list[str]:
-            return _folders(root, manifest.needs(_target(root, path)))
+            return folders_of(manifest.needs(target_of(path, root)), root)
 
-        folders = _folders(root, manifest.all_targets)
-        return cls(project, folders, _not_done(project, folders, needs), needs_of=needs)
-
-    @classmethod
-    def of_index(cls, project: Project) -> Survey:
-        """Look at every experiment that was ever expanded into this results root."""
-        from heyhi.sweep.index import ManifestIndex
-
-        index = ManifestIndex.open(project)
-        return cls._of_known(project, index, _folders(str(project.root), index.targets()))
+        return cls(project, folders_of(manifest.all_targets, root), needs)
 
     @classmethod
-    def of_folders(cls, project: Project, folders: Sequence[str]) -> Survey:
-        """Look at some experiments; what they need is looked up in the manifests that they were expanded into."""
+    def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
+        """Take some experiments; what they need is looked up in the manifests that they were expanded into."""
         from heyhi.sweep.index import ManifestIndex
 
         return cls._of_known(project, ManifestIndex.open(project), list(folders))
 
     @classmethod
-    def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Survey:
+    def of_index(cls, project: Project) -> Part:
+        """Take every experiment that was ever expanded into a project's results root."""
+        from heyhi.sweep.index import ManifestIndex
+
+        index = ManifestIndex.open(project)
+        return cls._of_known(project, index, folders_of(index.targets(), project.root))
+
+    @classmethod
+    def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
         from heyhi.sweep.manifest import Manifest
 
         root = str(project.root)
         opened: dict[Path, Manifest] = {}
 
         def needs(path: str) -> list[str]:
-            target = _target(root, path)
+            target = target_of(path, root)
             manifest = index.find(target)
             if manifest is None:
                 return []
             if manifest not in opened:
                 opened[manifest] = Manifest.open(manifest)
-            return _folders(root, opened[manifest].needs(target))
+            return folders_of(opened[manifest].needs(target), root)
 
-        return cls(project, folders, _not_done(project, folders, needs), needs_of=needs)
+        return cls(project, folders, needs)
+
+
+class Survey:
+    """How many experiments are; an experiment that several parts have counts once.
+
+    Args:
+        parts: the experiments.
+        others: exp path -> status and reason, of those that are not DONE. Most are, and cost nothing more than a look.
+
+    Attributes:
+        folders: exp path of each.
+    """
+
+    def __init__(self, parts: Sequence[Part], others: Mapping[str, tuple[Status, str]]) -> None:
+        self.parts = parts
+        self.others = others
+        self.folders: list[str] = list(dict.fromkeys(path for part in parts for path in part.folders))
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[Part]) -> Survey:
+        """Look at some experiments now."""
+        chosen = list(parts)
+        others: dict[str, tuple[Status, str]] = {}
+        for part in chosen:
+            others |= _not_done(part.project, part.folders, part.needs_of)
+        return cls(chosen, others)
+
+    @classmethod
+    def of_index(cls, project: Project) -> Survey:
+        """Look at every experiment that was ever expanded into a project's results root."""
+        return cls.of_parts([Part.of_index(project)])
+
+    @classmethod
+    def of_folders(cls, project: Project, folders: Sequence[str]) -> Survey:
+        """Look at some experiments of a project."""
+        return cls.of_parts([Part.of_folders(project, folders)])
+
+    def needs_of(self, path: str) -> list[str]:
+        """Return the exp paths that an experiment needs itself."""
+        return list(dict.fromkeys(need for part in self.parts for need in part.needs_of(path)))
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -157,9 +185,12 @@ class Survey:
         return sorted(self._rows_of(self.others), key=lambda row: _ORDER.index(row.status))
 
     def _rows_of(self, folders: Iterable[str]) -> list[Row]:
-        results = f"{self.project.results_root}/"
         done = (Status.DONE, "")
-        return [Row(path.removeprefix(results), path, *self.others.get(path, done)) for path in folders]
+        if len(self.parts) == 1:  # there may be 10,000 of them
+            root = f"{self.parts[0].project.results_root}/"
+            return [Row(path.removeprefix(root), path, *self.others.get(path, done)) for path in folders]
+        roots = {path: f"{part.project.results_root}/" for part in reversed(self.parts) for path in part.folders}
+        return [Row(path.removeprefix(roots[path]), path, *self.others.get(path, done)) for path in folders]
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -198,18 +229,25 @@ class Survey:
         """Whether some experiment is dead."""
         return any(status is Status.DEAD for status, _ in self.others.values())
 
-    def drift(self, schema: Schema) -> dict[str, list[str]]:
+    def drift(self, schema_of: Callable[[Project], Schema]) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
+
+        Args:
+            schema_of: returns a project's schema as it is today.
 
         Returns:
             exp id -> lines `key: then -> now`, for those that differ.
         """
         from heyhi.sweep.drift import DriftCheck
 
-        check = DriftCheck(self.project, schema)
-        started = (r for r in self.rows if r.status not in (Status.NOT_STARTED, Status.BLOCKED))
-        found = {row.exp_id: check.drift(Path(row.exp_path), self.configs.get(row.exp_path)) for row in started}
-        return {exp_id: lines for exp_id, lines in found.items() if lines}
+        rows = {row.exp_path: row for row in self.rows if row.status not in (Status.NOT_STARTED, Status.BLOCKED)}
+        found = {}
+        for part in self.parts:
+            check = DriftCheck(part.project, schema_of(part.project))
+            for path in part.folders:
+                if path in rows and (lines := check.drift(Path(path), part.configs.get(path))):
+                    found[rows[path].exp_id] = lines
+        return found
 
     def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:
         """Write counts, then a line for each experiment that isn't done (or all of them)."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.control.controller import find_controllers
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 DEFAULT_SECONDS = 5.0
-_LOOK_SECONDS = 0.5  # between two looks at a log
-_ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
+LOOK_SECONDS = 0.5  # between two looks at a log
+ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
 # A dead experiment may be submitted again by its controller: it is over when it has been dead for so long.
 _GRACE_SECONDS = 15.0
 # Some are left, nothing waits or runs, and no controller is there: nobody will start them.
@@ -30,18 +30,18 @@ _OVER = (Status.DONE, Status.DEAD, Status.BLOCKED)
 _MARGIN = 5  # lines of a terminal that are not for rows
 
 
-def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS) -> int:
+def watch(projects: Sequence[Project], look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS) -> int:
     """Show how experiments are, again and again, until all are over: a live table, or lines where nobody looks.
 
     Args:
-        project: whose experiments they are.
+        projects: whose experiments they are.
         look: looks at them.
         seconds: between two looks.
 
     Returns:
         exit code: 1 where some are dead, or where nobody is left who would start them.
     """
-    end = _End(project)
+    end = End(projects)
     if not sys.stdout.isatty():
         told: dict[str, str] = {}
         while True:
@@ -49,7 +49,7 @@ def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT
             _print_news(survey, told)
             if end.is_over(survey):
                 return end.exit_code(survey)
-            time.sleep(min(seconds, _ASK_SECONDS) if end.is_near else seconds)
+            time.sleep(min(seconds, ASK_SECONDS) if end.is_near else seconds)
     from rich.live import Live
 
     with Live(auto_refresh=False) as live:
@@ -58,15 +58,19 @@ def watch(project: Project, look: Callable[[], Survey], seconds: float = DEFAULT
             live.update(_table(survey, max(3, live.console.size.height - _MARGIN)), refresh=True)
             if end.is_over(survey):
                 break
-            time.sleep(min(seconds, _ASK_SECONDS) if end.is_near else seconds)
+            time.sleep(min(seconds, ASK_SECONDS) if end.is_near else seconds)
     return end.exit_code(survey)
 
 
-class _End:
-    """Tell when nothing is to come any more."""
+class End:
+    """Whether nothing is to come any more, as seen in look after look.
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    Args:
+        projects: whose experiments are looked at; their controllers may start some again.
+    """
+
+    def __init__(self, projects: Sequence[Project]) -> None:
+        self._projects = projects
         self._since: float | None = None  # all were over
         self._idle_since: float | None = None  # nobody was at work
         self._is_idle = False
@@ -76,18 +80,22 @@ class _End:
         """Whether all were over at the last look."""
         return self._since is not None
 
+    @property
+    def _is_controlled(self) -> bool:
+        return any(find_controllers(project) for project in self._projects)
+
     def is_over(self, survey: Survey) -> bool:
         """Return whether all are over, and stay so: a controller may start those that are dead again."""
         now = time.monotonic()
         left = {status for status, _ in survey.others.values()}.difference(_OVER)
         if left:
             self._since = None
-            idle = left == {Status.NOT_STARTED} and not find_controllers(self._project)
+            idle = left == {Status.NOT_STARTED} and not self._is_controlled
             self._idle_since = (self._idle_since or now) if idle else None
             self._is_idle = self._idle_since is not None and now - self._idle_since >= _IDLE_SECONDS
             return self._is_idle
         self._since = now if self._since is None else self._since
-        return not survey.others or now - self._since >= _GRACE_SECONDS or not find_controllers(self._project)
+        return not survey.others or now - self._since >= _GRACE_SECONDS or not self._is_controlled
 
     def exit_code(self, survey: Survey) -> int:
         """Return the exit code of the watch; where it ended early, say why."""

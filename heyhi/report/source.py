@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,9 +15,11 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.report.read import Collector
 from heyhi.report.table import collect
-from heyhi.sweep.file import load_sweep_module, read_sweep_file
+from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
+from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
 from heyhi.sweep.remembered import Recall
+from heyhi.sweep.target import target_of
 from heyhi.sweep.write import write_manifest
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ class Source:
     sheet: tuple[str, str] | None = None
     warnings: list[str] = field(default_factory=list)
     passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
+    only: tuple[str, ...] = ()  # targets of those that were named themselves; empty for the whole sweep
 
     @classmethod
     def open(cls, project: Project, sweep: Path) -> Source:
@@ -59,7 +62,7 @@ class Source:
             HeyhiError: it is wrong, or isn't there.
         """
         if sweep.suffix == SUFFIX:
-            return cls.of(Manifest.open(sweep))
+            return cls.of(Manifest.open(sweep), project)
         schema = load_schema(project)
         file = read_sweep_file(project, sweep)
         points = list(file.points)
@@ -67,7 +70,7 @@ class Source:
         found = recall.find()
         if found is not None:
             with contextlib.suppress(ManifestError):  # damaged: it is written anew
-                source = cls.of(Manifest.open(found.manifest))
+                source = cls.of(Manifest.open(found.manifest), project)
                 return replace(source, warnings=[*found.warnings, *source.warnings])
         expansion = file.expand(project, schema, points)
         source = cls.of_expansion(project, schema, expansion)
@@ -77,21 +80,57 @@ class Source:
     @classmethod
     def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
         """Report a sweep that was expanded just now."""
-        passing = None
         try:
-            path = write_manifest(expansion, project, schema)
+            manifest = Manifest.open(write_manifest(expansion, project, schema))
         except ManifestError:  # somebody else's results, or a full disk: both can be looked at
-            passing = tempfile.TemporaryDirectory(prefix="heyhi-")
-            path = write_manifest(expansion, project, schema, folder=Path(passing.name))
-        manifest = Manifest.open(path)
+            return cls._passing(project, schema, expansion)
+        sheet, warnings = _sheet_of(project, manifest)
+        return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
+
+    @classmethod
+    def _passing(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
+        """Report what is expanded into a manifest that is gone afterwards."""
+        passing = tempfile.TemporaryDirectory(prefix="heyhi-")
+        manifest = Manifest.open(write_manifest(expansion, project, schema, folder=Path(passing.name)))
         sheet, warnings = _sheet_of(project, manifest)
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Source:
-        """Report what an open manifest holds."""
-        project = project_of(manifest)
+    def of(cls, manifest: Manifest, here: Project | None = None) -> Source:
+        """Report what an open manifest holds, by the settings of its own project.
+
+        Args:
+            manifest: of whatever project.
+            here: the project around the working directory.
+        """
+        project = project_of(manifest, here)
         return cls(manifest, project, *_sheet_of(project, manifest))
+
+    @classmethod
+    def of_experiments(
+        cls, project: Project, folders: Iterable[str], recomposed: Callable[[str], Expansion]
+    ) -> list[Source]:
+        """Report experiments that were named themselves, by the manifests that each was expanded into last.
+
+        Args:
+            project: whose experiments they are.
+            folders: their exp paths.
+            recomposed: composes one that is in no manifest.
+        """
+        index = ManifestIndex.open(project)
+        known: dict[Path, list[str]] = {}
+        alone = []
+        for folder in folders:
+            target = target_of(folder, project.root)
+            path = index.find(target)
+            if path is not None:
+                known.setdefault(path, []).append(target)
+            else:
+                alone.append(cls._passing(project, load_schema(project), recomposed(folder)))
+        sources = [
+            replace(cls.of(Manifest.open(path), project), sheet=None, only=tuple(t)) for path, t in known.items()
+        ]
+        return [*sources, *(replace(source, only=tuple(source.manifest.targets)) for source in alone)]
 
     def collector(self) -> tuple[Collector | None, bytes]:
         """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
@@ -115,7 +154,7 @@ class Source:
         collector, source = self.collector()
         found = self._drift() if drift else None
         return collect(
-            self.manifest,
+            [self.manifest.experiment(target) for target in self.only] if self.only else self.manifest,
             collector,
             project=self.project,
             collector_source=source,
@@ -125,9 +164,9 @@ class Source:
         )
 
     def _drift(self) -> dict[str, list[str]]:
-        from heyhi.control.survey import Survey
+        from heyhi.control.survey import Part, Survey
 
-        return Survey.of_manifest(self.project, self.manifest).drift(load_schema(self.project))
+        return Survey.of_parts([Part.of_manifest(self.project, self.manifest)]).drift(load_schema)
 
 
 def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:
@@ -152,7 +191,5 @@ def sweeps_of(project: Project, sweep: str | Path | Sequence[str | Path] | None)
         HeyhiError: none is, and the settings name none.
     """
     if sweep is None or (not isinstance(sweep, (str, Path)) and not sweep):
-        if project.settings.sweep is None:
-            raise HeyhiError("which sweep? Name a sweep file, or set [tool.heyhi] sweep in pyproject.toml")
-        return [project.root / project.settings.sweep]
+        return [default_sweep(project)]
     return [Path(s) for s in ([sweep] if isinstance(sweep, (str, Path)) else sweep)]

@@ -19,7 +19,7 @@ from heyhi.report.sheet import export_sheet
 from heyhi.report.source import Source, sweeps_of
 from heyhi.report.table import collect
 from heyhi.report.terminal import number_text, print_table
-from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.manifest import Manifest, table_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,9 +168,9 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else.
     """
     with _said():
-        if flow.reported is not None:
-            _show_sweep(flow, flow.reported)
-        elif flow.asked:
+        for manifest in flow.reported:
+            _show_sweep(flow, manifest)
+        if not flow.reported and flow.asked:
             manifests = {manifest.path: manifest for _, manifest in flow.asked}
             experiments = [manifest.experiment(target) for target, manifest in flow.asked]
             source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
@@ -191,7 +191,7 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
         with _said():
             write_table(path, found, found, flow.project, manifest.label)
             files.append(path)
-    complete = flow.project.root / flow.report_path(manifest)
+    complete = flow.project.root / table_of(flow.project, manifest)
     files += [complete] if complete.is_file() else []
     print(f"table: {', '.join(flow.project.relative(f) for f in files)}", flush=True)
     if source.sheet is not None:

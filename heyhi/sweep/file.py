@@ -150,3 +150,14 @@ def label_of(project: Project, path: str) -> str:
     conf = Path(project.settings.conf)
     relative = relative.relative_to(conf) if relative.is_relative_to(conf) else relative
     return re.sub(r"[^A-Za-z0-9._]+", "-", str(relative)).strip("-.")[-80:] or "sweep"
+
+
+def default_sweep(project: Project) -> Path:
+    """Return the sweep of the settings, which is meant where none is named.
+
+    Raises:
+        SweepError: the settings name none.
+    """
+    if project.settings.sweep is None:
+        raise SweepError("which sweep? Give a sweep file, or --cfg CFG, or set [tool.heyhi] sweep in pyproject.toml")
+    return project.root / project.settings.sweep

@@ -23,7 +23,7 @@ from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
-from heyhi.sweep.manifest import SUFFIX, Manifest, Node, manifests_root
+from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
 from heyhi.sweep.write import write_manifest
 
 _SETTINGS = ("sweep", "manifest")  # of --config
@@ -53,7 +53,6 @@ class Flow:
         missing: for the rules: its experiments whose results were removed after its table was written.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
-        reported: manifest of the table that was asked for, if one was.
     """
 
     def __init__(self, workflow: Any, config: Mapping[str, object]) -> None:
@@ -67,7 +66,7 @@ class Flow:
         self._index: ManifestIndex | None = None
         self._opened: dict[Path, Manifest] = {}
         self._asked: dict[str, Manifest] = {}
-        self.reported: Manifest | None = None
+        self._reported: dict[Path, Manifest] = {}
         self.python = _literal(shlex.quote(sys.executable))
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).node.needs))
@@ -84,9 +83,10 @@ class Flow:
         """Experiments that this run was asked for, and what they need, each with its manifest."""
         return list(self._asked.items())
 
-    def report_path(self, manifest: Manifest) -> str:
-        """Name the table of a manifest; a changed sweep has another one."""
-        return self.project.relative(self.project.reports_root / manifest.label / f"{manifest.digest}.csv")
+    @property
+    def reported(self) -> list[Manifest]:
+        """Manifests of the tables that this run was asked for."""
+        return list(self._reported.values())
 
     def report_copy(self, manifest: Manifest) -> Path:
         """Return where the last table of a sweep lies for people, below a fixed name."""
@@ -94,7 +94,7 @@ class Flow:
 
     def page_path(self, manifest: Manifest) -> str:
         """Name the page that goes with the table."""
-        return f"{self.report_path(manifest).removesuffix('.csv')}.html"
+        return f"{table_of(self.project, manifest).removesuffix('.csv')}.html"
 
     # --- experiments
 
@@ -155,6 +155,7 @@ class Flow:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
                 path = _expand(self.project, path)
             self._manifest = self._open(path)
+            check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
         return self._manifest
 
@@ -176,7 +177,7 @@ class Flow:
 
     def _ask_report(self) -> str:
         manifest = self._sweep_manifest()
-        name = self.report_path(manifest)
+        name = table_of(self.project, manifest)
         # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
         for one in (name, self.page_path(manifest)) if self._is_executing else ():
             copy = self.report_copy(manifest).with_name(f"{manifest.label}{Path(one).suffix}")
@@ -188,7 +189,7 @@ class Flow:
 
     def _missing(self, manifest: Manifest) -> list[str]:
         # To Snakemake, a table that is there speaks for what it was made of.
-        if not (self.project.root / self.report_path(manifest)).is_file():
+        if not (self.project.root / table_of(self.project, manifest)).is_file():
             return []
         root = f"{self.project.root}/"
         return [target for target in manifest.targets if not os.access(os.path.join(root, target), os.F_OK)]  # noqa: PTH118
@@ -200,8 +201,13 @@ class Flow:
 
     def _open_report(self, wildcards: Any) -> Manifest:
         path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"
-        self.reported = self._open(path)
-        return self.reported
+        manifest = self._open(path)
+        if path not in self._reported:
+            self._reported[path] = manifest
+            if self._workflow.is_main_process and manifest is not self._manifest:
+                # What the table was asked for with, not what somebody expanded into another manifest since.
+                self._known.update((node.target, _Known(node, manifest)) for node in manifest.nodes())
+        return manifest
 
 
 class _Known(NamedTuple):

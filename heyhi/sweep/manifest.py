@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import sqlite3
 import urllib.parse
 import weakref
@@ -18,21 +19,16 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.errors import ManifestError
+from heyhi.errors import ManifestError, NoProjectError
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import Project, find_project
-from heyhi.sweep.target import _folder_of
+from heyhi.sweep.target import folder_of
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
-
-
-def project_of(manifest: Manifest) -> Project:
-    """Return the project that a manifest was written in, with its results root."""
-    return find_project(manifest.project_root)._replace(results_override=manifest.results_root)
 
 
 SUFFIX = ".sqlite"
@@ -264,7 +260,7 @@ class Manifest:
             identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
             end = -len(RESULT_NAME) - 1
             folders = [target[:end] if target.startswith("/") else f"{root}/{target[:end]}" for target in targets]
-            needed = [() if n == "[]" else tuple(_folder_of(root, t) for t in json.loads(n)) for n in needs]
+            needed = [() if n == "[]" else tuple(folder_of(t, root) for t in json.loads(n)) for n in needs]
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def needs(self, target: str) -> list[str]:
@@ -323,6 +319,52 @@ class Manifest:
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _reading(self.path):
             return self._connection.execute(query, values).fetchall()
+
+
+def table_of(project: Project, manifest: Manifest) -> str:
+    """Name the table of a manifest as Snakemake does; a changed sweep has another one."""
+    return project.relative(project.reports_root / manifest.label / f"{manifest.digest}.csv")
+
+
+def project_of(manifest: Manifest, here: Project | None = None) -> Project:
+    """Return the project that a manifest was written in, with the results root that it was written for.
+
+    Args:
+        manifest: of whatever project.
+        here: the project around the working directory; it has the manifest where it was moved together with it.
+
+    Raises:
+        ManifestError: the manifest's project is gone.
+    """
+    root = manifest.project_root
+    found = None
+    with contextlib.suppress(NoProjectError, OSError):
+        found = find_project(root)
+    if found is not None and found.root.samefile(root):
+        return found._replace(results_override=manifest.results_root)
+    if here is not None and manifest.path.absolute().is_relative_to(manifests_root(here)):
+        return here
+    raise ManifestError(f"{manifest.path}: was written in {root}, where there is no project any more")
+
+
+def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
+    """Make sure that a manifest's experiments may be started from a project: its own.
+
+    Args:
+        manifest: of whatever project.
+        here: the project around the working directory.
+        command: that would start them, less the manifest.
+
+    Raises:
+        ManifestError: it is another project's; the message names the folder to start it in.
+    """
+    root = project_of(manifest, here).root
+    if root != here.root:
+        words = f"{command}{'' if command.endswith('=') else ' '}{shlex.quote(str(manifest.path.absolute()))}"
+        raise ManifestError(
+            f"{manifest.path}: is of the project {root}, and is started there:\n"
+            f"  cd {shlex.quote(str(root))} && {words}"
+        )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

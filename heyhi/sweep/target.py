@@ -1,4 +1,7 @@
-"""The name by which Snakemake asks for an experiment's result, and the folder that it stands for."""
+"""A target is the name by which Snakemake asks for an experiment's result; it stands for the experiment's folder.
+
+It is relative to the root of the project that it belongs to where the folder lies inside, else absolute.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,22 @@ from pathlib import Path
 
 from heyhi.experiment.names import RESULT_NAME
 
+_END = -len(RESULT_NAME) - 1
+
 
 def target_of(exp_path: Path | str, project_root: Path | str) -> str:
-    """Name an experiment's result as Snakemake does: relative to the project root where it lies inside."""
+    """Return the target of an experiment's folder (absolute)."""
     path, root = str(exp_path), f"{project_root}/"
     return f"{path[len(root) :] if path.startswith(root) else path}/{RESULT_NAME}"
 
 
-def _folder_of(root: str, target: str) -> str:
-    folder = target[: -len(RESULT_NAME) - 1]
-    return folder if folder.startswith("/") else f"{root}/{folder}"
+def folder_of(target: str, project_root: Path | str) -> str:
+    """Return the folder (absolute) that a target stands for, by the root of the project that it belongs to."""
+    folder = target[:_END]
+    return folder if folder.startswith("/") else f"{project_root}/{folder}"
 
 
-def _folders(root: str, targets: Iterable[str]) -> list[str]:
-    """Return the absolute exp paths of targets: plain text, since there may be 10,000 of them."""
-    end = -len(RESULT_NAME) - 1
-    return [t[:end] if t.startswith("/") else f"{root}/{t[:end]}" for t in targets]
-
-
-def _target(root: str, exp_path: str) -> str:
-    inside = exp_path.removeprefix(f"{root}/")
-    return f"{inside}/{RESULT_NAME}"
+def folders_of(targets: Iterable[str], project_root: Path | str) -> list[str]:
+    """Return the folders of targets: plain text and no call for each, since there may be 10,000 of them."""
+    root, end = f"{project_root}/", _END
+    return [t[:end] if t.startswith("/") else f"{root}{t[:end]}" for t in targets]

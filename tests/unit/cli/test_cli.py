@@ -121,7 +121,6 @@ def test_options_and_overrides_may_be_mixed(run: Any) -> None:
         (["print", "nosuch"], "doesn't exist"),
         (["print", "work", "work.lr=1"], "keys start below the task: 'lr'"),
         (["status", "nosuch.sqlite"], "nosuch.sqlite"),
-        (["status", "conf/work.prototxt"], "work.prototxt"),
         (["plan", "--mode", "nope"], "unknown mode"),
         (["nope"], "nope"),
         (["completion", "tcsh"], "tcsh"),

@@ -197,7 +197,7 @@ def test_experiments_are_offered_a_folder_at_a_time(shell: Shell, root: Path) ->
         (root / "results" / name / "identity.json").write_text("{}")
     (root / "results/.heyhi").mkdir()
 
-    assert shell.tab("heyhi diff ") == ["p/"]
+    assert sorted(shell.tab("heyhi diff ")) == ["conf/a/sweep_it.py", "p/"]
     assert shell.tab("heyhi diff p/a/") == ["p/a/one/"]
     assert shell.tab("heyhi diff p/a/one/lr=2_34 p/a/one/lr=1") == ["1_12 "], "bash parts words at the ="
     assert shell.tab("heyhi logs -f p/a/") == ["p/a/one/"]

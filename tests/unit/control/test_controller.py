@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from heyhi.control.controller import ControllerSpec, find_controllers, find_profile, start, uses_slurm
-from heyhi.control.survey import Survey
+from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import Status
@@ -52,7 +52,8 @@ def test_a_profile_says_whether_it_needs_slurm(project: Project) -> None:
 
 
 def test_snakemake_is_given_targets_first_since_a_setting_takes_all_that_follows(project: Project) -> None:
-    spec = ControllerSpec("n", "/p/slurm", "m.sqlite", ("a/result.json", "b/result.json"), no_snapshot=True)
+    targets = ("a/result.json", "b/result.json")
+    spec = ControllerSpec("n", "/p/slurm", targets=targets, lookup="m.sqlite", no_snapshot=True)
     assert spec.words == [
         "a/result.json", "b/result.json", "--profile", "/p/slurm", "--config", "manifest=m.sqlite",
         "--heyhi-no-snapshot",
@@ -70,7 +71,7 @@ def test_what_the_dead_ones_block_is_found_through_others_and_nothing_else(proje
     needs = {"b": ["a"], "c": ["b"], "e": ["d"], "f": ["c", "d"]}
     blocked = (Status.BLOCKED, "")
     others = dict.fromkeys("ad", (Status.DEAD, "")) | dict.fromkeys("bcef", blocked)
-    survey = Survey(project, list("abcdef"), others, needs_of=lambda path: needs.get(path, []))
+    survey = Survey([Part(project, list("abcdef"), lambda path: needs.get(path, []))], others)
     assert survey.blocked_by(["a"]) == ["b", "c", "f"]
     assert survey.blocked_by(["d"]) == ["e", "f"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from heyhi.config.schema import load_schema
 from heyhi.control.diff import diff
-from heyhi.errors import HeyhiError, IdentityError, ResultError
+from heyhi.errors import IdentityError, ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import find_project
 from heyhi.sweep.expand import expand
@@ -61,9 +60,9 @@ def make(root: Path) -> Make:
     return make
 
 
-def said(a: object, b: object) -> str:
+def said(a: Path, b: Path) -> str:
     project = find_project()
-    return diff(project, load_schema(project), str(a), str(b))
+    return diff(load_schema(project), *(ExperimentDir(path, project.results_root) for path in (a, b)))
 
 
 def table(text: str, title: str) -> list[list[str]]:
@@ -140,21 +139,6 @@ def test_tasks_that_differ_keep_their_names(make: Make) -> None:
     assert ["check.model", "-", "m"] in rows
 
 
-def test_an_experiment_is_found_by_target_path_or_id(
-    make: Make, root: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    a, b = make("seed=1"), make("seed=2")
-    expected = said(a.path, b.path)
-
-    relative = [os.path.relpath(folder.path, root) for folder in (a, b)]
-    assert said(a.exp_id, b.exp_id) == expected
-    assert said(f"{a.exp_id}/", b.result_path) == expected
-    assert said(*relative) == expected
-    assert said(f"{relative[0]}/result.json", relative[1]) == expected
-    monkeypatch.chdir(a.path.parent)
-    assert said(a.path.name, f"{b.path.name}/result.json") == expected
-
-
 def test_a_config_that_was_kept_as_text_only_is_read(make: Make) -> None:
     a, b = make("seed=1"), make("seed=2")
     a.flat_config_path.unlink()
@@ -162,26 +146,6 @@ def test_a_config_that_was_kept_as_text_only_is_read(make: Make) -> None:
 
     a.config_path.unlink()
     assert "config (A has none)" in said(a.path, b.path)
-
-
-@pytest.mark.parametrize(
-    ("word", "message"),
-    [
-        ("p/train/seed=1", r"results/p/train has no 'seed=1' \(did you mean 'seed=1_"),
-        ("p/trian/x", r"results/p has no 'trian' \(did you mean 'train'\?\)"),
-        ("nothing", "'nothing' is no experiment"),
-        ("conf", "conf is a folder, but no experiment$"),
-        ("results/p/train", "results/p/train is a folder, but no experiment; in it are seed=1_"),
-        ("a\0b", "is no experiment"),
-        ("", "is a folder, but no experiment"),
-        ("x" * 300, "can't be read|is no experiment"),
-    ],
-)
-def test_what_is_no_experiment_is_refused_and_the_nearest_named(make: Make, word: str, message: str) -> None:
-    a = make("seed=1")
-
-    with pytest.raises(HeyhiError, match=message):
-        said(a.path, word)
 
 
 @pytest.mark.parametrize("name", ["identity.json", "config_flat.json", "result.json"])

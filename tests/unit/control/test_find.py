@@ -9,7 +9,7 @@ import pytest
 
 import heyhi.control.find
 from heyhi.config.identity import Identity
-from heyhi.control.find import find_folders, find_job, folders_of
+from heyhi.control.find import experiments_of, find_job, find_started
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
@@ -45,27 +45,21 @@ def make(project: Project, name: str, *overrides: str) -> tuple[str, str]:
 @pytest.mark.parametrize("word", ["p/a", "p/a/", "results/p/a", "results/p/a/result.json", "./results/p/../p/a"])
 def test_an_experiment_has_several_names(project: Project, word: str) -> None:
     path, _ = make(project, "p/a")
-    assert find_folders(project, [word, path]) == [path]
-
-
-def test_a_number_is_an_experiment_before_it_is_a_job(project: Project, jobs: dict[str, Job]) -> None:
-    path, _ = make(project, "12")
-    other, mark = make(project, "p/b")
-    jobs["12"] = Job("12", "RUNNING", workdir=other, comment=f"heyhi:{mark}")
-    assert find_folders(project, ["12"]) == [path]
+    assert find_started(project, word) == find_started(project, path) == path
 
 
 def test_a_jobs_folder_and_comment_name_its_experiment(project: Project, jobs: dict[str, Job]) -> None:
     path, mark = make(project, "p/a", "x=1")
     jobs["12"] = Job("12", "RUNNING", workdir=path, comment=f"heyhi:{mark} mine")
     assert find_job(project, "12").folders == [path]
-    assert find_folders(project, ["12"]) == [path]
 
 
 def test_a_job_in_an_experiments_folder_that_names_another_is_none_of_its(project: Project) -> None:
     path, _ = make(project, "p/a", "x=1")
-    assert folders_of(project, Job("12", "RUNNING", workdir=path, comment="heyhi:0123456789abcdef")) == []
-    assert folders_of(project, Job("12", "RUNNING", workdir=path, comment="")) == [path]  # accounts without comments
+    assert experiments_of(project, Job("12", "RUNNING", workdir=path, comment="heyhi:0123456789abcdef")) == []
+    assert experiments_of(project, Job("12", "RUNNING", workdir=path, comment="")) == [
+        path
+    ]  # accounts without comments
 
 
 def test_a_pack_has_the_experiments_of_its_list(project: Project, jobs: dict[str, Job]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 import heyhi.control.watch
 from heyhi.control.job_view import look_at_job
 from heyhi.control.log import show_log
-from heyhi.control.survey import Survey
+from heyhi.control.survey import Part, Survey
 from heyhi.control.watch import watch
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
@@ -68,6 +69,15 @@ def test_without_a_log_the_launch_log_is_printed_and_said_to_be(
     assert f"no log.txt yet (NOT_STARTED); this is {tmp_path}/launch.log" in err
 
 
+def read_all(terminal: int) -> str:
+    """Read what was written to a terminal whose other side is closed."""
+    data = b""
+    with os.fdopen(terminal, "rb", buffering=0) as file, contextlib.suppress(OSError):  # Linux: EIO at the end
+        while piece := file.read(1 << 16):
+            data += piece
+    return data.decode()
+
+
 def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -76,8 +86,11 @@ def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     path = str(tmp_path / "results/p/[red]x=1")
     looks = iter(
         [
-            Survey(project, [path], {path: (Status.RUNNING, "pid 1 on host h")}),
-            Survey(project, [path, path + "2"], {path: (Status.DEAD, "exit code 1: ValueError: [bold]boom")}),
+            Survey([Part(project, [path], lambda _: [])], {path: (Status.RUNNING, "pid 1 on host h")}),
+            Survey(
+                [Part(project, [path, path + "2"], lambda _: [])],
+                {path: (Status.DEAD, "exit code 1: ValueError: [bold]boom")},
+            ),
         ]
     )
     leader, follower = os.openpty()
@@ -86,9 +99,8 @@ def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
-        assert watch(project, lambda: next(looks), 0.01) == 1
-        shown = os.read(leader, 1 << 16).decode()
-    os.close(leader)
+        assert watch([project], lambda: next(looks), 0.01) == 1
+    shown = read_all(leader)
     assert "RUNNING 1" in shown
     assert "DEAD 1  DONE 1" in shown
     assert "p/[red]x=1" in shown
@@ -100,7 +112,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
     a, b = (str(tmp_path / f"results/p/{name}") for name in "ab")
     running, dead = (Status.RUNNING, ""), (Status.DEAD, "exit code 1")
     looks = iter([{a: running, b: running}, {a: running, b: running}, {a: dead, b: running}, {a: dead}])
-    assert watch(project, lambda: Survey(project, [a, b], next(looks)), 0.01) == 1
+    assert watch([project], lambda: Survey([Part(project, [a, b], lambda _: [])], next(looks)), 0.01) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("  ")[2] for line in lines] == [
         "RUNNING 2",
@@ -111,7 +123,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
 
 
 def test_nothing_known_is_over_at_once(tmp_path: Path) -> None:
-    assert watch(Project(tmp_path), lambda: Survey(Project(tmp_path), [], {})) == 0
+    assert watch([Project(tmp_path)], lambda: Survey([], {})) == 0
 
 
 def test_a_job_that_nobody_knows_is_refused_also_without_slurm(tmp_path: Path) -> None:
@@ -127,6 +139,6 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr("heyhi.control.watch.time.monotonic", lambda: next(clock))
     looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
-    assert watch(project, lambda: Survey(project, [path], {path: next(looks)}), 0.001) == 1
+    assert watch([project], lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
     assert "no controller of `heyhi launch` is there" in capsys.readouterr().out
     assert len(list(looks)) > 30

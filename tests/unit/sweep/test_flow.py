@@ -74,7 +74,7 @@ def test_a_sweep_is_expanded_when_its_report_is_asked_for(root: Path) -> None:
     targets = flow.report_results(asked)
 
     assert label == "sweep" and len(targets) == 2
-    assert flow.reported is not None and root / flow.report_manifest(asked) == flow.reported.path
+    assert [manifest.path for manifest in flow.reported] == [root / flow.report_manifest(asked)]
     (training,) = {t for target in targets for t in flow.needs(wildcards(target))}
     assert flow.needs(wildcards(training)) == []
     assert [flow.threads(wildcards(t)) for t in (training, *targets)] == [1, 2, 2]
