@@ -22,7 +22,14 @@ examples:
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
   heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
 """
-_SWEEP_EPILOG = """\
+_WORDS_EPILOG = """\
+words, any number of them, in any mixture:
+  conf/c02_sup_train/rs_yolo_01_example.py        a sweep file
+  results/.heyhi/manifests/NAME.sqlite            a manifest, as `heyhi expand --manifest` prints it
+  p/c02_sup_train/sl/lr=0.1_…                     an experiment: exp id, exp path or target
+  4711                                            a job of Slurm's: its experiments
+  c02_sup_train/sl lr=0.1 --sweep 'seed=range(3)' a config, bare or behind --cfg; overrides, --sweep, --zip, --adhoc
+                                                  and --out belong to the config before them
 values of --sweep:
   lr=0.1,0.01                          a list
   seed=range(3)                        range([start,]stop[,step])
@@ -164,7 +171,7 @@ def make_parser() -> argparse.ArgumentParser:
         made.set_defaults(handler=handler, command=name, parser=made)
         return made
 
-    expand = command("expand", launching.expand, "compose and check a sweep, print a target a line", _SWEEP_EPILOG)
+    expand = command("expand", launching.expand, "compose and check a sweep, print a target a line", _WORDS_EPILOG)
     _add_words(expand, default="the sweep of [tool.heyhi]")
     show = expand.add_mutually_exclusive_group()
     show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
@@ -174,7 +181,7 @@ def make_parser() -> argparse.ArgumentParser:
         "plan",
         launching.plan,
         "show what a launch would do: new, done, running, dead, blocked, drifted",
-        _SWEEP_EPILOG,
+        _WORDS_EPILOG,
     )
     _add_words(plan, default="the sweep of [tool.heyhi]")
     plan.add_argument(
@@ -187,7 +194,7 @@ def make_parser() -> argparse.ArgumentParser:
         "status",
         looking.status,
         "show how experiments are: all that were ever expanded, or those of a sweep",
-        _SWEEP_EPILOG,
+        _WORDS_EPILOG,
     )
     _add_words(status, default="all that are known")
     status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
@@ -203,25 +210,33 @@ def make_parser() -> argparse.ArgumentParser:
         "launch",
         launching.launch,
         "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
-        _SWEEP_EPILOG,
+        _WORDS_EPILOG,
     )  # fmt: skip
     _add_words(launch, default="the sweep of [tool.heyhi]")
     _add_launch_arguments(launch)
 
-    logs = command("logs", looking.logs, "print an experiment's log")
+    logs = command("logs", looking.logs, "print an experiment's log", _WORDS_EPILOG)
     _add_words(logs, default="none")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
     logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
 
     cancel = command(
-        "cancel", launching.cancel, "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them"
+        "cancel",
+        launching.cancel,
+        "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them",
+        _WORDS_EPILOG,
     )
     _add_words(cancel, default="none, see --all")
     cancel.add_argument("--all", action="store_true", help="everything of this results root")
     cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
     cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
 
-    retry = command("retry", launching.retry, "start experiments that are dead again, with the files that they left")
+    retry = command(
+        "retry",
+        launching.retry,
+        "start experiments that are dead again, with the files that they left",
+        _WORDS_EPILOG,
+    )
     _add_words(retry, default="all that are known")
     retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
     _add_launch_arguments(retry)
@@ -267,7 +282,7 @@ def make_parser() -> argparse.ArgumentParser:
     describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
     describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
-    diff = command("diff", looking.compare, "compare two experiments: configs and results")
+    diff = command("diff", looking.compare, "compare two experiments: configs and results", _WORDS_EPILOG)
     _add_words(diff, default="none")
 
     protos = command("protos", looking.protos, "write conf_pb2.py and type stubs, for people who want them")

@@ -255,15 +255,17 @@ class Selection:
         from heyhi.report.source import Source
         from heyhi.sweep.manifest import Manifest
 
+        # Configs first: a wrong one is said before anything is written.
+        expanded = {i: self._expand_config(w) for i, w in enumerate(self.named) if isinstance(w, ConfigWord)}
         found: list[Source] = []
-        for word in self.named:
+        for place, word in enumerate(self.named):
             match word:
                 case SweepWord(path):
                     found.append(Source.open(self.project, path))
                 case ManifestWord(path):
                     found.append(Source.of(Manifest.open(path), self.project))
                 case ConfigWord():
-                    found.append(Source.of_expansion(self.project, self.schema, self._expand_config(word)))
+                    found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
         folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)
         return [*found, *Source.of_experiments(self.project, folders, self.recomposed)]
 
@@ -463,9 +465,12 @@ class _Reader:
         from heyhi.control.find import explain_missing, find_expanded, find_job, find_started
 
         if text.endswith(".py"):
+            from heyhi.sweep.file import find_sweep_file
+
+            find_sweep_file(self.project, Path(text))  # a wrong word is said before anything is expanded
             return SweepWord(Path(text))
         if text.endswith(".sqlite"):
-            return ManifestWord(Path(text))
+            return ManifestWord(self._manifest(Path(text)))
         folder = find_started(self.project, text)
         if folder is not None:
             return ExperimentWord(text, (folder,))
@@ -494,13 +499,21 @@ class _Reader:
         hint = near or (f": {told}" if (told := explain_missing(self.project, text)) else "")
         raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
 
+    def _manifest(self, path: Path) -> Path:
+        """Return where a manifest lies: as it is given, from here or from the project root."""
+        from heyhi.sweep.manifest import Manifest
+
+        place = path if path.is_file() or not (self.project.root / path).is_file() else self.project.root / path
+        with Manifest.open(place):  # raises where it is none
+            return place
+
     def _config(self, text: str) -> ConfigWord | None:
         from heyhi.config.includes import ConfigFiles
         from heyhi.config.schema import load_schema
 
         with contextlib.suppress(ConfigError):
-            ConfigFiles(self.project, load_schema(self.project)).find_config(text)
-            return ConfigWord(text)
+            path = ConfigFiles(self.project, load_schema(self.project)).find_config(text)
+            return ConfigWord(text) if path.suffix == ".prototxt" else None
         return None
 
 

@@ -140,7 +140,9 @@ def write_reports(
     print_table(rendered(shaped), about=whole)
     _print_drift(whole, sources)
     label = "+".join(dict.fromkeys(s.manifest.label for s in sources))[-120:]
-    files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in project.settings.reports]
+    # Below its own name lies only the whole of a sweep.
+    formats = () if any(source.only for source in sources) else project.settings.reports
+    files = list(to) or [project.reports_root / f"{label}.{suffix}" for suffix in formats]
     written, problems = [], []
     for path in files:
         try:

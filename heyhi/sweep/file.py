@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -17,21 +18,28 @@ from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
 
 
+def find_sweep_file(project: Project, path: Path) -> Path:
+    """Return a sweep file's absolute path: as it is given, from here or from the project root.
+
+    Raises:
+        SweepError: it doesn't exist; the message has the nearest.
+    """
+    with contextlib.suppress(ValueError, OSError):  # a name that no file can have
+        for base in (Path.cwd(), project.root):
+            if (base / path).is_file():
+                return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
+    name = project.relative(Path(os.path.abspath(path)))  # noqa: PTH100
+    known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
+    raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}")
+
+
 def load_sweep_module(project: Project, path: Path) -> ModuleType:
     """Import a sweep file, as `python -m` would where it lies in the project.
 
     Raises:
         SweepError: it doesn't exist or raises; the message has file and line.
     """
-    path = (
-        path
-        if path.is_absolute()
-        else next((b / path for b in (Path.cwd(), project.root) if (b / path).is_file()), path)
-    )
-    path = Path(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
-    if not path.is_file():
-        known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
-        raise SweepError(f"sweep file '{project.relative(path)}' doesn't exist{suggest(project.relative(path), known)}")
+    path = find_sweep_file(project, path)
     if path.suffix != ".py":
         raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
     parts = Path(project.relative(path)).with_suffix("").parts

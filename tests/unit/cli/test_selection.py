@@ -1,0 +1,347 @@
+"""What words on a command line name: the same for every command, and nothing is dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi import maybe_launch
+from heyhi.cli.parser import make_parser, parse
+from heyhi.cli.selection import ConfigWord, ExperimentWord, Selection, SweepWord, select
+from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.project import find_project
+
+PROTO = """
+syntax = "proto3";
+message MetaCfg { oneof task { Work work = 2; } }
+message Work { optional double lr = 1; int32 seed = 2; map<string, int32> counts = 3; }
+"""
+SWEEP = "def yield_sweep():\n    for seed in range({}):\n        yield 'conf/fit/work.prototxt', {{'seed': seed}}\n"
+
+
+def make_project(root: Path) -> Path:
+    (root / "conf/fit").mkdir(parents=True)
+    (root / "conf/conf.proto").write_text(PROTO)
+    (root / "conf/fit/work.prototxt").write_text("work { lr: 0.1 }\n")
+    (root / "conf/two.py").write_text(SWEEP.format(2))
+    (root / "conf/three.py").write_text(SWEEP.format(3).replace("{'seed'", "{'lr': 0.5, 'seed'"))
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/two.py"\n')
+    for name, text in (("local", "cores: all\n"), ("slurm", "executor: heyhi\n")):
+        (root / "profiles" / name).mkdir(parents=True)
+        (root / "profiles" / name / "config.yaml").write_text(text)
+    return root
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = make_project(tmp_path / "project")
+    monkeypatch.chdir(root)
+    return root
+
+
+def done(**_: object) -> dict[str, int]:
+    return {"score": 1}
+
+
+def failing(**_: object) -> None:
+    raise ValueError("it broke")
+
+
+def chosen(*words: str, command: str = "status") -> Selection:
+    return select(find_project(), parse(make_parser(), [command, *words]))
+
+
+@pytest.fixture
+def words(run: Any, project: Path) -> dict[str, str]:
+    """One word of each kind, all of which name an experiment that is DONE."""
+    handle = maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=1"])
+    (project / "conf/one.py").write_text("def yield_sweep():\n    yield 'conf/fit/work.prototxt', {'seed': 1}\n")
+    manifest = run("expand", "--manifest", "conf/one.py")[1].strip()
+    ExperimentDir(handle.exp_path).write_job({"job_id": "4711"})
+    return {
+        "sweep": "conf/one.py",
+        "manifest": manifest,
+        "target": f"results/{handle.exp_id}/result.json",
+        "exp path": str(handle.exp_path),
+        "exp id": handle.exp_id,
+        "job": "4711",
+        "config": "fit/work seed=1",
+        "--cfg": "--cfg fit/work --seed=1",
+    }
+
+
+KINDS = ["sweep", "manifest", "target", "exp path", "exp id", "job", "config", "--cfg"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", ["status", "plan", "report", "expand", "launch", "retry", "cancel", "logs"])
+def test_every_command_takes_every_kind_of_word(run: Any, words: dict[str, str], command: str, kind: str) -> None:
+    exp_id = words["exp id"]
+    more = {
+        "status": ["--all"],
+        "plan": ["--all"],
+        "launch": ["--dry-run", "--profile", "profiles/local"],
+        "retry": ["--dead", "--dry-run", "--profile", "profiles/local"],
+        "cancel": ["--dry-run"],
+    }
+    shown = {
+        "status": f"DONE        {exp_id}",
+        "plan": f"DONE        {exp_id}",
+        "report": "1 experiment: 1 DONE",
+        "expand": words["target"],
+        "launch": "nothing to start: all are done",
+        "retry": "nothing to start: none of 1 experiments is DEAD",
+        "cancel": f"{exp_id}: nothing to cancel: DONE",
+        "logs": "",
+    }
+    code, out, err = run(command, *words[kind].split(), *more.get(command, []))
+    assert (code, shown[command] in out) == (0, True), (out, err)
+
+
+@pytest.mark.parametrize("a", KINDS)
+def test_diff_takes_every_kind_of_word(run: Any, words: dict[str, str], a: str) -> None:
+    other = maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=2"])
+    code, out, _ = run("diff", *words[a].split(), other.exp_id)
+    assert code == 0 and re.search(r"seed +1 +2 +\+1", out)
+
+
+NONSENSE = {
+    "nonsense": "'nonsense' is no sweep file, manifest, experiment, job or config",
+    "fit/wrok": "(did you mean 'fit/work'?)",
+    "conf/tow.py": "(did you mean 'conf/two.py' or 'conf/three.py'?)",
+    "gone.sqlite": "gone.sqlite: there is no such manifest",
+    "lr=0.3": "'lr=0.3': overrides go with --cfg",
+    "--lr=0.3": "'--lr=0.3': overrides go with --cfg",
+    "--sweep lr=1,2": "--sweep goes with --cfg",
+    "--zip": "--zip goes with --cfg",
+    "--adhoc": "--adhoc and --out go with --cfg",
+    "--out x": "--adhoc and --out go with --cfg",
+    "99999": "no experiment has a job 99999",
+    "conf": "conf is a folder, but no experiment",
+    "pyproject.toml": "'pyproject.toml' names no experiments: expected a sweep (.py)",
+    "results/p/fit/work/seed=9_0123": "is no sweep file, manifest, experiment, job or config",
+    "--wathc": "unknown option '--wathc'",
+    "--cfg fit/work lrr=1": "did you mean 'lr'",
+    "--cfg fit/work lr": "'lr' is no sweep file",
+    "--cfg=": "which config?",
+    "": "'' is no sweep file",
+    "a\0b": "is no sweep file",
+}
+
+
+@pytest.mark.parametrize("wrong", NONSENSE)
+@pytest.mark.parametrize("before", ["", "conf/two.py", "MANIFEST"])
+@pytest.mark.parametrize("command", ["status", "plan", "report", "launch", "cancel", "retry", "expand", "logs", "diff"])
+def test_what_names_nothing_is_refused_by_name_and_nothing_is_written(
+    run: Any, project: Path, command: str, before: str, wrong: str
+) -> None:
+    first = [run("expand", "--manifest")[1].strip()] if before == "MANIFEST" else before.split()
+    files = sorted(project.rglob("*"))
+    code, out, err = run(command, *first, *(wrong.split(" ") if wrong else [""]))
+    told = err.replace("\n  ", " ")
+    assert code == 2 and NONSENSE[wrong] in told and "Traceback" not in err, err
+    assert out in ("", "heyhi-expand-failed\n")
+    assert [path for path in sorted(project.rglob("*")) if path not in files and "__pycache__" not in str(path)] == []
+
+
+def test_several_of_all_kinds_are_one_launch(run: Any, words: dict[str, str]) -> None:
+    manifest = run("expand", "--manifest", "conf/two.py")[1].strip()  # seeds 0 and 1, of which 1 is done
+    code, out, _ = run(
+        "launch", "--dry-run", "--profile", "profiles/local", manifest, "conf/three.py", "fit/work", "seed=7"
+    )
+    assert code == 0
+    assert "two: 2 experiments\nthree: 3 experiments\n" in out
+    assert "NOT_STARTED 5  DONE 1" in out and "5 would start" in out
+
+    code, out, _ = run("plan", manifest, "conf/three.py", "--cfg", "fit/work", "--sweep", "seed=7,8")
+    assert code == 0 and "6 would start" in out
+    line = out.splitlines()[-1]
+    assert line == (
+        f"launch: snakemake --profile profiles/local"
+        f" $(heyhi expand {manifest} conf/three.py --cfg fit/work --sweep seed=7,8)"
+    )
+    targets = run("expand", manifest, "conf/three.py", "--cfg", "fit/work", "--sweep", "seed=7,8")[1].splitlines()
+    assert len(targets) == len(set(targets)) == 7
+
+
+def test_what_two_words_name_counts_once(run: Any, words: dict[str, str]) -> None:
+    many = [words["exp id"], words["target"], "conf/one.py", words["manifest"], "4711", "fit/work", "seed=1"]
+    assert run("status", *many)[1] == "DONE 1\n"
+    assert run("expand", *many)[1] == f"{words['target']}\n"
+    assert [row["exp_id"] for row in json.loads(run("expand", "--json", *many)[1])] == [words["exp id"]]
+
+
+def test_overrides_and_axes_belong_to_the_config_before_them() -> None:
+    words = "fit/work lr=1 --sweep seed=1,2 --cfg fit/work lr=2 --sweep seed=3,4 --zip --sweep lr=5,6 --out x/%(cfg)s"
+    assert chosen(*words.split()).named == (
+        ConfigWord("fit/work", ("lr=1",), ("seed=1,2",)),
+        ConfigWord("fit/work", ("lr=2",), ("seed=3,4", "lr=5,6"), pair=True, pattern="x/%(cfg)s"),
+    )
+    assert chosen("conf/two.py", "fit/work", "lr=1").named == (
+        SweepWord(Path("conf/two.py")),
+        ConfigWord("fit/work", ("lr=1",)),
+    )
+
+
+def test_what_stands_before_the_only_config_is_its_own() -> None:
+    one = ConfigWord("fit/work", ("lr=1", "--seed=2"), ("lr=1,2",), adhoc=True)
+    assert chosen("--adhoc", "lr=1", "--sweep", "lr=1,2", "--seed=2", "--cfg", "fit/work").named == (one,)
+    with pytest.raises(HeyhiError, match="'lr=1': overrides go with --cfg"):
+        chosen("lr=1", "--cfg", "fit/work", "--cfg", "fit/work")
+
+
+def test_a_config_wins_over_a_folder_that_only_contains_experiments(project: Path) -> None:
+    maybe_launch(done, cfg="conf/fit/work.prototxt", exp_id_pattern_override="fit/work/a")
+    assert chosen("fit/work").named == (ConfigWord("fit/work"),)
+    assert chosen("fit/work/a").named == (ExperimentWord("fit/work/a", (str(project / "results/fit/work/a"),)),)
+
+
+def test_an_experiment_wins_over_a_config_and_an_existing_file_over_all(project: Path) -> None:
+    maybe_launch(done, cfg="conf/fit/work.prototxt", exp_id_pattern_override="fit/work")
+    assert isinstance(chosen("fit/work").named[0], ExperimentWord)
+    assert chosen("--cfg", "fit/work").named == (ConfigWord("fit/work"),)
+    assert chosen("conf/two.py").named == (SweepWord(Path("conf/two.py")),)
+
+
+def test_an_experiment_wins_over_a_job_of_its_name(project: Path, run: Any) -> None:
+    maybe_launch(done, cfg="conf/fit/work.prototxt", exp_id_pattern_override="12")
+    other = maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=5"])
+    run("expand", "--cfg", "fit/work", "seed=5")
+    ExperimentDir(other.exp_path).write_job({"job_id": "12"})
+    assert chosen("12").named == (ExperimentWord("12", (str(project / "results/12"),)),)
+
+
+def test_a_config_may_have_a_number_for_a_name(project: Path) -> None:
+    (project / "conf/12.prototxt").write_text("work { }\n")
+    assert chosen("12").named == (ConfigWord("12"),)
+
+
+def test_what_was_only_expanded_is_named_too(run: Any, project: Path) -> None:
+    (target,) = run("expand", "--cfg", "fit/work", "seed=3")[1].split()
+    exp_id = target.removeprefix("results/").removesuffix("/result.json")
+    for word in (target, exp_id, str(project / target)):
+        assert run("status", word)[1].splitlines() == ["NOT_STARTED 1", f"NOT_STARTED {exp_id}"]
+
+
+def test_a_maps_key_may_have_a_slash(run: Any) -> None:
+    code, out, _ = run("expand", "--cfg", "fit/work", "counts.a/b=3", "--json")
+    assert code == 0 and json.loads(out)[0]["overrides"] == ['counts."a/b"=3']
+
+
+def test_an_experiment_that_no_manifest_has_is_expanded_at_its_own_path(run: Any, project: Path) -> None:
+    handle = maybe_launch(failing, cfg="conf/fit/work.prototxt", exp_id_pattern_override="mine/%(redefines)s")
+    assert not (project / "results/.heyhi/manifests").exists()
+    assert run("plan", handle.exp_id)[1].splitlines()[0] == f"{handle.exp_id}: 1 experiment"
+    assert run("expand", handle.exp_id)[1] == f"results/{handle.exp_id}/result.json\n"
+    code, out, _ = run("retry", "--dead", "--dry-run", "--profile", "profiles/local", handle.exp_id)
+    assert code == 0 and "1 would start again" in out
+
+
+def test_a_report_of_some_experiments_leaves_the_sweeps_own_files_alone(run: Any, project: Path) -> None:
+    for seed in range(2):
+        maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=[f"seed={seed}"])
+    run("report")
+    table = project / "results/reports/two.csv"
+    before = table.read_bytes()
+    targets = run("expand")[1].split()
+    code, out, _ = run("report", targets[0])
+    assert code == 0 and "1 experiment: 1 DONE" in out and "written" not in out
+    assert table.read_bytes() == before
+    assert run("report", targets[0], "--to", "one.csv")[0] == 0
+    assert len((project / "one.csv").read_text().splitlines()) == 2
+
+
+def test_an_option_takes_no_word_for_its_value() -> None:
+    parsed = parse(make_parser(), ["status", "--watch", "conf/two.py"])
+    assert parsed.every == 0.0 and parsed.given == [("word", "conf/two.py")]
+    parsed = parse(make_parser(), ["status", "--watch", "3", "conf/two.py"])
+    assert parsed.every == 3.0
+    parsed = parse(make_parser(), ["report", "--group-by", "conf/two.py", "--sort", "-loss", "--to", "x.csv"])
+    assert (parsed.group_by, parsed.sort, parsed.given) == ("", ["-loss"], [("word", "conf/two.py")])
+    parsed = parse(make_parser(), ["report", "--pivot", "a", "b", "c", "--sheet", "f", "t", "--", "--odd.py"])
+    assert (parsed.pivot, parsed.sheet, parsed.given) == (["a", "b", "c"], ["f", "t"], [("word", "--odd.py")])
+    parsed = parse(make_parser(), ["logs", "-n", "5", "-f", "x"])
+    assert (parsed.lines, parsed.follow, parsed.given) == (5, True, [("word", "x")])
+
+
+# --- manifests of other projects
+
+
+@pytest.fixture
+def elsewhere(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], str]:
+    """Make a manifest in another project of what runs, waits and is done there, and return its path."""
+    root = make_project(tmp_path / "other")
+
+    def make() -> str:
+        here = Path.cwd()
+        monkeypatch.chdir(root)
+        manifest = run("expand", "--manifest", "conf/two.py")[1].strip()
+        maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=1"])
+        running = find_project().root / run("expand")[1].split()[0]
+        running.parent.mkdir(parents=True, exist_ok=True)
+        monkeypatch.chdir(here)
+        return str(root / manifest)
+
+    return make
+
+
+def test_a_manifest_of_another_project_is_read_by_its_own_settings(
+    run: Any, elsewhere: Callable[[], str], tmp_path: Path
+) -> None:
+    manifest = elsewhere()
+    running = next((tmp_path / "other/results/p/fit/work").glob("seed=0*"))
+    claim = Claim.acquire(running)
+    assert isinstance(claim, Claim)
+    with claim:
+        code, out, _ = run("status", "--all", manifest)
+        assert (
+            code == 0
+            and "RUNNING 1  DONE 1" in out
+            and f"RUNNING     p/fit/work/{running.name}  pid {os.getpid()}" in out
+        )
+        assert "1 RUNNING, 1 DONE" in run("report", manifest)[1] or "RUNNING" in run("report", manifest)[1]
+        code, out, _ = run("cancel", "--dry-run", manifest)
+        assert code == 0 and f"p/fit/work/{running.name}: pid {os.getpid()}" in out
+    (running / "log.txt").write_text("it ran\n")
+    assert run("status", manifest)[0] == 0
+
+
+@pytest.mark.parametrize("command", ["launch", "expand", "retry"])
+def test_a_manifest_of_another_project_is_started_there_only(
+    run: Any, elsewhere: Callable[[], str], tmp_path: Path, command: str
+) -> None:
+    manifest = elsewhere()
+    more = {"launch": ["--profile", "profiles/local"], "retry": ["--dead", "--profile", "profiles/local"]}
+    code, _, err = run(command, *more.get(command, []), manifest)
+    assert code == 2
+    assert f"is of the project {tmp_path}/other, and is started there" in err
+    assert f"cd {tmp_path}/other && heyhi {command}" in err
+
+
+def test_a_manifest_that_moved_with_its_project_is_its_own(
+    run: Any, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = run("expand", "--manifest")[1].strip()
+    maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=1"])
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    assert "NOT_STARTED 1  DONE 1" in run("status", manifest)[1]
+
+
+def test_a_manifest_whose_project_is_gone_says_so(
+    run: Any, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = run("expand", "--manifest")[1].strip()
+    (project / manifest).rename(tmp_path / "kept.sqlite")
+    project.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "moved")
+    code, _, err = run("status", str(tmp_path / "kept.sqlite"))
+    assert code == 2 and f"was written in {project}, where there is no project any more" in err
