@@ -1,4 +1,4 @@
-"""Owns what a shell's Tab offers: configs, override keys and values, chunks, sweep files, experiments.
+"""What a shell's Tab offers: configs, override keys and values, chunks, sweep files, experiments.
 
 Nothing here is imported but when a shell asks for completions, and nothing that goes wrong here may be seen.
 """

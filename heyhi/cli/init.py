@@ -1,4 +1,4 @@
-"""Owns making a new project (`heyhi init`): which files it gets and where they come from, not what stands in them."""
+"""`heyhi init`: which files a new project gets and where they come from; what stands in them lies in newproject/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the command line `heyhi`: arguments, what is printed, exit codes. What it does lives in the other modules."""
+"""The command `heyhi`, from its arguments to its exit code; its commands stand in launching.py and looking.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns ending experiments on request: their jobs, processes, and the controllers that would start them again.
+"""`heyhi cancel`: ends the jobs and processes of experiments, and the controllers that would start them again.
 
 Nothing of what they have written is removed.
 """

@@ -1,4 +1,4 @@
-"""Owns controllers: the Snakemake of a sweep, started so that it outlives its terminal, one at a time on a machine.
+"""`heyhi launch`: controllers. One is the Snakemake of a sweep; it outlives its terminal, and lives once on a machine.
 
 A controller holds a claim on a folder of its own, by which others see that it lives. What it runs, and how, is
 Snakemake's and its executor's business.

@@ -1,4 +1,4 @@
-"""Owns the text of `heyhi diff`: how two experiments that exist differ, by what lies in their folders."""
+"""`heyhi diff`: how two experiments differ, by what lies in their folders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How one job of Slurm's is, and the experiments that it runs or ran."""
+"""`heyhi status --job ID`: how one job of Slurm's is, and the experiments that it runs or ran."""
 
 from __future__ import annotations
 

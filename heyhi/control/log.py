@@ -1,4 +1,4 @@
-"""The log of an experiment, printed and followed."""
+"""`heyhi logs`: the log of an experiment, printed and followed."""
 
 from __future__ import annotations
 

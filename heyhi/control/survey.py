@@ -1,4 +1,7 @@
-"""Owns the view over many experiments: their statuses, why some are dead or blocked, and which have drifted."""
+"""`heyhi status`: how many experiments are, why some are dead or blocked, and which have drifted.
+
+How a single one is, `heyhi.experiment.status` says.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Owns what people watch while experiments go on: a sweep's live counts, and the log of one experiment.
-
-How experiments are, the survey knows; nothing is changed here.
-"""
+"""`heyhi status --watch`: a live view of many experiments, until nothing is to come any more."""
 
 from __future__ import annotations
 
