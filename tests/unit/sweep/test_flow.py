@@ -166,3 +166,25 @@ def test_an_empty_sweep_is_not_the_default_one(repository: Path, monkeypatch: py
         with pytest.raises(SystemExit) as caught:
             Flow(SimpleNamespace(is_main_process=True, dag_settings=None, execution_settings=None), {key: ""})
         assert caught.value.code == 2
+
+
+def test_a_manifest_of_another_project_is_refused(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    shutil.copytree(root / "conf", other / "conf")
+    manifest = expanded(other, "conf/c02_sup_train/sl.prototxt")
+    flow = Flow(Workflow(), {"manifest": str(manifest.path)})
+    with pytest.raises(SystemExit) as stop:
+        flow.report(None)
+    assert stop.value.code == 2
+
+
+def test_a_table_that_is_asked_for_names_the_manifest_of_its_experiments(root: Path) -> None:
+    """Not what somebody expanded into another manifest since."""
+    first = expanded(root, "conf/c02_sup_train/sl.prototxt", "seed=5")
+    flow = Flow(Workflow(), {})
+    flow.report_results(SimpleNamespace(label=first.label, digest=first.digest))
+    (root / "conf/c02_sup_train/sl.prototxt").write_text("train { lr: 0.7 }\n")
+    second = expanded(root, "conf/c02_sup_train/sl.prototxt", "seed=5")
+    (target,) = first.targets
+    assert second.targets == [target] and second.path != first.path
+    assert root / flow.manifest(wildcards(target)) == first.path
