@@ -118,15 +118,18 @@ def open_snapshot(project: Project, digest: str) -> Snapshot:
     return snapshot
 
 
-def link_record(snapshot: Snapshot, exp_path: Path) -> None:
-    """Put the record of a copy into an experiment's folder as code.json: a hard link, where links fail a copy.
+def link_record(snapshot: Snapshot, target: Path) -> None:
+    """Put the record of a copy in another place too: as a hard link, or as a copy where links fail.
+
+    Args:
+        snapshot: of the code.
+        target: the file to make, or to replace.
 
     Raises:
         SnapshotError: the record is gone.
         ResultError: the folder can't be written.
     """
-    target = exp_path / RECORD_NAME
-    temp = exp_path / f".{RECORD_NAME}.{os.urandom(6).hex()}.tmp"
+    temp = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
     try:
         try:
             os.link(snapshot.record, temp)
@@ -486,7 +489,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _record(project: Project, scan: _Scan, copied: Iterable[str], digest: str) -> str:
-    """Return code.json: what the copy is a copy of."""
+    """Return as text what the copy is a copy of."""
     in_git = scan.code.in_git
     version = read_version(project.root) if in_git else CodeVersion()
     diff = read_diff(project.root, "--relative", "--submodule=diff", most=MAX_DIFF) if in_git else ""

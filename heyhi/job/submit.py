@@ -65,7 +65,7 @@ def submit_job(
         for experiment in mine:
             ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
             if order.snapshot is not None:
-                link_record(order.snapshot, experiment.exp_path)
+                link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
         folder = _pack_folder(mine, claims, order) if _is_pack(mine, request) else mine[0].exp_path
         options = sbatch_options(
             request,

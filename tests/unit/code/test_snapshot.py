@@ -418,7 +418,7 @@ def test_any_name_is_copied(root: Path, in_git: bool, tmp_path: Path) -> None:
         assert new == {*strange, *(b"odd/" + name for name in strange)}
         assert "+print(2)" in record(snapshot)["diff"]
     (tmp_path / "e").mkdir()
-    link_record(snapshot, tmp_path / "e")
+    link_record(snapshot, tmp_path / "e/code.json")
 
 
 @pytest.mark.parametrize("in_git", [True, False])
@@ -849,7 +849,7 @@ def test_the_same_code_after_a_commit_is_recorded_as_that_commit(root: Path, tmp
     put(root / "run.py", "print(2)\n")
     first = take_snapshot(project)
     (tmp_path / "e").mkdir()
-    link_record(first, tmp_path / "e")
+    link_record(first, tmp_path / "e/code.json")
     git(root, "commit", "-qam", "second")
     assert take_snapshot(project) == first
     assert record(first)["commit"] == git(root, "rev-parse", "HEAD")
@@ -866,7 +866,7 @@ def test_an_experiment_gets_the_record_as_a_hard_link(root: Path, tmp_path: Path
     folder.mkdir()
     put(folder / "code.json", "of an earlier launch")
     for _ in range(2):
-        link_record(snapshot, folder)
+        link_record(snapshot, folder / "code.json")
         assert (folder / "code.json").samefile(snapshot.record)
         assert [path.name for path in folder.iterdir()] == ["code.json"]
 
@@ -877,15 +877,15 @@ def test_where_links_fail_the_record_is_copied(root: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(os, "link", refuse)
     snapshot = take_snapshot(Project(root))
-    link_record(snapshot, tmp_path)
+    link_record(snapshot, tmp_path / "code.json")
     assert (tmp_path / "code.json").read_text() == snapshot.record.read_text()
     assert not (tmp_path / "code.json").samefile(snapshot.record)
     assert not list(tmp_path.glob(".code.json.*"))
     with pytest.raises(ResultError, match="can't be written"):
-        link_record(snapshot, tmp_path / "no such folder")
+        link_record(snapshot, tmp_path / "no such folder/code.json")
     snapshot.record.unlink()
     with pytest.raises(SnapshotError, match="launch again"):
-        link_record(snapshot, tmp_path)
+        link_record(snapshot, tmp_path / "code.json")
 
 
 def test_results_that_can_not_be_written_are_named(root: Path) -> None:
