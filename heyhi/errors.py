@@ -11,7 +11,7 @@ _MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer
 
 
 class HeyhiError(Exception):
-    """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
+    """What a user got wrong, where, and what was expected, in one sentence; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
 

@@ -83,7 +83,7 @@ def utc_now() -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one sentence why a file or folder can't be written.
+    """Turn an error of the system inside the context into one sentence: why a file or folder can't be written.
 
     Raises:
         ResultError: names the path and the system's reason.

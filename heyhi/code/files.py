@@ -25,13 +25,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CodeFiles:
-    """Which files are code.
+    """The files of a project that are its code.
 
     Attributes:
         paths: of files and links, relative to the project root; some may be gone, or nothing that can be copied.
         new: those of them that git doesn't track; empty outside git.
         links: what is linked to instead of copied.
-        in_git: the project is in a git repository.
+        in_git: whether the project is in a git repository.
     """
 
     paths: tuple[str, ...]
@@ -58,7 +58,7 @@ def list_code(project: Project, most: int) -> CodeFiles:
 
 
 class _Lister:
-    """List folder by folder: each repository in the project has a say of its own."""
+    """A listing, folder by folder, since each repository inside the project has ignore rules of its own."""
 
     def __init__(self, project: Project, most: int) -> None:
         self._root = project.root

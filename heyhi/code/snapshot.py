@@ -1,8 +1,7 @@
-"""Owns copies of a project's code, which queued jobs run while the work tree is edited; who takes one, and when,
-is not its business.
+"""Copies of a project's code, which queued jobs run while the work tree is edited; launches decide when one is taken.
 
-A copy is named by what it holds. It is built beside its place and renamed there as a whole, with a list of its files
-by which a damaged one is noticed. Nothing of the code is executed.
+The name of a copy is a digest of its files. A copy is built beside its place and renamed there as a whole, with a
+list of its files by which damage is noticed. Nothing of the code is executed.
 """
 
 from __future__ import annotations
@@ -180,7 +179,7 @@ def _scan(project: Project) -> _Scan:
 
 
 class _Inside:
-    """Tell which paths of a project a copy holds, and so where its links must lead."""
+    """The paths of a project that a copy has, by which follows where the copy's links must lead."""
 
     def __init__(self, project: Project, found: Mapping[str, os.stat_result], links: Sequence[str]) -> None:
         own_links = {path for path, status in found.items() if stat.S_ISLNK(status.st_mode)}
@@ -514,7 +513,7 @@ def _record(project: Project, scan: _Scan, copied: Iterable[str], digest: str) -
 
 
 def _refresh_record(snapshot: Snapshot, project: Project, scan: _Scan) -> None:
-    """Let the record of a copy that is used again name the commit of today: it may have been edits of an older one."""
+    """Update the commit in the record of a copy that is used again: what were edits then may be committed now."""
     version = read_version(project.root) if scan.code.in_git else CodeVersion()
     try:
         content = json.loads(snapshot.record.read_bytes())

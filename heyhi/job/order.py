@@ -1,4 +1,4 @@
-"""What is handed over to Slurm: an order for the jobs of a launch, and the receipt of each."""
+"""What a submission takes and gives: the order that all jobs of a launch share, and the receipt of each."""
 
 from __future__ import annotations
 

@@ -306,7 +306,7 @@ def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SE
     Raises:
         SlurmError: there is no answer.
     """
-    done = run(["sbatch", "--test-only", *options], script, seconds=seconds)
+    done = _run(["sbatch", "--test-only", *options], script, seconds)
     if not done.returncode or _FULL.search(done.stderr):
         return ""
     reason = _reason("sbatch", done.stderr) or f"sbatch failed with exit code {done.returncode}"
@@ -348,26 +348,14 @@ def output_of(words: Sequence[str], text: str | None = None, *, seconds: float =
         Busy: it took longer.
         SlurmError: it isn't here, or failed.
     """
-    done = run(words, text, seconds=seconds)
+    done = _run(words, text, seconds)
     if done.returncode != 0:
         raise SlurmError(f"{words[0]}: {_reason(words[0], done.stderr) or f'exit code {done.returncode}'}")
     return done.stdout
 
 
-def run(
-    words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS
-) -> subprocess.CompletedProcess[str]:
-    """Run one of Slurm's commands to its end, whatever its exit code.
-
-    Args:
-        words: the command.
-        text: its standard input.
-        seconds: how long it may take.
-
-    Raises:
-        Busy: it took longer.
-        SlurmError: it isn't here.
-    """
+def _run(words: Sequence[str], text: str | None, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever its exit code."""
     try:
         return subprocess.run(
             words,
