@@ -57,6 +57,11 @@ def list_code(project: Project, most: int) -> CodeFiles:
     )
 
 
+def pattern_of(path: str) -> str:
+    """Return the pattern for `snapshot_exclude` that leaves out a path."""
+    return re.sub(r"[\\*?\[]|\A[!#]| \Z", r"\\\g<0>", path)
+
+
 class _Lister:
     """A listing, folder by folder, since each repository inside the project has ignore rules of its own."""
 
@@ -69,7 +74,7 @@ class _Lister:
         self._excluded = [_pattern(text) for text in project.settings.snapshot_exclude if text.strip("/ ")]
 
     def folder(self, path: str) -> tuple[list[str], list[str], bool]:
-        """List tracked and new files of a folder (`a/b/`, empty for the root), and say whether git did."""
+        """Return the tracked and the new files of a folder (`a/b/`, empty for the root), and whether git knows them."""
         try:
             listed = self._from_git(path)
         except NoRepositoryError:
@@ -176,7 +181,7 @@ def _is_made(path: str, environments: tuple[str, ...]) -> bool:
 
 
 def _results_paths(project: Project) -> Iterator[str]:
-    """Yield where results lie inside the project, also when the environment names another place for today's.
+    """Yield the folders of results inside the project: that of the environment, and that of the settings.
 
     Raises:
         SnapshotError: they lie in the project root itself.

@@ -34,7 +34,7 @@ class NoRepositoryError(GitError):
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Which code runs.
+    """The version of the code that runs.
 
     Attributes:
         commit: git's commit, None without git.

@@ -84,7 +84,7 @@ def print_error(error: BaseException, ending: Ending) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Set that the system ends this process when its parent ends, in whatever way.
+    """Make the system end this process when its parent ends, in whatever way.
 
     Args:
         parent: process id of who started this one.
@@ -168,14 +168,18 @@ class Signals:
             raise self._exception(sign)
 
     def stop_because(self, why: str) -> None:
-        """End main from another thread."""
+        """End main from another thread.
+
+        Args:
+            why: what goes on record as the reason.
+        """
         _log.error("%s: this run stops", why)
         self.why = why
         if self._before:
             os.kill(self._pid, signal.SIGTERM)
 
     def raise_if_stopped(self) -> None:
-        """Raise for a signal that came."""
+        """Raise what a signal that has come stands for."""
         if self.received is not None:
             raise self._exception(self.received)
 

@@ -30,7 +30,7 @@ class Requeued(SystemExit):
 
 
 def ask_again() -> int:
-    """Ask whoever started this process to have the job queued again, and return the exit code to end with."""
+    """Ask the process that started this one to queue the job again, and return the exit code to end with."""
     note = os.environ.get(NOTICE_VARIABLE)
     if note:
         Path(f"{note}{ASKS}").touch()
@@ -76,7 +76,7 @@ class Notice:
             self._act()
 
     def forward(self, relay: Callable[[], object]) -> None:
-        """Pass the signal on to the processes that do the work, instead of acting on it; now where it has come."""
+        """Pass the signal on to the processes that do the work, instead of acting on it; at once where it has come."""
         self._relay = relay
         if self.came:
             relay()

@@ -92,7 +92,7 @@ def _srun(tasks: int) -> list[str]:
 
 
 def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
-    """Run the step to its end; return its exit code, and what was said beside the ranks' own logs."""
+    """Run the step to its end; return its exit code, and what it printed outside the ranks' logs."""
     # The script's notice is for this process alone.
     env = {name: value for name, value in os.environ.items() if name != NOTICE_VARIABLE}
     with (

@@ -130,7 +130,7 @@ class Accounts(NamedTuple):
 
 
 class QueuedJob(NamedTuple):
-    """What a job that waits or runs counts for.
+    """A job that waits or runs, with what limits on the number of jobs go by.
 
     Attributes:
         account: of the job.
@@ -208,7 +208,7 @@ def minutes_of(limit: str) -> float:
 
 
 class Cluster:
-    """What Slurm says of its cluster, each thing asked for when it is first needed; a SlurmError means no answer.
+    """What Slurm says of its cluster; each thing is asked for when it is first needed, and no answer is a SlurmError.
 
     Args:
         answer_seconds: how long one answer may take.
@@ -235,7 +235,7 @@ class Cluster:
 
     @cached_property
     def nodes(self) -> list[Nodes]:
-        """All nodes, those of a partition that are alike in one."""
+        """All nodes, grouped by partition and equipment."""
         return parse_nodes(self._ask("sinfo", "--noheader", "--exact", f"--format={_NODES_FORMAT}"))
 
     @cached_property

@@ -63,11 +63,11 @@ class Refused(SlurmError):
 
 
 class Busy(SlurmError):
-    """Slurm may do later what it doesn't now: a limit on jobs is reached, or the controller doesn't answer."""
+    """Slurm may take the job later: a limit on jobs is reached, or the controller doesn't answer now."""
 
 
 class Phase(enum.Enum):
-    """What a job's state means for who waits for it."""
+    """Where in its life a job is; Slurm's many states come down to these."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -97,7 +97,7 @@ class Job(NamedTuple):
 
     @property
     def phase(self) -> Phase:
-        """What the state means."""
+        """Where in its life the job is; a state that isn't known counts as running."""
         if self.state in _FINAL:
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
@@ -117,7 +117,7 @@ def is_here() -> bool:
 
 
 def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
-    """List jobs that wait or run, and those that have ended in the last minutes, by one call to squeue.
+    """Return the jobs that wait, run or have ended in the last minutes, by one call to squeue.
 
     Args:
         name: of the jobs; or several, separated by commas.

@@ -27,7 +27,7 @@ _MAX_LISTED = 10  # kinds of jobs that have a line of their own
 def capacity_lines(
     tasks: Iterable[tuple[str, Message]], *, answer_seconds: float = _ANSWER_SECONDS, all_seconds: float = _ALL_SECONDS
 ) -> list[str]:
-    """Say what a launch may use, and what the cluster would refuse of it.
+    """Write what a launch may use, and what the cluster would refuse of it.
 
     Args:
         tasks: exp id and task message of each experiment that would start; only those with a Slurm launcher count.
@@ -72,7 +72,7 @@ def _named(exp_id: str, number: int) -> str:
 
 
 def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping[JobRequest, str]) -> list[str]:
-    """Say which jobs Slurm would refuse, or take and never start; those of most experiments first."""
+    """Write which jobs Slurm would refuse, or take and never start; those of most experiments come first."""
     numbers: Counter[JobRequest] = Counter()
     names: dict[JobRequest, str] = {}
     for request, experiments in demand.items():
@@ -99,7 +99,7 @@ def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping
 
 
 def _verdict(cluster: Cluster, kind: JobRequest, who: str) -> str:
-    """Say what Slurm would not do for jobs of a kind; empty where it would take and start them.
+    """Write whether Slurm would refuse jobs of a kind, or never start them; empty where it would do neither.
 
     Args:
         cluster: is asked.
@@ -129,7 +129,7 @@ def _verdict(cluster: Cluster, kind: JobRequest, who: str) -> str:
 
 
 def _node_states(cluster: Cluster, kind: JobRequest) -> str:
-    """Say how the nodes are that a job may run on: `2 idle, 1 drained`."""
+    """Write the states of the nodes that a job may run on: `2 idle, 1 drained`."""
     names = {place.name for place in places_of(kind, cluster.partitions)}
     states = Counter[str]()
     for nodes in cluster.nodes:
@@ -139,7 +139,7 @@ def _node_states(cluster: Cluster, kind: JobRequest) -> str:
 
 
 def _limits(cluster: Cluster, demand: Mapping[JobRequest, int]) -> list[str]:
-    """Warn of limits on the number of jobs; a launch submits the jobs beyond them when others have ended."""
+    """Write warnings of limits on the number of jobs; what is beyond them is submitted as other jobs end."""
     new: Counter[Limit] = Counter()
     for request, experiments in demand.items():
         for limit in limits_on(request, cluster.partitions, cluster.accounts):

@@ -40,7 +40,7 @@ def places_of(request: JobRequest, partitions: Sequence[Partition]) -> list[Part
 
 
 def wait_of(request: JobRequest, partitions: Sequence[Partition], accounts: Accounts) -> str:
-    """Say which limit keeps Slurm from starting a job that it takes; empty where none does.
+    """Write which limit keeps Slurm from starting a job that it takes; empty where none does.
 
     Many clusters (EnforcePartLimits=NO, a QOS without DenyOnLimit) take what is beyond a limit.
     """
@@ -66,7 +66,7 @@ def wait_of(request: JobRequest, partitions: Sequence[Partition], accounts: Acco
 
 
 def limits_on(request: JobRequest, partitions: Sequence[Partition], accounts: Accounts) -> list[Limit]:
-    """List the limits on the number of jobs that ask for the same."""
+    """Return the limits on how many jobs that ask for the same may wait or run at once."""
     places = places_of(request, partitions)
     here, own = accounts.of(request, places)
     found = []
@@ -107,7 +107,7 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
 
 
 def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], nodes: Sequence[Nodes]) -> str:
-    """Say what a refused job asks for and what the cluster has, where Slurm only says that it doesn't fit.
+    """Write what a refused job asks for and what the cluster has, where Slurm only says that it doesn't fit.
 
     Args:
         request: what the job asks for.

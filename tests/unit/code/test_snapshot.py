@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import stat
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -497,6 +499,17 @@ def test_a_tree_that_is_too_big_is_refused_with_what_is_biggest(root: Path) -> N
     assert copies(Project(root)) == []
     take_snapshot(settings(root, snapshot_exclude=("data",)))
     take_snapshot(settings(root, snapshot_link=("data",)))
+
+
+@pytest.mark.parametrize("name", ["w[1].bin", "a*?.bin", "!w", "#w", "w\\1", "w ", "data/w[1]", "wé\n"])
+def test_the_pattern_that_is_suggested_for_what_is_too_big_leaves_it_out(root: Path, name: str) -> None:
+    os.truncate(put(root / name), 250_000_000)
+    with pytest.raises(SnapshotError) as caught:
+        take_snapshot(Project(root))
+    suggested = re.search(r"(snapshot_exclude = \[.*\]), link to it", str(caught.value))
+    assert suggested is not None
+    patterns = tuple(tomllib.loads(suggested.group(1))["snapshot_exclude"])
+    assert names(take_snapshot(settings(root, snapshot_exclude=patterns))) == {".gitignore", "run.py", "lib/model.py"}
 
 
 def test_a_tree_of_too_many_files_is_refused(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
