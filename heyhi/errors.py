@@ -11,7 +11,7 @@ _MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer
 
 
 class HeyhiError(Exception):
-    """Say in one message what a user got wrong, where, and what was expected; commands exit with code 2."""
+    """What a user got wrong, where, and what was expected, in one sentence; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
 
@@ -77,7 +77,7 @@ class ModeError(HeyhiError):
 
 
 def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
-    """Name what a user may have meant.
+    """Return in words what a user may have meant.
 
     Args:
         name: what was written.
@@ -105,7 +105,7 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
 
 
 class reporting_errors:  # noqa: N801 (used as a function is)
-    """Turn what a user got wrong into one message on standard error and the exit code."""
+    """A context that turns what a user got wrong into one message on standard error and the exit code."""
 
     def __enter__(self) -> None:
         return None

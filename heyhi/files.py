@@ -1,4 +1,4 @@
-"""Files put in place as a whole: written beside their place, then renamed."""
+"""How files are written, so that a reader never sees half of one, and how the end of a long one is read."""
 
 from __future__ import annotations
 
@@ -58,6 +58,24 @@ def write_temp(path: Path, data: str | bytes) -> Path:
     return temp
 
 
+def read_end(path: Path, most: int) -> str:
+    """Read the end of a file as text.
+
+    Args:
+        path: the file.
+        most: bytes that are read.
+
+    Returns:
+        the text, with a mark for each byte that is no UTF-8; empty where the file can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - most))
+            return file.read(most).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
 def utc_now() -> str:
     """Return the time as records hold it: ISO 8601, UTC, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -65,7 +83,7 @@ def utc_now() -> str:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in one sentence why a file or folder can't be written.
+    """Turn an error of the system inside the context into one sentence: why a file or folder can't be written.
 
     Raises:
         ResultError: names the path and the system's reason.

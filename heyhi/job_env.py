@@ -1,4 +1,4 @@
-"""Owns the facts of the job that this process is part of: the only reader of the environment for them."""
+"""The facts of the job that this process is part of, read from the environment here only."""
 
 from __future__ import annotations
 

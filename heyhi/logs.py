@@ -1,4 +1,4 @@
-"""Owns how HeyHi and its users log, and what they say of the version of the code; how git is asked, git.py owns."""
+"""The format and the destination of log messages, HeyHi's and its users'."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from heyhi.job_env import get_job_env
 
 
 class _Formatter(logging.Formatter):
-    """One line a record: `I1124 10:00:00 [module:12] text`."""
+    """The format of a record, one line: `I1124 10:00:00 [module:12] text`."""
 
     def __init__(self) -> None:
         env = get_job_env()
@@ -25,7 +25,7 @@ class _Formatter(logging.Formatter):
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Log to what `sys.stderr` is at that moment: a runner, a test or a notebook may have replaced it."""
+    """A handler that writes to what `sys.stderr` is at that moment: a runner, a test or a notebook may replace it."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -36,7 +36,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class _FileHandler(logging.FileHandler):
-    """Tell ours from a user's."""
+    """A handler of ours, by whose class it differs from a user's."""
 
 
 def setup_logging(

@@ -1,4 +1,4 @@
-"""Owns where a project is and what its pyproject.toml says about it; knows nothing of protos or configs."""
+"""Where a project is, and what its pyproject.toml says about it; protos and configs are read elsewhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SCHEDULING_KEYS: tuple[str, ...] = (
 
 
 class Settings(NamedTuple):
-    """Hold `[tool.heyhi]` of a project's pyproject.toml.
+    """What `[tool.heyhi]` in a project's pyproject.toml may set, with the defaults.
 
     Attributes:
         results: results root, relative to the project root or absolute; `HH_EXP_DIR` goes before it.

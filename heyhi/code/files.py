@@ -1,6 +1,6 @@
-"""Owns which files of a project are its code: what git tracks or would add, outside git what isn't hidden.
+"""Which files of a project are its code: what git tracks or would add; outside git, what isn't hidden.
 
-It asks for names only; whether a file can be read, and what it holds, is not its business.
+Only names are looked at here. Whether a file can be read, and what it holds, snapshot.py finds out.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from heyhi.errors import SnapshotError
 from heyhi.project import Project
 
 _GIT_SECONDS = 60
-# What programs make for themselves: it changes with each run, and nobody means to copy it.
+# Folders that programs make for themselves: they change with each run, and nobody means to copy them.
 _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
 _GITLINK = b"160000"
 _log = logging.getLogger(__name__)
@@ -24,13 +25,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CodeFiles:
-    """Which files are code.
+    """The files of a project that are its code.
 
     Attributes:
         paths: of files and links, relative to the project root; some may be gone, or nothing that can be copied.
         new: those of them that git doesn't track; empty outside git.
         links: what is linked to instead of copied.
-        in_git: the project is in a git repository.
+        in_git: whether the project is in a git repository.
     """
 
     paths: tuple[str, ...]
@@ -56,8 +57,13 @@ def list_code(project: Project, most: int) -> CodeFiles:
     )
 
 
+def pattern_of(path: str) -> str:
+    """Return the pattern for `snapshot_exclude` that leaves out a path."""
+    return re.sub(r"[\\*?\[]|\A[!#]| \Z", r"\\\g<0>", path)
+
+
 class _Lister:
-    """List folder by folder: each repository in the project has a say of its own."""
+    """A listing, folder by folder, since each repository inside the project has ignore rules of its own."""
 
     def __init__(self, project: Project, most: int) -> None:
         self._root = project.root
@@ -68,7 +74,7 @@ class _Lister:
         self._excluded = [_pattern(text) for text in project.settings.snapshot_exclude if text.strip("/ ")]
 
     def folder(self, path: str) -> tuple[list[str], list[str], bool]:
-        """List tracked and new files of a folder (`a/b/`, empty for the root), and say whether git did."""
+        """Return the tracked and the new files of a folder (`a/b/`, empty for the root), and whether git knows them."""
         try:
             listed = self._from_git(path)
         except NoRepositoryError:
@@ -175,7 +181,7 @@ def _is_made(path: str, environments: tuple[str, ...]) -> bool:
 
 
 def _results_paths(project: Project) -> Iterator[str]:
-    """Yield where results lie inside the project, also when the environment names another place for today's.
+    """Yield the folders of results inside the project: that of the environment, and that of the settings.
 
     Raises:
         SnapshotError: they lie in the project root itself.
@@ -215,41 +221,34 @@ def _link_paths(project: Project) -> tuple[str, ...]:
 def _pattern(text: str) -> re.Pattern[str]:
     """Translate a line of a .gitignore: it matches paths (folders end in `/`), and all that lies below a match.
 
+    Unlike in a .gitignore, `./a` means `/a`, and a leading `#` or a bracket that isn't closed stands for itself.
+
     Raises:
-        SnapshotError: it takes something back (`!`), which is not supported.
+        SnapshotError: it takes something back (`!`), which is not supported, or is no pattern.
     """
+    setting = f"[tool.heyhi] snapshot_exclude has {text!r}"
     if text.startswith("!"):
-        raise SnapshotError(f"[tool.heyhi] snapshot_exclude has {text!r}: patterns with '!' are not supported")
-    folders_only = text.endswith("/")
-    body = text.removeprefix("./").rstrip("/")
-    anchored = "/" in text.rstrip("/")
-    body = body.lstrip("/")
-    parts: list[str] = []
-    i = 0
-    while i < len(body):
-        rest = body[i:]
-        special = re.match(r"\*\*/|/\*\*\Z|\*+|\?|\[!?\]?[^\]]*\]|\\.", rest, re.DOTALL)
-        token = special.group() if special else rest[0]
-        i += len(token)
-        if token == "**/" and (i == len(token) or body[i - len(token) - 1] == "/"):
-            parts.append("(?:.*/)?")
-        elif token == "**/":
-            parts.append("[^/]*/")
-        elif token == "/**":
-            parts.append("/.*")
-        elif token.startswith("*"):
-            parts.append("[^/]*")
-        elif token == "?":
-            parts.append("[^/]")
-        elif special and token.startswith("["):
-            inner = token[1:-1].replace("\\", r"\\").replace("[", r"\[")
-            inner = f"^/{inner[1:]}" if inner.startswith(("!", "^")) else inner
-            parts.append(f"[{inner}]")
-        else:
-            parts.append(re.escape(token[-1] if special else token))
-    start = r"\A" if anchored else r"(?:\A|/)"
-    end = "/" if folders_only else r"(?:/|\Z)"
+        raise SnapshotError(f"{setting}: patterns with '!' are not supported")
+    line = text.removeprefix(".") if text.startswith("./") else text
+    line = re.sub(r"/\*\*/ *\Z", "/**/*/", line)  # pathspec takes `a/**/` for `a/`, git for the folders in it
+    line = f"\\{line}" if line.startswith("#") else line
     try:
-        return re.compile(f"{start}{''.join(parts)}{end}", re.DOTALL)
-    except re.error as error:
-        raise SnapshotError(f"[tool.heyhi] snapshot_exclude has {text!r}: {error}") from None
+        regex = _translated(line) or _translated(line.replace("[", r"\["))
+    except (ValueError, re.error) as error:
+        raise SnapshotError(f"{setting}: {error}") from None
+    if regex is None:
+        raise SnapshotError(f"{setting}: it matches nothing")
+    return regex
+
+
+def _translated(line: str) -> re.Pattern[str] | None:
+    """Translate a line as pathspec does; None where git would ignore it."""
+    from pathspec import GitIgnoreSpec  # slower to import than all of ours, and few projects have patterns
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of `[[]`, which means what it says
+        regexes = [pattern.regex for pattern in GitIgnoreSpec.from_lines([line]).patterns]
+        if not regexes or regexes[0] is None:
+            return None
+        # pathspec lets `[!a]` match a slash, and no wildcard match a line break in a folder's name.
+        return re.compile(re.sub(r"\[\^(?!/)", "[^/", regexes[0].pattern), re.DOTALL)

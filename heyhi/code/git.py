@@ -1,4 +1,4 @@
-"""Owns how git is asked: quietly, without locks, and never so that it runs what a repository names."""
+"""How git is asked: quietly, without locks, and never so that it runs a program that a repository names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HIDDEN = (
 
 
 class GitError(Exception):
-    """Git is there, but gives no answer; its text is git's reason."""
+    """Git gives no answer; the text of the error is git's reason."""
 
 
 class NoRepositoryError(GitError):
@@ -34,11 +34,11 @@ class NoRepositoryError(GitError):
 
 @dataclass(frozen=True)
 class CodeVersion:
-    """Which code runs.
+    """The version of the code that runs.
 
     Attributes:
         commit: git's commit, None without git.
-        dirty: tracked files differ from it.
+        dirty: whether tracked files differ from it.
     """
 
     commit: str | None = None

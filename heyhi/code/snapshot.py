@@ -1,8 +1,7 @@
-"""Owns copies of a project's code, which queued jobs run while the work tree is edited; who takes one, and when,
-is not its business.
+"""Copies of a project's code, which queued jobs run while the work tree is edited; launches decide when one is taken.
 
-A copy is named by what it holds. It is built beside its place and renamed there as a whole, with a list of its files
-by which a damaged one is noticed. Nothing of the code is executed.
+The name of a copy is a digest of its files. A copy is built beside its place and renamed there as a whole, with a
+list of its files by which damage is noticed. Nothing of the code is executed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.code.files import CodeFiles, list_code
+from heyhi.code.files import CodeFiles, list_code, pattern_of
 from heyhi.code.git import CodeVersion, read_diff, read_version
 from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.errors import SnapshotError
@@ -44,12 +43,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Where a copy of the code is.
+    """A copy of the code.
 
     Attributes:
         digest: 16 hex digits over path, mode and content of its files.
-        root: the project root's copy; its files are read-only.
-        record: JSON file that says which code it is.
+        root: copy of the project root; its files are read-only.
+        record: JSON file that says what it is a copy of.
     """
 
     digest: str
@@ -77,7 +76,7 @@ class _Scan(NamedTuple):
 
 
 def take_snapshot(project: Project) -> Snapshot:
-    """Copy a project's code as it is now, or find the copy that holds just this.
+    """Copy a project's code as it is now, or find the copy that has the same files.
 
     Copied are files that git tracks or would add; outside git, all but hidden ones. Symbolic links stay links.
     `[tool.heyhi] snapshot_exclude` and the results root are left out; `snapshot_link` is linked to.
@@ -118,15 +117,18 @@ def open_snapshot(project: Project, digest: str) -> Snapshot:
     return snapshot
 
 
-def link_record(snapshot: Snapshot, exp_path: Path) -> None:
-    """Put the record of a copy into an experiment's folder as code.json: a hard link, where links fail a copy.
+def link_record(snapshot: Snapshot, target: Path) -> None:
+    """Put the record of a copy in another place too: as a hard link, or as a copy where links fail.
+
+    Args:
+        snapshot: of the code.
+        target: the file to make, or to replace.
 
     Raises:
         SnapshotError: the record is gone.
         ResultError: the folder can't be written.
     """
-    target = exp_path / RECORD_NAME
-    temp = exp_path / f".{RECORD_NAME}.{os.urandom(6).hex()}.tmp"
+    temp = target.with_name(f".{target.name}.{os.urandom(6).hex()}.tmp")
     try:
         try:
             os.link(snapshot.record, temp)
@@ -177,7 +179,7 @@ def _scan(project: Project) -> _Scan:
 
 
 class _Inside:
-    """Tell which paths of a project a copy holds, and so where its links must lead."""
+    """The paths of a project that a copy has, by which follows where the copy's links must lead."""
 
     def __init__(self, project: Project, found: Mapping[str, os.stat_result], links: Sequence[str]) -> None:
         own_links = {path for path, status in found.items() if stat.S_ISLNK(status.st_mode)}
@@ -216,10 +218,10 @@ def _parents(path: str) -> list[str]:
 
 
 def _check_size(project: Project, found: Mapping[str, os.stat_result], *, cut: bool) -> None:
-    """Refuse what is no code any more.
+    """Refuse what is too big to be code.
 
     Raises:
-        SnapshotError: names what is biggest.
+        SnapshotError: it is too big; the message names what is biggest.
     """
     sizes = {path: status.st_size for path, status in found.items()}
     total, count = sum(sizes.values()), len(sizes)
@@ -231,13 +233,13 @@ def _check_size(project: Project, found: Mapping[str, os.stat_result], *, cut: b
     raise SnapshotError(
         f"{project.root}: a copy of the code would hold {'at least ' * cut}{_megabytes(total)} in {count:,} files,"
         f" more than {_megabytes(MAX_BYTES)} or {MAX_FILES:,} files. Most of it: {names}. Leave such out with"
-        f" [tool.heyhi] snapshot_exclude = [{json.dumps(biggest[0], ensure_ascii=False)}], link to it with"
+        f" [tool.heyhi] snapshot_exclude = [{json.dumps(pattern_of(biggest[0]), ensure_ascii=False)}], link to it with"
         " snapshot_link, or launch with --no-snapshot"
     )
 
 
 def _biggest(weights: Mapping[str, int], most: int = 3) -> list[str]:
-    """Name the files and folders that weigh most: of folders in one another, the inner one that holds nearly all."""
+    """Return the heaviest files and folders; for a folder, the one inside it that has nearly all of its weight."""
     sums: dict[str, int] = {}
     for path, weight in weights.items():
         for name in (*_parents(path), path):
@@ -267,7 +269,7 @@ def _megabytes(size: int) -> str:
 
 
 def _digest(files: Mapping[str, _File], contents: Mapping[str, str]) -> str:
-    """Return the name of a copy; files without content were not readable."""
+    """Return the name of a copy; files that could not be read have no content, and don't count."""
     total = hashlib.sha256(f"heyhi code {_VERSION}\0".encode())
     for path, file in files.items():
         content = f"link {file.link}" if file.link is not None else contents.get(path)
@@ -277,7 +279,7 @@ def _digest(files: Mapping[str, _File], contents: Mapping[str, str]) -> str:
 
 
 class _KnownHashes:
-    """Remember the hashes of files that stay as they are; only time is lost when it is removed."""
+    """The hashes of files as of the last copy, kept in a file that only saves time."""
 
     def __init__(self, path: Path, known: dict[str, list[int | str]]) -> None:
         self._path = path
@@ -296,7 +298,7 @@ class _KnownHashes:
         return cls(path, known if isinstance(known, dict) else {})
 
     def hashes(self, root: Path, files: Mapping[str, _File]) -> dict[str, str]:
-        """Return the hash of each file that can be read; of the others, say so."""
+        """Return the hash of each file that can be read, and warn of the others."""
         hashes: dict[str, str] = {}
         known: dict[str, list[int | str]] = {}
         for path, file in files.items():
@@ -362,7 +364,7 @@ def _read(path: Path, copy: Path | None) -> str | None:
 def _build(project: Project, scan: _Scan, contents: Mapping[str, str], *, last: bool) -> Snapshot | None:
     """Make a copy and put it in its place; None where the code changed meanwhile and there is another try."""
     folder = _code_root(project)
-    _sweep(folder)
+    _remove_stale(folder)
     temp = folder / f".{os.urandom(8).hex()}.tmp"
     try:
         with writing(folder):
@@ -435,7 +437,7 @@ def _write_list(folder: Path, files: Mapping[str, _File], copied: Mapping[str, s
 
 
 def _intact(snapshot: Snapshot) -> bool:
-    """Return whether all that was copied is there with the size and time it had; what was added is not looked at."""
+    """Return whether all that was copied is there with its size and time; files that were added don't matter."""
     try:
         content = json.loads((snapshot.root.parent / _LIST_NAME).read_bytes())
         if content["version"] != _VERSION or content["digest"] != snapshot.digest:
@@ -456,9 +458,9 @@ def _row_holds(tree: str, row: list[str | int]) -> bool:
 
 
 def _put(temp: Path, snapshot: Snapshot) -> None:
-    """Rename a copy into its place, unless a whole one is there by now.
+    """Rename a copy into its place, unless an intact one is there by now.
 
-    A damaged one is moved out of the way: a job that runs it finds the same files, whole, under the same names.
+    A damaged one is moved away first: a job that runs it finds the same files, intact, under the same names.
     """
     folder = snapshot.root.parent
     for _ in range(_TRIES):
@@ -477,8 +479,8 @@ def _put(temp: Path, snapshot: Snapshot) -> None:
     temp.rename(folder)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what a killed process left half-made."""
+def _remove_stale(folder: Path) -> None:
+    """Remove the unfinished copies of processes that were killed."""
     for temp in folder.glob(".*.tmp"):
         with contextlib.suppress(OSError):
             if temp.lstat().st_mtime < time.time() - _STALE_SECONDS:
@@ -486,7 +488,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _record(project: Project, scan: _Scan, copied: Iterable[str], digest: str) -> str:
-    """Return code.json: what the copy is a copy of."""
+    """Return as text what the copy is a copy of."""
     in_git = scan.code.in_git
     version = read_version(project.root) if in_git else CodeVersion()
     diff = read_diff(project.root, "--relative", "--submodule=diff", most=MAX_DIFF) if in_git else ""
@@ -511,7 +513,7 @@ def _record(project: Project, scan: _Scan, copied: Iterable[str], digest: str) -
 
 
 def _refresh_record(snapshot: Snapshot, project: Project, scan: _Scan) -> None:
-    """Let the record of a copy that is used again name the commit of today: it may have been edits of an older one."""
+    """Update the commit in the record of a copy that is used again: what were edits then may be committed now."""
     version = read_version(project.root) if scan.code.in_git else CodeVersion()
     try:
         content = json.loads(snapshot.record.read_bytes())

@@ -12,7 +12,7 @@ from typing import Any
 from heyhi.code.git import CodeVersion, read_diff, read_version
 from heyhi.job_env import is_master
 
-# A copy of code is a folder of the tree and the record of what it was made of.
+# Names in the folder of a copy of code: of the copied tree, and of the record of what it is a copy of.
 TREE_NAME = "tree"
 RECORD_NAME = "code.json"
 DIFF_NAME = "workdir.diff"
@@ -20,9 +20,9 @@ DIFF_NAME = "workdir.diff"
 
 @lru_cache(maxsize=16)
 def code_version(root: Path) -> CodeVersion:
-    """Return the version of the code in a folder: git's, asked once a process; without git there is none.
+    """Return the version of the code in a folder; git is asked once a process, and without git there is none.
 
-    Of a copy that was made for a job, it is that of the code it was made of.
+    A copy that was made for a job has the version of the code that it is a copy of.
     """
     record = _record_of_copy(root)
     if record is not None:
@@ -31,7 +31,7 @@ def code_version(root: Path) -> CodeVersion:
 
 
 def _record_of_copy(root: Path) -> dict[str, Any] | None:
-    """Read what is noted beside a copy of code; None where the folder is no copy."""
+    """Read the record of a copy of code; None where the folder is no copy."""
     if root.name != TREE_NAME:
         return None
     try:
@@ -42,7 +42,7 @@ def _record_of_copy(root: Path) -> dict[str, Any] | None:
 
 
 def log_git_status() -> None:
-    """Log the commit of the code that runs; where it was edited, save the difference in this folder."""
+    """Log the commit of the code that runs; where it was edited, save the difference in the working directory."""
     root = Path(sys.path[0] or ".").resolve()  # the folder of the script, or what the runner put there
     version = code_version(root)
     if version.commit is None:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, reporting_errors, suggest
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
-from heyhi.files import replace_file, utc_now, writing
+from heyhi.files import read_end, replace_file, utc_now, writing
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
 from heyhi.sweep.manifest import Manifest, table_of
@@ -277,7 +277,8 @@ def start(project: Project, spec: ControllerSpec) -> Started:
         is_new, values = json.loads(told)
         return Started(controller._replace(owner=Owner(**values)), bool(is_new))
     except (ValueError, TypeError):
-        raise HeyhiError(f"the controller did not start; {controller.log} says:\n{_tail(controller.log)}") from None
+        said = read_end(controller.log, _TAIL_BYTES).strip()
+        raise HeyhiError(f"the controller did not start; {controller.log} says:\n{said or 'nothing'}") from None
 
 
 def run_here(project: Project, spec: ControllerSpec) -> tuple[Started, int]:
@@ -300,13 +301,6 @@ def _place(project: Project, spec: ControllerSpec) -> Controller:
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return Controller(spec.name, folder, None)
-
-
-def _tail(path: Path) -> str:
-    with contextlib.suppress(OSError), path.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-        return file.read().decode("utf-8", "replace").strip()
-    return "nothing"
 
 
 def _control(controller: Controller, spec: ControllerSpec) -> int:

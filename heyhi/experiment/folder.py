@@ -36,7 +36,7 @@ from heyhi.experiment.names import (
 )
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.result import encode
-from heyhi.files import replace_file, write_temp, writing
+from heyhi.files import read_end, replace_file, write_temp, writing
 from heyhi.slurm.commands import Job, Phase, View
 
 if TYPE_CHECKING:
@@ -241,18 +241,10 @@ class ExperimentDir:
             if job is not None and identity is not None and not job.may_be(identity.digest):
                 job = None
         if job is None or job.exit_code == -9:
-            state = state_in_log(self._launch_log_end(), job_id)
+            state = state_in_log(read_end(self.launch_log_path, _LOG_END), job_id)
             if state:
                 return Job(job_id, state, nodes=job.nodes if job is not None else "")
         return job
-
-    def _launch_log_end(self) -> str:
-        try:
-            with self.launch_log_path.open("rb") as file:
-                file.seek(max(0, file.seek(0, os.SEEK_END) - _LOG_END))
-                return file.read().decode("utf-8", "replace")
-        except OSError:
-            return ""
 
     def job_to_ask(self) -> str:
         """Return the id of the job that Slurm must be asked about to know why it is dead; empty if none.

@@ -1,4 +1,4 @@
-"""Owns how the run of a task ends: the signals that ask it to, and what goes on record about what it raised."""
+"""How the run of a task ends: by which signals, and what goes on record about what it raised."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Ending:
 
 
 def ending_of(error: BaseException, signals: Signals) -> Ending:
-    """Say how an attempt ended whose main has raised."""
+    """Return how an attempt ended whose main has raised."""
     if isinstance(error, KeyboardInterrupt):
         signals.received = signals.received or signal.SIGINT
     if isinstance(error, Requeued):
@@ -72,7 +72,7 @@ def _one_line(text: str) -> str:
 
 
 def print_error(error: BaseException, ending: Ending) -> None:
-    """Tell the log, and the terminal where it listens, why main has ended."""
+    """Print why main has ended, for the log and the terminal."""
     if isinstance(error, Exception) and not isinstance(error, HeyhiError):
         # Without our own frames, which say nothing.
         below = error.__traceback__
@@ -84,23 +84,34 @@ def print_error(error: BaseException, ending: Ending) -> None:
 
 
 def end_with(parent: int) -> None:
-    """Have the system end this process when the one that started it ends, however that is."""
+    """Make the system end this process when its parent ends, in whatever way.
+
+    Args:
+        parent: process id of who started this one.
+
+    Raises:
+        Terminated: the parent has ended already.
+    """
     import ctypes
 
     with contextlib.suppress(OSError, AttributeError):  # Linux alone can
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
-    if os.getppid() != parent:  # it was faster
+    if os.getppid() != parent:  # it ended before the call
         raise Terminated(128 + signal.SIGTERM)
 
 
 class Signals:
-    """Turn the signals that ask this process to end into exceptions, while main runs; at other times only note them.
+    """The signals that ask this process to end: exceptions while main runs, only noted at other times.
 
-    Handlers are a matter of the main thread: in another one nothing is changed.
+    Python sets signal handlers in the main thread only; in another thread nothing is changed.
 
     Args:
-        notice: takes the signal that comes before the end.
-        stays: note them while main runs, too: another process ends this one.
+        notice: handler of the signal that comes before the end.
+        stays: whether they are only noted while main runs, too, since another process ends this one.
+
+    Attributes:
+        received: the first one that came.
+        why: what has stopped main from another thread; empty where nothing has.
     """
 
     def __init__(self, notice: Notice | None = None, *, stays: bool = False) -> None:
@@ -120,7 +131,7 @@ class Signals:
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
-        """Let a signal end what runs inside; after that, it waits until all is on record."""
+        """Raise signals as exceptions inside the context; after it, a signal waits until all is on record."""
         if threading.current_thread() is threading.main_thread():
             for sign in STOP_SIGNALS:
                 # None: set by a C library. Ignored: by nohup, or by a shell for what runs in the background.
@@ -131,7 +142,7 @@ class Signals:
         self._raising = True
         try:
             yield
-            self.received = None  # main has seen to it itself
+            self.received = None  # main has handled it itself
         finally:
             self._raising = False
             if self._notice is not None:
@@ -157,14 +168,18 @@ class Signals:
             raise self._exception(sign)
 
     def stop_because(self, why: str) -> None:
-        """End main from another thread."""
+        """End main from another thread.
+
+        Args:
+            why: what goes on record as the reason.
+        """
         _log.error("%s: this run stops", why)
         self.why = why
         if self._before:
             os.kill(self._pid, signal.SIGTERM)
 
     def raise_if_stopped(self) -> None:
-        """Raise for a signal that came."""
+        """Raise what a signal that has come stands for."""
         if self.received is not None:
             raise self._exception(self.received)
 

@@ -1,7 +1,7 @@
-"""Owns how a run that Slurm is about to stop writes its checkpoint and goes back into the queue.
+"""How a run that Slurm is about to stop writes its checkpoint and goes back into the queue.
 
-The job's script is told first, some time before the end (sbatch's --signal). It notes the signal in a file and passes
-it on to the run, once that listens; so a signal of the first seconds, while Python still starts, is not lost.
+Slurm signals the job's script first, some time before the end (sbatch's --signal). The script notes the signal in a
+file, and passes it on to the run once that listens; so a signal that comes while Python still starts is not lost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from heyhi.job_env import is_master
 WARNING = signal.SIGUSR2
 # EX_TEMPFAIL of sysexits.h: asks the job's script to have the job queued again, together with ASKS.
 REQUEUE_EXIT = 75
-# Names the file in which the job's script notes the signal. Beside it, with READY at its end, is the run's answer, and
-# with ASKS its wish to be queued again: a task may end with any exit code, for ever.
+# Environment variable with the path of the file in which the job's script notes the signal. With READY at its end it
+# is the path of the run's answer, with ASKS that of its wish to be queued again: an exit code alone may be the task's.
 NOTICE_VARIABLE = "HEYHI_NOTICE"
 READY = ".ready"
 ASKS = ".requeue"
@@ -30,7 +30,7 @@ class Requeued(SystemExit):
 
 
 def ask_again() -> int:
-    """Ask whoever started this process to have the job queued again, and return the exit code to end with."""
+    """Ask the process that started this one to queue the job again, and return the exit code to end with."""
     note = os.environ.get(NOTICE_VARIABLE)
     if note:
         Path(f"{note}{ASKS}").touch()
@@ -38,14 +38,14 @@ def ask_again() -> int:
 
 
 class Notice:
-    """Be the handler of the signal that comes before a job is stopped.
+    """The handler of the signal that comes before a job is stopped.
 
     Where the run has registered a callback, the first process of the job calls it and leaves main. Where it hasn't,
     the run goes on: queued again without a checkpoint, it would begin anew for ever.
 
     Attributes:
         came: whether the signal has come.
-        is_writing: whether the callback is at work.
+        is_writing: whether the callback is running.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Notice:
         self._is_over = False
 
     def listen(self) -> None:
-        """Take the signal from now on; and one that came before."""
+        """Handle the signal from now on, and one that came before."""
         signal.signal(WARNING, self)
         note = os.environ.get(NOTICE_VARIABLE)
         if note:
@@ -66,7 +66,7 @@ class Notice:
                 self.came = True
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
-        """Take note of the signal, and act if there is something to do."""
+        """Note the signal, and act on it unless main has ended."""
         self.came = True
         if self._is_over:
             return
@@ -76,17 +76,17 @@ class Notice:
             self._act()
 
     def forward(self, relay: Callable[[], object]) -> None:
-        """Pass the signal on to the processes that do the work, instead of acting on it; now where it has come."""
+        """Pass the signal on to the processes that do the work, instead of acting on it; at once where it has come."""
         self._relay = relay
         if self.came:
             relay()
 
     def ignore(self) -> None:
-        """Only take note of the signal from now on: main has ended."""
+        """Only note the signal from now on: main has ended."""
         self._is_over = True
 
     def register(self, callback: Callable[[], object]) -> None:
-        """Say what writes a checkpoint; it is called at once where the signal has come already.
+        """Set what writes a checkpoint; it is called at once where the signal has come already.
 
         Raises:
             Requeued: it was called.
@@ -100,7 +100,7 @@ class Notice:
             raise Requeued(REQUEUE_EXIT)
 
     def write_checkpoint(self) -> bool:
-        """Call the callback, once and in the first process of the job; tell whether there was something to call."""
+        """Call the callback, once and in the first process of the job; return whether there was one to call."""
         if self._callback is None or self._has_acted:
             return False
         self._has_acted = True
@@ -114,7 +114,7 @@ class Notice:
 
 
 def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
-    """Have a checkpoint written, and the job queued again, before Slurm stops this run.
+    """Write a checkpoint, and queue the job again, before Slurm stops this run.
 
     Some time before its time limit (`launcher.slurm.signal_seconds`), and when it is preempted, the callback is
     called in the first process of the job, between two steps of what runs there. The run ends then, and goes on from

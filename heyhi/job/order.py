@@ -1,4 +1,4 @@
-"""What is handed over to Slurm: an order for the jobs of a launch, and the receipt of each."""
+"""What a submission takes and gives: the order that all jobs of a launch share, and the receipt of each."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Order(NamedTuple):
 
     @property
     def job_name(self) -> str:
-        """Name of the jobs: by it, squeue lists those of one results root."""
+        """Name of all jobs of the results root, by which squeue lists them."""
         return job_name(self.results_root)
 
 
 class Receipt(NamedTuple):
-    """What came of a submission.
+    """The outcome of a submission.
 
     Attributes:
         job_id: of the new job; empty where there was nothing left to submit.

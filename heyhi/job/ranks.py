@@ -1,8 +1,7 @@
-"""Owns the ranks of an experiment that runs in several tasks: one step of its job, its signals, how it has ended.
+"""The ranks of an experiment that runs in several tasks: they are one step of its job.
 
-`python -m heyhi.job.ranks TARGET …` is what each task executes. The claim, the records and the result are the runner's,
-which waits for the step; what passes between it and the ranks lies in a folder beside the results, since they may be
-on other nodes.
+Each task runs `python -m heyhi.job.ranks TARGET …`. The runner waits for the step, and keeps the claim, the records
+and the result. What the ranks tell it lies in a folder beside the results, since they may be on other nodes.
 """
 
 from __future__ import annotations
@@ -80,7 +79,7 @@ def run_ranks(
 
 
 def _srun(tasks: int) -> list[str]:
-    # Each is said: srun has defaults of its own, and of the site's. --wait=0: ranks may end at different times.
+    # All are given, since a site may have set defaults of srun's. --wait=0: ranks may end at different times.
     return [
         "srun",
         f"--ntasks={tasks}",
@@ -93,7 +92,7 @@ def _srun(tasks: int) -> list[str]:
 
 
 def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
-    """Run the step to its end; return its exit code, and what was said beside the ranks' own logs."""
+    """Run the step to its end; return its exit code, and what it printed outside the ranks' logs."""
     # The script's notice is for this process alone.
     env = {name: value for name, value in os.environ.items() if name != NOTICE_VARIABLE}
     with (
@@ -113,10 +112,10 @@ def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
 
 
 def _tell(step: subprocess.Popen[bytes], sign: signal.Signals) -> None:
-    """Have a signal raised in every rank: in those that don't listen yet, when they do.
+    """Send a signal to every rank; one that doesn't listen yet gets it when it does.
 
     srun passes its standard input to all tasks, and keeps it for those that still start. A signal of Slurm's own
-    (scancel) would reach their workers, too, and kill what doesn't listen.
+    (scancel) would reach their workers too, and kill those that don't handle it.
     """
     assert step.stdin is not None
     with contextlib.suppress(OSError, ValueError):  # the step has ended
@@ -124,7 +123,7 @@ def _tell(step: subprocess.Popen[bytes], sign: signal.Signals) -> None:
 
 
 def _stop(step: subprocess.Popen[bytes]) -> None:
-    """End the step: the first rank may write its checkpoint; Slurm ends all of the job when that takes too long."""
+    """End the step, after the first rank has written its checkpoint or has taken too long for it."""
     _tell(step, signal.SIGTERM)
     for seconds, end in ((_GRACE_SECONDS, step.terminate), (_KILL_SECONDS, step.kill)):
         try:
@@ -136,7 +135,7 @@ def _stop(step: subprocess.Popen[bytes]) -> None:
 
 
 def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> object:
-    """Return the first rank's result, or raise what ended the step; by what the ranks have noted, not by srun."""
+    """Return the first rank's result, or raise what ended the step: by the ranks' notes where there are any."""
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
     if all(one is not None and one["reason"] == "done" for one in ended):
         return ended[0]["result"] if ended[0] is not None else None
@@ -146,7 +145,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if said.strip():
         print(said.strip(), file=sys.stderr)
     died = _ENDED.search(said)
-    # What broke off without a word (a crash, the kernel short of memory) comes before those that missed it.
+    # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it.
     if died is not None and not died["how"].startswith("Exited") and _read(notes / f"{died['rank']}.json") is None:
         raise RankError(f"a rank ended: {died['how']}")
     if first is not None:
@@ -198,7 +197,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
 
 def _take_channel() -> int:
-    """Keep the runner's words from main, for which standard input is empty."""
+    """Return a descriptor of standard input, by which the runner sends signals, and leave main an empty one."""
     channel = os.dup(0)
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -207,7 +206,7 @@ def _take_channel() -> int:
 
 
 def _listen(channel: int) -> None:
-    """Raise in the main thread what the runner says."""
+    """Raise in the main thread the signals that the runner sends."""
     process, thread = os.getpid(), threading.main_thread().ident
     signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
 
@@ -260,9 +259,9 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
 
 
 def _note(notes: Path, rank: int, ending: Ending, result: object) -> None:
-    """Say how this rank has ended; where it failed, stopped or was the first, it says so in the name of all.
+    """Note how this rank has ended; the first rank to fail or stop also notes it for all ranks.
 
-    A link can be made by one only: so no clock has to tell who was the first.
+    Only one rank can make the link, so no clocks have to be compared.
     """
     note = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "result": result}
     path = notes / f"{rank}.json"

@@ -1,4 +1,4 @@
-"""The batch script of a job, as text."""
+"""The batch script of a job, and the command in it, as text; submit.py hands it to Slurm."""
 
 from __future__ import annotations
 
@@ -16,15 +16,23 @@ from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 
 
-def _is_pack(members: Sequence[object], request: JobRequest) -> bool:
-    """Return whether a job's experiments share it: also where only one is left, which has its share then as well."""
+def is_pack(members: Sequence[object], request: JobRequest) -> bool:
+    """Return whether a job runs its experiments as a pack; the last one left of a pack still has only its share."""
     return request.pack > 1 or len(members) > 1
 
 
-def _runner_words(
+def runner_words(
     claims: Sequence[tuple[Experiment, Claim]], request: JobRequest, order: Order, folder: Path, attempt: int
 ) -> list[str]:
-    """Return the words of the command that the job is to run."""
+    """Return the words of the command that a job runs.
+
+    Args:
+        claims: the job's experiments, each with its claim.
+        request: what the job asks for.
+        order: what all jobs of the launch have in common.
+        folder: of a pack, with the list of its experiments.
+        attempt: how often the launcher has tried.
+    """
     # -P: what lies in the working directory, an experiment's folder, is no module.
     python = [sys.executable, "-P", "-m"]
     shared = [
@@ -37,7 +45,7 @@ def _runner_words(
     ]
     shared += ["--log-level", order.log_level]
     nonces = ",".join(claim.owner.nonce for _, claim in claims)
-    if _is_pack(claims, request):
+    if is_pack(claims, request):
         pack = ["--job", nonces, "--slots", str(request.pack)]
         return [*python, "heyhi.job.pack", str(folder / PACK_LIST_NAME), *pack, *shared]
     tasks = ["--tasks", str(request.tasks)] if request.tasks > 1 else []

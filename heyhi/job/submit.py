@@ -20,7 +20,7 @@ from heyhi.experiment.names import LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
-from heyhi.job.script import _is_pack, _runner_words, batch_script
+from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 
@@ -65,8 +65,8 @@ def submit_job(
         for experiment in mine:
             ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
             if order.snapshot is not None:
-                link_record(order.snapshot, experiment.exp_path)
-        folder = _pack_folder(mine, claims, order) if _is_pack(mine, request) else mine[0].exp_path
+                link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
+        folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
         options = sbatch_options(
             request,
             name=order.job_name,
@@ -75,7 +75,7 @@ def submit_job(
             chdir=folder,
         )
         job_id = submit(
-            options, batch_script(_runner_words(claims, request, order, folder, attempt), order.results_root)
+            options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
         )
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()

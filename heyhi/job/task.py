@@ -1,4 +1,4 @@
-"""Owns importing the task file's function, wherever an experiment runs. What calls it is decided elsewhere."""
+"""The import of the task file's function, wherever an experiment runs; runner.py and ranks.py call it."""
 
 from __future__ import annotations
 

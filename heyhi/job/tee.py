@@ -1,4 +1,4 @@
-"""Owns where a run's output goes: into its log, below Python too, and on to the terminal where somebody watches."""
+"""Where a run's output goes: into its log, also what C libraries print, and on to the terminal where there is one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _DRAIN_SECONDS = 10.0
 
 
 class Tee:
-    """Append to a log all that this process and its children print while the context is open.
+    """A context in which all that this process and its children print is appended to a log.
 
     It works on the file descriptors, so that C libraries and subprocesses are heard too. Output goes on to where it
     went before through the `tee` program: a thread of ours could not help a library that prints while it holds the
@@ -60,7 +60,7 @@ class Tee:
         return self
 
     def _sink(self, fd: int, log: int) -> int:
-        """Return what to print to instead of a descriptor."""
+        """Return the descriptor that takes the place of another one."""
         if not self._echo:
             return log
         reader, writer = os.pipe()
@@ -84,7 +84,7 @@ class Tee:
         return writer
 
     def _replace_streams(self) -> None:
-        """Hear `print` too where a test or a notebook has put another object in the place of `sys.stdout`."""
+        """Log what `print` writes, too, where a test or a notebook has replaced `sys.stdout` by another object."""
         for name, fd in (("stdout", 1), ("stderr", 2)):
             stream = getattr(sys, name)
             with contextlib.suppress(AttributeError, OSError, ValueError):
@@ -111,7 +111,7 @@ class Tee:
 
 
 class _Both(io.TextIOBase):
-    """Write text to a log and to a stream that no file descriptor stands for."""
+    """A stream that writes to a log, and to another stream that has no file descriptor."""
 
     def __init__(self, log: Path, stream: TextIO | None, fd: int) -> None:
         self._log = log.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
@@ -141,7 +141,7 @@ class _Both(io.TextIOBase):
 
 
 def _open_standard_descriptors() -> None:
-    """Open those that are closed, as for a daemon, lest the next file that is opened takes their place."""
+    """Open the standard descriptors that are closed, as a daemon's are: the next file would get their number."""
     for fd in range(3):
         try:
             os.fstat(fd)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics import has_best
+from heyhi.files import read_end
 from heyhi.project import Project
 from heyhi.report.read import metrics_of
 
@@ -76,7 +77,7 @@ def _detail(folder: ExperimentDir) -> Detail:
         config=_or_empty(folder.config_path),
         flat=found if isinstance(found, dict) else {},
         attempts=_joined(attempts),
-        log=_tail(log),
+        log=read_end(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,
         log_path=log if log.is_file() else None,
     )
@@ -101,13 +102,3 @@ def _or_empty(path: Path) -> str:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _tail(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _LOG_BYTES))
-            return file.read().decode("utf-8", "replace").splitlines()[-_LOG_LINES:]
-    except OSError:
-        return []

@@ -1,1 +1,1 @@
-"""Slurm: what it is asked and told, what a job may request, and what it would refuse."""
+"""Slurm: its commands and their answers, what a job may ask for, and what a cluster would refuse."""

@@ -1,12 +1,13 @@
-"""Owns what is asked of Slurm and told to it: its commands, their answers, its states. Knows nothing of experiments.
+"""The only place that runs Slurm's commands, and what their answers say of jobs; it knows nothing of experiments.
 
-Everything goes through Slurm's own commands (squeue, sacct, sbatch, scancel, scontrol), which every cluster has.
+Every cluster has these commands. What a cluster as a whole is, cluster.py reads through here.
 """
 
 from __future__ import annotations
 
 import enum
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -17,7 +18,9 @@ from heyhi.errors import HeyhiError
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
-_MAX_IDS = 10_000  # of one call: a command line's argument may have 128 kB
+_MAX_IDS = 10_000  # of one call to sacct: a command line's argument may have 128 kB
+_MAX_CANCELLED = 1_000  # of one call to scancel, where each id is a word of its own
+_MAX_LINES = 4  # of a command's errors that a message repeats
 MARK = "heyhi:"  # opens the comment of each of our jobs
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
 # https://slurm.schedmd.com/job_state_codes.html: these have ended for good, all others may still run or run again.
@@ -36,10 +39,23 @@ _FINAL = {
     "TIMEOUT",
 }
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+# What sbatch says when a limit on the number of jobs is reached (QOSMaxSubmitJobPerUserLimit and its like) …
+_FULL = re.compile("SubmitJob|MaxJobCount")
+# … in a message that it has for other limits too …
+_FULL_OR_BEYOND = "job submit limit"
+# … when the controller is away for a moment …
+_AWAY = re.compile(
+    "contact slurm controller|controller not responding|controller in standby|timed out|zero bytes|connection"
+    "|transport endpoint|temporarily un",
+    re.IGNORECASE,
+)
+# … and when it finds no cluster, for a moment or for good.
+_NO_CONFIGURATION = re.compile("configuration (source|file)|fetch config", re.IGNORECASE)
+_PREFIXES = re.compile("^(?:error: |fatal: )?(?:allocation failure: )?")
 
 
 class SlurmError(HeyhiError):
-    """A command of Slurm's is missing, failed, or took too long."""
+    """One of Slurm's commands is missing, failed, or took too long."""
 
 
 class Refused(SlurmError):
@@ -47,11 +63,11 @@ class Refused(SlurmError):
 
 
 class Busy(SlurmError):
-    """Slurm took no job now, and may later: a limit on jobs is reached, or the controller doesn't answer."""
+    """Slurm may take the job later: a limit on jobs is reached, or the controller doesn't answer now."""
 
 
 class Phase(enum.Enum):
-    """What a job's state means for who waits for it."""
+    """Where in its life a job is; Slurm's many states come down to these."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -68,7 +84,7 @@ class Job(NamedTuple):
         nodes: where it runs or ran, as Slurm lists nodes.
         workdir: its working directory.
         comment: its comment.
-        exit_code: of the batch script; negative: the signal that ended it; None where nothing says so.
+        exit_code: of the batch script; negative: the signal that ended it; None where Slurm doesn't say.
     """
 
     job_id: str
@@ -81,7 +97,7 @@ class Job(NamedTuple):
 
     @property
     def phase(self) -> Phase:
-        """What the state means."""
+        """Where in its life the job is; a state that isn't known counts as running."""
         if self.state in _FINAL:
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
@@ -101,10 +117,10 @@ def is_here() -> bool:
 
 
 def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
-    """List jobs that wait or run, and those that have ended in the last minutes, by one call of squeue.
+    """Return the jobs that wait, run or have ended in the last minutes, by one call to squeue.
 
     Args:
-        name: of the jobs, or several with commas between.
+        name: of the jobs; or several, separated by commas.
         ids: of the jobs; those that Slurm has forgotten are left out.
 
     Raises:
@@ -115,7 +131,7 @@ def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
     words += [f"--jobs={','.join(ids)}"] if ids else []
     fields = ("%i", "%T", "%r", "%N", "%Z", "%k")
     try:
-        answer = _call([*words, "--format", _SEPARATOR.join(fields)])
+        answer = output_of([*words, "--format", _SEPARATOR.join(fields)])
     except SlurmError as error:
         if ids and "Invalid job id" in str(error):
             return []
@@ -128,13 +144,13 @@ def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
             # squeue writes (null) for what isn't set.
             found.append(Job(job_id, state, "" if why == "None" else why, nodes, workdir, comment))
     if answer.strip() and not found:
-        # Not even a list without our jobs: taken for one, all of them would be dead.
+        # If this were taken for a list without our jobs, all of them would count as dead.
         raise SlurmError(f"squeue: printed no list of jobs but {answer.strip()[:80]!r}")
     return found
 
 
 def account(ids: Iterable[str]) -> dict[str, Job]:
-    """Say how jobs have ended, by sacct; what it doesn't know is left out.
+    """Return how jobs have ended, by sacct; jobs that it doesn't know are left out.
 
     Raises:
         SlurmError: there is no answer, or this cluster keeps no accounts.
@@ -145,7 +161,7 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
     for start in range(0, len(wanted), _MAX_IDS):
         chosen = ",".join(wanted[start : start + _MAX_IDS])
         words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
-        for line in _call([*words, f"--jobs={chosen}", f"--format={fields}"]).split("\n"):
+        for line in output_of([*words, f"--jobs={chosen}", f"--format={fields}"]).split("\n"):
             parts = line.split(_SEPARATOR)
             if len(parts) == 6:
                 job_id, state, exit_code, nodes, workdir, comment = parts
@@ -163,7 +179,7 @@ def _exit_code(text: str) -> int | None:
 
 
 class Queue:
-    """Remember what squeue says, asked once for each name of jobs, when it is first needed.
+    """What squeue says: asked once for each name of jobs, when it is first needed.
 
     Attributes:
         error: why there was no answer; empty as long as there was one.
@@ -191,18 +207,18 @@ class Queue:
         return self._jobs[name]
 
     def known(self, job_id: str) -> Job | None:
-        """Return a job of any name that was asked for."""
+        """Return the job of an id among those that squeue was asked for; None where it isn't there."""
         return next((jobs[job_id] for jobs in self._jobs.values() if jobs and job_id in jobs), None)
 
     def forget(self) -> None:
-        """Ask again when it is needed next."""
+        """Drop all answers, so that squeue is asked again when one is needed."""
         self._jobs.clear()
         self.asked = None
         self.error = ""
 
 
 class Ledger:
-    """Remember what sacct says, asked once for all jobs that are asked about together.
+    """What sacct says: asked once for all jobs that are loaded together.
 
     Attributes:
         error: why there was no answer; empty as long as there was one.
@@ -213,7 +229,7 @@ class Ledger:
         self._known: dict[str, Job | None] = {}
 
     def load(self, ids: Iterable[str]) -> None:
-        """Ask for jobs that haven't been asked for yet."""
+        """Ask for those jobs that haven't been asked for yet."""
         wanted = [one for one in ids if one and one not in self._known]
         if not wanted:
             return
@@ -251,49 +267,52 @@ class View:
         return job if job is not None and job.phase is Phase.OVER else None
 
 
-# What sbatch says when a limit on jobs is reached, or when the controller is away for a moment.
-_LATER = (
-    "job submit limit",
-    "MaxSubmitJobs",
-    "MaxJobCount",
-    "SubmitJobsLimit",
-    "temporarily unable",
-    "Resource temporarily unavailable",
-    "Unable to contact slurm controller",
-    "Socket timed out",
-    "Slurm backup controller in standby",
-    "Zero Bytes were transmitted",
-    "Connection refused",
-    "Slurm controller not responding",
-    "Transport endpoint",
-    "Connection timed out",
-    "took longer than",
-)
-
-
 def submit(options: Sequence[str], script: str) -> str:
-    """Hand a job over, and return its id.
+    """Submit a job, and return its id.
 
     Args:
         options: words for sbatch.
-        script: of the batch process; it goes to sbatch by standard input.
+        script: of the batch process; sbatch reads it from standard input.
 
     Raises:
         Busy: Slurm may take it later.
-        Refused: Slurm doesn't take it.
-        SlurmError: there is no sbatch here.
+        Refused: Slurm doesn't take it, or there is no sbatch here.
     """
     try:
-        answer = _call(["sbatch", "--parsable", *options], script)
+        answer = output_of(["sbatch", "--parsable", *options], script)
+    except Busy:
+        raise
     except SlurmError as error:
         text = str(error)
-        kind = Busy if any(one in text for one in _LATER) else Refused
-        raise kind(text) from None
+        is_busy = _FULL.search(text) or _AWAY.search(text) or _FULL_OR_BEYOND in text
+        raise (Busy if is_busy else Refused)(text) from None
     # "123", or "123;cluster"; a site's own wrapper may print more before it.
     job_id = answer.strip().rpartition("\n")[2].partition(";")[0].strip()
     if not job_id.isdigit():
         raise Refused(f"sbatch: printed no job id but {answer.strip()[:200]!r}")
     return job_id
+
+
+def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SECONDS) -> str:
+    """Return why Slurm would refuse a job, in its own words; empty where it would take it, now or later.
+
+    Nothing is submitted (`sbatch --test-only`).
+
+    Args:
+        options: words for sbatch.
+        script: of the batch process.
+        seconds: how long the answer may take.
+
+    Raises:
+        SlurmError: there is no answer.
+    """
+    done = _run(["sbatch", "--test-only", *options], script, seconds)
+    if not done.returncode or _FULL.search(done.stderr):
+        return ""
+    reason = _reason("sbatch", done.stderr) or f"sbatch failed with exit code {done.returncode}"
+    if _AWAY.search(done.stderr) or _NO_CONFIGURATION.search(done.stderr):
+        raise SlurmError(f"sbatch: {reason}")
+    return reason
 
 
 def cancel(ids: Iterable[str]) -> None:
@@ -303,8 +322,8 @@ def cancel(ids: Iterable[str]) -> None:
         SlurmError: there is no answer.
     """
     wanted = sorted(set(ids))
-    for start in range(0, len(wanted), 1000):
-        _call(["scancel", "--quiet", *wanted[start : start + 1000]])
+    for start in range(0, len(wanted), _MAX_CANCELLED):
+        output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
 
 
 def environment() -> Mapping[str, str]:
@@ -317,16 +336,35 @@ def environment() -> Mapping[str, str]:
     return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
 
 
-def _call(words: Sequence[str], text: str | None = None) -> str:
+def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:
+    """Run one of Slurm's commands, and return what it prints.
+
+    Args:
+        words: the command.
+        text: its standard input.
+        seconds: how long it may take.
+
+    Raises:
+        Busy: it took longer.
+        SlurmError: it isn't here, or failed.
+    """
+    done = _run(words, text, seconds)
+    if done.returncode != 0:
+        raise SlurmError(f"{words[0]}: {_reason(words[0], done.stderr) or f'exit code {done.returncode}'}")
+    return done.stdout
+
+
+def _run(words: Sequence[str], text: str | None, seconds: float) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, whatever its exit code."""
     try:
-        done = subprocess.run(
+        return subprocess.run(
             words,
             input=text,
             stdin=subprocess.DEVNULL if text is None else None,
             capture_output=True,
             encoding="utf-8",
             errors="replace",
-            timeout=_TIMEOUT_SECONDS,
+            timeout=seconds,
             env=environment(),
             check=False,
             process_group=0,  # Ctrl-C on the terminal is for us: it must end neither sbatch half-way nor scancel
@@ -334,13 +372,16 @@ def _call(words: Sequence[str], text: str | None = None) -> str:
     except FileNotFoundError:
         raise SlurmError(f"{words[0]}: there is no such command here: this machine knows no Slurm") from None
     except subprocess.TimeoutExpired:
-        raise SlurmError(
-            f"{words[0]}: took longer than {_TIMEOUT_SECONDS:.0f} s: Slurm's controller is busy or away"
-        ) from None
+        raise Busy(f"{words[0]}: took longer than {seconds:.2g} s: Slurm's controller is busy or away") from None
     except OSError as error:
         raise SlurmError(f"{words[0]}: can't be run: {error.strerror}") from None
-    if done.returncode != 0:
-        start = f"{words[0]}: "
-        lines = [line.strip().removeprefix(start).removeprefix("error: ") for line in done.stderr.splitlines()]
-        raise SlurmError(f"{start}{'; '.join(line for line in lines[:4] if line) or f'exit code {done.returncode}'}")
-    return done.stdout
+
+
+def _reason(command: str, errors: str) -> str:
+    """Return in one line what a command says of its failure, without repetitions."""
+    reasons: list[str] = []
+    for line in errors.splitlines():
+        reason = _PREFIXES.sub("", line.strip().removeprefix(f"{command}: "), count=1)
+        if reason and reason not in reasons and not reason.startswith("Try "):
+            reasons.append(reason)
+    return "; ".join(reasons[:_MAX_LINES])

@@ -1,4 +1,4 @@
-"""What experiments ask of a cluster in all: jobs, hours of GPUs and of cores."""
+"""What experiments together ask of a cluster: jobs, hours of GPUs and of cores."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ class Cost(NamedTuple):
     """What jobs may use.
 
     Attributes:
-        experiments: number of them.
-        jobs: number of them; a pack is one.
+        experiments: number of experiments.
+        jobs: number of jobs; a pack is one.
         gpu_hours: if each job is started once and uses its whole time.
         cpu_hours: likewise.
-        most_gpu_hours: if each needs all its attempts.
+        most_gpu_hours: if each job needs all its attempts.
         most_cpu_hours: likewise.
     """
 
@@ -38,7 +38,7 @@ def cost_of(demand: Mapping[JobRequest, int]) -> Cost:
     """Add up what jobs may use.
 
     Args:
-        demand: what is asked for -> number of experiments that ask for it.
+        demand: what a job asks for -> number of experiments with such a job.
     """
     jobs = gpus = cpus = most_gpus = most_cpus = 0.0
     for request, experiments in demand.items():
@@ -55,13 +55,13 @@ def cost_of(demand: Mapping[JobRequest, int]) -> Cost:
 
 
 def cost_line(cost: Cost, *, has_requeue: bool) -> str:
-    """Write what jobs may use.
+    """Write in one line what jobs may use.
 
     Args:
-        cost: of all of them.
-        has_requeue: some are queued again at their time limit, which nothing bounds.
+        cost: of all jobs.
+        has_requeue: some jobs are queued again at their time limit, any number of times.
     """
-    line = f"Slurm: {_of(cost.experiments, 'experiment')} in {_of(cost.jobs, 'job')}, at most "
+    line = f"Slurm: {counted(cost.experiments, 'experiment')} in {counted(cost.jobs, 'job')}, at most "
     line += _hours(cost.gpu_hours, cost.cpu_hours)
     if (cost.most_gpu_hours, cost.most_cpu_hours) != (cost.gpu_hours, cost.cpu_hours):
         line += f"; {_hours(cost.most_gpu_hours, cost.most_cpu_hours)} if each needs all its attempts"
@@ -75,5 +75,6 @@ def _hours(gpu: float, cpu: float) -> str:
     return f"{gpu_text} GPU-hours and {cpu_text} CPU-hours"
 
 
-def _of(number: int, noun: str) -> str:
+def counted(number: int, noun: str) -> str:
+    """Write a number of things: `1 node`, `2,000 nodes`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"

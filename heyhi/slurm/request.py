@@ -1,4 +1,4 @@
-"""Owns what a config's launcher asks for, as numbers and as words for sbatch. It starts nothing and asks no cluster."""
+"""What a config's launcher asks for, as numbers and as words for sbatch; nothing is started, no cluster is asked."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from heyhi.slurm.commands import MARK
 _MAX_COMMENT = 1024  # bytes
 _MAX_HOURS = 1e6  # of a time limit: Slurm counts minutes in 32 bits
 _MAX_GB = 1e6
-_MAX_SIGNAL = 65_535  # seconds: Slurm keeps them in 16 bits
+_MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
 _HASHES = re.compile(rf"{MARK}([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# Fields of launcher.slurm where neither the config nor its proto says otherwise.
+# Values of launcher.slurm's fields where neither the config nor its proto has one.
 _DEFAULTS: dict[str, int | float | bool] = {
     "num_gpus": 0,
     "gpus_per_node": 8,
@@ -61,7 +61,7 @@ _MAXIMUM = {
     "max_attempts": _MAX_ATTEMPTS,
     "pack": _MAX_PACK,
 }
-# Options that `extra` may not hold, and what does it instead; HeyHi leans on the others itself.
+# Options that `extra` may not hold, and the fields of launcher.slurm that set them.
 _FIELD_OF = {
     "account": "account",
     "constraint": "constraint",
@@ -85,6 +85,7 @@ _FIELD_OF = {
     "signal": "signal_seconds",
     "time": "hours",
 }
+# Options that `extra` may not hold because HeyHi sets them, or relies on their being unset.
 _OURS = (
     "array", "chdir", "clusters", "error", "export-file", "help", "job-name", "open-mode", "output",
     "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "workdir", "wrap",
@@ -101,7 +102,7 @@ class JobRequest:
     Attributes:
         hours: time limit.
         nodes: number of nodes.
-        tasks: in all.
+        tasks: on all nodes together.
         gpus_per_node: GPUs of each node, 0 for none.
         cpus_per_task: cores of each task.
         mem_gb_per_node: memory of each node, in GB of 1,024 MB.
@@ -111,13 +112,13 @@ class JobRequest:
         constraint: node features, empty for any.
         comment: the user's.
         extra: more options for sbatch, as they stand on its command line.
-        signal_seconds: before the time limit, that a job is told of it; 0: never.
-        requeue: whether it is queued again then.
-        max_attempts: how often it may be started.
-        oom_mem_factor: memory grows by this after a job ran out of it.
-        timeout_hours_factor: hours grow by this after a job hit its time limit.
+        signal_seconds: how long before its time limit the job gets a signal; 0: it gets none.
+        requeue: whether the job is queued again then.
+        max_attempts: how often the job may be started.
+        oom_mem_factor: what the memory is multiplied by after a job ran out of it.
+        timeout_hours_factor: what the hours are multiplied by after a job hit its time limit.
         pack: experiments that share the job.
-        exclude: nodes that it must not run on.
+        exclude: nodes that the job must not run on.
     """
 
     hours: float
@@ -142,22 +143,22 @@ class JobRequest:
 
     @property
     def gpus(self) -> int:
-        """GPUs in all."""
+        """GPUs of all nodes."""
         return self.nodes * self.gpus_per_node
 
     @property
     def cpus(self) -> int:
-        """Cores in all."""
+        """Cores of all tasks."""
         return self.tasks * self.cpus_per_task
 
     @property
     def minutes(self) -> int:
-        """Time limit as Slurm counts it."""
+        """Time limit in whole minutes, as Slurm counts it."""
         return max(1, math.ceil(round(self.hours * 60, 6)))  # 1.5 h x 1.1 is 99.00000000000001 minutes
 
     @property
     def mem_mb_per_node(self) -> int:
-        """Memory of each node as Slurm counts it; 0 would mean all of it."""
+        """Memory of each node in whole MB, as Slurm counts it; never 0, which would mean all of it."""
         return max(1, math.ceil(round(self.mem_gb_per_node * 1024, 6)))
 
     def scaled(self, oom: int, timeouts: int, exclude: tuple[str, ...] = ()) -> JobRequest:
@@ -191,17 +192,18 @@ def is_slurm(task: Message) -> bool:
 def request_of(task: Message) -> JobRequest:
     """Return what a task's launcher asks for.
 
-    Fields are looked up by name, since a project's own proto need not have all of them: what it lacks, or leaves
-    unset without a default, takes HeyHi's default.
+    Fields are looked up by name, since a project's own proto need not have all of them: a field that it lacks, or
+    that is unset and has no default, takes HeyHi's default.
 
     Args:
         task: message of the task.
 
     Returns:
-        of `launcher.slurm`; of another launcher or none, a job of one task with its `cpus` and the defaults.
+        what `launcher.slurm` asks for; with another launcher or none, a job of one task with that launcher's `cpus`
+        and HeyHi's defaults.
 
     Raises:
-        LauncherError: a field holds what no job can be asked for.
+        LauncherError: a field has a value that no job can have.
     """
     slurm = _chosen(task, "slurm")
     if slurm is not None:
@@ -213,7 +215,7 @@ def request_of(task: Message) -> JobRequest:
 
 @lru_cache(maxsize=256)
 def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
-    """Return what a launcher asks for: most experiments of a large sweep have the same one."""
+    """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
     slurm = GetMessageClass(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in ("partition", "account", "qos", "comment", "extra", "exclude")}
@@ -225,28 +227,15 @@ def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
     _check(numbers)
     extra = texts.get("extra", "")
     extra_words(extra)
-    gpus, per_node = numbers["num_gpus"], numbers["gpus_per_node"]
-    if gpus > per_node and gpus % per_node:
-        raise LauncherError(
-            f"launcher.slurm.num_gpus={gpus}: above {per_node} (gpus_per_node) it must be a multiple of {per_node},"
-            f" e.g. {math.ceil(gpus / per_node) * per_node}"
-        )
-    nodes = max(1, gpus // per_node)
-    on_node = min(gpus, per_node)
-    is_single = numbers["single_task_per_node"]
-    tasks = nodes if is_single or not gpus else gpus
-    if numbers["pack"] > 1 and nodes > 1:
-        raise LauncherError(
-            f"launcher.slurm.pack={numbers['pack']}: several experiments share one node, and num_gpus={gpus}"
-            f" asks for {nodes}"
-        )
+    nodes, gpus_per_node = _nodes_and_gpus(numbers)
+    is_single = numbers["single_task_per_node"] or not gpus_per_node
     request = JobRequest(
         hours=float(numbers["hours"]),
         nodes=nodes,
-        tasks=tasks,
-        gpus_per_node=on_node,
-        cpus_per_task=numbers["cpus_per_gpu"] * (on_node if is_single and gpus else 1),
-        mem_gb_per_node=float(numbers["mem_per_gpu"] * max(1, on_node)),
+        tasks=nodes * (1 if is_single else gpus_per_node),
+        gpus_per_node=gpus_per_node,
+        cpus_per_task=numbers["cpus_per_gpu"] * (max(1, gpus_per_node) if is_single else 1),
+        mem_gb_per_node=float(numbers["mem_per_gpu"] * max(1, gpus_per_node)),
         partition=texts.get("partition", ""),
         account=texts.get("account", ""),
         qos=texts.get("qos", ""),
@@ -262,13 +251,30 @@ def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
         exclude=tuple(node for node in texts.get("exclude", "").split(",") if node),
     )
     if request.signal_seconds >= request.minutes * 60:
-        # It would be told to stop as soon as it starts, and be queued again for ever.
+        # The job would get its signal as soon as it starts, and be queued again for ever.
         raise LauncherError(
             f"launcher.slurm.signal_seconds={request.signal_seconds}: is not below the time limit"
             f" (hours={request.hours:g}, {request.minutes * 60} seconds), so that nothing would be left to run;"
             " set fewer seconds, or 0 for no signal"
         )
     return request
+
+
+def _nodes_and_gpus(numbers: dict[str, Any]) -> tuple[int, int]:
+    """Return how many nodes a job takes, and how many GPUs on each."""
+    gpus, per_node = numbers["num_gpus"], numbers["gpus_per_node"]
+    if gpus > per_node and gpus % per_node:
+        raise LauncherError(
+            f"launcher.slurm.num_gpus={gpus}: above {per_node} (gpus_per_node) it must be a multiple of {per_node},"
+            f" e.g. {math.ceil(gpus / per_node) * per_node}"
+        )
+    nodes = max(1, gpus // per_node)
+    if numbers["pack"] > 1 and nodes > 1:
+        raise LauncherError(
+            f"launcher.slurm.pack={numbers['pack']}: several experiments share one node, and num_gpus={gpus}"
+            f" asks for {nodes}"
+        )
+    return nodes, min(gpus, per_node)
 
 
 def _check(numbers: dict[str, Any]) -> None:
@@ -332,14 +338,14 @@ def _text(message: Message, name: str) -> str:
 
 
 def sbatch_options(request: JobRequest, *, name: str, comment: str, output: Path, chdir: Path) -> list[str]:
-    """Return the options for sbatch, a word each: they are for its argument list, no shell reads them.
+    """Return the options for sbatch, a word each: for an argument list, as no shell reads them.
 
     Args:
         request: what the job asks for.
         name: of the job.
-        comment: as `comment_text` writes it.
-        output: its log; in the file's own name, `%j` and the like mean what they mean to Slurm.
-        chdir: folder that it starts in.
+        comment: of the job, as `comment_text` writes it.
+        output: log of the job; in the file's name, though not in its folder's, Slurm replaces `%j` and the like.
+        chdir: folder that the job starts in.
 
     Raises:
         LauncherError: `extra` can't be used.
@@ -389,7 +395,7 @@ def extra_words(extra: str) -> list[str]:
 
 
 def _extra(extra: str) -> tuple[list[str], list[str]]:
-    """Return its words, and apart from them the nodes that it excludes: a later --exclude would undo an earlier."""
+    """Return the words of `extra` but --exclude, and the nodes that this names: sbatch heeds only the last one."""
     more: list[str] = []
     excluded: list[str] = []
     for word in extra_words(extra):
@@ -405,13 +411,13 @@ def _check_word(word: str, extra: str) -> None:
     where = f"launcher.slurm.extra={extra!r}: "
     name, _, value = word.removeprefix("--").partition("=")
     if not word.startswith("--") or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        # sbatch would take it for a script, or as a short option's value.
+        # sbatch would take it for a script, or for the value of a short option.
         raise LauncherError(f"{where}'{word}' is no option of the form --name or --name=value")
     if name == "export" and value.split(",")[0].upper() != "ALL":
         raise LauncherError(f"{where}'{word}' would take the job's environment away: write --export=ALL,NAME=value")
     if name in _BEGINNINGS:
         return
-    # sbatch takes the beginning of a name for the whole, too.
+    # sbatch takes the beginning of an option's name for the whole name.
     refused = name if name in _REFUSED else next((full for full in _REFUSED if full.startswith(name)), None)
     if "exclude".startswith(name) and (name != "exclude" or not value):
         raise LauncherError(f"{where}write '{word}' out as --exclude={value or 'NODES'}")
@@ -441,7 +447,7 @@ def hashes_in(comment: str) -> tuple[str, ...]:
 
 
 def launcher_resources(task: Message) -> dict[str, int | str]:
-    """Return what Snakemake has to know of a task's launcher: `threads` of a local run."""
+    """Return the resources of a task's launcher that Snakemake schedules by: the `threads` of a local run."""
     if not _has_local_cpus(task.DESCRIPTOR):
         return {}
     cpus: int = task.launcher.local.cpus  # type: ignore[attr-defined]
@@ -450,7 +456,7 @@ def launcher_resources(task: Message) -> dict[str, int | str]:
 
 @lru_cache(maxsize=64)
 def _has_local_cpus(task: Descriptor) -> bool:
-    """Return whether a task's messages have `launcher.local.cpus`: asked for each point of a sweep."""
+    """Return whether a task's messages have `launcher.local.cpus`; cached, as each point of a sweep asks."""
     for name in ("launcher", "local"):
         field = task.fields_by_name.get(name)
         if field is None or field.message_type is None or field.is_repeated:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import shutil
 import socket
 import stat
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -418,7 +420,7 @@ def test_any_name_is_copied(root: Path, in_git: bool, tmp_path: Path) -> None:
         assert new == {*strange, *(b"odd/" + name for name in strange)}
         assert "+print(2)" in record(snapshot)["diff"]
     (tmp_path / "e").mkdir()
-    link_record(snapshot, tmp_path / "e")
+    link_record(snapshot, tmp_path / "e/code.json")
 
 
 @pytest.mark.parametrize("in_git", [True, False])
@@ -497,6 +499,17 @@ def test_a_tree_that_is_too_big_is_refused_with_what_is_biggest(root: Path) -> N
     assert copies(Project(root)) == []
     take_snapshot(settings(root, snapshot_exclude=("data",)))
     take_snapshot(settings(root, snapshot_link=("data",)))
+
+
+@pytest.mark.parametrize("name", ["w[1].bin", "a*?.bin", "!w", "#w", "w\\1", "w ", "data/w[1]", "wé\n"])
+def test_the_pattern_that_is_suggested_for_what_is_too_big_leaves_it_out(root: Path, name: str) -> None:
+    os.truncate(put(root / name), 250_000_000)
+    with pytest.raises(SnapshotError) as caught:
+        take_snapshot(Project(root))
+    suggested = re.search(r"(snapshot_exclude = \[.*\]), link to it", str(caught.value))
+    assert suggested is not None
+    patterns = tuple(tomllib.loads(suggested.group(1))["snapshot_exclude"])
+    assert names(take_snapshot(settings(root, snapshot_exclude=patterns))) == {".gitignore", "run.py", "lib/model.py"}
 
 
 def test_a_tree_of_too_many_files_is_refused(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -849,7 +862,7 @@ def test_the_same_code_after_a_commit_is_recorded_as_that_commit(root: Path, tmp
     put(root / "run.py", "print(2)\n")
     first = take_snapshot(project)
     (tmp_path / "e").mkdir()
-    link_record(first, tmp_path / "e")
+    link_record(first, tmp_path / "e/code.json")
     git(root, "commit", "-qam", "second")
     assert take_snapshot(project) == first
     assert record(first)["commit"] == git(root, "rev-parse", "HEAD")
@@ -866,7 +879,7 @@ def test_an_experiment_gets_the_record_as_a_hard_link(root: Path, tmp_path: Path
     folder.mkdir()
     put(folder / "code.json", "of an earlier launch")
     for _ in range(2):
-        link_record(snapshot, folder)
+        link_record(snapshot, folder / "code.json")
         assert (folder / "code.json").samefile(snapshot.record)
         assert [path.name for path in folder.iterdir()] == ["code.json"]
 
@@ -877,15 +890,15 @@ def test_where_links_fail_the_record_is_copied(root: Path, tmp_path: Path, monke
 
     monkeypatch.setattr(os, "link", refuse)
     snapshot = take_snapshot(Project(root))
-    link_record(snapshot, tmp_path)
+    link_record(snapshot, tmp_path / "code.json")
     assert (tmp_path / "code.json").read_text() == snapshot.record.read_text()
     assert not (tmp_path / "code.json").samefile(snapshot.record)
     assert not list(tmp_path.glob(".code.json.*"))
     with pytest.raises(ResultError, match="can't be written"):
-        link_record(snapshot, tmp_path / "no such folder")
+        link_record(snapshot, tmp_path / "no such folder/code.json")
     snapshot.record.unlink()
     with pytest.raises(SnapshotError, match="launch again"):
-        link_record(snapshot, tmp_path)
+        link_record(snapshot, tmp_path / "code.json")
 
 
 def test_results_that_can_not_be_written_are_named(root: Path) -> None:

@@ -20,7 +20,21 @@ from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.project import find_project
 from heyhi.report.read import Reader
 from heyhi.report.readings import Entry
-from heyhi.slurm.commands import Busy, Job, Phase, Queue, Refused, SlurmError, View, account, cancel, list_jobs, submit
+from heyhi.slurm.commands import (
+    Busy,
+    Job,
+    Phase,
+    Queue,
+    Refused,
+    SlurmError,
+    View,
+    account,
+    cancel,
+    list_jobs,
+    output_of,
+    refusal,
+    submit,
+)
 
 Command = Callable[[str, str], None]
 
@@ -120,12 +134,62 @@ def test_the_script_reaches_sbatch_by_standard_input(command: Command, tmp_path:
     [("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", Refused),
      ("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's "
       "size and/or time limits)", Busy),
-     ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", Busy)],
+     ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", Busy),
+     ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", Busy),
+     ("sbatch: error: Batch job submission failed: Slurm backup controller in standby mode", Busy),
+     ("sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received", Busy),
+     ("sbatch: error: Batch job submission failed: Resource temporarily unavailable", Busy),
+     ("sbatch: error: Batch job submission failed: Connection refused", Busy),
+     ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates", Busy),
+     ("sbatch: error: Batch job submission failed: Invalid qos specification", Refused),
+     ("sbatch: fatal: Could not establish a configuration source", Refused)],
 )  # fmt: skip
 def test_a_refusal_is_told_from_a_limit(command: Command, message: str, kind: type[SlurmError]) -> None:
     command("sbatch", f'cat > /dev/null; echo "{message}" >&2; exit 1')
-    with pytest.raises(kind, match="sbatch: Batch job submission failed"):
+    with pytest.raises(kind, match=r"^sbatch: (?!error|fatal)"):
         submit([], "")
+
+
+@pytest.mark.parametrize(
+    ("printed", "reason"),
+    [
+        (
+            "sbatch: error: invalid partition specified: nope\nallocation failure: Invalid partition name specified\n",
+            "invalid partition specified: nope; Invalid partition name specified",
+        ),
+        (
+            "sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information\n",
+            "unrecognized option '--foo'",
+        ),
+        ("sbatch: error: Batch script is empty!\nsbatch: error: Batch script is empty!\n", "Batch script is empty!"),
+        ("", "sbatch failed with exit code 3"),
+        ("sbatch: error: QOSMaxSubmitJobPerUserLimit\n", ""),
+    ],
+)
+def test_the_reason_is_taken_from_what_sbatch_prints(
+    command: Command, tmp_path: Path, printed: str, reason: str
+) -> None:
+    (tmp_path / "printed").write_text(printed)
+    command("sbatch", f"cat {tmp_path}/printed >&2; exit 3")
+    assert refusal(["--partition=nope"], "#!/bin/sh\n") == reason
+    assert (tmp_path / "calls").read_text() == "sbatch --test-only --partition=nope\n"
+
+
+@pytest.mark.parametrize(
+    "printed",
+    ["allocation failure: Unable to contact slurm controller (connect failure)",
+     "sbatch: fatal: Could not establish a configuration source"],
+)  # fmt: skip
+def test_a_controller_that_is_away_refuses_nothing(command: Command, printed: str) -> None:
+    command("sbatch", f"echo '{printed}' >&2; exit 1")
+    with pytest.raises(SlurmError, match=r"^sbatch: (Unable to contact|Could not establish)"):
+        refusal([], "")
+
+
+def test_a_command_has_the_seconds_that_its_caller_gives_it(command: Command) -> None:
+    command("sinfo", "exec sleep 100")
+    with pytest.raises(Busy, match=r"sinfo: took longer than 0\.1 s: Slurm's controller is busy or away"):
+        output_of(["sinfo"], seconds=0.1)
 
 
 def test_an_answer_without_a_job_id_is_no_submission(command: Command) -> None:

@@ -1,4 +1,4 @@
-"""What a launch may cost, and what is made of Slurm's answers; the real ones are asked for in tests/slurm."""
+"""What a launch may cost, and what its lines make of Slurm's answers; a real cluster is asked in tests/slurm."""
 
 from __future__ import annotations
 
@@ -12,27 +12,23 @@ import pytest
 from heyhi.config.compose import Composer
 from heyhi.config.schema import load_schema
 from heyhi.project import Project, Settings
-from heyhi.slurm.cost import cost_line, cost_of
-from heyhi.slurm.forecast import capacity_lines
-from heyhi.slurm.limits import (
+from heyhi.slurm.cluster import (
     Accounts,
     Association,
-    Limit,
     Nodes,
     Partition,
     Qos,
-    hint,
-    limit_line,
-    limits_on,
+    QueuedJob,
     minutes_of,
     parse_associations,
     parse_nodes,
     parse_partitions,
     parse_qos,
-    refusal_of,
-    wait_of,
-    would_fit,
+    parse_queue,
 )
+from heyhi.slurm.cost import cost_line, cost_of
+from heyhi.slurm.forecast import capacity_lines
+from heyhi.slurm.limits import Limit, hint, limit_line, limits_on, wait_of, would_fit
 from heyhi.slurm.request import request_of
 
 # --- what the commands print (Slurm 22.05) ------------------------------------------------------------------------
@@ -97,6 +93,7 @@ def test_answers_of_slurm_are_read() -> None:
     assert ACCOUNTS.qos["short"] == Qos(
         "short", "00:05:00", {"MaxSubmitJobsPU": "", "MaxSubmitJobsPA": "", "GrpSubmitJobs": "40"}
     )
+    assert parse_queue("acc|normal|main,long\n\nslurm error\n") == [QueuedJob("acc", "normal", ("main", "long"))]
     assert parse_partitions("slurm_load_partitions error\n") == parse_nodes("\n") == []
 
 
@@ -106,25 +103,6 @@ def test_answers_of_slurm_are_read() -> None:
 )
 def test_time_limits_are_read(limit: str, minutes: float) -> None:
     assert minutes_of(limit) == minutes
-
-
-@pytest.mark.parametrize(
-    ("printed", "reason"),
-    [
-        (
-            "sbatch: error: invalid partition specified: nope\nallocation failure: Invalid partition name specified\n",
-            "invalid partition specified: nope; Invalid partition name specified",
-        ),
-        (
-            "sbatch: unrecognized option '--foo'\nTry \"sbatch --help\" for more information\n",
-            "unrecognized option '--foo'",
-        ),
-        ("sbatch: error: Batch script is empty!\n", "Batch script is empty!"),
-        ("", ""),
-    ],
-)
-def test_the_reason_is_taken_from_what_sbatch_prints(printed: str, reason: str) -> None:
-    assert refusal_of(printed) == reason
 
 
 # --- what it costs ------------------------------------------------------------------------------------------------
@@ -232,7 +210,7 @@ def test_limits_of_account_qos_and_partition_are_found(asking: Any) -> None:
 
 
 def test_jobs_that_are_there_already_take_room(asking: Any) -> None:
-    queue = "acc|small|main\nacc|normal|main,long\nother|small|long\n"
+    queue = parse_queue("acc|small|main\nacc|normal|main,long\nother|small|long\n")
     assert limit_line(Limit("MaxSubmitJobsPU", 4, "QOS 'small'", qos="small"), 2, queue) == ""
     assert limit_line(Limit("MaxSubmitJobsPU", 4, "QOS 'small'", qos="small"), 3, queue) == (
         "warning: 3 jobs, but QOS 'small' lets 4 wait or run at once (MaxSubmitJobsPU, and you have 2):"
@@ -240,7 +218,7 @@ def test_jobs_that_are_there_already_take_room(asking: Any) -> None:
     )
     assert "you have 2" in limit_line(Limit("x", 0, "y", partition="long"), 1, queue)
     assert "you have 2" in limit_line(Limit("x", 0, "y", account="acc"), 1, queue)
-    assert "you have" not in limit_line(Limit("x", 0, "y"), 1, "")
+    assert "you have" not in limit_line(Limit("x", 0, "y"), 1, ())
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
@@ -297,12 +275,9 @@ def test_a_launcher_that_asks_for_the_impossible_is_named_beside_the_others(
         "exec /bin/sleep 100",
     ],
 )
-def test_a_slurm_that_does_not_answer_is_one_line(
-    task: Any, slurm_here: Path, script: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("heyhi.slurm.forecast._SECONDS", 0.2)
+def test_a_slurm_that_does_not_answer_is_one_line(task: Any, slurm_here: Path, script: str) -> None:
     _program(slurm_here, "sbatch", script)
-    lines = capacity_lines([("a", task(requeue=False))] * 2)
+    lines = capacity_lines([("a", task(requeue=False))] * 2, answer_seconds=0.2)
     assert lines[1:] == ["Slurm doesn't answer within seconds: what it would refuse isn't known"]
 
 
