@@ -65,7 +65,7 @@ def complete(parser: argparse.ArgumentParser) -> None:
     try:
         import argcomplete.finders
 
-        from heyhi.cli.parser import Given
+        from heyhi.cli.selection import Given
 
         argcomplete.finders.safe_actions.add(Given)  # it only notes what is given, and completers ask for that
         _set_completers(parser)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heyhi.cli import launching, looking
+from heyhi.cli.selection import Given
 
 _EPILOG = """\
 examples:
@@ -124,25 +125,6 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
         raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
-
-
-class Given(argparse.Action):
-    """Keep a word, or an option of a config, in the order of the command line (`given`), and under its own name."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[object] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Keep one of them."""
-        text = values if isinstance(values, str) else ""
-        namespace.given = [*namespace.given, (self.dest, text)]
-        if self.dest == "sweep":
-            namespace.sweep = [*namespace.sweep, text]
-        else:
-            setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
 def make_parser() -> argparse.ArgumentParser:
