@@ -255,7 +255,8 @@ class _Planner:
         block.right += growth.free_columns
         self.grid.ensure(block.bottom, block.right)
         if growth.new_columns:
-            self.grid.open_columns(block.right, growth.new_columns, block.top, block.bottom)
+            # Beside the rows that it takes again as well: what stands there has to go, too.
+            self.grid.open_columns(block.right, growth.new_columns, block.top, block.bottom + growth.free_rows)
             block.right += growth.new_columns
         block.columns += range(first, block.right)
         is_head_only = block.height <= table.heads

@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import sheets_server
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heyhi.sheets.cells import Frames, SheetsError, tables_of
@@ -233,6 +233,15 @@ def test_a_narrow_table_below_a_wide_one_widens_without_cutting_it() -> None:
     tab.export([frame(1, 4), frame(1, 3, "x")])
     assert tab.sheet.values("B10:E10") == [["c0", "c1", "c2", "c3"]]
     assert tab.sheet.values("B14:E14") == [["xc0", "xc1", "xc2", "mine"]]
+
+
+def test_a_table_that_widens_and_grows_at_once_writes_over_no_note_beside_its_old_rows() -> None:
+    tab = Tab()
+    tab.export([frame(1, 1), frame(2, 1, "x")])
+    tab.export([frame(1, 1), frame(1, 1, "x")])
+    tab.sheet.put("C16", "mine")  # beside the row that the lower table left blank
+    tab.export([frame(1, 2), frame(2, 2, "x")])
+    assert tab.sheet.values("B14:D16") == [["xc0", "xc1", None], ["x0.0", "x0.1", None], ["x1.0", "x1.1", "mine"]]
 
 
 def test_a_table_that_is_no_more_is_blanked_and_a_new_one_takes_a_free_place() -> None:
@@ -566,6 +575,7 @@ def is_cutting(tab: Tab, row: int, before: int) -> bool:
 
 @settings(max_examples=150)
 @given(st.lists(STEPS, min_size=1, max_size=14))
+@example([("export", [(0, 1), (1, 1)]), ("export", [(0, 1), (0, 1)]), ("put", (6, 2)), ("export", [(0, 2), (1, 2)])])
 def test_whatever_users_and_exports_do_tables_are_right_and_no_cell_of_a_user_is_lost(
     steps: list[tuple[str, Any]],
 ) -> None:
