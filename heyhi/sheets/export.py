@@ -32,7 +32,8 @@ from heyhi.sheets.login import (
     log_in,
     quiet,
 )
-from heyhi.sheets.plan import Wish, areas_to_read, plan
+from heyhi.sheets.plan import plan
+from heyhi.sheets.wish import Wish, areas_to_read
 from heyhi.sheets.worksheet import Area, Cells, read_worksheet
 
 # What `heyhi.sheets.worksheet` reads of a spreadsheet: no cell is among it.

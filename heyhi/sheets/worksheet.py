@@ -11,10 +11,11 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from heyhi.sheets.cells import SheetsError
 
+Dimension: TypeAlias = Literal["ROWS", "COLUMNS"]  # as requests name them
 STAMP = "updated"  # key of the cell that says when the last export was
 BLOCK_KEY, COLUMN_KEY = "heyhi.block", "heyhi.column"  # of developer metadata
 NEW_ROWS, NEW_COLUMNS = 1000, 26  # of a new worksheet, as the browser makes it
@@ -69,6 +70,8 @@ class Block:
         spare: blank rows below it that were ours.
         state_id: developer metadata that holds the last two, None without.
         renamed: it was another table's until now.
+        foreign_rows: rows within it that a user put in, and that are yet to be moved out of it.
+        was_pushed: cells were put in before it, which moves neither its marks nor, for certain, its named range.
     """
 
     key: str
@@ -83,6 +86,13 @@ class Block:
     spare: int = 0
     state_id: int | None = None
     renamed: bool = False
+    foreign_rows: list[int] = field(default_factory=list)
+    was_pushed: bool = False
+
+    @property
+    def area(self) -> Area:
+        """Its cells, columns of users between its own included."""
+        return Area(self.top, self.left, self.bottom, self.right)
 
     @property
     def height(self) -> int:
@@ -90,9 +100,26 @@ class Block:
         return self.bottom - self.top
 
     @property
-    def strangers(self) -> int:
+    def rows_between(self) -> int:
         """Number of rows that somebody put in between ours."""
         return 0 if self.written is None else max(self.height - self.written, 0)
+
+    def extent(self, dimension: Dimension) -> tuple[int, int]:
+        """Return its first row (column), and the end of its rows (columns)."""
+        return (self.top, self.bottom) if dimension == "ROWS" else (self.left, self.right)
+
+    def shift(self, dimension: Dimension, at: int, count: int) -> None:
+        """Follow its cells where rows (columns) were put in: it moves, or gets taller (wider) where they are inside."""
+
+        def moved(index: int) -> int:
+            return index + count if index >= at else index
+
+        if dimension == "ROWS":
+            self.top, self.bottom = moved(self.top), moved(self.bottom - 1) + 1
+            self.foreign_rows = [moved(row) for row in self.foreign_rows]
+        else:
+            self.left, self.right = moved(self.left), moved(self.right - 1) + 1
+            self.columns = [moved(column) for column in self.columns]
 
     def meets(self, area: Area) -> bool:
         """Return whether an area has a cell of it."""
