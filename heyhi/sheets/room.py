@@ -19,11 +19,11 @@ GAP = 2  # blank rows between tables
 
 
 @dataclass(frozen=True)
-class _Claim:
-    """What a table took of the blank cells around it, and what it was before.
+class _Before:
+    """What a table was before this export.
 
     Attributes:
-        columns: number of columns that it had.
+        columns: number of its columns.
         is_head_only: it had no data.
     """
 
@@ -47,7 +47,7 @@ class Room:
         self.new = {key: table for key, table in wanted.items() if key not in grid.blocks}
         # Settled now, as `areas_to_read` did: what tables claim may make another one the lowest.
         self._lowest = lowest_table(grid.blocks.values(), wish)
-        self._claims: dict[str, _Claim] = {}
+        self._before: dict[str, _Before] = {}
         self._sent_below: dict[str, int] = {}  # how many rows of users went below a table
 
     def is_free(self, area: Area, block: Block | None = None) -> bool:
@@ -62,7 +62,9 @@ class Room:
         for key, table in self.old.items():
             self._expel_rows(self.grid.blocks[key], table)
         for key, table in self.old.items():
-            self._claims[key] = self._claim(self.grid.blocks[key], table)
+            block = self.grid.blocks[key]
+            self._before[key] = _Before(len(block.columns), block.height <= table.heads)
+            self._claim(block, table)
         if self.new:
             self._claim_place()
 
@@ -75,13 +77,14 @@ class Room:
         for key in self.old:
             self._move_rows_out(self.grid.blocks[key])
         for key, table in self.old.items():
-            self._open(self.grid.blocks[key], table, self._claims[key])
+            self._open(self.grid.blocks[key], table)
         if any(key not in self.grid.blocks for key in self.new):
             self._open_place(shift)
 
     def new_columns(self, key: str) -> list[int]:
-        """Return the columns that a table got."""
-        return self.grid.blocks[key].columns[self._claims[key].columns if key in self._claims else 0 :]
+        """Return the columns that a table got; those of a new table are all new."""
+        had = self._before[key].columns if key in self._before else 0
+        return self.grid.blocks[key].columns[had:]
 
     # Rows of users inside of a table.
 
@@ -92,6 +95,8 @@ class Room:
             block: where the table stands.
             table: what is written, None for nothing.
         """
+        if not block.rows_between:
+            return []
         rows = [] if table is None else table.rows
         known = [{_entered(row[j]) for row in rows} - {None} for j in range(table.width if table else 0)]
 
@@ -103,12 +108,13 @@ class Room:
         return sorted(sorted(range(block.top, block.bottom), key=likeness)[: block.rows_between])
 
     def _expel_rows(self, block: Block, table: Table) -> None:
-        """Move rows of users below their table, or mark them where a whole row would tear another table."""
-        rows = self.rows_put_in(block, table) if block.rows_between else []
+        """Move rows of users below a table; where a whole row would tear another table, mark them for later."""
+        rows = self.rows_put_in(block, table)
         if not rows:
             return
         if self.grid.has_neighbour(block):
-            block.foreign_rows = rows
+            filled = [row for row in rows if not self.cells.is_empty(Area(row, block.left, row + 1, block.right))]
+            block.foreign_rows = filled
             return
         for moved, row in enumerate(rows):
             # Those that went before are gone from above it.
@@ -118,7 +124,7 @@ class Room:
         block.spare = 0  # it would be where they are now
 
     def _move_rows_out(self, block: Block) -> None:
-        """Move the cells of marked rows below their table, and leave what stands beside it."""
+        """Move the cells of marked rows below a table, and leave what stands beside it."""
         rows = len(block.foreign_rows)
         if not rows:
             return
@@ -131,9 +137,8 @@ class Room:
 
     # Tables that are there.
 
-    def _claim(self, block: Block, table: Table) -> _Claim:
+    def _claim(self, block: Block, table: Table) -> None:
         """Let a table take blank columns on its right, and the blank rows below that were its own."""
-        claim = _Claim(len(block.columns), block.height <= table.heads)
         columns = max(table.width - len(block.columns), 0)
         # As it was read: rows that went below took along what stands beside them.
         bottom = block.bottom + self._sent_below.get(block.key, block.spare)
@@ -149,9 +154,8 @@ class Room:
         block.bottom += rows
         block.spare -= rows
         self.grid.ensure(block.bottom, block.right)
-        return claim
 
-    def _open(self, block: Block, table: Table, claim: _Claim) -> None:
+    def _open(self, block: Block, table: Table) -> None:
         """Make a block as wide and as tall as its table at least."""
         columns = table.width - len(block.columns)
         if columns > 0:
@@ -162,7 +166,7 @@ class Room:
         rows = len(table.rows) - block.height
         if rows > 0:
             # New rows look as the one above them; but data is not to look as a header does.
-            at, like_above = block.bottom, not claim.is_head_only
+            at, like_above = block.bottom, not self._before[block.key].is_head_only
             self.grid.open_rows(at, rows, block.left, block.right, like_above=like_above)
             block.bottom = at + rows
             block.spare = 0
@@ -171,15 +175,15 @@ class Room:
 
     def _claim_place(self) -> None:
         """Let new tables take the place below the group's lowest one, or the first place, where it is blank."""
-        lowest = self._lowest
+        lowest, first_row = self._lowest, self.wish.first_row
         if lowest is None:
-            top, left, first = self.wish.first_row, self.wish.offset, self.wish.first_row
+            top, left, first = first_row, self.wish.offset, first_row
         elif lowest.key in self._sent_below:
             return
         else:
             top, left, first = lowest.bottom, lowest.left, lowest.bottom + GAP
         # Blank rows after the last one as well: what follows is to stand apart.
-        place = Area(top, left, first + self._height(), left + self._width())
+        place = Area(top, left, first + height_of(self.new), left + width_of(self.new))
         if self.is_free(place):
             self.grid.ensure(place.bottom - GAP, place.right)
             self._settle(first, left)
@@ -191,11 +195,11 @@ class Room:
             at, left = self.wish.first_row + shift, self.wish.offset
         else:
             at, left = lowest.bottom, lowest.left
-        right = left + self._width()
+        right = left + width_of(self.new)
         below = self.grid.below_tables(at, left, right)
         has_gap = lowest is not None or below != at
         self.grid.ensure(below, right)
-        self.grid.open_rows(below, self._height(), left, right, like_above=True)
+        self.grid.open_rows(below, height_of(self.new), left, right, like_above=True)
         self._settle(below + GAP if has_gap else below, left)
 
     def _settle(self, top: int, left: int) -> None:
@@ -206,12 +210,6 @@ class Room:
             bottom, right = top + len(table.rows), left + table.width
             self.grid.blocks[key] = Block(key, top, left, bottom, right, list(range(left, right)))
             top = bottom + GAP
-
-    def _height(self) -> int:
-        return height_of(self.new)
-
-    def _width(self) -> int:
-        return width_of(self.new)
 
 
 def height_of(tables: Mapping[str, Table]) -> int:

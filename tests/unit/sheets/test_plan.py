@@ -675,12 +675,21 @@ def is_cutting(tab: Tab, row: int, before: int) -> bool:
     return any(b.top <= row < b.bottom or b.top < before < b.bottom for b in tab.state().blocks.values())
 
 
-def change(tab: Tab, number: int, kind: str, detail: Any, mine: list[str]) -> None:
-    """Do what a user does; what they write into the worksheet is kept in a list."""
+def change(tab: Tab, number: int, kind: str, detail: Any, mine: list[str], *, between: bool = False) -> None:
+    """Do what a user does; what they write into the worksheet is kept in a list.
+
+    Args:
+        tab: the worksheet.
+        number: of the step.
+        kind: what is done.
+        detail: where, or how much.
+        mine: what users wrote.
+        between: they write into blank rows of tables, too.
+    """
     if kind == "put":
         row, column = detail
-        if not is_ours(tab, row, column):
-            old = tab.sheet.value(sheets_server.a1(column, row))
+        old = tab.sheet.value(sheets_server.a1(column, row))
+        if not is_ours(tab, row, column) or (between and old is None):
             tab.sheet.put(sheets_server.a1(column, row), f"mine {number}")
             mine[:] = [*[m for m in mine if m != old], f"mine {number}"]
     elif kind == "rows":
@@ -693,7 +702,7 @@ def change(tab: Tab, number: int, kind: str, detail: Any, mine: list[str]) -> No
             tab.sheet.move("ROWS", at, at + 1, to)
 
 
-@settings(max_examples=150)
+@settings(max_examples=100)
 @given(st.lists(STEPS, min_size=1, max_size=14))
 @example([("export", [(0, 1), (1, 1)]), ("export", [(0, 1), (0, 1)]), ("put", (6, 2)), ("export", [(0, 2), (1, 2)])])
 def test_whatever_users_and_exports_do_tables_are_right_and_no_cell_of_a_user_is_lost(
@@ -713,10 +722,13 @@ def test_whatever_users_and_exports_do_tables_are_right_and_no_cell_of_a_user_is
 GROUPS = {"": 1, "b": 4, "c": 6}  # and the columns that each leaves free
 
 
-@settings(max_examples=150)
-@given(st.lists(st.one_of(st.tuples(st.sampled_from([*GROUPS]), st.lists(SIZES, max_size=3)), STEPS), max_size=14))
+@pytest.mark.parametrize("is_growing", [False, True])
+@settings(max_examples=100)
+@given(
+    steps=st.lists(st.one_of(st.tuples(st.sampled_from([*GROUPS]), st.lists(SIZES, max_size=3)), STEPS), max_size=14)
+)
 def test_groups_side_by_side_are_right_and_lose_no_cell_of_each_other_or_of_a_user(
-    steps: list[tuple[str, Any]],
+    is_growing: bool, steps: list[tuple[str, Any]]
 ) -> None:
     tab = Tab()
     mine: list[str] = []
@@ -724,12 +736,23 @@ def test_groups_side_by_side_are_right_and_lose_no_cell_of_each_other_or_of_a_us
     for number, (kind, detail) in enumerate(steps):
         group = "" if kind == "export" else kind
         if group in GROUPS:
-            written.pop(group, None)
-            written[group] = [frame(*size, tag=f"{group}t{i}-") for i, size in enumerate(detail)]
+            before = written.pop(group, [])
+            sizes = grown(before, detail) if is_growing else detail
+            written[group] = [frame(*size, tag=f"{group}t{i}-") for i, size in enumerate(sizes)]
             tab.export(written[group], start=3, group=group, offset=GROUPS[group])
             check_tables(tab, written, mine)
         else:
-            change(tab, number, kind, detail, mine)
+            # A row that a user put into a table is told for certain only where the table keeps all rows of its own.
+            change(tab, number, kind, detail, mine, between=is_growing)
+
+
+def grown(before: list[pd.DataFrame], sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return sizes of tables none of which is smaller than it was, nor so narrow that a row can't be recognized."""
+    least = [f.shape for f in before] + [(0, 2)] * (len(sizes) - len(before))
+    wanted = sizes + [(0, 0)] * (len(before) - len(sizes))
+    return [
+        (max(rows, more), max(columns, wider)) for (rows, columns), (more, wider) in zip(least, wanted, strict=True)
+    ]
 
 
 def check_tables(tab: Tab, written: dict[str, list[pd.DataFrame]], mine: list[str]) -> None:
