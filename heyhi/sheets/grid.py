@@ -1,4 +1,4 @@
-"""Owns the requests that change a worksheet, and where each of them leaves what is ours; it decides nothing.
+"""The requests that change a worksheet, and where each of them leaves what is ours; it decides nothing.
 
 Requests of one list see what those before them did, so rows and columns are counted as they will be by then.
 """
@@ -17,7 +17,7 @@ _BOLD = "userEnteredFormat.textFormat.bold"
 
 
 class Grid:
-    """Collects requests for a worksheet, and moves its blocks as Google will.
+    """A worksheet as it will be after the requests that were collected for it: its size, and where its blocks are.
 
     Args:
         sheet_id: of the worksheet.
@@ -37,7 +37,7 @@ class Grid:
         self.requests.append({kind: body})
 
     def is_crossed(self, area: Area, but: Block | None = None) -> bool:
-        """Return whether an area has a cell of a block, of others than the one named."""
+        """Return whether an area has a cell of any block but the one named."""
         return any(block is not but and block.meets(area) for block in self.blocks.values())
 
     def ensure(self, rows: int, columns: int) -> None:
@@ -121,7 +121,7 @@ class Grid:
             across = start, end
 
     def _insert(self, dimension: Dimension, at: int, count: int, *, like_before: bool) -> None:
-        """Put in whole rows or columns."""
+        """Put in whole rows (columns)."""
         size = at if like_before else at + 1
         is_rows = dimension == "ROWS"
         self.ensure(size if is_rows else 1, 1 if is_rows else size)

@@ -1,6 +1,6 @@
-"""Owns what has to change so that a worksheet holds the tables, as one list of requests that happen all or not at all.
+"""What has to change so that a worksheet holds the tables, as one list of requests that happen all or not at all.
 
-It sends nothing and reads no clock.
+Making room is left to `heyhi.sheets.room`, sending the requests to `heyhi.sheets.api`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _DAY_ZERO = datetime.date(1899, 12, 30)  # of a spreadsheet's clock
 
 
 def plan(sheet: Worksheet, wish: Wish, cells: Cells) -> list[Request]:
-    """Work out the requests that make a worksheet hold the tables.
+    """Return the requests that make a worksheet hold the tables.
 
     Args:
         sheet: how it stands.
@@ -37,7 +37,7 @@ def plan(sheet: Worksheet, wish: Wish, cells: Cells) -> list[Request]:
 
 
 class _Planner:
-    """Decides what goes where: what users have in a worksheet is moved aside at most, never written over."""
+    """The making of one plan."""
 
     def __init__(self, sheet: Worksheet, wish: Wish, cells: Cells) -> None:
         self.sheet, self.wish = sheet, wish

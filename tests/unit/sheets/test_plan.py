@@ -12,13 +12,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heyhi.sheets.cells import Frames, SheetsError, tables_of
-from heyhi.sheets.export import _FIELDS
 from heyhi.sheets.plan import plan
 from heyhi.sheets.wish import Wish, areas_to_read
-from heyhi.sheets.worksheet import Cells, Worksheet, read_worksheet
+from heyhi.sheets.worksheet import FIELDS, Cells, Worksheet, read_worksheet
 
 API = sheets_server.Api("sheets", "v4")
-TREE = sheets_server._parse_mask(_FIELDS)
+TREE = sheets_server._parse_mask(FIELDS)
 NOW = datetime.datetime(2026, 11, 24, 8, 30, 5)
 
 
@@ -35,7 +34,7 @@ class Tab:
         return self.book.sheet(self.title)
 
     def state(self) -> Worksheet:
-        told = API.select("Spreadsheet", self.book.to_json(TREE), _FIELDS)
+        told = API.select("Spreadsheet", self.book.to_json(TREE), FIELDS)
         return read_worksheet(told, self.title, 4711)
 
     def export(self, frames: Frames, **options: Any) -> list[dict[str, Any]]:
@@ -112,10 +111,11 @@ def test_a_first_export_leaves_rows_and_columns_free_as_asked() -> None:
     assert other.sheet.find("c0") == "A4"
 
 
-def test_a_worksheet_is_made_where_there_is_none_and_large_enough() -> None:
+@pytest.mark.parametrize(("size", "last"), [((1200, 2), "C1210"), ((2, 40), "AO12")])
+def test_a_worksheet_is_made_where_there_is_none_and_large_enough(size: tuple[int, int], last: str) -> None:
     tab = Tab(is_new=True)
-    tab.export(frame(1200, 40))
-    assert tab.sheet.value("AO1210") == "1199.39"
+    tab.export(frame(*size))
+    assert tab.sheet.value(last) == f"{size[0] - 1}.{size[1] - 1}"
     assert [sheet.title for sheet in tab.book.sheets] == ["other", "tab"]
     assert not tab.book.sheet("other").filled()
 
@@ -723,7 +723,7 @@ GROUPS = {"": 1, "b": 4, "c": 6}  # and the columns that each leaves free
 
 
 @pytest.mark.parametrize("is_growing", [False, True])
-@settings(max_examples=100)
+@settings(max_examples=60)
 @given(
     steps=st.lists(st.one_of(st.tuples(st.sampled_from([*GROUPS]), st.lists(SIZES, max_size=3)), STEPS), max_size=14)
 )
