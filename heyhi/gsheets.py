@@ -1,4 +1,8 @@
-"""A thin door to `heyhi.sheets` for scripts, at the first HeyHi's import path: what goes wrong is said in a line."""
+"""`save_pandas_table` for scripts, at the first HeyHi's import path: a failure is one line on the terminal.
+
+The export itself is left to `heyhi.sheets.export`, whose own `save_pandas_table` returns what was done, and raises
+errors.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def save_pandas_table(
     """Write tables into a worksheet of a Google spreadsheet, both made where absent.
 
     Without credentials, a line says so and how they are set up, and the script goes on. Where Google can't be
-    reached or refuses, a line says why, and the script ends with exit code 2: a traceback would tell nothing more.
+    reached or refuses, a line says why, and the script ends with exit code 2.
 
     Args:
         dataframes: one table, a list of them, or a dict of them by title; they go under one another.
@@ -39,7 +43,7 @@ def save_pandas_table(
         offset: columns that the first export leaves free on the left.
         start: row at which the first export begins, counted from 1.
         viz_port: adds links to what shows the games of a `folder` at this port of the user's machine.
-        links: column -> address with `{column}` in it; see `heyhi.sheets.save_pandas_table`.
+        links: column -> address with `{column}` in it; see `heyhi.sheets.export.save_pandas_table`.
         status_column: column whose statuses are coloured.
         updated_column: column of the times of last updates.
         group: whose tables these are, where several sweeps share a worksheet.

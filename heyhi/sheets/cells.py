@@ -1,6 +1,6 @@
-"""Owns how DataFrames become the cells of a worksheet, in Google's JSON: numbers stay numbers, all else is text.
+"""DataFrames as the cells of a worksheet, in Google's JSON: numbers stay numbers, all else is text, none a formula.
 
-No value ever becomes a formula. It knows neither where the cells will stand nor how they are sent.
+Where the cells will stand is left to `heyhi.sheets.plan`, how they are sent to `heyhi.sheets.api`.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Table:
     """A table as it will stand in the sheet.
 
     Attributes:
-        key: tells it from the others of the same export: its title's digest, or its number where it has none.
+        key: its name among the tables of an export: its title's digest, or its number where it has none.
         rows: all of it, title and header included; each is as wide as `width`.
         heads: how many rows stand before the data.
         status: column of the statuses, None without one.
@@ -71,13 +71,13 @@ def tables_of(
 
     Args:
         dataframes: one, several, or several by title.
-        links: column -> address with `{column}` in it; see `heyhi.sheets.save_pandas_table`.
+        links: column -> address with `{column}` in it; see `heyhi.sheets.export.save_pandas_table`.
         status_column: name of the column of statuses.
         updated_column: name of the column of last updates; default: the first of `UPDATED_COLUMNS` there is.
         zone: time zone of the spreadsheet, in which last updates are written; default: UTC.
 
     Raises:
-        SheetsError: an address is none of the web's, or dataframes are no such thing.
+        SheetsError: an address doesn't begin with http:// or https://, or a table is no DataFrame.
     """
     addresses = {column: _Address.parse(column, pattern) for column, pattern in (links or {}).items()}
     tables: list[Table] = []
@@ -185,7 +185,7 @@ def _values(series: pd.Series[Any]) -> list[Any]:
 
 
 def cell_of(value: object) -> Cell:
-    """Write a value as data: a number, a boolean, text, or nothing for None and empty text."""
+    """Return the cell of a value: a number, a boolean, text, or nothing for None and empty text."""
     if getattr(value, "shape", None) == () and hasattr(value, "item"):
         value = value.item()
     if isinstance(value, enum.Enum):
@@ -210,7 +210,7 @@ def _special(value: float) -> str:
 
 
 def text_cell(text: str) -> Cell:
-    """Write text as text, whatever it begins with; what a cell has no room for is cut, and says so."""
+    """Return a cell of text, whatever it begins with; what a cell has no room for is cut, with a mark."""
     # Bytes of file names that are no text come as lone surrogates, which no JSON reader takes.
     text = _SURROGATE.sub("\ufffd", text)
     if len(text) > MAX_TEXT // 2 and _units(text) > MAX_TEXT:
@@ -233,7 +233,7 @@ def _cut(text: str) -> str:
 
 
 def _in_zone(value: object, zone: datetime.tzinfo) -> object:
-    """Write a time as the sheet's clock shows it: one without a zone is this machine's, a number counts from 1970."""
+    """Return a time as the sheet's clock shows it: one without a zone is this machine's, a number counts from 1970."""
     moment = value
     if isinstance(moment, (int, float)) and _EPOCHS[0] < moment < _EPOCHS[1]:
         moment = datetime.datetime.fromtimestamp(moment, datetime.UTC)
@@ -269,10 +269,14 @@ class _Address:
 
 
 def fields_of(what: str, pattern: str) -> tuple[str, ...]:
-    """Name the columns in braces of a pattern of addresses.
+    """Return the names of columns in the braces of a pattern of addresses.
+
+    Args:
+        what: what the message of an error begins with.
+        pattern: an address with `{column}` in it.
 
     Raises:
-        SheetsError: it is none; the message begins with `what`.
+        SheetsError: it is no address, or has a brace that names no column.
     """
     # The scheme is fixed by whoever set the pattern: no value can make a link do more than open a page.
     if not re.match(r"https?://[^\s]", pattern):
@@ -283,7 +287,7 @@ def fields_of(what: str, pattern: str) -> tuple[str, ...]:
 
 
 def _plain(value: object) -> str:
-    """Return a value as an address holds it, nothing where there is none."""
+    """Return a value as an address has it, empty text where there is none."""
     entered = cell_of(value).get("userEnteredValue", {})
     if "numberValue" in entered:
         return str(value)

@@ -1,50 +1,35 @@
-"""Owns exports to Google Sheets: who asks for what in which order. All of pygsheets hides behind it.
+"""Exports to Google Sheets, and what a person sets them up with: `save_pandas_table`, `login`, `check`.
 
-An export asks Google three times, whatever its size: where is the spreadsheet, how does the worksheet stand, and one
-list of changes that happen all or not at all; a fourth time where cells have to be looked at before they are moved.
+`save_pandas_table` is for code that wants to know what was done, or why it failed, as `heyhi report` does; scripts use
+`heyhi.save_pandas_table`. An export asks Google three times, whatever its size: where is the spreadsheet, how does the
+worksheet stand, and one list of changes that happen all or not at all; a fourth time where cells have to be looked at
+before they are moved.
 """
 
 from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 import importlib.util
 import logging
 import random
 import re
 import sys
 import zoneinfo
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from heyhi.sheets.api import Google, UnsureError
 from heyhi.sheets.cells import Frames, SheetsError, tables_of
-from heyhi.sheets.http import Effort, Patience, Transport, describe_failure
-from heyhi.sheets.login import (
-    Login,
-    config_folder,
-    find_client,
-    find_login,
-    how_to_set_up,
-    is_interactive,
-    log_in,
-    quiet,
-)
-from heyhi.sheets.plan import Wish, areas_to_read, plan
-from heyhi.sheets.worksheet import Area, Cells, read_worksheet
+from heyhi.sheets.http import Patience
+from heyhi.sheets.login import Login, config_folder, find_client, find_login, how_to_set_up, is_interactive, log_in
+from heyhi.sheets.plan import plan
+from heyhi.sheets.wish import Wish, areas_to_read
+from heyhi.sheets.worksheet import read_worksheet
 
-# What `heyhi.sheets.worksheet` reads of a spreadsheet: no cell is among it.
-_FIELDS = (
-    "spreadsheetId,properties(title,timeZone),namedRanges,"
-    "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),developerMetadata,"
-    "conditionalFormats,data(startColumn,columnMetadata(developerMetadata)))"
-)
-_ADDRESS = re.compile(r"https://docs\.google\.com/spreadsheets/(?:u/\d+/)?d/([\w-]+)")
-_KIND = "application/vnd.google-apps.spreadsheet"
 _OFFSET = re.compile(r"(?:GMT|UTC)(?P<sign>[+-])(?P<hours>\d{1,2}):?(?P<minutes>\d\d)?")
-_NO_SUCH_ID = "heyhi-asks-whether-the-api-answers"
 
 
 @dataclass(frozen=True)
@@ -88,8 +73,9 @@ def save_pandas_table(
     patience: Patience | None = None,
     clock: Callable[[], datetime.datetime] | None = None,
 ) -> Export | None:
-    """Write tables into a worksheet of a Google spreadsheet, both made where absent; say so when nobody logged in.
+    """Write tables into a worksheet of a Google spreadsheet, both made where absent.
 
+    Without credentials, a line on the terminal says so and how they are set up, and nothing is written.
     A later export replaces what the last one wrote, wherever a user moved it to; all else in the spreadsheet stays.
     Values are written as data, never as formulas.
 
@@ -106,9 +92,9 @@ def save_pandas_table(
             coloured; written in the spreadsheet's time zone. Default: updated, last_update, last update or last.
         group: whose tables these are, where several sweeps share a worksheet: each replaces its own.
         share: mail addresses that may write to the spreadsheet, if it is made now.
-        credentials: file of a service account or an OAuth client; default: as `heyhi.sheets.login` finds them.
+        credentials: file of a service account or an OAuth client; default: what `heyhi.sheets.login.find_login` finds.
         patience: how long to go on when Google has no time.
-        clock: tells the time.
+        clock: returns the time, with its zone.
 
     Returns:
         What was done; None without credentials.
@@ -132,7 +118,7 @@ def save_pandas_table(
         time, knows_zone = now().astimezone(zone or datetime.UTC), zone is not None
         return Wish(tables, time, knows_zone, group, start, offset)
 
-    google = _Google(who, patience or Patience())
+    google = Google(who, patience or Patience())
     with google.session():
         done = _export(google, project_name, table_name, tuple(share), wish)
     logging.info("Wrote '%s' / '%s' with %d calls: %s", project_name, done.worksheet, done.calls, done.url)
@@ -162,7 +148,7 @@ def _say(line: str) -> None:
 
 
 def _export(
-    google: _Google,
+    google: Google,
     project_name: str,
     table_name: str,
     share: Sequence[str],
@@ -190,9 +176,9 @@ def _export(
             wanted = wish(_zone(spreadsheet))
             sheet = read_worksheet(spreadsheet, table_name, random.randrange(1, 2**31 - 1))
             areas = [] if is_new else areas_to_read(sheet, wanted)
-            cells = google.read(spreadsheet_id, sheet.title, areas)
+            cells = google.read_cells(spreadsheet_id, sheet.title, areas)
             google.change(spreadsheet_id, plan(sheet, wanted, cells))
-        except _UnsureError:
+        except UnsureError:
             continue
         url = f"https://docs.google.com/spreadsheets/d/{spreadsheet_id}/edit#gid={sheet.sheet_id}"
         return Export(url, spreadsheet_id, sheet.title, google.effort.calls)
@@ -208,160 +194,6 @@ def _zone(spreadsheet: Mapping[str, Any]) -> datetime.tzinfo | None:
         return zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):  # also where the system has no time zones
         return None
-
-
-class _UnsureError(Exception):
-    """Google was asked for a change, and didn't say that it made it."""
-
-
-class _Google:
-    """Ask Google, through pygsheets, without its waiting and retrying: that is bounded here."""
-
-    def __init__(self, login: Login, patience: Patience) -> None:
-        import pygsheets
-
-        self.login = login
-        self.effort = Effort(login, patience)
-        self._transport = Transport(patience.timeout)
-        with quiet():
-            self._client: Any = pygsheets.authorize(
-                custom_credentials=login.credentials, http=self._transport, retries=0, check=False
-            )
-        self._client.drive.retries = 0
-
-    @contextlib.contextmanager
-    def session(self) -> Iterator[None]:
-        """Close connections at the end, and keep a token that was renewed."""
-        token = self.login.credentials.token
-        try:
-            yield
-        finally:
-            self._transport.close()
-            if self.login.credentials.token != token:
-                self.login.keep()
-
-    def find(self, project_name: str) -> str | None:
-        """Return the id of a spreadsheet; of several of that name our own oldest one, so that it is always the same."""
-        address = _ADDRESS.match(project_name)
-        if address is not None:
-            return address[1]
-        found = [file for file in self._named(project_name) if file["name"] == project_name]
-        if len(found) > 1:
-            logging.warning("There are %d spreadsheets '%s': the oldest one is written", len(found), project_name)
-        return str(found[0]["id"]) if found else None
-
-    def _named(self, project_name: str) -> list[dict[str, Any]]:
-        name = project_name.replace("\\", "\\\\").replace("'", "\\'")
-        files: list[dict[str, Any]] = self._read(
-            lambda: self._client.drive.list(
-                q=f"name = '{name}' and mimeType = '{_KIND}' and trashed = false",
-                fields="files(id,name,ownedByMe,createdTime),nextPageToken",
-                supportsAllDrives=True,
-                includeItemsFromAllDrives=True,
-                pageSize=100,
-            )
-        )
-        return sorted(files, key=lambda file: (not file.get("ownedByMe", False), file.get("createdTime", "")))
-
-    def make(self, project_name: str, table_name: str) -> dict[str, Any]:
-        """Make a spreadsheet with one worksheet."""
-        template = {"sheets": [{"properties": {"title": table_name}}]}
-        hint = f"make '{project_name}' yourself and share it with {self.login.account}" if self.login.account else ""
-        made: dict[str, Any] = self._write(
-            lambda: self._client.sheet.create(project_name, template=template, fields=_FIELDS), hint
-        )
-        return made
-
-    def share(self, spreadsheet_id: str, addresses: Sequence[str]) -> None:
-        """Let people write to a spreadsheet; to do it twice is to do it once."""
-        for address in addresses:
-            self._read(
-                functools.partial(
-                    self._client.drive.create_permission,
-                    spreadsheet_id,
-                    "writer",
-                    "user",
-                    emailAddress=address,
-                    sendNotificationEmail=False,
-                )
-            )
-
-    def look_at(self, spreadsheet_id: str) -> dict[str, Any]:
-        """Return how a spreadsheet stands, without its cells."""
-        found: dict[str, Any] = self._read(
-            lambda: self._client.sheet.get(spreadsheet_id, fields=_FIELDS), self._sharing_hint
-        )
-        return found
-
-    def read(self, spreadsheet_id: str, title: str, areas: Sequence[Area]) -> Cells:
-        """Read cells: formulas as such, so that one whose value is empty counts."""
-        from pygsheets import ValueRenderOption
-
-        if not areas:
-            return Cells()
-        ranges = [area.a1(title) for area in areas]
-        values = self._read(
-            lambda: self._client.sheet.values_batch_get(
-                spreadsheet_id, ranges, value_render_option=ValueRenderOption.FORMULA
-            )
-        )
-        return Cells(areas, values)
-
-    def change(self, spreadsheet_id: str, requests: list[dict[str, Any]]) -> None:
-        """Ask for changes that happen all or not at all."""
-        self._write(
-            lambda: self._client.sheet.batch_update(spreadsheet_id, requests, fields="spreadsheetId"),
-            self._sharing_hint,
-        )
-
-    def can_write(self, spreadsheet_id: str) -> bool:
-        """Return whether a spreadsheet may be written to, without doing it."""
-        files = self._client.drive.service.files()
-        asked = files.get(fileId=spreadsheet_id, fields="capabilities(canEdit)", supportsAllDrives=True)
-        return bool(self._read(lambda: asked.execute(num_retries=0)).get("capabilities", {}).get("canEdit"))
-
-    def answers(self) -> None:
-        """Ask both APIs something that changes nothing.
-
-        Raises:
-            SheetsError: one doesn't answer as it does to who may ask.
-        """
-        self._named(_NO_SUCH_ID)
-        try:
-            self._send(lambda: self._client.sheet.get(_NO_SUCH_ID, fields="spreadsheetId"))
-        except Exception as error:
-            problem = error
-        else:
-            return
-        failure = describe_failure(problem, self.login)
-        if failure is None or failure.status != 404:
-            self.effort.failed(problem)
-
-    @property
-    def _sharing_hint(self) -> str:
-        return f"share the spreadsheet with {self.login.account} as editor" if self.login.account else ""
-
-    def _send(self, call: Callable[[], Any]) -> Any:
-        self.effort.calls += 1
-        with quiet():
-            return call()
-
-    def _read(self, call: Callable[[], Any], hint: str = "") -> Any:
-        while True:
-            try:
-                return self._send(call)
-            except Exception as error:
-                problem = error
-            # Outside of that block, so that what Google said isn't kept as the new error's context.
-            self.effort.failed(problem, hint)
-
-    def _write(self, call: Callable[[], Any], hint: str = "") -> Any:
-        try:
-            return self._send(call)
-        except Exception as error:
-            problem = error
-        self.effort.failed(problem, hint)
-        raise _UnsureError
 
 
 def login(
@@ -400,7 +232,7 @@ def login(
 def check(
     project_name: str = "", *, credentials: Path | None = None, patience: Patience | None = None
 ) -> list[Finding]:
-    """Return whether an export would work: are there credentials, does Google answer, may the spreadsheet be written.
+    """Find out whether an export would work: are there credentials, does Google answer, may the spreadsheet be written.
 
     Args:
         project_name: spreadsheet to look for, by name or address; empty: none.
@@ -419,7 +251,7 @@ def check(
             return [Finding(False, f"no credentials: {how_to_set_up(credentials)}")]
         account = f" {who.account}" if who.account else ""
         findings.append(Finding(True, f"credentials: {who.kind}{account}, from {who.where}"))
-        google = _Google(who, patience or Patience(failures=3))
+        google = Google(who, patience or Patience(failures=3))
         with google.session():
             google.answers()
             findings.append(Finding(True, "Google Sheets and Drive answer"))
@@ -430,7 +262,7 @@ def check(
     return findings
 
 
-def _check_spreadsheet(google: _Google, project_name: str) -> list[Finding]:
+def _check_spreadsheet(google: Google, project_name: str) -> list[Finding]:
     spreadsheet_id = google.find(project_name)
     if spreadsheet_id is None:
         return [Finding(True, f"there is no spreadsheet '{project_name}' yet: the first export makes it")]

@@ -1,4 +1,4 @@
-"""Owns the requests that change a worksheet, and where each of them leaves what is ours; it decides nothing.
+"""The requests that change a worksheet, and where each of them leaves what is ours; it decides nothing.
 
 Requests of one list see what those before them did, so rows and columns are counted as they will be by then.
 """
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from heyhi.sheets.cells import Cell
-from heyhi.sheets.worksheet import Area, Block
+from heyhi.sheets.worksheet import Area, Block, Dimension
 
 Request: TypeAlias = dict[str, Any]
 _WRITTEN = "userEnteredValue,textFormatRuns"
@@ -17,7 +17,7 @@ _BOLD = "userEnteredFormat.textFormat.bold"
 
 
 class Grid:
-    """Collects requests for a worksheet, and moves its blocks as Google will.
+    """A worksheet as it will be after the requests that were collected for it: its size, and where its blocks are.
 
     Args:
         sheet_id: of the worksheet.
@@ -37,7 +37,7 @@ class Grid:
         self.requests.append({kind: body})
 
     def is_crossed(self, area: Area, but: Block | None = None) -> bool:
-        """Return whether an area has a cell of a block, of others than the one named."""
+        """Return whether an area has a cell of any block but the one named."""
         return any(block is not but and block.meets(area) for block in self.blocks.values())
 
     def ensure(self, rows: int, columns: int) -> None:
@@ -47,41 +47,110 @@ class Grid:
                 self.ask("appendDimension", sheetId=self.sheet_id, dimension=dimension, length=missing)
         self.rows, self.columns = max(rows, self.rows), max(columns, self.columns)
 
+    def has_neighbour(self, block: Block) -> bool:
+        """Return whether another block, or blank rows that are still its own, shares a row with a block."""
+        return any(
+            other is not block and other.top < block.bottom and block.top < other.bottom + other.spare
+            for other in self.blocks.values()
+        )
+
+    def below_tables(self, row: int, left: int, right: int) -> int:
+        """Return the first row, from one on, above which cells can be put in without cutting a block in these columns.
+
+        Args:
+            row: where to begin.
+            left: first column.
+            right: end of the columns.
+        """
+        while True:
+            cut = [
+                block.bottom
+                for block in self.blocks.values()
+                if block.top < row < block.bottom and block.left < right and left < block.right
+            ]
+            if not cut:
+                return row
+            row = max(cut)
+
     def open_rows(self, at: int, count: int, left: int, right: int, *, like_above: bool) -> None:
-        """Put in rows; where whole ones would cut one of our tables in two, only in the columns that are named."""
-        if any(block.top < at < block.bottom for block in self.blocks.values()):
-            self.ensure(at + count, right)
-            self._push(Area(at, left, at + count, right), "ROWS")
-            return
-        self.ensure(at if like_above else at + 1, 1)
-        self._insert("ROWS", at, count, like_above)
-        self.rows += count
-        for block in self.blocks.values():
-            if block.top >= at:
-                block.top += count
-                block.bottom += count
+        """Put in rows.
+
+        Where whole ones would cut a block in two, only cells are put in, in the columns that are named and those of
+        the blocks below, which move down as a whole. Where that would cut one as well, the rows are whole after all:
+        blank rows in a table are moved out by its next export, while a torn table is lost.
+        """
+        self._open("ROWS", at, count, (left, right), like_before=like_above)
 
     def open_columns(self, at: int, count: int, top: int, bottom: int) -> None:
-        """Put in columns; where whole ones would cut one of our tables in two, only in the rows that are named."""
-        if any(block.left < at < block.right for block in self.blocks.values()):
-            self.ensure(bottom, at + count)
-            self._push(Area(top, at, bottom, at + count), "COLUMNS")
+        """Put in columns.
+
+        Where whole ones would cut a block in two, only cells are put in, in the rows that are named and those of the
+        blocks on the right, which move as a whole. Where that would cut one as well, the columns are whole after all:
+        a table knows its own columns.
+        """
+        self._open("COLUMNS", at, count, (top, bottom), like_before=True)
+
+    def _open(self, dimension: Dimension, at: int, count: int, across: tuple[int, int], *, like_before: bool) -> None:
+        is_cutting = any(start < at < end for start, end in (block.extent(dimension) for block in self.blocks.values()))
+        band = self._band(dimension, at, across) if is_cutting else None
+        if band is None:
+            self._insert(dimension, at, count, like_before=like_before)
+        else:
+            self._push(dimension, at, count, band)
+
+    def _band(self, dimension: Dimension, at: int, across: tuple[int, int]) -> tuple[int, int] | None:
+        """Return the columns (rows) in which cells can be put in without cutting a block, None if there are none.
+
+        Args:
+            dimension: what is put in.
+            at: where.
+            across: columns (rows) that have to be among them.
+        """
+        crossed = _crossed(dimension)
+        while True:
+            start, end = across
+            for block in self.blocks.values():
+                first, last = block.extent(crossed)
+                begin, stop = block.extent(dimension)
+                if stop > at and first < end and start < last:
+                    if begin < at:
+                        return None
+                    start, end = min(start, first), max(end, last)
+            if (start, end) == across:
+                return across
+            across = start, end
+
+    def _insert(self, dimension: Dimension, at: int, count: int, *, like_before: bool) -> None:
+        """Put in whole rows (columns)."""
+        size = at if like_before else at + 1
+        is_rows = dimension == "ROWS"
+        self.ensure(size if is_rows else 1, 1 if is_rows else size)
+        self.ask("insertDimension", range=self._span(dimension, at, at + count), inheritFromBefore=like_before)
+        for block in self.blocks.values():
+            block.shift(dimension, at, count)
+        if is_rows:
+            self.rows += count
             return
-        self.ensure(1, at)
-        self._insert("COLUMNS", at, count, True)
         self.columns += count
         for block in self.blocks.values():
-            if block.left >= at:
-                block.left += count
-                block.right += count
-                block.columns = [column + count for column in block.columns]
             block.marks = {mark: c + count if c >= at else c for mark, c in block.marks.items()}
 
-    def _insert(self, dimension: str, at: int, count: int, like_before: bool) -> None:
-        span = self._span(dimension, at, at + count)
-        self.ask("insertDimension", range=span, inheritFromBefore=like_before)
-
-    def _push(self, area: Area, dimension: str) -> None:
+    def _push(self, dimension: Dimension, at: int, count: int, band: tuple[int, int]) -> None:
+        """Put in cells in a band of columns (rows): all that stands behind them there moves on, marks do not."""
+        start, end = band
+        last = at
+        for block in self.blocks.values():
+            first, stop = block.extent(_crossed(dimension))
+            if block.extent(dimension)[0] >= at and first < end and start < stop:
+                block.shift(dimension, at, count)
+                block.was_pushed = True
+                last = max(last, block.extent(dimension)[1])
+        if dimension == "ROWS":
+            area = Area(at, start, at + count, end)
+            self.ensure(max(area.bottom, last), end)
+        else:
+            area = Area(start, at, end, at + count)
+            self.ensure(end, max(area.right, last))
         self.ask("insertRange", range=area.grid_range(self.sheet_id), shiftDimension=dimension)
 
     def move_row(self, at: int, before: int) -> None:
@@ -89,7 +158,12 @@ class Grid:
         if at + 1 < before:
             self.ask("moveDimension", source=self._span("ROWS", at, at + 1), destinationIndex=before)
 
-    def _span(self, dimension: str, start: int, end: int) -> dict[str, Any]:
+    def move_cells(self, area: Area, row: int) -> None:
+        """Move cells to other rows of their columns."""
+        place = {"sheetId": self.sheet_id, "rowIndex": row, "columnIndex": area.left}
+        self.ask("cutPaste", source=area.grid_range(self.sheet_id), destination=place, pasteType="PASTE_NORMAL")
+
+    def _span(self, dimension: Dimension, start: int, end: int) -> dict[str, Any]:
         return {"sheetId": self.sheet_id, "dimension": dimension, "startIndex": start, "endIndex": end}
 
     def write(self, top: int, bottom: int, columns: Sequence[int], rows: Sequence[Sequence[Cell]]) -> None:
@@ -131,6 +205,10 @@ class Grid:
         """Remove developer metadata."""
         for mark in marks:
             self.ask("deleteDeveloperMetadata", dataFilter=_by_id(mark))
+
+
+def _crossed(dimension: Dimension) -> Dimension:
+    return "COLUMNS" if dimension == "ROWS" else "ROWS"
 
 
 def _by_id(mark: int) -> Request:

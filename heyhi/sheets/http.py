@@ -1,4 +1,7 @@
-"""Owns how requests reach Google's APIs: no redirects, no silent resending, and how long to try again."""
+"""How requests are sent to Google's APIs: without redirects or silent resending, and how long they are tried again.
+
+What is asked is left to `heyhi.sheets.api`, where requests may go to `heyhi.sheets.login`.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ class CutError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """Say how long to go on when Google has no time, or the network none for us.
+    """How long to go on when Google has no time, or the network fails.
 
     Attributes:
         failures: how many an export takes before it gives up, all its calls together.
@@ -46,10 +49,10 @@ class Patience:
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong.
+    """What went wrong with a request.
 
     Attributes:
-        text: in a line, with nothing secret.
+        text: what it was, in a line, with nothing secret.
         is_passing: trying again may help.
         after: seconds that Google asked to wait.
         status: HTTP status, 0 without an answer.
@@ -62,7 +65,7 @@ class Failure:
 
 
 class Transport:
-    """Send requests as httplib2 does, in whose place it stands.
+    """What sends requests in the place of httplib2, with its interface.
 
     httplib2 sends a request again, also one that makes something, when the connection ends without an answer:
     a spreadsheet would be made twice.
@@ -88,7 +91,7 @@ class Transport:
 
         Raises:
             CutError: no answer.
-            SheetsError: it would go to somebody else than Google.
+            SheetsError: it would go to another host than Google's.
         """
         import httplib2
         import requests
@@ -135,7 +138,7 @@ def _of_network(error: Exception) -> str:
 
 
 def describe_failure(error: Exception, login: Login) -> Failure | None:
-    """Tell what an exception of a request means, None if it is none of a request's."""
+    """Return what an exception says about a request, None for one that comes from elsewhere."""
     from google.auth.exceptions import GoogleAuthError, RefreshError, TransportError
     from googleapiclient.errors import HttpError
 
@@ -175,7 +178,12 @@ def _seconds(text: str | None) -> float | None:
 
 
 class Effort:
-    """Count an export's calls and failures, and wait between them."""
+    """The calls and failures of one export, and the waiting between them.
+
+    Args:
+        login: whose secrets are kept out of messages.
+        patience: how many failures are taken, and how long to wait.
+    """
 
     def __init__(self, login: Login, patience: Patience) -> None:
         self.login, self.patience = login, patience
@@ -183,14 +191,14 @@ class Effort:
         self._failures = 0
 
     def failed(self, error: Exception, hint: str = "") -> None:
-        """Wait after a failure that may pass.
+        """Count a failure, and wait where trying again may help.
 
         Args:
             error: what the request raised.
             hint: what a user can do where Google says no, or finds nothing.
 
         Raises:
-            SheetsError: it won't, or it was one too many.
+            SheetsError: trying again won't help, or it was one failure too many.
         """
         failure = describe_failure(error, self.login)
         if failure is None:

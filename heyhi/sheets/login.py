@@ -1,6 +1,6 @@
-"""Owns who we are to Google: where credentials come from, how a person logs in, and where requests may carry them.
+"""Credentials for Google: where they come from, how a person logs in, and to which hosts they may be sent.
 
-Nothing that is secret is in a message, a log or a `repr` of what is here.
+Nothing secret is in a message, a log or a `repr` of what is here.
 """
 
 from __future__ import annotations
@@ -25,9 +25,10 @@ SCOPES = (
     "https://www.googleapis.com/auth/drive.metadata.readonly",
     "https://www.googleapis.com/auth/drive.file",
 )
+# Names of environment variables.
 KEY_VARIABLE = "HH_GOOGLE_SERVICE_ACCOUNT"
 CLIENT_VARIABLE = "HH_GOOGLE_CLIENT_SECRET"
-ROOT_VARIABLE = "HH_GOOGLE_API_ROOT"  # for tests only
+API_ROOT_VARIABLE = "HH_GOOGLE_API_ROOT"  # a server that stands for Google, in tests
 HOW_TO = (
     f"put a service account's key at {{folder}}/service_account.json or name it in {KEY_VARIABLE}, or an OAuth"
     " client's at {folder}/client_secret.json and run `heyhi sheets login` (docs/sheets.md)"
@@ -47,7 +48,7 @@ def config_folder() -> Path:
 
 
 def how_to_set_up(setting: Path | None = None) -> str:
-    """Say in a line how credentials are set up, and that what the settings name isn't there."""
+    """Return a line on how credentials are set up, and whether the file that the settings name is missing."""
     missing = "" if setting is None or _is_there(setting) else "the file that the settings name isn't there; "
     return missing + HOW_TO.format(folder=config_folder())
 
@@ -56,15 +57,15 @@ def route(url: str) -> str:
     """Return where a request to Google is really sent: to Google, or to a test server on this machine.
 
     Raises:
-        SheetsError: it would leave for anywhere else, and take credentials along.
+        SheetsError: it would go to any other host, with credentials.
     """
     parts = urlsplit(url)
-    root = os.environ.get(ROOT_VARIABLE, "").rstrip("/")
+    root = os.environ.get(API_ROOT_VARIABLE, "").rstrip("/")
     if root:
         local = urlsplit(root)
         if local.scheme != "http" or local.hostname not in _LOOPBACK or local.username is not None:
             raise SheetsError(
-                f"{ROOT_VARIABLE} is for tests and takes a server on this machine only (http://127.0.0.1:…)"
+                f"{API_ROOT_VARIABLE} is for tests and takes a server on this machine only (http://127.0.0.1:…)"
             )
         if url.startswith(f"{root}/"):
             return url
@@ -77,7 +78,7 @@ def route(url: str) -> str:
 
 @dataclass(frozen=True)
 class Login:
-    """Hold credentials.
+    """Credentials, and what may be said of them.
 
     Attributes:
         kind: "service account" or "OAuth".
@@ -108,17 +109,17 @@ class Login:
 
 
 def find_login(setting: Path | None = None) -> Login | None:
-    """Find credentials.
+    """Find credentials, None without any.
 
-    In this order: HH_GOOGLE_SERVICE_ACCOUNT (a file, or the key itself as JSON); the setting; in the configuration
-    folder, the token of a login, then `service_account.json`.
+    They are looked for in this order: HH_GOOGLE_SERVICE_ACCOUNT (a file, or the key itself as JSON); the setting; in
+    the configuration folder, the token of a login, then `service_account.json`.
 
     Args:
         setting: file of a service account, as settings name it; may also be an OAuth client's, for a login. One
             that isn't there is no error: settings are shared, credentials are not.
 
     Raises:
-        SheetsError: what is there can't be used.
+        SheetsError: those that were found can't be used.
     """
     named = os.environ.get(KEY_VARIABLE, "").strip()
     if named.startswith("{"):
@@ -140,7 +141,7 @@ def find_login(setting: Path | None = None) -> Login | None:
 
 
 def find_client(setting: Path | None = None) -> Path | None:
-    """Find the OAuth client with which a person can log in: HH_GOOGLE_CLIENT_SECRET, the setting, the usual place."""
+    """Find an OAuth client to log in with: HH_GOOGLE_CLIENT_SECRET, the setting, or `client_secret.json`."""
     named = os.environ.get(CLIENT_VARIABLE)
     if named:
         return Path(named).expanduser()
@@ -188,7 +189,7 @@ def _service_account(info: Mapping[str, Any], where: str) -> Login:
     kind: Any = service_account.Credentials  # its types are half written
 
     class Account(kind):  # type: ignore[misc]
-        """Ask no further service, from a thread, where the account may be used: tables need no such answer."""
+        """A service account that asks no further service, from a thread, in which regions it may be used."""
 
         def _is_regional_access_boundary_lookup_required(self) -> bool:
             return False
@@ -285,7 +286,7 @@ def _fetch_token(flow: Any, code: str) -> None:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Put a file in place that only its owner can read, from its first byte on."""
+    """Write a file that only its owner can read, from its first byte on."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -299,7 +300,7 @@ def _write_private(path: Path, text: str) -> None:
 
 
 def is_interactive() -> bool:
-    """Return whether somebody is there to be asked."""
+    """Return whether a person at a terminal can be asked."""
     return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 

@@ -1,120 +1,29 @@
-"""Owns what has to change so that a worksheet holds the tables, as one list of requests that happen all or not at all.
+"""What has to change so that a worksheet holds the tables, as one list of requests that happen all or not at all.
 
-It sends nothing and reads no clock.
+Making room is left to `heyhi.sheets.room`, sending the requests to `heyhi.sheets.api`.
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from hashlib import sha256
+from itertools import pairwise
 from typing import Any
 
-from heyhi.sheets.cells import TIME_FORMAT, Cell, SheetsError, Table
+from heyhi.sheets.cells import TIME_FORMAT, SheetsError, Table
 from heyhi.sheets.grid import Grid, Request
+from heyhi.sheets.room import Room, height_of, width_of
 from heyhi.sheets.rules import rules_of, tag_of
+from heyhi.sheets.wish import Wish, assign_blocks
 from heyhi.sheets.worksheet import BLOCK_KEY, COLUMN_KEY, NEW_COLUMNS, NEW_ROWS, STAMP, Area, Block, Cells, Worksheet
 
 MAX_CELLS = 10_000_000  # of a spreadsheet
 MAX_COLUMNS = 18_278
-GAP = 2  # blank rows between tables
 _DAY_ZERO = datetime.date(1899, 12, 30)  # of a spreadsheet's clock
 
 
-@dataclass(frozen=True)
-class Wish:
-    """What is to stand in the worksheet.
-
-    Attributes:
-        tables: under one another.
-        now: time of the export, in the spreadsheet's time zone, or in UTC where that is unknown.
-        knows_zone: the spreadsheet's time zone is known, so that its clock and our times can be compared.
-        group: whose they are; tables of other groups in the worksheet stay.
-        start: row of the first table where the worksheet has none yet, counted from 1.
-        offset: columns that stay free on its left.
-    """
-
-    tables: Sequence[Table]
-    now: datetime.datetime
-    knows_zone: bool = True
-    group: str = ""
-    start: int = 10
-    offset: int = 1
-
-    @property
-    def prefix(self) -> str:
-        """What the keys of the group's tables begin with."""
-        return f"g{sha256(self.group.encode('utf-8', 'replace')).hexdigest()[:6]}" if self.group else ""
-
-    @property
-    def first_row(self) -> int:
-        """Row of the first table, counted from 0; the first one of all is the stamp's."""
-        return max(self.start - 1, 1)
-
-    def by_key(self) -> dict[str, Table]:
-        """Return the tables by the keys of their blocks."""
-        return {self.prefix + table.key: table for table in self.tables}
-
-    def is_ours(self, key: str) -> bool:
-        """Return whether a block is a table of this group."""
-        return key != STAMP and key.startswith(f"{self.prefix}t")
-
-
-def areas_to_read(sheet: Worksheet, wish: Wish) -> list[Area]:
-    """Name the cells that a plan depends on: none while tables keep their width, and nobody put rows in between."""
-    if not sheet.exists:
-        return []
-    areas: list[Area] = []
-    if STAMP not in sheet.blocks:
-        areas.append(Area(0, 0, 1, 1))
-    blocks, _ = _assigned(sheet, wish)
-    for key, table in wish.by_key().items():
-        block = blocks.get(key)
-        if block is None:
-            continue
-        if block.strangers:
-            areas.append(Area(block.top, block.left, block.bottom, block.right))
-        wider = max(table.width - len(block.columns), 0)
-        if wider:
-            areas.append(Area(block.top, block.right, block.bottom + block.spare, block.right + wider))
-        if len(table.rows) > block.height and block.spare and not block.strangers:
-            areas.append(Area(block.bottom, block.left, block.bottom + block.spare, block.right))
-    new = [table for key, table in wish.by_key().items() if key not in blocks]
-    if new:
-        anchor = _anchor(blocks.values(), wish)
-        top, left = (anchor.bottom, anchor.left) if anchor else (wish.first_row, wish.offset)
-        areas.append(Area(top, left, sheet.rows, left + max(table.width for table in new)))
-    # What lies beyond the grid is empty, and no range that Google would take.
-    inside = [Area(a.top, a.left, min(a.bottom, sheet.rows), min(a.right, sheet.columns)) for a in areas]
-    return [a for a in inside if a.top < a.bottom and a.left < a.right]
-
-
-def _assigned(sheet: Worksheet, wish: Wish) -> tuple[dict[str, Block], list[Block]]:
-    """Give each block the key of the table that it is to hold, and name those that are left over.
-
-    A table whose title is a new one takes the place of one that is gone.
-    """
-    blocks = {
-        key: replace(block, columns=[*block.columns], marks={**block.marks}) for key, block in sheet.blocks.items()
-    }
-    wanted = wish.by_key()
-    left_over = [key for key in blocks if wish.is_ours(key) and key not in wanted]
-    left_over.sort(key=lambda key: blocks[key].top)
-    for key in [key for key in wanted if key not in blocks][: len(left_over)]:
-        blocks[key] = replace(blocks.pop(left_over.pop(0)), key=key, renamed=True)
-    return blocks, [blocks.pop(key) for key in left_over]
-
-
-def _anchor(blocks: Iterable[Block], wish: Wish) -> Block | None:
-    """Return the group's lowest table, below which further ones go."""
-    ours = [block for block in blocks if wish.is_ours(block.key)]
-    return max(ours, key=lambda block: block.bottom, default=None)
-
-
 def plan(sheet: Worksheet, wish: Wish, cells: Cells) -> list[Request]:
-    """Work out the requests that make a worksheet hold the tables.
+    """Return the requests that make a worksheet hold the tables.
 
     Args:
         sheet: how it stands.
@@ -127,52 +36,28 @@ def plan(sheet: Worksheet, wish: Wish, cells: Cells) -> list[Request]:
     return _Planner(sheet, wish, cells).run()
 
 
-@dataclass(frozen=True)
-class _Growth:
-    """What an old table needs, settled while nothing has moved yet.
-
-    Attributes:
-        strangers: rows that a user put in, counted from the table's first.
-        free_columns: blank columns on its right that it takes.
-        new_columns: columns that have to be put in.
-        free_rows: blank rows below that were its own, and that it takes again.
-        new_rows: rows that have to be put in.
-    """
-
-    strangers: list[int]
-    free_columns: int
-    new_columns: int
-    free_rows: int
-    new_rows: int
-
-
 class _Planner:
-    """Decides what goes where: what users have in a worksheet is moved aside at most, never written over."""
+    """The making of one plan."""
 
     def __init__(self, sheet: Worksheet, wish: Wish, cells: Cells) -> None:
-        self.sheet, self.wish, self.cells = sheet, wish, cells
+        self.sheet, self.wish = sheet, wish
         self.wanted = wish.by_key()
-        self.blocks, self.left_over = _assigned(sheet, wish)
+        self.blocks, self.left_over = assign_blocks(sheet, wish)
         self.grid = Grid(sheet.sheet_id, sheet.rows, sheet.columns, self.blocks)
+        self.room = Room(self.grid, wish, cells)
 
     def run(self) -> list[Request]:
         if not self.sheet.exists:
             self._add_sheet()
-        old = {key: table for key, table in self.wanted.items() if key in self.blocks}
-        new = {key: table for key, table in self.wanted.items() if key not in self.blocks}
-        # All that depends on what was read is settled before anything moves.
-        growths = {key: self._growth(self.blocks[key], table) for key, table in old.items()}
-        is_free = self._is_place_free(new, growths)
-        shift = self._stamp()
         for block in self.left_over:
             self._remove(block)
-        for key, table in old.items():
-            self._make_room(self.blocks[key], table, growths[key])
+        self.room.claim()
+        self.room.open(self._stamp())
+        for key, table in self.wanted.items():
+            self._embolden(self.blocks[key], table)
             self._write(self.blocks[key], table)
-        if new:
-            self._add(new, shift, is_free)
         for block in self.blocks.values():
-            if block.key in self.wanted or not block.range_id:
+            if block.key in self.wanted or block.was_pushed or not block.range_id:
                 self._record(block)
         for range_id in self.sheet.dead_ranges:
             self.grid.ask("deleteNamedRange", namedRangeId=range_id)
@@ -182,8 +67,8 @@ class _Planner:
         return self.grid.requests
 
     def _add_sheet(self) -> None:
-        height = self.wish.start + sum(len(table.rows) + GAP for table in self.wanted.values())
-        width = self.wish.offset + max((table.width for table in self.wanted.values()), default=0)
+        height = self.wish.start + height_of(self.wanted)
+        width = self.wish.offset + width_of(self.wanted)
         self.grid.rows, self.grid.columns = max(height, NEW_ROWS), max(width, NEW_COLUMNS)
         size = {"rowCount": self.grid.rows, "columnCount": self.grid.columns}
         properties = {"sheetId": self.sheet.sheet_id, "title": self.sheet.title, "gridProperties": size}
@@ -194,7 +79,7 @@ class _Planner:
         block = self.blocks.get(STAMP)
         inserted = 0
         if block is None:
-            if not self._is_free(Area(0, 0, 1, 1)):
+            if not self.room.is_free(Area(0, 0, 1, 1)):
                 self.grid.open_rows(0, 1, 0, 1, like_above=False)
                 inserted = 1
             block = self.blocks[STAMP] = Block(STAMP, 0, 0, 1, 1, [0])
@@ -207,74 +92,14 @@ class _Planner:
         self.grid.write(block.top, block.top + 1, [block.left], [[{"userEnteredValue": value}]])
         return inserted
 
-    def _is_free(self, area: Area, block: Block | None = None) -> bool:
-        return self.cells.is_empty(area) and not self.grid.is_crossed(area, block)
-
-    # Tables that are there.
-
-    def _growth(self, block: Block, table: Table) -> _Growth:
-        strangers = self._strangers(block, table)
-        # Where there are some, they go below the table, where the spare rows were.
-        spare = 0 if strangers else block.spare
-        wider = max(table.width - len(block.columns), 0)
-        free_columns = wider
-        while free_columns and not self._is_free(
-            Area(block.top, block.right, block.bottom + spare, block.right + free_columns), block
-        ):
-            free_columns -= 1
-        taller = max(len(table.rows) - (block.height - len(strangers)), 0)
-        free_rows = min(taller, spare)
-        while free_rows and not self._is_free(
-            Area(block.bottom, block.left, block.bottom + free_rows, block.right + free_columns), block
-        ):
-            free_rows -= 1
-        return _Growth(strangers, free_columns, wider - free_columns, free_rows, taller - free_rows)
-
-    def _strangers(self, block: Block, table: Table) -> list[int]:
-        """Tell which rows a user put in: those that have least in common with what we write."""
-        wide = Area(block.top, 0, block.bottom, max(self.sheet.columns, block.right))
-        if not block.strangers or self.grid.is_crossed(wide, block):
-            return []
-        known = [{_entered(row[j]) for row in table.rows} - {None} for j in range(table.width)]
-
-        def likeness(row: int) -> tuple[int, int, int]:
-            values = [self.cells.get(row, column) for column in block.columns]
-            shared = sum(value in names for value, names in zip(values, known, strict=False))
-            return shared, sum(value is not None for value in values), -row
-
-        rows = sorted(range(block.top, block.bottom), key=likeness)
-        return sorted(row - block.top for row in rows[: block.strangers])
-
-    def _make_room(self, block: Block, table: Table, growth: _Growth) -> None:
-        """Make a block as wide and as tall as the table at least."""
-        for moved, stranger in enumerate(growth.strangers):
-            # Those that went before are gone from above it.
-            self.grid.move_row(block.top + stranger - moved, block.bottom)
-        block.bottom -= len(growth.strangers)
-        first = block.right
-        block.right += growth.free_columns
-        self.grid.ensure(block.bottom, block.right)
-        if growth.new_columns:
-            self.grid.open_columns(block.right, growth.new_columns, block.top, block.bottom)
-            block.right += growth.new_columns
-        block.columns += range(first, block.right)
-        is_head_only = block.height <= table.heads
-        block.bottom += growth.free_rows
-        is_cut_off = growth.strangers or growth.new_rows
-        block.spare = 0 if is_cut_off else block.spare - growth.free_rows
-        self.grid.ensure(block.bottom, block.right)
-        if growth.new_rows:
-            # New rows look as the one above them; but data is not to look as a header does.
-            at, like_above = block.bottom, not is_head_only
-            self.grid.open_rows(at, growth.new_rows, block.left, block.right, like_above=like_above)
-            block.bottom += growth.new_rows
+    def _embolden(self, block: Block, table: Table) -> None:
+        """Make heads bold where they are new."""
         heads = block.top + table.heads
         if block.renamed:  # it may have a title now, or have it no more
             self.grid.embolden(block.top, heads, block.columns, bold=True)
             self.grid.embolden(heads, block.bottom, block.columns, bold=False)
         else:
-            new = [column for column in block.columns if column >= first]
-            self.grid.embolden(block.top, heads, new, bold=True)
+            self.grid.embolden(block.top, heads, self.room.new_columns(block.key), bold=True)
 
     def _write(self, block: Block, table: Table) -> None:
         """Write a table into its block, blank what is left of an older one, and fit the block to it.
@@ -290,51 +115,15 @@ class _Planner:
         block.left, block.right = ours[0], ours[-1] + 1
 
     def _remove(self, block: Block) -> None:
-        """Blank a table that is no more."""
-        self.grid.write(block.top, block.bottom, block.columns, [])
+        """Blank a table that is no more, but for rows that a user put in between."""
+        kept = self.room.rows_put_in(block)
+        for top, bottom in pairwise([block.top - 1, *kept, block.bottom]):
+            if top + 1 < bottom:
+                self.grid.write(top + 1, bottom, block.columns, [])
         self.grid.ask("deleteNamedRange", namedRangeId=block.range_id)
         self.grid.unmark(block.marks)
         if block.state_id is not None:
             self.grid.unmark([block.state_id])
-
-    # Tables that are new.
-
-    def _is_place_free(self, new: Mapping[str, Table], growths: Mapping[str, _Growth]) -> bool:
-        """Return whether nothing stands where new tables would go."""
-        if not new:
-            return True
-        width = max(table.width for table in new.values())
-        height = sum(len(table.rows) + GAP for table in new.values()) + GAP
-        anchor = _anchor(self.blocks.values(), self.wish)
-        if anchor is None:
-            top, left = self.wish.first_row, self.wish.offset
-        elif growths[anchor.key].strangers:
-            return False  # they are about to go there
-        else:
-            top, left = anchor.bottom + growths[anchor.key].free_rows, anchor.left
-        return self._is_free(Area(top, left, top + height, left + width))
-
-    def _add(self, new: Mapping[str, Table], shift: int, is_free: bool) -> None:
-        width = max(table.width for table in new.values())
-        height = sum(len(table.rows) + GAP for table in new.values())
-        anchor = _anchor(self.blocks.values(), self.wish)
-        if anchor is None:
-            at, left = self.wish.first_row + shift, self.wish.offset
-            top = at
-        else:
-            at, left = anchor.bottom, anchor.left
-            top = at + GAP
-            anchor.spare = 0
-        self.grid.ensure(top + height if is_free else at, left + width)
-        if not is_free:
-            self.grid.open_rows(at, height, left, left + width, like_above=True)
-        for key, table in new.items():
-            columns = list(range(left, left + table.width))
-            block = Block(key, top, left, top + len(table.rows), left + table.width, columns)
-            self.blocks[key] = block
-            self._write(block, table)
-            self.grid.embolden(top, top + table.heads, columns, bold=True)
-            top = block.bottom + GAP
 
     # What tells where things of ours are.
 
@@ -351,6 +140,7 @@ class _Planner:
             self.grid.ask("updateNamedRange", namedRange=named, fields="range")
         if block.key != STAMP:
             self._mark_columns(block)
+        if block.key in self.wanted:
             self._keep_state(block)
 
     def _range_name(self, block: Block) -> str:
@@ -413,7 +203,3 @@ class _Planner:
             raise SheetsError(
                 f"the worksheet would have {self.grid.columns:,} columns, of which Google allows {MAX_COLUMNS:,}"
             )
-
-
-def _entered(cell: Cell) -> Any:
-    return next(iter(cell.get("userEnteredValue", {}).values()), None)

@@ -1,4 +1,7 @@
-"""Owns the conditional formats of a table: a colour for each status, and one for what runs without a sign of life."""
+"""The conditional formats of a table: a colour for each status, and one for RUNNING without a recent update.
+
+Which of them a worksheet has already, and what becomes of those, is left to `heyhi.sheets.plan`.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,10 @@ _COLOURS = {
     "NOT_STARTED": (0.94, 0.94, 0.94),
 }
 _TAG = re.compile(r'N\("heyhi:(?P<key>\w+):(?P<rule>\w+)"\)=0')
-_PARTS = (
-    (1, 4),
-    (6, 2),
-    (9, 2),
-    (12, 2),
-    (15, 2),
-    (18, 2),
-)  # of a time as text: where each begins, and its length
 
 
 def rules_of(sheet_id: int, block: Block, table: Table, *, knows_zone: bool) -> dict[str, dict[str, Any]]:
-    """Return the conditional formats of a table, in Google's JSON, by what they are for; the first one goes first.
+    """Return the conditional formats of a table, in Google's JSON, by their names; an earlier one goes first.
 
     Args:
         sheet_id: worksheet of the table.
@@ -69,7 +64,7 @@ def rules_of(sheet_id: int, block: Block, table: Table, *, knows_zone: bool) -> 
 
 
 def tag_of(rule: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Tell of which block and for what a conditional format is, None for one that isn't ours."""
+    """Return the key of the block and the name of the rule that a conditional format is, None for one of a user."""
     values = rule.get("booleanRule", {}).get("condition", {}).get("values", [])
     found = _TAG.search(values[0].get("userEnteredValue", "")) if values else None
     return (found["key"], found["rule"]) if found else None

@@ -1,8 +1,9 @@
-"""Owns how a worksheet stands before an export: which cells are ours, and where they went since they were written.
+"""How a worksheet stands before an export: which cells are ours, and where they went since they were written.
 
 A table's place is a named range with the worksheet, which Google moves along with the cells. The columns in it that
 are ours carry developer metadata, so that a column that a user put in between stays theirs. How many rows we wrote,
-and how many below are blank since the table shrank, is metadata of the worksheet. It sends nothing.
+and how many below are blank since the table shrank, is metadata of the worksheet.
+Asking Google is left to `heyhi.sheets.api`, changes to `heyhi.sheets.grid`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,18 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from heyhi.sheets.cells import SheetsError
 
+Dimension: TypeAlias = Literal["ROWS", "COLUMNS"]  # as requests name them
 STAMP = "updated"  # key of the cell that says when the last export was
+# What is read of a spreadsheet: no cell is among it.
+FIELDS = (
+    "spreadsheetId,properties(title,timeZone),namedRanges,"
+    "sheets(properties(sheetId,title,sheetType,gridProperties(rowCount,columnCount)),developerMetadata,"
+    "conditionalFormats,data(startColumn,columnMetadata(developerMetadata)))"
+)
 BLOCK_KEY, COLUMN_KEY = "heyhi.block", "heyhi.column"  # of developer metadata
 NEW_ROWS, NEW_COLUMNS = 1000, 26  # of a new worksheet, as the browser makes it
 _NAME = re.compile(r"(?:^|!)heyhi_(?P<sheet>\d+)_(?P<key>(?:g[0-9a-f]{6})?(?:updated|t[0-9a-fx]+))(?:__\d+)?$")
@@ -31,12 +39,12 @@ class Area:
     right: int
 
     def a1(self, title: str) -> str:
-        """Write it as Google reads it, with the worksheet's title."""
+        """Return it in A1 notation, with the worksheet's title."""
         quoted = title.replace("'", "''")
         return f"'{quoted}'!{letters(self.left)}{self.top + 1}:{letters(self.right - 1)}{self.bottom}"
 
     def grid_range(self, sheet_id: int) -> dict[str, int]:
-        """Write it as requests name it."""
+        """Return it as requests name it."""
         return {
             "sheetId": sheet_id,
             "startRowIndex": self.top,
@@ -47,7 +55,7 @@ class Area:
 
 
 def letters(column: int) -> str:
-    """Write a column, counted from 0, as A1 notation does."""
+    """Return the letters of a column, counted from 0, in A1 notation."""
     text = ""
     column += 1
     while column:
@@ -58,7 +66,7 @@ def letters(column: int) -> str:
 
 @dataclass
 class Block:
-    """Where something of ours stands; changes while a plan is made.
+    """A place where something of ours stands; it moves while a plan is made.
 
     Attributes:
         key: what it is: the stamp, or a table's key after its group's.
@@ -69,6 +77,8 @@ class Block:
         spare: blank rows below it that were ours.
         state_id: developer metadata that holds the last two, None without.
         renamed: it was another table's until now.
+        foreign_rows: rows within it that a user put in, and that are yet to be moved out of it.
+        was_pushed: cells were put in before it, which moves neither its marks nor, for certain, its named range.
     """
 
     key: str
@@ -83,6 +93,13 @@ class Block:
     spare: int = 0
     state_id: int | None = None
     renamed: bool = False
+    foreign_rows: list[int] = field(default_factory=list)
+    was_pushed: bool = False
+
+    @property
+    def area(self) -> Area:
+        """Its cells, columns of users between its own included."""
+        return Area(self.top, self.left, self.bottom, self.right)
 
     @property
     def height(self) -> int:
@@ -90,9 +107,26 @@ class Block:
         return self.bottom - self.top
 
     @property
-    def strangers(self) -> int:
+    def rows_between(self) -> int:
         """Number of rows that somebody put in between ours."""
         return 0 if self.written is None else max(self.height - self.written, 0)
+
+    def extent(self, dimension: Dimension) -> tuple[int, int]:
+        """Return its first row (column), and the end of its rows (columns)."""
+        return (self.top, self.bottom) if dimension == "ROWS" else (self.left, self.right)
+
+    def shift(self, dimension: Dimension, at: int, count: int) -> None:
+        """Follow its cells where rows (columns) were put in: it moves, or gets taller (wider) where they are inside."""
+
+        def moved(index: int) -> int:
+            return index + count if index >= at else index
+
+        if dimension == "ROWS":
+            self.top, self.bottom = moved(self.top), moved(self.bottom - 1) + 1
+            self.foreign_rows = [moved(row) for row in self.foreign_rows]
+        else:
+            self.left, self.right = moved(self.left), moved(self.right - 1) + 1
+            self.columns = [moved(column) for column in self.columns]
 
     def meets(self, area: Area) -> bool:
         """Return whether an area has a cell of it."""
@@ -102,7 +136,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Worksheet:
-    """How a worksheet stands.
+    """A worksheet as it stands before an export.
 
     Attributes:
         exists: False: it is yet to be made.
@@ -130,10 +164,10 @@ class Worksheet:
 
 
 def read_worksheet(spreadsheet: Mapping[str, Any], title: str, new_id: int) -> Worksheet:
-    """Find a worksheet in what Google tells of a spreadsheet.
+    """Read how a worksheet stands from what Google returns of its spreadsheet.
 
     Args:
-        spreadsheet: Google's JSON, with the fields of `heyhi.sheets.export`.
+        spreadsheet: Google's JSON, with `FIELDS`.
         title: of the worksheet; Google takes no two that differ in case only.
         new_id: an id for it if it has to be made; one that is taken is changed.
 
@@ -197,7 +231,7 @@ def _blocks(sheet_id: int, ranges: Iterable[Mapping[str, Any]]) -> tuple[dict[st
 
 
 def _read_state(blocks: Mapping[str, Block], entries: Iterable[Mapping[str, Any]]) -> list[int]:
-    """Give blocks what their metadata says; return metadata that is of none."""
+    """Set what the metadata of blocks says; return the ids of metadata that is of none."""
     strays = []
     for entry in entries:
         if entry.get("metadataKey") != BLOCK_KEY:
@@ -216,7 +250,7 @@ def _read_state(blocks: Mapping[str, Block], entries: Iterable[Mapping[str, Any]
 
 
 def _read_marks(blocks: Mapping[str, Block], data: Iterable[Mapping[str, Any]]) -> list[int]:
-    """Tell blocks which columns are theirs; return marks that are of none."""
+    """Set which columns are a block's own; return the ids of marks that are of none."""
     strays = []
     for part in data:
         for index, column in enumerate(part.get("columnMetadata", []), part.get("startColumn", 0)):
@@ -240,7 +274,12 @@ def _read_marks(blocks: Mapping[str, Block], data: Iterable[Mapping[str, Any]]) 
 
 
 class Cells:
-    """Which cells have something in them, as far as was read."""
+    """The cells that were read, and what they hold.
+
+    Args:
+        areas: what was read.
+        values: what Google returned for each of them.
+    """
 
     def __init__(self, areas: Sequence[Area] = (), values: Sequence[Mapping[str, Any]] = ()) -> None:
         self._values: dict[tuple[int, int], Any] = {}

@@ -454,6 +454,20 @@ class Sheet:
                 place["startColumnIndex"] += len(columns)
                 place["endColumnIndex"] += len(columns)
 
+    def paste(self, area: Json, top: int, left: int) -> None:
+        """Cut cells and paste them elsewhere, over what stands there."""
+        rows = range(area["startRowIndex"], area["endRowIndex"])
+        columns = range(area["startColumnIndex"], area["endColumnIndex"])
+        cut = {
+            (row - rows.start + top, column - columns.start + left): self.cells.pop((row, column), {})
+            for row in rows
+            for column in columns
+        }
+        for place, cell in cut.items():
+            self.cells.pop(place, None)
+            if cell:
+                self.cells[place] = cell
+
     def area(self, grid_range: Json) -> Json:
         """Check that a range lies in the grid, and return it with both ends."""
         found = {
@@ -696,6 +710,12 @@ class Batch:
     def _insertRange(self, body: Json) -> None:
         sheet = self._sheet(body["range"])
         sheet.push(sheet.area(body["range"]), body["shiftDimension"])
+
+    def _cutPaste(self, body: Json) -> None:
+        sheet, place = self._sheet(body["source"]), body["destination"]
+        if self._sheet(place) is not sheet or body["pasteType"] != "PASTE_NORMAL":
+            raise refuse("cutPaste: only inside of a worksheet, as all that it is, in this server")
+        sheet.paste(sheet.area(body["source"]), place.get("rowIndex", 0), place.get("columnIndex", 0))
 
     def _moveDimension(self, body: Json) -> None:
         source = body["source"]

@@ -8,16 +8,16 @@ from typing import Any
 import pandas as pd
 import pytest
 import sheets_server
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from heyhi.sheets.cells import Frames, SheetsError, tables_of
-from heyhi.sheets.export import _FIELDS
-from heyhi.sheets.plan import Wish, areas_to_read, plan
-from heyhi.sheets.worksheet import Cells, Worksheet, read_worksheet
+from heyhi.sheets.plan import plan
+from heyhi.sheets.wish import Wish, areas_to_read
+from heyhi.sheets.worksheet import FIELDS, Cells, Worksheet, read_worksheet
 
 API = sheets_server.Api("sheets", "v4")
-TREE = sheets_server._parse_mask(_FIELDS)
+TREE = sheets_server._parse_mask(FIELDS)
 NOW = datetime.datetime(2026, 11, 24, 8, 30, 5)
 
 
@@ -34,7 +34,7 @@ class Tab:
         return self.book.sheet(self.title)
 
     def state(self) -> Worksheet:
-        told = API.select("Spreadsheet", self.book.to_json(TREE), _FIELDS)
+        told = API.select("Spreadsheet", self.book.to_json(TREE), FIELDS)
         return read_worksheet(told, self.title, 4711)
 
     def export(self, frames: Frames, **options: Any) -> list[dict[str, Any]]:
@@ -67,6 +67,24 @@ class Tab:
             if cell.get("userEnteredFormat", {}).get("textFormat", {}).get("bold")
         ]
 
+    def named(self, key: str) -> Any:
+        """Return the named range of a block."""
+        (found,) = [named for named in self.book.named if named.name.endswith(f"_{key}")]
+        return found
+
+    def paste(self, key: str, row: int, column: int) -> None:
+        """Cut a table and paste it elsewhere, with its marks."""
+        place = self.named(key).range
+        by = column - place["startColumnIndex"]
+        height = place["endRowIndex"] - place["startRowIndex"]
+        width = place["endColumnIndex"] - place["startColumnIndex"]
+        self.sheet.paste(place, row, column)
+        place |= {"startRowIndex": row, "endRowIndex": row + height}
+        place |= {"startColumnIndex": column, "endColumnIndex": column + width}
+        for mark in self.book.marks:
+            if mark.value == key and mark.column is not None:
+                mark.column += by
+
     def rules(self) -> list[str]:
         return [rule["booleanRule"]["condition"]["values"][0]["userEnteredValue"] for rule in self.sheet.rules]
 
@@ -93,10 +111,11 @@ def test_a_first_export_leaves_rows_and_columns_free_as_asked() -> None:
     assert other.sheet.find("c0") == "A4"
 
 
-def test_a_worksheet_is_made_where_there_is_none_and_large_enough() -> None:
+@pytest.mark.parametrize(("size", "last"), [((1200, 2), "C1210"), ((2, 40), "AO12")])
+def test_a_worksheet_is_made_where_there_is_none_and_large_enough(size: tuple[int, int], last: str) -> None:
     tab = Tab(is_new=True)
-    tab.export(frame(1200, 40))
-    assert tab.sheet.value("AO1210") == "1199.39"
+    tab.export(frame(*size))
+    assert tab.sheet.value(last) == f"{size[0] - 1}.{size[1] - 1}"
     assert [sheet.title for sheet in tab.book.sheets] == ["other", "tab"]
     assert not tab.book.sheet("other").filled()
 
@@ -235,6 +254,15 @@ def test_a_narrow_table_below_a_wide_one_widens_without_cutting_it() -> None:
     assert tab.sheet.values("B14:E14") == [["xc0", "xc1", "xc2", "mine"]]
 
 
+def test_a_table_that_widens_and_grows_at_once_writes_over_no_note_beside_its_old_rows() -> None:
+    tab = Tab()
+    tab.export([frame(1, 1), frame(2, 1, "x")])
+    tab.export([frame(1, 1), frame(1, 1, "x")])
+    tab.sheet.put("C16", "mine")  # beside the row that the lower table left blank
+    tab.export([frame(1, 2), frame(2, 2, "x")])
+    assert tab.sheet.values("B14:D16") == [["xc0", "xc1", None], ["x0.0", "x0.1", None], ["x1.0", "x1.1", "mine"]]
+
+
 def test_a_table_that_is_no_more_is_blanked_and_a_new_one_takes_a_free_place() -> None:
     tab = Tab()
     tab.export({"One": frame(1), "Two": frame(1, tag="x")})
@@ -283,15 +311,50 @@ def test_exports_of_two_groups_share_a_worksheet_side_by_side() -> None:
     assert len([v for v in tab.sheet.filled().values() if str(v).startswith('="Last update')]) == 1
 
 
+def test_a_further_table_of_a_group_cuts_none_of_another_group_beside_it() -> None:
+    tab = Tab()
+    tab.export(frame(1), group="a", offset=1)
+    tab.export(frame(5, tag="x"), group="b", offset=4)
+    tab.export([frame(1), frame(1, 5, "y")], group="a", offset=1)
+    assert tab.sheet.values("E10:F15") == [["xc0", "xc1"], *([f"x{i}.0", f"x{i}.1"] for i in range(5))]
+    assert tab.sheet.values("B18:F19") == [[f"yc{j}" for j in range(5)], [f"y0.{j}" for j in range(5)]]
+    tab.export(frame(6, tag="x"), group="b", offset=4)
+    assert tab.sheet.find("x5.0") == "E16"
+    assert tab.sheet.find("y0.0") == "B20"
+
+
+def test_a_table_that_widens_between_others_moves_a_taller_one_beside_it_as_a_whole() -> None:
+    tab = Tab()
+    tab.export([frame(1), frame(1, 4, "y")], group="a", offset=1)
+    for rows in (1, 2):
+        tab.export(frame(rows, tag="x"), group="b", offset=3)
+    assert tab.sheet.values("D10:E12") == [["xc0", "xc1"], ["x0.0", "x0.1"], ["x1.0", "x1.1"]]
+    tab.export([frame(1, 3), frame(1, 4, "y")], group="a", offset=1)
+    assert tab.sheet.values("B10:F12") == [
+        ["c0", "c1", "c2", "xc0", "xc1"],
+        ["0.0", "0.1", "0.2", "x0.0", "x0.1"],
+        [None, None, None, "x1.0", "x1.1"],
+    ]
+    tab.export(frame(2, tag="x"), group="b", offset=3)
+    assert tab.sheet.values("E10:F10") == [["xc0", "xc1"]]
+    assert tab.state().blocks[Wish([], NOW, group="b").prefix + "t0"].columns == [4, 5]
+
+
+def test_two_tables_side_by_side_do_not_take_the_same_blank_cells() -> None:
+    tab = Tab()
+    tab.export([frame(1, 1), frame(3, 1, "x")])
+    tab.export([frame(1, 1), frame(0, 1, "x")])
+    # The lower one, with three blank rows that are its own, is put to the upper right of the other.
+    tab.paste("t1", 7, 3)
+    tab.export([frame(1, 4), frame(3, 1, "x")])
+    expected = [v for f in (frame(1, 4), frame(3, 1, "x")) for v in [*f.columns, *f.to_numpy().ravel()]]
+    assert sorted(tab.sheet.filled().values()) == sorted([*expected, tab.stamp()])
+
+
 def test_a_table_that_a_user_put_beside_another_moves_aside_with_its_marks() -> None:
     tab = Tab()
     tab.export([frame(1), frame(1, tag="x")])
-    cells = tab.sheet.cells
-    tab.sheet.cells = {(r - 4, c + 2) if r >= 13 else (r, c): cell for (r, c), cell in cells.items()}
-    place = {"startRowIndex": 9, "endRowIndex": 11, "startColumnIndex": 3, "endColumnIndex": 5}
-    tab.book.named[2].range |= place
-    for mark in tab.book.marks:
-        mark.column = mark.column + 2 if mark.column is not None and mark.value == "t1" else mark.column
+    tab.paste("t1", 9, 3)
     tab.sheet.put("F11", "note")
     before = {mark.id for mark in tab.book.marks}
     tab.export([frame(1, 4), frame(1, tag="x")])
@@ -367,6 +430,54 @@ def test_a_row_that_a_user_puts_in_between_moves_below_the_table(at: int) -> Non
     assert tab.sheet.find("below") == "B19"
 
 
+def test_a_row_between_tables_side_by_side_is_moved_out_of_one_without_tearing_the_other() -> None:
+    tab = Tab()
+    tab.export(frame(3), group="a", offset=1)
+    tab.export(frame(3, tag="x"), group="b", offset=5)
+    tab.sheet.insert("ROWS", 11, 1)
+    tab.sheet.put("B12", "--- new code from here ---")
+    tab.sheet.put("F12", "mine")
+    tab.export(frame(3), group="a", offset=1)
+    assert tab.sheet.values("B10:B15") == [[v] for v in ["c0", "0.0", "1.0", "2.0", None, "--- new code from here ---"]]
+    assert tab.sheet.values("F10:F14") == [[v] for v in ["xc0", "x0.0", "mine", "x1.0", "x2.0"]]
+    tab.export(frame(4, tag="x"), group="b", offset=5)
+    assert tab.sheet.values("F10:F15") == [[v] for v in ["xc0", "x0.0", "x1.0", "x2.0", "x3.0", "mine"]]
+    assert tab.sheet.find("--- new code from here ---") == "B16"
+
+
+def test_blank_rows_that_a_user_wrote_into_are_looked_at_also_where_rows_were_put_in_between() -> None:
+    tab = Tab()
+    tab.export(frame(5), group="a", offset=1)
+    tab.export(frame(5, tag="x"), group="b", offset=5)
+    tab.export(frame(2), group="a", offset=1)
+    tab.sheet.insert("ROWS", 11, 1)
+    tab.sheet.put("B15", "mine")
+    tab.export(frame(6), group="a", offset=1)
+    assert tab.sheet.values("B10:B16") == [[v] for v in ["c0", *(f"{i}.0" for i in range(6))]]
+    assert "mine" in tab.sheet.filled().values()
+
+
+def test_a_row_that_a_user_put_in_stays_when_its_table_is_no_more() -> None:
+    tab = Tab()
+    tab.export({"One": frame(1), "Two": frame(3, tag="x")})
+    tab.sheet.insert("ROWS", 17, 2)
+    tab.sheet.put("B18", "mine")
+    tab.export({"One": frame(1)})
+    assert tab.sheet.find("mine") == "B18"
+    assert sorted(tab.sheet.filled().values()) == sorted([tab.stamp(), "One", "c0", "c1", "0.0", "0.1", "mine"])
+
+
+def test_a_table_that_is_no_more_is_blanked_where_it_is_when_the_stamp_is_put_in_anew() -> None:
+    tab = Tab()
+    tab.export({"One": frame(1), "Two": frame(1, tag="x")})
+    tab.sheet.delete("ROWS", 0, 1)
+    tab.sheet.put("A1", "my notes")
+    tab.sheet.put("B13", "mine")  # just above the second table
+    tab.export({"One": frame(1)})
+    expected = [tab.stamp(), "my notes", "One", "c0", "c1", "0.0", "0.1", "mine"]
+    assert sorted(tab.sheet.filled().values()) == sorted(expected)
+
+
 def test_rows_of_ours_that_a_user_deletes_come_back() -> None:
     tab = Tab()
     tab.export(frame(4))
@@ -381,7 +492,7 @@ def test_a_table_that_a_user_deletes_as_a_whole_is_written_anew() -> None:
     tab = Tab()
     tab.export(frame(3))
     tab.sheet.delete("ROWS", 9, 4)
-    assert [named.range for named in tab.book.named][1] is None
+    assert tab.named("t0").range is None
     tab.export(frame(2))
     assert tab.sheet.values("B10:B12") == [["c0"], ["0.0"], ["1.0"]]
     assert len(tab.book.named) == 2
@@ -394,7 +505,7 @@ def test_a_table_that_was_cut_and_pasted_elsewhere_is_found_there() -> None:
     # Cells and named ranges go along, developer metadata of columns doesn't.
     cells = tab.sheet.cells
     tab.sheet.cells = {(r + 3, c + 1) if r >= 9 else (r, c): cell for (r, c), cell in cells.items()}
-    tab.book.named[1].range |= {
+    tab.named("t0").range |= {
         "startRowIndex": 12,
         "endRowIndex": 14,
         "startColumnIndex": 2,
@@ -425,9 +536,9 @@ def test_a_name_that_went_to_another_worksheet_is_not_taken_twice() -> None:
     tab = Tab()
     tab.export(frame(1))
     other = tab.book.add("other", 5)
-    tab.book.named[1].range["sheetId"] = other.id
+    tab.named("t0").range["sheetId"] = other.id
     tab.export(frame(1))
-    assert [named.name for named in tab.book.named] == ["heyhi_0_updated", "heyhi_0_t0", "heyhi_0_t0__2"]
+    assert sorted(named.name for named in tab.book.named) == ["heyhi_0_t0", "heyhi_0_t0__2", "heyhi_0_updated"]
     before = tab.picture()
     tab.export(frame(1))
     assert tab.picture() == before
@@ -564,44 +675,96 @@ def is_cutting(tab: Tab, row: int, before: int) -> bool:
     return any(b.top <= row < b.bottom or b.top < before < b.bottom for b in tab.state().blocks.values())
 
 
-@settings(max_examples=150)
+def change(tab: Tab, number: int, kind: str, detail: Any, mine: list[str], *, between: bool = False) -> None:
+    """Do what a user does; what they write into the worksheet is kept in a list.
+
+    Args:
+        tab: the worksheet.
+        number: of the step.
+        kind: what is done.
+        detail: where, or how much.
+        mine: what users wrote.
+        between: they write into blank rows of tables, too.
+    """
+    if kind == "put":
+        row, column = detail
+        old = tab.sheet.value(sheets_server.a1(column, row))
+        if not is_ours(tab, row, column) or (between and old is None):
+            tab.sheet.put(sheets_server.a1(column, row), f"mine {number}")
+            mine[:] = [*[m for m in mine if m != old], f"mine {number}"]
+    elif kind == "rows":
+        tab.sheet.insert("ROWS", *detail)
+    elif kind == "columns":
+        tab.sheet.insert("COLUMNS", *detail)
+    else:
+        at, to = detail
+        if not is_cutting(tab, at, to) and at != to:
+            tab.sheet.move("ROWS", at, at + 1, to)
+
+
+@settings(max_examples=100)
 @given(st.lists(STEPS, min_size=1, max_size=14))
+@example([("export", [(0, 1), (1, 1)]), ("export", [(0, 1), (0, 1)]), ("put", (6, 2)), ("export", [(0, 2), (1, 2)])])
 def test_whatever_users_and_exports_do_tables_are_right_and_no_cell_of_a_user_is_lost(
     steps: list[tuple[str, Any]],
 ) -> None:
     tab = Tab()
     mine: list[str] = []
     for number, (kind, detail) in enumerate(steps):
-        if kind == "put":
-            row, column = detail
-            if not is_ours(tab, row, column):
-                name = f"mine {number}"
-                old = tab.sheet.value(sheets_server.a1(column, row))
-                tab.sheet.put(sheets_server.a1(column, row), name)
-                mine = [*[m for m in mine if m != old], name]
-        elif kind == "rows":
-            tab.sheet.insert("ROWS", *detail)
-        elif kind == "columns":
-            tab.sheet.insert("COLUMNS", *detail)
-        elif kind == "move":
-            at, to = detail
-            if not is_cutting(tab, at, to) and at != to:
-                tab.sheet.move("ROWS", at, at + 1, to)
-        else:
+        if kind == "export":
             frames = [frame(*size, tag=f"t{i}-") for i, size in enumerate(detail)]
             tab.export(frames, start=3)
-            check_tables(tab, frames, mine)
+            check_tables(tab, {"": frames}, mine)
+        else:
+            change(tab, number, kind, detail, mine)
 
 
-def check_tables(tab: Tab, frames: list[pd.DataFrame], mine: list[str]) -> None:
-    filled = tab.sheet.filled()
-    stamp = tab.stamp()
-    expected = [v for f in frames for v in [*f.columns, *f.to_numpy().ravel()]]
-    assert sorted(filled.values()) == sorted([*expected, *mine, stamp])
+GROUPS = {"": 1, "b": 4, "c": 6}  # and the columns that each leaves free
+
+
+@pytest.mark.parametrize("is_growing", [False, True])
+@settings(max_examples=60)
+@given(
+    steps=st.lists(st.one_of(st.tuples(st.sampled_from([*GROUPS]), st.lists(SIZES, max_size=3)), STEPS), max_size=14)
+)
+def test_groups_side_by_side_are_right_and_lose_no_cell_of_each_other_or_of_a_user(
+    is_growing: bool, steps: list[tuple[str, Any]]
+) -> None:
+    tab = Tab()
+    mine: list[str] = []
+    written: dict[str, list[pd.DataFrame]] = {}
+    for number, (kind, detail) in enumerate(steps):
+        group = "" if kind == "export" else kind
+        if group in GROUPS:
+            before = written.pop(group, [])
+            sizes = grown(before, detail) if is_growing else detail
+            written[group] = [frame(*size, tag=f"{group}t{i}-") for i, size in enumerate(sizes)]
+            tab.export(written[group], start=3, group=group, offset=GROUPS[group])
+            check_tables(tab, written, mine)
+        else:
+            # A row that a user put into a table is told for certain only where the table keeps all rows of its own.
+            change(tab, number, kind, detail, mine, between=is_growing)
+
+
+def grown(before: list[pd.DataFrame], sizes: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return sizes of tables none of which is smaller than it was, nor so narrow that a row can't be recognized."""
+    least = [f.shape for f in before] + [(0, 2)] * (len(sizes) - len(before))
+    wanted = sizes + [(0, 0)] * (len(before) - len(sizes))
+    return [
+        (max(rows, more), max(columns, wider)) for (rows, columns), (more, wider) in zip(least, wanted, strict=True)
+    ]
+
+
+def check_tables(tab: Tab, written: dict[str, list[pd.DataFrame]], mine: list[str]) -> None:
+    """Check that all is there once that exports and users wrote, and that the last group's tables are right."""
+    expected = [v for frames in written.values() for f in frames for v in [*f.columns, *f.to_numpy().ravel()]]
+    assert sorted(tab.sheet.filled().values()) == sorted([*expected, *mine, tab.stamp()])
     state = tab.state()
-    assert len(state.blocks) == len(frames) + 1
-    for i, f in enumerate(frames):
-        block = state.blocks[f"t{i}"]
+    assert len(state.blocks) == sum(map(len, written.values())) + 1
+    group = [*written][-1]
+    prefix = Wish([], NOW, group=group).prefix
+    for i, f in enumerate(written[group]):
+        block = state.blocks[f"{prefix}t{i}"]
         rows = [
             [tab.sheet.value(sheets_server.a1(c, r)) for c in block.columns] for r in range(block.top, block.bottom)
         ]
