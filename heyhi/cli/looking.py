@@ -48,7 +48,7 @@ def _status(args: argparse.Namespace) -> int:
         )
     else:
         print(survey.render(drift, everything=args.all))
-    return 1 if survey.has_dead else 0
+    return 1 if survey.has_trouble else 0
 
 
 def _status_of_job(project: Project, args: argparse.Namespace) -> int:
@@ -62,7 +62,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
         _print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
         print("\n".join(found.lines))
-    return 1 if found.has_dead else 0
+    return 1 if found.has_trouble else 0
 
 
 def _logs(args: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from heyhi.control.find import find_experiment
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
+from heyhi.experiment.status import find_state
 from heyhi.project import Project
 
 _MAX_VALUE = 48
@@ -46,12 +47,11 @@ def diff(project: Project, schema: Schema, a: str, b: str) -> str:
 
 
 def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
-    status, reason = folder.status_and_reason()
     identity = folder.read_identity()
     assert identity is not None
     yield f"{name}  {folder.exp_id}"
     yield f"   {' '.join([identity.cfg, *identity.overrides])}"
-    yield f"   {status.value}{f' ({reason})' if reason else ''}"
+    yield f"   {find_state(folder.path).text}"
 
 
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:

@@ -1,4 +1,7 @@
-"""Owns the view over many experiments: their statuses, why some are dead or blocked, and which have drifted."""
+"""How many experiments are, as people and JSON are told: counts, a line for each, and which have drifted.
+
+The rule for a status is `status`'s.
+"""
 
 from __future__ import annotations
 
@@ -10,29 +13,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.experiment.names import JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, Status
+from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.sweep.target import _folders, _target
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
-    from heyhi.slurm.commands import View
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
 _MAX_KEYS = 6  # drifted keys that a line names
-_ORDER = (Status.DEAD, Status.BLOCKED, Status.RUNNING, Status.PENDING, Status.NOT_STARTED, Status.DONE)
 
 
 class Row(NamedTuple):
-    """How one experiment is; the reason says why it is dead, or by what it is blocked."""
+    """How one experiment is, and where."""
 
     exp_id: str
     exp_path: str
     status: Status
     reason: str = ""
+
+    @property
+    def state(self) -> State:
+        """How it is."""
+        return State(self.status, self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -54,15 +61,13 @@ class Row(NamedTuple):
     @property
     def job_id(self) -> str:
         """Id of the last job that had it; empty where there was none, or it was run without one since."""
-        if not os.access(f"{self.exp_path}/{JOB_NAME}", os.F_OK):
+        if not any(os.access(f"{self.exp_path}/{name}", os.F_OK) for name in (JOB_NAME, CLAIM_NAME)):
             return ""
-        from heyhi.errors import ResultError
-        from heyhi.experiment.death import current_job
-        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.errors import UnknownError
+        from heyhi.experiment.status import find_job_id
 
-        folder = ExperimentDir(Path(self.exp_path))
-        with contextlib.suppress(ResultError):
-            return current_job(folder.attempts(), folder.read_job())
+        with contextlib.suppress(UnknownError):  # which its status says
+            return find_job_id(self.exp_path)
         return ""
 
 
@@ -100,7 +105,7 @@ class Survey:
             return planned[path].needs if path in planned else ()
 
         configs = {folder: p.config for folder, p in planned.items()}
-        return cls(project, list(planned), _not_done(project, planned, needs), configs, needs)
+        return cls(project, list(planned), _not_done(project, list(planned), needs), configs, needs)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Survey:
@@ -153,8 +158,8 @@ class Survey:
 
     @property
     def not_done(self) -> list[Row]:
-        """Those that aren't done, the dead ones first."""
-        return sorted(self._rows_of(self.others), key=lambda row: _ORDER.index(row.status))
+        """Those that aren't done, what needs attention first."""
+        return sorted(self._rows_of(self.others), key=lambda row: row.status.urgency)
 
     def _rows_of(self, folders: Iterable[str]) -> list[Row]:
         results = f"{self.project.results_root}/"
@@ -166,7 +171,7 @@ class Survey:
         """How many experiments have each status."""
         found = Counter(status for status, _ in self.others.values())
         found[Status.DONE] = len(self.folders) - len(self.others)
-        return {status: found[status] for status in _ORDER if found[status]}
+        return {status: found[status] for status in sorted(found, key=lambda s: s.urgency) if found[status]}
 
     def blocked_by(self, folders: Iterable[str]) -> list[str]:
         """Return the exp paths of those that are BLOCKED by some, directly or by others between."""
@@ -194,9 +199,9 @@ class Survey:
         return self._rows_of(path for path, (status, _) in self.others.items() if status is Status.DEAD)
 
     @property
-    def has_dead(self) -> bool:
-        """Whether some experiment is dead."""
-        return any(status is Status.DEAD for status, _ in self.others.values())
+    def has_trouble(self) -> bool:
+        """Whether some experiment is dead, or nobody knows how it is."""
+        return any(status.is_trouble for status, _ in self.others.values())
 
     def drift(self, schema: Schema) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
@@ -207,7 +212,7 @@ class Survey:
         from heyhi.sweep.drift import DriftCheck
 
         check = DriftCheck(self.project, schema)
-        started = (r for r in self.rows if r.status not in (Status.NOT_STARTED, Status.BLOCKED))
+        started = (row for row in self.rows if row.status.is_started)
         found = {row.exp_id: check.drift(Path(row.exp_path), self.configs.get(row.exp_path)) for row in started}
         return {exp_id: lines for exp_id, lines in found.items() if lines}
 
@@ -220,7 +225,7 @@ class Survey:
             lines[0] += f"  drifted {len(drift)}"
         some = self.rows if everything or drift else self._rows_of(self.others)
         wanted = [r for r in some if everything or r.status is not Status.DONE or r.exp_id in drift]
-        wanted.sort(key=lambda row: _ORDER.index(row.status))
+        wanted.sort(key=lambda row: row.status.urgency)
         shown = wanted if everything else wanted[:_MAX_LISTED]
         for row in shown:
             lines.append(row.text)
@@ -233,59 +238,5 @@ class Survey:
         return "\n".join(lines)
 
 
-def _not_done(
-    project: Project, folders: Iterable[str], needs_of: Callable[[str], Sequence[str]]
-) -> dict[str, tuple[Status, str]]:
-    """Find the status of each experiment that isn't done; for one that is, that is a single look for its result."""
-    results = f"{project.results_root}/"
-    known: dict[str, tuple[Status, str]] = {}
-
-    view: list[View] = []  # made when it is needed: where all are done, it isn't
-
-    def status_of(path: str) -> tuple[Status, str]:
-        if path not in known:
-            known[path] = (Status.NOT_STARTED, "")  # ends a circle, which a damaged manifest could hold
-            known[path] = _status(path, view)
-            if known[path][0] is Status.NOT_STARTED:
-                for need in needs_of(path):
-                    status, reason = status_of(need)
-                    if status in (Status.DEAD, Status.BLOCKED):
-                        why = f", {status.value}{f': {reason}' if reason else ''}"
-                        known[path] = (Status.BLOCKED, f"by {need.removeprefix(results)}{why}")
-                        break
-        return known[path]
-
-    # Access takes two thirds of the time of stat.
-    missing = [path for path in folders if not os.access(f"{path}/{RESULT_NAME}", os.F_OK)]
-    submitted = [path for path in missing if os.access(f"{path}/{JOB_NAME}", os.F_OK)]
-    if submitted:
-        from heyhi.experiment.folder import ask_accounts
-
-        ask_accounts(submitted, _view(view))
-    # One may have ended between the two looks.
-    return {path: found for path in missing if (found := status_of(path))[0] is not Status.DONE}
-
-
-def _view(view: list[View]) -> View:
-    if not view:
-        from heyhi.slurm.commands import View
-
-        view.append(View())
-    return view[0]
-
-
-def _status(path: str, view: list[View]) -> tuple[Status, str]:
-    try:
-        os.stat(path)  # noqa: PTH116 (most of a new sweep has no folder yet)
-    except OSError:
-        return Status.NOT_STARTED, ""
-    from heyhi.errors import ClaimError, ResultError
-    from heyhi.experiment.folder import ExperimentDir
-
-    # What is wrong with one must not hide all others.
-    try:
-        return ExperimentDir(Path(path)).status_and_reason(view=_view(view))
-    except ClaimError as error:  # somebody may have it
-        return Status.PENDING, str(error)
-    except ResultError as error:  # of its attempts
-        return Status.DEAD, str(error)
+def _not_done(project: Project, folders: Sequence[str], needs_of: Callable[[str], Sequence[str]]) -> dict[str, State]:
+    return Statuses(folders, needs_of=needs_of, results_root=project.results_root).not_done()
