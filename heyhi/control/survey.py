@@ -79,7 +79,7 @@ class Survey:
         folders: exp path of each.
         others: exp path -> status and reason, of those that are not DONE. Most are, and cost nothing more than a look.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
-        needs_of: tells the exp paths that an experiment needs itself, by its own.
+        needs_of: returns the exp paths that an experiment needs itself, by its own.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ def maybe_launch(
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
     launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
-    state = launch.state
+    state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.start:
         launch.start(main, action, log_level)

@@ -1,4 +1,4 @@
-"""Owns running one experiment: once, in its folder, with its attempts, output and result on record.
+"""One run of one experiment: once, in its folder, with its attempts, output and result on record.
 
 `python -m heyhi.runner TARGET --manifest FILE` is what a job executes. Which experiments to run, and where, is
 decided elsewhere.

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+import heyhi.report.page
 from heyhi.cli.task import parse_args_and_maybe_launch
 from heyhi.config.schema import Schema, load_schema
 from heyhi.control.survey import Survey
@@ -75,7 +76,8 @@ class Lab:
             claim.release()
         self.claims.clear()
         shutil.rmtree(self.project.results_root / "p", ignore_errors=True)
-        (self._bin / "silent").unlink(missing_ok=True)
+        for path in (self._bin / "silent", *self._bin.glob("*.called")):
+            path.unlink(missing_ok=True)
         for name in ("queue", "accounts"):
             (self._bin / name).write_text("")
 
@@ -89,6 +91,9 @@ class Lab:
         """Have sacct tell of job 7."""
         fields = ("7", state, exit_code, "n1", str(self.first.path), "")
         (self._bin / "accounts").write_text("\x1f".join(fields) + "\n")
+
+    def was_asked(self, command: str) -> bool:
+        return (self._bin / f"{command}.called").exists()
 
     def silence(self) -> None:
         (self._bin / "silent").touch()
@@ -291,8 +296,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     bin_folder = tmp_path_factory.mktemp("bin")
     for name, script in {
         "squeue": SQUEUE.format(bin_folder),
-        "sacct": f"#!/bin/sh\ncat {bin_folder}/accounts\n",
-        "sbatch": f"#!/bin/sh\ncat > /dev/null; touch {bin_folder}/submitted; echo 9\n",
+        "sacct": f"#!/bin/sh\ntouch {bin_folder}/sacct.called; cat {bin_folder}/accounts\n",
+        "sbatch": f"#!/bin/sh\ncat > /dev/null; touch {bin_folder}/sbatch.called; echo 9\n",
     }.items():
         (bin_folder / name).write_text(script)
         (bin_folder / name).chmod(0o755)
@@ -429,7 +434,7 @@ def test_what_is_unknown_is_not_submitted(lab: Lab, situation: Situation) -> Non
     order = Order(lab.manifest, lab.schema, lab.project.results_root, lab.project.state_root, lab.project.root)
     with pytest.raises(UnknownError, match=situation.reason.split(":")[0]):
         submit_job([experiment], request, order, View())
-    assert not (lab._bin / "submitted").exists()
+    assert not lab.was_asked("sbatch")
     assert sorted(path.name for path in lab.first.path.iterdir()) == before, "no claim is left"
 
 
@@ -516,6 +521,21 @@ def test_predicates_of_the_statuses() -> None:
         assert [s.value for s in Status if getattr(s, name)] == wanted.split(), name
     assert sorted(Status, key=lambda s: s.urgency)[0] is Status.DEAD
     assert len({status.urgency for status in Status}) == len(Status)
+
+
+def test_a_launch_that_leaves_what_is_dead_asks_no_accounts(lab: Lab) -> None:
+    lab.submit()
+    lab.record(JOB_START, STOPPED)
+    assert maybe_launch(pytest.fail, cfg="conf/first.prototxt").get_status() is Status.DEAD
+    assert not lab.was_asked("sacct")
+    assert find_state(lab.first.path).reason == "exit code 143: stopped by SIGTERM"
+    assert lab.was_asked("sacct")
+
+
+def test_every_status_has_a_colour_on_the_page() -> None:
+    plots = Path(heyhi.report.page.__file__).with_name("page_files") / "plots.js"
+    colours = plots.read_text().partition("const STATUS = {")[2].partition("}")[0]
+    assert {line.split(":")[0].strip() for line in colours.strip().splitlines()} == {s.value for s in Status}
 
 
 def test_the_rule_is_light_to_import() -> None:
