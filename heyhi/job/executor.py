@@ -75,6 +75,7 @@ class _Task:
     job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
     losses: int = 0  # jobs of it that Slurm has forgotten
     is_ours: bool = False
+    is_unknown: bool = False  # and that was said
     retry_at: float | None = None  # monotonic seconds: Slurm took no job
 
     @property
@@ -293,7 +294,10 @@ class Executor(official.Executor):  # type: ignore[misc]
         except FileNotFoundError:
             # Somebody has removed the folder, and the claim in it.
             return not is_queued
-        except (HeyhiError, OSError):
+        except (HeyhiError, OSError) as error:
+            if not task.is_unknown and not is_queued:
+                task.is_unknown = True
+                self.logger.warning(f"{task.experiment.exp_id}: {Status.UNKNOWN.value}, and waited for: {error}")
             return False
 
     def _pace(self, view: View) -> None:

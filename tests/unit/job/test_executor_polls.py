@@ -352,6 +352,23 @@ def test_records_that_cannot_be_read_are_named_and_the_others_go_on(bench: Calla
     assert f"UNKNOWN: {folder}/attempts.jsonl: can't be read: Is a directory" in failed[0]
 
 
+def test_a_claim_that_cannot_be_read_is_waited_for_and_named_once(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    job_id, folder = three.any_job()
+    (folder / "claim.json").unlink()
+    (folder / "claim.json").mkdir()
+    three.end_job(job_id)
+    for _ in range(3):
+        assert three.look() == 3
+        three.now += 10
+    (warning,) = three.logger.warning.call_args_list
+    assert "UNKNOWN, and waited for: " in warning.args[0]
+    assert f"remove it: rm -r {folder}/claim.json" in warning.args[0]
+    (folder / "claim.json").rmdir()
+    three.look()
+    assert "was never started, and Slurm knows nothing of it: submitted again" in three.logger.info.call_args.args[0]
+
+
 def test_what_a_search_ended_early_is_not_tried_again(bench: Callable[[int], Bench]) -> None:
     three = bench(3)
     failed: list[str] = []
