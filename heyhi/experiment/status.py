@@ -59,7 +59,7 @@ def _no_needs(exp_path: str) -> Sequence[str]:
 
 
 class Statuses:
-    """Find how many experiments are, each looked at once, with one call of squeue and at most one of sacct.
+    """How many experiments are: each is looked at once, with one call of squeue and at most one of sacct for all.
 
     Args:
         folders: exp paths that will be asked about; others may be, too.
@@ -117,7 +117,7 @@ class Statuses:
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)
         if look is None:
-            look = self._looks[exp_path] = _look(exp_path, self._ask)
+            look = self._looks[exp_path] = _look_at(exp_path, self._ask)
         return look
 
     def _ask(self) -> View:
@@ -210,7 +210,7 @@ def held_by(owner: Owner, view: View) -> State:
     return State(status, f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}")
 
 
-def _look(exp_path: str, ask: Callable[[], View]) -> _Look:
+def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
     """Look at the folder of an experiment; whatever can't be read is never taken for absent."""
     try:
         return _look_closely(exp_path, ask)
