@@ -68,6 +68,10 @@ class ClaimError(HeyhiError):
     """An exp path can't be claimed, or its claim can't be read."""
 
 
+class UnknownError(ClaimError, IdentityError, ResultError):
+    """Nobody knows how an experiment is: its claim, its identity or a record of it can't be read."""
+
+
 class SnapshotError(HeyhiError):
     """The code can't be copied for queued jobs, or a copy of it is gone or damaged."""
 

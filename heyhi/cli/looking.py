@@ -49,7 +49,7 @@ def status(args: argparse.Namespace) -> int:
         )
     else:
         print(survey.render(drift, everything=args.all))
-    return 1 if survey.has_dead else 0
+    return 1 if survey.has_trouble else 0
 
 
 def _status_of_job(project: Project, args: argparse.Namespace) -> int:
@@ -63,7 +63,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
         print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
         print("\n".join(found.lines))
-    return 1 if found.has_dead else 0
+    return 1 if found.has_trouble else 0
 
 
 def logs(args: argparse.Namespace) -> int:

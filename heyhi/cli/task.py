@@ -130,18 +130,19 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     for warning in launch.expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
-    status, reason = launch.folder.status_and_reason()
-    action = action_of(mode, status)
-    where = f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}"
+    state = launch.state
+    action = launch.action(mode, state)
+    where = f"{launch.experiment.exp_path}: {state.text}"
     if not action.start:
         print(where)
-        print(_what_next(mode, status, launch))
+        print(_what_next(mode, state.status, launch))
         return 0
     launch.check()
     if action.wipe:
         _ask_before_wiping(where, force=args.force)
-        if not action_of(mode, launch.status).wipe:  # while we asked
-            raise ModeError(f"{launch.experiment.exp_path}: {launch.status.value} by now: nothing was wiped")
+        state = launch.state
+        if not launch.action(mode, state).wipe:  # while we asked
+            raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
     started = launch.start(main, action, args.log_level)
     if started.job_id:
@@ -150,9 +151,9 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     if started.done:
         print(f"{launch.experiment.exp_path}: {Status.DONE.value}")
         return 0
-    status, reason = launch.folder.status_and_reason()
-    print(f"{launch.experiment.exp_path}: {status.value}{f' ({reason})' if reason else ''}")
-    return 1 if status is Status.DEAD else 0
+    state = launch.state
+    print(f"{launch.experiment.exp_path}: {state.text}")
+    return 1 if state.status.is_trouble else 0
 
 
 def _what_next(mode: str, status: Status, launch: _Launch) -> str:
@@ -161,7 +162,9 @@ def _what_next(mode: str, status: Status, launch: _Launch) -> str:
         return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
     if status is Status.DONE:
         return f"nothing started; the result is in {launch.folder.result_path.name}; --mode restart runs it again"
-    if status is Status.DEAD:
+    if status is Status.UNKNOWN:
+        return "nothing started: nobody knows how it is; no mode starts it until that is mended"
+    if status in (Status.DEAD, Status.PRUNED):
         return "nothing started; --mode start_continue goes on from its files, --mode restart begins anew"
     return "nothing started; --mode restart would stop it and begin anew"
 

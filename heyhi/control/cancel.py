@@ -20,6 +20,7 @@ from heyhi.control.survey import Survey
 from heyhi.errors import ClaimError, HeyhiError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, SlurmError, View, cancel
@@ -83,7 +84,7 @@ def plan_cancel(
         try:
             owner = read_owner(path, view.queue)
         except ClaimError as error:
-            plan.idle[path] = str(error)
+            plan.idle[path] = f"{Status.UNKNOWN.value}: {error}"
             continue
         if owner is None:
             quiet.append(path)
@@ -94,7 +95,7 @@ def plan_cancel(
     if view.queue.error:
         raise SlurmError(f"nothing was cancelled: {view.queue.error}")
     rows = Survey.of_folders(project, quiet).rows
-    plan.idle.update({row.exp_path: row.status.value for row in rows})
+    plan.idle.update({row.exp_path: row.state.line if row.status.is_trouble else row.status.value for row in rows})
     for job_id, named in plan.jobs.items():
         job = view.queue.known(job_id)
         others = [path for path in experiments_of(project, job) if path not in named] if job is not None else []

@@ -12,6 +12,7 @@ from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
+from heyhi.experiment.status import find_state
 
 _MAX_VALUE = 48
 _ABSENT = "-"
@@ -43,11 +44,10 @@ def diff(schema: Schema, a: ExperimentDir, b: ExperimentDir) -> str:
 
 
 def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
-    status, reason = folder.status_and_reason()
     identity = folder.read_identity()
     yield f"{name}  {folder.exp_id}"
     yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
-    yield f"   {status.value}{f' ({reason})' if reason else ''}"
+    yield f"   {find_state(folder.path).text}"
 
 
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:

@@ -163,8 +163,7 @@ def _known_folders(project: Project) -> list[str]:
 def _jobs_of(path: str) -> set[str]:
     folder = ExperimentDir(Path(path))
     with contextlib.suppress(HeyhiError):
-        submitted = folder.read_job() or {}
-        return {str(record.get("job_id")) for record in (submitted, *folder.attempts()) if record.get("job_id")}
+        return folder.history().job_ids
     return set()
 
 

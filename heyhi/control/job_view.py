@@ -8,7 +8,6 @@ from typing import NamedTuple
 from heyhi.control.find import find_job
 from heyhi.control.survey import Row, Survey
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import Status
 from heyhi.project import Project
 
 
@@ -28,9 +27,9 @@ class JobView(NamedTuple):
     logs: dict[str, str]
 
     @property
-    def has_dead(self) -> bool:
-        """Whether one of its experiments is dead."""
-        return any(row.status is Status.DEAD for row in self.rows)
+    def has_trouble(self) -> bool:
+        """Whether one of its experiments is dead, or nobody knows how it is."""
+        return any(row.status.is_trouble for row in self.rows)
 
     @property
     def lines(self) -> list[str]:

@@ -13,29 +13,33 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.experiment.names import JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, Status
+from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.sweep.target import folders_of, target_of
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
-    from heyhi.slurm.commands import View
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
 _MAX_KEYS = 6  # drifted keys that a line names
-_ORDER = (Status.DEAD, Status.BLOCKED, Status.RUNNING, Status.PENDING, Status.NOT_STARTED, Status.DONE)
 
 
 class Row(NamedTuple):
-    """How one experiment is; the reason says why it is dead, or by what it is blocked."""
+    """How one experiment is, and where."""
 
     exp_id: str
     exp_path: str
     status: Status
     reason: str = ""
+
+    @property
+    def state(self) -> State:
+        """How it is."""
+        return State(self.status, self.reason)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -57,15 +61,13 @@ class Row(NamedTuple):
     @property
     def job_id(self) -> str:
         """Id of the last job that had it; empty where there was none, or it was run without one since."""
-        if not os.access(f"{self.exp_path}/{JOB_NAME}", os.F_OK):
+        if not any(os.access(f"{self.exp_path}/{name}", os.F_OK) for name in (JOB_NAME, CLAIM_NAME)):
             return ""
-        from heyhi.errors import ResultError
-        from heyhi.experiment.death import current_job
-        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.errors import UnknownError
+        from heyhi.experiment.status import find_job_id
 
-        folder = ExperimentDir(Path(self.exp_path))
-        with contextlib.suppress(ResultError):
-            return current_job(folder.attempts(), folder.read_job())
+        with contextlib.suppress(UnknownError):  # which its status says
+            return find_job_id(self.exp_path)
         return ""
 
 
@@ -149,7 +151,7 @@ class Survey:
         folders: exp path of each.
     """
 
-    def __init__(self, parts: Sequence[Part], others: Mapping[str, tuple[Status, str]]) -> None:
+    def __init__(self, parts: Sequence[Part], others: Mapping[str, State]) -> None:
         self.parts = parts
         self.others = others
         self.folders: list[str] = list(dict.fromkeys(path for part in parts for path in part.folders))
@@ -157,11 +159,13 @@ class Survey:
     @classmethod
     def of_parts(cls, parts: Iterable[Part]) -> Survey:
         """Look at some experiments now."""
-        chosen = list(parts)
-        others: dict[str, tuple[Status, str]] = {}
-        for part in chosen:
-            others |= _not_done(part.project, part.folders, part.needs_of)
-        return cls(chosen, others)
+        survey = cls(list(parts), {})
+        others: dict[str, State] = {}
+        for project in dict.fromkeys(part.project for part in survey.parts):  # one call of squeue for each
+            folders = [path for part in survey.parts if part.project == project for path in part.folders]
+            others |= Statuses(folders, needs_of=survey.needs_of, results_root=project.results_root).not_done()
+        survey.others = others
+        return survey
 
     @classmethod
     def of_index(cls, project: Project) -> Survey:
@@ -175,6 +179,8 @@ class Survey:
 
     def needs_of(self, path: str) -> list[str]:
         """Return the exp paths that an experiment needs itself."""
+        if len(self.parts) == 1:
+            return list(self.parts[0].needs_of(path))
         return list(dict.fromkeys(need for part in self.parts for need in part.needs_of(path)))
 
     @cached_property
@@ -184,8 +190,8 @@ class Survey:
 
     @property
     def not_done(self) -> list[Row]:
-        """Those that aren't done, the dead ones first."""
-        return sorted(self._rows_of(self.others), key=lambda row: _ORDER.index(row.status))
+        """Those that aren't done, what needs attention first."""
+        return sorted(self._rows_of(self.others), key=lambda row: row.status.urgency)
 
     def _rows_of(self, folders: Iterable[str]) -> list[Row]:
         done = (Status.DONE, "")
@@ -200,7 +206,7 @@ class Survey:
         """How many experiments have each status."""
         found = Counter(status for status, _ in self.others.values())
         found[Status.DONE] = len(self.folders) - len(self.others)
-        return {status: found[status] for status in _ORDER if found[status]}
+        return {status: found[status] for status in sorted(found, key=lambda s: s.urgency) if found[status]}
 
     def blocked_by(self, folders: Iterable[str]) -> list[str]:
         """Return the exp paths of those that are BLOCKED by some, directly or by others between."""
@@ -228,9 +234,9 @@ class Survey:
         return self._rows_of(path for path, (status, _) in self.others.items() if status is Status.DEAD)
 
     @property
-    def has_dead(self) -> bool:
-        """Whether some experiment is dead."""
-        return any(status is Status.DEAD for status, _ in self.others.values())
+    def has_trouble(self) -> bool:
+        """Whether some experiment is dead, or nobody knows how it is."""
+        return any(status.is_trouble for status, _ in self.others.values())
 
     def drift(self, schema_of: Callable[[Project], Schema]) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
@@ -243,7 +249,7 @@ class Survey:
         """
         from heyhi.sweep.drift import DriftCheck
 
-        rows = {row.exp_path: row for row in self.rows if row.status not in (Status.NOT_STARTED, Status.BLOCKED)}
+        rows = {row.exp_path: row for row in self.rows if row.status.is_started}
         found = {}
         for part in self.parts:
             check = DriftCheck(part.project, schema_of(part.project))
@@ -261,7 +267,7 @@ class Survey:
             lines[0] += f"  drifted {len(drift)}"
         some = self.rows if everything or drift else self._rows_of(self.others)
         wanted = [r for r in some if everything or r.status is not Status.DONE or r.exp_id in drift]
-        wanted.sort(key=lambda row: _ORDER.index(row.status))
+        wanted.sort(key=lambda row: row.status.urgency)
         shown = wanted if everything else wanted[:_MAX_LISTED]
         for row in shown:
             lines.append(row.text)
@@ -272,61 +278,3 @@ class Survey:
         if len(shown) < len(wanted):
             lines.append(f"… and {len(wanted) - len(shown)} more (--all lists them)")
         return "\n".join(lines)
-
-
-def _not_done(
-    project: Project, folders: Iterable[str], needs_of: Callable[[str], Sequence[str]]
-) -> dict[str, tuple[Status, str]]:
-    """Find the status of each experiment that isn't done; for one that is, that is a single look for its result."""
-    results = f"{project.results_root}/"
-    known: dict[str, tuple[Status, str]] = {}
-
-    view: list[View] = []  # made when it is needed: where all are done, it isn't
-
-    def status_of(path: str) -> tuple[Status, str]:
-        if path not in known:
-            known[path] = (Status.NOT_STARTED, "")  # ends a circle, which a damaged manifest could hold
-            known[path] = _status(path, view)
-            if known[path][0] is Status.NOT_STARTED:
-                for need in needs_of(path):
-                    status, reason = status_of(need)
-                    if status in (Status.DEAD, Status.BLOCKED):
-                        why = f", {status.value}{f': {reason}' if reason else ''}"
-                        known[path] = (Status.BLOCKED, f"by {need.removeprefix(results)}{why}")
-                        break
-        return known[path]
-
-    # Access takes two thirds of the time of stat.
-    missing = [path for path in folders if not os.access(f"{path}/{RESULT_NAME}", os.F_OK)]
-    submitted = [path for path in missing if os.access(f"{path}/{JOB_NAME}", os.F_OK)]
-    if submitted:
-        from heyhi.experiment.folder import ask_accounts
-
-        ask_accounts(submitted, _view(view))
-    # One may have ended between the two looks.
-    return {path: found for path in missing if (found := status_of(path))[0] is not Status.DONE}
-
-
-def _view(view: list[View]) -> View:
-    if not view:
-        from heyhi.slurm.commands import View
-
-        view.append(View())
-    return view[0]
-
-
-def _status(path: str, view: list[View]) -> tuple[Status, str]:
-    try:
-        os.stat(path)  # noqa: PTH116 (most of a new sweep has no folder yet)
-    except OSError:
-        return Status.NOT_STARTED, ""
-    from heyhi.errors import ClaimError, ResultError
-    from heyhi.experiment.folder import ExperimentDir
-
-    # What is wrong with one must not hide all others.
-    try:
-        return ExperimentDir(Path(path)).status_and_reason(view=_view(view))
-    except ClaimError as error:  # somebody may have it
-        return Status.PENDING, str(error)
-    except ResultError as error:  # of its attempts
-        return Status.DEAD, str(error)

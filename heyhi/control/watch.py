@@ -23,7 +23,6 @@ ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
 _GRACE_SECONDS = 15.0
 # Some are left, nothing waits or runs, and no controller is there: nobody will start them.
 _IDLE_SECONDS = 60.0
-_OVER = (Status.DONE, Status.DEAD, Status.BLOCKED)
 _MARGIN = 5  # lines of a terminal that are not for rows
 
 
@@ -36,7 +35,7 @@ def watch(projects: Sequence[Project], look: Callable[[], Survey], seconds: floa
         seconds: between two looks.
 
     Returns:
-        exit code: 1 where some are dead, or where nobody is left who would start them.
+        exit code: 1 where some are dead or unknown, or where nobody is left who would start them.
     """
     end = End(projects)
     if not sys.stdout.isatty():
@@ -84,7 +83,7 @@ class End:
     def is_over(self, survey: Survey) -> bool:
         """Return whether all are over, and stay so: a controller may start those that are dead again."""
         now = time.monotonic()
-        left = {status for status, _ in survey.others.values()}.difference(_OVER)
+        left = {status for status, _ in survey.others.values() if not status.is_over}
         if left:
             self._since = None
             idle = left == {Status.NOT_STARTED} and not self._is_controlled
@@ -102,7 +101,7 @@ class End:
                 " itself (the log of its last controller, if there was one, says more)",
                 flush=True,
             )
-        return 1 if self._is_idle or survey.has_dead else 0
+        return 1 if self._is_idle or survey.has_trouble else 0
 
 
 def _print_news(survey: Survey, told: dict[str, str]) -> None:
@@ -112,7 +111,7 @@ def _print_news(survey: Survey, told: dict[str, str]) -> None:
         told[""] = counts
         print(f"{time.strftime('%H:%M:%S')}  {counts}", flush=True)
     for row in survey.not_done:
-        if row.status is Status.DEAD and told.get(row.exp_path) != row.text:
+        if row.status.is_trouble and told.get(row.exp_path) != row.text:
             told[row.exp_path] = row.text
             print(row.text, flush=True)
 
@@ -121,7 +120,14 @@ def _counts(survey: Survey) -> str:
     return "  ".join(f"{status.value} {n}" for status, n in survey.counts.items()) or "no experiments"
 
 
-_STYLES = {Status.DEAD: "red", Status.BLOCKED: "magenta", Status.RUNNING: "green", Status.PENDING: "yellow"}
+_STYLES = {
+    Status.DEAD: "red",
+    Status.UNKNOWN: "bright_red",
+    Status.BLOCKED: "magenta",
+    Status.RUNNING: "green",
+    Status.PENDING: "yellow",
+    Status.PRUNED: "blue",
+}
 
 
 def _table(survey: Survey, height: int) -> Table:

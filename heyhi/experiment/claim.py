@@ -1,17 +1,19 @@
-"""Owns claims: who may run an experiment, settled by files in its folder, on one machine or over a network.
+"""Claims: who may run an experiment, settled by files in its folder, on one machine or over a network.
 
-A claim is a file that one process can create and all can read; one whose owner is gone is taken over, by
-exactly one. Statuses and results are no business of this module.
+A claim is a file that one process can create and all can read. The claim of an owner who is gone may be taken over, by
+exactly one other. Statuses and results are left to other modules.
 
-How. `claim.json` is made by a hard link: atomic and exclusive, on NFS too, and never half-written. It holds a
-nonce. A claim of nonce `a` whose owner is gone stays; who takes it over links `claim.a.json`, which again
-only one can. So claims form a chain, and its last link is the current one. Who has linked looks again whether
-its link ends the chain: where a release came between it doesn't, and is withdrawn. A release removes
-`claim.json` first, and what hung on it is no claim from then on. No nonce is used twice, so no file is ever
-taken for another.
+How it works. A claim's file holds a nonce, a random name that no other claim has. The first claim of a folder is
+`claim.json`. To take over the claim of nonce `a`, whose owner is gone, a process creates `claim.a.json`, and leaves
+`claim.json` where it is; the next one takes over by `claim.<its nonce>.json`. So the files form a chain, of which the
+last one is the current claim. Each file is made by a hard link, which is atomic, fails where the name exists, also on
+NFS, and never shows a half-written file; so of two processes only one gets a name. A release removes `claim.json`
+first, which makes the whole chain void, then the rest. A process that has made its link reads the chain again: if a
+release came in between, its own link is not the end of the chain that begins with `claim.json`, and it removes the
+link and tries again.
 
-A job of Slurm's may have a claim, too: that of its submission, then that of the process which runs in it. Whether
-such an owner lives is for Slurm to say; without an answer it counts as alive.
+A job of Slurm's may have a claim, too: first that of its submission, then that of the process which runs in the job.
+Whether such an owner lives is for Slurm to say; without an answer it counts as alive.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import contextlib
 import errno
 import json
 import os
+import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -28,12 +31,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from heyhi.errors import ClaimError
-from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, _is_running, _machine, _uptime
+from heyhi.errors import ClaimError, UnknownError
+from heyhi.experiment.names import CLAIM_NAME
+from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.files import write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
-CLAIM_NAME = "claim.json"
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
 _TRIES = 200
@@ -87,14 +90,15 @@ class Claim:
             on_lost: called once, from another thread, with the reason, when the claim turns out to be
                 another's: this process was stopped for so long that it was taken for dead.
             ref: job that the claim belongs to.
-            replaces: tells of a living owner that its claim passes on to this one: a job follows its submission.
+            replaces: returns whether the claim of a living owner passes on to this one: a job follows its submission.
             queue: what Slurm says of jobs; default: ask it, if a job has the claim.
 
         Returns:
             The claim, or the living owner that has it.
 
         Raises:
-            ClaimError: a claim file can't be read and is not old, or the file system has no hard links.
+            UnknownError: a claim file can't be read, or is damaged and not old.
+            ClaimError: the file system has no hard links.
             ResultError: the folder can't be written.
         """
         follows = replaces or _never
@@ -194,7 +198,7 @@ def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
         queue: what Slurm says of jobs; default: ask it, if a job has the claim.
 
     Raises:
-        ClaimError: a claim file can't be read and is not old.
+        UnknownError: a claim file can't be read, or is damaged and not old.
     """
     try:
         # Nearly every folder that is asked about has no claim: that costs one system call.
@@ -202,9 +206,19 @@ def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise ClaimError(f"{folder}/{CLAIM_NAME}: can't be read: {error.strerror}") from None
+        raise _unreadable(Path(folder) / CLAIM_NAME, error) from None
     chain = _read_chain(Path(folder))
     return _living_owner(chain[-1], queue) if chain else None
+
+
+def read_last_owner(folder: str | Path) -> Owner | None:
+    """Return the owner that an experiment's claim names, whether it lives or not; None where there is no claim.
+
+    Raises:
+        UnknownError: a claim file can't be read.
+    """
+    chain = _read_chain(Path(folder))
+    return chain[-1].owner if chain else None
 
 
 def _read_chain(folder: Path) -> list[_Link]:
@@ -213,7 +227,7 @@ def _read_chain(folder: Path) -> list[_Link]:
     name = CLAIM_NAME
     while (link := _read_link(folder / name)) is not None:
         if any(one.nonce == link.nonce for one in chain):
-            raise ClaimError(f"{link.path}: the claims of this folder go round in a circle; remove them by hand")
+            raise UnknownError(f"{link.path}: the claims of this folder go round in a circle; {_mend(chain[0].path)}")
         chain.append(link)
         name = f"claim.{link.nonce}.json"
     return chain
@@ -230,7 +244,7 @@ def _read_link(path: Path) -> _Link | None:
     except OSError as error:
         if error.errno == errno.ESTALE:  # NFS: removed by another host between opening and reading
             return None
-        raise ClaimError(f"{path}: can't be read: {error.strerror}") from None
+        raise _unreadable(path, error) from None
     try:
         values = json.loads(data)
         # Those with a default are younger than some claims.
@@ -244,13 +258,21 @@ def _read_link(path: Path) -> _Link | None:
     return _Link(path, owner.nonce, owner, stat.st_mtime)
 
 
+def _unreadable(path: Path, error: OSError) -> UnknownError:
+    return UnknownError(f"{path}: can't be read: {error.strerror or error}; {_mend(path)}")
+
+
+def _mend(path: Path) -> str:
+    return f"if nobody runs this experiment, remove it: {shlex.join(['rm', '-r', str(path)])}"
+
+
 def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
     """Return the owner of a claim if it lives."""
     owner = link.owner
     if owner is None:
         if _age(link) > STALE_SECONDS:
             return None
-        raise ClaimError(f"{link.path}: is no claim that HeyHi wrote; if nothing runs here, remove it")
+        raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {_mend(link.path)}")
     if owner.job_name:
         return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
     return _living_process(link, owner)
@@ -285,11 +307,11 @@ def _is_queued(owner: Owner, queue: Queue) -> bool:
 def _living_process(link: _Link, owner: Owner) -> Owner | None:
     if owner.is_here:
         with contextlib.suppress(PermissionError):
-            return owner if _is_running(owner.pid, owner.started) else None
+            return owner if is_running(owner.pid, owner.started) else None
     age = _age(link)
-    if owner.host == _machine()[0] and owner.boot != _machine()[1]:
+    if owner.host == this_machine()[0] and owner.boot != this_machine()[1]:
         # This machine was started anew since, or another has its name: then the claim is younger than that.
-        return owner if age <= max(_uptime(), 2 * HEARTBEAT_SECONDS) and age <= STALE_SECONDS else None
+        return owner if age <= max(uptime(), 2 * HEARTBEAT_SECONDS) and age <= STALE_SECONDS else None
     return owner if age <= STALE_SECONDS else None
 
 
@@ -313,7 +335,7 @@ def _age(link: _Link) -> float:
 
 
 def _make_link(path: Path, owner: Owner) -> bool:
-    """Create a claim file if there is none of this name; tell whether we did."""
+    """Create a claim file if there is none of this name, and return whether this call did."""
     with writing(path):
         temp = write_temp(path.with_name(CLAIM_NAME), json.dumps(asdict(owner)) + "\n")
         try:
@@ -336,7 +358,7 @@ def _make_link(path: Path, owner: Owner) -> bool:
 def _confirm(
     folder: Path, owner: Owner, follows: Callable[[Owner], bool], queue: Queue | None
 ) -> tuple[Path, ...] | None:
-    """Look whether a claim that we tried to make is the current one.
+    """Read whether the claim that this process tried to make is the current one.
 
     What the file system said when we made it isn't asked: over NFS an answer gets lost and the call repeated.
 

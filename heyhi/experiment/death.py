@@ -1,18 +1,21 @@
-"""Owns why an experiment has ended without a result: by the records of its attempts, and by what Slurm says of its job.
-
-Reading the records, and asking Slurm, is not its business.
-"""
+"""Why an experiment has ended without a result, by the records of its attempts and by what Slurm says of its job."""
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
+from heyhi.errors import UnknownError
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.slurm.commands import Job
+from heyhi.experiment.records import PRUNED, REQUEUE, End, History
+from heyhi.files import read_end
+from heyhi.slurm.commands import Job, View
 
-Record = Mapping[str, Any]
+_LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked for
+
 # What ended the job from outside: the task has not failed by itself.
 OUTSIDE = ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED")
 # What slurmstepd writes into a job's log. The first that fits counts.
@@ -29,14 +32,13 @@ _LINES = (
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
 AGAIN = "starts again"  # what its script writes into the log of a job that was queued again, with the job's id
 _NO_RESULT = "exit code 0, without a result"
-REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 
 
 class Death(NamedTuple):
-    """Hold why an experiment is dead.
+    """Why an experiment is dead, or pruned.
 
     Attributes:
-        kind: `failed`, `terminated`, `requeue`, `killed`, `lost`, or Slurm's state where it ended the job: TIMEOUT …
+        kind: reason of its last attempt's end, `lost`, or Slurm's state where that ended the job: TIMEOUT …
         text: for people.
         exception: last line of what the task raised; empty where it didn't.
     """
@@ -46,57 +48,73 @@ class Death(NamedTuple):
     exception: str = ""
 
 
-def last_job(attempts: Sequence[Record], submitted: Record | None) -> str:
-    """Return the id of the job that has to be asked about; empty where the records say all.
+def find_death(folder: ExperimentDir, view: View) -> Death:
+    """Say why the experiment of a folder is dead; Slurm is asked about its job where the records don't say.
+
+    Raises:
+        UnknownError: the records can't be read.
+    """
+    history = folder.history()
+    return death_of(history, ended_job(folder, history, view))
+
+
+def ask_accounts(folders: Iterable[ExperimentDir], view: View) -> None:
+    """Ask Slurm's accounts once how the jobs of dead experiments have ended, instead of once for each."""
+    ids = []
+    for folder in folders:
+        with contextlib.suppress(UnknownError):  # which its own status says
+            ids.append(folder.history().job_to_ask)
+    view.ledger.load(ids)
+
+
+def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None:
+    """Return how an experiment's last job ended, by Slurm's accounts and by its words in the job's log.
 
     Args:
-        attempts: records of the attempts, in order.
-        submitted: what is noted of the last submission, if there was one.
+        folder: of the experiment.
+        history: what is on record of it.
+        view: what Slurm says of jobs.
+
+    Returns:
+        The job; None where the records say all, or Slurm says nothing.
     """
-    job = _unstarted_job(attempts, submitted)
-    if job:
-        return job
-    last = attempts[-1] if attempts else {}
-    return "" if last.get("job_state") else _text(last.get("job_id")) or _job_of_attempt(attempts, last)
+    job_id = history.job_to_ask
+    if not job_id:
+        return None
+    job = view.ended(job_id)
+    if job is not None:
+        with contextlib.suppress(UnknownError):
+            identity = folder.read_identity()
+            if identity is not None and not job.may_be(identity.digest):
+                job = None
+    if job is None or job.exit_code == -9:
+        state = state_in_log(read_end(folder.launch_log_path, _LOG_END), job_id)
+        if state:
+            return Job(job_id, state, nodes=job.nodes if job is not None else "")
+    return job
 
 
-def current_job(attempts: Sequence[Record], submitted: Record | None) -> str:
-    """Return the id of the job that has an experiment, or had it last; empty where its last attempt was in none.
-
-    Args:
-        attempts: records of its attempts, in order.
-        submitted: what is noted of its last submission, if there was one.
-    """
-    job = _unstarted_job(attempts, submitted)
-    if job:
-        return job
-    return next((_text(a.get("job_id")) for a in reversed(attempts) if a.get("event") == "start"), "")
-
-
-def death_of(attempts: Sequence[Record], submitted: Record | None = None, job: Job | None = None) -> Death:
+def death_of(history: History, job: Job | None = None) -> Death:
     """Say why an experiment without a result is dead.
 
     Args:
-        attempts: records of its attempts, in order.
-        submitted: what is noted of its last submission, if there was one.
-        job: how Slurm says that the job of `last_job` ended; None where it doesn't say.
+        history: what is on record of it.
+        job: how its last job ended, see `ended_job`; None where nobody says.
     """
-    last = attempts[-1] if attempts else {}
-    unstarted = _unstarted_job(attempts, submitted)
-    if unstarted:
-        return _never_started(unstarted, job)
-    asked = last_job(attempts, submitted)
-    end = last if last.get("event") == "end" else None
-    if job is not None and job.state in OUTSIDE and (end is None or end.get("reason") != "failed" or _is_memory(job)):
-        exception = _text(end.get("exception")) if end is not None and end.get("reason") == "failed" else ""
+    if history.unstarted_job:
+        return _never_started(history.unstarted_job, job)
+    asked, end = history.job_to_ask, history.last_end
+    if end is not None and end.reason == PRUNED:
+        return Death(PRUNED, end.exception or "ended early")
+    if job is not None and job.state in OUTSIDE and (end is None or end.reason != "failed" or _is_memory(job)):
+        exception = end.exception if end is not None and end.reason == "failed" else ""
         return _outside(job.state, asked, job.nodes, exception)
     if end is None:
-        return _killed(attempts, asked, job)
-    state = _text(end.get("job_state"))
-    if state in OUTSIDE:
-        return _outside(state, _text(end.get("job_id")), _text(end.get("host")), _text(end.get("exception")))
-    kind, exception = _text(end.get("reason")) or "failed", _text(end.get("exception"))
-    return Death(kind, _ended(end), exception if kind == "failed" else "")
+        return _killed(history, asked, job)
+    if end.job_state in OUTSIDE:
+        return _outside(end.job_state, end.job_id, end.host, end.exception)
+    kind = end.reason or "failed"
+    return Death(kind, _ended(end), end.exception if kind == "failed" else "")
 
 
 def state_in_log(text: str, job_id: str) -> str:
@@ -113,17 +131,17 @@ def state_in_log(text: str, job_id: str) -> str:
     return next((state for line in mine for words, state in _LINES if words in line), "")
 
 
-def _ended(end: Record) -> str:
-    if end.get("reason") == REQUEUE:
+def _ended(end: End) -> str:
+    if end.reason == REQUEUE:
         return "stopped to be queued again, and wasn't"
-    code = end.get("exit_code", "?")
-    reason = f"exit code {_code(code) if isinstance(code, int) and code < 0 else code}"
-    if end.get("exception"):
-        return f"{reason}: {end['exception']}"
-    if end.get("exit_code") != 0:
+    code = "?" if end.exit_code is None else end.exit_code if end.exit_code >= 0 else _code(end.exit_code)
+    reason = f"exit code {code}"
+    if end.exception:
+        return f"{reason}: {end.exception}"
+    if end.exit_code != 0:
         return reason
     # Where it wasn't killed, its result was there, and somebody took it away.
-    return _NO_RESULT if end.get("reason") == "killed" else f"{reason}, but {RESULT_NAME} is gone"
+    return _NO_RESULT if end.reason == "killed" else f"{reason}, but {RESULT_NAME} is gone"
 
 
 def _never_started(job_id: str, job: Job | None) -> Death:
@@ -135,15 +153,16 @@ def _never_started(job_id: str, job: Job | None) -> Death:
     return Death("failed", f"job {job_id} ended{code} before it started the experiment")
 
 
-def _killed(attempts: Sequence[Record], job_id: str, job: Job | None) -> Death:
-    start = next((a for a in reversed(attempts) if a.get("event") == "start"), {})
+def _killed(history: History, job_id: str, job: Job | None) -> Death:
     if job is not None and job.exit_code:
         return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})")
     if job is not None and job.exit_code == 0:
         # os._exit(0), or a library's own.
         return Death("killed", f"{_NO_RESULT} (job {job_id} on {job.nodes})")
-    where = f"job {job_id}" if job_id else f"pid {start.get('pid', '?')}"
-    return Death("killed", f"killed (no end record; {where} on host {start.get('host', '?')})")
+    starts = history.starts
+    pid, host = (starts[-1].pid, starts[-1].host) if starts else (None, "")
+    where = f"job {job_id}" if job_id else f"pid {'?' if pid is None else pid}"
+    return Death("killed", f"killed (no end record; {where} on host {host or '?'})")
 
 
 def _outside(state: str, job_id: str, nodes: str, exception: str = "") -> Death:
@@ -157,23 +176,7 @@ def _is_memory(job: Job) -> bool:
     return job.state == "OUT_OF_MEMORY"
 
 
-def _unstarted_job(attempts: Sequence[Record], submitted: Record | None) -> str:
-    """Return the id of the last submission's job where no record is from it; empty otherwise."""
-    job = _text((submitted or {}).get("job_id"))
-    return "" if any(_text(record.get("job_id")) == job for record in attempts) else job
-
-
-def _job_of_attempt(attempts: Sequence[Record], last: Record) -> str:
-    number = last.get("attempt")
-    starts = (a for a in reversed(attempts) if a.get("event") == "start" and a.get("attempt") == number)
-    return _text(next(starts, {}).get("job_id"))
-
-
 def _code(exit_code: int) -> str:
     # As shells do: what a signal ended has 128 and its number.
     code = exit_code if exit_code >= 0 else 128 - exit_code
     return f"{code} (signal {code - 128})" if 128 < code < 193 else str(code)
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)

@@ -1,6 +1,6 @@
-"""Owns the folder of an experiment: every path in it, what is read from and written to it, and its status.
+"""The folder of an experiment: every path in it, and what is read from and written to it.
 
-How an experiment is composed, claimed or run is not its business.
+How the experiment is follows from these files in `status`; how it is composed or run is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.identity import Identity
-from heyhi.errors import ClaimError, IdentityError, ResultError
-from heyhi.experiment.claim import CLAIM_NAME, Claim, read_owner
-from heyhi.experiment.death import Death, death_of, last_job, state_in_log
+from heyhi.errors import ClaimError, IdentityError, ResultError, UnknownError
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import (
     ATTEMPTS_NAME,
+    CLAIM_NAME,
     CODE_NAME,
     CONFIG_NAME,
     FLAT_CONFIG_NAME,
@@ -32,12 +33,10 @@ from heyhi.experiment.names import (
     RESULT_NAME,
     ROOT_NAMES,
     STATE_NAME,
-    Status,
 )
-from heyhi.experiment.owner import Owner
+from heyhi.experiment.records import History, Record, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import read_end, replace_file, write_temp, writing
-from heyhi.slurm.commands import Job, Phase, View
+from heyhi.files import replace_file, write_temp, writing
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
-_LOG_END = 20_000  # bytes of a log in which Slurm's last words are looked for
 _log = logging.getLogger(__name__)
 
 
@@ -78,55 +76,6 @@ class Experiment:
     def target(self) -> Path:
         """Result file, which Snakemake is asked for."""
         return self.exp_path / RESULT_NAME
-
-
-def status_of(exp_path: str, view: View | None = None) -> Status:
-    """Return the status of an experiment, without the needs; for one that is done this is a single `os.stat`.
-
-    Args:
-        exp_path: its folder.
-        view: what Slurm says of jobs; default: ask it, if a job has the claim.
-
-    Raises:
-        ClaimError: its claim can't be read.
-    """
-    if _exists(f"{exp_path}/{RESULT_NAME}"):
-        return Status.DONE
-    view = view or View()
-    owner = read_owner(exp_path, view.queue)
-    if owner is not None:
-        return _status_by(owner, view)
-    if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
-        return Status.NOT_STARTED
-    # It may have ended between the first look and the second.
-    return Status.DONE if _exists(f"{exp_path}/{RESULT_NAME}") else Status.DEAD
-
-
-def _status_by(owner: Owner, view: View) -> Status:
-    """Return the status of an experiment that somebody has; where Slurm doesn't answer, the last known one."""
-    job = owner.find_job(view.queue)
-    if job is None or job.phase is Phase.OVER:  # or it is just ending
-        return Status.RUNNING if owner.kind == "process" else Status.PENDING
-    return Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
-
-
-def _described(owner: Owner, view: View) -> str:
-    job = owner.find_job(view.queue)
-    if job is None:
-        asked = f" (last known: {view.queue.error})" if owner.job_name and view.queue.error else ""
-        return f"{owner.describe()}{asked}"
-    if job.phase is Phase.WAITING:
-        return f"job {job.job_id} waits{f': {job.why}' if job.why else ''}"
-    return f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}"
-
-
-def _exists(path: str) -> bool:
-    # Path.exists() takes five times as long, and there may be 10,000 of them.
-    try:
-        os.stat(path)  # noqa: PTH116
-    except OSError:
-        return False
-    return True
 
 
 class ExperimentDir:
@@ -213,97 +162,22 @@ class ExperimentDir:
         """The first file of the claims."""
         return self.path / CLAIM_NAME
 
-    # --- status
-
-    def status(self, view: View | None = None) -> Status:
-        """Return the status, without the needs.
-
-        Raises:
-            ClaimError: the claim can't be read.
-        """
-        return status_of(str(self.path), view)
-
-    def death(self, view: View | None = None) -> Death:
-        """Say why it is dead, if it is; a job of Slurm's is asked about where the records don't say.
-
-        Raises:
-            ResultError: the records can't be read.
-        """
-        attempts, submitted = self.attempts(), self.read_job()
-        asked = last_job(attempts, submitted)
-        return death_of(attempts, submitted, self.ended_job(asked, view or View()) if asked else None)
-
-    def ended_job(self, job_id: str, view: View) -> Job | None:
-        """Return how a job of this experiment ended: by Slurm's accounts, and by what it left in the job's log."""
-        job = view.ended(job_id)
-        with contextlib.suppress(IdentityError):
-            identity = self.read_identity()
-            if job is not None and identity is not None and not job.may_be(identity.digest):
-                job = None
-        if job is None or job.exit_code == -9:
-            state = state_in_log(read_end(self.launch_log_path, _LOG_END), job_id)
-            if state:
-                return Job(job_id, state, nodes=job.nodes if job is not None else "")
-        return job
-
-    def job_to_ask(self) -> str:
-        """Return the id of the job that Slurm must be asked about to know why it is dead; empty if none.
-
-        Raises:
-            ResultError: the records can't be read.
-        """
-        return last_job(self.attempts(), self.read_job())
-
-    def status_and_reason(
-        self,
-        needs: Iterable[Path] = (),
-        needs_of: Callable[[Path], Iterable[Path]] | None = None,
-        view: View | None = None,
-    ) -> tuple[Status, str]:
-        """Return the status and, where it is DEAD, BLOCKED, RUNNING or PENDING, why or by whom.
-
-        Args:
-            needs: folders of what it needs.
-            needs_of: the same for a folder of a need, so that what blocks from further up is found too.
-            view: what Slurm says of jobs; default: ask it, if need be.
-
-        Raises:
-            ClaimError: a claim can't be read.
-        """
-        view = view or View()
-        status = self.status(view)
-        if status is Status.DEAD:
-            return status, self.death(view).text
-        if status in (Status.RUNNING, Status.PENDING):
-            owner = read_owner(self.path, view.queue)
-            return status, _described(owner, view) if owner is not None else ""
-        if status is Status.NOT_STARTED:
-            for need in needs:
-                folder = ExperimentDir(need, self.results_root)
-                its_status, reason = folder.status_and_reason(needs_of(need) if needs_of else (), needs_of, view)
-                if its_status in (Status.DEAD, Status.BLOCKED):
-                    return Status.BLOCKED, f"by {folder.exp_id}, {its_status.value}: {reason}"
-        return status, ""
-
     # --- identity
 
     def read_identity(self) -> Identity | None:
         """Return which experiment the folder holds, or None where it holds none.
 
         Raises:
-            IdentityError: identity.json can't be read.
+            UnknownError: identity.json can't be read.
         """
-        try:
-            text = self.identity_path.read_text(encoding="utf-8")
-        except (FileNotFoundError, NotADirectoryError):
+        text = self._read_record(IDENTITY_NAME)
+        if text is None:
             return None
-        except (OSError, UnicodeDecodeError) as error:
-            raise IdentityError(f"{self.identity_path}: can't be read: {error}") from None
         try:
             data = json.loads(text)
             return Identity.from_dict(data if isinstance(data, dict) else {})
-        except (ValueError, IdentityError):
-            raise IdentityError(
+        except (ValueError, RecursionError, IdentityError):
+            raise UnknownError(
                 f"{self.identity_path}: is damaged, so nobody knows which experiment this is;"
                 " move the folder away to run it anew"
             ) from None
@@ -320,6 +194,7 @@ class ExperimentDir:
         """Make sure that the folder holds this experiment, or none yet.
 
         Raises:
+            UnknownError: nobody knows which one it holds.
             IdentityError: it holds another one, or files that are no experiment's.
         """
         held, other = self.read_identity(), []
@@ -460,34 +335,64 @@ class ExperimentDir:
         Raises:
             ResultError: the file can't be read.
         """
-        return _read_lines(self.metrics_path, warn=warn)
+        try:
+            found, damaged = _parse_lines(self.metrics_path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise ResultError(f"{self.metrics_path}: can't be read: {error.strerror}") from None
+        if warn and damaged:
+            others = len(damaged) - 1
+            more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
+            _log.warning("%s:%d: is no JSON object; it is left out%s", self.metrics_path, damaged[0], more)
+        return found
 
-    def attempts(self) -> list[dict[str, Any]]:
-        """Return the records of all attempts: for each a start, and an end unless it was killed.
+    def attempts(self) -> list[Record]:
+        """Return what is on record of its attempts: for each a start, and an end unless it was killed.
 
         Raises:
-            ResultError: the file can't be read.
+            UnknownError: the file can't be read.
         """
-        return _read_lines(self.attempts_path, warn=False)
+        data = self._read_record(ATTEMPTS_NAME)
+        return to_records(_parse_lines(data)[0]) if data else []
 
-    def read_job(self) -> dict[str, Any] | None:
-        """Return what is noted of the last submission, None where there was none or the note is damaged."""
-        try:
-            job = json.loads(self.job_path.read_bytes())
-        except (OSError, ValueError):
+    def read_submission(self) -> Submission | None:
+        """Return the last job that it was submitted as, None where it never was.
+
+        Raises:
+            UnknownError: the note of it can't be read.
+        """
+        text = self._read_record(JOB_NAME)
+        if text is None:
             return None
-        return job if isinstance(job, dict) else None
+        data = None
+        with contextlib.suppress(ValueError, RecursionError):
+            data = json.loads(text)
+        if not isinstance(data, dict):
+            raise UnknownError(
+                f"{self.job_path}: is damaged, so nobody knows which job it was submitted as;"
+                f" if none of its jobs waits or runs, remove it: {shlex.join(['rm', str(self.job_path)])}"
+            )
+        return Submission.from_dict(data)
 
-    def write_job(self, job: Mapping[str, Any]) -> None:
-        """Note which job it was submitted as.
+    def history(self) -> History:
+        """Return all that is on record of its attempts and jobs.
+
+        Raises:
+            UnknownError: a record can't be read.
+        """
+        return History(self.attempts(), self.read_submission())
+
+    def write_submission(self, submission: Submission) -> None:
+        """Write down which job it was submitted as.
 
         Raises:
             ResultError: it can't be written.
         """
-        replace_file(self.job_path, json.dumps(job, indent=2) + "\n")
+        replace_file(self.job_path, json.dumps(submission.to_dict(), indent=2) + "\n")
 
-    def append_attempt(self, record: Mapping[str, Any]) -> None:
-        """Add a record of an attempt; only who has the claim may.
+    def append_attempt(self, record: Record) -> None:
+        """Add the start or the end of an attempt; only who has the claim may.
 
         Raises:
             ResultError: it can't be written.
@@ -497,35 +402,36 @@ class ExperimentDir:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
                 cut_short = file.read(1) != b"\n"
-            file.write(b"\n" * cut_short + json.dumps(record).encode() + b"\n")
+            file.write(b"\n" * cut_short + json.dumps(record.to_dict()).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
+    def _read_record(self, name: str) -> bytes | None:
+        """Read a file that says how the experiment is; None where there is none.
 
-def ask_accounts(folders: Iterable[str], view: View) -> None:
-    """Have Slurm asked once how all the jobs have ended that have to be asked about, instead of one after the other.
+        Raises:
+            UnknownError: there is one, or may be one, and it can't be read.
+        """
+        path = f"{self.path}/{name}"
+        try:
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
+                return file.read()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise UnknownError(
+                f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
+                " moved away"
+            ) from None
 
-    Args:
-        folders: exp paths of experiments that were submitted and aren't done.
-        view: what remembers the answer.
-    """
-    ids = []
-    for path in folders:
-        folder = ExperimentDir(Path(path))
-        with contextlib.suppress(ClaimError, ResultError):  # which is said where its status is
-            if folder.status(view) is Status.DEAD:
-                ids.append(folder.job_to_ask())
-    view.ledger.load(ids)
 
-
-def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:
-    try:
-        text = path.read_bytes().decode("utf-8", "replace")
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise ResultError(f"{path}: can't be read: {error.strerror}") from None
-    lines = text.split("\n")
+def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the JSON objects of a file that has one a line, and the numbers of the lines that are none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        whole = json.loads(b"[%b]" % data.rstrip(b"\n").replace(b"\n", b","))
+        if len(whole) == data.count(b"\n") and all(type(one) is dict for one in whole):
+            return whole, []
+    lines = data.decode("utf-8", "replace").split("\n")
     found, damaged = [], []
     for number, line in enumerate(lines, 1):
         with contextlib.suppress(ValueError, RecursionError):
@@ -536,11 +442,7 @@ def _read_lines(path: Path, *, warn: bool) -> list[dict[str, Any]]:
         # The last one, without a line end, is being written, or its writer was killed.
         if line.strip() and number < len(lines):
             damaged.append(number)
-    if warn and damaged:
-        others = len(damaged) - 1
-        more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
-        _log.warning("%s:%d: is no JSON object; it is left out%s", path, damaged[0], more)
-    return found
+    return found, damaged
 
 
 def _named(identity: Identity) -> str:

@@ -1,4 +1,4 @@
-"""Owns the handle: what Python code asks about one experiment, launched or not. It changes nothing."""
+"""The handle: what Python code can ask about one experiment, launched or not. It changes nothing."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_job_id, find_status
 from heyhi.project import Project, find_project
 
 
 class Handle:
-    """Answer questions about one experiment; each answer is as of now.
+    """One experiment, to be asked about; each answer is as of now.
 
     Args:
         exp_path: its folder, which need not exist.
@@ -35,7 +36,7 @@ class Handle:
 
     @property
     def exp_id(self) -> str:
-        """Exp id: the path below the results root."""
+        """The path below the results root."""
         project = self._find_project()
         return ExperimentDir(self.exp_path, project.results_root if project is not None else None).exp_id
 
@@ -60,12 +61,15 @@ class Handle:
 
     @property
     def folder(self) -> ExperimentDir:
-        """What lies in its folder, and where."""
+        """Its folder: what lies in it, and where."""
         return ExperimentDir(self.exp_path)
 
     def get_status(self) -> Status:
-        """Return the status; what it needs is not looked at, so that it is never BLOCKED here."""
-        return self.folder.status()
+        """Return the status; what it needs is not looked at, so that it is never BLOCKED here.
+
+        UNKNOWN where its folder or a record of it can't be read.
+        """
+        return find_status(self.exp_path)
 
     def is_done(self) -> bool:
         """Return whether it has a result."""
@@ -88,12 +92,12 @@ class Handle:
         return self.folder.read_metrics()
 
     def maybe_get_job_id(self) -> str | None:
-        """Return the id of the job of its last attempt; None where it never ran, or in no job."""
-        for record in reversed(self.folder.attempts()):
-            if record.get("event") == "start":
-                job_id = record.get("job_id")
-                return None if job_id is None else str(job_id)
-        return None
+        """Return the id of the job that has it or had it last, also of one that waits; None where there was none.
+
+        Raises:
+            UnknownError: its claim or a record of it can't be read.
+        """
+        return find_job_id(self.exp_path) or None
 
     def _which(self) -> Identity:
         if self._identity is None:

@@ -23,11 +23,14 @@ _AS_LIST = bytes.maketrans(b"{}:\n", b"  ,,")
 _IN_NAMES = bytes(set(range(256)) - set(b'{}:\n", ' + _IN_NUMBERS))
 
 
-def _summed_up_unread(data: bytes) -> dict[str, Any] | None:
-    """Do it for lines that differ in nothing but the digits of their numbers, without making a dict of each.
+def summed_up_unread(data: bytes) -> dict[str, Any] | None:
+    """Sum up a file of metrics whose lines differ in nothing but the digits of their numbers; None where they do.
 
-    Names are taken out of the text and all becomes one list, `["", 1, "", 0.5, ...]`, in half the time. A digit that
-    stands in a name leaves something there.
+    No dict is made of each line: names are taken out of the text, and all becomes one list, `["", 1, "", 0.5, ...]`, in
+    half the time. A digit that stands in a name leaves something there.
+
+    Args:
+        data: the file.
     """
     import orjson
 
@@ -71,7 +74,7 @@ def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if type(number) in _NUMBERS and name in columns:  # mostly; the rest takes five times as long
                 columns[name].append(number)
                 continue
-            for key, value in _flat({name: number}):
+            for key, value in dotted_items({name: number}):
                 if _is_number(value):
                     columns.setdefault(key, []).append(value)
     last = {key: values[-1] for key, values in columns.items()}
@@ -123,10 +126,11 @@ def _best(key: str, values: Sequence[float]) -> float:
     return min(values) if is_small_good(key) else max(values)
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def dotted_items(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Return what a record holds with dotted names; what is None is left out."""
     for key, value in record.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from dotted_items(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
 

@@ -1,4 +1,4 @@
-"""The modes: what a launch does with an experiment, given how it is."""
+"""The modes: what a launch does with an experiment of each status. Doing it is left to the launch."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ class Action:
         start: start the experiment.
         wipe: empty its folder first.
         stop: end the run that has it, first.
+        refuse: do nothing, and say why not.
     """
 
     start: bool = False
     wipe: bool = False
     stop: bool = False
+    refuse: bool = False
 
 
-_LEAVE, _START = Action(), Action(start=True)
+_LEAVE, _START, _REFUSE = Action(), Action(start=True), Action(refuse=True)
 _WIPE, _STOP = Action(start=True, wipe=True), Action(start=True, wipe=True, stop=True)
-# The table of docs/workflow.md. A blocked experiment starts when its need does, which the need's own run decides.
+# The table of docs/sweeps.md. A blocked experiment starts when its need does, which the need's own run decides.
 _ACTIONS: dict[str, dict[Status, Action]] = {
     "gentle_start": {Status.NOT_STARTED: _START},
     "start_restart": {Status.NOT_STARTED: _START, Status.DEAD: _WIPE},
-    "start_continue": {Status.NOT_STARTED: _START, Status.DEAD: _START},
+    "start_continue": {Status.NOT_STARTED: _START, Status.DEAD: _START, Status.PRUNED: _START},
     "restart": {
         Status.NOT_STARTED: _START,
         Status.PENDING: _STOP,
         Status.RUNNING: _STOP,
+        Status.PRUNED: _WIPE,
+        Status.UNKNOWN: _REFUSE,
         Status.DEAD: _WIPE,
         Status.DONE: _WIPE,
     },
@@ -46,7 +50,7 @@ _ACTIONS: dict[str, dict[Status, Action]] = {
 
 
 def action_of(mode: str, status: Status) -> Action:
-    """Return what a mode does with an experiment of a status.
+    """Return what a mode does with an experiment of a status; what nobody knows about, no mode starts.
 
     Raises:
         ModeError: there is no such mode.

@@ -1,4 +1,4 @@
-"""Owns the names of the statuses, and of the files that they hang on; finding one is not its business."""
+"""The names of the statuses, and of the files in an experiment's folder; `status` finds out which status it is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ CODE_NAME = "code.json"
 ROOT_NAMES = ("project_root", "results_root")
 STATE_NAME = ".heyhi"  # of a results root
 RESULT_NAME = "result.json"
+CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one
 
 
@@ -22,8 +23,52 @@ class Status(enum.StrEnum):
     """How an experiment is; a result makes it DONE, whatever came after it was written."""
 
     NOT_STARTED = "NOT_STARTED"
-    PENDING = "PENDING"  # claimed by a process that is about to hand it over
+    PENDING = "PENDING"  # claimed by a process that is about to hand it over, or by a job that waits
     RUNNING = "RUNNING"
+    PRUNED = "PRUNED"  # ended early by a search: it may go on
     DONE = "DONE"
+    UNKNOWN = "UNKNOWN"  # its folder or a record of it can't be read
     DEAD = "DEAD"  # was started, has no result, and nobody runs it
-    BLOCKED = "BLOCKED"  # by a need that is DEAD
+    BLOCKED = "BLOCKED"  # not started, and what it needs won't be done by itself
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether somebody has the experiment."""
+        return self in (Status.PENDING, Status.RUNNING)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it stays so until somebody does something about it."""
+        return not self.is_alive and self is not Status.NOT_STARTED
+
+    @property
+    def is_started(self) -> bool:
+        """Whether it was started, as far as anybody knows."""
+        return self not in (Status.NOT_STARTED, Status.BLOCKED)
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether somebody should look at it: it is dead, or nobody knows how it is."""
+        return self in (Status.DEAD, Status.UNKNOWN)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether an experiment that needs one of this status waits in vain."""
+        return self.is_over and self is not Status.DONE
+
+    @property
+    def urgency(self) -> int:
+        """Place in a list for people: what needs their attention comes first."""
+        return _URGENCY.index(self)
+
+
+_URGENCY = (
+    Status.DEAD,
+    Status.UNKNOWN,
+    Status.BLOCKED,
+    Status.RUNNING,
+    Status.PENDING,
+    Status.PRUNED,
+    Status.NOT_STARTED,
+    Status.DONE,
+)

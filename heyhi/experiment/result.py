@@ -1,4 +1,4 @@
-"""Owns how a result becomes JSON and how a file is put in place as a whole; not where experiments live.
+"""How what a task returned becomes the JSON of result.json; writing the file is left to `folder`.
 
 A finished run never fails on its result: what JSON can't hold is kept as text, and a warning names its key.
 """

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Literal, Self
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.death import REQUEUE
+from heyhi.experiment.records import REQUEUE
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 
 # SIGHUP comes when a terminal or an ssh connection is closed.

@@ -21,11 +21,13 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from heyhi.code.snapshot import take_snapshot
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.claim import Claim, read_owner
-from heyhi.experiment.death import LOST, REQUEUE, Death
+from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
+from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import settle, submit_job
 from heyhi.project import Project, find_project
@@ -73,6 +75,7 @@ class _Task:
     job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
     losses: int = 0  # jobs of it that Slurm has forgotten
     is_ours: bool = False
+    is_unknown: bool = False  # and that was said
     retry_at: float | None = None  # monotonic seconds: Slurm took no job
 
     @property
@@ -175,7 +178,7 @@ class Executor(official.Executor):  # type: ignore[misc]
                 for member in members:
                     self._start([member])
                 return
-            text = str(error) if isinstance(error, HeyhiError) else f"{type(error).__name__}: {error}"
+            text = _text_of(error) if isinstance(error, HeyhiError) else f"{type(error).__name__}: {error}"
             for job, task in members:
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: not submitted: {text} ")
 
@@ -253,7 +256,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         gone = set(map(id, dead))
         kept = [info for info in waiting if id(info) not in gone]
         dead = self._without_done(dead)
-        view.ledger.load(_task_of(info).folder.job_to_ask() for info in dead)
+        ask_accounts((_task_of(info).folder for info in dead), view)
         for info in dead:
             kept += self._bury(info, view)
         return kept
@@ -291,7 +294,10 @@ class Executor(official.Executor):  # type: ignore[misc]
         except FileNotFoundError:
             # Somebody has removed the folder, and the claim in it.
             return not is_queued
-        except (HeyhiError, OSError):
+        except (HeyhiError, OSError) as error:
+            if not task.is_unknown and not is_queued:
+                task.is_unknown = True
+                self.logger.warning(f"{task.experiment.exp_id}: {Status.UNKNOWN.value}, and waited for: {error}")
             return False
 
     def _pace(self, view: View) -> None:
@@ -323,10 +329,10 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
             return []
         try:
-            death = task.folder.death(view)
+            death = find_death(task.folder, view)
             self._settle(task, view)
         except HeyhiError as error:
-            self.report_job_error(info, msg=f"{task.experiment.exp_id}: {error} ")
+            self.report_job_error(info, msg=f"{task.experiment.exp_id}: {_text_of(error)} ")
             return []
         if self._goes_on(task, death):
             self.logger.info(f"{task.experiment.exp_id}: {death.text}: submitted again")
@@ -335,7 +341,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             return [info]
         if death.exception:
             self._count(death.exception)
-        self.report_job_error(info, msg=f"{task.experiment.exp_id}: DEAD: {death.text} ")
+        status = Status.PRUNED if death.kind == PRUNED else Status.DEAD
+        self.report_job_error(info, msg=f"{task.experiment.exp_id}: {status.value}: {death.text} ")
         return []
 
     def _settle(self, task: _Task, view: View) -> None:
@@ -350,7 +357,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             # Who had it has gone: now it is ours to start.
             task.is_ours = True
             return death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
-        if death.kind == "CANCELLED" or self._stopped:
+        if death.kind in ("CANCELLED", PRUNED) or self._stopped:
             return False
         # These are no failures of the experiment, and don't count.
         if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
@@ -461,6 +468,10 @@ def _task_of(info: SubmittedJobInfo) -> _Task:
     task = _task(info)
     assert task is not None
     return task
+
+
+def _text_of(error: HeyhiError) -> str:
+    return f"{Status.UNKNOWN.value}: {error}" if isinstance(error, UnknownError) else str(error)
 
 
 def _is_due(info: SubmittedJobInfo, now: float) -> bool:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import NeedsError
+from heyhi.errors import ModeError, NeedsError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 
@@ -59,12 +60,13 @@ def maybe_launch(
     caller goes on. One whose launcher is slurm is submitted, and is PENDING or further when this returns. The call is
     consent to what the mode wipes.
 
-    Modes (what happens to NOT_STARTED; PENDING and RUNNING; DEAD; DONE experiments):
-        gentle_start: start; leave; leave; leave
-        start_restart: start; leave; wipe and start; leave
-        start_continue: start; leave; start with its files; leave
-        restart: start; stop, wipe and start; wipe and start; wipe and start
+    Modes (what happens to NOT_STARTED; PENDING and RUNNING; PRUNED; DEAD; DONE experiments):
+        gentle_start: start; leave; leave; leave; leave
+        start_restart: start; leave; leave; wipe and start; leave
+        start_continue: start; leave; start with its files; start with its files; leave
+        restart: start; stop, wipe and start; wipe and start; wipe and start; wipe and start
         dryrun: nothing
+    One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder; cfg is a frozen config.
@@ -80,16 +82,19 @@ def maybe_launch(
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
 
     Raises:
-        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, or Slurm takes
-            no job.
+        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, nobody knows
+            how the one to restart is, or Slurm takes no job.
     """
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
     launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
-    action = action_of(mode, launch.status)
+    state = find_state(launch.experiment.exp_path, why_dead=False)
+    action = launch.action(mode, state)
     if action.start:
         launch.start(main, action, log_level)
+    elif state.status is Status.UNKNOWN:
+        logging.warning("%s: %s", launch.experiment.exp_id, state.line)
     return launch.handle()
 
 
@@ -135,8 +140,19 @@ class _Launch:
         return ExperimentDir(self.experiment.exp_path)
 
     @property
-    def status(self) -> Status:
-        return self.folder.status()
+    def state(self) -> State:
+        return find_state(self.experiment.exp_path)
+
+    def action(self, mode: str, state: State) -> Action:
+        """Return what a mode does with it, given how it is.
+
+        Raises:
+            ModeError: there is no such mode, or it can't be done.
+        """
+        action = action_of(mode, state.status)
+        if action.refuse:
+            raise ModeError(f"{self.experiment.exp_path}: {state.line}; --mode {mode} changes nothing there")
+        return action
 
     @property
     def task_message(self) -> Message:
@@ -186,10 +202,12 @@ class _Launch:
 
     def _check_needs(self) -> None:
         missing = []
+        statuses = Statuses(list(map(str, self.experiment.needs)))
         for need in self.experiment.needs:
-            status = ExperimentDir(need).status()
-            if status is not Status.DONE:
-                missing.append(f"  {need.relative_to(self.project.results_root)}: {status.value}")
+            state = statuses.of(str(need))
+            if state.status is not Status.DONE:
+                text = state.line if state.status.is_trouble else state.status.value
+                missing.append(f"  {need.relative_to(self.project.results_root)}: {text}")
         if missing:
             command = shlex.join(self.words)
             raise NeedsError(

@@ -20,12 +20,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.records import End, History, Record, Start
 from heyhi.files import utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
@@ -229,33 +230,32 @@ def cores_of(bound: set[int], allocated: int, slot: int, slots: int) -> set[int]
     return set(split(sorted(bound), slots)[slot])
 
 
-def has_failed_in(attempts: Sequence[Mapping[str, Any]], job: str) -> bool:
+def has_failed_in(attempts: Sequence[Record], job: str) -> bool:
     """Return whether an experiment has failed by itself in a job, which is then queued again for others' sake."""
-    jobs = {a.get("attempt"): a.get("job_id") for a in attempts if a.get("event") == "start"}
-    failed = (a for a in attempts if a.get("event") == "end" and a.get("reason") == "failed")
-    return any((a.get("job_id") or jobs.get(a.get("attempt"))) == job for a in failed)
+    history = History(attempts)
+    jobs = {start.attempt: start.job_id for start in history.starts}
+    failed = (end for end in history.ends if end.reason == "failed")
+    return any((end.job_id or jobs.get(end.attempt)) == job for end in failed)
 
 
-def end_without_word(attempts: Sequence[Mapping[str, Any]], job: str, code: int) -> dict[str, Any] | None:
+def end_without_word(attempts: Sequence[Record], job: str, code: int) -> End | None:
     """Return the end record of a runner that has written none; None where it has."""
-    last = attempts[-1] if attempts else {}
-    is_open = last.get("event") == "start" and last.get("job_id") == job
-    if not is_open and (code == 0 or any(a.get("job_id") == job for a in attempts)):
+    last = attempts[-1] if attempts else None
+    open_one = last if isinstance(last, Start) and last.job_id == job else None
+    if open_one is None and (code == 0 or any(record.job_id == job for record in attempts)):
         return None
-    how = "the task ended the process" if is_open else "the runner ended before it started the experiment"
-    how = f"killed by signal {-code}" if code < 0 else how
-    return {
-        "event": "end",
-        "attempt": last.get("attempt") if is_open else 0,
-        "reason": "killed" if code < 0 else "failed",
-        "exit_code": 128 - code if code < 0 else code,
-        "exception": how,
-        "time": utc_now(),
-        "job_id": job,
-    }
+    how = "the task ended the process" if open_one else "the runner ended before it started the experiment"
+    return End(
+        attempt=open_one.attempt if open_one else 0,
+        reason="killed" if code < 0 else "failed",
+        exit_code=128 - code if code < 0 else code,
+        exception=f"killed by signal {-code}" if code < 0 else how,
+        time=utc_now(),
+        job_id=job,
+    )
 
 
-def _attempts(folder: ExperimentDir) -> list[dict[str, Any]]:
+def _attempts(folder: ExperimentDir) -> list[Record]:
     try:
         return folder.attempts()
     except HeyhiError:

@@ -1,4 +1,4 @@
-"""Owns running one experiment: once, in its folder, with its attempts, output and result on record.
+"""One run of one experiment: once, in its folder, with its attempts, output and result on record.
 
 `python -m heyhi.runner TARGET --manifest FILE` is what a job executes. Which experiments to run, and where, is
 decided elsewhere.
@@ -22,13 +22,15 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from heyhi.code.version import code_version
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, ResultError
+from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import REQUEUE, death_of
+from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.result import encode
+from heyhi.experiment.status import find_state, held_by
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -37,6 +39,7 @@ from heyhi.job.task import Main, load_main
 from heyhi.job.tee import Tee
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import setup_logging
+from heyhi.slurm.commands import View
 
 _F = TypeVar("_F", bound=Callable[..., object])
 # A waiting process looks again after 1 s, then less and less often.
@@ -123,6 +126,7 @@ def execute(
         How it ended. What main raised is told here and in the log, and not raised.
 
     Raises:
+        UnknownError: its claim, identity or a record of it can't be read.
         HeyhiError: the folder holds another experiment, or can't be written.
         KeyboardInterrupt: Ctrl-C, once the attempt is on record.
         SystemExit: likewise SIGTERM (143) and SIGHUP (129).
@@ -159,7 +163,8 @@ def _claim(
     job: JobClaim | None,
 ) -> Claim | Outcome:
     """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
-    wait, ended = _FIRST_WAIT, len(_ends(folder))
+    # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
+    wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
         folder.check_identity(experiment.identity)
@@ -172,24 +177,19 @@ def _claim(
         else:
             got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
-            ends = _ends(folder)[ended:] if waited_for is not None else []
-            if not ends or ends[-1].get("reason") != "failed" or folder.result_path.exists():
+            ends = folder.history().ends[ended:] if waited_for is not None else []
+            if not ends or ends[-1].reason != "failed" or folder.result_path.exists():
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
-            return Outcome(Status.DEAD, death_of(folder.attempts()).text, exit_code=1)
+            return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
         if if_claimed == "leave":
-            status = Status.RUNNING if got.kind == "process" else Status.PENDING
-            return Outcome(status, got.describe())
+            return Outcome(held_by(got, View()).status, got.describe())
         if waited_for != got:
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
             waited_for = got
         time.sleep(wait)
         wait = min(1.5 * wait, _LONGEST_WAIT)
-
-
-def _ends(folder: ExperimentDir) -> list[dict[str, Any]]:
-    return [a for a in folder.attempts() if a.get("event") == "end"]
 
 
 @dataclass(frozen=True)
@@ -233,55 +233,52 @@ class _Run:
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
     def _record_start(self, launcher_attempt: int) -> int:
-        starts = [a for a in self.folder.attempts() if a.get("event") == "start"]
+        starts = History(self.folder.attempts()).starts
         last = starts[-1] if starts else None
-        number = (last.get("attempt") or len(starts)) + 1 if last is not None else 1
+        number = (last.attempt or len(starts)) + 1 if last is not None else 1
         env, version = get_job_env(), code_version(self.code_root)
-        record = {
-            "event": "start",
-            "attempt": number,
-            "kind": _kind(last, env.job_id, env.restart_count, launcher_attempt),
-            "time": utc_now(),
-            "host": env.hostname,
-            "pid": os.getpid(),
-            "job_id": env.job_id,
-            "restart_count": env.restart_count,
-            "commit": version.commit,
-            "dirty": version.dirty,
-            "config": hashlib.sha256(self.experiment.config).hexdigest()[:16],
-        }
-        self.folder.append_attempt(record)
+        start = Start(
+            attempt=number,
+            kind=_kind(last, env.job_id, env.restart_count, launcher_attempt),
+            time=utc_now(),
+            host=env.hostname,
+            pid=os.getpid(),
+            job_id=env.job_id or "",
+            restart_count=env.restart_count,
+            commit=version.commit or "",
+            dirty=version.dirty,
+            config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+        )
+        self.folder.append_attempt(start)
         return number
 
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
-        record = {
-            "event": "end",
-            "attempt": number,
-            "reason": ending.reason,
-            "exit_code": ending.exit_code,
-            "exception": ending.exception,
-            "seconds": round(seconds, 3),
-            "time": utc_now(),
-        }
+        end = End(
+            attempt=number,
+            reason=ending.reason,
+            exit_code=ending.exit_code,
+            exception=ending.exception,
+            seconds=round(seconds, 3),
+            time=utc_now(),
+        )
         try:
-            self.folder.append_attempt(record)
+            self.folder.append_attempt(end)
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
 
 
-def _kind(last: dict[str, Any] | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
-    """Tell a first attempt, Slurm's requeues, a launcher's retries and new launches apart."""
+def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
+    """Return whether an attempt is the first, Slurm's requeue, a launcher's retry or a new launch."""
     if last is None:
         return "first"
-    if job_id is not None and job_id == last.get("job_id") and restart_count > (last.get("restart_count") or 0):
+    if job_id is not None and job_id == last.job_id and restart_count > last.restart_count:
         return "requeue"
     return "retry" if launcher_attempt > 1 else "relaunch"
 
 
 def _reason(ending: Ending) -> str:
-    start = {"event": "start", "attempt": 1}
-    end = {**start, "event": "end", "exit_code": ending.exit_code, "exception": ending.exception}
-    return death_of([start, end]).text
+    end = End(1, exit_code=ending.exit_code, exception=ending.exception)
+    return death_of(History([Start(1), end])).text
 
 
 def _folder_of(main: Main) -> Path:
@@ -337,6 +334,9 @@ def main(args: Sequence[str] | None = None) -> int:
         if options.parent is not None:
             end_with(options.parent)
         return _run_target(options)
+    except UnknownError as error:
+        print(f"{options.target}: {Status.UNKNOWN.value}: {error}", file=sys.stderr)
+        return error.exit_code
     except HeyhiError as error:
         print(f"{options.target}: {error}", file=sys.stderr)
         return error.exit_code
@@ -379,8 +379,7 @@ def _run_target(options: argparse.Namespace) -> int:
         if job is not None:  # whether it is dead is for Slurm to say
             print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)
             raise
-        status, reason = folder.status_and_reason()
-        print(f"{experiment.exp_id}: {status.value}: {reason} (log: {folder.log_path})", file=sys.stderr)
+        print(f"{experiment.exp_id}: {find_state(folder.path).line} (log: {folder.log_path})", file=sys.stderr)
         raise
     if outcome.done:
         return 0
@@ -399,9 +398,9 @@ def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
     if env.job_id is None:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
     ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
-    starts = [a for a in ExperimentDir(experiment.exp_path).attempts() if a.get("event") == "start"]
-    before = [a for a in starts if a.get("job_id") == env.job_id]
-    is_again = not before or env.restart_count > (before[-1].get("restart_count") or 0)
+    starts = History(ExperimentDir(experiment.exp_path).attempts()).starts
+    before = [start for start in starts if start.job_id == env.job_id]
+    is_again = not before or env.restart_count > before[-1].restart_count
     return JobClaim(ref, tuple(nonces.split(",")), is_again)
 
 

@@ -14,10 +14,11 @@ from typing import NamedTuple
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import OUTSIDE, death_of, last_job
+from heyhi.experiment.death import OUTSIDE, death_of, ended_job
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
+from heyhi.experiment.records import End, Submission
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
@@ -43,6 +44,7 @@ def submit_job(
     Raises:
         Busy: Slurm may take it later.
         Refused: Slurm doesn't take it.
+        UnknownError: nobody knows how one of them is. Nothing is claimed then.
         HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
     """
     claims: list[tuple[Experiment, Claim]] = []
@@ -113,9 +115,9 @@ def _settled(experiment: Experiment, view: View) -> _Past:
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    ends = [a for a in folder.attempts() if a.get("event") == "end"]
-    states = [str(end.get("job_state")) for end in ends if end.get("job_state") in OUTSIDE]
-    nodes = [str(end["host"]) for end in ends if end.get("job_state") in _NODE_STATES and end.get("host")]
+    ends = folder.history().ends
+    states = [end.job_state for end in ends if end.job_state in OUTSIDE]
+    nodes = [end.host for end in ends if end.job_state in _NODE_STATES and end.host]
     return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
 
 
@@ -124,45 +126,43 @@ def settle(folder: ExperimentDir, view: View) -> None:
 
     Slurm forgets in time, the records don't.
     """
-    attempts, submitted = folder.attempts(), folder.read_job()
-    asked = last_job(attempts, submitted)
-    job = folder.ended_job(asked, view) if asked else None
+    history = folder.history()
+    job = ended_job(folder, history, view)
     if job is None:
         return
-    death = death_of(attempts, submitted, job)
-    started = [a for a in attempts if a.get("event") == "start" and str(a.get("job_id")) == asked]
-    own = attempts[-1] if attempts and attempts[-1].get("event") == "end" else {}
+    death = death_of(history, job)
+    started = [start for start in history.starts if start.job_id == history.job_to_ask]
+    own = history.last_end
     folder.append_attempt(
-        {
-            "event": "end",
-            "attempt": started[-1].get("attempt") if started else 0,
-            "reason": death.kind,
-            "exit_code": own.get("exit_code") if job.exit_code is None else job.exit_code,
-            "exception": death.exception,
-            "time": utc_now(),
-            "job_id": asked,
-            "job_state": job.state,
-            "host": job.nodes,
-        }
+        End(
+            attempt=started[-1].attempt if started else 0,
+            reason=death.kind,
+            exit_code=job.exit_code if job.exit_code is not None else own.exit_code if own is not None else None,
+            exception=death.exception,
+            time=utc_now(),
+            job_id=history.job_to_ask,
+            job_state=job.state,
+            host=job.nodes,
+        )
     )
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
     """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
-    note = {
-        "job_id": job_id,
-        "name": order.job_name,
-        "time": utc_now(),
-        "attempt": attempt,
-        "hours": request.hours,
-        "gpus": request.gpus,
-        "nodes": request.nodes,
-        "mem_gb_per_node": request.mem_gb_per_node,
-        "partition": request.partition,
-        "code": order.snapshot.digest if order.snapshot is not None else None,
-    }
+    submission = Submission(
+        job_id=job_id,
+        name=order.job_name,
+        time=utc_now(),
+        attempt=attempt,
+        hours=request.hours,
+        gpus=request.gpus,
+        nodes=request.nodes,
+        mem_gb_per_node=request.mem_gb_per_node,
+        partition=request.partition,
+        code=order.snapshot.digest if order.snapshot is not None else None,
+    )
     with contextlib.suppress(HeyhiError):
-        ExperimentDir(experiment.exp_path).write_job(note)
+        ExperimentDir(experiment.exp_path).write_submission(submission)
 
 
 def _pack_folder(mine: Sequence[Experiment], claims: Sequence[tuple[Experiment, Claim]], order: Order) -> Path:

@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 _COLOURS = {  # background and text, of a status
     Status.DONE: ("#C6EFCE", "#006100"),
     Status.DEAD: ("#FFC7CE", "#9C0006"),
+    Status.UNKNOWN: ("#F8CBAD", "#843C0C"),
     Status.BLOCKED: ("#FFEB9C", "#7F6000"),
     Status.RUNNING: ("#DDEBF7", "#1F4E78"),
     Status.PENDING: ("#EDEDED", "#404040"),
+    Status.PRUNED: ("#D9E1F2", "#305496"),
 }
 _MAX_ROWS, _MAX_COLUMNS = 1_048_575, 16_384  # of a sheet, less its header
 _MAX_CELL = 32_767  # characters

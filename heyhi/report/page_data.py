@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics import has_best
+from heyhi.experiment.records import Record, Start
 from heyhi.files import read_end
 from heyhi.project import Project
 from heyhi.report.read import metrics_of
@@ -63,10 +65,9 @@ def _detail(folder: ExperimentDir) -> Detail:
 
     if not folder.path.is_dir():
         return Detail()
-    try:
+    attempts: list[Record] = []
+    with contextlib.suppress(HeyhiError):
         attempts = folder.attempts()
-    except HeyhiError:
-        attempts = []
     flat = _or_empty(folder.flat_config_path)
     try:
         found = json.loads(flat) if flat else {}
@@ -83,17 +84,16 @@ def _detail(folder: ExperimentDir) -> Detail:
     )
 
 
-def _joined(records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Put start and end of each attempt into one row."""
-    rows: dict[Any, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     for record in records:
-        row = rows.setdefault(record.get("attempt"), {"attempt": record.get("attempt")})
-        if record.get("event") == "start":
-            row |= {name: record.get(name) for name in ("kind", "host", "job_id")}
-            row["started"], row["code"] = record.get("time"), str(record.get("commit") or "")[:8]
+        row = rows.setdefault(record.attempt, {"attempt": record.attempt})
+        if isinstance(record, Start):
+            row |= {"kind": record.kind, "host": record.host, "job_id": record.job_id or None}
+            row |= {"started": record.time, "code": record.commit[:8]}
         else:
-            row["seconds"] = record.get("seconds")
-            row["reason"] = record.get("exception") or record.get("reason")
+            row |= {"seconds": record.seconds, "reason": record.exception or record.reason}
     return list(rows.values())
 
 

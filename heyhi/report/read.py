@@ -11,18 +11,20 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.folder import ExperimentDir, ask_accounts
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics import _flat, _is_number, _summed_up_unread, summed_up
-from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, METRICS_NAME, RESULT_NAME, Status
+from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unread
+from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
+from heyhi.experiment.records import History, Record, to_records
+from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import Memory
 from heyhi.report.readings import _UNKNOWN, Entry, Reading, Readings, Stamp, _Kept, _printable_names, _recalled, _utf8
-from heyhi.slurm.commands import View
 
+_T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 3
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
@@ -31,11 +33,7 @@ _FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
-
-
-def _is_submitted(folder: str) -> bool:
-    """Return whether an experiment isn't done, and was handed to Slurm."""
-    return os.access(f"{folder}/{JOB_NAME}", os.F_OK) and not os.access(f"{folder}/{RESULT_NAME}", os.F_OK)
+_DONE = State(Status.DONE)
 
 
 class Reader:
@@ -53,8 +51,6 @@ class Reader:
         self._results_root = project.results_root
         self.get_logs_data = get_logs_data
         self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
-        self._folders: Sequence[str] = ()  # of what is read now
-        self._view: View | None = None
         self.memory = Memory(project.state_root / "readings")
 
     def read_all(
@@ -82,12 +78,16 @@ class Reader:
         name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
         kept = _recalled(self.memory.recall(name.hexdigest()[:32]), len(folders))
         changed = range(len(folders)) if kept is None else kept.changed(folders)
-        self._folders, self._view = [folders[place] for place in changed], None
+        statuses = Statuses(
+            [folders[place] for place in changed],
+            needs_of=lambda path: needs.get(path, ()),
+            results_root=self._results_root,
+        )
         for _ in range(len(folders) - len(changed)):
             tick()
         found, stamps = {}, {}
         for place, entry in zip(changed, entries_at(changed), strict=True):
-            found[place], stamps[place] = self._read(entry, needs, kept, place)
+            found[place], stamps[place] = self._read(entry, statuses, kept, place)
             tick()
         if kept is None:
             kept = _Kept(Readings.of(list(found.values())), [_UNKNOWN] * len(folders))
@@ -100,49 +100,31 @@ class Reader:
             self.memory.keep(name.hexdigest()[:32], kept.columns())
         return kept.readings
 
-    def _read(
-        self, entry: Entry, needs: Mapping[str, Sequence[str]], kept: _Kept | None, place: int
-    ) -> tuple[Reading, Stamp]:
+    def _read(self, entry: Entry, statuses: Statuses, kept: _Kept | None, place: int) -> tuple[Reading, Stamp]:
         """Return what there is, and below which stamp it may be remembered."""
         stamp, is_done, updated = _stamp(entry.folder)
-        if updated is None and not os.path.isdir(entry.folder):  # noqa: PTH112 (10,000 of them: no object each)
-            status, reason, problems = self._status(entry, needs) if needs else (Status.NOT_STARTED, "", [])
-            return Reading(status.value, reason, problem="; ".join(problems)), _UNKNOWN
-        status, reason, problems = (Status.DONE, "", []) if is_done else self._status(entry, needs)
+        status, reason = _DONE if is_done else statuses.of(entry.folder)
+        if updated is None and (not status.is_started or status is Status.UNKNOWN):
+            return Reading(status.value, reason), _UNKNOWN
+        problems: list[str] = []
         if kept is not None and kept.stamps[place] == stamp:
             row = kept.readings.row(place)
             problems += [row.problem] if row.problem else []
             return row._replace(status=status.value, reason=reason, problem="; ".join(problems), updated=updated), stamp
-        # What is wrong with its status today is no part of what is remembered.
-        settled = updated is not None and updated < time.time() - _SETTLED_SECONDS and not problems
-        # A collector may read any file of a run, so only what has ended for good stays as it is.
-        settled = settled and (is_done or self.get_logs_data is None)
+        settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
+        # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
+        # read today may be readable tomorrow.
+        settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
         names, (values, *rest) = self._read_files(entry, status, problems)
+        problems = [problem for problem in problems if problem != reason]
         row = Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
         return row, stamp if settled else _UNKNOWN
 
-    def _ask(self) -> View:
-        """Return what Slurm says of all that is read now, asked when the first of it isn't done."""
-        if self._view is None:
-            self._view = View()
-            ask_accounts(filter(_is_submitted, self._folders), self._view)
-        return self._view
-
-    def _status(self, entry: Entry, needs: Mapping[str, Sequence[str]]) -> tuple[Status, str, list[str]]:
-        folder = ExperimentDir(Path(entry.folder), self._results_root)
-        try:
-            status, reason = folder.status_and_reason(
-                map(Path, entry.needs), lambda path: map(Path, needs.get(str(path), ())), self._ask()
-            )
-        except HeyhiError as error:
-            return Status.NOT_STARTED, "", [str(error)]
-        return status, reason, []
-
     def _read_files(self, entry: Entry, status: Status, problems: list[str]) -> tuple[tuple[str, ...], list[Any]]:
         """Return the names of what came out, and [its values, attempts, seconds, job id, code]."""
-        records = _lines(f"{entry.folder}/{ATTEMPTS_NAME}", lambda: _folder(entry).attempts(), problems)
-        started = [r for r in records if r.get("event") == "start"]
-        seconds = [r["seconds"] for r in records if r.get("event") == "end" and _is_number(r.get("seconds"))]
+        history = History(_attempts(entry, problems))
+        started = history.starts
+        seconds = [end.seconds for end in history.ends if end.seconds is not None]
         names: tuple[str, ...] = ()
         values: list[Any] = []
         if started or status is Status.DONE:
@@ -154,14 +136,13 @@ class Reader:
             if names != written and len(set(names)) < len(names):
                 outcome = dict(zip(names, values, strict=True))
                 names, values = tuple(outcome), list(outcome.values())
-        last = started[-1] if started else {}
-        commit = last.get("commit")
+        last = started[-1] if started else None
         return names, [
             values,
             len(started),
             math.fsum(seconds) if seconds else None,
-            None if last.get("job_id") is None else str(last["job_id"]),
-            f"{str(commit)[:8]}{'+' if last.get('dirty') else ''}" if commit else None,
+            (last.job_id or None) if last is not None else None,
+            f"{last.commit[:8]}{'+' if last.dirty else ''}" if last is not None and last.commit else None,
         ]
 
     def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
@@ -169,7 +150,8 @@ class Reader:
             return _ask(self.get_logs_data, entry, self.project, problems)
         outcome = _summed_up_file(f"{entry.folder}/{METRICS_NAME}")
         if outcome is None:
-            outcome = summed_up(_with_care(_folder(entry).read_metrics, problems))
+            metrics: list[dict[str, Any]] = _with_care(_folder(entry).read_metrics, problems)
+            outcome = summed_up(metrics)
         if status is Status.DONE:
             try:
                 result = _result(entry)
@@ -177,7 +159,7 @@ class Reader:
                 problems.append(str(error))
             else:
                 if not _PLAIN.issuperset(map(type, result.values())):
-                    result = {k: v for k, v in _flat(result) if not isinstance(v, list)}
+                    result = {k: v for k, v in dotted_items(result) if not isinstance(v, list)}
                 outcome.update(result)
         return outcome
 
@@ -221,6 +203,13 @@ def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: lis
     return _with_care(careful, problems)
 
 
+def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
+    found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
+    if found is not None and _DICTS.issuperset(map(type, found)):
+        return to_records(found)
+    return _with_care(_folder(entry).attempts, problems)
+
+
 def _all_at_once(path: str) -> list[Any] | None:
     """Read a file of JSON lines, which may be no objects yet; None where something is wrong with it."""
     try:
@@ -245,7 +234,7 @@ def _parsed(data: bytes) -> list[Any] | None:
     return None  # half-written, with NaN, or damaged
 
 
-def _with_care(careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
+def _with_care(careful: Callable[[], list[_T]], problems: list[str]) -> list[_T]:
     try:
         return careful()
     except HeyhiError as error:
@@ -296,7 +285,7 @@ def _summed_up_file(path: str) -> dict[str, Any] | None:
         return {}
     except OSError:
         return None
-    found = _summed_up_unread(data)
+    found = summed_up_unread(data)
     if found is None:
         metrics = _parsed(data)
         if metrics is None or not _DICTS.issuperset(map(type, metrics)):

@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
 
 _MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
-_COLOURS = {Status.DONE: "green", Status.DEAD: "red", Status.BLOCKED: "yellow", Status.RUNNING: "cyan"}
+_COLOURS = {
+    Status.DONE: "green",
+    Status.DEAD: "red",
+    Status.UNKNOWN: "bright_red",
+    Status.BLOCKED: "yellow",
+    Status.RUNNING: "cyan",
+    Status.PRUNED: "blue",
+}
 _MISSING = "-"
 _GAP = 3  # between two columns on a terminal
 _BELOW = ("reason", "problem", "drifted", "updated", "exp_path")
@@ -150,13 +157,13 @@ def counted(table: pd.DataFrame) -> str:
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:
-    """Name each experiment that is dead or blocked, or of which something could not be read."""
+    """Name each experiment that is dead, unknown or blocked, or of which something could not be read."""
     lines = []
     problems = table["problem"] if "problem" in table else [None] * len(table)
     for status, exp_id, reason, problem in zip(
         table["status"], table["exp_id"], table["reason"], problems, strict=True
     ):
-        if status in (Status.DEAD, Status.BLOCKED):
+        if status in (Status.DEAD, Status.UNKNOWN, Status.BLOCKED):
             lines.append(f"{status:<7} {exp_id}: {_text(reason, None)}")
         if problem:
             lines.append(f"problem {exp_id}: {_text(problem, None)}")

@@ -15,7 +15,7 @@ from heyhi.config.compose import Composed, Composer, Overrides
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.schema import Schema
 from heyhi.config.values import value_text
-from heyhi.errors import HeyhiError, SweepError
+from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME
 from heyhi.project import Project
@@ -219,7 +219,8 @@ class _Gather:
                 names = frozenset()
             self._folders[parent] = names
         if name in names and not _holds(exp_path, identity):
-            ExperimentDir(Path(exp_path)).check_identity(identity)
+            with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
+                ExperimentDir(Path(exp_path)).check_identity(identity)
 
     def check_nesting(self) -> None:
         """Refuse an experiment inside another one's folder, which a restart of the outer one would wipe."""

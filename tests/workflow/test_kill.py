@@ -6,6 +6,7 @@ import os
 import signal
 
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_status
 
 from .conftest import Tiny, wait_until
 
@@ -18,7 +19,7 @@ def test_a_killed_controller_leaves_its_worker_whom_the_next_one_waits_for(tiny:
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     folder = tiny.folder(str(next((tiny.root / "results/p/work").glob("x=2_*")) / "result.json"))
-    assert folder.status() is Status.RUNNING
+    assert find_status(folder.path) is Status.RUNNING
 
     second = tiny.start()
     wait_until(lambda: folder.launch_log_path.exists() and "waiting for" in folder.launch_log_path.read_text())

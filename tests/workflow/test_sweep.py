@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_status
 
 from .conftest import SECONDS, Tiny
 
@@ -116,7 +117,7 @@ def test_a_copy_that_a_killed_snakemake_left_never_becomes_a_result(tiny: Tiny) 
     copy.write_text('{"y": 0}')
     tiny.make_fail(4)
     assert tiny.snakemake(target).returncode == 1
-    assert tiny.folder(target).status() is Status.DEAD
+    assert find_status(tiny.folder(target).path) is Status.DEAD
 
 
 def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(tiny: Tiny) -> None:

@@ -19,7 +19,9 @@ const STATUS = {
   DONE: "#3f9142",
   RUNNING: "#2f7ed8",
   PENDING: "#c79a1b",
+  PRUNED: "#3f8f8f",
   DEAD: "#d64545",
+  UNKNOWN: "#b5532a",
   BLOCKED: "#9b5fc0",
   NOT_STARTED: "#8a94a0",
 };

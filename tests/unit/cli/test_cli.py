@@ -200,7 +200,7 @@ def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) 
         (project / target).with_name(name).mkdir()
     code, out, err = run("status")
     assert (code, err) == (1, "")
-    assert out.startswith("DEAD 1  PENDING 1  NOT_STARTED 1\n")
+    assert out.startswith("UNKNOWN 2  NOT_STARTED 1\n")
     assert "claim.json: can't be read: Is a directory" in out
     assert "attempts.jsonl: can't be read: Is a directory" in out
 

@@ -17,6 +17,7 @@ from heyhi.cli.selection import ConfigWord, ExperimentWord, Selection, SweepWord
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import Submission
 from heyhi.project import find_project
 
 PROTO = """
@@ -65,7 +66,7 @@ def words(run: Any, project: Path) -> dict[str, str]:
     handle = maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=1"])
     (project / "conf/one.py").write_text("def yield_sweep():\n    yield 'conf/fit/work.prototxt', {'seed': 1}\n")
     manifest = run("expand", "--manifest", "conf/one.py")[1].strip()
-    ExperimentDir(handle.exp_path).write_job({"job_id": "4711"})
+    ExperimentDir(handle.exp_path).write_submission(Submission("4711"))
     return {
         "sweep": "conf/one.py",
         "manifest": manifest,
@@ -215,7 +216,7 @@ def test_an_experiment_wins_over_a_job_of_its_name(project: Path, run: Any) -> N
     maybe_launch(done, cfg="conf/fit/work.prototxt", exp_id_pattern_override="12")
     other = maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=5"])
     run("expand", "--cfg", "fit/work", "seed=5")
-    ExperimentDir(other.exp_path).write_job({"job_id": "12"})
+    ExperimentDir(other.exp_path).write_submission(Submission("12"))
     assert chosen("12").named == (ExperimentWord("12", (str(project / "results/12"),)),)
 
 

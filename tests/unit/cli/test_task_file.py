@@ -20,6 +20,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.modes import MODES, action_of
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_status
 from heyhi.job.launch import get_exp_dir, maybe_launch
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
@@ -334,4 +335,4 @@ def test_two_processes_launching_at_once_run_it_once(repository: Path, results: 
     outputs = [run.communicate() for run in runs]
     assert [run.returncode for run in runs] == [0] * 4, outputs
     assert ledger.read_text() == "ran\n"
-    assert ExperimentDir(next(results.glob("p/*/*/*"))).status() is Status.DONE
+    assert find_status(next(results.glob("p/*/*/*"))) is Status.DONE

@@ -12,6 +12,7 @@ from heyhi.config.schema import load_schema
 from heyhi.control.diff import diff
 from heyhi.errors import IdentityError, ResultError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import End, Start
 from heyhi.project import find_project
 from heyhi.sweep.expand import expand
 
@@ -73,8 +74,8 @@ def table(text: str, title: str) -> list[list[str]]:
 
 def test_experiments_are_named_with_what_they_are_and_how(make: Make) -> None:
     a, b = make("lr=0.3", result={"acc": 1}), make("seed=2")
-    b.append_attempt({"event": "start", "attempt": 1})
-    b.append_attempt({"event": "end", "attempt": 1, "exit_code": 1, "exception": "ValueError: no"})
+    b.append_attempt(Start(1))
+    b.append_attempt(End(1, exit_code=1, exception="ValueError: no"))
 
     assert said(a.path, b.path).split("\n\n")[0].splitlines() == [
         f"A  {a.exp_id}",

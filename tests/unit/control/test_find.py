@@ -12,6 +12,7 @@ from heyhi.config.identity import Identity
 from heyhi.control.find import experiments_of, find_job, find_started
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import Start, Submission
 from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError
 
@@ -76,8 +77,8 @@ def test_a_job_that_slurm_has_forgotten_is_found_by_the_records(
 ) -> None:
     (a, _), (b, _) = make(project, "p/a", "x=1"), make(project, "p/b", "x=2")
     monkeypatch.setattr(heyhi.control.find, "_known_folders", lambda _: [a, b])
-    ExperimentDir(Path(a)).append_attempt({"event": "start", "attempt": 1, "job_id": "12"})
-    ExperimentDir(Path(b)).write_job({"job_id": "13"})
+    ExperimentDir(Path(a)).append_attempt(Start(1, job_id="12"))
+    ExperimentDir(Path(b)).write_submission(Submission("13"))
     assert find_job(project, "12") == (None, [a])
     assert find_job(project, "13") == (None, [b])
 
@@ -86,7 +87,7 @@ def test_without_slurm_a_job_is_found_all_the_same(project: Project, monkeypatch
     monkeypatch.setenv("PATH", "/nowhere")
     path, _ = make(project, "p/a")
     monkeypatch.setattr(heyhi.control.find, "_known_folders", lambda _: [path])
-    ExperimentDir(Path(path)).write_job({"job_id": "13"})
+    ExperimentDir(Path(path)).write_submission(Submission("13"))
     assert find_job(project, "13") == (None, [path])
 
 

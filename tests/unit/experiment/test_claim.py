@@ -238,16 +238,16 @@ def test_the_file_systems_clock_decides_not_ours(tmp_path: Path, monkeypatch: py
 
 
 def test_a_claim_from_before_a_reboot_is_stale_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_module, "_uptime", lambda: 90.0)
+    monkeypatch.setattr(claim_module, "uptime", lambda: 90.0)
     write_claim(tmp_path, age=100, boot="1f2e")
     assert read_owner(tmp_path) is None
 
 
 def test_another_machine_of_our_name_is_not_taken_for_a_reboot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(claim_module, "_uptime", lambda: 10_000.0)
+    monkeypatch.setattr(claim_module, "uptime", lambda: 10_000.0)
     owner = write_claim(tmp_path, age=100, boot="1f2e")
     assert read_owner(tmp_path) == owner
-    monkeypatch.setattr(claim_module, "_uptime", lambda: 5.0)
+    monkeypatch.setattr(claim_module, "uptime", lambda: 5.0)
     owner = write_claim(tmp_path, age=20, boot="1f2e")
     assert read_owner(tmp_path) == owner
 

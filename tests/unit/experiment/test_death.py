@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from heyhi.experiment.death import LOST, current_job, death_of, last_job, state_in_log
+from heyhi.experiment.death import LOST, death_of, state_in_log
+from heyhi.experiment.records import End, History, Record, Start, Submission
 from heyhi.slurm.commands import Job
 
-START = {"event": "start", "attempt": 1, "job_id": "7", "host": "n1", "pid": 3}
-FAILED = {"event": "end", "attempt": 1, "reason": "failed", "exit_code": 1, "exception": "ValueError: boom"}
-STOPPED = {"event": "end", "attempt": 1, "reason": "terminated", "exit_code": 143, "exception": "stopped by SIGTERM"}
-SEVEN = {"job_id": "7"}
+START = Start(1, job_id="7", host="n1", pid=3)
+FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
+STOPPED = End(1, "terminated", exit_code=143, exception="stopped by SIGTERM")
+SEVEN = Submission("7")
 
 
 @pytest.mark.parametrize(
@@ -30,8 +29,8 @@ SEVEN = {"job_id": "7"}
         ([START], Job("7", "FAILED", nodes="n1", exit_code=-11), "killed", "exit code 139 (signal 11) (job 7 on n1)"),
         ([START], Job("7", "COMPLETED", nodes="n1", exit_code=0), "killed",
          "exit code 0, without a result (job 7 on n1)"),
-        ([START, {"event": "end", "reason": "killed", "exit_code": 0, "exception": "", "job_id": "7",
-                  "job_state": "COMPLETED"}], None, "killed", "exit code 0, without a result"),
+        ([START, End(0, "killed", exit_code=0, job_id="7", job_state="COMPLETED")], None, "killed",
+         "exit code 0, without a result"),
         ([START], None, "killed", "killed (no end record; job 7 on host n1)"),
         ([], Job("7", "CANCELLED", nodes="None assigned"), "CANCELLED", "CANCELLED (job 7)"),
         ([], Job("7", "FAILED", exit_code=1), "failed",
@@ -39,27 +38,29 @@ SEVEN = {"job_id": "7"}
         ([], None, LOST, "job 7 was never started, and Slurm knows nothing of it"),
     ],
 )  # fmt: skip
-def test_the_reason(attempts: list[dict[str, Any]], job: Job | None, kind: str, text: str) -> None:
-    death = death_of(attempts, SEVEN, job)
+def test_the_reason(attempts: list[Record], job: Job | None, kind: str, text: str) -> None:
+    death = death_of(History(attempts, SEVEN), job)
     assert (death.kind, death.text) == (kind, text)
 
 
 def test_the_newest_job_is_asked_about() -> None:
-    assert last_job([START, FAILED], {"job_id": "8"}) == "8"
-    assert last_job([START, FAILED], SEVEN) == "7"
-    assert current_job([START], {"job_id": "8"}) == "8"
+    newest = History([START, FAILED], Submission("8"))
+    assert (newest.job_to_ask, newest.current_job) == ("8", "8")
+    assert History([START, FAILED], SEVEN).job_to_ask == "7"
 
 
 def test_what_is_on_record_is_not_asked_about_again() -> None:
-    settled = {**STOPPED, "exception": "", "job_id": "7", "job_state": "TIMEOUT", "host": "n1"}
-    assert last_job([START, STOPPED, settled], SEVEN) == ""
-    assert death_of([START, STOPPED, settled], SEVEN).text == "TIMEOUT (job 7 on n1)"
+    settled = History(
+        [START, STOPPED, STOPPED._replace(exception="", job_id="7", job_state="TIMEOUT", host="n1")], SEVEN
+    )
+    assert settled.job_to_ask == ""
+    assert death_of(settled).text == "TIMEOUT (job 7 on n1)"
 
 
 def test_a_local_run_has_no_job() -> None:
-    start = {"event": "start", "attempt": 1, "job_id": None, "host": "h", "pid": 3}
-    assert last_job([start, FAILED], None) == ""
-    assert death_of([start]).text == "killed (no end record; pid 3 on host h)"
+    start = Start(1, host="h", pid=3)
+    assert History([start, FAILED]).job_to_ask == ""
+    assert death_of(History([start])).text == "killed (no end record; pid 3 on host h)"
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,16 @@ from google.protobuf import descriptor_pb2
 from heyhi.config.identity import Identity
 from heyhi.config.schema import Schema
 from heyhi.errors import ClaimError, IdentityError, ResultError
-from heyhi.experiment import folder as experiment_module
+from heyhi.experiment import claim as claim_module
+from heyhi.experiment import folder as folder_module
+from heyhi.experiment import status as status_module
 from heyhi.experiment.claim import CLAIM_NAME, Claim
-from heyhi.experiment.death import death_of
-from heyhi.experiment.folder import Experiment, ExperimentDir, status_of
+from heyhi.experiment.death import death_of, find_death
+from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
+from heyhi.experiment.records import End, History, Start
+from heyhi.experiment.status import Statuses, find_state, find_status
 from heyhi.job.submit import settle
 from heyhi.slurm.commands import Job, View
 
@@ -70,11 +74,11 @@ def prepared(path: Path, identity: Identity = IDENTITY) -> ExperimentDir:
     return folder
 
 
-def started(path: Path, **end: object) -> ExperimentDir:
+def started(path: Path, end: End | None = None) -> ExperimentDir:
     folder = prepared(path)
-    folder.append_attempt({"event": "start", "attempt": 1, "pid": 12, "host": "h"})
-    if end:
-        folder.append_attempt({"event": "end", "attempt": 1, **end})
+    folder.append_attempt(Start(1, pid=12, host="h"))
+    if end is not None:
+        folder.append_attempt(end)
     return folder
 
 
@@ -101,14 +105,14 @@ def test_a_prepared_folder_says_what_it_holds(tmp_path: Path) -> None:
         "config_flat.json",
         "identity.json",
     ]
-    assert folder.status() is Status.NOT_STARTED
+    assert find_status(folder.path) is Status.NOT_STARTED
 
 
 def test_the_config_stays_that_of_the_first_attempt(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "e")
     folder.prepare(make_experiment(tmp_path / "e", lr=0.7), SCHEMA)
     assert "lr: 0.7" in folder.config_path.read_text()
-    folder.append_attempt({"event": "start", "attempt": 1})
+    folder.append_attempt(Start(1))
     folder.prepare(make_experiment(tmp_path / "e", lr=0.9), SCHEMA)
     assert "lr: 0.7" in folder.config_path.read_text()
     assert json.loads(folder.flat_config_path.read_text())["train.lr"] == 0.7
@@ -201,31 +205,31 @@ def test_one_that_a_faster_process_just_started_is_no_foreign_folder(
 
 def test_statuses_follow_from_the_files(tmp_path: Path) -> None:
     folder = ExperimentDir(tmp_path / "e")
-    assert folder.status() is Status.NOT_STARTED
+    assert find_status(folder.path) is Status.NOT_STARTED
     started(tmp_path / "e")
-    assert folder.status() is Status.DEAD
+    assert find_status(folder.path) is Status.DEAD
     claim = Claim.acquire(folder.path)
     assert isinstance(claim, Claim)
-    assert folder.status() is Status.RUNNING
-    assert folder.status_and_reason() == (Status.RUNNING, claim.owner.describe())
+    assert find_status(folder.path) is Status.RUNNING
+    assert find_state(folder.path) == (Status.RUNNING, claim.owner.describe())
     folder.write_result({"loss": 1})
-    assert folder.status() is Status.DONE
+    assert find_status(folder.path) is Status.DONE
     claim.release()
-    assert folder.status() is status_of(str(folder.path)) is Status.DONE
-    assert folder.status_and_reason() == (Status.DONE, "")
+    assert find_status(folder.path) is Status.DONE
+    assert find_state(folder.path) == (Status.DONE, "")
 
 
 def test_a_claim_before_the_handing_over_is_pending(tmp_path: Path) -> None:
     claim = Claim.acquire(tmp_path, kind="controller")
     assert isinstance(claim, Claim)
     with claim:
-        assert ExperimentDir(tmp_path).status() is Status.PENDING
+        assert find_status(tmp_path) is Status.PENDING
 
 
 def test_a_result_makes_it_done_whatever_came_after(tmp_path: Path) -> None:
-    folder = started(tmp_path / "e", exit_code=1, exception="OSError: late")
+    folder = started(tmp_path / "e", End(1, exit_code=1, exception="OSError: late"))
     folder.write_result({})
-    assert folder.status() is Status.DONE
+    assert find_status(folder.path) is Status.DONE
 
 
 def test_a_done_experiment_costs_one_look(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -233,8 +237,8 @@ def test_a_done_experiment_costs_one_look(tmp_path: Path, monkeypatch: pytest.Mo
     folder.write_result({})
     looks: list[object] = []
     real = os.stat
-    monkeypatch.setattr(experiment_module.os, "stat", lambda path: looks.append(path) or real(path))
-    assert folder.status() is Status.DONE
+    monkeypatch.setattr(status_module.os, "stat", lambda path: looks.append(path) or real(path))
+    assert find_status(folder.path) is Status.DONE
     assert looks == [str(folder.result_path)]
 
 
@@ -245,24 +249,24 @@ def test_one_that_ends_between_two_looks_is_done_not_dead(tmp_path: Path, monkey
         folder.write_result({})
         return None
 
-    monkeypatch.setattr(experiment_module, "read_owner", ends_now)
-    assert folder.status() is Status.DONE
+    monkeypatch.setattr(claim_module, "read_owner", ends_now)
+    assert find_status(folder.path) is Status.DONE
 
 
 def test_why_it_is_dead(tmp_path: Path) -> None:
-    failed = started(tmp_path / "a", exit_code=1, exception="ValueError: lr is 0")
-    assert failed.status_and_reason() == (Status.DEAD, "exit code 1: ValueError: lr is 0")
+    failed = started(tmp_path / "a", End(1, exit_code=1, exception="ValueError: lr is 0"))
+    assert find_state(failed.path) == (Status.DEAD, "exit code 1: ValueError: lr is 0")
     killed = started(tmp_path / "b")
-    assert killed.status_and_reason() == (Status.DEAD, "killed (no end record; pid 12 on host h)")
-    gone = started(tmp_path / "c", exit_code=0)
-    assert gone.status_and_reason() == (Status.DEAD, "exit code 0, but result.json is gone")
+    assert find_state(killed.path) == (Status.DEAD, "killed (no end record; pid 12 on host h)")
+    gone = started(tmp_path / "c", End(1, exit_code=0))
+    assert find_state(gone.path) == (Status.DEAD, "exit code 0, but result.json is gone")
 
 
 def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:
-    first = [{"event": "start", "attempt": 1}, {"event": "end", "attempt": 1, "exit_code": 1}]
-    assert death_of(first).text == "exit code 1"
-    assert death_of([*first, {"event": "start", "attempt": 2, "pid": 7, "host": "h"}]).text.startswith("killed")
-    assert death_of([]).text.startswith("killed")
+    first = [Start(1), End(1, exit_code=1)]
+    assert death_of(History(first)).text == "exit code 1"
+    assert death_of(History([*first, Start(2, pid=7, host="h")])).text.startswith("killed")
+    assert death_of(History()).text.startswith("killed")
 
 
 def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_ended(tmp_path: Path) -> None:
@@ -271,15 +275,15 @@ def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_e
             return Job(job_id, "FAILED", nodes="n1", exit_code=-9)
 
     folder = ExperimentDir(tmp_path)
-    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "60"})
+    folder.append_attempt(Start(1, job_id="60"))
     line = "slurmstepd-n2: error: *** JOB 60 ON n2 CANCELLED AT 2026-11-24T12:26:09 DUE TO NODE FAILURE ***\n"
     folder.launch_log_path.write_text(line)
-    assert folder.death(Told()).kind == "NODE_FAIL"
+    assert find_death(folder, Told()).kind == "NODE_FAIL"
     folder.launch_log_path.write_text(f"{line}job 60 starts again\nKilled\n")
-    assert folder.death(Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
+    assert find_death(folder, Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
     # Once that is on record, it reads alike.
     settle(folder, Told())
-    assert folder.death(Told()).text == "exit code 137 (signal 9)"
+    assert find_death(folder, Told()).text == "exit code 137 (signal 9)"
 
 
 def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_path: Path) -> None:
@@ -288,29 +292,30 @@ def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_pat
             return Job(job_id, "CANCELLED", nodes="n1", comment=comment)
 
     folder = ExperimentDir(tmp_path)
-    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "60"})
+    folder.append_attempt(Start(1, job_id="60"))
     identity = Identity("conf/a.prototxt", ())
     folder.identity_path.write_text(json.dumps(identity.to_dict()))
     comment = f"heyhi:{identity.digest}"
-    assert folder.death(Told()).kind == "CANCELLED"
+    assert find_death(folder, Told()).kind == "CANCELLED"
     comment = "heyhi:1f"
-    assert folder.death(Told()).kind == "killed"
+    assert find_death(folder, Told()).kind == "killed"
 
 
 def test_a_dead_need_blocks_and_says_why(tmp_path: Path) -> None:
-    started(tmp_path / "p" / "train", exit_code=1, exception="ValueError: x")
+    started(tmp_path / "p" / "train", End(1, exit_code=1, exception="ValueError: x"))
     need, middle = tmp_path / "p" / "train", tmp_path / "p" / "middle"
-    folder = ExperimentDir(tmp_path / "p" / "eval", results_root=tmp_path)
+    path = str(tmp_path / "p" / "eval")
+
+    def state(needs: dict[Path, Path]) -> tuple[Status, str]:
+        known = {str(one): [str(its)] for one, its in needs.items()}
+        return Statuses([path], needs_of=lambda one: known.get(one, ()), results_root=tmp_path).of(path)
+
     expected = "by p/train, DEAD: exit code 1: ValueError: x"
-    assert folder.status_and_reason([need]) == (Status.BLOCKED, expected)
-    needs_of = {middle: [need]}
-    assert folder.status_and_reason([middle], lambda path: needs_of.get(path, [])) == (
-        Status.BLOCKED,
-        f"by p/middle, BLOCKED: {expected}",
-    )
-    assert folder.status_and_reason([middle]) == (Status.NOT_STARTED, "")
+    assert state({Path(path): need}) == (Status.BLOCKED, expected)
+    assert state({Path(path): middle, middle: need}) == (Status.BLOCKED, f"by p/middle, BLOCKED: {expected}")
+    assert state({Path(path): middle}) == (Status.NOT_STARTED, "")
     ExperimentDir(need).write_result({})
-    assert folder.status_and_reason([need]) == (Status.NOT_STARTED, "")
+    assert state({Path(path): need}) == (Status.NOT_STARTED, "")
 
 
 def test_the_status_of_one_that_is_done_is_a_single_look(tmp_path: Path) -> None:
@@ -321,7 +326,7 @@ def test_the_status_of_one_that_is_done_is_a_single_look(tmp_path: Path) -> None
         stat = os.stat
         patch.setattr(os, "stat", lambda path: asked.append("stat") or stat(path))
         asked.clear()
-        assert status_of(str(done.path)) is Status.DONE
+        assert find_status(done.path) is Status.DONE
         assert asked == ["stat"]
 
 
@@ -338,7 +343,7 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_a_result_that_was_cut_short_is_named(tmp_path: Path, content: bytes) -> None:
     folder = ExperimentDir(tmp_path)
     folder.result_path.write_bytes(content)
-    assert folder.status() is Status.DONE
+    assert find_status(folder.path) is Status.DONE
     with pytest.raises(ResultError, match=str(folder.result_path)):
         folder.read_result()
 
@@ -366,24 +371,24 @@ def test_a_damaged_metrics_line_is_named(tmp_path: Path, caplog: pytest.LogCaptu
 
 def test_an_attempt_after_a_half_written_one_is_a_line_of_its_own(tmp_path: Path) -> None:
     folder = ExperimentDir(tmp_path)
-    folder.append_attempt({"event": "start", "attempt": 1})
+    folder.append_attempt(Start(1))
     with folder.attempts_path.open("a") as file:
         file.write('{"event": "en')
-    assert folder.attempts() == [{"event": "start", "attempt": 1}]
-    folder.append_attempt({"event": "start", "attempt": 2})
-    assert [a["attempt"] for a in folder.attempts()] == [1, 2]
+    assert folder.attempts() == [Start(1)]
+    folder.append_attempt(Start(2))
+    assert [a.attempt for a in folder.attempts()] == [1, 2]
 
 
 # --- wiping
 
 
 def test_a_wipe_leaves_an_empty_folder(tmp_path: Path) -> None:
-    folder = started(tmp_path / "e", exit_code=1)
+    folder = started(tmp_path / "e", End(1, exit_code=1))
     (folder.path / "checkpoints" / "deep").mkdir(parents=True)
     (folder.path / "checkpoints" / "deep" / "1.npz").touch()
     folder.wipe(IDENTITY)
     assert list(folder.path.iterdir()) == []
-    assert folder.status() is Status.NOT_STARTED
+    assert find_status(folder.path) is Status.NOT_STARTED
     ExperimentDir(tmp_path / "gone").wipe(IDENTITY)
     assert not (tmp_path / "gone").exists()
 
@@ -439,7 +444,7 @@ def test_a_running_experiment_is_not_wiped(tmp_path: Path, living_owner: Claim) 
 
 
 def test_nobody_can_start_while_it_is_wiped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = started(tmp_path / "e", exit_code=1)
+    folder = started(tmp_path / "e", End(1, exit_code=1))
     seen: list[object] = []
     real = ExperimentDir._remove_all
 
@@ -466,7 +471,7 @@ def test_a_wipe_that_is_cut_short_leaves_no_result_and_still_says_what_it_is(
             removed.append(name)
         real(name, dir_fd=dir_fd)
 
-    monkeypatch.setattr(experiment_module.os, "unlink", unlink)
+    monkeypatch.setattr(folder_module.os, "unlink", unlink)
     with pytest.raises(ResultError, match="Input/output error"):
         folder.wipe(IDENTITY)
     monkeypatch.undo()
@@ -505,9 +510,9 @@ READ_ONLY = """
 from test_folder import *
 root = Path(sys.argv[1])
 folder = ExperimentDir(root / "e")
-print(folder.status().value)
+print(find_status(folder.path).value)
 for act in (lambda: prepared(root / "e"), lambda: prepared(root / "new"), lambda: folder.write_result({}),
-            lambda: folder.wipe(IDENTITY), lambda: folder.append_attempt({})):
+            lambda: folder.wipe(IDENTITY), lambda: folder.append_attempt(Start(1))):
     try:
         act()
         print("done")
@@ -522,12 +527,12 @@ try:
     folder.write_result({"text": "x" * 300_000})
 except ResultError as error:
     print(error)
-print(folder.status().value, [name for name in os.listdir(folder.path) if "result" in name])
+print(find_status(folder.path).value, [name for name in os.listdir(folder.path) if "result" in name])
 """
 
 
 def test_a_read_only_results_folder_is_one_sentence(tmp_path: Path) -> None:
-    started(tmp_path / "e", exit_code=1)
+    started(tmp_path / "e", End(1, exit_code=1))
     assert run_on_mount(f"--bind -o ro {tmp_path} {tmp_path}", tmp_path, READ_ONLY) == [
         "DEAD",
         "done",  # there is nothing left to write

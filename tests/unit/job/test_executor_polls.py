@@ -6,6 +6,7 @@ Slurm's commands are stand-ins that count how they are called, and time goes on 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import shutil
@@ -25,6 +26,10 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 import heyhi.job.executor
 import heyhi.slurm.commands
 from heyhi.config.schema import load_schema
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.experiment.records import PRUNED, End, Start
+from heyhi.experiment.status import find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.manifest import Manifest
@@ -178,6 +183,12 @@ class Bench:
         for info in self.executor.active_jobs:
             info.job.on_error = on_error
 
+    def allow_attempts(self, count: int) -> None:
+        """Have each experiment tried so often."""
+        for info in self.executor.active_jobs:
+            task = info.aux["heyhi"]
+            task.request = dataclasses.replace(task.request, max_attempts=count)
+
     def any_job(self) -> tuple[str, Path]:
         """Return the id and folder of one of the jobs."""
         path = next(iter(self._folder.glob("results/p/work/*/job.json")))
@@ -326,6 +337,52 @@ def test_a_folder_that_was_removed_is_not_waited_for(bench: Callable[[int], Benc
 
     three.executor.cancel_jobs(three.executor.active_jobs)
     assert "2 jobs of this run were cancelled" in three.logger.info.call_args.args[0]
+
+
+def test_records_that_cannot_be_read_are_named_and_the_others_go_on(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    three.allow_attempts(3)
+    job_id, folder = three.any_job()
+    (folder / "attempts.jsonl").mkdir()
+    three.end_job(job_id)
+    assert three.look() == 2
+    assert len(failed) == 1
+    assert f"UNKNOWN: {folder}/attempts.jsonl: can't be read: Is a directory" in failed[0]
+
+
+def test_a_claim_that_cannot_be_read_is_waited_for_and_named_once(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    job_id, folder = three.any_job()
+    (folder / "claim.json").unlink()
+    (folder / "claim.json").mkdir()
+    three.end_job(job_id)
+    for _ in range(3):
+        assert three.look() == 3
+        three.now += 10
+    (warning,) = three.logger.warning.call_args_list
+    assert "UNKNOWN, and waited for: " in warning.args[0]
+    assert f"remove it: rm -r {folder}/claim.json" in warning.args[0]
+    (folder / "claim.json").rmdir()
+    three.look()
+    assert "was never started, and Slurm knows nothing of it: submitted again" in three.logger.info.call_args.args[0]
+
+
+def test_what_a_search_ended_early_is_not_tried_again(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    three.allow_attempts(3)
+    job_id, path = three.any_job()
+    folder = ExperimentDir(path)
+    folder.append_attempt(Start(1, job_id=job_id))
+    folder.append_attempt(End(1, PRUNED, exit_code=0, exception="worse than half of them"))
+    three.end_job(job_id)
+    assert three.look() == 2
+    assert len(failed) == 1
+    assert "PRUNED: worse than half of them" in failed[0]
+    assert find_state(path) == (Status.PRUNED, "worse than half of them"), "nothing else is put on record"
 
 
 def test_an_impatient_ctrl_c_does_not_end_the_cancelling(bench: Callable[[int], Bench], tmp_path: Path) -> None:

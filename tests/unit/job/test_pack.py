@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
+from heyhi.experiment.records import End, Record, Start
 from heyhi.job.pack import cores_of, end_without_word, has_failed_in, member_env, split
 
 
@@ -52,12 +51,12 @@ def test_cores_are_divided_only_where_slurm_has_bound_the_job_to_its_own() -> No
     assert cores_of({8, 9}, 2, 1, 4) == set()
 
 
-def start(attempt: int, job: str) -> dict[str, Any]:
-    return {"event": "start", "attempt": attempt, "job_id": job}
+def start(attempt: int, job: str) -> Start:
+    return Start(attempt, job_id=job)
 
 
-def end(attempt: int, reason: str, **more: Any) -> dict[str, Any]:
-    return {"event": "end", "attempt": attempt, "reason": reason, **more}
+def end(attempt: int, reason: str, job_id: str = "") -> End:
+    return End(attempt, reason, job_id=job_id)
 
 
 @pytest.mark.parametrize(
@@ -73,27 +72,27 @@ def end(attempt: int, reason: str, **more: Any) -> dict[str, Any]:
         ([end(0, "failed", job_id="7")], True),
     ],
 )
-def test_what_has_failed_in_a_job_is_known_by_its_records(attempts: list[dict[str, Any]], has_failed: bool) -> None:
+def test_what_has_failed_in_a_job_is_known_by_its_records(attempts: list[Record], has_failed: bool) -> None:
     assert has_failed_in(attempts, "7") is has_failed
 
 
 def test_a_runner_that_was_killed_has_its_attempt_ended() -> None:
     record = end_without_word([start(1, "6"), end(1, "failed"), start(2, "7")], "7", -9)
     assert record is not None
-    assert (record["attempt"], record["reason"], record["exit_code"]) == (2, "killed", 137)
-    assert record["exception"] == "killed by signal 9"
+    assert (record.attempt, record.reason, record.exit_code) == (2, "killed", 137)
+    assert record.exception == "killed by signal 9"
 
 
 def test_a_runner_that_ended_before_it_started_the_experiment_is_on_record_too() -> None:
     record = end_without_word([start(1, "6"), end(1, "failed")], "7", 2)
     assert record is not None
-    assert (record["attempt"], record["reason"], record["exit_code"], record["job_id"]) == (0, "failed", 2, "7")
+    assert (record.attempt, record.reason, record.exit_code, record.job_id) == (0, "failed", 2, "7")
 
 
 def test_a_task_that_has_ended_its_process_is_on_record() -> None:
     record = end_without_word([start(1, "7")], "7", 0)
     assert record is not None
-    assert (record["attempt"], record["reason"], record["exception"]) == (1, "failed", "the task ended the process")
+    assert (record.attempt, record.reason, record.exception) == (1, "failed", "the task ended the process")
     assert end_without_word([start(1, "6")], "7", 0) is None, "left to another"
 
 

@@ -24,6 +24,8 @@ from heyhi.experiment.claim import CLAIM_NAME, Claim, read_owner
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef
+from heyhi.experiment.records import End, Record, Start
+from heyhi.experiment.status import find_state, find_status
 from heyhi.job import runner as runner
 from heyhi.job.runner import Outcome, execute, save_result_in_cwd
 from heyhi.job.task import load_main
@@ -205,7 +207,10 @@ def started_and_waiting(process: subprocess.Popen[str]) -> str:
 
 
 def events(folder: ExperimentDir) -> list[tuple[Any, ...]]:
-    return [(a["event"], a["attempt"], a.get("kind") or a.get("reason")) for a in folder.attempts()]
+    return [
+        ("start", one.attempt, one.kind) if isinstance(one, Start) else ("end", one.attempt, one.reason)
+        for one in folder.attempts()
+    ]
 
 
 def runs(folder: ExperimentDir) -> int:
@@ -220,7 +225,7 @@ def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
     folder = ExperimentDir(lab.experiment("give", "lr=0.25").exp_path)
     assert folder.read_result() == {"lr": 0.25, "cwd": str(folder.path)}
     assert events(folder) == [("start", 1, "first"), ("end", 1, "done")]
-    start, end = folder.attempts()
+    start, end = map(json.loads, folder.attempts_path.read_text().splitlines())
     assert start["pid"] and start["host"] and start["job_id"] is None and start["time"].endswith("+00:00")
     assert start["commit"] is None and start["dirty"] is False
     assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
@@ -259,7 +264,7 @@ def test_a_failure_is_one_line_and_the_rest_is_in_the_log(lab: Lab) -> None:
     folder, experiment = lab.folder("fail"), lab.experiment("fail")
     reason = "DEAD: exit code 1: ValueError: lr is too small"
     assert lab.run("fail") == (1, "", f"{experiment.exp_id}: {reason} (log: {folder.log_path})\n")
-    assert folder.status_and_reason() == (Status.DEAD, reason.removeprefix("DEAD: "))
+    assert find_state(folder.path) == (Status.DEAD, reason.removeprefix("DEAD: "))
     log = folder.log_path.read_text()
     assert log.startswith("Traceback") and "and more" in log and "runner.py" not in log
     assert events(folder)[-1] == ("end", 1, "failed") and not folder.claim_path.exists()
@@ -275,16 +280,16 @@ def test_a_result_stands_whatever_came_after_it(lab: Lab) -> None:
 
 def test_a_task_file_that_cannot_be_imported_is_on_record(lab: Lab) -> None:
     assert lab.run("broken_need")[0] == 1
-    assert "ModuleNotFoundError: No module named 'no_such_library'" in lab.folder("broken_need").status_and_reason()[1]
+    assert "ModuleNotFoundError: No module named 'no_such_library'" in find_state(lab.folder("broken_need").path).reason
     code, _, err = lab.run("give", wrapper="runner.load_main = lambda *a: (_ for _ in ()).throw(SyntaxError('bad'))")
     assert code == 1 and "SyntaxError: bad" in err
-    assert lab.folder("give").status() is Status.DEAD
+    assert find_status(lab.folder("give").path) is Status.DEAD
 
 
 def test_a_main_that_exits_without_a_result_is_dead(lab: Lab) -> None:
     code, _, err = lab.run("leave")
     assert code == 1 and "main called sys.exit(0) and returned nothing" in err
-    assert lab.folder("leave").status() is Status.DEAD
+    assert find_status(lab.folder("leave").path) is Status.DEAD
 
 
 def test_a_target_that_the_manifest_lacks_is_one_sentence(lab: Lab) -> None:
@@ -320,13 +325,13 @@ def test_a_stopped_run_is_on_record_and_can_go_on(lab: Lab, sign: signal.Signals
     folder = lab.folder("hang_once")
     process = lab.start("hang_once")
     lab.meet("ready")
-    assert folder.status() is Status.RUNNING
+    assert find_status(folder.path) is Status.RUNNING
     process.send_signal(sign)
     _, err = process.communicate()
     assert process.returncode == code
     reason = f"exit code {code}: stopped by {sign.name}"
     assert f"DEAD: {reason} (log: " in err and err.count("\n") == 1
-    assert folder.status_and_reason() == (Status.DEAD, reason)
+    assert find_state(folder.path) == (Status.DEAD, reason)
     assert not folder.claim_path.exists()
     assert lab.run("hang_once")[0] == 0
     assert folder.read_result() == {"resumed": True}
@@ -339,12 +344,12 @@ def test_a_killed_run_is_dead_and_the_next_one_goes_on(lab: Lab) -> None:
     lab.meet("ready")
     process.kill()
     process.wait()
-    assert folder.status_and_reason() == (
+    assert find_state(folder.path) == (
         Status.DEAD,
         f"killed (no end record; pid {process.pid} on host {os.uname().nodename})",
     )
     assert lab.run("hang_once")[0] == 0
-    assert folder.status() is Status.DONE and not list(folder.path.glob("claim*"))
+    assert find_status(folder.path) is Status.DONE and not list(folder.path.glob("claim*"))
 
 
 def test_what_a_run_raises_while_it_is_stopped_is_no_failure_of_its_own(lab: Lab) -> None:
@@ -353,7 +358,7 @@ def test_what_a_run_raises_while_it_is_stopped_is_no_failure_of_its_own(lab: Lab
     process.terminate()
     process.communicate()
     assert process.returncode == 143
-    assert lab.folder("worker_dies").status_and_reason()[1] == "exit code 143: stopped by SIGTERM"
+    assert find_state(lab.folder("worker_dies").path).reason == "exit code 143: stopped by SIGTERM"
     assert "a worker died" in lab.folder("worker_dies").log_path.read_text()
 
 
@@ -385,7 +390,7 @@ def test_an_owner_that_lost_its_claim_stops(lab: Lab) -> None:
     folder.claim_path.unlink()
     process.communicate(timeout=60)
     assert process.returncode == 143
-    assert f"the claim {folder.claim_path} was removed" in folder.status_and_reason()[1]
+    assert f"the claim {folder.claim_path} was removed" in find_state(folder.path).reason
 
 
 def test_a_forked_child_that_leaves_main_ends_nothing(lab: Lab) -> None:
@@ -550,7 +555,7 @@ def test_ctrl_c_is_raised_once_it_is_on_record(lab: Lab) -> None:
         execute(experiment, lab.schema, lambda **_: signal.raise_signal(signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
         execute(experiment, lab.schema, raising(KeyboardInterrupt()))
-    assert ExperimentDir(experiment.exp_path).status_and_reason()[1] == "exit code 130: stopped by SIGINT"
+    assert find_state(experiment.exp_path).reason == "exit code 130: stopped by SIGINT"
     assert read_owner(experiment.exp_path) is None
 
 
@@ -580,8 +585,8 @@ def test_a_forked_child_ends_by_a_signal_as_it_would_without_us(lab: Lab) -> Non
 def test_an_end_that_cannot_be_recorded_still_gives_the_claim_back(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     real = ExperimentDir.append_attempt
 
-    def append(self: ExperimentDir, record: dict[str, object]) -> None:
-        if record["event"] == "end":
+    def append(self: ExperimentDir, record: Record) -> None:
+        if isinstance(record, End):
             raise ResultError("no space")
         real(self, record)
 
@@ -632,9 +637,9 @@ def test_retries_requeues_and_relaunches_are_told_apart(lab: Lab, monkeypatch: p
     attempt()
     attempt(2)
     attempt(SLURM_JOB_ID="8", SLURM_RESTART_COUNT="2")
-    starts = [a for a in ExperimentDir(experiment.exp_path).attempts() if a["event"] == "start"]
-    assert [a["kind"] for a in starts] == ["first", "requeue", "relaunch", "retry", "relaunch"]
-    assert [a["job_id"] for a in starts] == ["7", "7", "7", "7", "8"]
+    starts = ExperimentDir(experiment.exp_path).history().starts
+    assert [start.kind for start in starts] == ["first", "requeue", "relaunch", "retry", "relaunch"]
+    assert [start.job_id for start in starts] == ["7", "7", "7", "7", "8"]
 
 
 def test_the_version_of_the_code_is_on_record(lab: Lab) -> None:
@@ -643,7 +648,7 @@ def test_the_version_of_the_code_is_on_record(lab: Lab) -> None:
     if head.returncode:
         pytest.skip("this tree is no git repository")
     execute(lab.experiment("give"), lab.schema, lambda **_: {}, code_root=code_root)
-    assert lab.folder("give").attempts()[0]["commit"] == head.stdout.strip()
+    assert lab.folder("give").history().starts[0].commit == head.stdout.strip()
 
 
 def test_a_result_is_saved_by_a_call_or_a_decorator(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

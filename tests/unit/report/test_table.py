@@ -18,6 +18,7 @@ from heyhi.config.identity import Identity
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.names import Status
+from heyhi.experiment.records import End, Start
 from heyhi.project import Project, find_project
 from heyhi.report.export import to_csv
 from heyhi.report.table import collect
@@ -44,15 +45,13 @@ def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experi
 def start(experiment: Experiment, *metrics: Mapping[str, Any]) -> ExperimentDir:
     folder = ExperimentDir(experiment.exp_path)
     folder.path.mkdir(parents=True)
-    folder.append_attempt({"event": "start", "attempt": 1, "job_id": "77", "pid": 1, "host": "h"})
+    folder.append_attempt(Start(1, job_id="77", pid=1, host="h"))
     folder.metrics_path.write_text("".join(json.dumps(m) + "\n" for m in metrics))
     return folder
 
 
 def end(folder: ExperimentDir, result: object = None, exception: str = "", seconds: float = 1.5) -> None:
-    folder.append_attempt(
-        {"event": "end", "attempt": 1, "exit_code": int(bool(exception)), "exception": exception, "seconds": seconds}
-    )
+    folder.append_attempt(End(1, exit_code=int(bool(exception)), exception=exception, seconds=seconds))
     if not exception:
         folder.write_result(result)
 

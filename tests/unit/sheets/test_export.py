@@ -140,7 +140,7 @@ def test_times_are_those_of_the_spreadsheets_clock(server: Server) -> None:
         assert f"2026-11-24 {hour:02}:" in sheet.value("A1")
         assert sheet.value("E11") == shown
         assert sheet.value("A1").startswith("=") is (zone != "Moon/Tranquility")
-        assert len(sheet.rules) == (6 if zone == "Moon/Tranquility" else 7)
+        assert len(sheet.rules) == (8 if zone == "Moon/Tranquility" else 9)
 
 
 def test_links_lead_to_folders_and_logs(server: Server) -> None:

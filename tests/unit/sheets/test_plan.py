@@ -564,7 +564,7 @@ def test_each_status_has_a_colour_and_running_without_a_sign_of_life_another_one
     assert stale == '=(N("heyhi:t0:STALE")=0)*($C11="RUNNING")*($D11<>"")*(NOW()-VALUE($D11)>1/24)>0'
     assert plain == [
         f'=(N("heyhi:t0:{name}")=0)*($C11="{name}")>0'
-        for name in ("DONE", "RUNNING", "PENDING", "DEAD", "BLOCKED", "NOT_STARTED")
+        for name in ("DONE", "RUNNING", "PENDING", "PRUNED", "DEAD", "UNKNOWN", "BLOCKED", "NOT_STARTED")
     ]
     (status, updated), (only,) = tab.sheet.rules[0]["ranges"], tab.sheet.rules[1]["ranges"]
     assert [status["startColumnIndex"], updated["startColumnIndex"], only["startColumnIndex"]] == [2, 3, 2]
@@ -577,7 +577,7 @@ def test_colours_are_there_once_and_cover_what_the_table_has() -> None:
     tab = Tab()
     for count in (2, 5, 3):
         tab.export(runs(*["DONE"] * count))
-        assert len(tab.rules()) == 6
+        assert len(tab.rules()) == 8
         assert {rule["ranges"][0]["endRowIndex"] for rule in tab.sheet.rules} == {10 + count}
     tab.export(runs())
     assert tab.rules() == []
@@ -591,16 +591,16 @@ def test_a_users_rules_and_colours_stay() -> None:
     }
     tab.sheet.rules.append(mine)
     tab.export({"One": runs("DONE"), "Two": runs("DEAD")})
-    assert len(tab.sheet.rules) == 13
+    assert len(tab.sheet.rules) == 17
     tab.sheet.rules[1]["booleanRule"]["format"] = {"backgroundColor": {"blue": 1}}
     del tab.sheet.rules[3]
     tab.export({"One": runs("DONE", "DONE"), "Two": runs("DEAD")})
     assert tab.sheet.rules[0] == mine
     assert tab.sheet.rules[1]["booleanRule"]["format"] == {"backgroundColor": {"blue": 1}}
-    assert len(tab.sheet.rules) == 13
+    assert len(tab.sheet.rules) == 17
     tab.export({"Two": runs("DEAD")})
     assert tab.sheet.rules[0] == mine
-    assert len(tab.sheet.rules) == 7
+    assert len(tab.sheet.rules) == 9
 
 
 def test_without_a_column_of_statuses_nothing_is_coloured() -> None:

@@ -17,6 +17,7 @@ from heyhi.config.identity import Identity
 from heyhi.control.survey import Survey
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
+from heyhi.experiment.status import Statuses
 from heyhi.project import find_project
 from heyhi.report.read import Reader
 from heyhi.report.readings import Entry
@@ -312,3 +313,16 @@ def test_a_report_and_a_status_of_many_ask_once(
     read = Reader(project).read_all(entries, {})
     assert [r.status for r in read] == ["RUNNING"] + 20 * ["DEAD"]
     assert (calls(tmp_path, "squeue"), calls(tmp_path, "sacct")) == (2, 2)
+
+
+def test_how_the_jobs_of_what_is_needed_ended_is_asked_with_all_others(command: Command, tmp_path: Path) -> None:
+    lines = "".join(row(str(job), "TIMEOUT", "0:0", "n1", "/", "") + "\\n" for job in range(100, 105))
+    command("sacct", f"printf '{lines}'")
+    needs = {f"{tmp_path}/e{job}": [f"{tmp_path}/dead{job}"] for job in range(100, 105)}
+    for job, (need,) in enumerate(needs.values(), 100):
+        Path(need).mkdir()
+        (Path(need) / "job.json").write_text(json.dumps({"job_id": str(job)}))
+    statuses = Statuses(list(needs), needs_of=lambda path: needs.get(path, []), results_root=tmp_path)
+    found = [statuses.of(path) for path in needs]
+    assert [state.reason for state in found] == [f"by dead{j}, DEAD: TIMEOUT (job {j} on n1)" for j in range(100, 105)]
+    assert calls(tmp_path, "sacct") == 1

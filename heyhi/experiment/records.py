@@ -1,0 +1,255 @@
+"""What is on record of an experiment: start and end of each attempt, and the last job that it was submitted as.
+
+The records are lines of attempts.jsonl and the object in job.json; `folder` reads and writes these files. Keys that
+are unknown here are ignored, and a value of a wrong type counts as absent: another version may have written it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
+PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
+
+
+class Start(NamedTuple):
+    """The start of an attempt.
+
+    Attributes:
+        attempt: its number, from 1; 0 where the record doesn't say.
+        kind: `first`, `requeue`, `retry` or `relaunch`.
+        time: when it started (UTC).
+        host: where it runs.
+        pid: of its process.
+        job_id: job that it runs in; empty outside Slurm.
+        restart_count: how often that job had been queued again.
+        commit: of the code; empty where there is none.
+        dirty: whether the code had changes since that commit.
+        config: digest of the config.
+    """
+
+    attempt: int = 0
+    kind: str = ""
+    time: str = ""
+    host: str = ""
+    pid: int | None = None
+    job_id: str = ""
+    restart_count: int = 0
+    commit: str = ""
+    dirty: bool = False
+    config: str = ""
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Start:
+        """Read it from a line of attempts.jsonl."""
+        get = record.get
+        return cls(
+            _int(get("attempt")) or 0,
+            _text(get("kind")),
+            _text(get("time")),
+            _text(get("host")),
+            _int(get("pid")),
+            _text(get("job_id")),
+            _int(get("restart_count")) or 0,
+            _text(get("commit")),
+            get("dirty") is True,
+            _text(get("config")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a line of attempts.jsonl holds it."""
+        values = self._asdict()
+        return {"event": "start", **values, "job_id": self.job_id or None, "commit": self.commit or None}
+
+
+class End(NamedTuple):
+    """The end of an attempt, or of a job that ended before it started one.
+
+    Attributes:
+        attempt: number of the attempt; 0 where none was started.
+        reason: `done`, `failed`, `terminated`, REQUEUE, PRUNED, `killed`, or how Slurm says that the job ended.
+        exit_code: of the process.
+        exception: last line of what the task raised, or in words why the attempt was ended.
+        seconds: how long it took; None where only others saw its end.
+        time: when that was written down (UTC).
+        job_id: job that it ended with, where the job's end is what is on record; else the start has it.
+        job_state: how Slurm says that the job ended; empty where Slurm wasn't asked.
+        host: nodes of that job.
+    """
+
+    attempt: int = 0
+    reason: str = ""
+    exit_code: int | None = None
+    exception: str = ""
+    seconds: float | None = None
+    time: str = ""
+    job_id: str = ""
+    job_state: str = ""
+    host: str = ""
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> End:
+        """Read it from a line of attempts.jsonl."""
+        get = record.get
+        return cls(
+            _int(get("attempt")) or 0,
+            _text(get("reason")),
+            _int(get("exit_code")),
+            _text(get("exception")),
+            _number(get("seconds")),
+            _text(get("time")),
+            _text(get("job_id")),
+            _text(get("job_state")),
+            _text(get("host")),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as a line of attempts.jsonl holds it."""
+        values: dict[str, Any] = {"event": "end", "attempt": self.attempt, "reason": self.reason}
+        values |= {"exit_code": self.exit_code, "exception": self.exception}
+        values |= {"seconds": self.seconds} if self.seconds is not None else {}
+        values |= {"time": self.time}
+        values |= {"job_id": self.job_id} if self.job_id else {}
+        values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
+        return values
+
+
+Record = Start | End
+
+
+class Submission(NamedTuple):
+    """The last job that an experiment was submitted as.
+
+    Attributes:
+        job_id: its id.
+        name: that squeue lists it by.
+        time: when it was submitted (UTC).
+        attempt: how often its launch had tried.
+        hours: time limit.
+        gpus: of the whole job.
+        nodes: how many.
+        mem_gb_per_node: memory.
+        partition: where it was submitted to.
+        code: digest of the copy of the code that it runs.
+    """
+
+    job_id: str
+    name: str = ""
+    time: str = ""
+    attempt: int = 1
+    hours: float | None = None
+    gpus: int | None = None
+    nodes: int | None = None
+    mem_gb_per_node: float | None = None
+    partition: str | None = None
+    code: str | None = None
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Submission:
+        """Read it from job.json."""
+        get = record.get
+        return cls(
+            _text(get("job_id")),
+            _text(get("name")),
+            _text(get("time")),
+            _int(get("attempt")) or 1,
+            _number(get("hours")),
+            _int(get("gpus")),
+            _int(get("nodes")),
+            _number(get("mem_gb_per_node")),
+            _text(get("partition")) or None,
+            _text(get("code")) or None,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as job.json holds it."""
+        return self._asdict()
+
+
+class History(NamedTuple):
+    """All that is on record of an experiment.
+
+    Attributes:
+        attempts: starts and ends, in order.
+        submission: the last one, if it was submitted.
+    """
+
+    attempts: Sequence[Record] = ()
+    submission: Submission | None = None
+
+    @property
+    def starts(self) -> list[Start]:
+        """Starts of its attempts, in order."""
+        return [record for record in self.attempts if isinstance(record, Start)]
+
+    @property
+    def ends(self) -> list[End]:
+        """Ends of its attempts, in order."""
+        return [record for record in self.attempts if isinstance(record, End)]
+
+    @property
+    def last_end(self) -> End | None:
+        """The last record, if that is an end."""
+        last = self.attempts[-1] if self.attempts else None
+        return last if isinstance(last, End) else None
+
+    @property
+    def unstarted_job(self) -> str:
+        """Id of the last submission's job where no record is of it; empty otherwise."""
+        job = self.submission.job_id if self.submission is not None else ""
+        return "" if any(record.job_id == job for record in self.attempts) else job
+
+    @property
+    def current_job(self) -> str:
+        """Id of the job that has the experiment, or had it last; empty where its last attempt was in none."""
+        return self.unstarted_job or next((start.job_id for start in reversed(self.starts)), "")
+
+    @property
+    def job_to_ask(self) -> str:
+        """Id of the job that Slurm must be asked about to know how it ended; empty where the records say all."""
+        if self.unstarted_job or not self.attempts:
+            return self.unstarted_job
+        end = self.last_end
+        if end is not None and (end.job_state or end.reason == PRUNED):
+            return ""
+        last = self.attempts[-1]
+        return last.job_id or next((s.job_id for s in reversed(self.starts) if s.attempt == last.attempt), "")
+
+    @property
+    def job_ids(self) -> set[str]:
+        """Ids of all its jobs."""
+        submitted = self.submission.job_id if self.submission is not None else ""
+        return {submitted, *(record.job_id for record in self.attempts)} - {""}
+
+    @property
+    def pruned(self) -> End | None:
+        """The end of its last attempt where a search ended that early, and nothing was submitted since."""
+        end = self.last_end
+        return end if end is not None and end.reason == PRUNED and not self.unstarted_job else None
+
+
+def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
+    """Read the lines of attempts.jsonl; what is neither start nor end is left out."""
+    found: list[Record] = []
+    for line in lines:
+        event = line.get("event")
+        if event == "start":
+            found.append(Start.from_dict(line))
+        elif event == "end":
+            found.append(End.from_dict(line))
+    return found
+
+
+def _text(value: object) -> str:
+    if type(value) is str:
+        return value
+    return str(value) if type(value) is int else ""  # ids of jobs may have been written as numbers
+
+
+def _int(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _number(value: object) -> float | None:
+    return value if type(value) in (int, float) else None  # type: ignore[return-value]

@@ -1,0 +1,254 @@
+"""How experiments are: the one rule, for one of them or for many, with what they need.
+
+It reads what lies in their folders and asks Slurm; who writes there, and what is done about a status, is decided
+elsewhere. Most experiments that are asked about are done, which one look tells: whatever else it takes is imported
+when one is not.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, RESULT_NAME, Status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from heyhi.experiment.owner import Owner
+    from heyhi.experiment.records import History
+    from heyhi.slurm.commands import View
+
+
+class State(NamedTuple):
+    """How an experiment is.
+
+    Attributes:
+        status: in a word.
+        reason: why it is dead, pruned or unknown, by what it is blocked, who runs it.
+    """
+
+    status: Status
+    reason: str = ""
+
+    @property
+    def text(self) -> str:
+        """The same for people: `DEAD (exit code 1: ValueError: boom)`."""
+        return f"{self.status.value}{f' ({self.reason})' if self.reason else ''}"
+
+    @property
+    def line(self) -> str:
+        """The same inside a sentence: `DEAD: exit code 1: ValueError: boom`."""
+        return f"{self.status.value}{f': {self.reason}' if self.reason else ''}"
+
+
+_DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
+
+
+class _Look(NamedTuple):
+    """What was seen of an experiment; one that is dead has a history, which says why."""
+
+    state: State
+    history: History | None = None
+
+
+def _no_needs(exp_path: str) -> Sequence[str]:
+    return ()
+
+
+class Statuses:
+    """How many experiments are: each is looked at once, with one call of squeue and at most one of sacct for all.
+
+    Args:
+        folders: exp paths that will be asked about; others may be, too.
+        needs_of: returns the exp paths that an experiment needs itself, by its own.
+        results_root: folder below which a need is called by its exp id.
+        view: what Slurm says of jobs; default: ask it, if need be.
+    """
+
+    def __init__(
+        self,
+        folders: Sequence[str] = (),
+        *,
+        needs_of: Callable[[str], Sequence[str]] = _no_needs,
+        results_root: Path | str = "",
+        view: View | None = None,
+    ) -> None:
+        self._folders = folders
+        self._needs_of = needs_of
+        self._prefix = f"{results_root}/" if results_root else ""
+        self._view = view
+        self._looks: dict[str, _Look] = {}
+        self._states: dict[str, State] = {}
+        self._are_accounts_asked = False
+
+    def of(self, exp_path: str) -> State:
+        """Return how one is; one that can't be looked at is UNKNOWN, with the reason."""
+        state = self._states.get(exp_path)
+        if state is None:
+            self._states[exp_path] = _NOT_STARTED  # ends a circle, which a damaged manifest could hold
+            state = self._states[exp_path] = self._find(exp_path)
+        return state
+
+    def look(self, exp_path: str) -> State:
+        """Return how one is, without what it needs, and without the reason where it is dead."""
+        return self._look(exp_path).state
+
+    def not_done(self) -> dict[str, State]:
+        """Return how those of its folders are that are not DONE; one that is costs a single look for its result."""
+        # Access takes two thirds of the time of stat.
+        missing = [path for path in self._folders if not os.access(f"{path}/{RESULT_NAME}", os.F_OK)]
+        # One may have ended between the two looks.
+        return {path: state for path in missing if (state := self.of(path)).status is not Status.DONE}
+
+    def _find(self, exp_path: str) -> State:
+        state, history = self._look(exp_path)
+        if history is not None:
+            return State(state.status, self._why_dead(exp_path, history))
+        if state.status is Status.NOT_STARTED:
+            for need in self._needs_of(exp_path):
+                its = self.of(need)
+                if its.status.blocks:
+                    return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
+        return state
+
+    def _look(self, exp_path: str) -> _Look:
+        look = self._looks.get(exp_path)
+        if look is None:
+            look = self._looks[exp_path] = _look_at(exp_path, self._ask)
+        return look
+
+    def _ask(self) -> View:
+        if self._view is None:
+            from heyhi.slurm.commands import View
+
+            self._view = View()
+        return self._view
+
+    def _why_dead(self, exp_path: str, history: History) -> str:
+        from pathlib import Path
+
+        from heyhi.experiment.death import death_of, ended_job
+        from heyhi.experiment.folder import ExperimentDir
+
+        if not history.job_to_ask:
+            return death_of(history).text
+        if not self._are_accounts_asked:
+            self._are_accounts_asked = True
+            self._ask_accounts()
+        return death_of(history, ended_job(ExperimentDir(Path(exp_path)), history, self._ask())).text
+
+    def _ask_accounts(self) -> None:
+        """Ask once how all the jobs have ended that have to be asked about, also those of what is needed."""
+        seen, left = set[str](), list(self._folders)
+        jobs = []
+        while left:
+            path = left.pop()
+            if path in seen or os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+                continue
+            seen.add(path)
+            if os.access(f"{path}/{JOB_NAME}", os.F_OK):
+                history = self._look(path).history
+                jobs += [history.job_to_ask] if history is not None else []
+            else:
+                left += self._needs_of(path)
+        self._ask().ledger.load(jobs)
+
+
+def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool = True) -> State:
+    """Return how an experiment is, without what it needs: it is never BLOCKED here.
+
+    Args:
+        exp_path: its folder.
+        view: what Slurm says of jobs; default: ask it, if need be.
+        why_dead: find out why a dead one is dead, which may take a call of sacct.
+    """
+    statuses = Statuses(view=view)
+    return statuses.of(str(exp_path)) if why_dead else statuses.look(str(exp_path))
+
+
+def find_status(exp_path: Path | str, view: View | None = None) -> Status:
+    """Return the status of an experiment, without what it needs and without the reason."""
+    return find_state(exp_path, view, why_dead=False).status
+
+
+def find_job_id(exp_path: Path | str) -> str:
+    """Return the id of the job that has an experiment, or had it last; empty where its last attempt was in none.
+
+    Raises:
+        UnknownError: its claim or a record can't be read.
+    """
+    from pathlib import Path
+
+    from heyhi.experiment.claim import read_last_owner
+    from heyhi.experiment.folder import ExperimentDir
+
+    history = ExperimentDir(Path(exp_path)).history()
+    owner = read_last_owner(exp_path)
+    # A submission that could not be noted is known by its claim.
+    if owner is not None and owner.job and owner.job not in history.job_ids:
+        return owner.job
+    return history.current_job
+
+
+def held_by(owner: Owner, view: View) -> State:
+    """Return how an experiment is that somebody has; where Slurm doesn't answer, how it was last known to be."""
+    from heyhi.slurm.commands import Phase
+
+    job = owner.find_job(view.queue)
+    if job is None or job.phase is Phase.OVER:  # or it is just ending
+        status = Status.RUNNING if owner.kind == "process" else Status.PENDING
+    else:
+        status = Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
+    if job is None:
+        asked = f" (last known: {view.queue.error})" if owner.job_name and view.queue.error else ""
+        return State(status, f"{owner.describe()}{asked}")
+    if job.phase is Phase.WAITING:
+        return State(status, f"job {job.job_id} waits{f': {job.why}' if job.why else ''}")
+    return State(status, f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}")
+
+
+def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
+    """Look at the folder of an experiment; whatever can't be read is never taken for absent."""
+    try:
+        return _look_closely(exp_path, ask)
+    except HeyhiError as error:
+        return _Look(State(Status.UNKNOWN, str(error)))
+    except OSError as error:
+        return _Look(State(Status.UNKNOWN, f"{error.filename or exp_path}: can't be read: {error.strerror or error}"))
+
+
+def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
+    # Most of a new sweep has no folder yet.
+    if _exists(f"{exp_path}/{RESULT_NAME}"):
+        return _Look(_DONE)
+    if not _exists(exp_path):
+        return _Look(_NOT_STARTED)
+    from pathlib import Path
+
+    from heyhi.experiment.claim import read_owner
+    from heyhi.experiment.folder import ExperimentDir
+
+    view = ask()
+    owner = read_owner(exp_path, view.queue)
+    if owner is not None:
+        return _Look(held_by(owner, view))
+    folder = ExperimentDir(Path(exp_path))
+    folder.read_identity()  # one that can't be read says of which experiment the rest is
+    if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
+        return _Look(_NOT_STARTED)
+    history = folder.history()
+    if _exists(f"{exp_path}/{RESULT_NAME}"):  # it has ended since the first look
+        return _Look(_DONE)
+    return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
+
+
+def _exists(path: str) -> bool:
+    # Path.exists() takes what can't be looked at for absent; and five times as long, of which there may be 10,000.
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True

@@ -1,0 +1,108 @@
+"""Records: what is written down of attempts and jobs, and read again, also by other versions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.errors import UnknownError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import End, History, Record, Start, Submission, to_records
+
+START = Start(1, "first", "2026-11-24T10:00:00+00:00", "n1", 12, "7", 0, "0a1b", True, "c0ff")
+END = End(1, "done", 0, "", 1.5, "2026-11-24T11:00:00+00:00")
+SETTLED = End(1, "TIMEOUT", 143, "", None, "2026-11-24T11:00:00+00:00", "7", "TIMEOUT", "n1")
+JOB = Submission("7", "heyhi-x", "2026-11-24T09:00:00+00:00", 1, 0.5, 8, 1, 64.0, "long", "c0de")
+
+
+def test_the_lines_of_a_file_of_attempts(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    local = START._replace(job_id="", commit="", dirty=False)
+    for record in (START, local, END, SETTLED):
+        folder.append_attempt(record)
+    written = [list(json.loads(line).items()) for line in folder.attempts_path.read_text().splitlines()]
+    assert dict(written[0]) == {
+        "event": "start", "attempt": 1, "kind": "first", "time": START.time, "host": "n1", "pid": 12, "job_id": "7",
+        "restart_count": 0, "commit": "0a1b", "dirty": True, "config": "c0ff",
+    }  # fmt: skip
+    assert dict(written[1]) == {**dict(written[0]), "job_id": None, "commit": None, "dirty": False}
+    end = {"event": "end", "attempt": 1, "reason": "done", "exit_code": 0, "exception": ""}
+    assert written[2] == list({**end, "seconds": 1.5, "time": END.time}.items())
+    end |= {"reason": "TIMEOUT", "exit_code": 143}
+    assert written[3] == list({**end, "time": END.time, "job_id": "7", "job_state": "TIMEOUT", "host": "n1"}.items())
+    assert folder.attempts() == [START, local, END, SETTLED]
+
+
+def test_the_note_of_a_submission(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    assert folder.read_submission() is None
+    folder.write_submission(JOB)
+    assert list(json.loads(folder.job_path.read_text())) == (
+        "job_id name time attempt hours gpus nodes mem_gb_per_node partition code".split()  # noqa: SIM905
+    )
+    assert folder.history() == History([], JOB)
+
+
+def test_what_another_version_wrote_is_read_as_far_as_it_is_known() -> None:
+    lines: list[dict[str, Any]] = [
+        {"event": "start", "attempt": 2, "new": {"x": 1}, "job_id": 77},
+        {"event": "note", "attempt": 2},
+        {"attempt": 3},
+        {"event": ["start"]},
+        {"event": "end", "attempt": 2, "reason": "failed", "of": "a newer kind"},
+    ]
+    assert to_records(lines) == [Start(2, job_id="77"), End(2, "failed")]
+
+
+@pytest.mark.parametrize("wrong", [None, True, 1.5, "x", [], {}, [1], {"a": 1}])
+def test_values_of_a_wrong_type_are_no_traceback(wrong: Any, tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    for kind, event in ((Start, "start"), (End, "end")):
+        line = {"event": event, **dict.fromkeys(kind._fields, wrong)}
+        folder.attempts_path.write_text(json.dumps(line) + "\n")
+        (record,) = folder.attempts()
+        assert isinstance(record, kind) and {type(v) for v in record} <= {int, str, bool, float, type(None)}
+        folder.append_attempt(record)
+    folder.job_path.write_text(json.dumps(dict.fromkeys(Submission._fields, wrong)))
+    history = folder.history()
+    assert isinstance(history.submission, Submission) and isinstance(history.current_job, str)
+    assert isinstance(history.job_to_ask, str) and isinstance(history.job_ids, set)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\0", "[" * 100_000])
+def test_a_damaged_note_is_named_with_how_to_mend_it(tmp_path: Path, text: str) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.job_path.write_text(text)
+    with pytest.raises(UnknownError, match=rf"{folder.job_path}: is damaged.*remove it: rm {folder.job_path}"):
+        folder.history()
+
+
+@pytest.mark.parametrize(
+    ("attempts", "submission", "unstarted", "current", "asked"),
+    [
+        ([], None, "", "", ""),
+        ([], JOB, "7", "7", "7"),
+        ([START], JOB, "", "7", "7"),
+        ([START, END], JOB, "", "7", "7"),
+        ([START, SETTLED], JOB, "", "7", ""),
+        ([START, END._replace(reason="pruned")], JOB, "", "7", ""),
+        ([START, END], Submission("8"), "8", "8", "8"),
+        ([START, END, Start(2)], JOB, "", "", ""),
+        ([End(0, "failed", 2, job_id="7")], JOB, "", "", "7"),
+    ],
+)
+def test_which_job_an_experiment_has(
+    attempts: list[Record], submission: Submission | None, unstarted: str, current: str, asked: str
+) -> None:
+    history = History(attempts, submission)
+    assert (history.unstarted_job, history.current_job, history.job_to_ask) == (unstarted, current, asked)
+
+
+def test_only_the_last_end_makes_it_pruned() -> None:
+    pruned = END._replace(reason="pruned")
+    assert History([START, pruned]).pruned == pruned
+    assert History([START, pruned, Start(2)]).pruned is None
+    assert History([START, pruned], Submission("8")).pruned is None, "its next job has ended before it started"
