@@ -18,7 +18,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import Message
 
 from heyhi.config.compose import Composed
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root
+from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root, include_folders, mount_folder
 from heyhi.config.keys import Key, Kind, entry_text, find_key, present
 from heyhi.config.overrides import default_of, leaves
 from heyhi.config.schema import (
@@ -127,10 +127,9 @@ def mountable(project: Project, mount: str, folder: Path) -> list[str]:
         mount: key of a message field.
         folder: of the config that includes; its chunks come before the common ones.
     """
-    # Lists and maps are folders by their names, as for an include.
-    below = "/".join(part for part in mount.split(".") if part.isidentifier())
-    bases = [folder, project.conf_root / "common", *(project.root / d for d in project.settings.include_dirs)]
-    found = [p.stem for base in bases for p in sorted((base / below).glob(f"*{SUFFIX}"))]
+    below = mount_folder(mount)
+    folders = include_folders(project, folder)
+    found = [p.stem for base in folders for p in sorted((base / below).glob(f"*{SUFFIX}"))]
     return list(dict.fromkeys(found))
 
 

@@ -109,7 +109,8 @@ def cast_scalar(field: FieldDescriptor, text: str, key: str) -> Scalar:
 
 def _cast_int(field: FieldDescriptor, text: str, key: str) -> int:
     stripped = text.strip()
-    if not INTEGER.fullmatch(stripped):
+    # Nearly all are plain digits, which are recognised faster than by an expression.
+    if not (stripped.isascii() and stripped.isdigit()) and not INTEGER.fullmatch(stripped):
         raise _wrong_type(field, text, key)
     low, high, _ = INT_RANGES[field.cpp_type]
     number = int(stripped) if len(stripped) <= _MAX_DIGITS else None

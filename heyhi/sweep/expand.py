@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.config.compose import Composed, Composer, Overrides
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.overrides import Overrides
 from heyhi.config.schema import Schema
 from heyhi.config.values import value_text
 from heyhi.errors import HeyhiError, SweepError
