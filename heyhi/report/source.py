@@ -17,7 +17,7 @@ from heyhi.report.read import Collector
 from heyhi.report.table import collect
 from heyhi.sweep.file import load_sweep_module, read_sweep_file
 from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
-from heyhi.sweep.remembered import Recall
+from heyhi.sweep.remembered import RememberedExpansion
 from heyhi.sweep.write import write_manifest
 
 if TYPE_CHECKING:
@@ -63,15 +63,15 @@ class Source:
         schema = load_schema(project)
         file = read_sweep_file(project, sweep)
         points = list(file.points)
-        recall = Recall(project, schema, file, points)
-        found = recall.find()
+        remembered = RememberedExpansion(project, schema, file, points)
+        found = remembered.find()
         if found is not None:
             with contextlib.suppress(ManifestError):  # damaged: it is written anew
                 source = cls.of(Manifest.open(found.manifest))
                 return replace(source, warnings=[*found.warnings, *source.warnings])
         expansion = file.expand(project, schema, points)
         source = cls.of_expansion(project, schema, expansion)
-        recall.keep(expansion, source.manifest.path)
+        remembered.keep(expansion, source.manifest.path)
         return source
 
     @classmethod

@@ -1,4 +1,7 @@
-"""A sweep file: a Python module that yields points, read without being run as a program."""
+"""A sweep file: a Python module that yields points, read without being run as a program.
+
+How its points are composed and checked is left to `expand`.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,7 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
 
 
 class _importing:  # noqa: N801 (used as a function is)
-    """Put the project on the import path while its code is run, and turn what that raises into a SweepError."""
+    """A context in which a project's code can be run: it is on the import path, and what it raises is a SweepError."""
 
     def __init__(self, root: Path, path: Path) -> None:
         self.root, self.path = str(root), path

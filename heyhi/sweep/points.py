@@ -1,4 +1,7 @@
-"""The points of a sweep, from the words of `--sweep` or from `heyhi.grid` and `heyhi.sample`."""
+"""The points of a sweep, made from the words of `--sweep` or by `heyhi.grid` and `heyhi.sample`.
+
+It only makes values for keys: which keys a config has, and what fits them, is left to `expand`.
+"""
 
 from __future__ import annotations
 
