@@ -103,7 +103,7 @@ class _Config:
 
 @dataclass(slots=True)
 class _Point:
-    """One experiment while its overrides are written, where some of them are more than a number for a number's field.
+    """One experiment whose overrides aren't all plain numbers, while they are written.
 
     Attributes:
         config: its root config.
@@ -137,7 +137,7 @@ class _Point:
 
 
 class Composer:
-    """What composes the experiments of one project; each file is read and parsed once.
+    """The composer of one project's experiments; it reads and parses each file once.
 
     Args:
         project: where configs are looked up.

@@ -16,6 +16,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
 from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
 from heyhi.config.schema import (
@@ -35,14 +36,13 @@ from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.project import Project
 
-SUFFIX = ".prototxt"
 INCLUDES = "includes"
 _MAX_KNOWN = 2000  # configs that are looked through for a near name
 
 
 @dataclass(frozen=True)
 class MergedFile:
-    """A file that was merged, and the names of the fields that lead to where."""
+    """A file that was merged, and the names of the fields that lead to where it was."""
 
     path: Path
     names: tuple[str, ...]

@@ -57,7 +57,7 @@ class Recipe:
         includes: index and mount of each include override; a mount of None is the task itself.
         writes: the scalar overrides.
         counted: indices of those writes that don't only say how a run is scheduled.
-        order: the same in canonical order, where all of them set values.
+        order: indices of `counted` writes in canonical order, for overrides that all set values.
         errors: what is wrong with keys, each with the index of its override.
     """
 

@@ -1,4 +1,7 @@
-"""Owns the schema: compiles a project's protos once, caches them, and holds their messages in a private pool."""
+"""The schema of a project: its protos, compiled once and cached, and what can be asked of their messages.
+
+Config files are read by `prototxt` and `includes`; generated modules, for who wants them, are written by `protos`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Schema:
-    """Hold compiled protos and the classes of their messages.
+    """The compiled protos of a project, and the classes of their messages.
 
     Attributes:
         file_set: serialised FileDescriptorSet, dependencies first, without source info.

@@ -1,7 +1,7 @@
-"""Owns scalar values: text cast by a field's type, and each value written back as the schema writes it.
+"""Scalar values: text is cast by a field's type, and each value is written back as the schema writes it.
 
 A value in double quotes that is a JSON string stands for that string, exactly; every other text of a string field
-stands for itself.
+stands for itself. Which field a value is for is left to `keys`, templates in strings to `templates`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from heyhi.errors import OverrideError, suggest
 
 
 class Special(enum.Enum):
-    """Name the two values that are no value of a field."""
+    """The two values of an override that no field holds: NULL clears, SELECT makes an empty message."""
 
     NULL = "NULL"
     SELECT = "SELECT"
