@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from heyhi.config.schema import Schema, load_schema
+from heyhi.config.schema import Schema
 from heyhi.errors import ManifestError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.project import Project, find_project
+from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.index import ManifestIndex, find_manifest
 from heyhi.sweep.manifest import Manifest
@@ -22,16 +22,6 @@ from heyhi.sweep.write import write_manifest
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"
-
-
-@pytest.fixture(scope="module")
-def schema(repository: Path) -> Schema:
-    return load_schema(find_project(repository))
-
-
-@pytest.fixture
-def project(repository: Path, tmp_path: Path) -> Project:
-    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def expansion(project: Project, schema: Schema, cfg: str = TRAIN, label: str = "demo", **space: object) -> Expansion:
@@ -216,7 +206,7 @@ def test_a_results_root_that_cannot_be_written_is_one_message(project: Project, 
         write_manifest(written, project, schema)
 
 
-def test_tasks_tell_snakemake_what_is_needed_and_what_is_reserved(project: Project, schema: Schema) -> None:
+def test_a_node_says_what_an_experiment_needs_and_what_is_reserved_for_it(project: Project, schema: Schema) -> None:
     points = [(EVAL, ["launcher.local.cpus=2"])]
     manifest = Manifest.open(write_manifest(expand(project, schema, points, label="demo"), project, schema))
     training, evaluation = manifest.nodes()
