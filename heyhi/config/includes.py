@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -37,6 +37,8 @@ from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, sug
 from heyhi.project import Project
 
 INCLUDES = "includes"
+_Key = TypeVar("_Key")
+_Found = TypeVar("_Found")
 _MAX_KNOWN = 2000  # configs that are looked through for a near name
 
 
@@ -91,7 +93,7 @@ class ConfigFiles:
         self.project = project
         self.schema = schema
         self.include_dirs = include_dirs
-        self._configs: dict[tuple[str, str], Path | ConfigError] = {}
+        self._configs: dict[tuple[str, str], Path | HeyhiError] = {}
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
@@ -107,16 +109,7 @@ class ConfigFiles:
             ConfigError: it doesn't exist; the message names the nearest ones.
         """
         key = (str(cfg), _working_directory() if cwd else "")
-        found = self._configs.get(key)
-        if found is None:
-            try:
-                found = self._find_config(*key)
-            except ConfigError as error:
-                found = error
-            self._configs[key] = found
-        if isinstance(found, ConfigError):
-            raise found.anew()
-        return found
+        return _once(self._configs, key, lambda: self._find_config(*key))
 
     def _find_config(self, cfg: str, cwd: str) -> Path:
         bases = [Path(cwd)] if cwd else []
@@ -181,16 +174,7 @@ class ConfigFiles:
         Raises:
             ConfigError: it or an include is missing or wrong, or it chooses no task.
         """
-        found = self._roots.get(path)
-        if found is None:
-            try:
-                found = self._load_root(path)
-            except HeyhiError as error:
-                found = error
-            self._roots[path] = found
-        if isinstance(found, HeyhiError):
-            raise found.anew()
-        return found
+        return _once(self._roots, path, lambda: self._load_root(path))
 
     def _load_root(self, path: Path) -> Root:
         name = self.project.relative(path)
@@ -493,6 +477,19 @@ def find_mount(message: Descriptor, mount: str) -> Key:
     if key.kind is not Kind.MESSAGE:
         raise OverrideError(f"'{key.text}' is a {key.kind.value}, and a chunk is merged into a message")
     return key
+
+
+def _once(found: dict[_Key, _Found | HeyhiError], key: _Key, find: Callable[[], _Found]) -> _Found:
+    """Return what a key stands for, or raise its error again; it is looked for once."""
+    if key not in found:
+        try:
+            found[key] = find()
+        except HeyhiError as error:
+            found[key] = error
+    outcome = found[key]
+    if isinstance(outcome, HeyhiError):
+        raise outcome.anew()
+    return outcome
 
 
 def _working_directory() -> str:
