@@ -112,7 +112,7 @@ class _Point:
         chain: experiments that need it, one by the other, and itself; empty where nothing needs it.
         errors: what is wrong with overrides, each with the override's index.
         lines: the scalar overrides that were written so far, in canonical form.
-        cast: place among these -> its value; those that `_write_plain` has written are as they were given.
+        cast: place among these of those that had to be cast -> value.
         odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
             identity names them, None where it doesn't.
         has_needs: whether an override names an experiment.
@@ -270,9 +270,13 @@ class Composer:
         for write in recipe.writes[len(lines) :]:
             given = raw[write.at]
             try:
-                value, text = self._cast(point, write, given)
+                value: Value
+                if type(given) is write.plain and write.low <= given <= write.high:
+                    value, text = given, repr(given)
+                else:
+                    value, text = self._cast(point, write, given)
+                    point.cast[len(lines)] = value
                 line = write.head + text
-                point.cast[len(lines)] = value
                 if write.is_ignored:
                     point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
                 elif type(value) is Special:
@@ -285,8 +289,6 @@ class Composer:
 
     def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
         """Return a value as it is written, and as an identity names it."""
-        if type(given) is write.plain and write.low <= given <= write.high:
-            return given, repr(given)
         as_text = given if type(given) is str else value_text(given)
         value = cast_value(write.key, as_text)
         text = canonical_text(write.key, value)
