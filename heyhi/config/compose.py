@@ -230,6 +230,7 @@ class Composer:
     #   identity  (conf/c02_sup_train/sl.prototxt, lr=0.1, sgd=NULL)
 
     def _compose(self, config: _Config, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
+        """Compose one experiment, which is needed by those in a chain, one by the other."""
         # A large sweep spends its time here: what is the same for all its points is found once.
         root = config.root
         if chain:
