@@ -254,7 +254,7 @@ class _Gather:
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
     def warnings(self) -> list[str]:
-        """Say what is odd about the points, though it can be run."""
+        """List what is odd about the points, though they can be run."""
         found = []
         if self._repeated:
             found.append(

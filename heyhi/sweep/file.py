@@ -148,7 +148,7 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
 
 
 def label_of(project: Project, path: str) -> str:
-    """Name reports and manifests after a sweep file or config: its path below `conf`, as one word."""
+    """Return the name of a sweep's reports and manifests: the path of its file or config below `conf`, as one word."""
     relative = Path(project.relative(project.root / path)).with_suffix("")
     conf = Path(project.settings.conf)
     relative = relative.relative_to(conf) if relative.is_relative_to(conf) else relative

@@ -146,7 +146,7 @@ def find_manifest(project: Project, target: str) -> Path:
 
 
 def no_manifest(project: Project, target: str) -> ManifestError:
-    """Say that a target is in no manifest, and which command makes one."""
+    """Return the error that a target is in no manifest; it names the command that makes one."""
     from heyhi.experiment.folder import ExperimentDir
 
     command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"

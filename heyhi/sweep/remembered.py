@@ -89,7 +89,7 @@ def _is_below(file: Path, roots: Iterable[Path]) -> bool:
 
 
 def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
-    """Say of each config what changes when it is edited; and of new ones, which an include may find first."""
+    """Yield what changes when a config is edited, or when a file comes that an include would find first."""
     # An include may also be relative to the project root; the results' folder comes by itself.
     names = (name for name in os.listdir(project.root) if not name.startswith("."))  # noqa: PTH208
     yield tuple(sorted(name for name in names if not project.results_root.is_relative_to(project.root / name)))
