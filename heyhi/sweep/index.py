@@ -44,7 +44,8 @@ class ManifestIndex:
         for _ in range(2):
             connection = None
             try:
-                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+                # Who drops the index last closes it, and that may be the garbage collector in another thread.
+                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
                 _take_up(connection, folder)
                 index = cls(folder, connection)
                 weakref.finalize(index, connection.close)

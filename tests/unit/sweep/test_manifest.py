@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,15 @@ def test_the_index_is_made_anew_when_it_is_lost_or_damaged(project: Project, sch
     assert find_manifest(project, one) == wide
     assert find_manifest(project, two) == narrow
     assert ManifestIndex.open(project).targets() == [one, two]
+
+
+def test_an_index_can_be_dropped_by_another_thread_than_opened_it(project: Project, schema: Schema) -> None:
+    write_manifest(expansion(project, schema, lr=[0.1]), project, schema)
+    index = [ManifestIndex.open(project)]
+    thread = threading.Thread(target=index.clear)
+    thread.start()
+    thread.join()
+    gc.collect()
 
 
 def test_a_removed_manifest_leaves_its_targets_to_the_older_ones(project: Project, schema: Schema) -> None:
