@@ -37,12 +37,12 @@ def main(task: str, cfg: FrozenConfig, log_level: str) -> dict[str, Any]:
     """Run one experiment in the current folder.
 
     Args:
-        task: Name of the chosen task: train or eval.
-        cfg: Its config.
-        log_level: What --log-level said.
+        task: name of the chosen task, train or eval.
+        cfg: config of that task.
+        log_level: level that --log-level gave.
 
     Returns:
-        The final metrics, which HeyHi writes to result.json.
+        the final metrics, which HeyHi writes to result.json.
     """
     import numpy  # noqa: F401  (threadpool_limits reaches only what is loaded)
     from threadpoolctl import threadpool_limits
@@ -198,7 +198,7 @@ class Optimizer:
 def train_epoch(
     model: Model, optimizer: Optimizer, data: Data, batch_size: int, rng: np.random.Generator
 ) -> tuple[float, float]:
-    """Pass once over the data in random order; return the mean loss and the accuracy on the way."""
+    """Train on all data once, in random order; return the mean loss and the accuracy of the batches."""
     images, labels = data
     order = rng.permutation(len(labels))
     sums = [0.0, 0.0]
@@ -228,7 +228,7 @@ def score(logp: Floats, labels: Labels) -> tuple[float, float]:
 
 
 def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator, epoch: int) -> None:
-    """Write all that the next epoch depends on; the file is always a whole one, the last or this."""
+    """Write all that the next epoch depends on, atomically: the file is the last checkpoint or this one, whole."""
     import numpy as np
 
     facts = {
@@ -248,7 +248,7 @@ def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator
 
 
 def load_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator) -> int:
-    """Set model, optimizer and rng to what the checkpoint in the current folder holds; return its epoch."""
+    """Set model, optimizer and rng from the checkpoint in the current folder; return its epoch."""
     facts, arrays = read_checkpoint(CHECKPOINT)
     wanted = {**model.params, **optimizer.state}
     if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in arrays.items()}:

@@ -1,4 +1,7 @@
-"""Owns the functions by which users' code loads, reads and changes configs, frozen or editable."""
+"""The functions by which users' code loads, reads and changes configs, frozen or editable.
+
+How a config is composed and how a frozen one behaves is left to `compose` and `frozen`.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +23,14 @@ from heyhi.config.schema import (
     ROOT_MESSAGE,
     TASK_ONEOF,
     Schema,
+    copy_of,
     element,
+    is_map_entry,
     load_schema,
     message_type,
     real_oneofs,
     type_of,
+    types_below,
 )
 from heyhi.config.values import value_text
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
@@ -35,7 +41,7 @@ Config = FrozenConfig | Message
 
 
 class RootConfig(FrozenConfig):
-    """Read a root config; the fields of its chosen task can be read without naming it: `cfg.lr` for `cfg.train.lr`."""
+    """A frozen root config, in which fields of the chosen task are found at once: `cfg.lr` for `cfg.train.lr`."""
 
     __slots__ = ()
 
@@ -151,8 +157,7 @@ def _load(
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
         return composer.compose(path, overrides).message
-    message = message_factory.GetMessageClass(kind)()
-    message.CopyFrom(files.chunk(path, kind).message)
+    message = copy_of(files.chunk(path, kind).message)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message
@@ -168,19 +173,11 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     as_root = _parsed(files, path, root)
     if as_root is not None and _task_of(as_root) is not None:
         return root
-    found: dict[str, Descriptor] = {}
-    by_folder: list[Descriptor] = []
-    todo = [message_type(field) for field in files.schema.tasks.values()]
-    while todo:
-        here = todo.pop(0)
-        if here.full_name in found or here.GetOptions().map_entry:
-            continue
-        found[here.full_name] = here
-        for field in here.fields:
-            if field.message_type is not None:
-                todo.append(element(field).message_type or field.message_type)
-                by_folder += [todo[-1]] if field.name == path.parent.name else []
-    kinds = by_folder if as_root is not None else [*by_folder, *found.values()]
+    tasks = map(message_type, files.schema.tasks.values())
+    found = [kind for kind in types_below(*tasks) if not is_map_entry(kind)]
+    fields = [element(field) for kind in found for field in kind.fields if field.name == path.parent.name]
+    by_folder = [field.message_type for field in fields if field.message_type is not None]
+    kinds = by_folder if as_root is not None else [*by_folder, *found]
     # Where none fits, the root message says what is wrong.
     return next((kind for kind in kinds if _parsed(files, path, kind) is not None), root)
 
@@ -300,8 +297,7 @@ def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
     Raises:
         OverrideError: an override is wrong.
     """
-    message = type(message_of(cfg))()
-    message.CopyFrom(message_of(cfg))
+    message = copy_of(message_of(cfg))
     task = _task_of(message)
     _apply(message if task is None else task, overrides, None)
     return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message

@@ -1,29 +1,28 @@
-"""Owns composing: a config file and overrides become one message, an identity, and needs.
+"""Composing: a config file and overrides become one message, an identity, and needs.
 
-How files are found and merged is in `includes`, what a key or a value means in `overrides`.
+How files are found and merged is left to `includes`, what a key does to `recipe`, what a value means to `overrides`.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.identity import ExpPattern, Identity
-from heyhi.config.includes import ConfigFiles, MergedFile, Root, include_mount
-from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
+from heyhi.config.keys import Key
 from heyhi.config.order import Line, canonical_order
-from heyhi.config.overrides import canonical_text, cast_value, split_override
+from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
+from heyhi.config.recipe import Recipe, Write, make_recipe
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema, is_too_deep, message_type
+from heyhi.config.schema import Schema, copy_of, is_too_deep, message_type, type_of
 from heyhi.config.templates import (
     OPEN,
     canonical_template,
@@ -35,12 +34,10 @@ from heyhi.config.templates import (
     replace_root,
     unprotect,
 )
-from heyhi.config.values import INT_RANGES, Special, Value, shorten, value_text
+from heyhi.config.values import Special, Value, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
-Overrides = Sequence[str] | Mapping[str, object]
-_Errors = list[tuple[int, HeyhiError]]  # each with the index of its override
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
 
 
@@ -68,37 +65,20 @@ class Composed(NamedTuple):
         return chosen
 
 
-class _Write(NamedTuple):
-    """A scalar override's key, found in the schema, and how its values are written."""
-
-    at: int  # its index among the overrides
-    kind: type  # of Python's values that the field takes as they are, from low to high
-    low: float
-    high: float
-    head: str  # the key and =
-    apply: Callable[[Message, Value], None]
-    key: Key
-    is_string: bool
-    is_ignored: bool  # it only says how a run is scheduled
-
-
-@dataclass(frozen=True)
-class _Recipe:
-    """How a tuple of keys is applied; one for all points of a sweep."""
-
-    includes: tuple[tuple[int, Key | None], ...]
-    writes: tuple[_Write, ...]
-    order: tuple[int, ...]  # canonical, of the writes that count, where all of them set values
-    errors: tuple[tuple[int, HeyhiError], ...]
-    orders: dict[tuple[Special | None, ...], list[int]] = field(default_factory=dict)  # where some clear or select
-
-
 @dataclass(frozen=True)
 class _Start:
-    """What scalar overrides are applied to: a root config with include overrides merged."""
+    """What scalar overrides are applied to: a root config with include overrides merged.
+
+    Attributes:
+        message: root message, to be copied.
+        lines: the include overrides as an identity names them.
+        has_needs: whether a string in it names an experiment.
+        sources: files that it was merged from, those that go over others first.
+        errors: what is wrong with include overrides, each with the override's index.
+    """
 
     message: Message
-    lines: tuple[str, ...]  # canonical
+    lines: tuple[str, ...]
     has_needs: bool
     sources: tuple[MergedFile, ...]
     errors: tuple[tuple[int, HeyhiError], ...] = ()
@@ -106,20 +86,58 @@ class _Start:
 
 @dataclass(frozen=True)
 class _Config:
-    """A root config and what was found out about overrides of it."""
+    """A root config, and what was found out about overrides of it.
+
+    Attributes:
+        root: the config as it is without overrides.
+        start: the same, as scalar overrides find it.
+        recipes: the overrides' keys -> how they are applied.
+        starts: keys and paths of include overrides -> what scalar overrides find then.
+    """
 
     root: Root
     start: _Start
-    plans: dict[tuple[str, ...], _Recipe] = field(default_factory=dict)
+    recipes: dict[tuple[str, ...], Recipe] = field(default_factory=dict)
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
 
 
-class _Nothing:
-    """Be the type of no value."""
+@dataclass(slots=True)
+class _Point:
+    """One experiment whose overrides aren't all plain numbers, while they are written.
+
+    Attributes:
+        config: its root config.
+        start: what its scalar overrides are applied to.
+        overrides: as they were given.
+        chain: experiments that need it, one by the other, and itself; empty where nothing needs it.
+        errors: what is wrong with overrides, each with the override's index.
+        lines: the scalar overrides that were written so far, in canonical form.
+        cast: place among these of those that had to be cast -> value.
+        odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
+            identity names them, None where it doesn't.
+        has_needs: whether an override names an experiment.
+        has_literals: whether a string was protected, since it only looks like a template.
+    """
+
+    config: _Config
+    start: _Start
+    overrides: Overrides
+    chain: tuple[str, ...]
+    errors: list[tuple[int, HeyhiError]]
+    lines: list[str]
+    cast: dict[int, Value]
+    odd: dict[int, Line | None]
+    has_needs: bool = False
+    has_literals: bool = False
+
+    @property
+    def asking(self) -> tuple[str, ...]:
+        """Experiments on whose behalf its needs are composed: those that need it, and itself."""
+        return self.chain or (_experiment_text(self.config.root.name, self.overrides),)
 
 
 class Composer:
-    """Compose experiments of one project; each file is read and parsed once.
+    """The composer of one project's experiments; it reads and parses each file once.
 
     Args:
         project: where configs are looked up.
@@ -201,199 +219,196 @@ class Composer:
             config = self._configs[path] = _Config(root, start)
         return config
 
+    # --- one experiment -------------------------------------------------------------------------------------------
+    #
+    # Example: conf/c02_sup_train/sl.prototxt with {"lr": 0.1, "launcher.slurm.hours": 4, "sgd": None}.
+    #   recipe    writes lr, launcher.slurm.hours (ignored: it only schedules) and sgd
+    #   start     the config's own message, since there are no include overrides
+    #   plain     lr; the next two have to be looked at: one is ignored, the other has no number
+    #   lines     lr=0.1, launcher.slurm.hours=4.0, sgd=NULL
+    #   odd       1: None, since it changes nothing that counts; 2: sgd=NULL
+    #   identity  (conf/c02_sup_train/sl.prototxt, lr=0.1, sgd=NULL)
+
     def _compose(self, config: _Config, overrides: Overrides, chain: tuple[str, ...]) -> Composed:
-        # A large sweep spends its time in the next lines: what is the same for all its points is found once.
+        """Compose one experiment, which is needed by those in a chain, one by the other."""
+        # A large sweep spends its time here: what is the same for all its points is found once.
         root = config.root
         if chain:
             chain = _grown(chain, _experiment_text(root.name, overrides))
-        keys, values, errors = _keys_and_values(overrides)
-        plan = config.plans.get(keys)
-        if plan is None:
-            plan = config.plans[keys] = self._plan(root, keys)
-        start = self._start(config, plan, keys, values) if plan.includes else config.start
-        if plan.errors or start.errors:
-            errors += [*plan.errors, *start.errors]
-        message = type(start.message)()
-        message.CopyFrom(start.message)
+        keys, raw, errors = keys_and_values(overrides)
+        recipe = config.recipes.get(keys) or self._recipe(config, keys)
+        start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
+        if recipe.errors or start.errors:
+            errors += [*recipe.errors, *start.errors]
+        message = copy_of(start.message)
         task: Message = getattr(message, root.task)
-        has_needs, has_literals = start.has_needs, False
-        done: list[Value] = []
-        lines: list[str] = []
-        odd: dict[int, Line | None] = {}  # lines of values that an identity doesn't simply name in their order
-        for at, kind, low, high, head, apply, key, is_string, is_ignored in plan.writes:
-            raw = values[at]
-            value: Value
-            try:
-                if type(raw) is kind and low <= raw <= high:  # type: ignore[operator]  # it is an int or a float
-                    value, text = raw, repr(raw)  # type: ignore[assignment]  # as above
-                else:
-                    value = cast_value(key, value_text(raw))
-                    text = canonical_text(key, value)
-                    if is_string and type(value) is str and OPEN in value:
-                        chain = chain or (_experiment_text(root.name, overrides),)
-                        literal = value != value_text(raw)  # it was quoted
-                        value, text = self._template(value, text, literal, chain)
-                        has_literals |= literal
-                        has_needs |= not literal and has_need(value)
-                line = head + text
-                if is_ignored:
-                    odd[len(lines)] = self._scheduling.line_that_counts(task, Line(key, value, line))
-                elif type(value) is Special:
-                    odd[len(lines)] = Line(key, value, line)
-                done.append(value)
-                lines.append(line)
-                if not errors:
-                    apply(task, value)
-            except HeyhiError as error:
-                errors.append((at, self._located(error, config, start, key, raw)))
-        if errors:
-            raise _joined(errors)
-        if any(odd.values()):
-            named = self._canonical(start, root, task, plan, done, lines, odd)
-        else:
-            named = [lines[i] for i in plan.order]
-        identity = Identity(root.name, (*start.lines, *named))
         needs: tuple[Composed, ...] = ()
-        if has_needs:
-            needs = self._resolve_needs(message, chain or (_experiment_text(root.name, overrides),))
-        if has_literals:
-            map_strings(message, unprotect)
+        lines = _write_plain(recipe, raw, task)
+        if len(lines) == len(recipe.writes) and not (errors or start.has_needs):
+            named = [lines[i] for i in recipe.order]
+        else:
+            point = _Point(config, start, overrides, chain, errors, lines, {}, {})
+            self._write_rest(point, recipe, raw, task)
+            if errors:
+                raise _joined(errors)
+            named = self._named(point, recipe, raw, task)
+            if start.has_needs or point.has_needs:
+                needs = self._resolve_needs(message, point.asking)
+            if point.has_literals:
+                map_strings(message, unprotect)
         if self.schema.has_required and not message.IsInitialized():
             raise _unset(message, root)
-        return Composed(identity, root.task, message, needs, root.message)
+        return Composed(Identity(root.name, (*start.lines, *named)), root.task, message, needs, root.message)
 
-    # --- overrides ------------------------------------------------------------------------------------------------
+    def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
+        task = message_type(self.schema.tasks[config.root.task])
+        recipe = config.recipes[keys] = make_recipe(self.schema, task, keys, self._scheduling)
+        return recipe
 
-    def _plan(self, root: Root, keys: tuple[str, ...]) -> _Recipe:
-        task = message_type(self.schema.tasks[root.task])
-        includes: list[tuple[int, Key | None]] = []
-        writes: list[_Write] = []
-        errors: _Errors = []
-        for index, text in enumerate(keys):
+    def _write_rest(self, point: _Point, recipe: Recipe, raw: Sequence[object], task: Message) -> None:
+        """Cast and write the values that `_write_plain` has left, and note how an identity names them."""
+        errors, lines = point.errors, point.lines
+        for write in recipe.writes[len(lines) :]:
+            given = raw[write.at]
             try:
-                is_include, mount = include_mount(task, text)
-                if is_include:
-                    includes.append((index, mount))
+                value: Value
+                if type(given) is write.plain and write.low <= given <= write.high:
+                    value, text = given, repr(given)
                 else:
-                    key = find_key(task, text)
-                    self._refuse_includes(task, key)
-                    writes.append(_write(index, key, self._scheduling))
-            except OverrideError as error:
-                errors.append((index, error))
-        counted = [i for i, write in enumerate(writes) if not write.is_ignored]
-        order = canonical_order([writes[i].key for i in counted])
-        return _Recipe(tuple(includes), tuple(writes), tuple(counted[i] for i in order), tuple(errors))
-
-    def _refuse_includes(self, task: Descriptor, key: Key) -> None:
-        here: Descriptor | None = task
-        for part in key.parts:
-            if here is not None and part.steps and part.steps[-1].field == self._files.include_field(here):
-                mount = ".".join(["I", *key.names[: len(part.steps) - 1]])
-                raise OverrideError(f"key '{key.text}': files are included by {mount}=path")
-            here = part.field.message_type if part.steps else None
-
-    def _start(self, config: _Config, plan: _Recipe, keys: Sequence[str], values: Sequence[object]) -> _Start:
-        names = tuple((keys[index], _shown(values[index])) for index, _ in plan.includes)
-        start = config.starts.get(names)
-        if start is None:
-            start = config.starts[names] = self._merge_includes(config, plan, names)
-        return start
-
-    def _merge_includes(self, config: _Config, plan: _Recipe, names: Sequence[tuple[str, str]]) -> _Start:
-        """Merge include overrides into a root config; name those that don't only say how to schedule."""
-        root = config.root
-        message = type(root.message)()
-        message.CopyFrom(root.message)
-        task: Message = getattr(message, root.task)
-        lines: list[str] = []
-        sources = root.sources
-        has_needs = root.has_needs
-        errors: _Errors = []
-        for (index, mount), (key, name) in zip(plan.includes, names, strict=True):
-            below = ".".join(mount.names) if mount is not None else ""
-            kind = message_type(mount.field) if mount is not None else message_type(self.schema.tasks[root.task])
-            try:
-                path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent)
-                chunk = self._files.chunk(path, kind, (root.path,))
-                counts = self._scheduling.counted(chunk.message, f"{mount.text}." if mount is not None else "")
-                before = self._scheduling.counted(task)
-                target = mount.reach(task) if mount is not None else task
-                target.MergeFrom(chunk.message)
+                    value, text = self._cast(point, write, given)
+                    point.cast[len(lines)] = value
+                line = write.head + text
+                if write.is_ignored:
+                    point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
+                elif type(value) is Special:
+                    point.odd[len(lines)] = Line(write.key, value, line)
+                lines.append(line)
+                if not errors:
+                    write.apply(task, value)
             except HeyhiError as error:
-                errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': {error}")))
-                continue
-            if is_too_deep(message):
-                errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': is nested too deeply")))
-            if counts or before != self._scheduling.counted(task):
-                at = f"I.{mount.text}" if mount is not None else "I"
-                lines.append(f"{at}={self.project.relative(path)}")
-            names_before = mount.names if mount is not None else ()
-            sources = (*(MergedFile(s.path, (*names_before, *s.names)) for s in chunk.sources), *sources)
-            has_needs |= chunk.has_needs
-        return _Start(message, tuple(lines), has_needs, sources, tuple(errors))
+                errors.append((write.at, self._located(error, point, write.key, given)))
 
-    def _template(self, value: str, text: str, literal: bool, chain: tuple[str, ...]) -> tuple[str, str]:
-        """Return a string with braces as it is applied, and as an identity names it: needs by their exp ids."""
-        if literal:
+    def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
+        """Return a value as it is written, and as an identity names it."""
+        as_text = given if type(given) is str else value_text(given)
+        value = cast_value(write.key, as_text)
+        text = canonical_text(write.key, value)
+        if write.is_string and type(value) is str and OPEN in value:
+            return self._template(point, value, text, is_quoted=value != as_text)
+        return value, text
+
+    def _template(self, point: _Point, value: str, text: str, *, is_quoted: bool) -> tuple[str, str]:
+        """Return a string with braces as it is written, and as an identity names it: needs by their exp ids."""
+        if is_quoted:
+            point.has_literals = True
             return protect(value), text
         if not has_template(value):
             return value, text
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
+        chain = point.asking
         named = canonical_template(value, lambda words: self._exp_id(self._need(words, chain)))
-        return replace_root(value, str(self.project.root)), named
+        written = replace_root(value, str(self.project.root))
+        point.has_needs |= has_need(written)
+        return written, named
 
-    def _canonical(
-        self,
-        start: _Start,
-        root: Root,
-        task: Message,
-        plan: _Recipe,
-        done: Sequence[Value],
-        lines: Sequence[str],
-        odd: Mapping[int, Line | None],
-    ) -> list[str]:
-        """Name overrides, some of which clear or select, or only schedule but may change what counts."""
+    def _located(self, error: HeyhiError, point: _Point, key: Key, raw: object) -> HeyhiError:
+        """Add to an override's error its text, and where a file sets its key."""
+        if not isinstance(error, OverrideError):
+            return error
+        place = self._files.locate(point.config.root, point.start.sources, key)
+        where = f"; {place} sets it" if place else ""
+        return OverrideError(f"override '{key.text}={shorten(shown_value(raw))}': {error}{where}")
+
+    # --- include overrides ----------------------------------------------------------------------------------------
+
+    def _start(self, config: _Config, recipe: Recipe, keys: Sequence[str], values: Sequence[object]) -> _Start:
+        named = tuple((keys[index], shown_value(values[index])) for index, _ in recipe.includes)
+        start = config.starts.get(named)
+        if start is None:
+            start = config.starts[named] = self._merge_includes(config.root, recipe, named)
+        return start
+
+    def _merge_includes(self, root: Root, recipe: Recipe, named: Sequence[tuple[str, str]]) -> _Start:
+        """Merge include overrides, given by their keys and paths, into a root config."""
+        message = copy_of(root.message)
+        task: Message = getattr(message, root.task)
+        lines: list[str] = []
+        sources = root.sources
+        has_needs = root.has_needs
+        errors: list[tuple[int, HeyhiError]] = []
+        for (index, mount), (key, path) in zip(recipe.includes, named, strict=True):
+            try:
+                chunk, line = self._merge_include(root, task, mount, path)
+                if is_too_deep(message):
+                    raise OverrideError("is nested too deeply")
+            except HeyhiError as error:
+                errors.append((index, OverrideError(f"override '{shorten(f'{key}={path}')}': {error}")))
+                continue
+            lines += line
+            names = mount.names if mount is not None else ()
+            sources = (*(MergedFile(s.path, (*names, *s.names)) for s in chunk.sources), *sources)
+            has_needs |= chunk.has_needs
+        return _Start(message, tuple(lines), has_needs, sources, tuple(errors))
+
+    def _merge_include(self, root: Root, task: Message, mount: Key | None, name: str) -> tuple[Chunk, list[str]]:
+        """Merge one file into a task.
+
+        Returns:
+            the file's chunk; the line by which an identity names it, none where it only says how to schedule.
+        """
+        kind = type_of(task) if mount is None else message_type(mount.field)
+        below = "" if mount is None else ".".join(mount.names)
+        path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent)
+        chunk = self._files.chunk(path, kind, (root.path,))
+        counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
+        before = self._scheduling.counted(task)
+        target = task if mount is None else mount.reach(task)
+        target.MergeFrom(chunk.message)
+        if not counted and before == self._scheduling.counted(task):
+            return chunk, []
+        return chunk, [f"{'I' if mount is None else f'I.{mount.text}'}={self.project.relative(path)}"]
+
+    # --- naming ---------------------------------------------------------------------------------------------------
+
+    def _named(self, point: _Point, recipe: Recipe, raw: Sequence[Any], task: Message) -> list[str]:
+        """Return a point's scalar overrides as its identity names them, in canonical order."""
+        lines, odd = point.lines, point.odd
+        if not any(odd.values()):
+            return [lines[i] for i in recipe.order]
         applied: list[Line] = []
-        doubtful: list[Line] = []
-        for i, write in enumerate(plan.writes):
-            line = odd[i] if i in odd else Line(write.key, done[i], lines[i])
+        doubtful: list[Line] = []  # of those that only schedule: they may change what counts
+        for i, write in enumerate(recipe.writes):
+            line = odd[i] if i in odd else Line(write.key, point.cast.get(i, raw[write.at]), lines[i])
             if line is not None:
                 applied.append(line)
                 if write.is_ignored:
                     doubtful.append(line)
-        wanted = self._scheduling.counted(task) if doubtful else []
-        for line in doubtful:
-            others = [other for other in applied if other is not line]
-            if self._replayed(start, root, others) == wanted:
-                applied = others
+        if doubtful:
+            applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
-        order = plan.orders.get(marks) if not doubtful else None
-        if order is None:
-            order = canonical_order([line.key for line in applied], marks)
-            if not doubtful:
-                plan.orders[marks] = order
+        order = canonical_order([line.key for line in applied], marks) if doubtful else recipe.order_with(marks)
         return [applied[i].text for i in order]
 
-    def _replayed(self, start: _Start, root: Root, applied: Sequence[Line]) -> list[str] | None:
-        """List what counts after some overrides, None where they can't be applied."""
-        message = type(start.message)()
-        message.CopyFrom(start.message)
-        task: Message = getattr(message, root.task)
+    def _without_idle(self, point: _Point, task: Message, applied: list[Line], doubtful: Sequence[Line]) -> list[Line]:
+        """Leave out the doubtful ones of some overrides without which the same counts in the end."""
+        wanted = self._scheduling.counted(task)
+        for line in doubtful:
+            others = [other for other in applied if other is not line]
+            if self._counted_after(point, others) == wanted:
+                applied = others
+        return applied
+
+    def _counted_after(self, point: _Point, applied: Sequence[Line]) -> list[str] | None:
+        """List what counts after some overrides of a point, None where they can't be applied."""
+        message = copy_of(point.start.message)
+        task: Message = getattr(message, point.config.root.task)
         try:
             for line in applied:
                 line.key.apply(task, line.value)
         except OverrideError:
             return None
         return self._scheduling.counted(task)
-
-    def _located(self, error: HeyhiError, config: _Config, start: _Start, key: Key, raw: object) -> HeyhiError:
-        """Add to an override's error its text, and where a file sets its key."""
-        if not isinstance(error, OverrideError):
-            return error
-        place = self._files.locate(config.root, start.sources, key)
-        where = f"; {place} sets it" if place else ""
-        return OverrideError(f"override '{key.text}={shorten(_shown(raw))}': {error}{where}")
 
     # --- needs ----------------------------------------------------------------------------------------------------
 
@@ -459,49 +474,22 @@ class Composer:
         return composed if self._exp_id(composed) == exp_id else None
 
 
-def _write(at: int, key: Key, scheduling: Scheduling) -> _Write:
-    kind: type = _Nothing
-    low, high = -math.inf, math.inf
-    is_string = False
-    if key.kind is Kind.SCALAR:
-        cpp_type = key.field.cpp_type
-        is_string = key.field.type == FieldDescriptor.TYPE_STRING
-        if cpp_type in INT_RANGES:
-            kind = int
-            low, high, _ = INT_RANGES[cpp_type]
-        elif cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
-            kind = float
-    ignored = scheduling.ignores(key.text)
-    return _Write(at, kind, low, high, f"{key.text}=", key.apply, key, is_string, ignored)
-
-
-def _keys_and_values(
-    overrides: Overrides,
-) -> tuple[tuple[str, ...], Sequence[object], _Errors]:
-    """Split overrides; what can't be split is an error, and is left out."""
-    if type(overrides) is dict or isinstance(overrides, Mapping):
-        return tuple(map(str, overrides)), list(overrides.values()), []
-    if isinstance(overrides, str):
-        raise OverrideError(f"overrides must be a list of key=value texts, not one text: '{shorten(overrides)}'")
-    if not isinstance(overrides, Iterable):
-        raise OverrideError(f"overrides must be a mapping or a list of key=value texts, not {overrides!r}")
-    keys: list[str] = []
-    values: list[object] = []
-    errors: _Errors = []
-    for text in overrides:
+def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[str]:
+    """Write values up to the first that has to be cast, or can't be written; return their canonical lines."""
+    lines: list[str] = []
+    for write in recipe.writes:
+        value = raw[write.at]
+        if type(value) is not write.plain or not write.low <= value <= write.high:
+            break
         try:
-            if not isinstance(text, str):
-                raise OverrideError(f"override {text!r}: expected a text key=value")
-            key, value = split_override(text)
-        except OverrideError as error:
-            errors.append((len(keys), error))
-        else:
-            keys.append(key)
-            values.append(value)
-    return tuple(keys), values, errors
+            write.apply(task, value)
+        except OverrideError:
+            break
+        lines.append(write.head + repr(value))
+    return lines
 
 
-def _joined(errors: _Errors) -> HeyhiError:
+def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:
     """Make one error of all that overrides got wrong, in their order."""
     ordered = [error for _, error in sorted(errors, key=lambda item: item[0])]
     return ordered[0].anew() if len(ordered) == 1 else OverrideError("\n".join(map(str, ordered)))
@@ -516,7 +504,7 @@ def _unset(message: Message, root: Root) -> ConfigError:
 def _experiment_text(cfg: str, overrides: Overrides) -> str:
     """Write an experiment as a command line would."""
     if isinstance(overrides, Mapping):
-        overrides = [f"{key}={_shown(value)}" for key, value in overrides.items()]
+        overrides = [f"{key}={shown_value(value)}" for key, value in overrides.items()]
     return shlex.join([cfg, *map(str, overrides)])
 
 
@@ -528,11 +516,3 @@ def _grown(chain: tuple[str, ...], label: str) -> tuple[str, ...]:
     if len(chain) >= _MAX_NEEDS:
         raise NeedsError(f"{chain[0]}: needs lead through more than {_MAX_NEEDS} experiments, up to {shorten(label)}")
     return (*chain, label)
-
-
-def _shown(value: object) -> str:
-    """Write any value that an override was given."""
-    try:
-        return value_text(value)
-    except OverrideError:
-        return f"<{type(value).__name__}>"

@@ -1,6 +1,6 @@
-"""Owns the text of `heyhi describe`: a message's fields with types, defaults, comments, and what a config sets them to.
+"""The text of `heyhi describe`: a message's fields with types, defaults, comments, and what a config sets them to.
 
-It changes nothing, and how configs are composed is not its business.
+Reading and composing configs is left to `includes` and `compose`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,17 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.compose import Composed
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root
+from heyhi.config.frozen import to_text
+from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root, include_folders, mount_folder
 from heyhi.config.keys import Key, Kind, entry_text, find_key, present
-from heyhi.config.overrides import default_of, leaves
+from heyhi.config.overrides import default_of, leaves, override_lines
 from heyhi.config.schema import (
     Schema,
     element,
@@ -36,20 +37,29 @@ from heyhi.config.values import scalar_text, shorten
 from heyhi.errors import ConfigError
 from heyhi.project import Project
 
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
-
 _MAX_WIDTH = 120
 _MAX_VALUE = 60  # characters of a value or default
 _MAX_WIDTHS = (40, 30, 16, 12)  # of the columns; a longer cell moves those behind it, in its own line only
 _FOLD = 6  # a message with more fields is only named, unless the config sets something in it
 _DEPTH = 3  # below this, too
+# double, int32, bytes … as the protos write them.
+_TYPE_NAMES = {
+    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
+    for name in dir(FieldDescriptor)
+    if name.startswith("TYPE_")
+}
 
 
 @dataclass(frozen=True)
 class _Row:
-    """One line of the table and what is written below it."""
+    """One line of the table, and what is written below it.
+
+    Attributes:
+        cells: key, type, default, and what it is set to.
+        notes: comments and hints.
+        depth: how many messages it lies in.
+        source: file and line that set it; '' where none does.
+    """
 
     cells: tuple[str, str, str, str]
     notes: tuple[str, ...]
@@ -59,7 +69,17 @@ class _Row:
 
 @dataclass(frozen=True)
 class _Scene:
-    """What is described: a schema with its comments and, where a config was named, that config."""
+    """What is described: a schema with its comments and, where a config was named, that config.
+
+    Attributes:
+        project: where configs are looked up.
+        schema: its messages are described.
+        files: the project's configs.
+        comments: those of the protos, by full name.
+        command: the user's, to which a key can be added.
+        task: name of the task.
+        root: the config; None where a task was named.
+    """
 
     project: Project
     schema: Schema
@@ -71,6 +91,7 @@ class _Scene:
 
     @property
     def task_type(self) -> Descriptor:
+        """Message type of the task."""
         return message_type(self.schema.tasks[self.task])
 
     @property
@@ -79,6 +100,7 @@ class _Scene:
         return self.root.path.parent if self.root is not None else self.project.conf_root
 
     def comment(self, name: str) -> str:
+        """Return the comment at what has a full name in the protos, '' where there is none."""
         return self.comments.get(name, "")
 
     def source(self, key: str) -> str:
@@ -127,10 +149,9 @@ def mountable(project: Project, mount: str, folder: Path) -> list[str]:
         mount: key of a message field.
         folder: of the config that includes; its chunks come before the common ones.
     """
-    # Lists and maps are folders by their names, as for an include.
-    below = "/".join(part for part in mount.split(".") if part.isidentifier())
-    bases = [folder, project.conf_root / "common", *(project.root / d for d in project.settings.include_dirs)]
-    found = [p.stem for base in bases for p in sorted((base / below).glob(f"*{SUFFIX}"))]
+    below = mount_folder(mount)
+    folders = include_folders(project, folder)
+    found = [p.stem for base in folders for p in sorted((base / below).glob(f"*{SUFFIX}"))]
     return list(dict.fromkeys(found))
 
 
@@ -218,21 +239,18 @@ def _field_rows(
 ) -> Iterator[_Row]:
     key = f"{prefix}{one.name}"
     is_set = any(f.name == one.name for f, _ in set_fields(message))
-    notes = [scene.comment(one.full_name)]
-    inner = element(one).message_type
+    inner, enum = element(one).message_type, element(one).enum_type
+    notes = [scene.comment(one.full_name) or (scene.comment(inner.full_name) if inner is not None else "")]
     unfold: Message | None = None
-    if inner is not None:
-        notes = [notes[0] or scene.comment(inner.full_name)]
-        if not one.is_repeated:
-            notes.append(_chunks_note(scene, key))
-        deep = inner.full_name in seen or len(seen) > _DEPTH or len(inner.fields) > _FOLD
-        if one.is_repeated:
-            notes += _fields_notes(scene, inner, f"{key}.{'KEY' if is_map(one) else '0'}")
-        elif deep and not (is_set and _anything(getattr(message, one.name))):
+    if inner is not None and one.is_repeated:
+        notes += _fields_notes(scene, inner, f"{key}.{'KEY' if is_map(one) else '0'}")
+    elif inner is not None:
+        notes.append(_chunks_note(scene, key))
+        is_large = inner.full_name in seen or len(seen) > _DEPTH or len(inner.fields) > _FOLD
+        if is_large and not (is_set and _anything(getattr(message, one.name))):
             notes += _fields_notes(scene, inner, key)
         else:
             unfold = getattr(message, one.name)
-    enum = element(one).enum_type
     if enum is not None:
         notes += _enum_notes(scene, enum)
     source = scene.source(key) if is_set else ""
@@ -285,14 +303,6 @@ def _scalar_type(one: FieldDescriptor) -> str:
     return _TYPE_NAMES[one.type]
 
 
-# double, int32, bytes … as the protos write them.
-_TYPE_NAMES = {
-    getattr(FieldDescriptor, name): name.removeprefix("TYPE_").lower()
-    for name in dir(FieldDescriptor)
-    if name.startswith("TYPE_")
-}
-
-
 def _default_text(one: FieldDescriptor) -> str:
     default = default_of(one)
     return "" if default is None else shorten(_shown(one, default), _MAX_VALUE)
@@ -320,6 +330,7 @@ def _shown(one: FieldDescriptor, value: Any) -> str:
 
 
 def _anything(message: Message) -> bool:
+    """Return whether anything is set in a message."""
     return next(leaves(message), None) is not None
 
 
@@ -369,9 +380,6 @@ def render(composed: Composed, *, flat: str | None) -> str:
         composed: what to write.
         flat: None for the text message, `set` for overrides that give what is set, `all` for these and the defaults.
     """
-    from heyhi.config.frozen import to_text
-    from heyhi.config.overrides import override_lines
-
     if flat is None:
         return to_text(composed.message)
     base = getattr(composed.base, composed.task)

@@ -1,4 +1,7 @@
-"""Owns the frozen config: what users' code reads, a composed message behind read-only attributes."""
+"""The frozen config that users' code reads: a composed message behind read-only attributes, as dict and as text.
+
+Composing and changing configs is left to `compose` and `api`.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,23 @@ from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.overrides import default_of, in_oneof, leaves
-from heyhi.config.schema import Schema, element, enum_type, field_named, is_map, real_oneofs, set_fields, type_of
+from heyhi.config.schema import (
+    Schema,
+    copy_of,
+    element,
+    enum_type,
+    field_named,
+    is_map,
+    real_oneofs,
+    set_fields,
+    type_of,
+)
 from heyhi.config.values import Special
 from heyhi.errors import suggest
 
 
 class FrozenConfig:
-    """Read a config by attributes; nothing can be written.
+    """A config that is read by attributes, and can't be written.
 
     An unset scalar reads its default, without one None (a bool: False; a proto3 field without presence: its zero).
     An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
@@ -107,7 +120,7 @@ class FrozenConfig:
         return chosen
 
     def is_frozen(self) -> bool:
-        """Tell, as the first HeyHi's configs do, that nothing can be written."""
+        """Return True: nothing can be written (the first HeyHi's configs are asked so)."""
         return True
 
     def to_frozen(self) -> FrozenConfig:
@@ -116,9 +129,7 @@ class FrozenConfig:
 
     def to_editable(self) -> Message:
         """Return a copy as a protobuf message, which can be written."""
-        copy = type(self._message)()
-        copy.CopyFrom(self._message)
-        return copy
+        return copy_of(self._message)
 
     def to_dict(self, *, with_all: bool = True) -> dict[str, Any]:
         """Return the config as nested dicts, lists and scalars; unchosen members of a oneof are left out.
@@ -143,9 +154,7 @@ class FrozenConfig:
 
 def freeze(message: Message) -> FrozenConfig:
     """Return a frozen copy of a message."""
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return FrozenConfig(copy)
+    return FrozenConfig(copy_of(message))
 
 
 def message_of(cfg: FrozenConfig | Message) -> Message:

@@ -1,4 +1,7 @@
-"""Owns what makes an experiment the same one: its identity, and the exp id and exp path that follow from it."""
+"""What makes an experiment the same one: its identity, and the exp id and exp path that follow from it.
+
+Which overrides an identity names, and in which order, is left to `compose` and `order`.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,10 @@ IDENTITY_VERSION = 1
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
 MAX_ID_BYTES = 200
 TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")
+SUFFIX = ".prototxt"  # of config files
 _MAX_READABLE = 100  # characters of the readable tag
 _HASH_DIGITS = 16
 _TAG = re.compile(r"%\(([^)]*)\)s")
-SUFFIX = ".prototxt"
 _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
@@ -72,7 +75,7 @@ class Identity(NamedTuple):
 
 
 class ExpPattern:
-    """Turn identities into exp ids.
+    """An exp id pattern, by which identities become exp ids and exp paths.
 
     Args:
         project: gives the results root and the configs' folder.
@@ -93,6 +96,10 @@ class ExpPattern:
         self._parts = _TAG.split(self.text)
         self._heads: dict[str, str] = {}
         self._root = str(project.results_root)
+        self._check_pattern()
+        self._check_root()
+
+    def _check_pattern(self) -> None:
         for tag in self._parts[1::2]:
             if tag not in TAGS:
                 raise IdentityError(
@@ -106,8 +113,10 @@ class ExpPattern:
                 raise IdentityError(
                     f"exp id pattern '{self.text}': the character {bad.group()!r} is not allowed{hint} ({_ALLOWED})"
                 )
-        # The part that Snakemake, a shell and sbatch get to see: targets are relative to the project.
-        bad = _BAD_IN_ID.search(project.relative(project.results_root))
+
+    def _check_root(self) -> None:
+        # Only the part that Snakemake, a shell and sbatch get to see: targets are relative to the project.
+        bad = _BAD_IN_ID.search(self.project.relative(self.project.results_root))
         if bad:
             raise IdentityError(
                 f"results root {self._root}: the character {bad.group()!r} is not allowed in an exp path ({_ALLOWED});"
@@ -165,6 +174,8 @@ class ExpPattern:
         return folder, _as_part(relative.name.removesuffix(SUFFIX))
 
     def _checked(self, exp_id: str) -> str:
+        """Return an exp id as a clean path below the results root, or elsewhere; refuse it where it is none."""
+
         def refuse(why: str) -> IdentityError:
             return IdentityError(f"exp id '{exp_id}' (from the pattern '{self.text}') {why}")
 
@@ -189,7 +200,7 @@ class ExpPattern:
 
 
 def readable_tag(overrides: Sequence[str]) -> str:
-    """Write overrides so that a person knows the experiment by its folder: `lr=0.1,seed=3`."""
+    """Write overrides as part of a folder's name by which a person recognises the experiment: `lr=0.1,seed=3`."""
     if not overrides:
         return "default"
     text = ",".join(overrides)
@@ -199,6 +210,7 @@ def readable_tag(overrides: Sequence[str]) -> str:
 
 
 def _short(override: str) -> str:
+    """Shorten an include to the name of its file: `I.launcher=slurm`."""
     if override.startswith("I") and override.endswith(SUFFIX):
         key, _, path = override.partition("=")
         return f"{key}={PurePosixPath(path).stem}"

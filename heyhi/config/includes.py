@@ -1,37 +1,50 @@
-"""Owns config files and what they include: how a file is found, parsed once, and merged with its includes.
+"""Config files and what they include: how a file is found, parsed once, and merged with its includes.
 
-Overrides, needs and identities are not known here.
+Text is parsed by `prototxt`; overrides, needs and identities are left to `compose`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
 from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
-from heyhi.config.schema import Schema, children, field_named, is_map, is_too_deep, message_type, oneof_named, type_of
+from heyhi.config.schema import (
+    Schema,
+    children,
+    field_named,
+    is_map,
+    is_map_entry,
+    is_too_deep,
+    message_type,
+    oneof_named,
+    type_of,
+    types_below,
+)
 from heyhi.config.templates import OPEN, has_need, map_strings, replace_root
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.project import Project
 
-SUFFIX = ".prototxt"
 INCLUDES = "includes"
+_Key = TypeVar("_Key")
+_Found = TypeVar("_Found")
 _MAX_KNOWN = 2000  # configs that are looked through for a near name
 
 
 @dataclass(frozen=True)
 class MergedFile:
-    """A file that was merged, and the names of the fields that lead to where."""
+    """A file that was merged, and the names of the fields that lead to where it was."""
 
     path: Path
     names: tuple[str, ...]
@@ -68,7 +81,7 @@ class Root(Chunk):
 
 
 class ConfigFiles:
-    """Read a project's config files, each once.
+    """The config files of a project, each read and parsed once.
 
     Args:
         project: where configs are looked up.
@@ -80,7 +93,7 @@ class ConfigFiles:
         self.project = project
         self.schema = schema
         self.include_dirs = include_dirs
-        self._configs: dict[tuple[str, str], Path | ConfigError] = {}
+        self._configs: dict[tuple[str, str], Path | HeyhiError] = {}
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
@@ -96,16 +109,7 @@ class ConfigFiles:
             ConfigError: it doesn't exist; the message names the nearest ones.
         """
         key = (str(cfg), _working_directory() if cwd else "")
-        found = self._configs.get(key)
-        if found is None:
-            try:
-                found = self._find_config(*key)
-            except ConfigError as error:
-                found = error
-            self._configs[key] = found
-        if isinstance(found, ConfigError):
-            raise found.anew()
-        return found
+        return _once(self._configs, key, lambda: self._find_config(*key))
 
     def _find_config(self, cfg: str, cwd: str) -> Path:
         bases = [Path(cwd)] if cwd else []
@@ -141,14 +145,7 @@ class ConfigFiles:
         """
         if not name.strip():
             raise ConfigError("the path is empty")
-        # Lists and maps are folders by their names: agents.0 is looked up in agents/.
-        below = "/".join(part for part in mount.split(".") if part.isidentifier())
-        folders = [folder, self.project.conf_root / "common", *map(Path.absolute, self.include_dirs)]
-        folders += [self.project.root / d for d in self.project.settings.include_dirs]
-        bases = [self.project.root] if "/" in name else []
-        for one in folders:
-            bases += [one, one / below] if below else [one]
-        bases = list(dict.fromkeys(bases))
+        bases = self._include_bases(name, mount, folder)
         for base in bases:
             for candidate in (base / name, base / f"{name}{SUFFIX}"):
                 if _is_file(candidate):
@@ -161,6 +158,14 @@ class ConfigFiles:
         where = ", ".join(self.project.relative(base) for base in looked)
         raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
 
+    def _include_bases(self, name: str, mount: str, folder: Path) -> list[Path]:
+        """List the folders that an include's path may be relative to, in the order in which they are tried."""
+        bases = [self.project.root] if "/" in name else []
+        below = mount_folder(mount)
+        for one in include_folders(self.project, folder, self.include_dirs):
+            bases += [one, one / below] if below else [one]
+        return list(dict.fromkeys(bases))
+
     # --- loading ---
 
     def root(self, path: Path) -> Root:
@@ -169,16 +174,7 @@ class ConfigFiles:
         Raises:
             ConfigError: it or an include is missing or wrong, or it chooses no task.
         """
-        found = self._roots.get(path)
-        if found is None:
-            try:
-                found = self._load_root(path)
-            except HeyhiError as error:
-                found = error
-            self._roots[path] = found
-        if isinstance(found, HeyhiError):
-            raise found.anew()
-        return found
+        return _once(self._roots, path, lambda: self._load_root(path))
 
     def _load_root(self, path: Path) -> Root:
         name = self.project.relative(path)
@@ -198,7 +194,7 @@ class ConfigFiles:
             expected = " or ".join(f"{t} {{ … }}" for t in self.schema.tasks)
             raise ConfigError(f"{name}: no task is set: expected {expected}")
         includes = self._includes_of(message)
-        needs, sources = self._merge_includes(getattr(message, task), path, (path,), (), (task,), includes)
+        needs, sources = self._merge_includes(getattr(message, task), path, (path,), (), includes)
         if includes:
             message.ClearField(INCLUDES)
         if is_too_deep(message):
@@ -231,7 +227,7 @@ class ConfigFiles:
                         " included: move what both share into one"
                     ) from None
                 raise
-            needs, sources = self._merge_includes(message, path, (*stack, path), (), (), ())
+            needs, sources = self._merge_includes(message, path, (*stack, path), (), ())
             found = Chunk(message, has_needs or needs, (MergedFile(path, ()), *sources))
             self._chunks[path, kind.full_name] = found
         return found
@@ -244,7 +240,7 @@ class ConfigFiles:
         return False
 
     def _parse(self, path: Path, message: Message) -> bool:
-        """Parse a file into a message, write out {{ROOT_DIR}}, and tell whether there is a need in it."""
+        """Parse a file into a message, write out {{ROOT_DIR}}, and return whether there is a need in it."""
         text = self.read(path)
         name = self.project.relative(path)
         parse_into(text, message, name, self.schema.pool)
@@ -281,14 +277,9 @@ class ConfigFiles:
 
     def _chunk_type(self, path: Path) -> str | None:
         """Name the message type that a file which is no root config describes, if any."""
-        seen: dict[str, Descriptor] = {}
-        todo = [message_type(f) for f in self.schema.tasks.values()]
-        while todo:
-            here = todo.pop(0)
-            if here.full_name not in seen and not here.GetOptions().map_entry:
-                seen[here.full_name] = here
-                todo += [f.message_type for f in here.fields if f.message_type is not None]
-        for kind in seen.values():
+        for kind in types_below(*map(message_type, self.schema.tasks.values())):
+            if is_map_entry(kind):
+                continue
             try:
                 self._parse(path, message_factory.GetMessageClass(kind)())
             except HeyhiError:
@@ -299,13 +290,7 @@ class ConfigFiles:
     # --- merging ---
 
     def _merge_includes(
-        self,
-        message: Message,
-        path: Path,
-        stack: tuple[Path, ...],
-        names: tuple[str, ...],
-        at: tuple[str, ...],
-        includes: Sequence[Any],
+        self, message: Message, path: Path, stack: tuple[Path, ...], names: tuple[str, ...], includes: Sequence[Any]
     ) -> tuple[bool, tuple[MergedFile, ...]]:
         """Merge what a message and the messages in it include, below what they set.
 
@@ -314,7 +299,6 @@ class ConfigFiles:
             path: the file.
             stack: files that are being loaded.
             names: fields that lead to the message, as sources have them.
-            at: fields that lead to it in the file.
             includes: what it includes by a field outside of it.
 
         Returns:
@@ -324,24 +308,44 @@ class ConfigFiles:
         sources: list[MergedFile] = []
         for name, child in children(message):
             if self._may_include(type_of(child)):
-                needs, inner = self._merge_includes(child, path, stack, (*names, name), (*at, name), ())
+                needs, inner = self._merge_includes(child, path, stack, (*names, name), ())
                 has_needs |= needs
                 sources += inner
-        own = [*includes, *self._includes_of(message)]
-        if not own:
-            return has_needs, tuple(sources)
-        below: list[MergedFile] = []
-        merged = type(message)()
-        for include in own:
-            chunk, key = self._include(merged, include, path, stack)
+        inside = self._includes_of(message)
+        if includes or inside:
+            base, needs, below = self._merged(type(message), [*includes, *inside], path, stack, names)
+            has_needs |= needs
+            sources += below
+            if inside:
+                message.ClearField(INCLUDES)
+            base.MergeFrom(message)
+            message.CopyFrom(base)
+        return has_needs, tuple(sources)
+
+    def _merged(
+        self, kind: type[Message], includes: Sequence[Any], path: Path, stack: tuple[Path, ...], names: tuple[str, ...]
+    ) -> tuple[Message, bool, list[MergedFile]]:
+        """Merge what one message includes, in order.
+
+        Args:
+            kind: class of the message.
+            includes: of it.
+            path: file of the message.
+            stack: files that are being loaded.
+            names: fields that lead to the message, as sources have them.
+
+        Returns:
+            what they give; whether a need is in it; the files, those that go over others first.
+        """
+        base = kind()
+        has_needs = False
+        sources: list[MergedFile] = []
+        for include in includes:
+            chunk, key = self._include(base, include, path, stack)
             has_needs |= chunk.has_needs
             mount = key.names if key is not None else ()
-            below = [*(MergedFile(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *below]
-        if self._includes_of(message):
-            message.ClearField(INCLUDES)
-        merged.MergeFrom(message)
-        message.CopyFrom(merged)
-        return has_needs, (*sources, *below)
+            sources = [*(MergedFile(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *sources]
+        return base, has_needs, sources
 
     def _include(self, into: Message, include: Any, path: Path, stack: tuple[Path, ...]) -> tuple[Chunk, Key | None]:
         mount: str = getattr(include, "mount", "")
@@ -365,36 +369,15 @@ class ConfigFiles:
         return next((line for line in found if written in lines[line - 1]), found[0] if found else 1)
 
     def _includes_of(self, message: Message) -> list[Any]:
-        has_own = self.include_field(type_of(message)) is not None
+        has_own = include_field(self.schema, type_of(message)) is not None
         return list(message.includes) if has_own else []  # type: ignore[attr-defined]  # just looked up
-
-    def include_field(self, kind: Descriptor) -> FieldDescriptor | None:
-        """Return a message type's field of includes: named so, of the type that the root message has there."""
-        found = kind.fields_by_name.get(INCLUDES)
-        if found is None or not found.is_repeated or found.message_type is None or is_map(found):
-            return None
-        path = found.message_type.fields_by_name.get("path")
-        if path is None or path.is_repeated or path.type != FieldDescriptor.TYPE_STRING:
-            return None
-        own = self.schema.root.fields_by_name.get(INCLUDES)
-        wanted = own.message_type if own is not None else None
-        fits = found.message_type.name == "Include" if wanted is None else found.message_type == wanted
-        return found if fits else None
 
     def _may_include(self, kind: Descriptor) -> bool:
         """Return whether a message of this type can have includes in it, at any depth."""
         known = self._includers.get(kind.full_name)
-        if known is not None:
-            return known
-        seen, todo = {kind.full_name}, [kind]
-        known = False
-        while todo and not known:
-            here = todo.pop()
-            known = self.include_field(here) is not None
-            inner = [f.message_type for f in here.fields if f.message_type is not None]
-            todo += [d for d in inner if d.full_name not in seen]
-            seen.update(d.full_name for d in inner)
-        self._includers[kind.full_name] = known
+        if known is None:
+            known = any(include_field(self.schema, inner) is not None for inner in types_below(kind))
+            self._includers[kind.full_name] = known
         return known
 
     # --- naming places ---
@@ -424,6 +407,40 @@ class ConfigFiles:
             if line is not None:
                 return f"{self.project.relative(source.path)}:{line}"
         return ""
+
+
+def include_folders(project: Project, folder: Path, extra: Iterable[Path] = ()) -> list[Path]:
+    """List the folders in which included files are looked up by their names, in order.
+
+    Args:
+        project: has the folders that all its configs share.
+        folder: of the including config.
+        extra: further ones, before those of the project's settings.
+    """
+    from_settings = [project.root / name for name in project.settings.include_dirs]
+    return [folder, project.conf_root / "common", *map(Path.absolute, extra), *from_settings]
+
+
+def mount_folder(mount: str) -> str:
+    """Return the folder in which chunks for a mount are looked up, below the others.
+
+    Lists and maps are folders by their names: `agents.0` is looked up in `agents/`.
+    """
+    return "/".join(part for part in mount.split(".") if part.isidentifier())
+
+
+def include_field(schema: Schema, kind: Descriptor) -> FieldDescriptor | None:
+    """Return a message type's field of includes: named so, of the type that the root message has there."""
+    found = kind.fields_by_name.get(INCLUDES)
+    if found is None or not found.is_repeated or found.message_type is None or is_map(found):
+        return None
+    path = found.message_type.fields_by_name.get("path")
+    if path is None or path.is_repeated or path.type != FieldDescriptor.TYPE_STRING:
+        return None
+    own = schema.root.fields_by_name.get(INCLUDES)
+    wanted = own.message_type if own is not None else None
+    fits = found.message_type.name == "Include" if wanted is None else found.message_type == wanted
+    return found if fits else None
 
 
 def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
@@ -460,6 +477,19 @@ def find_mount(message: Descriptor, mount: str) -> Key:
     if key.kind is not Kind.MESSAGE:
         raise OverrideError(f"'{key.text}' is a {key.kind.value}, and a chunk is merged into a message")
     return key
+
+
+def _once(found: dict[_Key, _Found | HeyhiError], key: _Key, find: Callable[[], _Found]) -> _Found:
+    """Return what a key stands for, or raise its error again; it is looked for once."""
+    if key not in found:
+        try:
+            found[key] = find()
+        except HeyhiError as error:
+            found[key] = error
+    outcome = found[key]
+    if isinstance(outcome, HeyhiError):
+        raise outcome.anew()
+    return outcome
 
 
 def _working_directory() -> str:

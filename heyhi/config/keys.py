@@ -1,6 +1,7 @@
-"""Owns keys: how the text of one is split and found in the schema, and how a value is written to where it leads.
+"""Keys: how the text of one is split and found in the schema, and how a value is written to where it leads.
 
-A key is a field's name, `message.field`, `list.0`, `list.-1`, `map.entry`, `map."odd.entry"`, or a oneof's name.
+A key is a field's name, `message.field`, `list.0`, `list.-1`, `map.entry`, `map."odd.entry"`, or a oneof's name. What
+the text of a value means to it is left to `overrides` and `values`.
 """
 
 from __future__ import annotations
@@ -8,12 +9,12 @@ from __future__ import annotations
 import enum
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.schema import element, field_named, is_map, map_key, oneof_named, oneof_of, real_oneofs
@@ -37,7 +38,7 @@ _MAX_KEYS = 5000  # that are looked through for a near one
 
 
 class Kind(enum.Enum):
-    """Say what a key leads to."""
+    """What a key leads to."""
 
     SCALAR = "scalar"
     MESSAGE = "message"
@@ -111,7 +112,7 @@ class Key:
 
     @cached_property
     def apply(self) -> Callable[[Message, Value], None]:
-        """Function that writes a cast value to a message of the type in which the key was found."""
+        """Function that writes a cast value to where the key leads in a message of the type in which it was found."""
         plain = all(s.index is None and not s.has_entry for s in self.steps)
         if not plain or self.kind is not Kind.SCALAR:
             return self._apply
@@ -226,23 +227,18 @@ def find_key(message: Descriptor, key: str) -> Key:
         raise OverrideError(f"key '{shorten(key)}': has {len(segments)} parts; at most {_MAX_SEGMENTS} are allowed")
     position = 0
     while position < len(segments):
-        name, quoted = segments[position]
+        name, is_quoted = segments[position]
         position += 1
         if here is None:
             last = steps[-1]
             kind = describe_type(element(last.field) if last.has_entry else last.field)
             raise OverrideError(f"unknown key '{shorten(key)}': '{_text(steps)}' is {kind} and has no fields")
-        field = None if quoted else field_named(here, name)
+        field = None if is_quoted else field_named(here, name)
         if field is None:
-            oneof = None if quoted else oneof_named(here, name)
-            if oneof is not None and position == len(segments):
-                return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
-            if oneof is not None:
-                members = listed(f.name for f in oneof.fields)
-                raise OverrideError(
-                    f"unknown key '{shorten(key)}': '{name}' is a oneof; its members are keys: {members}"
-                )
-            raise _unknown(here, key, steps, name)
+            oneof = None if is_quoted else oneof_named(here, name)
+            if oneof is None:
+                raise _unknown(here, key, steps, name)
+            return _oneof_key(oneof, key, steps, is_last=position == len(segments))
         if not field.is_repeated:
             steps.append(Step(field))
             here = field.message_type
@@ -254,6 +250,14 @@ def find_key(message: Descriptor, key: str) -> Key:
         steps.append(_entry_step(field, text, key) if is_map(field) else _index_step(field, text, key))
         here = element(field).message_type
     return Key(tuple(steps), Kind.MESSAGE if here is not None else Kind.SCALAR)
+
+
+def _oneof_key(oneof: OneofDescriptor, key: str, steps: Sequence[Step], *, is_last: bool) -> Key:
+    """Return the key that a oneof's name ends; nothing can follow it."""
+    if not is_last:
+        members = listed(f.name for f in oneof.fields)
+        raise OverrideError(f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}")
+    return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
 
 
 def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:

@@ -1,6 +1,7 @@
-"""Owns the order in which an identity names overrides: sorted, but for those between which order matters.
+"""The canonical order of overrides, in which an identity names them.
 
-Includes, which come first and keep their order, are not known here.
+They are sorted by key, each key once, but for those between which order changes the result. Includes, which stand
+before all others and keep their order, are left to `compose`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from heyhi.config.values import NULL, Special, Value
 
 
 class Line(NamedTuple):
-    """An override that was applied, and its text as the schema writes it."""
+    """An override that was applied: its key, its cast value, and its text as the schema writes it."""
 
     key: Key
     value: Value
@@ -86,7 +87,7 @@ def _waits(kept: Sequence[int], keys: Sequence[Key], marks: Sequence[Special | N
 
 
 def _chosen(key: Key, mark: Special | None) -> list[tuple[str, str]]:
-    """Name the oneofs in which an override chooses a member, with the member ('': none)."""
+    """List the oneofs in which an override chooses a member, each with that member ('': none)."""
     if mark is not NULL:
         return choices(key)
     return [(key.text, "")] if key.oneof else []  # clearing a member chooses no other one

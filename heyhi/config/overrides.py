@@ -1,14 +1,14 @@
-"""Owns overrides: their grammar, what a value means to its key, and a whole message written as overrides.
+"""Overrides: their grammar, what a value means to its key, and a whole message written as overrides.
 
     key=value     list.0=value     list.-1=value     map.entry=value     map."odd.entry"=value
     key=NULL (clears)     key=SELECT (an empty message)     I=path     I.mount=path     Imount=path
 
-Includes (`I…`) are told apart and merged by `includes` and `compose`.
+How a key is found is left to `keys`; includes (`I…`) are recognised by `includes` and merged by `compose`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
@@ -25,8 +25,14 @@ from heyhi.config.values import (
     describe_type,
     scalar_text,
     shorten,
+    value_text,
 )
-from heyhi.errors import OverrideError, suggest
+from heyhi.errors import HeyhiError, OverrideError, suggest
+
+_SCALAR = Kind.SCALAR  # to look up a member of an enum takes as long as to cast a number
+
+# As users give them: `key=value` texts, or a mapping of keys to values.
+Overrides = Sequence[str] | Mapping[str, object]
 
 
 def split_override(text: str) -> tuple[str, str]:
@@ -51,6 +57,46 @@ def split_override(text: str) -> tuple[str, str]:
     raise OverrideError(f"override '{shorten(text)}': expected key=value (or I.mount=path for an include)")
 
 
+def keys_and_values(overrides: Overrides) -> tuple[tuple[str, ...], Sequence[object], list[tuple[int, HeyhiError]]]:
+    """Split overrides.
+
+    Returns:
+        texts of the keys; their values as they were given; errors, each with the place among these where the
+        override would be, which is left out.
+
+    Raises:
+        OverrideError: they are neither a mapping nor a list.
+    """
+    if type(overrides) is dict or isinstance(overrides, Mapping):
+        return tuple(map(str, overrides)), list(overrides.values()), []
+    if isinstance(overrides, str):
+        raise OverrideError(f"overrides must be a list of key=value texts, not one text: '{shorten(overrides)}'")
+    if not isinstance(overrides, Iterable):
+        raise OverrideError(f"overrides must be a mapping or a list of key=value texts, not {overrides!r}")
+    keys: list[str] = []
+    values: list[object] = []
+    errors: list[tuple[int, HeyhiError]] = []
+    for text in overrides:
+        try:
+            if not isinstance(text, str):
+                raise OverrideError(f"override {text!r}: expected a text key=value")
+            key, value = split_override(text)
+        except OverrideError as error:
+            errors.append((len(keys), error))
+        else:
+            keys.append(key)
+            values.append(value)
+    return tuple(keys), values, errors
+
+
+def shown_value(value: object) -> str:
+    """Write any value that an override was given: as the command line would, or by its type's name."""
+    try:
+        return value_text(value)
+    except OverrideError:
+        return f"<{type(value).__name__}>"
+
+
 def cast_value(key: Key, text: str) -> Value:
     """Cast an override's text to what its key holds.
 
@@ -59,7 +105,7 @@ def cast_value(key: Key, text: str) -> Value:
     """
     if text == "NULL":
         return NULL
-    if key.kind is Kind.SCALAR:
+    if key.kind is _SCALAR:
         return cast_scalar(key.field, text, key.text)
     if key.kind is Kind.MESSAGE and text == "SELECT":
         return SELECT

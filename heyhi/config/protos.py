@@ -1,4 +1,7 @@
-"""Owns writing generated modules (`conf_pb2.py` and type stubs) for people who want them; HeyHi itself reads none."""
+"""Generated modules (`conf_pb2.py` and type stubs), written for people who want them.
+
+HeyHi itself reads none: it compiles the protos in `schema`.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def write(project: Project, out: Path) -> list[Path]:
 
 
 def _include_folder(project: Project, compiled: list[str]) -> Path:
-    """Tell which folder the names of compiled protos are relative to."""
+    """Return the folder that the names of compiled protos are relative to."""
     files = list(project.conf_root.glob("*.proto"))
     for folder in (project.root, project.conf_root):
         if any(p.is_relative_to(folder) and p.relative_to(folder).as_posix() in compiled for p in files):

@@ -1,6 +1,6 @@
-"""Owns config files as text: parsed with errors that name file, line and column, and searched for what sets a field.
+"""The text of a config file: it is parsed, with errors that name line and column, and searched for what sets a field.
 
-It knows nothing of includes or overrides.
+Includes are left to `includes`, overrides to `overrides`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
-from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of
+from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of, types_below
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
 
@@ -97,33 +97,24 @@ def _describe(name: str, text: str, error: text_format.ParseError, root: Descrip
     lines = text.split("\n")
     quote = f"'{lines[line - 1]}': " if line <= len(lines) else ""  # most errors begin with the line
     at_end = what.startswith(("Expected", "'': "))
-    what = what.removeprefix(quote).removeprefix("'': ")
-    if field := re.match(r'Message type "([\w.]+)" has no field named "(\w+)"', what):
-        names = next(([f.name for f in t.fields] for t in _types(root) if t.full_name == field[1]), [])
-        hint = suggest(field[2], names) or (f" (it has: {listed(sorted(names))})" if names else "")
-        what = f"{field[1].rpartition('.')[2]} has no field '{field[2]}'{hint}"
-    elif value := re.match(r'Enum type "([\w.]+)" has no value named (\w+)', what):
-        enums = (f.enum_type for t in _types(root) for f in t.fields if f.enum_type is not None)
-        names = next(([v.name for v in e.values] for e in enums if e.full_name == value[1]), [])
-        what = f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
-    elif both := re.match(
-        r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what
-    ):
-        what = f"'{both[2]}' and '{both[1]}' are both set; only one member of the oneof '{both[3]}' can be"
-    elif "codec can't" in what:
-        what = "the string is no valid UTF-8"
+    what = _plain_words(what.removeprefix(quote).removeprefix("'': "), root)
     return f"{name}:{line}:{column}: {what}{' before the end of the file' if at_end else ''}"
 
 
-def _types(root: Descriptor) -> Iterator[Descriptor]:
-    """Yield a message type and all that its fields lead to."""
-    todo, seen = [root], {root.full_name}
-    while todo:
-        here = todo.pop()
-        yield here
-        inner = [f.message_type for f in here.fields if f.message_type is not None]
-        todo += [d for d in inner if d.full_name not in seen]
-        seen.update(d.full_name for d in inner)
+def _plain_words(what: str, root: Descriptor) -> str:
+    """Write what protobuf says of a text message in the words of our errors, with the nearest valid name."""
+    if field := re.match(r'Message type "([\w.]+)" has no field named "(\w+)"', what):
+        names = next(([f.name for f in t.fields] for t in types_below(root) if t.full_name == field[1]), [])
+        hint = suggest(field[2], names) or (f" (it has: {listed(sorted(names))})" if names else "")
+        return f"{field[1].rpartition('.')[2]} has no field '{field[2]}'{hint}"
+    if value := re.match(r'Enum type "([\w.]+)" has no value named (\w+)', what):
+        enums = (f.enum_type for t in types_below(root) for f in t.fields if f.enum_type is not None)
+        names = next(([v.name for v in e.values] for e in enums if e.full_name == value[1]), [])
+        return f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
+    both = re.match(r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what)
+    if both:
+        return f"'{both[2]}' and '{both[1]}' are both set; only one member of the oneof '{both[3]}' can be"
+    return "the string is no valid UTF-8" if "codec can't" in what else what
 
 
 def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:

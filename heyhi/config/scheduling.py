@@ -1,4 +1,8 @@
-"""Owns which keys only say how a run is scheduled, and what of a config counts: it says what is computed."""
+"""Which keys only say how a run is scheduled (hours, partition, …), and what else of a config counts.
+
+What counts says what is computed, and so which experiment it is. The patterns come from `[tool.heyhi]
+identity_ignore`; how an identity names overrides is left to `order` and `compose`.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +20,10 @@ from heyhi.config.values import NULL, SELECT, scalar_text
 
 
 class Scheduling:
-    """Tell the keys of a task that count from those that don't.
+    """The rule by which keys of a task count, or only say how a run is scheduled.
 
     Args:
-        patterns: of keys that don't; `*` stands for any part.
+        patterns: of the keys that don't count; `*` stands for any part.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -37,8 +41,8 @@ class Scheduling:
             prefix: of its keys, with a dot at the end.
 
         Returns:
-            a line for each scalar, and for each list element, map entry and member of a oneof in which no scalar
-            counts, but which counts itself.
+            a line for each scalar that counts; and for each list element, map entry and member of a oneof that counts,
+            if nothing in it does.
         """
         return list(self._counted(message, prefix))
 

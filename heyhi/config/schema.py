@@ -1,4 +1,7 @@
-"""Owns the schema: compiles a project's protos once, caches them, and holds their messages in a private pool."""
+"""The schema of a project: its protos, compiled once and cached, and what can be asked of their messages.
+
+Config files are read by `prototxt` and `includes`; generated modules, for who wants them, are written by `protos`.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 @dataclass(frozen=True)
 class Schema:
-    """Hold compiled protos and the classes of their messages.
+    """The compiled protos of a project, and the classes of their messages.
 
     Attributes:
         file_set: serialised FileDescriptorSet, dependencies first, without source info.
@@ -102,7 +105,7 @@ class Schema:
             todo = list(self.pool.FindFileByName(file.name).message_types_by_name.values())
             while todo:
                 here = todo.pop(0)
-                if not here.GetOptions().map_entry:
+                if not is_map_entry(here):
                     found[here.full_name] = here
                     todo += here.nested_types
         return found
@@ -143,6 +146,27 @@ def children(message: Message) -> Iterator[tuple[str, Message]]:
             yield from ((field.name, one) for one in value)
         else:
             yield field.name, value
+
+
+def copy_of(message: Message) -> Message:
+    """Return a copy of a message, which can be changed by itself."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
+def types_below(*kinds: Descriptor) -> Iterator[Descriptor]:
+    """Yield message types and all that their fields lead to, each once, outer ones first; entries of maps too."""
+    todo = list(kinds)
+    seen = {kind.full_name for kind in kinds}
+    while todo:
+        here = todo.pop(0)
+        yield here
+        for field in here.fields:
+            for inner in (field.message_type, element(field).message_type):
+                if inner is not None and inner.full_name not in seen:
+                    seen.add(inner.full_name)
+                    todo.append(inner)
 
 
 def is_too_deep(message: Message) -> bool:
@@ -189,6 +213,11 @@ def oneof_of(field: FieldDescriptor) -> OneofDescriptor | None:
 def is_map(field: FieldDescriptor) -> bool:
     """Return whether a field is a map."""
     return field.message_type is not None and bool(field.message_type.GetOptions().map_entry)
+
+
+def is_map_entry(message: Descriptor) -> bool:
+    """Return whether protoc made this message type for the entries of a map: nobody writes one by itself."""
+    return bool(message.GetOptions().map_entry)
 
 
 def message_type(field: FieldDescriptor) -> Descriptor:

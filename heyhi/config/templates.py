@@ -1,6 +1,6 @@
-"""Owns templates in strings: where `{{ROOT_DIR}}` and `{{exp …}}` begin and end, and how they are replaced.
+"""Templates in strings: where `{{ROOT_DIR}}` and `{{exp …}}` begin and end, and how they are replaced.
 
-What an experiment is, and where it lies, is not known here.
+Which experiment a need is, and where it lies, is left to `compose`.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def protect(text: str) -> str:
 
 
 def unprotect(text: str) -> str:
-    """Undo `protect`."""
+    """Return a text that `protect` has marked as it was."""
     return text.replace("{" + _LITERAL, "{")
 
 

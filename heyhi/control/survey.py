@@ -213,7 +213,7 @@ class Survey:
         blocking = set(folders)
         found = []
         for path in self.folders:
-            if self.others.get(path, (Status.DONE, ""))[0] is Status.BLOCKED and self._needs_one(path, blocking):
+            if path in self.others and self.others[path].status is Status.BLOCKED and self._needs_one(path, blocking):
                 found.append(path)
         return found
 

@@ -60,7 +60,7 @@ def loss_of(slope: float, offset: float, points: list[tuple[float, float]]) -> f
 
 
 def replace(path: Path, text: str) -> None:
-    """Write a file so that it is always a whole one, the last or this."""
+    """Write a file atomically: whoever reads it finds the old text or the new one, whole."""
     part = path.with_suffix(".part")
     part.write_text(text)
     part.replace(path)

@@ -18,7 +18,7 @@ from heyhi.report.table import collect
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
-from heyhi.sweep.remembered import Recall
+from heyhi.sweep.remembered import RememberedExpansion
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write import write_manifest
 
@@ -66,15 +66,15 @@ class Source:
         schema = load_schema(project)
         file = read_sweep_file(project, sweep)
         points = list(file.points)
-        recall = Recall(project, schema, file, points)
-        found = recall.find()
+        remembered = RememberedExpansion(project, schema, file, points)
+        found = remembered.find()
         if found is not None:
             with contextlib.suppress(ManifestError):  # damaged: it is written anew
                 source = cls.of(Manifest.open(found.manifest), project)
                 return replace(source, warnings=[*found.warnings, *source.warnings])
         expansion = file.expand(project, schema, points)
         source = cls.of_expansion(project, schema, expansion)
-        recall.keep(expansion, source.manifest.path)
+        remembered.keep(expansion, source.manifest.path)
         return source
 
     @classmethod

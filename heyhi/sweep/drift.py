@@ -1,4 +1,7 @@
-"""Owns drift: whether an experiment would be composed to another config today than when it was launched."""
+"""Drift: whether an experiment would be composed to another config today than when it was launched.
+
+It only compares and says so; what becomes of a drifted experiment is left to who asks.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,12 @@ from heyhi.sweep.target import target_of
 if TYPE_CHECKING:
     from heyhi.sweep.manifest import Manifest
 
-
 _ABSENT = object()
 _MAX_COMPARED = 60  # experiments that are looked at unasked: a quarter of a millisecond each
 
 
 class DriftCheck:
-    """Compare experiments of one project with what they would be composed to today.
+    """A comparison of experiments of one project with what they would be composed to today.
 
     Args:
         project: where configs and results are today.

@@ -1,4 +1,7 @@
-"""Owns sweeps: points by grid, random draw or sweep file, and their expansion into experiments, all checked at once."""
+"""Expansion: the points of a sweep become experiments, with what they need, and all of them are checked at once.
+
+Where points come from is left to `points` and `file`; what is expanded is written down by `write`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.config.compose import Composed, Composer, Overrides
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.overrides import Overrides
 from heyhi.config.schema import Schema
 from heyhi.config.values import value_text
 from heyhi.errors import HeyhiError, SweepError, UnknownError
@@ -26,11 +30,16 @@ _MAX_SHOWN = 20  # groups of errors, and points of a group, that a message names
 
 
 class Planned(NamedTuple):
-    """One experiment of an expansion, as lightly as a sweep of 100,000 wants it.
+    """One experiment of an expansion; light, since a sweep may have 100,000.
 
     Attributes:
-        folder: exp path (absolute).
+        exp_id: its exp id.
+        folder: its exp path (absolute).
+        identity: its config and canonical overrides.
+        task: name of the chosen task.
+        config: composed root message, serialised.
         needs: exp paths of what it needs.
+        resources: of its launcher.
     """
 
     exp_id: str
@@ -42,7 +51,7 @@ class Planned(NamedTuple):
     resources: dict[str, int | str]
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
-        """Return the same as an experiment."""
+        """Return it as an `Experiment`, with the project's and the results' folders."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
         return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
 
@@ -154,7 +163,18 @@ def paused_collection() -> Iterator[None]:
 
 @dataclass
 class _Gather:
-    """Gather experiments, each after what it needs, and notice when two of them meet."""
+    """The experiments of a sweep while they are gathered, each after what it needs.
+
+    It notices when two of them meet, in one folder or in one config.
+
+    Attributes:
+        project: where configs and results are.
+        composer: has composed the points.
+        pattern: exp id pattern of the points.
+        planned: exp id -> experiment, each after what it needs.
+        own: exp ids of the points, in order.
+        errors: text of an error -> index, config and overrides of each point that has it.
+    """
 
     project: Project
     composer: Composer
@@ -162,20 +182,20 @@ class _Gather:
     planned: dict[str, Planned] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
-    _folders: dict[str, frozenset[str]] = field(default_factory=dict)
-    _by_config: dict[bytes, str] = field(default_factory=dict)
-    _repeated: list[str] = field(default_factory=list)
-    _alike: list[tuple[str, str]] = field(default_factory=list)
+    _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
+    _by_config: dict[bytes, str] = field(default_factory=dict)  # config -> first exp id that has it
+    _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
+    _alike: list[tuple[str, str]] = field(default_factory=list)  # exp ids of one config
 
     def add(self, composed: Composed) -> None:
         """Add a point and what it needs."""
         exp_id = self.pattern.exp_id(composed.identity)
-        known = self.planned.get(exp_id)
-        self._check_same(known, composed.identity)
+        planned = self._known(exp_id, composed.identity)
         if exp_id in self.own:
             self._repeated.append(exp_id)
             return
-        planned = known or self._plan(composed, exp_id, self.pattern.folder(exp_id))
+        if planned is None:
+            planned = self._plan(composed, exp_id, self.pattern.folder(exp_id))
         self.own[exp_id] = None
         other = self._by_config.setdefault(planned.config, exp_id)
         if other != exp_id:
@@ -186,8 +206,8 @@ class _Gather:
         self._check_disk(folder, composed.identity)
         config = composed.message.SerializeToString(deterministic=True)
         resources = launcher_resources(composed.task_message)
-        # What it needs may have taken its path just now.
-        self._check_same(self.planned.get(exp_id), composed.identity)
+        if needs:
+            self._known(exp_id, composed.identity)  # one of these may have taken its path just now
         planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
         self.planned[exp_id] = planned
         return planned
@@ -195,29 +215,31 @@ class _Gather:
     def _need(self, composed: Composed) -> str:
         folder = str(self.composer.need_path(composed))
         exp_id = folder.removeprefix(f"{self.project.results_root}/")
-        known = self.planned.get(exp_id)
-        self._check_same(known, composed.identity)
-        if known is None:
+        if self._known(exp_id, composed.identity) is None:
             self._plan(composed, exp_id, folder)
         return folder
 
-    def _check_same(self, known: Planned | None, identity: Identity) -> None:
+    def _known(self, exp_id: str, identity: Identity) -> Planned | None:
+        """Return the experiment that was planned at an exp id, None where none was; refuse another one there."""
+        known = self.planned.get(exp_id)
         if known is not None and known.identity != identity:
             raise SweepError(
                 f"two experiments would share the exp path {known.folder}: {_named(known.identity)}"
                 f" and {_named(identity)}: let the exp id pattern tell them apart"
             )
+        return known
 
     def _check_disk(self, exp_path: str, identity: Identity) -> None:
+        """Refuse a folder that holds another experiment."""
         # One listing of a parent answers for all experiments in it; most sweeps are new or in few folders.
         parent, _, name = exp_path.rpartition("/")
-        names = self._folders.get(parent)
+        names = self._listed.get(parent)
         if names is None:
             try:
                 names = frozenset(os.listdir(parent))  # noqa: PTH208 (a set of names is all that is asked)
             except OSError:
                 names = frozenset()
-            self._folders[parent] = names
+            self._listed[parent] = names
         if name in names and not _holds(exp_path, identity):
             with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
                 ExperimentDir(Path(exp_path)).check_identity(identity)
@@ -233,7 +255,7 @@ class _Gather:
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
     def warnings(self) -> list[str]:
-        """Say what is odd about the points, though it can be run."""
+        """List what is odd about the points, though they can be run."""
         found = []
         if self._repeated:
             found.append(
@@ -252,6 +274,7 @@ def _named(identity: Identity) -> str:
 
 
 def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overrides]]]) -> str:
+    """Write what is wrong with points of a sweep: each error once, with the points that have it."""
     if count == 1:
         return next(iter(errors))
     wrong = sum(map(len, errors.values()))

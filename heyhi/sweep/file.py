@@ -1,4 +1,7 @@
-"""A sweep file: a Python module that yields points, read without being run as a program."""
+"""A sweep file: a Python module that yields points, read without being run as a program.
+
+How its points are composed and checked is left to `expand`.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +59,7 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
 
 
 class _importing:  # noqa: N801 (used as a function is)
-    """Put the project on the import path while its code is run, and turn what that raises into a SweepError."""
+    """A context in which a project's code can be run: it is on the import path, and what it raises is a SweepError."""
 
     def __init__(self, root: Path, path: Path) -> None:
         self.root, self.path = str(root), path
@@ -153,7 +156,7 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
 
 
 def label_of(project: Project, path: str) -> str:
-    """Name reports and manifests after a sweep file or config: its path below `conf`, as one word."""
+    """Return the name of a sweep's reports and manifests: the path of its file or config below `conf`, as one word."""
     relative = Path(project.relative(project.root / path)).with_suffix("")
     conf = Path(project.settings.conf)
     relative = relative.relative_to(conf) if relative.is_relative_to(conf) else relative

@@ -1,4 +1,4 @@
-"""Owns what the rules of the Snakefile ask: which experiments, with what needs and resources, and which tables.
+"""What the rules of the Snakefile ask: which experiments, with what needs and resources, and which tables.
 
 A sweep is expanded when `rule all` asks for it, not when the Snakefile is read, nor for targets named by path.
 """
@@ -31,10 +31,10 @@ _T = TypeVar("_T")
 
 
 class Flow:
-    """Answer the rules' questions for one run of Snakemake.
+    """The answers to the rules' questions, for one run of Snakemake.
 
-    What a rule is given as a function of its wildcards ends Snakemake with one message and exit code 2 when a user
-    got something wrong.
+    Where an attribute is said to be for the rules, it is a function of a rule's wildcards: when a user got something
+    wrong, it ends Snakemake with one message and exit code 2.
 
     Args:
         workflow: Snakemake's object of that name.
@@ -62,11 +62,11 @@ class Flow:
             self._sweep = _chosen_sweep(config, self.project)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
         self._manifest: Manifest | None = None  # of the sweep
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Known] = {}  # by target
         self._index: ManifestIndex | None = None
         self._opened: dict[Path, Manifest] = {}
-        self._asked: dict[str, Manifest] = {}
-        self._reported: dict[Path, Manifest] = {}
+        self._asked: dict[str, Manifest] = {}  # by target
+        self._reported: dict[Path, Manifest] = {}  # by its path
         self.python = _literal(shlex.quote(sys.executable))
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).node.needs))
@@ -89,16 +89,17 @@ class Flow:
         return list(self._reported.values())
 
     def report_copy(self, manifest: Manifest) -> Path:
-        """Return where the last table of a sweep lies for people, below a fixed name."""
+        """Return the path of the copy of a sweep's last table, which has a fixed name."""
         return self.project.reports_root / f"{manifest.label}.csv"
 
     def page_path(self, manifest: Manifest) -> str:
-        """Name the page that goes with the table."""
+        """Return the path of the page that goes with a manifest's table."""
         return f"{table_of(self.project, manifest).removesuffix('.csv')}.html"
 
     # --- experiments
 
     def _ask(self, wildcards: Any) -> _Known:
+        """Look an experiment up, and note that this run was asked for it."""
         known = self._find(wildcards)
         self._asked[known.node.target] = known.manifest
         if self._is_executing:
@@ -118,6 +119,7 @@ class Flow:
         return known
 
     def _find_in_index(self, target: str) -> _Known:
+        """Look an experiment up in the manifest that it was expanded into last."""
         if self._index is None:
             self._check_settings()
             self._index = ManifestIndex.open(self.project)
@@ -176,6 +178,7 @@ class Flow:
             )
 
     def _ask_report(self) -> str:
+        """Return the sweep's table, and copy to its fixed name what is there of it already."""
         manifest = self._sweep_manifest()
         name = table_of(self.project, manifest)
         # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
@@ -188,6 +191,7 @@ class Flow:
         return name
 
     def _missing(self, manifest: Manifest) -> list[str]:
+        """List a sweep's targets that aren't there although its table is."""
         # To Snakemake, a table that is there speaks for what it was made of.
         if not (self.project.root / table_of(self.project, manifest)).is_file():
             return []
@@ -200,6 +204,7 @@ class Flow:
         return workflow.executor_plugin is not None and not workflow.dryrun and not workflow.touch
 
     def _open_report(self, wildcards: Any) -> Manifest:
+        """Open the manifest of a table that is to be made."""
         path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"
         manifest = self._open(path)
         if path not in self._reported:
@@ -211,17 +216,20 @@ class Flow:
 
 
 class _Known(NamedTuple):
+    """An experiment that was looked up, and the manifest that has it."""
+
     node: Node
     manifest: Manifest
 
 
 def _for_rule(answer: Callable[[Any], _T]) -> Callable[[Any], _T]:
-    """Make a function for a rule; Snakemake asks for its signature 10 times an experiment, which is the dear part."""
+    """Make a function that a rule can be given: it answers by a rule's wildcards, and reports a user's error."""
 
     def ask(wildcards: Any) -> _T:
         with reporting_errors():
             return answer(wildcards)
 
+    # Snakemake asks for the signature 10 times an experiment, and to work it out takes longer than to answer.
     ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
     return ask
 
@@ -232,6 +240,7 @@ def _literal(text: str) -> str:
 
 
 def _project_here() -> Project:
+    """Return the project whose root is the working directory; a HeyhiError where it is another folder."""
     project = find_project(Path.cwd())
     if not project.root.samefile(Path.cwd()):
         raise HeyhiError(
@@ -261,7 +270,7 @@ def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None
 
 @contextlib.contextmanager
 def _stopped_by_ctrl_c() -> Iterator[None]:
-    """Let Ctrl-C stop what runs now: Snakemake's event loop would take note of it and go on."""
+    """Let Ctrl-C stop what runs inside: Snakemake's event loop would take note of it and go on."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -273,6 +282,7 @@ def _stopped_by_ctrl_c() -> Iterator[None]:
 
 
 def _expand(project: Project, path: Path) -> Path:
+    """Expand a sweep file, print its warnings and what came of it, and return its manifest."""
     schema = load_schema(project)
     with _stopped_by_ctrl_c():
         expansion = expand_sweep_file(project, schema, path)

@@ -1,4 +1,7 @@
-"""The index of a results root: from a target to the manifest it was expanded into last."""
+"""The index of a results root: it leads from a target to the manifest that the target was expanded into last.
+
+It only repeats what the manifests say, and may be removed at any time; what they hold is left to `manifest`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
-from heyhi.sweep.manifest import FORMAT, SUFFIX, Manifest, _is_manifest, manifests_root
+from heyhi.sweep.manifest import FORMAT, SUFFIX, Manifest, manifests_on_disk, manifests_root
 
 _BUSY_SECONDS = 60.0
 _INDEX_TABLES = (
@@ -21,10 +24,10 @@ _INDEX_TABLES = (
 
 
 class ManifestIndex:
-    """Lead from targets to the manifest that each was expanded into last.
+    """The index of one results root, brought up to date when it is opened.
 
-    The index is a database beside the manifests, brought up to date when it is opened; without it (nobody may
-    write there, or it is damaged and can't be removed) the manifests themselves are asked, newest first.
+    It is a database beside the manifests. Where there can be none (nobody may write there, or it is damaged and can't
+    be removed) the manifests themselves are asked, newest first.
     """
 
     def __init__(self, folder: Path, connection: sqlite3.Connection | None) -> None:
@@ -41,7 +44,8 @@ class ManifestIndex:
         for _ in range(2):
             connection = None
             try:
-                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
+                # Who drops the index last closes it, and that may be the garbage collector in another thread.
+                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
                 _take_up(connection, folder)
                 index = cls(folder, connection)
                 weakref.finalize(index, connection.close)
@@ -57,9 +61,9 @@ class ManifestIndex:
         return cls(folder, None)
 
     def find(self, target: str) -> Path | None:
-        """Return the newest manifest that has a target."""
+        """Return the newest manifest that has a target, None where none has it."""
         if self.connection is None:
-            return next((p for p in reversed(self._all()) if target in _opened(p)), None)
+            return next((p for p in reversed(self._all()) if target in Manifest.open(p)), None)
         query = "SELECT name FROM target JOIN manifest ON manifest.id = target.manifest WHERE target = ?"
         found = self.connection.execute(query, (target,)).fetchone()
         return self.folder / found[0] if found else None
@@ -67,7 +71,7 @@ class ManifestIndex:
     def targets(self) -> list[str]:
         """Return every target that was ever expanded; those of the oldest manifest first."""
         if self.connection is None:
-            return list(dict.fromkeys(t for path in self._all() for t in _opened(path).all_targets))
+            return list(dict.fromkeys(t for path in self._all() for t in Manifest.open(path).all_targets))
         (manifests,) = self.connection.execute("SELECT count(*) FROM manifest").fetchone()
         query = "SELECT target FROM target ORDER BY target"
         if manifests > 1:  # which takes twice as long
@@ -75,31 +79,22 @@ class ManifestIndex:
         return [target for (target,) in self.connection.execute(query)]
 
     def _all(self) -> list[Path]:
-        found = _on_disk(self.folder) if self.folder.is_dir() else {}
+        found = manifests_on_disk(self.folder) if self.folder.is_dir() else {}
         return [self.folder / name for name in sorted(found, key=found.__getitem__)]
 
 
-def _opened(path: Path) -> Manifest:
-    return Manifest.open(path)
-
-
-def _on_disk(folder: Path) -> dict[str, int]:
-    with os.scandir(folder) as entries:
-        return {e.name: e.stat().st_mtime_ns for e in entries if _is_manifest(e.name)}
-
-
 def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
-    """Bring the index up to date with the manifests: the order in which they were asked for is their time of change."""
+    """Bring the index up to date with the manifests on disk; of two that have a target, the newer one counts."""
 
     def known() -> dict[str, int]:
         return dict(connection.execute("SELECT name, changed FROM manifest"))
 
-    found = _on_disk(folder)
+    found = manifests_on_disk(folder)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == FORMAT and known() == found:
         return
     connection.execute("BEGIN IMMEDIATE")
-    found = _on_disk(folder)
+    found = manifests_on_disk(folder)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != FORMAT or not known().keys() <= found.keys():
         # Made anew when a manifest was removed: an older one may hold its targets.
@@ -115,6 +110,7 @@ def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def _take_up_one(connection: sqlite3.Connection, path: Path, changed: int) -> None:
+    """Lead the targets of one manifest to it, unless a newer one has them."""
     try:
         with Manifest.open(path) as manifest:
             targets = manifest.sorted_targets
@@ -151,7 +147,7 @@ def find_manifest(project: Project, target: str) -> Path:
 
 
 def no_manifest(project: Project, target: str) -> ManifestError:
-    """Say that a target is in no manifest, and which command makes one."""
+    """Return the error that a target is in no manifest; it names the command that makes one."""
     from heyhi.experiment.folder import ExperimentDir
 
     command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"

@@ -1,7 +1,7 @@
-"""Owns manifests: what a sweep's jobs read instead of composing again, and the index from a target to its newest one.
+"""Reading a manifest: what the jobs of a sweep read instead of composing again.
 
-A manifest is named by its content and never replaced, so that queued jobs keep what they were queued with. The
-index only repeats what the manifests say: it may be removed at any time.
+A manifest is named by its content and never replaced, so that queued jobs keep what they were queued with. It is
+written by `write`; which one has a target is left to `index`.
 """
 
 from __future__ import annotations
@@ -30,34 +30,16 @@ if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
 
-
 SUFFIX = ".sqlite"
 FORMAT = 1
-_APPLICATION = 0x48657948  # "HeyH", in the header of the file: what tells a manifest from another database
-# position, target, exp_id, own, cfg, overrides, identity_version, task, config, needs, resources; then the checksum
-_Content = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str]
-# exp id, exp path, identity, task, needed exp paths
-_Entry = tuple[str, str, "Identity", str, tuple[str, ...]]
+APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 _ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
-
-
-def manifests_root(project: Project) -> Path:
-    """Return the folder of the manifests."""
-    return project.state_root / "manifests"
-
-
-def _bytes_of(content: _Content) -> bytes:
-    position, target, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
-    # No text here can hold a NUL, and the config's length is told.
-    text = (
-        f"{position}\0{target}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}"
-        f"\0{len(config)}\0"
-    )
-    return text.encode() + config
-
-
-def _is_manifest(name: str) -> bool:
-    return name.endswith(SUFFIX) and not name.startswith(".")
+# Plain tuples, since a sweep may have 100,000 experiments.
+# What a table asks of one: exp id, exp path, identity, task, needed exp paths.
+EntryRow = tuple[str, str, "Identity", str, tuple[str, ...]]
+# The columns of one, as `write` makes them, less the checksum: position, target, exp_id, own, cfg, overrides,
+# identity_version, task, config, needs, resources.
+RowContent = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str]
 
 
 class Node(NamedTuple):
@@ -75,7 +57,7 @@ class Node(NamedTuple):
 
 
 class Manifest:
-    """Read one manifest, which doesn't change while it is open, nor later.
+    """An open manifest, to be read only: it never changes.
 
     Opening costs the same for any number of experiments, and so does reading one of them.
     """
@@ -97,25 +79,7 @@ class Manifest:
             raise ManifestError(f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)")
         connection = _connect(path)
         try:
-            with _reading(path):
-                (application,) = connection.execute("PRAGMA application_id").fetchone()
-                (version,) = connection.execute("PRAGMA user_version").fetchone()
-                (pages,) = connection.execute("PRAGMA page_count").fetchone()
-                (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-                if application != _APPLICATION:
-                    raise ManifestError(f"{path}: is no manifest of HeyHi (`heyhi expand` writes one)")
-                if version > FORMAT:
-                    raise ManifestError(
-                        f"{path}: is a manifest of a newer HeyHi (format {version}, this one reads {FORMAT}):"
-                        " update HeyHi, or run `heyhi expand` again"
-                    )
-                if path.stat().st_size != pages * page_size:
-                    raise sqlite3.DatabaseError("it was cut short")
-                meta = dict(connection.execute("SELECT key, value FROM meta"))
-                connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
-                if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
-                    raise sqlite3.DatabaseError("some of its settings are missing")
-                return cls(path, connection, meta)
+            return cls(path, connection, _checked_meta(path, connection))
         except BaseException:
             connection.close()
             raise
@@ -197,7 +161,7 @@ class Manifest:
 
     @property
     def sorted_targets(self) -> list[str]:
-        """The same in the order of their names, in which an index takes them up fastest."""
+        """Targets of all experiments in alphabetical order, in which an index takes them up fastest."""
         return [t for (t,) in self._read("SELECT target FROM experiment ORDER BY target")]
 
     def experiment(self, target: str) -> Experiment:
@@ -219,8 +183,8 @@ class Manifest:
         """
         return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
 
-    def entries(self) -> tuple[list[_Entry], list[int]]:
-        """Return what a table asks of all experiments, which is all but the configs.
+    def entries(self) -> tuple[list[EntryRow], list[int]]:
+        """Return what a table asks of all experiments: all but their configs and resources.
 
         Returns:
             exp id, exp path, identity, task and needed exp paths of each; places of the sweep's own, in its order.
@@ -235,8 +199,8 @@ class Manifest:
             places.sort(key=own.__getitem__)
         return self._entries(rows), places
 
-    def entries_of(self, targets: Iterable[str]) -> list[_Entry]:
-        """Return the same of a few experiments, one of each target.
+    def entries_of(self, targets: Iterable[str]) -> list[EntryRow]:
+        """Return what a table asks of a few experiments, as `entries` has it, one of each target.
 
         Raises:
             ManifestError: there is none of a target, or a row is damaged.
@@ -245,7 +209,7 @@ class Manifest:
         with _reading(self.path):
             return self._entries([row for (row,) in rows])
 
-    def _entries(self, rows: list[tuple[Any, ...]]) -> list[_Entry]:
+    def _entries(self, rows: list[tuple[Any, ...]]) -> list[EntryRow]:
         import orjson
 
         from heyhi.config.identity import Identity
@@ -264,21 +228,21 @@ class Manifest:
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def needs(self, target: str) -> list[str]:
-        """Return the targets that an experiment needs itself; none for a target that isn't here."""
+        """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""
         found = self._read("SELECT needs FROM experiment WHERE target = ?", self._key(target))
         with _reading(self.path):
             return list(json.loads(found[0][0])) if found else []
 
     def node(self, target: str) -> Node | None:
-        """Return what Snakemake has to know of one experiment, or None where it isn't here."""
+        """Return what Snakemake has to know of one experiment, None where the manifest has none of this target."""
         return next(iter(self._nodes("WHERE target = ?", self._key(target))), None)
 
     def nodes(self) -> list[Node]:
-        """Return the same for all experiments, at once."""
+        """Return what Snakemake has to know of all experiments, each after what it needs."""
         return self._nodes("ORDER BY position")
 
     def _key(self, target: str) -> str:
-        """Name a target as the rows do: Snakemake may have been asked for an absolute path."""
+        """Return a target as the rows have it: Snakemake may have been asked for an absolute path."""
         return target.removeprefix(f"{self._text('project_root')}/")
 
     def _nodes(self, where: str, *values: object) -> list[Node]:
@@ -303,7 +267,7 @@ class Manifest:
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
                 _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
-                if zlib.crc32(_bytes_of(tuple(content))) != checksum:
+                if zlib.crc32(row_bytes(tuple(content))) != checksum:
                     raise sqlite3.DatabaseError(f"the row of {target} was changed")
                 yield Experiment(
                     exp_id=exp_id,
@@ -319,6 +283,28 @@ class Manifest:
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with _reading(self.path):
             return self._connection.execute(query, values).fetchall()
+
+
+def row_bytes(content: RowContent) -> bytes:
+    """Return what a row's checksum and the manifest's digest are made over."""
+    position, target, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
+    # No text here can hold a NUL, and the config's length is said.
+    text = (
+        f"{position}\0{target}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}"
+        f"\0{len(config)}\0"
+    )
+    return text.encode() + config
+
+
+def manifests_root(project: Project) -> Path:
+    """Return the folder of the manifests."""
+    return project.state_root / "manifests"
+
+
+def manifests_on_disk(folder: Path) -> dict[str, int]:
+    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last."""
+    with os.scandir(folder) as entries:
+        return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
 
 
 def table_of(project: Project, manifest: Manifest) -> str:
@@ -376,8 +362,34 @@ def _connect(path: Path) -> sqlite3.Connection:
         raise ManifestError(f"{path}: can't be read: {error}") from None
 
 
+def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes]:
+    """Return what a manifest says of its sweep as a whole; a ManifestError where it is none, or a damaged one."""
+
+    def header(name: str) -> int:
+        (value,) = connection.execute(f"PRAGMA {name}").fetchone()
+        return int(value)
+
+    with _reading(path):
+        if header("application_id") != APPLICATION_ID:
+            raise ManifestError(f"{path}: is no manifest of HeyHi (`heyhi expand` writes one)")
+        version = header("user_version")
+        if version > FORMAT:
+            raise ManifestError(
+                f"{path}: is a manifest of a newer HeyHi (format {version}, this one reads {FORMAT}):"
+                " update HeyHi, or run `heyhi expand` again"
+            )
+        if path.stat().st_size != header("page_count") * header("page_size"):
+            raise sqlite3.DatabaseError("it was cut short")
+        meta = dict(connection.execute("SELECT key, value FROM meta"))
+        connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
+        if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
+            raise sqlite3.DatabaseError("some of its settings are missing")
+    return meta
+
+
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
+    """Turn what is wrong with a manifest's content into a ManifestError."""
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError) as error:

@@ -1,4 +1,7 @@
-"""The points of a sweep, from the words of `--sweep` or from `heyhi.grid` and `heyhi.sample`."""
+"""The points of a sweep, made from the words of `--sweep` or by `heyhi.grid` and `heyhi.sample`.
+
+It only makes values for keys: which keys a config has, and what fits them, is left to `expand`.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ def grid(space: Mapping[str, Any] | None = None, /, **more: Any) -> list[dict[st
 
     Args:
         space: key -> list, range, or text as `--sweep` takes it (`"1,2"`, `"range(3)"`); for keys with dots.
-        more: the same for keys that are Python names.
+        more: key=values for further keys, whose names Python takes for an argument.
 
     Raises:
         SweepError: a text can't be read.
@@ -44,7 +47,7 @@ def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, 
         n: how many points.
         space: key -> list or range to choose from, or text: `uniform(a,b)`, `loguniform(a,b)`, `choice(a,b,…)`.
         seed: of the draw; a key of that name goes into `space`.
-        more: the same for keys that are Python names.
+        more: key=values for further keys, whose names Python takes for an argument.
 
     Raises:
         SweepError: a text can't be read.

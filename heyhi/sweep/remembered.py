@@ -1,6 +1,7 @@
-"""Owns whether a sweep would be expanded as it was the last time: if so, its manifest of then is read instead.
+"""Expansions that are remembered: a sweep that would be expanded as before has its manifest of then.
 
-Composing 10,000 points takes longer than looking at what came of them. What is remembered may be deleted at any time.
+Composing 10,000 points takes longer than looking at what came of them. What is remembered may be removed at any time;
+expanding and writing manifests is left to who asks.
 """
 
 from __future__ import annotations
@@ -26,17 +27,17 @@ _MAX_KEPT = 200
 
 
 class Remembered(NamedTuple):
-    """What came of an expansion: its manifest, and what a user was told."""
+    """What is remembered of an expansion: its manifest, and the warnings that a user was given."""
 
     manifest: Path
     warnings: list[str]
 
 
-class Recall:
-    """Remember expansions of sweep files by all that they are made of.
+class RememberedExpansion:
+    """The place where one expansion of a sweep file is remembered, found by all that the expansion is made of.
 
-    Only those whose configs lie in the project's own folders, that have the default exp id pattern, so that a folder
-    holds no other experiment, and that need no other experiments.
+    Nothing is remembered of a sweep with a config outside of the project's own folders, with an exp id pattern of its
+    own (a folder could hold another experiment by now), or with experiments that need others.
     """
 
     def __init__(self, project: Project, schema: Schema, sweep: SweepFile, points: Sequence[Point]) -> None:
@@ -88,7 +89,7 @@ def _is_below(file: Path, roots: Iterable[Path]) -> bool:
 
 
 def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
-    """Say of each config what changes when it is edited; and of new ones, which an include may find first."""
+    """Yield what changes when a config is edited, or when a file comes that an include would find first."""
     # An include may also be relative to the project root; the results' folder comes by itself.
     names = (name for name in os.listdir(project.root) if not name.startswith("."))  # noqa: PTH208
     yield tuple(sorted(name for name in names if not project.results_root.is_relative_to(project.root / name)))

@@ -1,4 +1,7 @@
-"""Writing a manifest: once, whole, under the name of its content."""
+"""Writing a manifest: once, whole, under the name of its content.
+
+The experiments of a sweep come from `expand`; how a manifest is read is left to `manifest`.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,14 @@ from heyhi.errors import ManifestError
 from heyhi.project import Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
-    _APPLICATION,
+    APPLICATION_ID,
     FORMAT,
     SUFFIX,
     Manifest,
-    _bytes_of,
-    _Content,
-    _is_manifest,
+    RowContent,
+    manifests_on_disk,
     manifests_root,
+    row_bytes,
 )
 from heyhi.sweep.target import target_of
 
@@ -41,17 +44,17 @@ _TABLES = (
     exp_id TEXT NOT NULL,
     own INTEGER,                   -- place in the sweep; NULL for what is only needed
     cfg TEXT NOT NULL,
-    overrides TEXT NOT NULL,
+    overrides TEXT NOT NULL,       -- canonical, as JSON
     identity_version INTEGER NOT NULL,
     task TEXT NOT NULL,
-    config BLOB NOT NULL,
-    needs TEXT NOT NULL,           -- targets
-    resources TEXT NOT NULL,
+    config BLOB NOT NULL,          -- root message, serialised
+    needs TEXT NOT NULL,           -- targets, as JSON
+    resources TEXT NOT NULL,       -- of the launcher, as JSON
     checksum INTEGER NOT NULL      -- of all above
     )""",
 )
 _INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]
+_Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
 
 
 def write_manifest(
@@ -69,7 +72,7 @@ def write_manifest(
         project: where it belongs.
         schema: of the configs.
         code_root: folder from which jobs import the task file; default: the project root.
-        folder: where to write it instead, for who only reads and may not write to the results.
+        folder: where to write it instead, for somebody who may only read the results.
 
     Returns:
         `<state root>/manifests/<label>-<16 hex of the content>.sqlite`.
@@ -79,15 +82,7 @@ def write_manifest(
     """
     from heyhi.sweep.expand import paused_collection
 
-    meta = {
-        "root_name": schema.root_name,
-        "project_root": str(project.root),
-        "code_root": str(code_root or project.root),
-        "results_root": str(project.results_root),
-        "entry": project.settings.entry,
-        "sweep": expansion.sweep or "",
-        "label": expansion.label,
-    }
+    meta = _meta(expansion, project, schema, code_root or project.root)
     with paused_collection():
         rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.root)))
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
@@ -105,7 +100,20 @@ def write_manifest(
     return path
 
 
-def _contents(expansion: Expansion, root: str) -> Iterator[_Content]:
+def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Path) -> dict[str, str]:
+    """Return what a manifest says of its sweep as a whole."""
+    return {
+        "root_name": schema.root_name,
+        "project_root": str(project.root),
+        "code_root": str(code_root),
+        "results_root": str(project.results_root),
+        "entry": project.settings.entry,
+        "sweep": expansion.sweep or "",
+        "label": expansion.label,
+    }
+
+
+def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
     place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
     for position, e in enumerate(expansion.planned):
         identity = e.identity
@@ -124,7 +132,7 @@ def _contents(expansion: Expansion, root: str) -> Iterator[_Content]:
         )
 
 
-def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[_Content]) -> tuple[list[_Row], str]:
+def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
     import hashlib
 
@@ -132,7 +140,7 @@ def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[_Content
     digest.update(hashlib.sha256(file_set).digest())
     rows = []
     for content in contents:
-        data = _bytes_of(content)
+        data = row_bytes(content)
         digest.update(data)
         rows.append((*content, zlib.crc32(data)))
     return rows, digest.hexdigest()[:16]
@@ -147,7 +155,7 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
             # Nobody sees this file before it is complete and on disk: no journal, no syncing on the way.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
-            connection.execute(f"PRAGMA application_id = {_APPLICATION}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("BEGIN")
             for statement in _TABLES:
@@ -167,6 +175,7 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
 
 
 def _put_in_place(temp: Path, path: Path) -> None:
+    """Give a complete manifest its name; one of that name stays unless it is damaged."""
     try:
         path.hardlink_to(temp)
     except FileExistsError:
@@ -188,8 +197,7 @@ def _is_whole(path: Path) -> bool:
 
 def _make_newest(path: Path) -> None:
     """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps."""
-    with os.scandir(path.parent) as entries:
-        others = [e.stat().st_mtime_ns for e in entries if _is_manifest(e.name) and e.name != path.name]
+    others = [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
     if others and max(others) >= path.stat().st_mtime_ns:
         with contextlib.suppress(PermissionError):  # another user's, in a shared results root
             os.utime(path)
@@ -197,6 +205,7 @@ def _make_newest(path: Path) -> None:
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
+    """Turn what keeps a manifest from being written into a ManifestError."""
     try:
         yield
     except (OSError, sqlite3.Error) as error:

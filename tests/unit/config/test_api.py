@@ -53,10 +53,8 @@ train { lr: 0.03 sgd { } layers { width: 4 } layers { colour: BLUE } sizes: 3 }
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write_files: Callable[[Path, dict[str, str]], None]) -> Path:
+    write_files(tmp_path, FILES)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shlex
 import time
@@ -108,6 +109,27 @@ def test_numbers_of_python_are_checked_as_texts_are(lab: Lab) -> None:
             composer.compose(CFG, {key: value})
     assert composer.compose(CFG, {"lr": float("nan")}).identity.overrides == ("lr=nan",)
     assert composer.compose(CFG, {"i32": None, "lr": None}).identity.overrides == ("i32=NULL", "lr=NULL")
+
+
+def test_an_experiment_is_the_same_wherever_numbers_stand_among_other_values(lab: Lab) -> None:
+    lab.write("cfg.prototxt", "train { layer { sizes: 1 } sgd {} }")
+    composer = lab.composer()
+    values: dict[str, object] = {"lr": 0.5, "name": "{{ROOT_DIR}}/x", "i32": -3, "sgd": None, "layer.sizes.0": 7}
+    texts = ["lr=0.5", "name={{ROOT_DIR}}/x", "i32=-3", "sgd=NULL", "layer.sizes.0=7"]
+    expected = composer.compose(CFG, texts)
+    for keys in itertools.permutations(values):
+        composed = composer.compose(CFG, {key: values[key] for key in keys})
+        assert composed.identity == expected.identity
+        assert composed.message == expected.message
+
+
+def test_a_number_that_can_not_be_written_is_said_with_all_else_that_is_wrong(lab: Lab) -> None:
+    lab.write("cfg.prototxt", "train { layer { sizes: 1 } }")
+    with pytest.raises(OverrideError) as raised:
+        lab.composer().compose(CFG, {"lr": 1.0, "layer.sizes.5": 7, "i32": "x"})
+    first, second = str(raised.value).splitlines()
+    assert first.startswith("override 'layer.sizes.5=7': key 'layer.sizes.5': the list has 1 elements")
+    assert second.startswith("override 'i32=x': key 'i32' is an integer")
 
 
 def test_required_fields_of_proto2_are_asked_for_at_the_end(lab: Lab) -> None:

@@ -306,7 +306,7 @@ def test_a_config_in_too_deep_a_folder_is_refused(tmp_path: Path) -> None:
         ("{root}/a", "{root}/a"),
     ],
 )
-def test_a_pattern_of_the_users_own(tmp_path: Path, pattern: str, made: str) -> None:
+def test_a_pattern_of_the_users_own_is_filled_in(tmp_path: Path, pattern: str, made: str) -> None:
     root = str(tmp_path)
     assert exp_id(Project(tmp_path), "lr=0.1", pattern=pattern.replace("{root}", root)) == made.replace("{root}", root)
 

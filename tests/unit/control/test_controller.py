@@ -11,6 +11,7 @@ from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import State
 from heyhi.project import Project
 
 
@@ -69,8 +70,8 @@ def test_retries_of_the_same_targets_have_one_name_in_any_order(project: Project
 
 def test_what_the_dead_ones_block_is_found_through_others_and_nothing_else(project: Project) -> None:
     needs = {"b": ["a"], "c": ["b"], "e": ["d"], "f": ["c", "d"]}
-    blocked = (Status.BLOCKED, "")
-    others = dict.fromkeys("ad", (Status.DEAD, "")) | dict.fromkeys("bcef", blocked)
+    blocked = State(Status.BLOCKED)
+    others = dict.fromkeys("ad", State(Status.DEAD)) | dict.fromkeys("bcef", blocked)
     survey = Survey([Part(project, list("abcdef"), lambda path: needs.get(path, []))], others)
     assert survey.blocked_by(["a"]) == ["b", "c", "f"]
     assert survey.blocked_by(["d"]) == ["e", "f"]

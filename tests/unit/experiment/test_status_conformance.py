@@ -22,7 +22,7 @@ import pytest
 import heyhi.report.page
 from heyhi.cli.task import parse_args_and_maybe_launch
 from heyhi.config.schema import Schema, load_schema
-from heyhi.control.survey import Survey
+from heyhi.control.survey import Part, Survey
 from heyhi.errors import ModeError, UnknownError
 from heyhi.experiment.claim import STALE_SECONDS, Claim
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -327,12 +327,12 @@ def by_rule(lab: Lab, run: Run) -> Found:
 
 
 def by_survey_of_expansion(lab: Lab, run: Run) -> Found:
-    return [row.state for row in Survey.of_expansion(lab.project, lab.expansion).rows]
+    return [row.state for row in Survey.of_parts([Part.of_expansion(lab.project, lab.expansion)]).rows]
 
 
 def by_survey_of_manifest(lab: Lab, run: Run) -> Found:
     with Manifest.open(lab.manifest) as manifest:
-        rows = {row.exp_path: row.state for row in Survey.of_manifest(lab.project, manifest).rows}
+        rows = {row.exp_path: row.state for row in Survey.of_parts([Part.of_manifest(lab.project, manifest)]).rows}
     return [rows[str(e.exp_path)] for e in lab.expansion.experiments]
 
 
@@ -486,7 +486,7 @@ def test_an_error_of_the_disk_is_no_missing_file(lab: Lab, monkeypatch: pytest.M
     state = find_state(lab.first.path)
     assert state == (Status.UNKNOWN, f"{path}: can't be read: Input/output error")
     assert Handle(lab.first.path).get_status() is Status.UNKNOWN
-    assert Survey.of_expansion(lab.project, lab.expansion).rows[0].state == state
+    assert Survey.of_parts([Part.of_expansion(lab.project, lab.expansion)]).rows[0].state == state
 
 
 # --- what many cost, and jobs ----------------------------------------------------------------------------------------

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
 
-from heyhi.config.schema import Schema, load_schema
+from heyhi.config.schema import Schema
 from heyhi.errors import ManifestError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.project import Project, find_project
+from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.index import ManifestIndex, find_manifest
 from heyhi.sweep.manifest import Manifest
@@ -22,16 +24,6 @@ from heyhi.sweep.write import write_manifest
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"
-
-
-@pytest.fixture(scope="module")
-def schema(repository: Path) -> Schema:
-    return load_schema(find_project(repository))
-
-
-@pytest.fixture
-def project(repository: Path, tmp_path: Path) -> Project:
-    return find_project(repository)._replace(results_override=tmp_path / "results")
 
 
 def expansion(project: Project, schema: Schema, cfg: str = TRAIN, label: str = "demo", **space: object) -> Expansion:
@@ -134,6 +126,15 @@ def test_the_index_is_made_anew_when_it_is_lost_or_damaged(project: Project, sch
     assert ManifestIndex.open(project).targets() == [one, two]
 
 
+def test_an_index_can_be_dropped_by_another_thread_than_opened_it(project: Project, schema: Schema) -> None:
+    write_manifest(expansion(project, schema, lr=[0.1]), project, schema)
+    index = [ManifestIndex.open(project)]
+    thread = threading.Thread(target=index.clear)
+    thread.start()
+    thread.join()
+    gc.collect()
+
+
 def test_a_removed_manifest_leaves_its_targets_to_the_older_ones(project: Project, schema: Schema) -> None:
     wide = write_manifest(expansion(project, schema, seed=[1, 2]), project, schema)
     narrow = write_manifest(expansion(project, schema, seed=[2]), project, schema)
@@ -216,7 +217,7 @@ def test_a_results_root_that_cannot_be_written_is_one_message(project: Project, 
         write_manifest(written, project, schema)
 
 
-def test_tasks_tell_snakemake_what_is_needed_and_what_is_reserved(project: Project, schema: Schema) -> None:
+def test_a_node_says_what_an_experiment_needs_and_what_is_reserved_for_it(project: Project, schema: Schema) -> None:
     points = [(EVAL, ["launcher.local.cpus=2"])]
     manifest = Manifest.open(write_manifest(expand(project, schema, points, label="demo"), project, schema))
     training, evaluation = manifest.nodes()

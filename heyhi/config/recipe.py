@@ -1,0 +1,139 @@
+"""What the keys of overrides do to a task: found in the schema once, for all points of a sweep with the same keys.
+
+It reads no file and knows no values: `compose` casts these and writes them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+from heyhi.config.includes import include_field, include_mount
+from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.order import canonical_order
+from heyhi.config.scheduling import Scheduling
+from heyhi.config.schema import Schema
+from heyhi.config.values import INT_RANGES, Special, Value
+from heyhi.errors import HeyhiError, OverrideError
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """How the values of one scalar override are written.
+
+    Attributes:
+        at: index of the override.
+        key: its key, found in the schema.
+        head: canonical text of the override up to its value: the key and `=`.
+        apply: function that writes a cast value to the task's message.
+        plain: type of those Python values that are written as they are, and named by their `repr`, if they lie between
+            `low` and `high`.
+        low: least of them.
+        high: greatest of them.
+        is_string: whether values are strings, in which there may be templates.
+        is_ignored: whether the key only says how a run is scheduled.
+    """
+
+    at: int
+    key: Key
+    head: str
+    apply: Callable[[Message, Value], None]
+    plain: type[int] | type[float]
+    low: float
+    high: float
+    is_string: bool
+    is_ignored: bool
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How overrides with certain keys are applied.
+
+    Attributes:
+        includes: index and mount of each include override; a mount of None is the task itself.
+        writes: the scalar overrides.
+        counted: indices of those writes that don't only say how a run is scheduled.
+        order: indices of `counted` writes in canonical order, for overrides that all set values.
+        errors: what is wrong with keys, each with the index of its override.
+    """
+
+    includes: tuple[tuple[int, Key | None], ...]
+    writes: tuple[Write, ...]
+    counted: tuple[int, ...]
+    order: tuple[int, ...]
+    errors: tuple[tuple[int, HeyhiError], ...]
+    _orders: dict[tuple[Special | None, ...], list[int]] = field(default_factory=dict)
+
+    def order_with(self, marks: tuple[Special | None, ...]) -> list[int]:
+        """Return the canonical order of the writes that count where some of them clear or select.
+
+        Args:
+            marks: NULL or SELECT, or None for a value, for each of `counted`.
+
+        Returns:
+            indices into `counted`.
+        """
+        order = self._orders.get(marks)
+        if order is None:
+            order = self._orders[marks] = canonical_order([self.writes[i].key for i in self.counted], marks)
+        return order
+
+
+class _NoNumber(float):
+    """The type of no value: of keys whose values must all be cast, or looked at one by one."""
+
+
+def make_recipe(schema: Schema, task: Descriptor, keys: Sequence[str], scheduling: Scheduling) -> Recipe:
+    """Find out how overrides with certain keys are applied.
+
+    Args:
+        schema: in which includes are told from other fields.
+        task: message type in which the keys start.
+        keys: texts of the keys, in applied order.
+        scheduling: which of them only say how a run is scheduled.
+    """
+    includes: list[tuple[int, Key | None]] = []
+    writes: list[Write] = []
+    errors: list[tuple[int, HeyhiError]] = []
+    for index, text in enumerate(keys):
+        try:
+            is_include, mount = include_mount(task, text)
+            if is_include:
+                includes.append((index, mount))
+            else:
+                key = find_key(task, text)
+                _refuse_includes(schema, task, key)
+                writes.append(_write(index, key, scheduling))
+        except OverrideError as error:
+            errors.append((index, error))
+    counted = tuple(i for i, write in enumerate(writes) if not write.is_ignored)
+    order = canonical_order([writes[i].key for i in counted])
+    return Recipe(tuple(includes), tuple(writes), counted, tuple(counted[i] for i in order), tuple(errors))
+
+
+def _refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
+    """Refuse a key that leads into the field by which files include others."""
+    here: Descriptor | None = task
+    for part in key.parts:
+        if here is not None and part.steps and part.steps[-1].field == include_field(schema, here):
+            mount = ".".join(["I", *key.names[: len(part.steps) - 1]])
+            raise OverrideError(f"key '{key.text}': files are included by {mount}=path")
+        here = part.field.message_type if part.steps else None
+
+
+def _write(at: int, key: Key, scheduling: Scheduling) -> Write:
+    plain: type[int] | type[float] = _NoNumber
+    low, high = -math.inf, math.inf
+    is_scalar, is_ignored = key.kind is Kind.SCALAR, scheduling.ignores(key.text)
+    if is_scalar and not is_ignored:
+        if key.field.cpp_type in INT_RANGES:
+            plain = int
+            low, high, _ = INT_RANGES[key.field.cpp_type]
+        elif key.field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
+            plain = float
+    is_string = is_scalar and key.field.type == FieldDescriptor.TYPE_STRING
+    return Write(at, key, f"{key.text}=", key.apply, plain, low, high, is_string, is_ignored)
