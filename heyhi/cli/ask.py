@@ -8,21 +8,21 @@ from collections.abc import Sequence
 from heyhi.errors import ModeError
 
 
-def agrees(what: str, question: str, shown: Sequence[str] = (), *, instead: str, otherwise: str) -> None:
+def agrees(what: str, question: str, shown: Sequence[str] = (), *, otherwise: str, more: str = "") -> None:
     """Ask before something is ended or wiped.
 
     Args:
         what: would happen.
         question: with a yes or no for an answer.
         shown: lines before it.
-        instead: what to do where there is no terminal.
         otherwise: what happened when the answer is no.
+        more: what else there is to do where there is no terminal.
 
     Raises:
         ModeError: nobody agreed.
     """
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise ModeError(f"{what}; {instead} (there is no terminal to ask at)")
+        raise ModeError(f"{what}; say --force to do so (there is no terminal to ask at){more}")
     print("\n".join([*shown, f"{what}: {question} [y/N] "]), end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise ModeError(otherwise)

@@ -276,8 +276,8 @@ def cancel(args: argparse.Namespace) -> int:
             f"{size} jobs or runs would be cancelled",
             "cancel them?",
             lines,
-            instead="say --force to do so, or --dry-run to see them",
             otherwise="nothing was cancelled",
+            more=", or --dry-run to see them",
         )
     failed = False
     for project, one in plans:

@@ -174,6 +174,5 @@ def _ask_before_wiping(where: str, *, force: bool) -> None:
         agrees(
             f"{where}: this would wipe it",
             "wipe it and start again?",
-            instead="say --force to do so",
             otherwise="nothing was wiped, nothing started",
         )
