@@ -23,7 +23,7 @@ _AS_LIST = bytes.maketrans(b"{}:\n", b"  ,,")
 _IN_NAMES = bytes(set(range(256)) - set(b'{}:\n", ' + _IN_NUMBERS))
 
 
-def _summed_up_unread(data: bytes) -> dict[str, Any] | None:
+def summed_up_unparsed(data: bytes) -> dict[str, Any] | None:
     """Do it for lines that differ in nothing but the digits of their numbers, without making a dict of each.
 
     Names are taken out of the text and all becomes one list, `["", 1, "", 0.5, ...]`, in half the time. A digit that
@@ -71,8 +71,8 @@ def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if type(number) in _NUMBERS and name in columns:  # mostly; the rest takes five times as long
                 columns[name].append(number)
                 continue
-            for key, value in _flat({name: number}):
-                if _is_number(value):
+            for key, value in flattened({name: number}):
+                if is_number(value):
                     columns.setdefault(key, []).append(value)
     last = {key: values[-1] for key, values in columns.items()}
     best = {f"{key}.best": _best(key, values) for key, values in columns.items() if has_best(key)}
@@ -123,13 +123,15 @@ def _best(key: str, values: Sequence[float]) -> float:
     return min(values) if is_small_good(key) else max(values)
 
 
-def _flat(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def flattened(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    """Yield the values of nested dicts, each with its keys joined by dots; a value of None is left out."""
     for key, value in record.items():
         if isinstance(value, dict):
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flattened(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
 
 
-def _is_number(value: object) -> bool:
+def is_number(value: object) -> bool:
+    """Return whether a value is an int or a float; a bool is neither here."""
     return isinstance(value, (int, float)) and not isinstance(value, bool)

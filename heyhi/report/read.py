@@ -1,6 +1,6 @@
-"""Owns reading what came out of experiments, and remembering it as long as their files stay as they are.
+"""Reading what came out of experiments, by the files that they wrote.
 
-How it is kept is `memory`'s business.
+What was read is remembered as long as those files stay as they are: `remembered` decides that.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Any
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir, ask_accounts
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics import _flat, _is_number, _summed_up_unread, summed_up
+from heyhi.experiment.metrics import flattened, is_number, summed_up, summed_up_unparsed
 from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.project import Project
-from heyhi.report.columns import Memory
-from heyhi.report.readings import _UNKNOWN, Entry, Reading, Readings, Stamp, _Kept, _printable_names, _recalled, _utf8
+from heyhi.report.columns import ColumnCache
+from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.report.remembered import UNKNOWN, Remembered, Stamp, look_at
 from heyhi.slurm.commands import View
 
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 3
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
-_FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -55,7 +55,7 @@ class Reader:
         self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
         self._folders: Sequence[str] = ()  # of what is read now
         self._view: View | None = None
-        self.memory = Memory(project.state_root / "readings")
+        self.cache = ColumnCache(project.state_root / "readings")
 
     def read_all(
         self, entries: Sequence[Entry], needs: Mapping[str, Sequence[str]], tick: Callable[[], None] = lambda: None
@@ -80,7 +80,7 @@ class Reader:
             tick: called after each.
         """
         name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
-        kept = _recalled(self.memory.recall(name.hexdigest()[:32]), len(folders))
+        kept = Remembered.of(self.cache.load(name.hexdigest()[:32]), len(folders))
         changed = range(len(folders)) if kept is None else kept.changed(folders)
         self._folders, self._view = [folders[place] for place in changed], None
         for _ in range(len(folders) - len(changed)):
@@ -90,24 +90,26 @@ class Reader:
             found[place], stamps[place] = self._read(entry, needs, kept, place)
             tick()
         if kept is None:
-            kept = _Kept(Readings.of(list(found.values())), [_UNKNOWN] * len(folders))
+            kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
+            is_news = any(kept.stamps)
         else:
-            kept.readings.put(found)
-        before = [kept.stamps[place] for place in stamps]
-        for place, stamp in stamps.items():
-            kept.stamps[place] = stamp
-        if any(stamp not in (_UNKNOWN, old) for stamp, old in zip(stamps.values(), before, strict=True)):
-            self.memory.keep(name.hexdigest()[:32], kept.columns())
+            is_news = kept.put(found, stamps)
+        if is_news:
+            self.cache.store(name.hexdigest()[:32], kept.columns())
         return kept.readings
 
     def _read(
-        self, entry: Entry, needs: Mapping[str, Sequence[str]], kept: _Kept | None, place: int
+        self, entry: Entry, needs: Mapping[str, Sequence[str]], kept: Remembered | None, place: int
     ) -> tuple[Reading, Stamp]:
-        """Return what there is, and below which stamp it may be remembered."""
-        stamp, is_done, updated = _stamp(entry.folder)
+        """Read one experiment, or only its status where its files are as remembered.
+
+        Returns:
+            what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
+        """
+        stamp, is_done, updated = look_at(entry.folder)
         if updated is None and not os.path.isdir(entry.folder):  # noqa: PTH112 (10,000 of them: no object each)
             status, reason, problems = self._status(entry, needs) if needs else (Status.NOT_STARTED, "", [])
-            return Reading(status.value, reason, problem="; ".join(problems)), _UNKNOWN
+            return Reading(status.value, reason, problem="; ".join(problems)), UNKNOWN
         status, reason, problems = (Status.DONE, "", []) if is_done else self._status(entry, needs)
         if kept is not None and kept.stamps[place] == stamp:
             row = kept.readings.row(place)
@@ -117,9 +119,7 @@ class Reader:
         settled = updated is not None and updated < time.time() - _SETTLED_SECONDS and not problems
         # A collector may read any file of a run, so only what has ended for good stays as it is.
         settled = settled and (is_done or self.get_logs_data is None)
-        names, (values, *rest) = self._read_files(entry, status, problems)
-        row = Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
-        return row, stamp if settled else _UNKNOWN
+        return self._read_files(entry, status, reason, updated, problems), stamp if settled else UNKNOWN
 
     def _ask(self) -> View:
         """Return what Slurm says of all that is read now, asked when the first of it isn't done."""
@@ -138,35 +138,36 @@ class Reader:
             return Status.NOT_STARTED, "", [str(error)]
         return status, reason, []
 
-    def _read_files(self, entry: Entry, status: Status, problems: list[str]) -> tuple[tuple[str, ...], list[Any]]:
-        """Return the names of what came out, and [its values, attempts, seconds, job id, code]."""
+    def _read_files(
+        self, entry: Entry, status: Status, reason: str, updated: float | None, problems: list[str]
+    ) -> Reading:
+        """Read the files of an experiment; what is wrong with them is added to the problems."""
         records = _lines(f"{entry.folder}/{ATTEMPTS_NAME}", lambda: _folder(entry).attempts(), problems)
         started = [r for r in records if r.get("event") == "start"]
-        seconds = [r["seconds"] for r in records if r.get("event") == "end" and _is_number(r.get("seconds"))]
+        seconds = [r["seconds"] for r in records if r.get("event") == "end" and is_number(r.get("seconds"))]
         names: tuple[str, ...] = ()
-        values: list[Any] = []
+        values: Sequence[Any] = ()
         if started or status is Status.DONE:
-            outcome = self._outcome(entry, status, problems)
-            written, values = tuple(outcome), list(outcome.values())
-            names = _printable_names(written)
-            if not _PLAIN.issuperset(map(type, values)):
-                values = [_utf8(value) for value in values]
-            if names != written and len(set(names)) < len(names):
-                outcome = dict(zip(names, values, strict=True))
-                names, values = tuple(outcome), list(outcome.values())
+            names, values = _printable(self._outcome(entry, status, problems))
         last = started[-1] if started else {}
         commit = last.get("commit")
-        return names, [
-            values,
-            len(started),
-            math.fsum(seconds) if seconds else None,
-            None if last.get("job_id") is None else str(last["job_id"]),
-            f"{str(commit)[:8]}{'+' if last.get('dirty') else ''}" if commit else None,
-        ]
+        return Reading(
+            status=status.value,
+            reason=reason,
+            names=names,
+            values=values,
+            problem="; ".join(problems),
+            attempts=len(started),
+            seconds=math.fsum(seconds) if seconds else None,
+            job_id=None if last.get("job_id") is None else str(last["job_id"]),
+            code=f"{str(commit)[:8]}{'+' if last.get('dirty') else ''}" if commit else None,
+            updated=updated,
+        )
 
     def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
+        """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
-            return _ask(self.get_logs_data, entry, self.project, problems)
+            return _collected(self.get_logs_data, entry, self.project, problems)
         outcome = _summed_up_file(f"{entry.folder}/{METRICS_NAME}")
         if outcome is None:
             outcome = summed_up(_with_care(_folder(entry).read_metrics, problems))
@@ -177,12 +178,25 @@ class Reader:
                 problems.append(str(error))
             else:
                 if not _PLAIN.issuperset(map(type, result.values())):
-                    result = {k: v for k, v in _flat(result) if not isinstance(v, list)}
+                    result = {k: v for k, v in flattened(result) if not isinstance(v, list)}
                 outcome.update(result)
         return outcome
 
 
-def _ask(collector: Collector, entry: Entry, project: Project, problems: list[str]) -> dict[str, Any]:
+def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:
+    """Return the names and the values of what came out, as a file can hold them."""
+    written, values = tuple(outcome), list(outcome.values())
+    names = printable_names(written)
+    if not _PLAIN.issuperset(map(type, values)):
+        values = [printable(value) for value in values]
+    if names != written and len(set(names)) < len(names):  # two became one
+        merged = dict(zip(names, values, strict=True))
+        return tuple(merged), list(merged.values())
+    return names, values
+
+
+def _collected(collector: Collector, entry: Entry, project: Project, problems: list[str]) -> dict[str, Any]:
+    """Return what a sweep file's `get_logs_data` makes of an experiment; what it raises becomes a problem."""
     handle = Handle(Path(entry.folder), identity=entry.identity, project=project)
     try:
         found = collector(handle)
@@ -194,23 +208,6 @@ def _ask(collector: Collector, entry: Entry, project: Project, problems: list[st
     except (Exception, SystemExit) as error:  # a user's code may raise anything; the other rows must come
         problems.append(f"get_logs_data: {type(error).__name__}: {error}")
     return {}
-
-
-def _stamp(folder: str) -> tuple[Stamp, bool, float | None]:
-    """Return what changes when a file changes, whether there is a result, and when one was written last."""
-    stamp: list[int] = []
-    newest = None
-    for name in _FILES:
-        try:
-            found = os.stat(f"{folder}/{name}")  # noqa: PTH116 (10,000 of them: no object each)
-        except OSError:
-            stamp += [0, 0, 0]
-            continue
-        stamp += [found.st_mtime_ns, found.st_size, found.st_ino]
-        if name == RESULT_NAME:  # it is written last: what has one changes no more
-            return tuple(stamp), True, found.st_mtime
-        newest = found.st_mtime if newest is None or found.st_mtime > newest else newest
-    return tuple(stamp), False, newest
 
 
 def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
@@ -296,7 +293,7 @@ def _summed_up_file(path: str) -> dict[str, Any] | None:
         return {}
     except OSError:
         return None
-    found = _summed_up_unread(data)
+    found = summed_up_unparsed(data)
     if found is None:
         metrics = _parsed(data)
         if metrics is None or not _DICTS.issuperset(map(type, metrics)):

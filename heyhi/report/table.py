@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.folder import Experiment
 from heyhi.project import Project, find_project
-from heyhi.report.columns import Memory
+from heyhi.report.columns import ColumnCache
 from heyhi.report.read import Collector, Reader
 from heyhi.report.readings import Entry, Reading, Readings, transposed
 from heyhi.sweep.expand import paused_collection
@@ -73,7 +73,7 @@ def _collect(
     progress: Callable[[int], Callable[[], None]],
 ) -> pd.DataFrame:
     if isinstance(source, Manifest):
-        points, entries_at = _points(source, reader.memory)
+        points, entries_at = _points(source, reader.cache)
     else:
         entries = [entry_of(e) for e in source]
         points = _points_of(entries, entries)
@@ -113,14 +113,14 @@ class _Points:
 _VARYING = "varying: "
 
 
-def _points(manifest: Manifest, memory: Memory) -> tuple[_Points, Callable[[Sequence[int]], list[Entry]]]:
+def _points(manifest: Manifest, cache: ColumnCache) -> tuple[_Points, Callable[[Sequence[int]], list[Entry]]]:
     """Return what a manifest holds, and what reads the entries at some places.
 
     Of a manifest, which never changes, that is remembered: reading all of it takes longer than all else of a table of
     which little has changed.
     """
     name = f"manifest-{manifest.digest}"
-    kept = memory.recall(name)
+    kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
@@ -129,7 +129,7 @@ def _points(manifest: Manifest, memory: Memory) -> tuple[_Points, Callable[[Sequ
         columns: dict[str, list[Any]] = {"exp_id": points.exp_ids, "folder": points.folders}
         columns |= {"needing": list(points.needs), "needed": list(map(list, points.needs.values()))}
         columns |= {f"{_VARYING}{key}": column for key, column in points.varying.items()}
-        memory.keep(name, columns)
+        cache.store(name, columns)
         return points, lambda places: [entries[place] for place in places]
     needs = dict(zip(kept["needing"], map(tuple, kept["needed"]), strict=True))
     varying = {column.removeprefix(_VARYING): v for column, v in kept.items() if column.startswith(_VARYING)}
@@ -209,7 +209,8 @@ def _columns(
     found: Readings,
     drift: Mapping[str, Sequence[str]] | None,
 ) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"status": found.status}
+    fields = found.fields
+    columns: dict[str, list[Any]] = {"status": fields["status"]}
     for key, column in points.varying.items():
         columns[_override_name(key)] = column
     for key, column in found.outcome.items():
@@ -218,15 +219,11 @@ def _columns(
             columns[key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"] = column
     root = f"{project.results_root}/"
     own: dict[str, list[Any]] = {
-        "reason": [reason or None for reason in found.reason],
-        "problem": [problem or None for problem in found.problem],
+        "reason": [reason or None for reason in fields["reason"]],
+        "problem": [problem or None for problem in fields["problem"]],
         "needs": [_names(root, points.needs.get(f, ())) for f in points.folders] if points.needs else [],
         "drifted": ["; ".join(drift.get(e, ())) or None for e in points.exp_ids] if drift is not None else [],
-        "attempts": found.attempts,
-        "seconds": found.seconds,
-        "updated": found.updated,
-        "job_id": found.job_id,
-        "code": found.code,
+        **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code")},
         "exp_id": points.exp_ids,
         "exp_path": points.folders,
     }
