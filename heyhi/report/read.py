@@ -211,7 +211,7 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
 
 
 def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
-    """Read a file of JSON objects, all at once where nothing is wrong with it, else line by line and with care."""
+    """Read a file of JSON objects: all at once where nothing is wrong with it, else with care."""
     found = _all_at_once(path)
     if found is not None and _DICTS.issuperset(map(type, found)):
         return found
@@ -219,7 +219,7 @@ def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: lis
 
 
 def _all_at_once(path: str) -> list[Any] | None:
-    """Read a file of JSON lines, which may be no objects yet; None where something is wrong with it."""
+    """Read a file of JSON lines all at once, objects or not; None where it has to be read with care."""
     try:
         return _parsed(_bytes(path))
     except FileNotFoundError:
@@ -229,6 +229,7 @@ def _all_at_once(path: str) -> list[Any] | None:
 
 
 def _parsed(data: bytes) -> list[Any] | None:
+    """Parse JSON lines all at once; None where one is half-written or damaged, or has a NaN."""
     import orjson
 
     if not data:
@@ -239,10 +240,11 @@ def _parsed(data: bytes) -> list[Any] | None:
             return found
         except ValueError:
             pass
-    return None  # half-written, with NaN, or damaged
+    return None
 
 
 def _with_care(careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
+    """Read line by line, by a function that leaves damaged lines out; what it raises is added to the problems."""
     try:
         return careful()
     except HeyhiError as error:
@@ -251,6 +253,7 @@ def _with_care(careful: Callable[[], list[dict[str, Any]]], problems: list[str])
 
 
 def _bytes(path: str) -> bytes:
+    """Read a whole file."""
     # 10,000 of them, so none of the layers that open() puts around a file.
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -274,6 +277,11 @@ def _folder(entry: Entry) -> ExperimentDir:
 
 
 def _result(entry: Entry) -> dict[str, Any]:
+    """Read an experiment's result.
+
+    Raises:
+        HeyhiError: it is no JSON object, or can't be read.
+    """
     import orjson
 
     try:
@@ -286,7 +294,7 @@ def _result(entry: Entry) -> dict[str, Any]:
 
 
 def _summed_up_file(path: str) -> dict[str, Any] | None:
-    """Sum a file of metrics up; None where it has to be read with care."""
+    """Return the last and best values of a file of metrics; None where it has to be read with care."""
     try:
         data = _bytes(path)
     except FileNotFoundError:
