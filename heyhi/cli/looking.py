@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ from heyhi.cli.selection import _check_words, _look, _open, _sources
 
 if TYPE_CHECKING:
     from heyhi.project import Project
+    from heyhi.report.shape import Shape
+    from heyhi.report.source import Source
 
 
 def _version_or_help(args: argparse.Namespace) -> int:
@@ -88,7 +90,6 @@ def _report(args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
     from heyhi.report.shape import Shape
-    from heyhi.report.write import write_reports
 
     project = find_project()
     if args.group_by and os.path.isfile(args.group_by):  # noqa: PTH113 (never raises)
@@ -108,7 +109,6 @@ def _report(args: argparse.Namespace) -> int:
         per=names(args.per),
         pivot=tuple(args.pivot) if args.pivot else None,
     )
-    sheet = tuple(args.sheet) if args.sheet else None
     stopped: list[bool] = []
 
     def stop(*_: object) -> None:
@@ -122,7 +122,7 @@ def _report(args: argparse.Namespace) -> int:
     while not stopped:
         try:
             sources = _sources(project, args)  # each time: configs and sweep files may have changed
-            write_reports(project, sources, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+            _report_once(project, args, sources, shape)
         except HeyhiError as error:
             if args.watch is None:
                 raise
@@ -133,6 +133,42 @@ def _report(args: argparse.Namespace) -> int:
         while not stopped and (left := until - time.monotonic()) > 0:
             time.sleep(min(left, 0.2))
     raise KeyboardInterrupt
+
+
+def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[Source], shape: Shape) -> None:
+    """Print a table, write its files and export it.
+
+    Raises:
+        HeyhiError: something can't be read or written; what can be written is.
+    """
+    from heyhi.report.drift import drift_line
+    from heyhi.report.export import suffix_of
+    from heyhi.report.gather import gather, title_of
+    from heyhi.report.terminal import print_table, rendered, show_progress
+    from heyhi.report.write import export_sheets, fixed_files, write_files
+
+    for path in args.to:
+        suffix_of(path)  # a name that asks for no format is said before anything is read
+    for warning in (w for s in sources for w in s.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    whole = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    if warning := shape.warning(whole):
+        print(f"warning: {warning}", file=sys.stderr)
+    shaped = shape.apply(whole)
+    print_table(rendered(shaped), about=whole)
+    if line := drift_line(whole, sources):
+        print(line, flush=True)
+    title = title_of(sources)
+    paths = args.to or fixed_files(project, title, project.settings.reports)
+    written = write_files(paths, whole, shaped, project, title)
+    if written.files:
+        print(f"written: {', '.join(project.relative(path.absolute()) for path in written.files)}", flush=True)
+    sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
+    problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
+    for problem in problems[:-1]:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]
 
 
 def _sheets(args: argparse.Namespace) -> int:

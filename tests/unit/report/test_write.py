@@ -18,7 +18,7 @@ import pytest
 
 import heyhi
 from heyhi import maybe_launch
-from heyhi.report.write import show_progress
+from heyhi.report.terminal import show_progress
 
 PROTO = """
 syntax = "proto3";
