@@ -183,6 +183,7 @@ def to_csv(table: pd.DataFrame) -> str:
 
 
 def _csv_cell(value: Any) -> str:
+    """Return the text of a cell, marked with an apostrophe where a spreadsheet would run it as a formula."""
     if value is None:
         return ""
     if isinstance(value, str):

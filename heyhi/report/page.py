@@ -121,6 +121,7 @@ def render_page(page: PageData, *, folder: Path, points: int = POINTS) -> str:
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
+    """Load page_files/page.html; what a user wrote is escaped in it."""
     from jinja2 import Environment, FunctionLoader, StrictUndefined
 
     environment = Environment(

@@ -21,6 +21,7 @@ _MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
 _COLOURS = {Status.DONE: "green", Status.DEAD: "red", Status.BLOCKED: "yellow", Status.RUNNING: "cyan"}
 _MISSING = "-"
 _GAP = 3  # between two columns on a terminal
+# Columns that are not printed (lines below the table say what matters of them), and those that come last.
 _BELOW = ("reason", "problem", "drifted", "updated", "exp_path")
 _LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
 
@@ -124,6 +125,7 @@ class _Grid:
 
 
 def _print_plain(grid: _Grid, out: TextIO) -> list[int]:
+    """Print all columns as plain text; return which they are."""
     widths = grid.widths()
     for line in (grid.heads, *grid.rows) if grid.rows else ():
         justified = zip(line, widths, grid.is_text, strict=True)
@@ -176,6 +178,7 @@ def _trouble(table: pd.DataFrame) -> list[str]:
 
 
 def _text(value: Any, limit: int | None = None) -> str:
+    """Return the text that a terminal shows for a value, cut at a number of characters."""
     if value is None:
         return _MISSING
     if isinstance(value, bool):
