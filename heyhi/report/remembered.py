@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.report.readings import Reading, Readings, printable_names
@@ -28,22 +28,13 @@ _FIXED: dict[str, Any] = {"status": Status.DONE.value, "reason": ""}
 _KEPT_FIELDS = [name for name in Reading._fields if name not in {*_FIXED, "names", "values"}]
 
 
-class Look(NamedTuple):
-    """What the system says of an experiment's files, without reading them.
+def look_at(folder: str) -> tuple[Stamp, bool, float | None]:
+    """Ask the system about an experiment's files, without reading them.
 
-    Attributes:
-        stamp: changes when one of them changes.
-        is_done: whether there is a result.
-        updated: when one was last written, in seconds since 1970; None where there is none.
+    Returns:
+        what changes when one of them changes; whether there is a result; when one was written last, in seconds since
+        1970, or None where there is none.
     """
-
-    stamp: Stamp
-    is_done: bool
-    updated: float | None
-
-
-def look_at(folder: str) -> Look:
-    """Ask the system about an experiment's files."""
     stamp: list[int] = []
     newest = None
     for name in _FILES:
@@ -54,9 +45,9 @@ def look_at(folder: str) -> Look:
             continue
         stamp += [found.st_mtime_ns, found.st_size, found.st_ino]
         if name == RESULT_NAME:  # it is written last: what has one changes no more
-            return Look(tuple(stamp), True, found.st_mtime)
+            return tuple(stamp), True, found.st_mtime
         newest = found.st_mtime if newest is None or found.st_mtime > newest else newest
-    return Look(tuple(stamp), False, newest)
+    return tuple(stamp), False, newest
 
 
 @dataclass
