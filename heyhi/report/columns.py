@@ -84,7 +84,7 @@ def _column(values: Sequence[Any]) -> tuple[str, bytes]:
         if types == {float}:
             return "d", array("d", values).tobytes()
         first = values[0]
-        if types.issubset(_REPEATED) and all(value == first for value in values):
+        if types.issubset(_REPEATED) and values.count(first) == len(values):
             return "=", json.dumps([len(values), first]).encode()
         if types == {int}:
             with contextlib.suppress(OverflowError):

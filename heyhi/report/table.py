@@ -119,7 +119,7 @@ def _columns(
         "exp_id": outline.exp_ids,
         "exp_path": outline.folders,
     }
-    return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or any(x is not None for x in v)}
+    return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
 
 
 def _names(root: str, folders: Sequence[str]) -> str | None:
