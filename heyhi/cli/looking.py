@@ -135,42 +135,6 @@ def _report(args: argparse.Namespace) -> int:
     raise KeyboardInterrupt
 
 
-def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[Source], shape: Shape) -> None:
-    """Print a table, write its files and export it.
-
-    Raises:
-        HeyhiError: something can't be read or written; what can be written is.
-    """
-    from heyhi.report.drift import drift_line
-    from heyhi.report.export import suffix_of
-    from heyhi.report.gather import gather, title_of
-    from heyhi.report.terminal import print_table, rendered, show_progress
-    from heyhi.report.write import export_sheets, fixed_files, write_files
-
-    for path in args.to:
-        suffix_of(path)  # a name that asks for no format is said before anything is read
-    for warning in (w for s in sources for w in s.warnings):
-        print(f"warning: {warning}", file=sys.stderr)
-    whole = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
-    if warning := shape.warning(whole):
-        print(f"warning: {warning}", file=sys.stderr)
-    shaped = shape.apply(whole)
-    print_table(rendered(shaped), about=whole)
-    if line := drift_line(whole, sources):
-        print(line, flush=True)
-    title = title_of(sources)
-    paths = args.to or fixed_files(project, title, project.settings.reports)
-    written = write_files(paths, whole, shaped, project, title)
-    if written.files:
-        print(f"written: {', '.join(project.relative(path.absolute()) for path in written.files)}", flush=True)
-    sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
-    problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
-    for problem in problems[:-1]:
-        print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        raise problems[-1]
-
-
 def _sheets(args: argparse.Namespace) -> int:
     from heyhi.errors import NoProjectError
     from heyhi.project import find_project
@@ -249,3 +213,39 @@ def _print_json(rows: Iterable[object]) -> None:
         sys.stdout.write(f"{'[' if first else ','}\n  {json.dumps(row)}")
         first = False
     sys.stdout.write("[]\n" if first else "\n]\n")
+
+
+def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[Source], shape: Shape) -> None:
+    """Print a table, write its files and export it.
+
+    Raises:
+        HeyhiError: something can't be read or written; what can be written is.
+    """
+    from heyhi.report.drift import drift_line
+    from heyhi.report.export import suffix_of
+    from heyhi.report.gather import gather, title_of
+    from heyhi.report.terminal import print_table, rendered, show_progress
+    from heyhi.report.write import export_sheets, fixed_files, write_files
+
+    for path in args.to:
+        suffix_of(path)  # a name that asks for no format is said before anything is read
+    for warning in (w for s in sources for w in s.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    whole = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    if warning := shape.warning(whole):
+        print(f"warning: {warning}", file=sys.stderr)
+    shaped = shape.apply(whole)
+    print_table(rendered(shaped), about=whole)
+    if line := drift_line(whole, sources):
+        print(line, flush=True)
+    title = title_of(sources)
+    paths = args.to or fixed_files(project, title, project.settings.reports)
+    written = write_files(paths, whole, shaped, project, title)
+    if written.files:
+        print(f"written: {', '.join(project.relative(path.absolute()) for path in written.files)}", flush=True)
+    sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
+    problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
+    for problem in problems[:-1]:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]

@@ -106,7 +106,6 @@ def _or_empty(path: Path) -> str:
 
 
 def _tail(path: Path) -> list[str]:
-    """Return the last lines of a file; none where it can't be read."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
