@@ -55,7 +55,7 @@ def summed_up(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             if type(number) in _NUMBERS and name in columns:  # mostly; the rest takes five times as long
                 columns[name].append(number)
                 continue
-            for key, value in flattened({name: number}):
+            for key, value in dotted_items({name: number}):
                 if is_number(value):
                     columns.setdefault(key, []).append(value)
     last = {key: values[-1] for key, values in columns.items()}
@@ -145,11 +145,11 @@ def _best(key: str, values: Sequence[float]) -> float:
     return min(values) if is_small_good(key) else max(values)
 
 
-def flattened(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def dotted_items(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
     """Yield the values of nested dicts, each with its keys joined by dots; a value of None is left out."""
     for key, value in record.items():
         if isinstance(value, dict):
-            yield from flattened(value, f"{prefix}{key}.")
+            yield from dotted_items(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", value
 

@@ -16,7 +16,7 @@ from typing import Any
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir, ask_accounts
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics import flattened, is_number, summed_up, summed_up_unparsed
+from heyhi.experiment.metrics import dotted_items, is_number, summed_up, summed_up_unparsed
 from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
@@ -178,7 +178,7 @@ class Reader:
                 problems.append(str(error))
             else:
                 if not _PLAIN.issuperset(map(type, result.values())):
-                    result = {k: v for k, v in flattened(result) if not isinstance(v, list)}
+                    result = {k: v for k, v in dotted_items(result) if not isinstance(v, list)}
                 outcome.update(result)
         return outcome
 
