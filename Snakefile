@@ -2,7 +2,7 @@
 # What the rules ask is answered by heyhi/sweep/flow.py; docs/workflow.md explains both.
 from snakemake.utils import min_version
 
-from heyhi.report.write import show
+from heyhi.report.show import show
 from heyhi.sweep.flow import Flow
 
 min_version("9.27")

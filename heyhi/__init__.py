@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     from heyhi.job_env import is_on_slurm as is_on_slurm
     from heyhi.job_env import reset_slurm_cache as reset_slurm_cache
     from heyhi.logs import setup_logging as setup_logging
+    from heyhi.report.gather import table as table
     from heyhi.report.shape import best as best
     from heyhi.report.shape import grouped as grouped
     from heyhi.report.shape import pivot as pivot
-    from heyhi.report.write import table as table
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
 
@@ -66,7 +66,7 @@ _HOMES = {
     "job_env": "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache",
     "code.version": "log_git_status",
     "logs": "setup_logging",
-    "report.write": "table",
+    "report.gather": "table",
     "job.notice": "maybe_init_requeue_handler",
     "job.launch": "get_default_exp_dir maybe_launch",
     "cli.task": "parse_args_and_maybe_launch",

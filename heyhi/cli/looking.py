@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,8 @@ from heyhi.cli.selection import select
 
 if TYPE_CHECKING:
     from heyhi.project import Project
+    from heyhi.report.shape import Shape
+    from heyhi.report.source import Source
 
 
 def version_or_help(args: argparse.Namespace) -> int:
@@ -84,7 +86,6 @@ def report(args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
     from heyhi.report.shape import Shape
-    from heyhi.report.write import write_reports
 
     project = find_project()
     if args.per and args.best is None:
@@ -102,7 +103,6 @@ def report(args: argparse.Namespace) -> int:
         per=names(args.per),
         pivot=tuple(args.pivot) if args.pivot else None,
     )
-    sheet = tuple(args.sheet) if args.sheet else None
     stopped: list[bool] = []
 
     def stop(*_: object) -> None:
@@ -115,10 +115,8 @@ def report(args: argparse.Namespace) -> int:
         signal.signal(signal.SIGINT, stop)
     while not stopped:
         try:
-            sources = select(
-                project, args, default=True
-            ).sources()  # each time: configs and sweep files may have changed
-            write_reports(project, sources, shape, to=args.to, sheet=sheet, with_needs=args.needs, drift=args.drift)
+            # Each time: configs and sweep files may have changed.
+            _report_once(project, args, select(project, args, default=True).sources(), shape)
         except HeyhiError as error:
             if args.watch is None:
                 raise
@@ -227,3 +225,41 @@ def print_json(rows: Iterable[object]) -> None:
         sys.stdout.write(f"{'[' if first else ','}\n  {json.dumps(row)}")
         first = False
     sys.stdout.write("[]\n" if first else "\n]\n")
+
+
+def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[Source], shape: Shape) -> None:
+    """Print a table, write its files and export it.
+
+    Raises:
+        HeyhiError: something can't be read or written; what can be written is.
+    """
+    from heyhi.report.drift import drift_line
+    from heyhi.report.export import suffix_of
+    from heyhi.report.gather import gather, title_of
+    from heyhi.report.terminal import print_table, rendered, show_progress
+    from heyhi.report.write import export_sheets, fixed_files, write_files
+
+    for path in args.to:
+        suffix_of(path)  # a name that asks for no format is said before anything is read
+    for warning in (w for s in sources for w in s.warnings):
+        print(f"warning: {warning}", file=sys.stderr)
+    whole = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    if warning := shape.warning(whole):
+        print(f"warning: {warning}", file=sys.stderr)
+    shaped = shape.apply(whole)
+    print_table(rendered(shaped), about=whole)
+    if line := drift_line(whole, sources):
+        print(line, flush=True)
+    title = title_of(sources)
+    # Below its own name lies only the whole of a sweep.
+    formats = () if any(source.only for source in sources) else project.settings.reports
+    paths = args.to or fixed_files(project, title, formats)
+    written = write_files(paths, whole, shaped, project, title)
+    if written.files:
+        print(f"written: {', '.join(project.relative(path.absolute()) for path in written.files)}", flush=True)
+    sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
+    problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
+    for problem in problems[:-1]:
+        print(f"error: {problem}", file=sys.stderr)
+    if problems:
+        raise problems[-1]

@@ -514,8 +514,10 @@ class _Reader:
                 f"'{text}' names no experiments: expected a sweep (.py), a manifest (.sqlite), a config (.prototxt),"
                 " an experiment or a job"
             )
-        near = suggest(text, _known_files(self.project))
-        hint = near or (f": {told}" if (told := explain_missing(self.project, text)) else "")
+        told = explain_missing(self.project, text)
+        # What lies in the results is nearer where it has something of such a name.
+        hint = f": {told}" if "(did you mean" in told or "is a folder" in told else ""
+        hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told else "")
         raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
 
     def _manifest(self, path: Path) -> Path:

@@ -1,7 +1,33 @@
 """`python -m heyhi.report MANIFEST --to FILE`: what the aggregate rule runs."""
 
+from __future__ import annotations
+
+import argparse
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from heyhi.report.write import main
+from heyhi.errors import reporting_errors
+from heyhi.report.source import Source
+from heyhi.report.write import write_table
+from heyhi.sweep.manifest import Manifest
 
-sys.exit(main())
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Write the table of a manifest's sweep to files."""
+    parser = argparse.ArgumentParser(
+        prog="python -m heyhi.report", description="Write the table of a sweep.", allow_abbrev=False
+    )
+    parser.add_argument("manifest", type=Path, help="what `heyhi expand` wrote")
+    parser.add_argument("--to", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
+    options = parser.parse_args(args)
+    with reporting_errors(), Manifest.open(options.manifest) as manifest:
+        source = Source.of(manifest)
+        found = source.table()
+        for path in options.to:
+            write_table(path, found, found, source.project, manifest.label)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

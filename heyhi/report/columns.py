@@ -1,7 +1,7 @@
-"""Owns what is remembered between reports: tables of columns, a file each, that save time and nothing else.
+"""A cache of columns on disk: named groups of columns, a file each, that save time between reports and nothing else.
 
-They may be removed, cut or overwritten at any moment: what isn't whole is not there. What stands in them, and when it
-is out of date, is known to who keeps it.
+A file may be removed, cut or overwritten at any moment: what isn't whole counts as missing. What the columns mean, and
+when they are out of date, is left to the caller.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any
 _MAGIC = b"HeyHi columns 1 %b\n" % sys.byteorder.encode()
 _SUFFIX = ".columns"
 _CHECKSUM_BYTES = 8
-_MOST_BYTES = 1 << 28  # of all files; the oldest go
-# Of these, what compares equal is the same; of numbers it may be not: 0.0 and -0.0.
+_MOST_BYTES = 1 << 28  # of all files; the oldest are removed
+# Values of these types that compare equal are the same; two floats that do may not be: 0.0 and -0.0.
 _REPEATED = (str, type(None), bool, int)
 
 
-class Memory:
-    """Remember tables of columns in files of a folder; where none can be written, nothing is remembered.
+class ColumnCache:
+    """A folder of cached columns; where no file can be written, nothing is cached.
 
     Args:
         folder: of the files.
@@ -34,26 +34,26 @@ class Memory:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def recall(self, name: str) -> dict[str, list[Any]]:
-        """Return the columns that were kept below a name; none where they are missing or damaged."""
+    def load(self, name: str) -> dict[str, list[Any]]:
+        """Return the columns that were stored under a name; none where they are missing or damaged."""
         try:
             return _decoded(name, (self.folder / f"{name}{_SUFFIX}").read_bytes())
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
-    def keep(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
-        """Keep columns below a name, in place of what was kept there; they may have different lengths."""
+    def store(self, name: str, columns: Mapping[str, Sequence[Any]]) -> None:
+        """Store columns under a name, in place of what was stored there; they may have different lengths."""
         temp = self.folder / f".{name}.{os.urandom(6).hex()}.tmp"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             temp.write_bytes(_encoded(name, columns))
             temp.replace(self.folder / f"{name}{_SUFFIX}")
-            self._forget_oldest()
+            self._remove_oldest()
         except (OSError, ValueError, TypeError):  # full, or not ours to write; or what has no text
             with contextlib.suppress(OSError):
                 temp.unlink()
 
-    def _forget_oldest(self) -> None:
+    def _remove_oldest(self) -> None:
         with os.scandir(self.folder) as entries:
             files = sorted(((e.stat().st_mtime_ns, e.stat().st_size, e.path) for e in entries), reverse=True)
         total = 0
@@ -64,7 +64,7 @@ class Memory:
 
 
 def _encoded(name: str, columns: Mapping[str, Sequence[Any]]) -> bytes:
-    """Write a checksum; a line that tells name, kind and size of each column; the columns."""
+    """Return the bytes of a file: a checksum, a line with the name, kind and size of each column, the columns."""
     parts = [(column, *_column(values)) for column, values in columns.items()]
     head = json.dumps([name, [(column, kind, len(data)) for column, kind, data in parts]]).encode()
     content = b"".join([head, b"\n", *[data for _, _, data in parts]])
@@ -72,7 +72,11 @@ def _encoded(name: str, columns: Mapping[str, Sequence[Any]]) -> bytes:
 
 
 def _column(values: Sequence[Any]) -> tuple[str, bytes]:
-    """Write values as numbers side by side where they are nothing else, once where all are the same, else as JSON."""
+    """Return the kind and the bytes of a column.
+
+    Kinds: `d` and `q` are numbers side by side, `=` one value that all have, `o` JSON that orjson reads back as it was,
+    and `j` JSON of Python's module, for NaN and large integers.
+    """
     import orjson
 
     types = set(map(type, values))
@@ -80,7 +84,7 @@ def _column(values: Sequence[Any]) -> tuple[str, bytes]:
         if types == {float}:
             return "d", array("d", values).tobytes()
         first = values[0]
-        if types.issubset(_REPEATED) and all(value == first for value in values):
+        if types.issubset(_REPEATED) and values.count(first) == len(values):
             return "=", json.dumps([len(values), first]).encode()
         if types == {int}:
             with contextlib.suppress(OverflowError):
@@ -93,10 +97,10 @@ def _column(values: Sequence[Any]) -> tuple[str, bytes]:
 
 
 def _decoded(name: str, data: bytes) -> dict[str, list[Any]]:
-    """Read columns back.
+    """Return the columns in the bytes of a file.
 
     Raises:
-        ValueError: they are damaged, or were kept below another name.
+        ValueError: they are damaged, or were stored under another name.
         TypeError: the same.
         KeyError: the same.
     """

@@ -1,4 +1,4 @@
-"""Owns the files that a table is written to beside CSV: XLSX and Parquet. What stands in it is collect's business."""
+"""A table as the formats of files: CSV, XLSX and Parquet."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status
 from heyhi.files import replace_bytes
-from heyhi.report.terminal import _csv_cell
+from heyhi.report.terminal import number_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,8 @@ _COLOURS = {  # background and text, of a status
 }
 _MAX_ROWS, _MAX_COLUMNS = 1_048_575, 16_384  # of a sheet, less its header
 _MAX_CELL = 32_767  # characters
-_MAX_LINK = 2_079
+_MAX_ADDRESS = 2_079  # characters of what a cell leads to
+_MAX_LINKS = 64_999  # rows of them: a sheet has 65,530 links
 _MAX_EXACT = 2**53  # a cell's number is a double
 _MAX_WIDTH = 60
 
@@ -46,7 +47,7 @@ def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | No
     Text is text, also where it begins with `=`; NaN and infinities are text, what is missing is an empty cell.
 
     Args:
-        table: from `collect` or `groups`.
+        table: from `collect` or `grouped`.
         path: of the workbook.
         links: column -> column that holds the path its cells lead to; default: `exp_id` leads to `exp_path`.
 
@@ -63,40 +64,43 @@ def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | No
         out, {"in_memory": True, "strings_to_formulas": False, "strings_to_urls": False, "strings_to_numbers": False}
     )
     sheet = book.add_worksheet("experiments")
-    bold = book.add_format({"bold": True, "bottom": 1})
-    dated = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
-    linked = book.get_default_url_format()
+    header = book.add_format({"bold": True, "bottom": 1})
+    date = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
+    link = book.get_default_url_format()
     names = [str(c) for c in table.columns]
     targets = {"exp_id": "exp_path"} if links is None else links
     columns = {name: table.iloc[:, i].tolist() for i, name in enumerate(names)}
     for col, name in enumerate(names):
-        sheet.write_string(0, col, name[:_MAX_CELL], bold)
-        goal = columns.get(targets.get(name, ""))
-        for row, value in enumerate(columns[name], 1):
-            if goal is not None and isinstance(goal[row - 1], str) and value is not None:
-                # In capitals, which mean the same, or the library would make a Windows path of it.
-                url = Path(goal[row - 1]).absolute().as_uri().replace("file:", "FILE:", 1)
-                if len(url) <= _MAX_LINK and row < 65_000:  # what a workbook allows
-                    sheet.write_url(row, col, url, linked, string=str(value)[:_MAX_CELL])
-                    continue
-            if name == "updated" and isinstance(value, float) and math.isfinite(value):
+        sheet.write_string(0, col, name[:_MAX_CELL], header)
+        values = columns[name]
+        goals = columns.get(targets.get(name, ""), [None] * len(values))
+        for row, (value, goal) in enumerate(zip(values, goals, strict=True), 1):
+            address = None if value is None or row > _MAX_LINKS else _address(goal)
+            if address is not None:
+                sheet.write_url(row, col, address, link, string=str(value)[:_MAX_CELL])
+            elif name == "updated" and isinstance(value, float) and math.isfinite(value):
                 moment = datetime.datetime.fromtimestamp(value, datetime.UTC).replace(tzinfo=None)
-                sheet.write_datetime(row, col, moment, dated)
+                sheet.write_datetime(row, col, moment, date)
             else:
                 _write_cell(sheet, row, col, value)
-        shown = [len(_shown(v)) for v in columns[name][:1000]]
+        shown = [len(_shown(v)) for v in values[:1000]]
         sheet.set_column(col, col, min(_MAX_WIDTH, max([len(name), *shown]) + 2))
     if "status" in names and len(table):
-        col = names.index("status")
-        for status, (back, fore) in _COLOURS.items():
-            look = book.add_format({"bg_color": back, "font_color": fore})
-            rule = {"type": "cell", "criteria": "==", "value": f'"{status.value}"', "format": look}
-            sheet.conditional_format(1, col, len(table), col, rule)
+        _colour_statuses(book, sheet, names.index("status"), len(table))
     sheet.freeze_panes(1, 1)
     if names:
         sheet.autofilter(0, 0, len(table), len(names) - 1)
     book.close()
     replace_bytes(path, out.getvalue())
+
+
+def _address(goal: object) -> str | None:
+    """Return the address of a path, or None where a cell can't lead there."""
+    if not isinstance(goal, str):
+        return None
+    # In capitals, which mean the same, or the library would make a Windows path of it.
+    address = Path(goal).absolute().as_uri().replace("file:", "FILE:", 1)
+    return address if len(address) <= _MAX_ADDRESS else None
 
 
 def _write_cell(sheet: Any, row: int, col: int, value: Any) -> None:
@@ -110,17 +114,21 @@ def _write_cell(sheet: Any, row: int, col: int, value: Any) -> None:
         sheet.write_string(row, col, _shown(value)[:_MAX_CELL])
 
 
+def _colour_statuses(book: Any, sheet: Any, col: int, rows: int) -> None:
+    for status, (back, fore) in _COLOURS.items():
+        look = book.add_format({"bg_color": back, "font_color": fore})
+        rule = {"type": "cell", "criteria": "==", "value": f'"{status.value}"', "format": look}
+        sheet.conditional_format(1, col, rows, col, rule)
+
+
 def _shown(value: Any) -> str:
+    """Return the text that a sheet shows for a value."""
     if value is None:
         return ""
     if isinstance(value, float):
-        return "NaN" if math.isnan(value) else f"{value:g}" if math.isfinite(value) else _infinity(value)
+        return number_text(value, "g")
     # What XML can't hold is shown as a space.
     return "".join(c if c.isprintable() or c in "\n\t" else " " for c in str(value))
-
-
-def _infinity(value: float) -> str:
-    return "Infinity" if value > 0 else "-Infinity"
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
@@ -174,3 +182,12 @@ def to_csv(table: pd.DataFrame) -> str:
     writer.writerow(_csv_cell(str(name)) for name in table.columns)
     writer.writerows([_csv_cell(value) for value in row] for row in table.itertuples(index=False, name=None))
     return out.getvalue()
+
+
+def _csv_cell(value: Any) -> str:
+    """Return the text of a cell, marked with an apostrophe where a spreadsheet would run it as a formula."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return number_text(value, ".17g") if isinstance(value, float) and not math.isfinite(value) else str(value)

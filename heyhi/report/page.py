@@ -1,54 +1,38 @@
-"""Owns the HTML page of a sweep: one file, made from plain data, that needs no network and no other file.
+"""The HTML page of a sweep: one file, made from plain data, that needs no network and no other file.
 
-What to show is the caller's: no experiment folder is read here. How it looks and behaves is in page_files/;
-table and plots are drawn by the scripts that itables and plotly carry.
+What to show is the caller's: no experiment folder is read here. How it looks and behaves is in page_files/.
 """
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import enum
 import hashlib
-import html
-import importlib.util
 import json
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from importlib import resources
-from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from heyhi.errors import HeyhiError
 from heyhi.files import replace_file
+from heyhi.report.page_curves import MAX_EXACT, POINTS, X_KEYS, Arrays, thinned
+from heyhi.report.page_libraries import PageError, read_libraries
+from heyhi.report.shape import is_replicate
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
+    from jinja2 import Template
 
-    Floats: TypeAlias = NDArray[np.float64]
-    Positions: TypeAlias = NDArray[np.intp]
-
-
-POINTS = 300  # of a learning curve, beside its extremes: more than a screen shows
-# What may count a curve's progress, the usual one first; all else that is a number is a metric.
-X_KEYS = ("step", "global_step", "iteration", "iter", "update", "epoch", "samples", "tokens", "seconds", "time")
-_MAX_EXACT = 2**53  # JavaScript's numbers hold no larger integers
-_FLOAT32 = (1e-37, 3e38)  # what 32 bits hold in full precision
 # One script, in parts that can be read.
 _SCRIPTS = ("values.js", "plots.js", "curves.js", "overrides.js", "table.js", "details.js", "start.js")
 _COLOUR_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-
-
-class PageError(HeyhiError):
-    """The page can't be made: a library is missing, or the data doesn't fit together."""
 
 
 @dataclass(frozen=True)
@@ -123,26 +107,31 @@ def write_page(path: Path, page: PageData, *, points: int = POINTS) -> None:
 
 def render_page(page: PageData, *, folder: Path, points: int = POINTS) -> str:
     """Make a page's text; `folder` is where it will be, for relative links."""
-    plotly, tables, style = _libraries()
-    script = "\n".join(map(_own, _SCRIPTS))
-    scripts = (plotly, tables, script)
-    policy = (
-        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data: blob:; style-src 'unsafe-inline'; "
-        f"script-src {' '.join(_hash(s) for s in scripts)}"
+    libraries = read_libraries()
+    scripts = {"plotly": libraries.plotly, "tables": libraries.tables, "script": "\n".join(map(_own, _SCRIPTS))}
+    return _template().render(
+        **scripts,
+        hashes=list(map(_hash, scripts.values())),
+        title=_printable(page.title),
+        library_style=libraries.tables_style,
+        style=_own("style.css"),
+        data=_json(_payload(page, folder, points)),
     )
-    return _fill(
-        _own("page.html"),
-        {
-            "policy": policy,
-            "title": html.escape(_printable(page.title)),
-            "library_style": style,
-            "style": _own("style.css"),
-            "data": _json(_payload(page, folder, points)),
-            "plotly": plotly,
-            "tables": tables,
-            "script": script,
-        },
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    """Load page_files/page.html; what a user wrote is escaped in it."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(_own),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
     )
+    return environment.get_template("page.html")
 
 
 def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
@@ -152,7 +141,7 @@ def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
         raise PageError(f"a page's table needs a column exp_id and unique names, has: {', '.join(names)}")
     ids = [str(exp_id) for exp_id in page.table["exp_id"]]
     details = [page.details.get(exp_id, Detail()) for exp_id in ids]
-    arrays = _Arrays()
+    arrays = Arrays()
     common, differing = _flat_configs([detail.flat for detail in details])
     return {
         "title": _printable(page.title),
@@ -162,7 +151,7 @@ def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
         "columns": [{"name": name, "kind": _kind(name, page), "hidden": name in page.hidden} for name in names],
         "rows": [list(row) for row in zip(*_cells(page.table), strict=True)],
         "groups": _groups(details, page.replicate),
-        "curves": [_curves(page.curves.get(exp_id, ()), points, arrays) for exp_id in ids],
+        "curves": [thinned(page.curves.get(exp_id, ()), points, arrays) for exp_id in ids],
         "arrays": arrays.packed,
         "x": list(X_KEYS),
         "common": common,
@@ -181,6 +170,7 @@ def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
 
 
 def _kind(name: str, page: PageData) -> str:
+    """Return what a column holds, by which the page formats it."""
     kinds = {"exp_id": "id", "status": "status", "exp_path": "folder", "folder": "folder"}
     kinds |= dict.fromkeys(page.durations, "duration") | dict.fromkeys(page.times, "time")
     kinds |= dict.fromkeys(page.overrides, "override") | dict.fromkeys(page.metrics, "metric")
@@ -215,7 +205,7 @@ def _cell(value: object, missing_is_nan: bool) -> object:
             return None
         return value if math.isfinite(value) else [_shown(value)]
     if isinstance(value, int):
-        return value if abs(value) <= _MAX_EXACT else [str(value)]
+        return value if abs(value) <= MAX_EXACT else [str(value)]
     return _shown(value)
 
 
@@ -271,154 +261,10 @@ def _groups(details: Sequence[Detail], replicate: Sequence[str]) -> list[int]:
         if detail.group:
             key = ("group", detail.group)
         elif replicate and detail.flat:
-            rest = {k: _shown(v) for k, v in detail.flat.items() if not _is_replicate(k, replicate)}
+            rest = {k: _shown(v) for k, v in detail.flat.items() if not is_replicate(k, replicate)}
             key = ("flat", tuple(sorted(rest.items())))
         groups.append(numbers.setdefault(key, len(numbers)))
     return groups
-
-
-def _is_replicate(key: str, replicate: Sequence[str]) -> bool:
-    return any(key == name or key.endswith(f".{name}") for name in replicate)
-
-
-class _Arrays:
-    """The curves' numbers, each array once: seeds and metrics mostly share their steps."""
-
-    def __init__(self) -> None:
-        self.packed: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def add(self, values: Floats, *, exact: bool = False) -> int:
-        """Keep an array and return its number; its first letter tells the type of the rest, in base64."""
-        text = _packed(values, exact)
-        number = self._numbers.setdefault(text, len(self.packed))
-        if number == len(self.packed):
-            self.packed.append(text)
-        return number
-
-
-def _packed(values: Floats, exact: bool) -> str:
-    """Write numbers in the smallest of three types that changes nothing a plot could show, or nothing at all."""
-    import numpy as np
-
-    kind, dtype = "d", "<f8"
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not exact and (not sizes.size or (sizes.min() > _FLOAT32[0] and sizes.max() < _FLOAT32[1])):
-        kind, dtype = "f", "<f4"
-    if len(values) and np.isfinite(values).all() and (values == np.rint(values)).all():
-        top = np.abs(values).max()
-        if top < 2**31:
-            kind, dtype = "i", "<i4"
-        elif top < _MAX_EXACT:
-            kind, dtype = "d", "<f8"  # a time stamp or a count of tokens needs its last digits
-    return kind + base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")
-
-
-def _curves(lines: Sequence[Mapping[str, object]], points: int, arrays: _Arrays) -> list[dict[str, Any]]:
-    """Thin out one experiment's curves.
-
-    Returns:
-        One dict for each set of lines that hold the same metrics: `x` (name -> array's number) and `y`.
-    """
-    import numpy as np
-
-    if not lines:
-        return []
-    columns = _numbers(lines)
-    x = {key: columns.pop(key) for key in X_KEYS if key in columns}
-    # Metrics that are logged at the same lines share their x, and what is kept of it.
-    sets: dict[bytes, list[str]] = {}
-    for name, (where, _) in columns.items():
-        sets.setdefault(where.tobytes(), []).append(name)
-    found = []
-    for names in sets.values():
-        where = columns[names[0]][0]
-        kept = _kept([columns[name][1] for name in names], points)
-        positions = {key: _at(where[kept], *values, len(lines)) for key, values in x.items()}
-        if not positions:
-            positions = {"line": (where[kept] + 1).astype(np.float64)}
-        found.append(
-            {
-                "x": {key: arrays.add(values, exact=True) for key, values in positions.items()},
-                "y": {name: arrays.add(np.asarray(columns[name][1][kept])) for name in names},
-            }
-        )
-    return found
-
-
-def _numbers(lines: Sequence[Mapping[str, object]]) -> dict[str, tuple[Positions, Floats]]:
-    """Return for each key the lines where it is a number, and the numbers."""
-    import numpy as np
-
-    everywhere = np.arange(len(lines))
-    columns = {}
-    for key, values in _by_key(lines):
-        where = everywhere
-        # One look at the types decides for all lines; only a mixed column is gone through one by one.
-        if set(map(type, values)) - {float, int}:
-            where = np.array([i for i, v in enumerate(values) if isinstance(v, int | float)], dtype=np.intp)
-            values = [values[i] for i in where]
-        if len(where):
-            columns[str(key)] = (where, _floats(values))
-    return columns
-
-
-def _by_key(lines: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, list[Any]]]:
-    """Turn lines into columns, None where a line lacks a key; fast where all lines have the same keys."""
-    if set(map(len, lines)) == {len(lines[0])}:
-        with contextlib.suppress(KeyError):
-            yield from [(key, list(map(itemgetter(key), lines))) for key in lines[0]]
-            return
-    for key in dict.fromkeys(key for line in lines for key in line):
-        yield key, [line.get(key) for line in lines]
-
-
-def _floats(values: list[Any]) -> Floats:
-    import numpy as np
-
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:  # an integer beyond any float
-        return np.array([_float(value) for value in values])
-
-
-def _float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _kept(metrics: Sequence[Floats], points: int) -> Positions:
-    """Choose positions: evenly spaced ones, each metric's extremes, and where it first isn't finite."""
-    import numpy as np
-
-    count = len(metrics[0])
-    if count <= points:
-        return np.arange(count)
-    kept = [np.linspace(0, count - 1, points).round().astype(np.intp)]
-    for values in metrics:
-        finite = np.isfinite(values)
-        if finite.all():
-            kept.append(np.array([values.argmin(), values.argmax()]))
-            continue
-        first_bad = int(finite.argmin())
-        kept.append(np.array([max(first_bad - 1, 0), first_bad]))
-        if finite.any():
-            inner = np.where(finite, values, np.nan)
-            kept.append(np.array([np.nanargmin(inner), np.nanargmax(inner)]))
-    return np.unique(np.concatenate(kept))
-
-
-def _at(wanted: Positions, where: Positions, values: Floats, count: int) -> Floats:
-    """Return values at some lines, NaN where a line has none."""
-    import numpy as np
-
-    if len(where) == count:
-        return values[wanted]
-    full = np.full(count, np.nan)
-    full[where] = values
-    return full[wanted]
 
 
 def _link(target: Path | None, folder: Path, *, is_folder: bool = False) -> str:
@@ -430,49 +276,8 @@ def _link(target: Path | None, folder: Path, *, is_folder: bool = False) -> str:
     return quote(os.fsencode(path))
 
 
-def _libraries() -> tuple[str, str, str]:
-    """Read what plotly and itables carry: Plotly's script, DataTables' script and style."""
-    plotly = _packaged("plotly", "package_data/plotly.min.js")
-    tables = _packaged("itables", "html/dt_bundle.js")
-    style = _packaged("itables", "html/dt_bundle.css")
-    # The bundle is a module that exports names. A page has no address to import it from, so that it sets
-    # a global instead.
-    exports = re.search(r"\bexport\s*\{([^{}]*)\}\s*;?", tables)
-    names = dict(re.findall(r"([\w$]+) as (\w+)", exports[1])) if exports else {}
-    wanted = [local for local, name in names.items() if name == "default"]
-    if not exports or not wanted:
-        raise PageError("the DataTables bundle of the installed itables exports no default; try another version")
-    tables = f"{tables[: exports.start()]}globalThis.DataTable={wanted[0]};{tables[exports.end() :]}"
-    for name, text in (("plotly", plotly), ("itables", tables)):
-        if "</script" in text.lower():
-            raise PageError(f"the script of the installed {name} can't be put into a page; try another version")
-    return _compiled_once(plotly), tables, style.replace("</style", "<\\/style")
-
-
-def _compiled_once(plotly: str) -> str:
-    """Put parentheses around the function that is all of plotly.min.js: browsers then compile it once.
-
-    Without them V8 takes it for one that is called later: it reads the 5 MB twice, which makes opening the
-    page a fifth slower.
-    """
-    head = re.search(r"\bthis,\s*(?=\(\)\s*=>\s*\{)", plotly[:2000])
-    tail = re.search(r"\}(?=\)\);?\s*$)", plotly)
-    if not head or not tail:
-        return plotly
-    return f"{plotly[: head.end()]}({plotly[head.end() : tail.end()]}){plotly[tail.end() :]}"
-
-
-def _packaged(package: str, name: str) -> str:
-    """Read a file of an installed package without importing it."""
-    spec = importlib.util.find_spec(package)
-    for location in (spec and spec.submodule_search_locations) or ():
-        path = Path(location, name)
-        if path.exists():
-            return path.read_text(encoding="utf-8")
-    raise PageError(f"the HTML page needs {package} (with its {name}): pip install plotly itables")
-
-
 def _own(name: str) -> str:
+    """Read a file of page_files/."""
     return resources.files("heyhi.report").joinpath("page_files", name).read_text(encoding="utf-8")
 
 
@@ -492,9 +297,3 @@ def _json(value: object) -> str:
 def _printable(text: str) -> str:
     """Replace what UTF-8 can't hold, such as bytes of a file name that are no text."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _fill(template: str, parts: Mapping[str, str]) -> str:
-    """Put parts where the template has `{{name}}`; what stands in a part is left as it is."""
-    pieces: Iterable[str] = re.split(r"\{\{(\w+)\}\}", template)
-    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))

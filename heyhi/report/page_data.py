@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
-_WITH_PAGE = 5_000  # experiments that a page can hold and a browser can still open
+_MOST_ROWS = 5_000  # experiments of a page that a browser can still open
 
 
 def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) -> None:
@@ -36,9 +36,9 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
     """
     from heyhi.report.page import PageData, write_page
 
-    if len(table) > _WITH_PAGE:  # no failure: the aggregate rule must have its file
-        print(f"warning: {path}: shows the first {_WITH_PAGE} of {len(table)} experiments", file=sys.stderr)
-        attrs, table = table.attrs, table.head(_WITH_PAGE)
+    if len(table) > _MOST_ROWS:  # no failure: the aggregate rule must have its file
+        print(f"warning: {path}: shows the first {_MOST_ROWS} of {len(table)} experiments", file=sys.stderr)
+        attrs, table = table.attrs, table.head(_MOST_ROWS)
         table.attrs.update(attrs)
     varying = [str(v) for v in table.attrs.get("varying", ())]
     about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
@@ -61,6 +61,7 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
 
 
 def _detail(folder: ExperimentDir) -> Detail:
+    """Read what a page shows of an experiment beside its row and its curves; what can't be read is left out."""
     from heyhi.report.page import Detail
 
     if not folder.path.is_dir():
@@ -98,6 +99,7 @@ def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def _or_empty(path: Path) -> str:
+    """Read a text file; empty where it can't be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,6 +1,6 @@
-"""Owns reading what came out of experiments, and remembering it as long as their files stay as they are.
+"""Reading what came out of experiments, by the files that they wrote.
 
-How it is kept is `memory`'s business.
+What was read is remembered as long as those files stay as they are: `remembered` decides that.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from typing import Any, TypeVar
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unread
+from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unparsed
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import History, Record, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
-from heyhi.report.columns import Memory
-from heyhi.report.readings import _UNKNOWN, Entry, Reading, Readings, Stamp, _Kept, _printable_names, _recalled, _utf8
+from heyhi.report.columns import ColumnCache
+from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.report.remembered import UNKNOWN, Remembered, Stamp, look_at
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 3
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
-_FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -51,7 +51,7 @@ class Reader:
         self._results_root = project.results_root
         self.get_logs_data = get_logs_data
         self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
-        self.memory = Memory(project.state_root / "readings")
+        self.cache = ColumnCache(project.state_root / "readings")
 
     def read_all(
         self, entries: Sequence[Entry], needs: Mapping[str, Sequence[str]], tick: Callable[[], None] = lambda: None
@@ -76,7 +76,7 @@ class Reader:
             tick: called after each.
         """
         name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
-        kept = _recalled(self.memory.recall(name.hexdigest()[:32]), len(folders))
+        kept = Remembered.of(self.cache.load(name.hexdigest()[:32]), len(folders))
         changed = range(len(folders)) if kept is None else kept.changed(folders)
         statuses = Statuses(
             [folders[place] for place in changed],
@@ -90,64 +90,60 @@ class Reader:
             found[place], stamps[place] = self._read(entry, statuses, kept, place)
             tick()
         if kept is None:
-            kept = _Kept(Readings.of(list(found.values())), [_UNKNOWN] * len(folders))
+            kept = Remembered(Readings.of(list(found.values())), list(stamps.values()))
+            is_news = any(kept.stamps)
         else:
-            kept.readings.put(found)
-        before = [kept.stamps[place] for place in stamps]
-        for place, stamp in stamps.items():
-            kept.stamps[place] = stamp
-        if any(stamp not in (_UNKNOWN, old) for stamp, old in zip(stamps.values(), before, strict=True)):
-            self.memory.keep(name.hexdigest()[:32], kept.columns())
+            is_news = kept.put(found, stamps)
+        if is_news:
+            self.cache.store(name.hexdigest()[:32], kept.columns())
         return kept.readings
 
-    def _read(self, entry: Entry, statuses: Statuses, kept: _Kept | None, place: int) -> tuple[Reading, Stamp]:
-        """Return what there is, and below which stamp it may be remembered."""
-        stamp, is_done, updated = _stamp(entry.folder)
+    def _read(self, entry: Entry, statuses: Statuses, kept: Remembered | None, place: int) -> tuple[Reading, Stamp]:
+        """Read one experiment, or only its status where its files are as remembered.
+
+        Returns:
+            what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
+        """
+        stamp, is_done, updated = look_at(entry.folder)
         status, reason = _DONE if is_done else statuses.of(entry.folder)
         if updated is None and (not status.is_started or status is Status.UNKNOWN):
-            return Reading(status.value, reason), _UNKNOWN
-        problems: list[str] = []
+            return Reading(status.value, reason), UNKNOWN
         if kept is not None and kept.stamps[place] == stamp:
-            row = kept.readings.row(place)
-            problems += [row.problem] if row.problem else []
-            return row._replace(status=status.value, reason=reason, problem="; ".join(problems), updated=updated), stamp
+            return kept.readings.row(place)._replace(status=status.value, reason=reason, updated=updated), stamp
         settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        names, (values, *rest) = self._read_files(entry, status, problems)
-        problems = [problem for problem in problems if problem != reason]
-        row = Reading._make((status.value, reason, names, values, "; ".join(problems), *rest, updated))
-        return row, stamp if settled else _UNKNOWN
+        return self._read_files(entry, status, reason, updated), stamp if settled else UNKNOWN
 
-    def _read_files(self, entry: Entry, status: Status, problems: list[str]) -> tuple[tuple[str, ...], list[Any]]:
-        """Return the names of what came out, and [its values, attempts, seconds, job id, code]."""
+    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> Reading:
+        """Read the files of an experiment."""
+        problems: list[str] = []
         history = History(_attempts(entry, problems))
         started = history.starts
         seconds = [end.seconds for end in history.ends if end.seconds is not None]
         names: tuple[str, ...] = ()
-        values: list[Any] = []
+        values: Sequence[Any] = ()
         if started or status is Status.DONE:
-            outcome = self._outcome(entry, status, problems)
-            written, values = tuple(outcome), list(outcome.values())
-            names = _printable_names(written)
-            if not _PLAIN.issuperset(map(type, values)):
-                values = [_utf8(value) for value in values]
-            if names != written and len(set(names)) < len(names):
-                outcome = dict(zip(names, values, strict=True))
-                names, values = tuple(outcome), list(outcome.values())
+            names, values = _printable(self._outcome(entry, status, problems))
         last = started[-1] if started else None
-        return names, [
-            values,
-            len(started),
-            math.fsum(seconds) if seconds else None,
-            (last.job_id or None) if last is not None else None,
-            f"{last.commit[:8]}{'+' if last.dirty else ''}" if last is not None and last.commit else None,
-        ]
+        return Reading(
+            status=status.value,
+            reason=reason,
+            names=names,
+            values=values,
+            problem="; ".join(problem for problem in problems if problem != reason),
+            attempts=len(started),
+            seconds=math.fsum(seconds) if seconds else None,
+            job_id=(last.job_id or None) if last is not None else None,
+            code=f"{last.commit[:8]}{'+' if last.dirty else ''}" if last is not None and last.commit else None,
+            updated=updated,
+        )
 
     def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
+        """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
-            return _ask(self.get_logs_data, entry, self.project, problems)
+            return _collected(self.get_logs_data, entry, self.project, problems)
         outcome = _summed_up_file(f"{entry.folder}/{METRICS_NAME}")
         if outcome is None:
             metrics: list[dict[str, Any]] = _with_care(_folder(entry).read_metrics, problems)
@@ -164,7 +160,20 @@ class Reader:
         return outcome
 
 
-def _ask(collector: Collector, entry: Entry, project: Project, problems: list[str]) -> dict[str, Any]:
+def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:
+    """Return the names and the values of what came out, as a file can hold them."""
+    written, values = tuple(outcome), list(outcome.values())
+    names = printable_names(written)
+    if not _PLAIN.issuperset(map(type, values)):
+        values = [printable(value) for value in values]
+    if names != written and len(set(names)) < len(names):  # two became one
+        merged = dict(zip(names, values, strict=True))
+        return tuple(merged), list(merged.values())
+    return names, values
+
+
+def _collected(collector: Collector, entry: Entry, project: Project, problems: list[str]) -> dict[str, Any]:
+    """Return what a sweep file's `get_logs_data` makes of an experiment; what it raises becomes a problem."""
     handle = Handle(Path(entry.folder), identity=entry.identity, project=project)
     try:
         found = collector(handle)
@@ -178,25 +187,8 @@ def _ask(collector: Collector, entry: Entry, project: Project, problems: list[st
     return {}
 
 
-def _stamp(folder: str) -> tuple[Stamp, bool, float | None]:
-    """Return what changes when a file changes, whether there is a result, and when one was written last."""
-    stamp: list[int] = []
-    newest = None
-    for name in _FILES:
-        try:
-            found = os.stat(f"{folder}/{name}")  # noqa: PTH116 (10,000 of them: no object each)
-        except OSError:
-            stamp += [0, 0, 0]
-            continue
-        stamp += [found.st_mtime_ns, found.st_size, found.st_ino]
-        if name == RESULT_NAME:  # it is written last: what has one changes no more
-            return tuple(stamp), True, found.st_mtime
-        newest = found.st_mtime if newest is None or found.st_mtime > newest else newest
-    return tuple(stamp), False, newest
-
-
 def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
-    """Read a file of JSON objects, all at once where nothing is wrong with it, else line by line and with care."""
+    """Read a file of JSON objects: all at once where nothing is wrong with it, else with care."""
     found = _all_at_once(path)
     if found is not None and _DICTS.issuperset(map(type, found)):
         return found
@@ -204,6 +196,7 @@ def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: lis
 
 
 def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
+    """Read the records of an experiment's attempts."""
     found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
     if found is not None and _DICTS.issuperset(map(type, found)):
         return to_records(found)
@@ -211,7 +204,7 @@ def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
 
 
 def _all_at_once(path: str) -> list[Any] | None:
-    """Read a file of JSON lines, which may be no objects yet; None where something is wrong with it."""
+    """Read a file of JSON lines all at once, objects or not; None where it has to be read with care."""
     try:
         return _parsed(_bytes(path))
     except FileNotFoundError:
@@ -221,6 +214,7 @@ def _all_at_once(path: str) -> list[Any] | None:
 
 
 def _parsed(data: bytes) -> list[Any] | None:
+    """Parse JSON lines all at once; None where one is half-written or damaged, or has a NaN."""
     import orjson
 
     if not data:
@@ -231,10 +225,11 @@ def _parsed(data: bytes) -> list[Any] | None:
             return found
         except ValueError:
             pass
-    return None  # half-written, with NaN, or damaged
+    return None
 
 
 def _with_care(careful: Callable[[], list[_T]], problems: list[str]) -> list[_T]:
+    """Read line by line, by a function that leaves damaged lines out; what it raises is added to the problems."""
     try:
         return careful()
     except HeyhiError as error:
@@ -243,6 +238,7 @@ def _with_care(careful: Callable[[], list[_T]], problems: list[str]) -> list[_T]
 
 
 def _bytes(path: str) -> bytes:
+    """Read a whole file."""
     # 10,000 of them, so none of the layers that open() puts around a file.
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -266,6 +262,11 @@ def _folder(entry: Entry) -> ExperimentDir:
 
 
 def _result(entry: Entry) -> dict[str, Any]:
+    """Read an experiment's result.
+
+    Raises:
+        HeyhiError: it is no JSON object, or can't be read.
+    """
     import orjson
 
     try:
@@ -278,14 +279,14 @@ def _result(entry: Entry) -> dict[str, Any]:
 
 
 def _summed_up_file(path: str) -> dict[str, Any] | None:
-    """Sum a file of metrics up; None where it has to be read with care."""
+    """Return the last and best values of a file of metrics; None where it has to be read with care."""
     try:
         data = _bytes(path)
     except FileNotFoundError:
         return {}
     except OSError:
         return None
-    found = summed_up_unread(data)
+    found = summed_up_unparsed(data)
     if found is None:
         metrics = _parsed(data)
         if metrics is None or not _DICTS.issuperset(map(type, metrics)):

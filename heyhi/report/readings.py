@@ -1,8 +1,7 @@
-"""What was read of experiments, as rows and as columns, and when it may be remembered."""
+"""What is read of experiments: of one as a row, of many as columns."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,9 +9,6 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from heyhi.config.identity import Identity
-from heyhi.experiment.names import RESULT_NAME, Status
-
-_DONE = Status.DONE.value
 
 
 class Entry(NamedTuple):
@@ -31,7 +27,7 @@ class Entry(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What was read of one experiment.
+    """What was read of one experiment: the one list of the fields that a report knows.
 
     Attributes:
         status: as text.
@@ -65,69 +61,58 @@ class Reading(NamedTuple):
 
 @dataclass
 class Readings:
-    """What was read of many experiments, by columns: what `Reading` holds of one.
+    """What was read of many experiments, as columns.
 
     Attributes:
-        outcome: what came out, by name; None where an experiment lacks it.
+        fields: a column for each field of `Reading` by its name; `values` has none.
+        outcome: a column for each name of what came out; None where an experiment lacks it.
     """
 
-    status: list[str]
-    reason: list[str]
-    names: list[tuple[str, ...]]
+    fields: dict[str, list[Any]]
     outcome: dict[str, list[Any]]
-    problem: list[str]
-    attempts: list[int]
-    seconds: list[float | None]
-    job_id: list[str | None]
-    code: list[str | None]
-    updated: list[float | None]
 
     @classmethod
     def of(cls, rows: Sequence[Reading]) -> Readings:
         """Turn readings into columns."""
-        if not rows:
-            return cls([], [], [], {}, [], [], [], [], [], [])
-        status, reason, names, values, *rest = map(list, zip(*rows, strict=True))
-        return cls(status, reason, names, transposed(names, values), *rest)
+        columns = map(list, zip(*rows, strict=True)) if rows else [[] for _ in Reading._fields]
+        fields: dict[str, list[Any]] = dict(zip(Reading._fields, columns, strict=True))
+        return cls(fields, transposed(fields["names"], fields.pop("values")))
 
     def row(self, place: int) -> Reading:
-        """Return one of them."""
-        names = self.names[place]
-        return Reading(
-            self.status[place],
-            self.reason[place],
-            names,
-            tuple([self.outcome[name][place] for name in names]),
-            *(getattr(self, column)[place] for column in _AFTER_VALUES),
-        )
+        """Return what was read of the experiment at a place."""
+        fields = {name: column[place] for name, column in self.fields.items()}
+        return Reading(**fields, values=tuple([self.outcome[name][place] for name in fields["names"]]))
 
     def rows(self) -> list[Reading]:
-        """Return all of them."""
-        return list(map(self.row, range(len(self.status))))
+        """Return what was read of each experiment."""
+        return [self.row(place) for place in range(len(self.fields["names"]))]
 
     def put(self, rows: Mapping[int, Reading]) -> None:
-        """Put others in some places."""
+        """Replace what was read of the experiments at some places."""
         if not rows:
             return
+        for name, column in self.fields.items():
+            for place, row in rows.items():
+                column[place] = getattr(row, name)
+        count = len(self.fields["names"])
         for place, row in rows.items():
-            for column in ("status", "reason", "names", *_AFTER_VALUES):
-                getattr(self, column)[place] = getattr(row, column)
             found = row.outcome
             for name, values in self.outcome.items():
                 values[place] = found.pop(name, None)
             for name, value in found.items():
-                self.outcome[name] = [None] * len(self.status)
+                self.outcome[name] = [None] * count
                 self.outcome[name][place] = value
-        # In the order, and with the names, that they would have had all along.
-        kinds = {id(names): names for names in self.names}
-        self.outcome = {name: self.outcome[name] for name in dict.fromkeys(chain.from_iterable(kinds.values()))}
+        # The names that are left, in the order in which they would have come from the first.
+        self.outcome = {name: self.outcome[name] for name in dict.fromkeys(chain.from_iterable(self.kinds()))}
 
-
-_AFTER_VALUES = ("problem", "attempts", "seconds", "job_id", "code", "updated")
+    def kinds(self) -> list[tuple[str, ...]]:
+        """Return the tuples of names that occur, in the order of the experiments."""
+        # Mostly all have the same object, so no tuple is hashed here; equal ones may come twice.
+        return list({id(names): names for names in self.fields["names"]}.values())
 
 
 def transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) -> dict[str, list[Any]]:
-    """Turn rows and the names of what each of them holds into columns; None where a row lacks a name."""
+    """Turn rows into columns, given the names of what each row holds; None where a row lacks a name."""
     if len(set(map(id, names))) == 1:  # mostly all have the same, and then it is the same object
         return dict(zip(names[0], map(list, zip(*rows, strict=True)), strict=True))
     places: dict[tuple[str, ...], list[int]] = {}
@@ -142,80 +127,14 @@ def transposed(names: Sequence[tuple[str, ...]], rows: Sequence[Sequence[Any]]) 
     return columns
 
 
-def _utf8(value: Any) -> Any:
-    """Make text printable that JSON's escapes can spell and no file can hold: half of a surrogate pair."""
+def printable(value: Any) -> Any:
+    """Return a value with each half of a surrogate pair, which JSON can spell and no file can hold, as its escape."""
     if isinstance(value, str) and not value.isascii():
         return value.encode("utf-8", "backslashreplace").decode()
     return value
 
 
 @lru_cache(maxsize=1024)
-def _printable_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Do it for names; the same ones give the same object."""
-    return tuple(map(_utf8, names))
-
-
-# Time of change, size and number of the result; where there is none, of the other files.
-Stamp = tuple[int, ...]
-_UNKNOWN: Stamp = ()  # of what is not remembered
-_NO_RESULT = (0, 0, 0)
-_STAMP_COLUMNS = ("changed", "size", "number")
-_OUTCOME = "outcome: "
-
-
-@dataclass
-class _Kept:
-    """Hold readings, and the stamp of each when it was read."""
-
-    readings: Readings
-    stamps: list[Stamp]
-
-    def changed(self, folders: Sequence[str]) -> list[int]:
-        """Return the places of what has to be looked at: all but what is done and stayed as it is."""
-        found = []
-        for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
-            try:
-                now = os.stat(f"{folder}/{RESULT_NAME}")  # noqa: PTH116 (10,000 of them: no object each)
-            except OSError:
-                found.append(place)
-                continue
-            if stamp != (now.st_mtime_ns, now.st_size, now.st_ino):
-                found.append(place)
-        return found
-
-    def columns(self) -> dict[str, list[Any]]:
-        """Return all as columns to be kept."""
-        readings = self.readings
-        kinds = list(dict.fromkeys(readings.names))
-        number = {names: place for place, names in enumerate(kinds)}
-        own = zip(*[stamp[:3] if stamp else _NO_RESULT for stamp in self.stamps], strict=True)
-        return {
-            **dict(zip(_STAMP_COLUMNS, map(list, own), strict=True)),
-            "others": [list(stamp[3:]) or None for stamp in self.stamps],
-            "kinds": [list(names) for names in kinds],
-            "kind": [number[names] for names in readings.names],
-            **{column: getattr(readings, column) for column in _AFTER_VALUES},
-            **{f"{_OUTCOME}{name}": values for name, values in readings.outcome.items()},
-        }
-
-
-def _recalled(columns: Mapping[str, list[Any]], count: int) -> _Kept | None:
-    """Make readings of columns; None where there are none, or not as many."""
-    if {len(values) for column, values in columns.items() if column != "kinds"} != {count} or not count:
-        return None
-    kinds = [_printable_names(tuple(names)) for names in columns["kinds"]]
-    stamps: list[Stamp] = list(zip(*(columns[column] for column in _STAMP_COLUMNS), strict=True))
-    for place, others in enumerate(columns["others"]):
-        if others:
-            stamps[place] += tuple(others)
-    outcome = {column.removeprefix(_OUTCOME): v for column, v in columns.items() if column.startswith(_OUTCOME)}
-    return _Kept(
-        Readings(
-            [_DONE] * count,  # what is not done is asked for its status
-            [""] * count,
-            [kinds[number] for number in columns["kind"]],
-            outcome,
-            *(columns[column] for column in _AFTER_VALUES),
-        ),
-        stamps,
-    )
+def printable_names(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return names as `printable` writes them; equal ones give the same object."""
+    return tuple(map(printable, names))

@@ -1,10 +1,10 @@
-"""Owns what is computed from a sweep's table: seeds put together, best rows, and pivot tables."""
+"""What is computed from a table of experiments: seeds put together, best rows, and pivot tables."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,52 @@ class GroupError(HeyhiError):
     """What to group, sort or choose by is no column of the table."""
 
 
+@dataclass(frozen=True)
+class Shape:
+    """How a table is put together.
+
+    Attributes:
+        sort: columns to sort by, `-name` downward.
+        columns: columns to keep; empty: all.
+        group_by: replicate fields to put together; None: no grouping.
+        best: column of which the best rows are kept.
+        per: columns for each combination of which the best row is kept.
+        pivot: (rows, columns, metric).
+    """
+
+    sort: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    group_by: tuple[str, ...] | None = None
+    best: str | None = None
+    per: tuple[str, ...] = ()
+    pivot: tuple[str, str, str] | None = None
+
+    def warning(self, table: pd.DataFrame) -> str:
+        """Return a warning where no experiments differ in the fields to group by, else an empty string."""
+        varying = _varying(table)
+        if not self.group_by or any(is_replicate(name, self.group_by) for name in varying):
+            return ""
+        return f"no experiments differ in {' or '.join(map(repr, self.group_by))}{suggest(self.group_by[0], varying)}"
+
+    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Put a table together.
+
+        Raises:
+            GroupError: it lacks a column.
+        """
+        if self.group_by is not None:
+            table = grouped(table, self.group_by)
+        if self.best is not None:
+            table = best(table, self.best, self.per)
+        if self.pivot is not None:
+            table = pivot(table, *self.pivot)
+        if self.sort:
+            table = sorted_by(table, self.sort)
+        # A mean is chosen with its error.
+        wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
+        return chosen(table, wanted) if wanted else table
+
+
 def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.DataFrame:
     """Put together experiments that differ in replicate fields only.
 
@@ -40,39 +86,59 @@ def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.Dat
     """
     import pandas as pd
 
-    varying = [str(name) for name in table.attrs.get("varying", ())]
+    varying = _varying(table)
     seeds = [name for name in varying if is_replicate(name, replicate)]
     keys = [name for name in varying if name not in seeds]
     numbers = [str(c) for c in table.columns if c not in (*varying, *_NOT_GROUPED, "updated") and _is_numeric(table[c])]
-    rows: list[dict[str, Any]] = []
     groups: dict[tuple[Hashable, ...], list[int]] = {}
-    for index, key in enumerate(
-        zip(*(map(_hashable, table[k]) for k in keys), strict=True) if keys else ((),) * len(table)
-    ):
-        groups.setdefault(key, []).append(index)
+    for place, key in enumerate(_combinations(table, keys)):
+        groups.setdefault(key, []).append(place)
     columns = {name: table[name].tolist() for name in (*keys, *seeds, *numbers, "status")}
-    for members in groups.values():
-        done = [i for i in members if columns["status"][i] == Status.DONE]
-        counts = {s: sum(columns["status"][i] == s for i in members) for s in Status}
-        listed = [f"{n}/{len(members)} {s.value}" for s, n in counts.items() if n]
-        row: dict[str, Any] = {"status": listed[0].split(" ")[1] if len(listed) == 1 else ", ".join(reversed(listed))}
-        row |= {name: columns[name][members[0]] for name in keys}
-        for name in numbers:
-            values = [columns[name][i] for i in members if _is_number(columns[name][i])]
-            if name in _SUMMED:
-                row[name] = math.fsum(values) if values else None
-                continue
-            row[name], row[f"{name}{SE}"] = mean_and_error(values)
-        row["done"], row["wanted"] = len(done), len(members)
-        missing = [_named(seeds, [columns[s][i] for s in seeds]) for i in members if i not in done]
-        row["missing"] = "; ".join(missing) or None
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row) or dict.fromkeys(
-        ["status", "done", "wanted", "missing"]
-    )
+    rows = [
+        _group_row(
+            {name: [column[place] for place in members] for name, column in columns.items()}, keys, seeds, numbers
+        )
+        for members in groups.values()
+    ]
+    # A table without rows has these columns still.
+    names = dict.fromkeys(name for row in rows for name in row) or ("status", "done", "wanted", "missing")
     frame = pd.DataFrame({n: [row.get(n) for row in rows] for n in names}, dtype=object)
     frame.attrs["varying"] = keys
     return _typed(frame)
+
+
+def _group_row(
+    members: dict[str, list[Any]], keys: Sequence[str], seeds: Sequence[str], numbers: Sequence[str]
+) -> dict[str, Any]:
+    """Return the row of a group.
+
+    Args:
+        members: columns of the group's experiments, by name.
+        keys: columns in which they are the same.
+        seeds: columns of replicate fields.
+        numbers: columns to average, or to add up.
+    """
+    statuses = members["status"]
+    count = len(statuses)
+    row: dict[str, Any] = {"status": _group_status(statuses), **{name: members[name][0] for name in keys}}
+    for name in numbers:
+        values = [value for value in members[name] if _is_number(value)]
+        if name in _SUMMED:
+            row[name] = math.fsum(values) if values else None
+        else:
+            row[name], row[f"{name}{SE}"] = mean_and_error(values)
+    missing = [i for i in range(count) if statuses[i] != Status.DONE]
+    row |= {"done": count - len(missing), "wanted": count}
+    row["missing"] = "; ".join(_named(seeds, [members[name][i] for name in seeds]) for i in missing) or None
+    return row
+
+
+def _group_status(statuses: Sequence[str]) -> str:
+    """Return the status that all have, or how many have which: `1/3 DEAD, 2/3 DONE`."""
+    present = [status for status in Status if status in statuses]
+    if len(present) == 1:
+        return present[0].value
+    return ", ".join(f"{statuses.count(status)}/{len(statuses)} {status.value}" for status in reversed(present))
 
 
 def mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]:
@@ -119,14 +185,12 @@ def best(table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, smallest:
     """
     check_columns(table, [metric, *per])
     sign = 1 if (is_small_good(metric) if smallest is None else smallest) else -1
-    chosen: dict[tuple[Hashable, ...], tuple[float, int]] = {}
-    values = table[metric].tolist()
-    groups = list(zip(*(map(_hashable, table[p]) for p in per), strict=True)) if per else [()] * len(table)
-    for index, (key, value) in enumerate(zip(groups, values, strict=True)):
+    winners: dict[tuple[Hashable, ...], tuple[float, int]] = {}
+    for place, (key, value) in enumerate(zip(_combinations(table, per), table[metric].tolist(), strict=True)):
         if _is_number(value) and not math.isnan(value):
-            candidate = (sign * value, index)
-            chosen[key] = min(chosen.get(key, candidate), candidate)
-    kept = table.iloc[[index for _, index in chosen.values()]].reset_index(drop=True)
+            candidate = (sign * value, place)
+            winners[key] = min(winners.get(key, candidate), candidate)
+    kept = table.iloc[[place for _, place in winners.values()]].reset_index(drop=True)
     kept.attrs.update(table.attrs)
     return kept
 
@@ -210,25 +274,36 @@ def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
             raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {listed}{more}")
 
 
+def _combinations(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[Hashable, ...]]:
+    """Return for each row what tells its values in some columns from those of other rows."""
+    return zip(*(map(_hashable, table[name]) for name in names), strict=True) if names else [()] * len(table)
+
+
+def _varying(table: pd.DataFrame) -> list[str]:
+    """Return the columns of the config and of the overrides that are not the same for all."""
+    return [str(name) for name in table.attrs.get("varying", ())]
+
+
 def _sorted(values: dict[Hashable, Any]) -> list[Hashable]:
     return sorted(values, key=lambda v: (values[v] is None, _rank(values[v])))
 
 
 def _rank(value: Any) -> tuple[int, float, str]:
+    """Return what a value is sorted by: numbers come before text."""
     if isinstance(value, (int, float)):
         return 0, value, ""  # as it is: no float holds every integer
     return 1, 0.0, str(value)
 
 
 def _hashable(value: Any) -> Hashable:
-    # 1, 1.0 and True are three values here, and NaN is itself.
+    """Return what a value is compared by: 1, 1.0 and True are three values, and NaN is itself."""
     return type(value).__name__, repr(value)
 
 
 def _is_number(value: Any) -> bool:
+    """Return whether a value can be computed with; a bool can't, nor an integer that no float can hold."""
     if isinstance(value, float):
         return True
-    # An integer that no float can hold is nothing to compute with.
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
@@ -238,6 +313,7 @@ def _is_numeric(column: pd.Series[Any]) -> bool:
 
 
 def _named(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Write a replicate: `seed=1`; where no replicate field varies, `1`."""
     return ",".join(f"{n}={v}" for n, v in zip(names, values, strict=True)) or "1"
 
 
@@ -247,42 +323,3 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
         if all(isinstance(v, (bool, int, float)) for v in frame[name]):
             frame[name] = frame[name].infer_objects()
     return frame
-
-
-@dataclass(frozen=True)
-class Shape:
-    """How a table is put together.
-
-    Attributes:
-        sort: columns to sort by, `-name` downward.
-        columns: columns to keep; empty: all.
-        group_by: replicate fields to put together; None: no grouping.
-        best: column of which the best rows are kept.
-        per: columns for each combination of which the best row is kept.
-        pivot: (rows, columns, metric).
-    """
-
-    sort: tuple[str, ...] = ()
-    columns: tuple[str, ...] = ()
-    group_by: tuple[str, ...] | None = None
-    best: str | None = None
-    per: tuple[str, ...] = ()
-    pivot: tuple[str, str, str] | None = None
-
-    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
-        """Put a table together.
-
-        Raises:
-            GroupError: it lacks a column.
-        """
-        if self.group_by is not None:
-            table = grouped(table, self.group_by)
-        if self.best is not None:
-            table = best(table, self.best, self.per)
-        if self.pivot is not None:
-            table = pivot(table, *self.pivot)
-        if self.sort:
-            table = sorted_by(table, self.sort)
-        # A mean is chosen with its error.
-        wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
-        return chosen(table, wanted) if wanted else table

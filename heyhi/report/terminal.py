@@ -1,15 +1,17 @@
-"""Owns how a table of experiments is written: as CSV, and on a terminal. What stands in it is collect's business."""
+"""A table of experiments as text: on a terminal, with colours and as many columns as fit, or in a pipe."""
 
 from __future__ import annotations
 
 import math
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from heyhi.experiment.names import Status
+from heyhi.report.shape import SE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,16 +28,9 @@ _COLOURS = {
 }
 _MISSING = "-"
 _GAP = 3  # between two columns on a terminal
+# Columns that are not printed (lines below the table say what matters of them), and those that come last.
 _BELOW = ("reason", "problem", "drifted", "updated", "exp_path")
 _LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
-
-
-def _csv_cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return number_text(value, ".17g") if isinstance(value, float) and not math.isfinite(value) else str(value)
 
 
 def number_text(value: float, form: str) -> str:
@@ -66,6 +61,22 @@ def print_table(table: pd.DataFrame, file: TextIO | None = None, *, about: pd.Da
     for line in [*_trouble(whole), counted(whole)]:
         print(line, file=out)
     out.flush()
+
+
+def rendered(table: pd.DataFrame) -> pd.DataFrame:
+    """Write means with their errors as one cell, as a terminal shows them: `0.91 ± 0.02`."""
+    errors = [str(c) for c in table.columns if str(c).endswith(SE)]
+    if not errors:
+        return table
+    found = table.copy()
+    found.attrs.update(table.attrs)
+    for name in errors:
+        plain = name.removesuffix(SE)
+        pairs = zip(table[plain], table[name], strict=True)
+        found[plain] = [
+            m if m is None or e is None else f"{number_text(m, '.5g')} ± {number_text(e, '.2g')}" for m, e in pairs
+        ]
+    return found.drop(columns=errors)
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class _Grid:
 
 
 def _print_plain(grid: _Grid, out: TextIO) -> list[int]:
+    """Print all columns as plain text; return which they are."""
     widths = grid.widths()
     for line in (grid.heads, *grid.rows) if grid.rows else ():
         justified = zip(line, widths, grid.is_text, strict=True)
@@ -173,6 +185,7 @@ def _trouble(table: pd.DataFrame) -> list[str]:
 
 
 def _text(value: Any, limit: int | None = None) -> str:
+    """Return the text that a terminal shows for a value, cut at a number of characters."""
     if value is None:
         return _MISSING
     if isinstance(value, bool):
@@ -186,3 +199,24 @@ def _text(value: Any, limit: int | None = None) -> str:
 
 def _style(status: str) -> str:
     return _COLOURS.get(Status(status), "") if status in Status.__members__ else ""
+
+
+def show_progress(total: int) -> Callable[[], None]:
+    """Count on standard error what is read, where it takes long and somebody looks: on a terminal, in a notebook."""
+    import time
+
+    if not sys.stderr.isatty() and not type(sys.stderr).__module__.startswith("ipykernel."):
+        return lambda: None
+    begun = last = time.monotonic()
+    count, shown = 0, False
+
+    def tick() -> None:
+        nonlocal count, last, shown
+        count += 1
+        if count == total and shown:
+            print(f"\r{'':60}\r", end="", file=sys.stderr, flush=True)  # no command that a notebook would show
+        elif count % 100 == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
+            print(f"\r{count} of {total} experiments read", end="", file=sys.stderr, flush=True)
+            last, shown = now, True
+
+    return tick

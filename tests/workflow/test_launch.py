@@ -158,9 +158,9 @@ def test_cancelling_one_experiment_leaves_the_others_and_the_controller(tiny: An
     [
         (["cancel"], "cancel what?"),
         (["cancel", "--all", "conf/sweep.py"], "--all goes without anything named"),
-        (["cancel", "p/wrk"], "'p/wrk' is no experiment"),
+        (["cancel", "p/wrk"], "'p/wrk' is no sweep file, manifest, experiment, job or config"),
         (["cancel", "conf/sweeep.py"], "did you mean 'conf/sweep.py'"),
-        (["logs", "p/work"], "is no experiment"),
+        (["logs", "p/work"], "is no sweep file, manifest, experiment, job or config"),
         (["retry"], "Say --dead"),
         (["retry", "--ded"], "unknown option '--ded' (did you mean '--dead'?)"),
         (["status", "--watch", "--json"], "--watch goes without"),

@@ -1,4 +1,4 @@
-// Owns the learning curves: which are drawn, smoothing, and seeds as bands.
+// The learning curves: which are drawn, smoothing, and seeds as bands.
 
 /** Return {x, y} of one experiment for the chosen metric, or null. */
 function curve(row, metric, x) {

@@ -1,4 +1,4 @@
-// Owns what is told about the experiments that are chosen.
+// The card with the details of the chosen experiments.
 
 const MOST_COMPARED = 6;
 const flatOf = (row) => ({ ...data.common[data.details[row].flat.common], ...data.details[row].flat.own });

@@ -1,4 +1,4 @@
-// Owns the plot of overrides against a metric, as a scatter or as parallel coordinates, and choosing in the plots.
+// The plot of overrides against a metric, as a scatter or as parallel coordinates, and choosing in both plots.
 
 function drawOverrides() {
   const parallel = byId("shape").value === "parallel";

@@ -1,4 +1,4 @@
-// Owns what both plots share: colours, and how Plotly is set up.
+// What both plots share: colours, and how Plotly is set up.
 
 // ---- Colours ----
 

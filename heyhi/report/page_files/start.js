@@ -1,4 +1,4 @@
-// Owns the controls, light and dark, and the start of it all.
+// The controls, light and dark, and the start of the page.
 
 /** Keep controls over a reload, where the browser lets a local file keep anything. */
 const store = {

@@ -1,4 +1,4 @@
-// Owns the table, filtering, and what is chosen, by mouse and keyboard. DataTables draws.
+// The table, its filters, and choosing rows by mouse and keyboard. DataTables draws it.
 
 const BLANK_LAST = (sign) => (a, b) => {
   const rank = (value) => (value === null || value === "" ? 2 : Number.isNaN(value) ? 1 : 0);

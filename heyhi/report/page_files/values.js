@@ -1,4 +1,4 @@
-// Owns the data that page.py put in, and how values become texts; every part of the page reads them here.
+// The data that page.py put into the page, and values as texts; every part of the page reads them here.
 // Texts from data reach the page through textContent only, and Plotly through plotText.
 
 const data = JSON.parse(document.getElementById("data").textContent);
@@ -68,7 +68,7 @@ const spread = (count, most) =>
 const extent = (values) =>
   values.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [Infinity, -Infinity]);
 
-/** Tell whether numbers ask for a logarithmic axis, as learning rates do. */
+/** Return whether numbers ask for a logarithmic axis, as learning rates do. */
 function spansOrders(values) {
   const [low, high] = extent(values);
   return low > 0 && high / low >= 50;

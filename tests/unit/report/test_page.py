@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from heyhi.report.page import Detail, PageData, PageError, render_page, write_page
+from heyhi.report.page import Detail, PageData, render_page, write_page
+from heyhi.report.page_libraries import PageError
 
 
 def made(page: PageData, **options: Any) -> dict[str, Any]:

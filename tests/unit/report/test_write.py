@@ -18,7 +18,9 @@ import pytest
 
 import heyhi
 from heyhi import maybe_launch
-from heyhi.report.write import show_progress
+from heyhi.project import find_project
+from heyhi.report.terminal import show_progress
+from heyhi.report.write import write_files
 
 PROTO = """
 syntax = "proto3";
@@ -157,6 +159,15 @@ def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) 
     assert err.count("error: ") == 2 and "file/a.csv" in err and "file/c.html" in err
     code, out, _ = run("report", "--to", "e.csv", "--to", "x.txt")
     assert code == 2 and out == "" and not (root / "e.csv").exists()
+
+
+def test_writing_returns_what_was_written_and_why_the_rest_was_not(root: Path) -> None:
+    (root / "file").write_text("")
+    table, paths = heyhi.table(), [root / "a.csv", root / "file/b.csv", root / "c.xlsx"]
+    written = write_files(paths, table, table, find_project(), "many")
+    assert written.files == [root / "a.csv", root / "c.xlsx"]
+    (problem,) = written.problems
+    assert str(problem).startswith(f"{root}/file/b.csv: can't be written: ")
 
 
 def test_results_that_cannot_be_written_can_be_reported(run: Any, root: Path, tmp_path: Path) -> None:

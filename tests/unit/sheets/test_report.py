@@ -18,8 +18,8 @@ import heyhi
 from heyhi import maybe_launch
 from heyhi.cli.main import main
 from heyhi.project import find_project
+from heyhi.report.show import show
 from heyhi.report.source import Source
-from heyhi.report.write import show
 
 PROTO = """
 syntax = "proto3";

@@ -1,0 +1,48 @@
+"""How many experiments of a table were launched with another config than their sweep has today."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from heyhi.report.source import Source
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SLACK_SECONDS = 2.0  # between the clocks of a file system and of who measured an attempt
+
+
+def drift_line(table: pd.DataFrame, sources: Sequence[Source]) -> str:
+    """Return a line that says how many rows have drifted, as far as that is known cheaply; empty where none has."""
+    if "drifted" in table:
+        count, more = int(table["drifted"].notna().sum()), False
+        than = "would be composed today (column drifted)"
+    else:
+        counts = [_drifted(table, s) for s in sources]
+        count, more = sum(n for n, _ in counts), any(more for _, more in counts)
+        than = "the sweep has now (--drift names the keys)"
+    return f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}" if count else ""
+
+
+def _drifted(table: pd.DataFrame, source: Source) -> tuple[int, bool]:
+    """Count the rows that have drifted from a sweep's manifest.
+
+    Only experiments that may have started before the manifest was written are compared: most started after that.
+
+    Returns:
+        how many have; whether there may be more, because not all were compared.
+    """
+    moment = source.manifest.path.stat().st_mtime + _SLACK_SECONDS
+    columns = (table[name].tolist() for name in ("exp_path", "attempts", "seconds", "updated"))
+    folders = [
+        folder
+        for folder, attempts, seconds, updated in zip(*columns, strict=True)
+        # A config is that of the first attempt; how long ago that was is known where there was no other one.
+        if updated is not None and (attempts > 1 or seconds is None or updated - seconds < moment)
+    ]
+    if not folders:
+        return 0, False
+    from heyhi.sweep.drift import count_drifted
+
+    return count_drifted(source.project, source.manifest, folders)

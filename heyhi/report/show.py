@@ -1,0 +1,71 @@
+"""What a run of Snakemake ends with: its table on the terminal, in files and in the sweep's spreadsheet."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from heyhi.errors import HeyhiError
+from heyhi.report.drift import drift_line
+from heyhi.report.source import Source
+from heyhi.report.table import collect
+from heyhi.report.terminal import print_table
+from heyhi.report.write import export_sheets, fixed_files, write_files
+from heyhi.sweep.manifest import Manifest, table_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from heyhi.sweep.flow import Flow
+
+
+def show(flow: Flow) -> None:
+    """Print the table at the end of a run of Snakemake, whether all went well or not, and send it where it goes.
+
+    Where a sweep was asked for, it is that sweep's, and its files below fixed names are refreshed; else it is that of
+    the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
+    its exit code is its own.
+    """
+    try:
+        for manifest in flow.reported:
+            _show_sweep(flow, manifest)
+        if not flow.reported and flow.asked:
+            _show_asked(flow)
+    except HeyhiError as error:
+        _say(error)
+
+
+def _show_sweep(flow: Flow, manifest: Manifest) -> None:
+    source = Source.of(manifest)
+    found = source.table()
+    _print(found, [source])  # first: the disk may be full, which may be why something has failed
+    paths = fixed_files(flow.project, manifest.label, dict.fromkeys(["csv", *flow.project.settings.reports]))
+    written = write_files(paths, found, found, flow.project, manifest.label)
+    _say(*written.problems)
+    complete = flow.project.root / table_of(flow.project, manifest)
+    files = [*written.files, complete] if complete.is_file() else written.files
+    print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
+    if source.sheet is not None:
+        _say(*export_sheets(found, [source.sheet], flow.project, group=manifest.label))
+
+
+def _show_asked(flow: Flow) -> None:
+    manifests = {manifest.path: manifest for _, manifest in flow.asked}
+    experiments = [manifest.experiment(target) for target, manifest in flow.asked]
+    source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
+    collector, text = source.collector() if source is not None else (None, b"")
+    found = collect(experiments, collector, project=flow.project, collector_source=text)
+    _print(found, [Source(manifest, flow.project) for manifest in manifests.values()])
+
+
+def _print(table: pd.DataFrame, sources: Sequence[Source]) -> None:
+    print_table(table)
+    if line := drift_line(table, sources):
+        print(line, flush=True)
+
+
+def _say(*problems: HeyhiError) -> None:
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)
