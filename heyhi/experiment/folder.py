@@ -248,6 +248,7 @@ class ExperimentDir:
     def _write_identity(self, identity: Identity, roots: Mapping[str, str]) -> None:
         """Write identity.json if there is none: of two experiments with one path, only one gets it."""
         if self.identity_path.exists():
+            self.check_identity(identity)  # another may have written it since the folder was looked at
             return
         with writing(self.identity_path):
             temp = write_temp(self.identity_path, json.dumps({**identity.to_dict(), **roots}, indent=2) + "\n")

@@ -169,15 +169,19 @@ def test_of_two_experiments_with_one_path_only_one_gets_it(tmp_path: Path) -> No
         assert ExperimentDir(path).read_identity() == (OTHER if refused == [IDENTITY] else IDENTITY)
 
 
-def test_an_identity_that_comes_in_between_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two look and see nothing; the faster one writes its identity before the slower one does."""
+@pytest.mark.parametrize("is_seen", [True, False])
+def test_an_identity_that_comes_in_between_is_respected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool
+) -> None:
+    """Two look and see nothing; the faster one writes its identity before the slower one does, which sees it or not."""
     folder = ExperimentDir(tmp_path / "e")
     real = ExperimentDir._write_identity
 
     def slow(self: ExperimentDir, identity: Identity, roots: Mapping[str, str]) -> None:
         monkeypatch.setattr(ExperimentDir, "_write_identity", real)
         prepared(tmp_path / "e", OTHER)
-        monkeypatch.setattr(Path, "exists", lambda self, **_: False)  # it was not there when looked for
+        if not is_seen:
+            monkeypatch.setattr(Path, "exists", lambda self, **_: False)  # it was not there when looked for
         real(self, identity, roots)
 
     monkeypatch.setattr(ExperimentDir, "_write_identity", slow)
