@@ -30,3 +30,9 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def repository() -> Path:
     """The root of this tree."""
     return REPOSITORY
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--snapshot-update", action="store_true", help="write tests/errors/messages.json anew: make snapshots"
+    )

@@ -27,15 +27,20 @@ if "slurm_cluster" not in sys.modules:
 slurm_cluster: Any = sys.modules["slurm_cluster"]
 
 
+CLUSTERS = 2  # that the tests are spread over
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slurm: submits jobs to a real Slurm cluster")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = str(Path(__file__).parent)
-    for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker("slurm")
+    clusters = 1 if os.environ.get("HEYHI_TEST_SLURM_CONF") else CLUSTERS
+    for number, item in enumerate(item for item in items if str(item.path).startswith(here)):
+        item.add_marker("slurm")
+        # Under `pytest -n N --dist loadgroup` each group has a worker, and so a cluster, of its own.
+        item.add_marker(pytest.mark.xdist_group(f"slurm-{number % clusters}"))
 
 
 def lacking(what: str) -> None:
