@@ -108,14 +108,11 @@ def _run(*words: str) -> None:
 
 
 def write(root: Path, files: dict[str, str | bytes | None]) -> None:
-    """Write files; a name that ends in a slash is a folder, and None removes what is there."""
+    """Write files; None removes one."""
     for name, content in files.items():
         path = root / name
         if content is None:
             path.unlink()
-            continue
-        if name.endswith("/"):
-            path.mkdir(parents=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -17,6 +17,9 @@ from typing import Any
 import pytest
 import snakemake_executor_plugin_slurm_jobstep as jobstep
 
+# One worker of `pytest -n` runs all: they look at the same run.
+pytestmark = pytest.mark.xdist_group("official executor")
+
 # Stand-ins for Slurm's commands. sbatch notes how it was called and makes the output; sacct tells another story each
 # time it is asked about all jobs.
 SBATCH = """
