@@ -26,27 +26,30 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = str(Path(__file__).parent)
+    left_out = None if os.environ.get("HEYHI_REQUIRE_SLURM") else lacking()
     for number, item in enumerate(item for item in items if str(item.path).startswith(here)):
         item.add_marker("slurm")
+        if left_out:  # by a mark: the summary has one line a file then
+            item.add_marker(pytest.mark.skip(left_out))
         # Under `pytest -n N --dist loadgroup` each group has a worker, and so a cluster, of its own.
         item.add_marker(pytest.mark.xdist_group(f"slurm-{number % clusters()}"))
 
 
-def lacking(what: str) -> None:
-    """Leave the tests out, but not where all is expected to be there."""
-    if os.environ.get("HEYHI_REQUIRE_SLURM"):
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
+def lacking() -> str:
+    """Say why no cluster can be started here; an empty text: one can."""
+    if not (lacks := missing()):
+        return ""
+    return (
+        f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
+        f"apt-get install {PACKAGES}, then make test ARGS=tests/slurm"
+    )
 
 
 @pytest.fixture(scope="session")
 def slurm_programs() -> None:
-    """Leave out what needs a cluster where none can be started."""
-    if lacks := missing():
-        lacking(
-            f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
-            f"apt-get install {PACKAGES}, then make test ARGS=tests/slurm"
-        )
+    """Fail where a cluster is expected, and none can be started."""
+    if what := lacking():
+        pytest.fail(what, pytrace=False)
 
 
 @pytest.fixture(scope="session")

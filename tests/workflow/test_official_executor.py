@@ -77,7 +77,7 @@ def official_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[subprocess.C
     command = [sys.executable, "-m", "snakemake", *options, "--slurm-init-seconds-before-status-checks", "1"]
     process = subprocess.Popen(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        out, _ = process.communicate(timeout=100)
+        out, _ = process.communicate(timeout=300)
     except subprocess.TimeoutExpired:  # it waits for a job that is over
         process.kill()
         out = f"{process.communicate()[0]}\n(it did not end by itself)"
