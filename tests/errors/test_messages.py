@@ -83,12 +83,14 @@ class Asked:
         self._renew(given)
         program, *words = (self._filled(word) for word in shlex.split(command))
         out, err = io.StringIO(), io.StringIO()
+        modules, path = set(sys.modules), list(sys.path)
         answer: Answer = {"exit code": 0}
         with pytest.MonkeyPatch.context() as patch:
             for name, value in given.env.items():
                 patch.setenv(name, value)
             patch.chdir(self.root / given.below)
             patch.setattr(sys, "argv", [program, *words])
+            patch.delitem(sys.modules, "run", raising=False)  # the task file, of another project
             try:
                 with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                     answer["exit code"] = run(program, words)
@@ -98,6 +100,11 @@ class Asked:
                     answer["error"] = type(stop.__context__).__name__
             except Exception as error:
                 answer |= {"exit code": "Traceback", "error": repr(error)}
+        # The project's own modules are called as those of other tests are.
+        for name in set(sys.modules) - modules:
+            if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{self.root}/"):
+                del sys.modules[name]
+        sys.path[:] = path
         # What a table prints before it is found wanting is not looked at: it has times in it.
         return answer | ({"says": self._shown(err)} if err.getvalue() else {"prints": self._shown(out)})
 
