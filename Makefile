@@ -46,9 +46,22 @@ help: ## List the targets.
 run: venv ## Set up, then run the example sweep and print its table (the main job).
 	@$(BIN)/snakemake --profile profiles/local --forcerun aggregate $(ARGS)
 
+# As many processes as tests/conftest.py says: one a core, and one a Slurm cluster beside them. What shares something
+# stays together (loadgroup). The later -n wins: ARGS='-n 0'.
+PYTEST = $(BIN)/python -m pytest -n auto --dist loadgroup
+
 .PHONY: test
-test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest).
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(STAMP)/dev ## Set up, then run all tests (ARGS='-k word -x' goes to pytest; ARGS=tests/slurm runs only these).
+	@$(if $(strip $(ARGS)),,echo "All tests: 2,250, about 12 minutes on 2 cores; make test-unit takes 1½ (CONTRIBUTING.md)")
+	@$(PYTEST) $(ARGS)
+
+.PHONY: test-unit
+test-unit: $(STAMP)/dev ## The quick ones only, 1½ minutes: what a change should pass first.
+	@$(PYTEST) tests/unit tests/errors $(ARGS)
+
+.PHONY: snapshots
+snapshots: $(STAMP)/dev ## Write the messages of mistakes anew (tests/errors/messages.json), for you to review.
+	@$(BIN)/python -m pytest -q tests/errors --snapshot-update $(ARGS)
 
 # A folder for the cluster of slurm-up: `make slurm-up DIR=/tmp/slurm`.
 DIR ?= build/slurm

@@ -1,8 +1,9 @@
-"""What all tests share: an environment that tells HeyHi nothing, and Hypothesis without a clock."""
+"""What all tests share: an environment that tells HeyHi nothing, Hypothesis without a clock, and how many at once."""
 
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import hypothesis
@@ -30,3 +31,32 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def repository() -> Path:
     """The root of this tree."""
     return REPOSITORY
+
+
+def pytest_configure() -> None:
+    # A script that runs the tests in the background has them ignore Ctrl-C, and so would all that they start.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def clusters() -> int:
+    """Return how many Slurm clusters the tests of tests/slurm are spread over: they wait more than they compute."""
+    return 1 if os.environ.get("HEYHI_TEST_SLURM_CONF") else 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes `make test` runs: one a core, and one a cluster beside them."""
+    folder = Path(__file__).parent
+    paths = [Path(config.invocation_params.dir, arg.partition("::")[0]).resolve() for arg in config.args]
+    slurm = [path for path in paths if folder / "slurm" in (path, *path.parents)]
+    others = [path for path in paths if path not in slurm]
+    if not slurm and all(path.is_file() for path in others):
+        return 0  # a file is through before a second process has started
+    is_all = any(path in (folder, *folder.parents) for path in others)
+    return (os.cpu_count() or 1) * bool(others) + clusters() * bool(slurm or is_all)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--snapshot-update", action="store_true", help="write tests/errors/messages.json anew: make snapshots"
+    )

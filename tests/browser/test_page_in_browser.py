@@ -184,16 +184,18 @@ def test_log_axes_and_smoothing_change_the_curves(open_page: Callable[..., Any],
     for _ in range(50):
         page.keyboard.press("ArrowRight")
     settled(page, "document.getElementById('smooth-value').textContent === '0.5'")
-    settled(page, "document.getElementById('curves').data.length === 22")
-    raw, smooth = traces(page)[:2]
-    assert raw["hoverinfo"] == "skip"
-    assert raw["opacity"] < smooth["opacity"]
     average = total = 0.0
     expected = []
     for epoch in range(1, EPOCHS + 1):
         average = 0.5 * average + 0.5 * accuracy(0.001, 0, epoch)
         total = 0.5 * total + 0.5
         expected.append(average / total)
+    # It may still draw what one of the first keys asked for.
+    settled(page, f"Math.abs(document.getElementById('curves').data[1].y[1] - {expected[1]}) < 1e-6")
+    assert len(traces(page)) == 22
+    raw, smooth = traces(page)[:2]
+    assert raw["hoverinfo"] == "skip"
+    assert raw["opacity"] < smooth["opacity"]
     assert smooth["y"] == pytest.approx(expected, abs=1e-6)
 
 

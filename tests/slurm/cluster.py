@@ -30,6 +30,8 @@ DEFAULT_FOLDER = Path(__file__).resolve().parents[2] / "build" / "slurm"
 DEFAULT_PLACE = Path("/etc/slurm/slurm.conf")
 # Below what Linux hands out to outgoing connections, so that a port is still free when a daemon comes back to it.
 PORTS = range(20_000, 32_000)
+# After so many seconds something hangs: a busy machine takes its time, and nobody waits longer than it has to.
+PATIENCE = 180.0
 LONGEST_SOCKET = 107  # bytes in the path of a Unix socket
 # Said by sacctmgr about what is there already.
 NOTHING_NEW = ("Nothing new added", "already exists", "Nothing modified")
@@ -66,7 +68,7 @@ def missing() -> list[str]:
     return [program for program in PROGRAMS if shutil.which(program, path=path) is None]
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30.0, every: float = 0.1) -> None:
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = PATIENCE, every: float = 0.1) -> None:
     """Ask again and again; give up with what was waited for."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -185,20 +187,21 @@ class Cluster:
         started.with_suffix(".new").write_text(f"{pid} {born(pid)}")
         started.with_suffix(".new").replace(started)
 
-    def _wait(self, name: str, condition: Callable[[], bool], seconds: float = 60.0) -> None:
+    def _wait(self, name: str, condition: Callable[[], bool]) -> None:
         def answered() -> bool:
             if self.pid(name) is None:
                 log = self.folder / "log" / f"{name}.out"
                 raise ClusterError(f"{name} ended at once; the end of {log}:\n{log.read_text()[-1500:]}")
             return condition()
 
-        wait_until(answered, f"{name} answers; its log is in {self.folder / 'log'}", seconds)
+        wait_until(answered, f"{name} answers; its log is in {self.folder / 'log'}")
 
-    def _kill(self, *names: str, signum: int = signal.SIGKILL, seconds: float = 20.0) -> None:
+    def _kill(self, *names: str, signum: int = signal.SIGKILL) -> None:
         pids = {name: pid for name in names if (pid := self.pid(name)) is not None}
         for pid in pids.values():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signum)
+        seconds = PATIENCE if signum == signal.SIGKILL else 30.0  # one that doesn't listen is killed then
         try:
             wait_until(lambda: not any(map(self.pid, pids)), f"{', '.join(pids)} end", seconds, 0.05)
         except ClusterError:
@@ -245,7 +248,7 @@ class Cluster:
                 return False
             if self.folder.exists() and any(self.folder.iterdir()) and not (self.folder / "ports.json").exists():
                 raise ClusterError(f"{self.folder} holds something else; name a folder that is empty or not there")
-            for name in ("run", "log", "state", *(f"spool/{node}" for node in NODES), "dev"):
+            for name in ("run", "log", "state", *(f"spool/{node}" for node in NODES), "dev", "tmp"):
                 (self.folder / name).mkdir(mode=0o755, parents=True, exist_ok=True)
             if not any(map(self.pid, self._names())):
                 self._write_configuration()
@@ -253,7 +256,7 @@ class Cluster:
             self.start_slurmctld()
             for node in NODES:
                 self._spawn(f"slurmd.{node}")
-            wait_until(lambda: self.down_nodes() == [], "the nodes report to slurmctld", 60)
+            wait_until(lambda: self.down_nodes() == [], "the nodes report to slurmctld")
         return True
 
     def _write_configuration(self) -> None:
@@ -282,15 +285,17 @@ class Cluster:
 
     def _start_accounting(self) -> None:
         database, sock = self.folder / "mysql", self.folder / "run" / "mysql.sock"
+        # As it starts, MariaDB removes all temporary tables that lie there: in /tmp those of another cluster, too.
+        own = {"TMPDIR": str(self.folder / "tmp")}
         self._spawn("munged")
         if not (database / "installed").exists():
             shutil.rmtree(database, ignore_errors=True)
             install = ["mariadb-install-db", "--no-defaults", f"--user={user()}", f"--datadir={database}"]
             # Known by the socket's other end: no password, and nobody else gets in.
             install += ["--auth-root-authentication-method=socket", f"--auth-root-socket-user={user()}"]
-            self._run(*install, "--skip-test-db")
+            self._run(*install, "--skip-test-db", env=own)
             (database / "installed").touch()
-        self._spawn("mariadbd")
+        self._spawn("mariadbd", own)
         self._wait("mariadbd", lambda: listens(sock))
         name = "root" if user() == "root" else user()
         self._run(
@@ -337,14 +342,14 @@ class Cluster:
 
     # Asking.
 
-    def _run(self, *command: str, env: Mapping[str, str] | None = None, seconds: float = 60.0) -> str:
+    def _run(self, *command: str, env: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
             command,
             env=environment() | self.env | dict(env or {}),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=seconds,
+            timeout=PATIENCE,
         )
         if done.returncode:
             said = (done.stdout + done.stderr).strip()
@@ -387,7 +392,7 @@ class Cluster:
     def recover(self) -> None:
         """Bring back what was killed or set down, and end all jobs."""
         self.start()
-        wait_until(lambda: "unknown" not in map(self.node_state, NODES), "the nodes report to slurmctld", 60)
+        wait_until(lambda: "unknown" not in map(self.node_state, NODES), "the nodes report to slurmctld")
         for node in NODES:
             if self.node_state(node) in ("down", "drained", "draining"):
                 self.set_node(node, "resume")
@@ -404,19 +409,19 @@ class Cluster:
         text = self.run("sacct", "-n", "-X", "-P", "-j", job, "-o", ",".join(columns))
         return dict(zip(columns, text.splitlines()[-1].split("|"), strict=True)) if text else {}
 
-    def wait_idle(self, seconds: float = 60.0) -> None:
+    def wait_idle(self) -> None:
         """Wait until no job waits or runs and every node is idle."""
 
         def idle() -> bool:
             states = self.run("sinfo", "-h", "-N", "-p", "main", "-o", "%T").split()
             return not self.jobs() and states == ["idle"] * len(NODES)
 
-        wait_until(idle, "the cluster is idle", seconds)
+        wait_until(idle, "the cluster is idle")
 
     def wait_saved(self, since: float) -> None:
         """Wait until the controller wrote down its jobs after a moment (`time.time()`) when something changed."""
         saved = self.folder / "state" / "job_state"
-        wait_until(lambda: saved.exists() and saved.stat().st_mtime > since, "slurmctld saves its jobs", 30)
+        wait_until(lambda: saved.exists() and saved.stat().st_mtime > since, "slurmctld saves its jobs")
 
     # Hurting.
 
@@ -447,11 +452,20 @@ class Cluster:
     def start_slurmd(self, node: str) -> None:
         """Start a node's daemon, and wait until the node takes jobs again."""
         self._spawn(f"slurmd.{node}")
-        wait_until(lambda: node not in self.down_nodes(), f"{node} is back", 60)
+        wait_until(lambda: node not in self.down_nodes(), f"{node} is back")
 
     def set_node(self, node: str, state: str) -> None:
         """Set a node `down`, `drain` or `resume`, as its administrator would."""
         self.run("scontrol", "update", f"NodeName={node}", f"State={state.upper()}", "Reason=test")
+
+    @contextlib.contextmanager
+    def closed(self, partition: str = "main") -> Iterator[None]:
+        """Have a partition start no job: one that is queued again can then be looked at for as long as it takes."""
+        self.run("scontrol", "update", f"PartitionName={partition}", "State=DOWN")
+        try:
+            yield
+        finally:
+            self.run("scontrol", "update", f"PartitionName={partition}", "State=UP")
 
     def _kill_jobs(self, node: str | None = None) -> None:
         while pids := self.leftovers(node):
@@ -479,6 +493,18 @@ class Cluster:
                     found[int(parent.name)] = True
         # Those first: they would still report that their job was killed.
         return sorted(found, key=lambda pid: not found[pid])
+
+    def catches(self, signum: int) -> bool:
+        """Whether something that runs for a job of this cluster, Slurm itself aside, has a handler for a signal."""
+        for pid in self.leftovers():
+            try:
+                status = Path(f"/proc/{pid}/status").read_text()
+            except OSError:
+                continue
+            facts = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            if facts["Name"] != "slurmstepd" and int(facts["SigCgt"], 16) >> (signum - 1) & 1:
+                return True
+        return False
 
     # The place where programs look that were not told.
 

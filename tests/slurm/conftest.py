@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -17,14 +16,8 @@ from typing import Any
 
 import pytest
 
-if "slurm_cluster" not in sys.modules:
-    # Tests are no package; this is how they share a module.
-    _spec = importlib.util.spec_from_file_location("slurm_cluster", Path(__file__).with_name("cluster.py"))
-    assert _spec is not None
-    assert _spec.loader is not None
-    sys.modules["slurm_cluster"] = importlib.util.module_from_spec(_spec)
-    _spec.loader.exec_module(sys.modules["slurm_cluster"])
-slurm_cluster: Any = sys.modules["slurm_cluster"]
+from ..conftest import clusters
+from .cluster import PACKAGES, Cluster, missing
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,33 +26,37 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = str(Path(__file__).parent)
-    for item in items:
-        if str(item.path).startswith(here):
-            item.add_marker("slurm")
+    left_out = None if os.environ.get("HEYHI_REQUIRE_SLURM") else lacking()
+    for number, item in enumerate(item for item in items if str(item.path).startswith(here)):
+        item.add_marker("slurm")
+        if left_out:  # by a mark: the summary has one line a file then
+            item.add_marker(pytest.mark.skip(left_out))
+        # Under `pytest -n N --dist loadgroup` each group has a worker, and so a cluster, of its own.
+        item.add_marker(pytest.mark.xdist_group(f"slurm-{number % clusters()}"))
 
 
-def lacking(what: str) -> None:
-    """Leave the tests out, but not where all is expected to be there."""
-    if os.environ.get("HEYHI_REQUIRE_SLURM"):
-        pytest.fail(what, pytrace=False)
-    pytest.skip(what)
+def lacking() -> str:
+    """Say why no cluster can be started here; an empty text: one can."""
+    if not (lacks := missing()):
+        return ""
+    return (
+        f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
+        f"apt-get install {PACKAGES}, then make test ARGS=tests/slurm"
+    )
 
 
 @pytest.fixture(scope="session")
 def slurm_programs() -> None:
-    """Leave out what needs a cluster where none can be started."""
-    if lacks := slurm_cluster.missing():
-        lacking(
-            f"left out: tests on a real Slurm cluster need {', '.join(lacks)}; on Debian, as root: "
-            f"apt-get install {slurm_cluster.PACKAGES}, then make test ARGS=tests/slurm"
-        )
+    """Fail where a cluster is expected, and none can be started."""
+    if what := lacking():
+        pytest.fail(what, pytrace=False)
 
 
 @pytest.fixture(scope="session")
-def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
+def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """One cluster for all tests: the one named by HEYHI_TEST_SLURM_CONF, or a new one."""
     if conf := os.environ.get("HEYHI_TEST_SLURM_CONF"):
-        cluster = slurm_cluster.Cluster(Path(conf).parent)
+        cluster = Cluster(Path(conf).parent)
         if not cluster.is_up():
             pytest.fail(f"HEYHI_TEST_SLURM_CONF={conf} names a cluster that is not up: make slurm-up", pytrace=False)
         yield cluster
@@ -67,7 +64,7 @@ def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
     request.getfixturevalue("slurm_programs")
     # Not pytest's own folder: its name may be too long for sockets.
     with tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True) as folder:
-        cluster = slurm_cluster.Cluster(Path(folder) / "c")
+        cluster = Cluster(Path(folder) / "c")
         try:
             cluster.start()
             yield cluster
@@ -76,7 +73,7 @@ def shared_cluster(request: pytest.FixtureRequest) -> Iterator[Any]:
 
 
 @pytest.fixture(autouse=True)
-def cluster(shared_cluster: Any, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster(shared_cluster: Cluster, clean_environment: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """The cluster, all of it up and idle, and every command of Slurm talks to it; afterwards no job is left."""
     monkeypatch.setenv("SLURM_CONF", str(shared_cluster.conf))
     shared_cluster.wait_idle()
@@ -93,7 +90,7 @@ def short_folder() -> Iterator[Path]:
 
 # --- a project ----------------------------------------------------------------------------------------------------
 
-SECONDS = 150.0  # after which something hangs
+SECONDS = 300.0  # after which something hangs: a time limit takes a minute and a half on an idle machine
 
 PROTO = """
 syntax = "proto2";
@@ -204,7 +201,19 @@ class Lab:
 
     def snakemake(self, *args: str) -> tuple[int, str]:
         """Run Snakemake to its end; return its exit code and what it printed."""
-        process = self.start(*args)
+        return self.end(self.start(*args))
+
+    def follow(self, *args: str) -> subprocess.Popen[str]:
+        """Start a command of HeyHi's whose output is read while it comes."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heyhi.cli", *args],
+            cwd=self.root, env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        self.started.append(process)
+        return process
+
+    def end(self, process: subprocess.Popen[str]) -> tuple[int, str]:
+        """Wait until a process has ended; return its exit code and what it printed."""
         out, _ = process.communicate(timeout=SECONDS)
         return process.returncode, out
 

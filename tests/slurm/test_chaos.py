@@ -20,12 +20,12 @@ def cluster(clean_environment: None, slurm_programs: None) -> None:
 @pytest.mark.slow
 def test_nothing_is_lost_or_done_twice_while_all_is_killed_around_it(tmp_path: Path) -> None:
     folder = tmp_path / "chaos"
-    words = ["--seed", "7", "--minutes", "4", "--experiments", "12", "--events", "9", "--longest", "16", "--gap", "2"]
+    words = ["--seed", "7", "--minutes", "8", "--experiments", "12", "--events", "9", "--longest", "16", "--gap", "2"]
     done = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("chaos.py")), *words, "--folder", str(folder)],
         capture_output=True,
         text=True,
-        timeout=360,
+        timeout=600,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     book = json.loads((folder / "ledger.json").read_text())

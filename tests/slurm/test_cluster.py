@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-slurm_cluster: Any = sys.modules["slurm_cluster"]  # put there by conftest.py
-ClusterError = slurm_cluster.ClusterError
-Cluster = slurm_cluster.Cluster
+from . import cluster as slurm_cluster
+from .cluster import Cluster, ClusterError, wait_until
 
 
 @pytest.fixture
@@ -25,20 +24,16 @@ def submit(cluster: Any, tmp_path: Path) -> Any:
 
 def has_state(cluster: Any, job: str, state: str) -> None:
     """Wait until accounting has a state."""
-    slurm_cluster.wait_until(
-        lambda: cluster.accounting(job).get("State", "").split()[:1] == [state], f"{job} is {state}", 120
-    )
+    wait_until(lambda: cluster.accounting(job).get("State", "").split()[:1] == [state], f"{job} is {state}")
 
 
-def is_running(cluster: Any, job: str, seconds: float = 60) -> None:
-    slurm_cluster.wait_until(
-        lambda: cluster.run("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING", f"{job} runs", seconds
-    )
+def is_running(cluster: Any, job: str) -> None:
+    wait_until(lambda: cluster.run("squeue", "-h", "-j", job, "-o", "%T") == "RUNNING", f"{job} runs")
 
 
 def wrote(path: Path, text: str) -> None:
     """Wait until a job wrote something: only then its script is surely at work."""
-    slurm_cluster.wait_until(lambda: path.exists() and text in path.read_text(), f"{path.name} has {text!r}", 60)
+    wait_until(lambda: path.exists() and text in path.read_text(), f"{path.name} has {text!r}")
 
 
 def test_starting_a_cluster_that_is_up_says_so(cluster: Any) -> None:
@@ -79,8 +74,8 @@ def test_a_job_of_the_partition_preempt_starts_again_after_it_was_pushed_out(
     high = submit("sleep 5", "-p", "high", "-w", "n1", "--gpus-per-node=8")
     has_state(cluster, high, "COMPLETED")
     wrote(tmp_path / f"{low}.txt", "restart=1")
-    attempts = cluster.run("sacct", "-n", "-X", "-D", "-j", low, "-o", "State").split()
-    assert attempts == ["PREEMPTED", "RUNNING"]
+    attempts = ["sacct", "-n", "-X", "-D", "-j", low, "-o", "State"]
+    wait_until(lambda: cluster.run(*attempts).split() == ["PREEMPTED", "RUNNING"], "accounting has both attempts")
 
 
 def test_a_job_of_the_partition_scavenge_is_over_when_it_was_pushed_out(
@@ -95,7 +90,7 @@ def test_a_job_of_the_partition_scavenge_is_over_when_it_was_pushed_out(
 def test_a_job_that_uses_more_memory_than_it_asked_for_is_killed_but_not_called_out_of_memory(
     cluster: Any, submit: Any
 ) -> None:
-    eater = f"{sys.executable} -c \"x = b'1' * 300_000_000; import time; time.sleep(60)\""
+    eater = f"{sys.executable} -c \"x = b'1' * 300_000_000; import time; time.sleep(600)\""
     job = submit(eater, "--mem=50M")
     has_state(cluster, job, "FAILED")  # OUT_OF_MEMORY takes cgroups: README.md
     assert cluster.accounting(job)["ExitCode"] == "0:9"
@@ -129,7 +124,7 @@ def test_the_jobs_of_a_node_that_died_fail_or_start_again_elsewhere(
     wrote(tmp_path / f"{job}.txt", "restart=0")
     node = cluster.run("squeue", "-h", "-j", job, "-o", "%N")
     cluster.kill_slurmd(node, jobs=True)
-    slurm_cluster.wait_until(lambda: node in cluster.down_nodes(), f"{node} is down", 60)
+    wait_until(lambda: node in cluster.down_nodes(), f"{node} is down")
     if state == "NODE_FAIL":
         has_state(cluster, job, "NODE_FAIL")
     else:

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from .conftest import SECONDS
+
 Until = Callable[[Callable[[], object]], None]
 
 
@@ -37,7 +39,7 @@ def test_a_launch_outlives_its_terminal_and_makes_the_table(lab: Any, until: Unt
     shell = subprocess.run(
         # The shell ends as it does at log-out: all its group gets a SIGHUP.
         ["bash", "-c", f"{sys.executable} -m heyhi.cli launch; kill -HUP 0"],
-        cwd=lab.root, env=lab.env, capture_output=True, text=True, start_new_session=True, timeout=60,
+        cwd=lab.root, env=lab.env, capture_output=True, text=True, start_new_session=True, timeout=SECONDS,
     )  # fmt: skip
     assert "started controller pid" in shell.stdout, shell.stderr
     assert "heyhi status --watch" in shell.stdout
@@ -63,12 +65,8 @@ def test_launches_that_overlap_start_each_experiment_once(lab: Any, until: Until
         'def yield_sweep():\n    for x in (2, 3, 4):\n        yield "conf/work.prototxt", {"x": x, "do": "wait"}\n'
     )
     lab.sweep(*({"x": x, "do": "wait"} for x in (1, 2, 3)))
-    command = [sys.executable, "-m", "heyhi.cli", "launch"]
-    started = [
-        subprocess.Popen([*command, *words], cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, text=True)
-        for words in ([], ["conf/other.py"], [])
-    ]
-    said = [process.communicate(timeout=60)[0] for process in started]
+    started = [lab.follow("launch", *words) for words in ([], ["conf/other.py"], [])]
+    said = [lab.end(process)[1] for process in started]
     assert [sum("started controller" in text for text in said), len(controllers(lab))] == [2, 2]
     until(lambda: sorted(lab.ledger) == [1, 2, 3, 4])
     lab.allow()
@@ -191,18 +189,14 @@ def test_a_log_is_followed_from_before_its_start_until_the_run_is_over(lab: Any,
     nothing = lab.heyhi("logs", job)
     assert nothing.returncode == 0
     assert "no log yet: PENDING" in nothing.stderr
-    follower = subprocess.Popen(
-        [sys.executable, "-m", "heyhi.cli", "logs", "-f", job],
-        cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    lab.started.append(follower)
+    follower = lab.follow("logs", "-f", job)
     assert follower.stdout is not None
     assert f"job {job} waits: JobHeldUser" in follower.stdout.readline()
     subprocess.run(["scontrol", "release", job], check=True)
     until(lambda: lab.ledger == [1])
     lab.allow()
-    out, _ = follower.communicate(timeout=60)
-    assert (follower.returncode, "said by 1" in out) == (0, True)
+    code, out = lab.end(follower)
+    assert (code, "said by 1" in out) == (0, True)
     assert "said by 1" in lab.heyhi("logs", job, "-n", "1").stdout
 
 
@@ -217,19 +211,16 @@ def test_following_a_log_ends_with_one_where_the_run_is_dead(lab: Any, until: Un
 def test_watching_ends_when_all_are_over(lab: Any, until: Until) -> None:
     lab.sweep({"x": 1, "do": "wait"}, {"x": 2, "do": "fail"})
     lab.heyhi("launch")
-    watcher = subprocess.Popen(
-        [sys.executable, "-m", "heyhi.cli", "status", "--watch", "0.5", "conf/sweep.py"],
-        cwd=lab.root, env=lab.env, stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    lab.started.append(watcher)
+    watcher = lab.follow("status", "--watch", "0.5", "conf/sweep.py")
     assert watcher.stdout is not None
     lines = [""]
     while not lines[-1].startswith("DEAD"):
         lines.append(watcher.stdout.readline())
         assert lines[-1], "the watch has ended"
     lab.allow()
-    out = "".join(lines) + watcher.communicate(timeout=60)[0]
-    assert watcher.returncode == 1
+    code, rest = lab.end(watcher)
+    out = "".join(lines) + rest
+    assert code == 1
     assert "ValueError: boom" in out
     assert out.splitlines()[-1].endswith("DEAD 1  DONE 1")
 

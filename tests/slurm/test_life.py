@@ -77,8 +77,8 @@ def test_a_cancelled_job_is_dead_and_ends_its_controller(lab: Any, until: Until)
     controller = lab.start()
     until(lambda: lab.ledger == [1] and list(lab.root.glob("results/p/work/*x=2*/job.json")))
     subprocess.run(["scancel", lab.job(1), lab.job(2)], check=True)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1
+    code, out = lab.end(controller)
+    assert code == 1
     assert "CANCELLED" in out
     for x in (1, 2):
         assert status(lab, x)[0] == "DEAD"
@@ -98,8 +98,8 @@ def test_memory_that_is_not_there(lab: Any, until: Until) -> None:
     controller = lab.start()
     until(lambda: lab.ledger == [1, 1])
     lab.allow()
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 0, out
+    code, out = lab.end(controller)
+    assert code == 0, out
     ends = [a for a in lab.attempts(1) if a["event"] == "end"]
     assert ends[-2]["job_state"] == "OUT_OF_MEMORY"
 
@@ -115,8 +115,8 @@ def test_a_new_controller_adopts_what_a_killed_one_left(lab: Any, until: Until) 
     second = lab.start()
     until(lambda: 4 in lab.ledger)
     lab.allow()
-    out, _ = second.communicate(timeout=120)
-    assert second.returncode == 0, out
+    code, out = lab.end(second)
+    assert code == 0, out
     assert sorted(lab.ledger) == [1, 2, 3, 4]
     assert {lab.job(x) for x in (1, 2, 3)} == jobs
 
@@ -126,8 +126,8 @@ def test_ending_a_controller_leaves_its_jobs(lab: Any, until: Until) -> None:
     controller = lab.start()
     until(lambda: lab.ledger)
     controller.terminate()
-    out, _ = controller.communicate(timeout=60)
-    assert controller.returncode != 0
+    code, out = lab.end(controller)
+    assert code != 0
     assert "go on without this process" in out
     assert status(lab, 1)[0] == "RUNNING"
     lab.allow()
@@ -140,26 +140,27 @@ def test_ctrl_c_cancels_what_it_submitted_itself_and_nothing_else(lab: Any, unti
     controller = lab.start()
     until(lambda: sorted(lab.ledger) == [1, 2])
     controller.send_signal(signal.SIGINT)
-    out, _ = controller.communicate(timeout=60)
+    _, out = lab.end(controller)
     assert "1 jobs of this run were cancelled; 1 that others have submitted go on" in out
     until(lambda: status(lab, 2)[0] == "DEAD")
     assert status(lab, 1)[0] == "RUNNING"
 
 
-def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, until: Until) -> None:
+def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, cluster: Any, until: Until) -> None:
     lab.sweep({"x": 1, "do": "train", "steps": 4})
     controller = lab.start()
     lab.allow_steps(1, 2)
     done = lambda: next(iter(lab.root.glob("results/p/work/*x=1*/checkpoint")), None)  # noqa: E731
     until(lambda: done() and done().read_text() == "2")
     job = lab.job(1)
-    subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
-    until(lambda: status(lab, 1)[0] == "PENDING")
+    with cluster.closed():
+        subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
+        until(lambda: status(lab, 1)[0] == "PENDING")
     assert (lab.root / "warned").exists()
     lab.allow_steps(3, 4)
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+2"], check=True)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 0, out
+    code, out = lab.end(controller)
+    assert code == 0, out
     kinds = [a["kind"] for a in lab.attempts(1) if a["event"] == "start"]
     assert kinds == ["first", "requeue"]
     metrics = (lab.folder(1) / "metrics.jsonl").read_text().splitlines()
@@ -167,14 +168,16 @@ def test_a_run_goes_on_from_its_checkpoint_after_each_warning(lab: Any, until: U
     assert lab.job(1) == job
 
 
-def test_a_warning_in_the_first_moment_is_not_lost(lab: Any, until: Until) -> None:
+def test_a_warning_in_the_first_moment_is_not_lost(lab: Any, cluster: Any, until: Until) -> None:
     lab.run("x=1", "do=train", "launcher.slurm.extra=--hold")
     job = lab.job(1)
     subprocess.run(["scontrol", "release", job], check=True)
-    # As soon as the script runs; Python takes longer to start.
-    until(lambda: subprocess.run(["scancel", "--signal=USR2", "--batch", job], capture_output=True).returncode == 0
-          and (lab.root / "warned").exists())  # fmt: skip
-    until(lambda: status(lab, 1)[0] == "PENDING")
+    # The script's shell listens by then; Python takes longer to start.
+    until(lambda: cluster.catches(signal.SIGUSR2))
+    with cluster.closed():
+        subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
+        until(lambda: (lab.root / "warned").exists())
+        until(lambda: status(lab, 1)[0] == "PENDING")
 
 
 def test_a_preempted_run_goes_on(lab: Any, cluster: Any, until: Until) -> None:
@@ -200,8 +203,8 @@ def test_preempted_for_good_is_dead_and_a_controller_submits_it_again(lab: Any, 
     lab.run("x=2", "launcher.slurm.partition=high", "launcher.slurm.extra=--nodelist=n1 --exclusive")
     lab.run("x=4", "launcher.slurm.partition=high", "launcher.slurm.extra=--nodelist=n2 --exclusive")
     lab.allow_steps(1, 3)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1
+    code, out = lab.end(controller)
+    assert code == 1
     assert status(lab, 1)[0] == "DONE", out
     assert status(lab, 3)[0] == "DEAD"
     assert status(lab, 3)[1].startswith("PREEMPTED")
@@ -241,8 +244,8 @@ def test_two_controllers_start_each_experiment_once(lab: Any, until: Until) -> N
     until(lambda: sorted(lab.ledger) == [1, 2, 3, 4, 5, 6])
     lab.allow()
     for one in both:
-        out, _ = one.communicate(timeout=120)
-        assert one.returncode == 0, out
+        code, out = lab.end(one)
+        assert code == 0, out
     assert sorted(lab.ledger) == [1, 2, 3, 4, 5, 6]
 
 
@@ -278,8 +281,8 @@ def test_without_accounts_there_is_less_reason_and_no_wrong_status(lab: Any, unt
     until(lambda: 1 in lab.ledger)
     assert status(lab, 1)[0] == "RUNNING"
     subprocess.run(["scancel", lab.job(1)], check=True)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1, out
+    code, out = lab.end(controller)
+    assert code == 1, out
     found = {x: (row["status"], row["reason"].split(" (")[0]) for x, row in lab.statuses().items()}
     assert found[1] == ("DEAD", "CANCELLED")
     assert found[2] == ("DEAD", "exit code 1: ValueError: boom")
@@ -375,8 +378,8 @@ def test_a_job_that_slurm_has_forgotten_is_submitted_again(lab: Any, cluster: An
     cluster.kill_slurmctld()  # before it has written the job down
     cluster.start_slurmctld()
     until(lambda: controller.poll() is not None or release(lab.job(1)))
-    out, _ = controller.communicate(timeout=120)
-    assert (controller.returncode, lab.ledger) == (0, [1]), out
+    code, out = lab.end(controller)
+    assert (code, lab.ledger) == (0, [1]), out
     assert lab.job(1) == lost or "knows nothing of it: submitted again" in out
 
 
@@ -408,6 +411,6 @@ def test_a_node_that_dies_is_the_reason_and_the_next_attempt_goes_elsewhere(
     shown = subprocess.run(["scontrol", "show", "job", lab.job(1)], capture_output=True, text=True, check=True).stdout
     assert f"ExcNodeList={node}" in shown
     lab.allow()
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 0, out
+    code, out = lab.end(controller)
+    assert code == 0, out
     cluster.start_slurmd(node)

@@ -97,8 +97,8 @@ def test_four_share_a_job_and_one_that_fails_leaves_the_others_running(packs: An
     assert status(packs, 1) == ("DEAD", "exit code 1: ValueError: boom")
     assert status(packs, 2)[0] == "RUNNING"
     packs.allow()
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1
+    code, out = packs.end(controller)
+    assert code == 1
     assert "4 experiments: 1 DEAD, 3 DONE" in out
     assert "about to fail" in (packs.folder(1) / "log.txt").read_text()
     assert "ValueError: boom" in (packs.folder(1) / "launch.log").read_text()
@@ -115,7 +115,7 @@ def test_an_exit_code_of_a_tasks_own_asks_for_nothing(packs: Any, until: Until) 
     assert status(packs, 2) == ("DEAD", "exit code 0: the task ended the process")
     assert status(packs, 3)[0] == "RUNNING"
     packs.allow()
-    out, _ = controller.communicate(timeout=120)
+    _, out = packs.end(controller)
     assert "3 experiments: 2 DEAD, 1 DONE" in out
     assert sorted(packs.ledger) == [1, 2, 3]
 
@@ -139,7 +139,7 @@ def test_one_that_is_left_alone_in_its_pack_has_its_share_only(packs: Any) -> No
     assert packs.result(1)["CUDA_VISIBLE_DEVICES"] == "0,1"
 
 
-def test_a_warned_pack_goes_on_once_all_have_written_their_checkpoints(packs: Any, until: Until) -> None:
+def test_a_warned_pack_goes_on_once_all_have_written_their_checkpoints(packs: Any, cluster: Any, until: Until) -> None:
     train = {"do": "train", "steps": 2, **PACK}
     packs.sweep({"x": 1, **train}, {"x": 2, **train}, {"x": 3, "do": "fail", **PACK}, {"x": 4, **PACK})
     controller = packs.start("--keep-going")
@@ -147,15 +147,16 @@ def test_a_warned_pack_goes_on_once_all_have_written_their_checkpoints(packs: An
     packs.allow_steps(1, 1)
     until(lambda: all((packs.root / f"made1.{x}").exists() for x in (1, 2)))
     job = packs.job(1)
-    subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
-    packs.allow("may save")
-    until(lambda: reasons(packs, 1) == reasons(packs, 2) == ["requeue"])
-    until(lambda: status(packs, 1)[0] == status(packs, 2)[0] == "PENDING")
-    assert status(packs, 3)[0] == "DEAD"
+    with cluster.closed():
+        subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
+        packs.allow("may save")
+        until(lambda: reasons(packs, 1) == reasons(packs, 2) == ["requeue"])
+        until(lambda: status(packs, 1)[0] == status(packs, 2)[0] == "PENDING")
+        assert status(packs, 3)[0] == "DEAD"
     packs.allow_steps(2, 2)
     start_now(job)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1, out
+    code, out = packs.end(controller)
+    assert code == 1, out
     assert [packs.result(x)["y"] for x in (1, 2)] == [10, 20]
     for x in (1, 2):
         assert [a["kind"] for a in packs.attempts(x) if a["event"] == "start"] == ["first", "requeue"]
@@ -164,7 +165,7 @@ def test_a_warned_pack_goes_on_once_all_have_written_their_checkpoints(packs: An
     assert jobs_of(packs, 1, 2, 3, 4) == {job}
 
 
-def test_one_without_a_checkpoint_does_not_keep_a_warned_pack(packs: Any, until: Until) -> None:
+def test_one_without_a_checkpoint_does_not_keep_a_warned_pack(packs: Any, cluster: Any, until: Until) -> None:
     packs.allow("may save")
     packs.sweep({"x": 1, "do": "train", **PACK}, {"x": 2, "after": "go", **PACK})
     controller = packs.start()
@@ -172,14 +173,15 @@ def test_one_without_a_checkpoint_does_not_keep_a_warned_pack(packs: Any, until:
     job = packs.job(1)
     packs.allow("step1")
     until(lambda: (packs.root / "made1.1").exists())
-    subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
-    until(lambda: (reasons(packs, 1), reasons(packs, 2)) == (["requeue"], ["terminated"]))
-    until(lambda: status(packs, 2)[0] == "PENDING")
+    with cluster.closed():
+        subprocess.run(["scancel", "--signal=USR2", "--batch", job], check=True)
+        until(lambda: (reasons(packs, 1), reasons(packs, 2)) == (["requeue"], ["terminated"]))
+        until(lambda: status(packs, 2)[0] == "PENDING")
     packs.allow()
     packs.allow_steps(2, 3)
     start_now(job)
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 0, out
+    code, out = packs.end(controller)
+    assert code == 0, out
 
 
 def test_a_killed_member_is_dead_at_once_and_the_others_end(packs: Any, until: Until) -> None:
@@ -190,7 +192,7 @@ def test_a_killed_member_is_dead_at_once_and_the_others_end(packs: Any, until: U
     until(lambda: status(packs, 1) == ("DEAD", "exit code 137: killed by signal 9"))
     assert status(packs, 2)[0] == "RUNNING"
     packs.allow()
-    out, _ = controller.communicate(timeout=120)
+    _, out = packs.end(controller)
     assert "4 experiments: 1 DEAD, 3 DONE" in out
 
 
@@ -205,8 +207,8 @@ def test_a_failed_member_is_tried_again_while_the_others_run(packs: Any, until: 
     assert packs.job(1) != first
     assert status(packs, 2)[0] == "RUNNING"
     packs.allow()
-    out, _ = controller.communicate(timeout=120)
-    assert controller.returncode == 1, out
+    code, out = packs.end(controller)
+    assert code == 1, out
     assert sorted(packs.ledger) == [1, 1, 2]
     assert [a["kind"] for a in packs.attempts(1) if a["event"] == "start"] == ["first", "retry"]
 
@@ -224,8 +226,8 @@ def test_a_new_controller_adopts_a_pack_and_submits_the_rest_as_another(packs: A
     (other,) = jobs_of(packs, 4, 5)
     assert other != job
     packs.allow()
-    out, _ = second.communicate(timeout=120)
-    assert second.returncode == 0, out
+    code, out = packs.end(second)
+    assert code == 0, out
     assert "4 experiments: 4 DONE" in out
     assert sorted(packs.ledger) == [1, 2, 3, 4, 5]
 

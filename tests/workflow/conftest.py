@@ -16,7 +16,7 @@ import pytest
 
 from heyhi.experiment.folder import ExperimentDir
 
-SECONDS = 120.0  # after which something hangs
+SECONDS = 300.0  # after which something hangs
 
 PROTO = """
 syntax = "proto2";
@@ -177,7 +177,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
+def until(condition: Callable[[], object]) -> None:
     """Wait for what no process tells us."""
     deadline = time.monotonic() + SECONDS
     while not condition():

@@ -8,6 +8,9 @@ import pytest
 
 from tests.docs_shown import copy_tree, docs_with, run_what_is_shown
 
+# One worker of `pytest -n` runs all: a doc may go on from what those before it have left.
+pytestmark = pytest.mark.xdist_group("docs")
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -8,21 +8,21 @@ import signal
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_status
 
-from .conftest import Tiny, wait_until
+from .conftest import Tiny, until
 
 
 def test_a_killed_controller_leaves_its_worker_whom_the_next_one_waits_for(tiny: Tiny) -> None:
     tiny.make_gate(2)
     killed = tiny.start()
     assert tiny.wait_at_gate()[0] == 2
-    wait_until(lambda: len(list((tiny.root / "results/p/work").glob("x=[13]_*/result.json"))) == 2)
+    until(lambda: len(list((tiny.root / "results/p/work").glob("x=[13]_*/result.json"))) == 2)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     folder = tiny.folder(str(next((tiny.root / "results/p/work").glob("x=2_*")) / "result.json"))
     assert find_status(folder.path) is Status.RUNNING
 
     second = tiny.start()
-    wait_until(lambda: folder.launch_log_path.exists() and "waiting for" in folder.launch_log_path.read_text())
+    until(lambda: folder.launch_log_path.exists() and "waiting for" in folder.launch_log_path.read_text())
     tiny.open_gate(2)
     out, err = second.communicate()
 

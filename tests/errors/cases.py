@@ -1,0 +1,450 @@
+"""What is done wrong: commands, and what there is that isn't as it should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Given:
+    """Commands that are given to the project of project.py.
+
+    Attributes:
+        what: is otherwise in it; opens the names of the cases in messages.json.
+        commands: as in a shell; DONE, DEAD, WAITING (as job 17) and MANIFEST
+            stand for folders of experiments and for a manifest, DONE_ID for an exp id.
+        files: are put into it before each command, see `project.write`; DONE and DEAD in a name as above.
+        env: variables of the environment.
+        programs: stand-ins for commands of Slurm's, which isn't there: name -> shell script.
+        below: folder in which the command is given.
+    """
+
+    what: str
+    commands: tuple[str, ...]
+    files: dict[str, str | bytes | None] = field(default_factory=dict)
+    env: dict[str, str] = field(default_factory=dict)
+    programs: dict[str, str] = field(default_factory=dict)
+    below: str = "."
+
+
+WRONG_WORDS = (
+    # No command that there is.
+    "heyhi prnt train",
+    "heyhi --verison",
+    # expand, and what it shares with plan, status, launch, cancel, retry and report
+    "heyhi expand conf/seedz.py",
+    "heyhi expand conf/train.prototxt",
+    "heyhi expand conf",
+    "heyhi expand lr=0.1",
+    "heyhi expand conf/seeds.py lr=0.1",
+    "heyhi expand conf/seeds.py conf/seeds.py",
+    "heyhi expand --cfg",
+    "heyhi expand --cfg=",
+    "heyhi expand --cfg trian",
+    "heyhi expand --cfg train lr",
+    "heyhi expand --cfg train lrr=1",
+    "heyhi expand --cfg train --lrr=1",
+    "heyhi expand --cfg train --zipp",
+    "heyhi expand --cfg train --json --manifest",
+    "heyhi expand --sweep lr=1",
+    "heyhi expand --zip",
+    "heyhi expand --adhoc",
+    "heyhi expand --out p/%(cfg)s",
+    "heyhi expand --cfg train --sweep lr",
+    "heyhi expand --cfg train --sweep lr=",
+    "heyhi expand --cfg train --sweep lr=1,,2",
+    "heyhi expand --cfg train --sweep lr=1 --sweep lr=2",
+    "heyhi expand --cfg train --sweep lr=1,2 --sweep seed=1,2,3 --zip",
+    "heyhi expand --cfg train --sweep lr=1,x",
+    "heyhi expand --cfg train --sweep 'seed=rnage(3)'",
+    "heyhi expand --cfg train --sweep 'seed=range(1.5)'",
+    "heyhi expand --cfg train --sweep 'seed=range(1,5,0)'",
+    "heyhi expand --cfg train --sweep 'lr=uniform(1)'",
+    "heyhi expand --cfg train --sweep 'lr=uniform(1,0,n=3)'",
+    "heyhi expand --cfg train --sweep 'lr=loguniform(0,1,n=3)'",
+    "heyhi expand --cfg train --sweep 'lr=uniform(0,1,n=0)'",
+    "heyhi expand --cfg train --sweep 'lr=uniform(0,one,n=3)'",
+    "heyhi expand --cfg train --sweep 'lr=choice(n=3)'",
+    "heyhi expand --cfg train --out 'p/%(sed)s'",
+    "heyhi expand --cfg train --out 'my runs/%(cfg)s'",
+    "heyhi expand --cfg train --out '../elsewhere'",
+    "heyhi expand --cfg train seed=1 --out p/same --sweep lr=1,2",
+    "heyhi plan --mode contineu",
+    "heyhi plan conf/seedz.py",
+    "heyhi plan --cfg train epochs=many",
+    "heyhi plan --jsn",
+    "heyhi status conf/seedz.py",
+    "heyhi status lr=0.1",
+    "heyhi status results/p/train",
+    "heyhi status none.sqlite",
+    "heyhi status --job",
+    "heyhi status --job 18",
+    "heyhi status --job seventeen",
+    "heyhi status --job 18 conf/seeds.py",
+    "heyhi status --watch 0",
+    "heyhi status --watch nan",
+    "heyhi status --watch --json",
+    "heyhi status --drft",
+    "heyhi launch conf/seedz.py",
+    "heyhi launch --profile slrum",
+    "heyhi launch --profile conf",
+    "heyhi launch none.sqlite",
+    "heyhi launch --cfg train epochs=many",
+    "heyhi launch --forground",
+    "heyhi launch",
+    "heyhi launch --profile profiles/slurm --cfg train seed=9",
+    "heyhi logs",
+    "heyhi logs p/trian",
+    "heyhi logs p/train",
+    "heyhi logs DONE/reslut.json",
+    "heyhi logs 18",
+    "heyhi logs DONE -n few",
+    "heyhi logs DONE -n -1",
+    "heyhi logs DONE extra",
+    "heyhi cancel",
+    "heyhi cancel --all conf/seeds.py",
+    "heyhi cancel p/trian",
+    "heyhi cancel 18",
+    "heyhi cancel conf/seedz.py",
+    "heyhi cancel none.sqlite",
+    "heyhi cancel --cfg trian",
+    "heyhi cancel --al",
+    "heyhi retry",
+    "heyhi retry --ded",
+    "heyhi retry --dead p/trian",
+    "heyhi retry --dead --profile locl",
+    "heyhi retry --dead",
+    "heyhi report conf/seedz.py",
+    "heyhi report --cfg trian",
+    "heyhi report --sort accurcy",
+    "heyhi report --columns seed,accurcy",
+    "heyhi report --best accurcy",
+    "heyhi report --per seed",
+    "heyhi report --best accuracy --per sed",
+    "heyhi report --pivot lr seed",
+    "heyhi report --pivot lr sed accuracy",
+    "heyhi report --to table.docx",
+    "heyhi report --to conf/conf.proto/table.csv",
+    "heyhi report --watch soon",
+    "heyhi report --sheet Runs",
+    "heyhi report --sheet '' digits",
+    "heyhi report none.sqlite",
+    "heyhi sheets",
+    "heyhi sheets chekc",
+    "heyhi sheets login",
+    "heyhi sheets check",
+    "heyhi print",
+    "heyhi print trian",
+    "heyhi print conf",
+    "heyhi print train.prototext",
+    "heyhi print train lr",
+    "heyhi print train =1",
+    "heyhi print train lrr=1",
+    "heyhi print train momentum=1",
+    "heyhi print train train.lr=1",
+    "heyhi print train lr.x=1",
+    "heyhi print train optimizer=sgd",
+    "heyhi print train sgd=fast",
+    "heyhi print train sgd.momentun=1",
+    "heyhi print train lr=fast",
+    "heyhi print train lr=",
+    "heyhi print train epochs=1.5",
+    "heyhi print train epochs=3000000000",
+    "heyhi print train seed=-1",
+    "heyhi print train dropout=1e60",
+    "heyhi print train augment=maybe",
+    "heyhi print train activation=relu6",
+    "heyhi print train key='\\x'",
+    "heyhi print train hidden_sizes=8",
+    "heyhi print train hidden_sizes.3=8",
+    "heyhi print train hidden_sizes.first=8",
+    "heyhi print train layers.-1.wdith=8",
+    "heyhi print train weights=1",
+    "heyhi print train weights.cat=heavy",
+    "heyhi print train includes.0.path=x",
+    "heyhi print train sgd..momentum=1",
+    "heyhi print train 'weights.\"cat=1'",
+    "heyhi print train I=",
+    "heyhi print train I.launcher=slrum",
+    "heyhi print train I.luncher=slurm",
+    "heyhi print train I.lr=slurm",
+    "heyhi print train I=conf/train.prototxt",
+    "heyhi print train I.sgd=slurm",
+    "heyhi print conf/common/launcher/slurm.prototxt",
+    "heyhi print check 'checkpoint={{exp train'",
+    "heyhi print check 'checkpoint={{exp trian}}'",
+    "heyhi print check 'checkpoint={{exp train sed=1}}'",
+    "heyhi print train --flatt",
+    "heyhi print train --flat --flat-all",
+    "heyhi describe trian",
+    "heyhi describe train lrr",
+    "heyhi describe train lr extra",
+    "heyhi describe --keys",
+    "heyhi diff",
+    "heyhi diff DONE",
+    "heyhi diff DONE p/trian",
+    "heyhi diff DONE conf",
+    "heyhi protos --ot x",
+    "heyhi protos --out conf/conf.proto",
+    "heyhi init",
+    "heyhi init .",
+    "heyhi init run.py",
+    "heyhi completion",
+    "heyhi completion powershell",
+    # The task file.
+    "run.py",
+    "run.py --cfg trian",
+    "run.py --cfg train lrr=1",
+    "run.py --cfg train --lrr 1",
+    "run.py --cfg train lr",
+    "run.py --cfg train --mode contineu",
+    "run.py --cfg train --out 'my runs'",
+    "run.py --cfg train --print --print-flat",
+    "run.py --cfg train --print lrr=1",
+    "run.py --cfg train seed=1 --mode restart",
+    "run.py --cfg check 'checkpoint={{exp train seed=5}}'",
+    "run.py --cfg train launcher.slurm.num_gpus=12",
+    "run.py --cfg train launcher.slurm.num_gpus=-1",
+    "run.py --cfg train launcher.slurm.hours=0",
+    "run.py --cfg train launcher.slurm.hours=0.01",
+    "run.py --cfg train launcher.slurm.num_gpus=16 launcher.slurm.pack=2",
+    "run.py --cfg train launcher.slurm.mem_per_gpu=1e12",
+    "run.py --cfg train launcher.slurm.extra=nice",
+    "run.py --cfg train launcher.slurm.extra=--job-name=mine",
+    "run.py --cfg train launcher.slurm.extra=--export=NONE",
+    'run.py --cfg train "launcher.slurm.extra=\'--nice"',
+    "run.py --cfg train launcher.slurm.partition=main",
+    # What a job starts.
+    "runner results/p/train/none/result.json",
+    "runner results/p/train/none/result.json --manifest none.sqlite",
+    "runner results/p/train/none/result.json --manifest MANIFEST",
+    "runner DONE/result.json --manifest MANIFEST --job nonce",
+)
+
+CASES = (
+    Given("", WRONG_WORDS),
+    # Where there is no project, or a broken one.
+    Given("in a folder of no project", ("heyhi status", "heyhi print train", "run.py --cfg train"), below="/"),
+    Given(
+        "settings that are no TOML",
+        ("heyhi status", "heyhi print train", "run.py --cfg train"),
+        {"pyproject.toml": "[tool.heyhi\n"},
+    ),
+    Given("an unknown setting", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nsweeps = "conf/seeds.py"\n'}),
+    Given("a setting of another type", ("heyhi status",), {"pyproject.toml": "[tool.heyhi]\nresults = 3\n"}),
+    Given(
+        "a negative number as a setting",
+        ("heyhi status",),
+        {"pyproject.toml": "[tool.heyhi]\nstop_after_same_error = -1\n"},
+    ),
+    Given("settings that are no table", ("heyhi status",), {"pyproject.toml": "[tool]\nheyhi = 1\n"}),
+    Given(
+        "no default sweep",
+        ("heyhi expand", "heyhi plan", "heyhi launch", "heyhi report"),
+        {"pyproject.toml": "[tool.heyhi]\n"},
+    ),
+    Given("a folder of configs without protos", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nconf = "cfg"\n'}),
+    Given(
+        "a task that isn't there",
+        ("runner DEAD/result.json --manifest MANIFEST",),
+        {"run.py": "def mian(task, cfg, log_level):\n    return {}\n"},
+    ),
+    Given("a results root with a space", ("heyhi expand", "run.py --cfg train"), env={"HH_EXP_DIR": "/tmp/my runs"}),
+    # Protos.
+    Given(
+        "a proto that doesn't compile",
+        ("heyhi print train", "heyhi protos", "heyhi describe", "run.py --cfg train"),
+        {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg {\n  optional int33 x = 1;\n}\n'},
+    ),
+    Given(
+        "protos without a root message",
+        ("heyhi print train",),
+        {"conf/conf.proto": 'syntax = "proto2";\nmessage Train {}\n'},
+    ),
+    Given(
+        "a root message without tasks",
+        ("heyhi print train",),
+        {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { optional int32 x = 1; }\n'},
+    ),
+    Given(
+        "a task that is no message",
+        ("heyhi print train",),
+        {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { int32 train = 1; } }\n'},
+    ),
+    # Configs.
+    Given(
+        "a config with a typo", ("heyhi print bad", "run.py --cfg bad"), {"conf/bad.prototxt": "train {\n  lrr: 1\n}\n"}
+    ),
+    Given("a config with a value of another type", ("heyhi print bad",), {"conf/bad.prototxt": "train { lr: fast }\n"}),
+    Given("a config that isn't closed", ("heyhi print bad",), {"conf/bad.prototxt": "train {\n  lr: 1\n"}),
+    Given("a config without a task", ("heyhi print bad",), {"conf/bad.prototxt": "\n"}),
+    Given("a config that is no text", ("heyhi print bad",), {"conf/bad.prototxt": b"train { name: '\xff' }\n"}),
+    Given(
+        "a config with a number out of range",
+        ("heyhi print bad",),
+        {"conf/bad.prototxt": "train { epochs: 3000000000 }"},
+    ),
+    Given(
+        "a config that includes what isn't there",
+        ("heyhi print bad",),
+        {"conf/bad.prototxt": 'includes { path: "slrum" mount: "launcher" }\ntrain {}\n'},
+    ),
+    Given(
+        "a config that includes itself",
+        ("heyhi print bad",),
+        {
+            "conf/bad.prototxt": 'includes { path: "one" }\ntrain {}\n',
+            "conf/one.prototxt": 'includes { path: "two" }\n',
+            "conf/two.prototxt": 'includes { path: "one" }\n',
+        },
+    ),
+    Given(
+        "experiments that need one another",
+        ("heyhi print one", "heyhi expand --cfg one"),
+        {
+            "conf/one.prototxt": 'check { checkpoint: "{{exp two}}" }\n',
+            "conf/two.prototxt": 'check { checkpoint: "{{exp one}}" }\n',
+        },
+    ),
+    # Sweeps.
+    Given(
+        "a sweep file that raises", ("heyhi expand conf/bad.py", "heyhi report conf/bad.py"), {"conf/bad.py": "1 / 0\n"}
+    ),
+    Given("a sweep file with a syntax error", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def yield_sweep(:\n"}),
+    Given(
+        "a sweep file without yield_sweep", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def sweep():\n    pass\n"}
+    ),
+    Given(
+        "a sweep of nothing", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def yield_sweep():\n    yield from ()\n"}
+    ),
+    Given(
+        "a sweep of no points",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": "def yield_sweep():\n    yield 'train'\n"},
+    ),
+    Given(
+        "a sweep of a wrong key",
+        ("heyhi expand conf/bad.py", "heyhi plan conf/bad.py", "heyhi launch conf/bad.py", "heyhi report conf/bad.py"),
+        {"conf/bad.py": "def yield_sweep():\n    for x in (1, 2, 3):\n        yield 'train', {'lrr': x}\n"},
+    ),
+    Given(
+        "a sweep with a pattern that is no text",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": "EXP_ID_PATTERN = 3\ndef yield_sweep():\n    yield 'train', {}\n"},
+    ),
+    Given(
+        "a sweep whose experiments share a folder",
+        ("heyhi expand conf/bad.py",),
+        {
+            "conf/bad.py": "EXP_ID_PATTERN = 'a'\ndef yield_sweep():\n"
+            "    for lr in (1, 2):\n        yield 'train', {'lr': lr}\n"
+        },
+    ),
+    # What was written once, and was damaged since.
+    Given(
+        "a damaged manifest",
+        ("heyhi status bad.sqlite", "heyhi report bad.sqlite", "heyhi launch bad.sqlite", "heyhi cancel bad.sqlite"),
+        {"bad.sqlite": b"SQLite format 3\0 and no more"},
+    ),
+    Given("an empty manifest", ("heyhi status bad.sqlite",), {"bad.sqlite": b""}),
+    Given(
+        "a damaged identity",
+        ("run.py --cfg train seed=1", "heyhi diff DONE DEAD"),
+        {"DONE/identity.json": "{", "DONE/result.json": None},
+    ),
+    Given("a folder of somebody else's", ("run.py --cfg train --out p/mine",), {"results/p/mine/thesis.tex": "x"}),
+    Given(
+        "a folder of another experiment",
+        ("run.py --cfg train --out DONE_ID", "run.py --cfg train lr=3 --out DONE_ID --mode restart --force"),
+    ),
+    Given("a damaged result", ("heyhi diff DONE DEAD",), {"DONE/result.json": '{"accuracy": '}),
+    Given("a result that is no object", ("heyhi diff DONE DEAD",), {"DONE/result.json": "[1]"}),
+    Given(
+        "a damaged config of an experiment",
+        ("heyhi diff DONE DEAD",),
+        {"DONE/config_flat.json": "{", "DONE/config.prototxt": "train {"},
+    ),
+    Given(
+        "a damaged claim",
+        ("run.py --cfg train seed=2 --mode start_continue", "run.py --cfg train seed=3 --out p/claimed"),
+        {"DEAD/claim.json": "mine", "results/p/claimed/claim.json": "mine"},
+    ),
+    # Slurm, by stand-ins.
+    Given(
+        "a Slurm that refuses jobs",
+        ("run.py --cfg train launcher.slurm.partition=nowhere",),
+        programs={"sbatch": "echo 'sbatch: error: invalid partition specified: nowhere' >&2; exit 1"},
+    ),
+    Given(
+        "a Slurm that is full",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        programs={"sbatch": "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit, job submit limit' >&2; exit 1"},
+    ),
+    Given(
+        "an sbatch that prints gibberish",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        programs={"sbatch": "echo welcome"},
+    ),
+    Given(
+        "a Slurm that doesn't answer",
+        (
+            "heyhi status --job 18",
+            "heyhi cancel WAITING",
+            "heyhi cancel 18",
+            "heyhi logs 18",
+            "run.py --cfg train seed=3 I.launcher=slurm --mode restart --force",
+        ),
+        programs={
+            name: f"echo '{name}: error: Unable to contact slurm controller (connect failure)' >&2; exit 1"
+            for name in ("squeue", "sacct", "scancel", "scontrol", "sinfo")
+        },
+    ),
+    # Copies of the code.
+    Given(
+        "a results root that is the project",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        env={"HH_EXP_DIR": "."},
+        programs={"sbatch": "echo 1"},
+    ),
+    Given(
+        "a pattern for the code's copy that can't be used",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        {"pyproject.toml": "[tool.heyhi]\nsnapshot_exclude = ['!keep']\n"},
+        programs={"sbatch": "echo 1"},
+    ),
+    Given(
+        "a link for the code's copy that leaves the project",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        {"pyproject.toml": "[tool.heyhi]\nsnapshot_link = ['../data']\n"},
+        programs={"sbatch": "echo 1"},
+    ),
+    # Google Sheets; nothing is asked of Google.
+    Given(
+        "a key for Google that isn't there",
+        ("heyhi sheets check Runs", "heyhi report --sheet Runs digits"),
+        env={"HH_GOOGLE_SERVICE_ACCOUNT": "none.json"},
+    ),
+    Given(
+        "a key for Google that is none",
+        ("heyhi sheets check Runs",),
+        {"key.json": "{}"},
+        {"HH_GOOGLE_SERVICE_ACCOUNT": "key.json"},
+    ),
+    Given(
+        "a key for Google that is no JSON",
+        ("heyhi sheets check Runs",),
+        {"key.json": "secret"},
+        {"HH_GOOGLE_SERVICE_ACCOUNT": "key.json"},
+    ),
+    Given(
+        "an OAuth client that is none",
+        ("heyhi sheets login",),
+        {"client.json": "{}"},
+        {"HH_GOOGLE_CLIENT_SECRET": "client.json"},
+    ),
+    Given(
+        "an address of folders that is none",
+        ("heyhi report --sheet Runs digits",),
+        {"pyproject.toml": '[tool.heyhi]\nsweep = "conf/seeds.py"\nfolder_link = "ftp://{exp_path}"\n'},
+    ),
+)
