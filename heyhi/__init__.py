@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from heyhi.cli.task import parse_args_and_maybe_launch as parse_args_and_maybe_launch
+    from heyhi.cli.task_command import parse_args_and_maybe_launch as parse_args_and_maybe_launch
     from heyhi.code.version import log_git_status as log_git_status
     from heyhi.config.api import conf_get as conf_get
     from heyhi.config.api import conf_is_set as conf_is_set
@@ -69,7 +69,7 @@ _HOMES = {
     "report.gather": "table",
     "job.notice": "maybe_init_requeue_handler",
     "job.launch": "get_default_exp_dir maybe_launch",
-    "cli.task": "parse_args_and_maybe_launch",
+    "cli.task_command": "parse_args_and_maybe_launch",
     "job.runner": "save_result_in_cwd",
     "sweep.points": "grid sample",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from heyhi.cli.task import parse_args_and_maybe_launch as parse_args_and_maybe_launch
+from heyhi.cli.task_command import parse_args_and_maybe_launch as parse_args_and_maybe_launch
 from heyhi.job.launch import get_default_exp_dir as get_default_exp_dir
 from heyhi.job.launch import get_exp_dir as get_exp_dir
 from heyhi.job.launch import maybe_launch as maybe_launch

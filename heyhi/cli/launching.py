@@ -52,7 +52,7 @@ def _written(selection: Selection, group: Group) -> list[Manifest]:
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
     from heyhi.sweep.target import target_of
-    from heyhi.sweep.write import write_manifest
+    from heyhi.sweep.write_manifest import write_manifest
 
     if group.is_whole:
         return [group.write(selection.schema)]

@@ -233,7 +233,7 @@ def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[S
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
-    from heyhi.report.drift import drift_line
+    from heyhi.report.drift_lines import drift_line
     from heyhi.report.export import suffix_of
     from heyhi.report.gather import gather, title_of
     from heyhi.report.terminal import print_table, rendered, show_progress

@@ -59,7 +59,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     for text in rest:
         _check_option(parsed.parser, text)
     if rest:
-        from heyhi.cli.task import in_given_order
+        from heyhi.cli.task_command import in_given_order
 
         parsed.words = in_given_order([*parsed.words, *rest], given)
     return parsed

@@ -166,7 +166,7 @@ class Group:
     def write(self, schema: Schema) -> Manifest:
         """Write down what a sweep or config is today, unless it is, and return the manifest."""
         from heyhi.sweep.manifest import Manifest
-        from heyhi.sweep.write import write_manifest
+        from heyhi.sweep.write_manifest import write_manifest
 
         if self.manifest is None:
             assert self.expansion is not None
@@ -517,7 +517,9 @@ class _Reader:
         told = explain_missing(self.project, text)
         # What lies in the results is nearer where it has something of such a name.
         hint = f": {told}" if "(did you mean" in told or "is a folder" in told else ""
-        hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told else "")
+        hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told and "/" in text else "")
+        if self.named and isinstance(self.named[-1], ConfigWord):
+            hint = f", and no override (key=value, or I.mount=path){hint}"
         raise HeyhiError(f"'{text}' is no sweep file, manifest, experiment, job or config{hint}")
 
     def _manifest(self, path: Path) -> Path:

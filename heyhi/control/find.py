@@ -56,7 +56,8 @@ def explain_missing(project: Project, word: str) -> str:
         for place in places:
             if place.is_dir():
                 return f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}"
-        return _near(project, places[-1])
+        # Of several places, the one of which most is there; below the results root, if that is no less than elsewhere.
+        return _near(project, min(reversed(places), key=_count_missing))
     return ""
 
 
@@ -71,6 +72,10 @@ def _inside(project: Project, place: Path) -> str:
     names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
     more = ", …" if len(names) > 3 else ""
     return f"; in it are {', '.join(names[:3])}{more}" if names else ""
+
+
+def _count_missing(place: Path) -> int:
+    return sum(not parent.is_dir() for parent in (place, *place.parents))
 
 
 def _near(project: Project, place: Path) -> str:

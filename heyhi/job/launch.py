@@ -88,7 +88,7 @@ def maybe_launch(
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
-    launch = _Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
+    launch = Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.start:
@@ -106,7 +106,7 @@ class _Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Launch:
+class Launch:
     """One experiment about to be launched, composed and checked against its folder."""
 
     project: Project
@@ -125,7 +125,7 @@ class _Launch:
         adhoc: bool,
         pattern: str | None,
         snapshot: bool = True,
-    ) -> _Launch:
+    ) -> Launch:
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
@@ -223,7 +223,7 @@ class _Launch:
         from heyhi.job.submit import submit_job
         from heyhi.slurm.commands import View
         from heyhi.slurm.request import request_of
-        from heyhi.sweep.write import write_manifest
+        from heyhi.sweep.write_manifest import write_manifest
 
         code = take_snapshot(self.project) if self.snapshot else None
         order = Order(

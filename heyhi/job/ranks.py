@@ -27,8 +27,8 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import Ending, Signals, ending_of, print_error
+from heyhi.job.load_main import load_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
-from heyhi.job.task import load_main
 from heyhi.job.tee import Tee
 from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
 from heyhi.logs import setup_logging

@@ -33,9 +33,9 @@ from heyhi.experiment.result import encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
+from heyhi.job.load_main import Main, load_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
-from heyhi.job.task import Main, load_main
 from heyhi.job.tee import Tee
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import setup_logging

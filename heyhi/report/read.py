@@ -1,6 +1,6 @@
 """Reading what came out of experiments, by the files that they wrote.
 
-What was read is remembered as long as those files stay as they are: `remembered` decides that.
+What was read is remembered as long as those files stay as they are: `kept_readings` decides that.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from heyhi.experiment.records import History, Record, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
+from heyhi.report.kept_readings import UNKNOWN, Remembered, Stamp, look_at
 from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
-from heyhi.report.remembered import UNKNOWN, Remembered, Stamp, look_at
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
-from heyhi.report.drift import drift_line
+from heyhi.report.drift_lines import drift_line
 from heyhi.report.source import Source
 from heyhi.report.table import collect
 from heyhi.report.terminal import print_table

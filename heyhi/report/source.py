@@ -17,10 +17,10 @@ from heyhi.report.read import Collector
 from heyhi.report.table import collect
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.kept_expansion import RememberedExpansion
 from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
-from heyhi.sweep.remembered import RememberedExpansion
 from heyhi.sweep.target import target_of
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 _SETTINGS = ("sweep", "manifest")  # of --config
 _T = TypeVar("_T")

@@ -33,11 +33,9 @@ WRONG_WORDS = (
     "heyhi --verison",
     # expand, and what it shares with plan, status, launch, cancel, retry and report
     "heyhi expand conf/seedz.py",
-    "heyhi expand conf/train.prototxt",
     "heyhi expand conf",
     "heyhi expand lr=0.1",
     "heyhi expand conf/seeds.py lr=0.1",
-    "heyhi expand conf/seeds.py conf/seeds.py",
     "heyhi expand --cfg",
     "heyhi expand --cfg=",
     "heyhi expand --cfg trian",
@@ -368,6 +366,14 @@ CASES = (
         "a damaged claim",
         ("run.py --cfg train seed=2 --mode start_continue", "run.py --cfg train seed=3 --out p/claimed"),
         {"DEAD/claim.json": "mine", "results/p/claimed/claim.json": "mine"},
+    ),
+    Given(
+        "a claim from another host",
+        ("run.py --cfg train seed=2 --mode restart --force",),
+        {
+            "DEAD/claim.json": '{"kind": "process", "host": "elsewhere", "boot": "b", "pids": "p", "pid": 1, "started": 1,'
+            ' "since": "2026-11-24T10:00:00+00:00", "nonce": "ab"}'
+        },
     ),
     # Slurm, by stand-ins.
     Given(

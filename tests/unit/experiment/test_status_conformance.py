@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import heyhi.report.page
-from heyhi.cli.task import parse_args_and_maybe_launch
+from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.config.schema import Schema, load_schema
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import ModeError, UnknownError
@@ -42,7 +42,7 @@ from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 PROTO = """
 syntax = "proto2";

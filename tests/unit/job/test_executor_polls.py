@@ -33,7 +33,7 @@ from heyhi.experiment.status import find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 PROTO = """
 syntax = "proto2";

@@ -27,12 +27,12 @@ from heyhi.experiment.owner import JobRef
 from heyhi.experiment.records import End, Record, Start
 from heyhi.experiment.status import find_state, find_status
 from heyhi.job import runner as runner
+from heyhi.job.load_main import load_main
 from heyhi.job.runner import Outcome, execute, save_result_in_cwd
-from heyhi.job.task import load_main
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.target import target_of
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 PROTO = """
 syntax = "proto2";

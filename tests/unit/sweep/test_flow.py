@@ -16,7 +16,7 @@ from heyhi.project import find_project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.flow import Flow
 from heyhi.sweep.manifest import Manifest
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 SWEEP = """
 def yield_sweep():

@@ -20,7 +20,7 @@ from heyhi.sweep.index import ManifestIndex, find_manifest
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.points import grid
 from heyhi.sweep.target import target_of
-from heyhi.sweep.write import write_manifest
+from heyhi.sweep.write_manifest import write_manifest
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"

@@ -14,7 +14,7 @@ import pytest
 
 import heyhi
 import heyhi.run
-from heyhi.cli.task import parse_args_and_maybe_launch
+from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.errors import HeyhiError, ModeError, NeedsError, OverrideError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
@@ -216,7 +216,7 @@ def test_what_was_done_while_the_user_was_asked_is_not_wiped(
 ) -> None:
     task.fails = True
     folder = ExperimentDir(maybe_launch(task, cfg=TRAIN).exp_path)
-    monkeypatch.setattr("heyhi.cli.task._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
+    monkeypatch.setattr("heyhi.cli.task_command._ask_before_wiping", lambda *_, **__: folder.write_result({"lr": 1}))
     assert command(task, "--cfg", TRAIN, "--mode", "start_restart") == 2
     assert "DONE by now: nothing was wiped" in capsys.readouterr().err
     assert folder.read_result() == {"lr": 1}

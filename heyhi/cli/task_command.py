@@ -16,7 +16,7 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
-from heyhi.job.launch import Main, _Launch
+from heyhi.job.launch import Main, Launch
 from heyhi.project import find_project
 
 _EPILOG = """\
@@ -124,7 +124,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         sys.stdout.write(render(composed, flat=flat))
         return 0
-    launch = _Launch.prepare(
+    launch = Launch.prepare(
         project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern, snapshot=not args.no_snapshot
     )
     for warning in launch.expansion.warnings:
@@ -136,7 +136,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     if not action.start:
         print(where)
         print(_what_next(mode, state.status, launch))
-        return 0
+        return 1 if state.status is Status.UNKNOWN else 0
     launch.check()
     if action.wipe:
         _ask_before_wiping(where, force=args.force)
@@ -156,7 +156,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     return 1 if state.status.is_trouble else 0
 
 
-def _what_next(mode: str, status: Status, launch: _Launch) -> str:
+def _what_next(mode: str, status: Status, launch: Launch) -> str:
     if mode == "dryrun":
         would = action_of(DEFAULT_MODE, status)
         return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
