@@ -16,7 +16,7 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
-from heyhi.job.launch import Main, Launch
+from heyhi.job.launch import Launch, Main
 from heyhi.project import find_project
 
 _EPILOG = """\

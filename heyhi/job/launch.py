@@ -126,6 +126,7 @@ class Launch:
         pattern: str | None,
         snapshot: bool = True,
     ) -> Launch:
+        """Compose the experiment, and check it against its folder."""
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
@@ -133,14 +134,17 @@ class Launch:
 
     @property
     def experiment(self) -> Experiment:
+        """What is launched; what it needs comes before it in the expansion."""
         return self.expansion.experiments[-1]
 
     @property
     def folder(self) -> ExperimentDir:
+        """Where it lies."""
         return ExperimentDir(self.experiment.exp_path)
 
     @property
     def state(self) -> State:
+        """How it is now, without what it needs."""
         return find_state(self.experiment.exp_path)
 
     def action(self, mode: str, state: State) -> Action:
@@ -156,17 +160,20 @@ class Launch:
 
     @property
     def task_message(self) -> Message:
+        """The chosen task's message."""
         root = self.schema.parse_root(self.experiment.config)
         message: Message = getattr(root, self.experiment.task)
         return message
 
     @property
     def is_for_slurm(self) -> bool:
+        """Whether its launcher is slurm."""
         from heyhi.slurm.request import is_slurm
 
         return is_slurm(self.task_message)
 
     def handle(self) -> Handle:
+        """Return its handle."""
         from heyhi.experiment.handle import Handle
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)

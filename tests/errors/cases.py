@@ -371,8 +371,8 @@ CASES = (
         "a claim from another host",
         ("run.py --cfg train seed=2 --mode restart --force",),
         {
-            "DEAD/claim.json": '{"kind": "process", "host": "elsewhere", "boot": "b", "pids": "p", "pid": 1, "started": 1,'
-            ' "since": "2026-11-24T10:00:00+00:00", "nonce": "ab"}'
+            "DEAD/claim.json": '{"kind": "process", "host": "elsewhere", "boot": "b", "pids": "p", "pid": 1,'
+            ' "started": 1, "since": "2026-11-24T10:00:00+00:00", "nonce": "ab"}'
         },
     ),
     # Slurm, by stand-ins.
