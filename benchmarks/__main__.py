@@ -1,4 +1,4 @@
-"""Owns the command `python -m benchmarks`: runs the benchmarks, progress on standard error, and prints their table."""
+"""`python -m benchmarks`: runs the benchmarks, progress on standard error, and prints their table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns the table at the end: what was measured, beside what, and whether the goal is met."""
+"""The table at the end: what was measured, beside what, and whether the goal is met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Owns timing: whole processes, measured in turns so that a busy machine slows both sides alike.
+"""Times whole processes, measured in turns so that a busy machine slows both sides alike.
 
 CPU time counts a process and all that it waited for; wall time stands beside it, for what waits on a disk.
 """
@@ -18,7 +18,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """Hold seconds."""
+    """What a process took, in seconds."""
 
     cpu: float
     wall: float

@@ -1,4 +1,4 @@
-"""Owns the temporary folder that a benchmark works in: a copy of the example project, with its own results."""
+"""The temporary folder that a benchmark works in: a copy of the example project, with its own results."""
 
 from __future__ import annotations
 

@@ -263,7 +263,7 @@ class Selection:
                 case SweepWord(path):
                     found.append(Source.open(self.project, path))
                 case ManifestWord(path):
-                    found.append(Source.of(Manifest.open(path), self.project))
+                    found.append(Source.of(Manifest.open(path)))
                 case ConfigWord():
                     found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
         folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)

@@ -1,4 +1,4 @@
-"""Owns how Snakemake's jobs for experiments become jobs of Slurm's, and how they are followed until they have ended.
+"""HeyHi's Snakemake executor: makes jobs of Slurm's of Snakemake's, and follows them until they have ended.
 
 It adds to the official Slurm executor what experiments need, each difference with its reason in docs/slurm.md; jobs of
 other rules are left to it.

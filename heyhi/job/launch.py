@@ -1,4 +1,4 @@
-"""Owns launching one experiment, from Python or as `run.py --cfg …`: what its mode asks for, here or as a job."""
+"""Launches one experiment, as `heyhi.maybe_launch` and `run.py --cfg …` do: in this process, or as a job of Slurm's."""
 
 from __future__ import annotations
 

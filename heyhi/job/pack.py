@@ -1,6 +1,6 @@
-"""Owns a job that runs several experiments side by side: a runner for each, with its share of the GPUs and cores.
+"""A job that runs several experiments side by side: a runner for each, with its share of the GPUs and cores.
 
-What an experiment's own records say is its runner's business; here only one that ended without a word is buried.
+What an experiment's own records say is its runner's business; only the end of one that left no record is written here.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Owns handing experiments over to Slurm: claimed first, then noted with their job's id; and the script of a job.
+"""Hands experiments over to Slurm: each is claimed first, then noted with its job's id.
 
 One function does it for `run.py` and for Snakemake's executor alike. Nothing here imports Snakemake.
 """

@@ -62,7 +62,7 @@ class Source:
             HeyhiError: it is wrong, or isn't there.
         """
         if sweep.suffix == SUFFIX:
-            return cls.of(Manifest.open(sweep), project)
+            return cls.of(Manifest.open(sweep))
         schema = load_schema(project)
         file = read_sweep_file(project, sweep)
         points = list(file.points)
@@ -70,7 +70,7 @@ class Source:
         found = remembered.find()
         if found is not None:
             with contextlib.suppress(ManifestError):  # damaged: it is written anew
-                source = cls.of(Manifest.open(found.manifest), project)
+                source = cls.of(Manifest.open(found.manifest))
                 return replace(source, warnings=[*found.warnings, *source.warnings])
         expansion = file.expand(project, schema, points)
         source = cls.of_expansion(project, schema, expansion)
@@ -96,14 +96,9 @@ class Source:
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
 
     @classmethod
-    def of(cls, manifest: Manifest, here: Project | None = None) -> Source:
-        """Report what an open manifest holds, by the settings of its own project.
-
-        Args:
-            manifest: of whatever project.
-            here: the project around the working directory.
-        """
-        project = project_of(manifest, here)
+    def of(cls, manifest: Manifest) -> Source:
+        """Report what an open manifest holds, by the settings of its own project."""
+        project = project_of(manifest)
         return cls(manifest, project, *_sheet_of(project, manifest))
 
     @classmethod
@@ -127,9 +122,7 @@ class Source:
                 known.setdefault(path, []).append(target)
             else:
                 alone.append(cls._passing(project, load_schema(project), recomposed(folder)))
-        sources = [
-            replace(cls.of(Manifest.open(path), project), sheet=None, only=tuple(t)) for path, t in known.items()
-        ]
+        sources = [replace(cls.of(Manifest.open(path)), sheet=None, only=tuple(t)) for path, t in known.items()]
         return [*sources, *(replace(source, only=tuple(source.manifest.targets)) for source in alone)]
 
     def collector(self) -> tuple[Collector | None, bytes]:

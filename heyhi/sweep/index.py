@@ -6,7 +6,6 @@ It only repeats what the manifests say, and may be removed at any time; what the
 from __future__ import annotations
 
 import contextlib
-import os
 import shlex
 import sqlite3
 import weakref
@@ -15,6 +14,7 @@ from pathlib import Path
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.sweep.manifest import FORMAT, SUFFIX, Manifest, manifests_on_disk, manifests_root
+from heyhi.sweep.target import folder_of
 
 _BUSY_SECONDS = 60.0
 _INDEX_TABLES = (
@@ -151,7 +151,7 @@ def no_manifest(project: Project, target: str) -> ManifestError:
     from heyhi.experiment.folder import ExperimentDir
 
     command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"
-    folder = ExperimentDir(project.root / os.path.dirname(target), project.results_root)  # noqa: PTH120
+    folder = ExperimentDir(Path(folder_of(target, project.root)), project.results_root)
     with contextlib.suppress(HeyhiError):
         identity = folder.read_identity()
         if identity is not None:

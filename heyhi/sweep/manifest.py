@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ManifestError, NoProjectError
-from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import Project, find_project
-from heyhi.sweep.target import folder_of
+from heyhi.sweep.target import folder_of, folders_of
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
@@ -222,8 +221,7 @@ class Manifest:
             exp_ids, targets, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
             settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
             identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
-            end = -len(RESULT_NAME) - 1
-            folders = [target[:end] if target.startswith("/") else f"{root}/{target[:end]}" for target in targets]
+            folders = folders_of(targets, root)
             needed = [() if n == "[]" else tuple(folder_of(t, root) for t in json.loads(n)) for n in needs]
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
@@ -271,11 +269,11 @@ class Manifest:
                     raise sqlite3.DatabaseError(f"the row of {target} was changed")
                 yield Experiment(
                     exp_id=exp_id,
-                    exp_path=root / os.path.dirname(target),  # noqa: PTH120 (a target may be absolute)
+                    exp_path=Path(folder_of(target, root)),
                     identity=Identity(cfg, tuple(json.loads(overrides)), version),
                     task=task,
                     config=config,
-                    needs=tuple(root / os.path.dirname(n) for n in json.loads(needs)),  # noqa: PTH120
+                    needs=tuple(Path(folder_of(need, root)) for need in json.loads(needs)),
                     resources=json.loads(resources),
                     roots=roots,
                 )
@@ -330,7 +328,7 @@ def project_of(manifest: Manifest, here: Project | None = None) -> Project:
         return found._replace(results_override=manifest.results_root)
     if here is not None and manifest.path.absolute().is_relative_to(manifests_root(here)):
         return here
-    raise ManifestError(f"{manifest.path}: was written in {root}, where there is no project any more")
+    raise ManifestError(f"{manifest.path}: was written in {root}, where there is no project any more; expand it anew")
 
 
 def check_is_of(manifest: Manifest, here: Project, command: str) -> None:

@@ -131,7 +131,7 @@ def _inside(key: str, outer: str) -> bool:
 
 
 def order_matters(first: str, second: str) -> bool:
-    """Tell it by the rule as people read it: a prefix, a list, or a oneof in common."""
+    """Decide by the rule as people read it: a prefix, a list, or a oneof in common."""
     a, b = first.partition("=")[0], second.partition("=")[0]
     if _inside(a, b) or _inside(b, a) or any(_inside(a, one) and _inside(b, one) for one in LISTS):
         return True
