@@ -85,24 +85,12 @@ def report(args: argparse.Namespace) -> int:
 
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
-    from heyhi.report.shape import Shape
 
     project = find_project()
     if args.per and args.best is None:
         raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
     select(project, args, default=True)  # a wrong word is said before a watch begins
 
-    def names(text: str | None) -> tuple[str, ...]:
-        return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
-
-    shape = Shape(
-        sort=tuple(args.sort),
-        columns=names(args.columns),
-        group_by=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
-        best=args.best,
-        per=names(args.per),
-        pivot=tuple(args.pivot) if args.pivot else None,
-    )
     stopped: list[bool] = []
 
     def stop(*_: object) -> None:
@@ -116,7 +104,7 @@ def report(args: argparse.Namespace) -> int:
     while not stopped:
         try:
             # Each time: configs and sweep files may have changed.
-            _report_once(project, args, select(project, args, default=True).sources(), shape)
+            _report_once(project, args, select(project, args, default=True).sources())
         except HeyhiError as error:
             if args.watch is None:
                 raise
@@ -227,8 +215,30 @@ def print_json(rows: Iterable[object]) -> None:
     sys.stdout.write("[]\n" if first else "\n]\n")
 
 
-def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[Source], shape: Shape) -> None:
-    """Print a table, write its files and export it.
+def _shape(args: argparse.Namespace, project: Project) -> Shape:
+    """Return how the options of `heyhi report` want a table put together."""
+    from heyhi.report.shape import Shape
+
+    def names(text: str | None) -> tuple[str, ...]:
+        return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
+
+    return Shape(
+        sort=tuple(args.sort),
+        columns=names(args.columns),
+        group_by=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
+        best=args.best,
+        per=names(args.per),
+        pivot=tuple(args.pivot) if args.pivot else None,
+    )
+
+
+def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> None:
+    """Print a table, write its files and export it, by the settings of the project that all of it is of.
+
+    Args:
+        here: the project around the working directory, whose settings count where there are several.
+        args: of the command.
+        sources: what is reported.
 
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
@@ -239,6 +249,9 @@ def _report_once(project: Project, args: argparse.Namespace, sources: Sequence[S
     from heyhi.report.terminal import print_table, rendered, show_progress
     from heyhi.report.write import export_sheets, fixed_files, write_files
 
+    own = list(dict.fromkeys(source.project for source in sources))
+    project = own[0] if len(own) == 1 else here
+    shape = _shape(args, project)
     for path in args.to:
         suffix_of(path)  # a name that asks for no format is said before anything is read
     for warning in (w for s in sources for w in s.warnings):

@@ -295,7 +295,7 @@ def elsewhere(run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Call
 
 
 def test_a_manifest_of_another_project_is_read_by_its_own_settings(
-    run: Any, elsewhere: Callable[[], str], tmp_path: Path
+    run: Any, elsewhere: Callable[[], str], tmp_path: Path, project: Path
 ) -> None:
     manifest = elsewhere()
     running = next((tmp_path / "other/results/p/fit/work").glob("seed=0*"))
@@ -308,7 +308,9 @@ def test_a_manifest_of_another_project_is_read_by_its_own_settings(
             and "RUNNING 1  DONE 1" in out
             and f"RUNNING     p/fit/work/{running.name}  pid {os.getpid()}" in out
         )
-        assert "1 RUNNING, 1 DONE" in run("report", manifest)[1] or "RUNNING" in run("report", manifest)[1]
+        code, out, _ = run("report", manifest)
+        assert code == 0 and "2 experiments: 1 DONE, 1 RUNNING" in out
+        assert (tmp_path / "other/results/reports/two.csv").exists() and not (project / "results").exists()
         code, out, _ = run("cancel", "--dry-run", manifest)
         assert code == 0 and f"p/fit/work/{running.name}: pid {os.getpid()}" in out
     (running / "log.txt").write_text("it ran\n")
