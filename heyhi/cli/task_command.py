@@ -102,7 +102,8 @@ def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
     """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
 
-    Exits with 0 when the experiment is done or was left as it is, 1 when it failed, 2 when the command was wrong.
+    Exits with 0 when the experiment is done or was left as it is, 1 when it failed or nobody knows how it is, 2 when the
+    command was wrong.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.

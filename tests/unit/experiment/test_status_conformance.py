@@ -385,7 +385,7 @@ def test_a_launch_starts_what_the_table_of_modes_says(
     lab: Lab, situation: Situation, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A local one: its launcher is taken away."""
-    monkeypatch.setattr("heyhi.job.launch._Launch.is_for_slurm", False)
+    monkeypatch.setattr("heyhi.job.launch.Launch.is_for_slurm", False)
     situation.steps(lab)
     started: list[bool] = []
     action = action_of(mode, situation.status)
@@ -443,7 +443,7 @@ def test_a_task_file_says_why_it_starts_nothing(
     lab: Lab, situation: Situation, capsys: pytest.CaptureFixture[str]
 ) -> None:
     situation.steps(lab)
-    for mode, code in (("gentle_start", 0), ("start_continue", 0), ("restart", 2)):
+    for mode, code in (("gentle_start", 1), ("start_continue", 1), ("restart", 2)):
         with pytest.raises(SystemExit) as stop:
             parse_args_and_maybe_launch(pytest.fail, ["--cfg", "first", "--mode", mode, "--force"])
         assert stop.value.code == code
