@@ -54,20 +54,19 @@ def script(shell: str) -> str:
     return f"{code.strip()}\n# {_HINTS[shell]}"
 
 
-def complete(parser: argparse.ArgumentParser) -> None:
+def complete(parser: argparse.ArgumentParser, *safe: type[argparse.Action]) -> None:
     """Answer a shell that asks for completions, and end the process; do nothing where no shell asks.
 
     Args:
         parser: of `heyhi` or of a task file; its arguments are known by their names.
+        safe: actions of its own that only note what is given, so that completers may know it.
     """
     if "_ARGCOMPLETE" not in os.environ:
         return
     try:
         import argcomplete.finders
 
-        from heyhi.cli.selection import Given
-
-        argcomplete.finders.safe_actions.add(Given)  # it only notes what is given, and completers ask for that
+        argcomplete.finders.safe_actions.update(safe)
         _set_completers(parser)
         argcomplete.autocomplete(parser, always_complete_options=False)
     except BaseException:  # what is wrong with a line is said when it is run; a traceback in its middle helps nobody

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from heyhi.cli.parser import make_parser, parse
+from heyhi.cli.parser import Given, make_parser, parse
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -23,18 +23,45 @@ def main(args: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
 
-        complete(parser)
+        complete(parser, Given)
     from heyhi.errors import reporting_errors
 
     try:
         with reporting_errors():
-            parsed = parse(parser, args)
-            handler: Callable[[argparse.Namespace], int] = parsed.handler
-            return handler(parsed)
+            return _run(parse(parser, args))
     except SystemExit as stop:
         if stop.code == 2:
             _spoil_targets(list(sys.argv[1:] if args is None else args))
         raise
+
+
+def _run(args: argparse.Namespace) -> int:
+    """Run a command; the commands are imported now, which `heyhi --help` can do without."""
+    if args.command in ("expand", "plan", "launch", "cancel", "retry"):
+        from heyhi.cli import launching
+
+        return {
+            "expand": launching.expand,
+            "plan": launching.plan,
+            "launch": launching.launch,
+            "cancel": launching.cancel,
+            "retry": launching.retry,
+        }[args.command](args)
+    from heyhi.cli import looking
+
+    return {
+        "": looking.version_or_help,
+        "status": looking.status,
+        "logs": looking.logs,
+        "report": looking.report,
+        "sheets": looking.sheets,
+        "print": looking.show_config,
+        "describe": looking.describe_config,
+        "diff": looking.compare,
+        "protos": looking.protos,
+        "init": looking.init_project,
+        "completion": looking.completion,
+    }[args.command](args)
 
 
 def _spoil_targets(args: Sequence[str]) -> None:

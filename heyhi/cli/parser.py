@@ -5,11 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-from heyhi.cli import launching, looking
-from heyhi.cli.selection import Given
 
 _EPILOG = """\
 examples:
@@ -127,6 +124,25 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
         raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
 
 
+class Given(argparse.Action):
+    """Keep a word, or an option of a config, in the order of the command line (`given`), and under its own name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep one of them."""
+        text = values if isinstance(values, str) else ""
+        namespace.given = [*namespace.given, (self.dest, text)]
+        if self.dest == "sweep":
+            namespace.sweep = [*namespace.sweep, text]
+        else:
+            setattr(namespace, self.dest, text if self.nargs is None else True)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Make the parser; nothing that it does imports more than argparse."""
     parser = argparse.ArgumentParser(
@@ -136,12 +152,10 @@ def make_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
-    parser.set_defaults(handler=looking.version_or_help, command="", parser=parser)
+    parser.set_defaults(command="", parser=parser)
     commands = parser.add_subparsers(metavar="COMMAND")
 
-    def command(
-        name: str, handler: Callable[[argparse.Namespace], int], text: str, epilog: str | None = None
-    ) -> argparse.ArgumentParser:
+    def command(name: str, text: str, epilog: str | None = None) -> argparse.ArgumentParser:
         made = commands.add_parser(
             name,
             help=text,
@@ -150,10 +164,10 @@ def make_parser() -> argparse.ArgumentParser:
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
-        made.set_defaults(handler=handler, command=name, parser=made)
+        made.set_defaults(command=name, parser=made)
         return made
 
-    expand = command("expand", launching.expand, "compose and check a sweep, print a target a line", _WORDS_EPILOG)
+    expand = command("expand", "compose and check a sweep, print a target a line", _WORDS_EPILOG)
     _add_words(expand, default="the sweep of [tool.heyhi]")
     show = expand.add_mutually_exclusive_group()
     show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
@@ -161,7 +175,6 @@ def make_parser() -> argparse.ArgumentParser:
 
     plan = command(
         "plan",
-        launching.plan,
         "show what a launch would do: new, done, running, dead, blocked, drifted",
         _WORDS_EPILOG,
     )
@@ -174,7 +187,6 @@ def make_parser() -> argparse.ArgumentParser:
 
     status = command(
         "status",
-        looking.status,
         "show how experiments are: all that were ever expanded, or those of a sweep",
         _WORDS_EPILOG,
     )
@@ -190,21 +202,19 @@ def make_parser() -> argparse.ArgumentParser:
 
     launch = command(
         "launch",
-        launching.launch,
         "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
         _WORDS_EPILOG,
     )  # fmt: skip
     _add_words(launch, default="the sweep of [tool.heyhi]")
     _add_launch_arguments(launch)
 
-    logs = command("logs", looking.logs, "print an experiment's log", _WORDS_EPILOG)
+    logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
     _add_words(logs, default="none")
     logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
     logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
 
     cancel = command(
         "cancel",
-        launching.cancel,
         "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them",
         _WORDS_EPILOG,
     )
@@ -215,7 +225,6 @@ def make_parser() -> argparse.ArgumentParser:
 
     retry = command(
         "retry",
-        launching.retry,
         "start experiments that are dead again, with the files that they left",
         _WORDS_EPILOG,
     )
@@ -223,9 +232,7 @@ def make_parser() -> argparse.ArgumentParser:
     retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
     _add_launch_arguments(retry)
 
-    report = command(
-        "report", looking.report, "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG
-    )
+    report = command("report", "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG)
     _add_words(report, default="the sweep of [tool.heyhi]")
     report.add_argument(
         "--sort", action="append", default=[], metavar="KEY", help="sort by a column, -KEY downward; may be repeated"
@@ -247,35 +254,31 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
     report.add_argument("--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another")
 
-    sheets = command("sheets", looking.sheets, "log in to Google Sheets, or check that an export would work")
+    sheets = command("sheets", "log in to Google Sheets, or check that an export would work")
     sheets.add_argument("what", choices=("login", "check"), help="what to do")
     sheets.add_argument("file", nargs="?", default="", metavar="FILE", help="check: spreadsheet that is to be written")
 
-    show_config = command("print", looking.show_config, "print a composed config")
+    show_config = command("print", "print a composed config")
     show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
     show_config.add_argument("words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
     flat = show_config.add_mutually_exclusive_group()
     flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
     flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
 
-    describe = command(
-        "describe", looking.describe_config, "print the fields of a config's task, with types, defaults and comments"
-    )
+    describe = command("describe", "print the fields of a config's task, with types, defaults and comments")
     describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
     describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
-    diff = command("diff", looking.compare, "compare two experiments: configs and results", _WORDS_EPILOG)
+    diff = command("diff", "compare two experiments: configs and results", _WORDS_EPILOG)
     _add_words(diff, default="none")
 
-    protos = command("protos", looking.protos, "write conf_pb2.py and type stubs, for people who want them")
+    protos = command("protos", "write conf_pb2.py and type stubs, for people who want them")
     protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 
-    init = command("init", looking.init_project, "make a new project that runs at once")
+    init = command("init", "make a new project that runs at once")
     init.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
 
-    completion = command(
-        "completion", looking.completion, 'print the shell\'s completion script: eval "$(heyhi completion bash)"'
-    )
+    completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
     completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
     return parser
 

@@ -383,25 +383,6 @@ class Selection:
 # --- reading words
 
 
-class Given(argparse.Action):
-    """Keep a word, or an option of a config, in the order of the command line (`given`), and under its own name."""
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: str | Sequence[object] | None,
-        option_string: str | None = None,
-    ) -> None:
-        """Keep one of them."""
-        text = values if isinstance(values, str) else ""
-        namespace.given = [*namespace.given, (self.dest, text)]
-        if self.dest == "sweep":
-            namespace.sweep = [*namespace.sweep, text]
-        else:
-            setattr(namespace, self.dest, text if self.nargs is None else True)
-
-
 class _Reader:
     """Read words in their order.
 

@@ -7,17 +7,18 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
-from heyhi.config.compose import Composer
-from heyhi.config.describe import render
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
-from heyhi.job.launch import Launch, Main
 from heyhi.project import find_project
+
+if TYPE_CHECKING:
+    from heyhi.job.launch import Launch, Main
 
 _EPILOG = """\
 examples:
@@ -102,8 +103,8 @@ def in_given_order(overrides: Sequence[str], args: Sequence[str]) -> list[str]:
 def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -> None:
     """Be the command line of a task file: `if __name__ == "__main__": heyhi.parse_args_and_maybe_launch(main)`.
 
-    Exits with 0 when the experiment is done or was left as it is, 1 when it failed or nobody knows how it is, 2 when the
-    command was wrong.
+    Exits with 0 when the experiment is done or was left as it is, 1 when it failed or nobody knows how it is, 2 when
+    the command was wrong.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
@@ -121,10 +122,15 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
 def _run_command(args: argparse.Namespace, main: Main) -> int:
     project = find_project()
     if args.print or args.print_flat or args.print_flat_all:
+        from heyhi.config.compose import Composer
+        from heyhi.config.describe import render
+
         composed = Composer(project, load_schema(project)).compose(args.cfg, args.overrides)
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         sys.stdout.write(render(composed, flat=flat))
         return 0
+    from heyhi.job.launch import Launch  # printing a config can do without
+
     launch = Launch.prepare(
         project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern, snapshot=not args.no_snapshot
     )
