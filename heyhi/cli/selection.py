@@ -462,8 +462,6 @@ class _Reader:
         return find_started(self.project, text) is not None
 
     def _word(self, text: str) -> Word:
-        from heyhi.control.find import explain_missing, find_expanded, find_job, find_started
-
         if text.endswith(".py"):
             from heyhi.sweep.file import find_sweep_file
 
@@ -471,6 +469,8 @@ class _Reader:
             return SweepWord(Path(text))
         if text.endswith(".sqlite"):
             return ManifestWord(self._manifest(Path(text)))
+        from heyhi.control.find import explain_missing, find_expanded, find_job, find_started
+
         folder = find_started(self.project, text)
         if folder is not None:
             return ExperimentWord(text, (folder,))
