@@ -39,6 +39,12 @@ def init(folder: Path) -> list[Path]:
     """
     # abspath, not resolve: names in messages are those that the user gave.
     root = Path(os.path.abspath(folder))  # noqa: PTH100
+    try:
+        os.lstat(root)
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise ProjectError(f"{root}: can't be made: {error.strerror}") from None
     contents = {root / name: source.read_bytes() for name, source in _sources()}
     # Whatever stands in the way is named before anything is made.
     for path in contents:

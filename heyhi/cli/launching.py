@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import print_json
-from heyhi.cli.selection import Group, Selection, select
+from heyhi.cli.selection import Group, Selection, project_for, select
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,9 +110,8 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
     from heyhi.experiment.modes import action_of
-    from heyhi.project import find_project
 
-    selection = select(find_project(), args, default=True)
+    selection = select(project_for(args), args, default=True)
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
@@ -249,9 +248,8 @@ def cancel(args: argparse.Namespace) -> int:
     from heyhi.control.cancel import Canceller, describe, idle_lines, plan_cancel
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
-    from heyhi.project import find_project
 
-    here = find_project()
+    here = project_for(args)
     selection = select(here, args)
     if args.all and selection:
         raise HeyhiError("--all goes without anything named: which is it?")
@@ -301,16 +299,21 @@ def retry(args: argparse.Namespace) -> int:
     selection = select(project, args)
     groups = selection.groups
     selection.check_own("retry --dead")
-    for group in groups:
-        if group.is_whole:
-            group.write(selection.schema)  # the sweep as it is today
     survey = selection.survey()
     dead = survey.dead
     if not args.dead:
-        raise HeyhiError(f"retry which ones? Say --dead to start those that are DEAD again ({len(dead)} of them now)")
+        which = (
+            f"--dead starts those of them that are DEAD ({len(dead)} now)"
+            if selection
+            else (f"Say --dead to start those that are DEAD again ({len(dead)} of them now)")
+        )
+        raise HeyhiError(f"retry which ones? {which}")
     if not dead:
         print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
         return 0
+    for group in groups:
+        if group.is_whole:
+            group.write(selection.schema)  # the sweep as it is today
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
     print("\n".join(row.text for row in dead))

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.cli.selection import select
+from heyhi.cli.selection import project_for, select
 
 if TYPE_CHECKING:
     from heyhi.project import Project
@@ -30,9 +30,7 @@ def version_or_help(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """Say how experiments are."""
-    from heyhi.project import find_project
-
-    project = find_project()
+    project = project_for(args)
     if args.job is not None:
         return _status_of_job(project, args)
     selection = select(project, args)
@@ -72,9 +70,8 @@ def logs(args: argparse.Namespace) -> int:
     """Print an experiment's log."""
     from heyhi.control.log import show_log
     from heyhi.experiment.folder import ExperimentDir
-    from heyhi.project import find_project
 
-    project, path = select(find_project(), args).one_experiment("the log")
+    project, path = select(project_for(args), args).one_experiment("the log")
     return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
 
 
@@ -84,9 +81,8 @@ def report(args: argparse.Namespace) -> int:
     import time
 
     from heyhi.errors import HeyhiError
-    from heyhi.project import find_project
 
-    project = find_project()
+    project = project_for(args)
     if args.per and args.best is None:
         raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
     select(project, args, default=True)  # a wrong word is said before a watch begins
@@ -164,9 +160,8 @@ def compare(args: argparse.Namespace) -> int:
     from heyhi.control.diff import diff
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
-    from heyhi.project import find_project
 
-    selection = select(find_project(), args)
+    selection = select(project_for(args), args)
     found = selection.own_experiments()
     if len(found) != 2:
         raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
@@ -269,7 +264,10 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     paths = args.to or fixed_files(project, title, formats)
     written = write_files(paths, whole, shaped, project, title)
     if written.files:
-        print(f"written: {', '.join(project.relative(path.absolute()) for path in written.files)}", flush=True)
+        name = project.relative if project.root == here.root else str
+        print(f"written: {', '.join(name(path.absolute()) for path in written.files)}", flush=True)
+    elif not paths:
+        print("no file was written, since this is no whole sweep: --to FILE writes one", flush=True)
     sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
     problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
     for problem in problems[:-1]:

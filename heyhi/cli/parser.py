@@ -276,7 +276,7 @@ def make_parser() -> argparse.ArgumentParser:
     protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 
     init = command("init", "make a new project that runs at once")
-    init.add_argument("folder", type=Path, metavar="DIR", help="folder to make")
+    init.add_argument("folder", type=_folder, metavar="DIR", help="folder to make")
 
     completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
     completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
@@ -300,6 +300,12 @@ def _seconds(text: str) -> float:
         if 0 < (seconds := float(text)) < 1e7:
             return seconds
     raise argparse.ArgumentTypeError(f"expected seconds, such as 600, not {text!r}")
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, such as my_project")
+    return Path(text)
 
 
 def _count(text: str) -> int:

@@ -13,10 +13,11 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.errors import ConfigError, HeyhiError, OverrideError, SweepError, suggest
+from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, suggest
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -108,6 +109,8 @@ class ConfigWord(NamedTuple):
                 raise SweepError("--zip pairs the values of several --sweep, and there is none")
             return [(self.cfg, list(self.overrides))]
         axes = sweep_points(self.axes, pair=self.pair)
+        if not axes:
+            raise SweepError(f"the sweep has no experiments: --sweep {' --sweep '.join(self.axes)} has no values")
         base = dict(map(split_override, self.overrides))
         if len(base) == len(self.overrides) and not base.keys() & axes[0].keys():
             return [(self.cfg, {**base, **point}) for point in axes]
@@ -216,15 +219,12 @@ class Selection:
         Raises:
             HeyhiError: something that is named is wrong; nothing was written.
         """
-        groups = [self._group(word) for word in self.named if not isinstance(word, ExperimentWord)]
-        folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)
-        if folders:
-            from heyhi.control.survey import Part
-
-            words = [word.word for word in self.named if isinstance(word, ExperimentWord)]
-            part = Part.of_folders(self.project, list(folders))
-            label = words[0] if len(words) == 1 else f"{len(words)} words"
-            groups.append(Group(self.project, words, label, part, len(folders)))
+        groups = []
+        for kind, words in groupby(self.named, key=type):
+            if kind is ExperimentWord:
+                groups.append(self._experiments([word for word in words if isinstance(word, ExperimentWord)]))
+            else:
+                groups += [self._group(word) for word in words if not isinstance(word, ExperimentWord)]
         return groups
 
     @property
@@ -266,8 +266,9 @@ class Selection:
                     found.append(Source.of(Manifest.open(path)))
                 case ConfigWord():
                     found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
-        folders = dict.fromkeys(f for word in self.named if isinstance(word, ExperimentWord) for f in word.folders)
-        return [*found, *Source.of_experiments(self.project, folders, self.recomposed)]
+                case ExperimentWord():
+                    found += Source.of_experiments(self.project, word.folders, self.recomposed)
+        return found
 
     def one_experiment(self, what: str) -> tuple[Project, str]:
         """Return the only experiment that is named, less what it needs, and its project.
@@ -344,6 +345,14 @@ class Selection:
 
     # --- expanding
 
+    def _experiments(self, words: Sequence[ExperimentWord]) -> Group:
+        from heyhi.control.survey import Part
+
+        folders = list(dict.fromkeys(folder for word in words for folder in word.folders))
+        label = words[0].word if len(words) == 1 else f"{len(words)} words"
+        part = Part.of_folders(self.project, folders)
+        return Group(self.project, [word.word for word in words], label, part, len(folders))
+
     def _group(self, word: SweepWord | ManifestWord | ConfigWord) -> Group:
         from heyhi.control.survey import Part
 
@@ -401,6 +410,9 @@ class _Reader:
         if kind == "cfg":
             if not text:
                 raise SweepError("--cfg CFG: which config?")
+            if text.endswith((".py", ".sqlite")):
+                kind = "sweep file" if text.endswith(".py") else "manifest"
+                raise SweepError(f"--cfg {text}: is a {kind}, which is named without --cfg")
             self.named.append(ConfigWord(text))
         elif kind != "word":
             self._option(kind, text)
@@ -462,6 +474,8 @@ class _Reader:
         return find_started(self.project, text) is not None
 
     def _word(self, text: str) -> Word:
+        if not text.isprintable():
+            raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config")
         if text.endswith(".py"):
             from heyhi.sweep.file import find_sweep_file
 
@@ -521,6 +535,25 @@ class _Reader:
         return None
 
 
+def project_for(args: argparse.Namespace) -> Project:
+    """Return the project around the working directory; outside of any, that of the first manifest that is named.
+
+    Raises:
+        HeyhiError: there is none.
+    """
+    from heyhi.project import find_project
+
+    try:
+        return find_project()
+    except NoProjectError:
+        from heyhi.sweep.manifest import Manifest, project_of
+
+        for kind, text in args.given:
+            if kind == "word" and text.endswith(".sqlite") and os.path.isfile(text):  # noqa: PTH113 (never raises)
+                return project_of(Manifest.open(Path(text)))
+        raise
+
+
 def select(project: Project, args: argparse.Namespace, *, default: bool = False) -> Selection:
     """Read what the words of a command name.
 
@@ -553,7 +586,9 @@ def _known_files(project: Project) -> Iterator[str]:
     found = (path for path in sorted(project.conf_root.rglob("*")) if path.suffix in (".prototxt", ".py"))
     for path, _ in zip(found, range(_MAX_KNOWN), strict=False):
         short = path.relative_to(project.conf_root).as_posix()
-        yield short.removesuffix(".prototxt") if path.suffix == ".prototxt" else project.relative(path)
+        yield project.relative(path)
+        if path.suffix == ".prototxt":
+            yield short.removesuffix(".prototxt")
 
 
 def _warned(expansion: Expansion) -> Expansion:

@@ -52,8 +52,8 @@ def find_expanded(project: Project, word: str) -> str | None:
 def explain_missing(project: Project, word: str) -> str:
     """Say what there is instead of an experiment: a folder of others, or names like this one; empty for nothing."""
     places = _places(project, word)
-    with contextlib.suppress(ValueError):
-        for place in places:
+    with contextlib.suppress(ValueError, OSError):  # a name that no file can have
+        for place in places if word else ():
             if place.is_dir():
                 return f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}"
         # Of several places, the one of which most is there; below the results root, if that is no less than elsewhere.

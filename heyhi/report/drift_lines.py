@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.report.source import Source
+from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,13 +20,14 @@ def drift_line(table: pd.DataFrame, sources: Sequence[Source]) -> str:
         count, more = int(table["drifted"].notna().sum()), False
         than = "would be composed today (column drifted)"
     else:
-        counts = [_drifted(table, s) for s in sources]
+        seen: set[str] = set()  # an experiment that several sweeps have counts once
+        counts = [_drifted(table, source, seen) for source in sources]
         count, more = sum(n for n, _ in counts), any(more for _, more in counts)
         than = "the sweep has now (--drift names the keys)"
     return f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}" if count else ""
 
 
-def _drifted(table: pd.DataFrame, source: Source) -> tuple[int, bool]:
+def _drifted(table: pd.DataFrame, source: Source, seen: set[str]) -> tuple[int, bool]:
     """Count the rows that have drifted from a sweep's manifest.
 
     Only experiments that may have started before the manifest was written are compared: most started after that.
@@ -41,6 +43,9 @@ def _drifted(table: pd.DataFrame, source: Source) -> tuple[int, bool]:
         # A config is that of the first attempt; how long ago that was is known where there was no other one.
         if updated is not None and (attempts > 1 or seconds is None or updated - seconds < moment)
     ]
+    its = set(folders_of(source.only or source.manifest.all_targets, source.manifest.project_root)) - seen
+    folders = [folder for folder in folders if folder in its]
+    seen |= its
     if not folders:
         return 0, False
     from heyhi.sweep.drift import count_drifted

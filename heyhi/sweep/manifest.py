@@ -344,7 +344,7 @@ def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
     """
     root = project_of(manifest, here).root
     if root != here.root:
-        words = f"{command}{'' if command.endswith('=') else ' '}{shlex.quote(str(manifest.path.absolute()))}"
+        words = f"{command}{'' if command.endswith('=') else ' '}{shlex.quote(os.path.abspath(manifest.path))}"  # noqa: PTH100
         raise ManifestError(
             f"{manifest.path}: is of the project {root}, and is started there:\n"
             f"  cd {shlex.quote(str(root))} && {words}"

@@ -135,6 +135,12 @@ NONSENSE = {
     "--cfg=": "which config?",
     "": "'' is no sweep file",
     "a\0b": "is no sweep file",
+    "\udcff": "is no sweep file",
+    "x" * 300: "is no sweep file",
+    "fit/" + "x" * 300: "is no sweep file",
+    "conf/fit/work.prototx": "(did you mean 'conf/fit/work.prototxt'",
+    "--cfg conf/two.py": "--cfg conf/two.py: is a sweep file, which is named without --cfg",
+    "--cfg fit/work --sweep seed=range(0)": "the sweep has no experiments: --sweep seed=range(0) has no values",
 }
 
 
@@ -171,6 +177,37 @@ def test_several_of_all_kinds_are_one_launch(run: Any, words: dict[str, str]) ->
     )
     targets = run("expand", manifest, "conf/three.py", "--cfg", "fit/work", "--sweep", "seed=7,8")[1].splitlines()
     assert len(targets) == len(set(targets)) == 7
+
+
+def test_diff_compares_in_the_order_of_the_words(run: Any, words: dict[str, str]) -> None:
+    maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=["seed=2"])
+    assert re.search(r"seed +1 +2 +\+1", run("diff", words["exp id"], "fit/work", "seed=2")[1])
+    assert re.search(r"seed +2 +1 +-1", run("diff", "fit/work", "seed=2", words["exp id"])[1])
+
+
+def test_a_manifest_can_be_looked_at_from_outside_of_any_project(
+    run: Any, words: dict[str, str], project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside").mkdir()
+    monkeypatch.chdir(tmp_path / "outside")
+    manifest = str(project / words["manifest"])
+    assert run("status", manifest)[:2] == (0, "DONE 1\n")
+    assert "1 experiment: 1 DONE" in run("report", manifest)[1]
+    code, _, err = run("launch", manifest)
+    assert code == 2 and "no HeyHi project here or above" in err
+
+
+def test_a_retry_that_is_refused_writes_nothing(run: Any, project: Path) -> None:
+    code, _, err = run("retry", "fit/work", "seed=8")
+    assert code == 2 and "--dead starts those of them that are DEAD (0 now)" in err
+    assert not (project / "results").exists()
+
+
+def test_a_sweep_that_is_named_twice_has_drifted_once(run: Any, project: Path) -> None:
+    for seed in range(2):
+        maybe_launch(done, cfg="conf/fit/work.prototxt", overrides=[f"seed={seed}"])
+    (project / "conf/fit/work.prototxt").write_text("work { lr: 0.2 }\n")
+    assert "\n2 drifted" in run("report", "conf/two.py", "fit/work", "seed=1", "conf/two.py")[1]
 
 
 def test_what_two_words_name_counts_once(run: Any, words: dict[str, str]) -> None:
@@ -254,7 +291,7 @@ def test_a_report_of_some_experiments_leaves_the_sweeps_own_files_alone(run: Any
     before = table.read_bytes()
     targets = run("expand")[1].split()
     code, out, _ = run("report", targets[0])
-    assert code == 0 and "1 experiment: 1 DONE" in out and "written" not in out
+    assert code == 0 and "1 experiment: 1 DONE" in out and "written: " not in out
     assert table.read_bytes() == before
     assert run("report", targets[0], "--to", "one.csv")[0] == 0
     assert len((project / "one.csv").read_text().splitlines()) == 2
