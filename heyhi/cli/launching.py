@@ -127,7 +127,10 @@ def plan(args: argparse.Namespace) -> int:
     for group in selection.groups:
         print(f"{group.label}: {group.size}")
     print(survey.render(drift, everything=args.all))
-    print(f"mode {args.mode}: {starts} would start{f', {wipes} of them from an emptied folder' if wipes else ''}")
+    refused = sum(a.refuse for a in actions.values())
+    more = f", {wipes} of them from an emptied folder" if wipes else ""
+    more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
+    print(f"mode {args.mode}: {starts} would start{more}")
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 

@@ -197,6 +197,14 @@ def test_a_manifest_can_be_looked_at_from_outside_of_any_project(
     assert code == 2 and "no HeyHi project here or above" in err
 
 
+def test_a_plan_says_what_a_restart_would_refuse(run: Any, words: dict[str, str], project: Path) -> None:
+    (project / words["target"]).unlink()
+    (project / words["target"]).with_name("claim.json").mkdir()
+    told = run("plan", "--mode", "restart", "fit/work", "--sweep", "seed=1,2")[1]
+    assert "UNKNOWN 1  NOT_STARTED 1" in told
+    assert "mode restart: 1 would start; 1 would be refused: nobody knows how they are" in told
+
+
 def test_a_retry_that_is_refused_writes_nothing(run: Any, project: Path) -> None:
     code, _, err = run("retry", "fit/work", "seed=8")
     assert code == 2 and "--dead starts those of them that are DEAD (0 now)" in err
