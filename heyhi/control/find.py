@@ -88,7 +88,8 @@ def _near(project: Project, place: Path) -> str:
         # An exp id without the hash at its end is short of many letters.
         begun = " or ".join(repr(name) for name in sorted(siblings) if name.startswith(wrong.name))
         hint = suggest(wrong.name, siblings) or (f" (did you mean {shorten(begun, 300)}?)" if begun else "")
-        return f"{project.relative(wrong.parent)} has no '{wrong.name}'{hint}"
+        where = "the project root" if wrong.parent == project.root else project.relative(wrong.parent)
+        return f"{where} has no '{wrong.name}'{hint}"
     return ""
 
 
