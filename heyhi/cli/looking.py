@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.cli.selection import project_for, select
-
 if TYPE_CHECKING:
+    from heyhi.config.schema import Schema
+    from heyhi.control.survey import Survey
     from heyhi.project import Project
     from heyhi.report.shape import Shape
     from heyhi.report.source import Source
@@ -30,19 +30,18 @@ def version_or_help(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     """Say how experiments are."""
-    project = project_for(args)
     if args.job is not None:
-        return _status_of_job(project, args)
-    selection = select(project, args)
+        return _status_of_job(args)
+    look, projects, schema_of = _looked_at(args)
     if args.every is not None:
         from heyhi.control.watch import DEFAULT_SECONDS, watch
         from heyhi.errors import HeyhiError
 
         if args.json or args.drift or args.all:
             raise HeyhiError("--watch goes without --json, --drift and --all")
-        return watch(selection.projects, selection.survey, args.every or DEFAULT_SECONDS)
-    survey = selection.survey()
-    drift = survey.drift(selection.schema_of) if args.drift else {}  # the schema is loaded for this only
+        return watch(projects(), look, args.every or DEFAULT_SECONDS)
+    survey = look()
+    drift = survey.drift(schema_of) if args.drift else {}  # the schema is loaded for this only
     if args.json:
         print_json(
             {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})} for row in survey.rows
@@ -52,13 +51,37 @@ def status(args: argparse.Namespace) -> int:
     return 1 if survey.has_trouble else 0
 
 
-def _status_of_job(project: Project, args: argparse.Namespace) -> int:
+def _looked_at(
+    args: argparse.Namespace,
+) -> tuple[Callable[[], Survey], Callable[[], Sequence[Project]], Callable[[Project], Schema]]:
+    """Return what looks at the experiments of the words, whose they are, and what loads the schema of a project."""
+    if args.given:
+        from heyhi.cli.selection import project_for, select
+
+        selection = select(project_for(args), args)
+        return selection.survey, lambda: selection.projects, selection.schema_of
+    # All that are known, which is asked most: without what reads words.
+    from heyhi.control.survey import Survey
+    from heyhi.project import find_project
+
+    project = find_project()
+
+    def schema_of(of: Project) -> Schema:
+        from heyhi.config.schema import load_schema
+
+        return load_schema(of)
+
+    return lambda: Survey.of_index(project), lambda: [project], schema_of
+
+
+def _status_of_job(args: argparse.Namespace) -> int:
     from heyhi.control.job_view import look_at_job
     from heyhi.errors import HeyhiError
+    from heyhi.project import find_project
 
     if args.given or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
-    found = look_at_job(project, args.job)
+    found = look_at_job(find_project(), args.job)
     if args.json:
         print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
@@ -68,6 +91,7 @@ def _status_of_job(project: Project, args: argparse.Namespace) -> int:
 
 def logs(args: argparse.Namespace) -> int:
     """Print an experiment's log."""
+    from heyhi.cli.selection import project_for, select
     from heyhi.control.log import show_log
     from heyhi.experiment.folder import ExperimentDir
 
@@ -80,6 +104,7 @@ def report(args: argparse.Namespace) -> int:
     import signal
     import time
 
+    from heyhi.cli.selection import project_for, select
     from heyhi.errors import HeyhiError
 
     project = project_for(args)
@@ -157,6 +182,7 @@ def describe_config(args: argparse.Namespace) -> int:
 
 def compare(args: argparse.Namespace) -> int:
     """Say how two experiments differ."""
+    from heyhi.cli.selection import project_for, select
     from heyhi.control.diff import diff
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
