@@ -19,8 +19,11 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         exit code: 0; 1 where something is not as asked (`status`: an experiment is dead); 2 for a wrong command.
     """
-    parser = make_parser()
-    if "_ARGCOMPLETE" in os.environ:
+    given = list(sys.argv[1:] if args is None else args)
+    is_asked_by_shell = "_ARGCOMPLETE" in os.environ
+    command = next((word for word in given if not word.startswith("-")), "")
+    parser = make_parser(None if is_asked_by_shell else command)
+    if is_asked_by_shell:
         from heyhi.cli.completion import complete
 
         complete(parser, Given)
@@ -28,10 +31,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
     try:
         with reporting_errors():
-            return _run(parse(parser, args))
+            return _run(parse(parser, given))
     except SystemExit as stop:
         if stop.code == 2:
-            _spoil_targets(list(sys.argv[1:] if args is None else args))
+            _spoil_targets(given)
         raise
 
 

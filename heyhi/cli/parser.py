@@ -143,8 +143,12 @@ class Given(argparse.Action):
             setattr(namespace, self.dest, text if self.nargs is None else True)
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Make the parser; nothing that it does imports more than argparse."""
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Make the parser; nothing that it does imports more than argparse.
+
+    Args:
+        only: command whose arguments are asked for; others' are left out, which takes a tenth of `heyhi status`.
+    """
     parser = argparse.ArgumentParser(
         prog="heyhi",
         description="Compose, check, plan and follow experiments; `snakemake --profile profiles/local` runs them.",
@@ -168,118 +172,147 @@ def make_parser() -> argparse.ArgumentParser:
         return made
 
     expand = command("expand", "compose and check a sweep, print a target a line", _WORDS_EPILOG)
-    _add_words(expand, default="the sweep of [tool.heyhi]")
-    show = expand.add_mutually_exclusive_group()
-    show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
-    show.add_argument("--json", action="store_true", help="print the experiments as JSON")
+    if only in (None, "expand"):
+        _add_words(expand, default="the sweep of [tool.heyhi]")
+        show = expand.add_mutually_exclusive_group()
+        show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
+        show.add_argument("--json", action="store_true", help="print the experiments as JSON")
 
     plan = command(
         "plan",
         "show what a launch would do: new, done, running, dead, blocked, drifted",
         _WORDS_EPILOG,
     )
-    _add_words(plan, default="the sweep of [tool.heyhi]")
-    plan.add_argument(
-        "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
-    )
-    plan.add_argument("--all", action="store_true", help="list every experiment")
-    plan.add_argument("--json", action="store_true", help="print the plan as JSON")
+    if only in (None, "plan"):
+        _add_words(plan, default="the sweep of [tool.heyhi]")
+        plan.add_argument(
+            "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
+        )
+        plan.add_argument("--all", action="store_true", help="list every experiment")
+        plan.add_argument("--json", action="store_true", help="print the plan as JSON")
 
     status = command(
         "status",
         "show how experiments are: all that were ever expanded, or those of a sweep",
         _WORDS_EPILOG,
     )
-    _add_words(status, default="all that are known")
-    status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
-    status.add_argument("--all", action="store_true", help="list every experiment")
-    status.add_argument("--json", action="store_true", help="print as JSON")
-    status.add_argument(
-        "--watch", dest="every", nargs="?", const=0.0, type=_seconds, metavar="SECONDS",
-        help="a live table, until all are done, dead or blocked",
-    )  # fmt: skip
-    status.add_argument("--job", metavar="ID", help="which experiments a job of Slurm's runs or ran, and how they are")
+    if only in (None, "status"):
+        _add_words(status, default="all that are known")
+        status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
+        status.add_argument("--all", action="store_true", help="list every experiment")
+        status.add_argument("--json", action="store_true", help="print as JSON")
+        status.add_argument(
+            "--watch", dest="every", nargs="?", const=0.0, type=_seconds, metavar="SECONDS",
+            help="a live table, until all are done, dead or blocked",
+        )  # fmt: skip
+        status.add_argument(
+            "--job", metavar="ID", help="which experiments a job of Slurm's runs or ran, and how they are"
+        )
 
     launch = command(
         "launch",
         "run a sweep by a controller that goes on after log-out; on Slurm unless told otherwise",
         _WORDS_EPILOG,
     )  # fmt: skip
-    _add_words(launch, default="the sweep of [tool.heyhi]")
-    _add_launch_arguments(launch)
+    if only in (None, "launch"):
+        _add_words(launch, default="the sweep of [tool.heyhi]")
+        _add_launch_arguments(launch)
 
     logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
-    _add_words(logs, default="none")
-    logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
-    logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
+    if only in (None, "logs"):
+        _add_words(logs, default="none")
+        logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
+        logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
 
     cancel = command(
         "cancel",
         "end jobs, local runs and controllers; nothing is wiped, a launch goes on with them",
         _WORDS_EPILOG,
     )
-    _add_words(cancel, default="none, see --all")
-    cancel.add_argument("--all", action="store_true", help="everything of this results root")
-    cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
-    cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
+    if only in (None, "cancel"):
+        _add_words(cancel, default="none, see --all")
+        cancel.add_argument("--all", action="store_true", help="everything of this results root")
+        cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
+        cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
 
     retry = command(
         "retry",
         "start experiments that are dead again, with the files that they left",
         _WORDS_EPILOG,
     )
-    _add_words(retry, default="all that are known")
-    retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
-    _add_launch_arguments(retry)
+    if only in (None, "retry"):
+        _add_words(retry, default="all that are known")
+        retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
+        _add_launch_arguments(retry)
 
     report = command("report", "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG)
-    _add_words(report, default="the sweep of [tool.heyhi]")
-    report.add_argument(
-        "--sort", action="append", default=[], metavar="KEY", help="sort by a column, -KEY downward; may be repeated"
-    )
-    report.add_argument("--columns", metavar="A,B", help="only these columns, in this order")
-    report.add_argument(
-        "--group-by", nargs="?", const="", metavar="FIELDS",
-        help="put seeds together: mean ± standard error (default fields: [tool.heyhi] replicate)",
-    )  # fmt: skip
-    report.add_argument("--best", metavar="KEY", help="only the best row by this column")
-    report.add_argument("--per", metavar="A,B", help="with --best: the best row for each combination of these columns")
-    report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
-    report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
-    report.add_argument("--drift", action="store_true", help="also what would be composed otherwise today")
-    report.add_argument(
-        "--to", action="append", default=[], type=Path, metavar="FILE",
-        help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",
-    )  # fmt: skip
-    report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
-    report.add_argument("--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another")
+    if only in (None, "report"):
+        _add_words(report, default="the sweep of [tool.heyhi]")
+        report.add_argument(
+            "--sort",
+            action="append",
+            default=[],
+            metavar="KEY",
+            help="sort by a column, -KEY downward; may be repeated",
+        )
+        report.add_argument("--columns", metavar="A,B", help="only these columns, in this order")
+        report.add_argument(
+            "--group-by", nargs="?", const="", metavar="FIELDS",
+            help="put seeds together: mean ± standard error (default fields: [tool.heyhi] replicate)",
+        )  # fmt: skip
+        report.add_argument("--best", metavar="KEY", help="only the best row by this column")
+        report.add_argument(
+            "--per", metavar="A,B", help="with --best: the best row for each combination of these columns"
+        )
+        report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
+        report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
+        report.add_argument("--drift", action="store_true", help="also what would be composed otherwise today")
+        report.add_argument(
+            "--to", action="append", default=[], type=Path, metavar="FILE",
+            help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",
+        )  # fmt: skip
+        report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
+        report.add_argument(
+            "--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another"
+        )
 
     sheets = command("sheets", "log in to Google Sheets, or check that an export would work")
-    sheets.add_argument("what", choices=("login", "check"), help="what to do")
-    sheets.add_argument("file", nargs="?", default="", metavar="FILE", help="check: spreadsheet that is to be written")
+    if only in (None, "sheets"):
+        sheets.add_argument("what", choices=("login", "check"), help="what to do")
+        sheets.add_argument(
+            "file", nargs="?", default="", metavar="FILE", help="check: spreadsheet that is to be written"
+        )
 
     show_config = command("print", "print a composed config")
-    show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
-    show_config.add_argument("words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
-    flat = show_config.add_mutually_exclusive_group()
-    flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
-    flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
+    if only in (None, "print"):
+        show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
+        show_config.add_argument(
+            "words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
+        )
+        flat = show_config.add_mutually_exclusive_group()
+        flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
+        flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")
 
     describe = command("describe", "print the fields of a config's task, with types, defaults and comments")
-    describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
-    describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
+    if only in (None, "describe"):
+        describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
+        describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
     diff = command("diff", "compare two experiments: configs and results", _WORDS_EPILOG)
-    _add_words(diff, default="none")
+    if only in (None, "diff"):
+        _add_words(diff, default="none")
 
     protos = command("protos", "write conf_pb2.py and type stubs, for people who want them")
-    protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
+    if only in (None, "protos"):
+        protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 
     init = command("init", "make a new project that runs at once")
-    init.add_argument("folder", type=_folder, metavar="DIR", help="folder to make")
+    if only in (None, "init"):
+        init.add_argument("folder", type=_folder, metavar="DIR", help="folder to make")
 
     completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
-    completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
+    if only in (None, "completion"):
+        completion.add_argument("shell", choices=("bash", "zsh", "fish"), help="which shell")
     return parser
 
 
