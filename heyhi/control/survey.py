@@ -154,7 +154,9 @@ class Survey:
     def __init__(self, parts: Sequence[Part], others: Mapping[str, State]) -> None:
         self.parts = parts
         self.others = others
-        self.folders: list[str] = list(dict.fromkeys(path for part in parts for path in part.folders))
+        # Mostly there is one part, and it may have 10,000.
+        every = (path for part in parts for path in part.folders)
+        self.folders: list[str] = parts[0].folders if len(parts) == 1 else list(dict.fromkeys(every))
 
     @classmethod
     def of_parts(cls, parts: Iterable[Part]) -> Survey:
@@ -162,7 +164,8 @@ class Survey:
         survey = cls(list(parts), {})
         others: dict[str, State] = {}
         for project in dict.fromkeys(part.project for part in survey.parts):  # one call of squeue for each
-            folders = [path for part in survey.parts if part.project == project for path in part.folders]
+            its = [part.folders for part in survey.parts if part.project == project]
+            folders = its[0] if len(its) == 1 else [path for some in its for path in some]
             others |= Statuses(folders, needs_of=survey.needs_of, results_root=project.results_root).not_done()
         survey.others = others
         return survey
