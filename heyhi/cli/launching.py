@@ -27,6 +27,7 @@ def expand(args: argparse.Namespace) -> int:
     """Compose and check what is named, write it down, and print a target a line."""
     from heyhi.project import find_project
     from heyhi.sweep.expand import paused_collection
+    from heyhi.sweep.target import target_of
 
     project = find_project()
     with paused_collection():  # a sweep's rows are all in use until the last target is printed
@@ -43,7 +44,9 @@ def expand(args: argparse.Namespace) -> int:
         elif args.json:
             print_json(_rows(project, groups, written))
         else:
-            sys.stdout.writelines(f"{target}\n" for target in _targets(project, groups, written))
+            root = str(project.root)
+            folders = dict.fromkeys(path for group in groups for path in group.own_folders)
+            sys.stdout.writelines(f"{target_of(path, root)}\n" for path in folders)
     return 0
 
 
@@ -64,22 +67,6 @@ def _written(selection: Selection, group: Group) -> list[Manifest]:
             path = write_manifest(selection.recomposed(folder), group.project, selection.schema)
         found[path] = None
     return [Manifest.open(path) for path in found]
-
-
-def _targets(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[str]:
-    from heyhi.sweep.target import target_of
-
-    root = str(project.root)
-    seen: set[str] = set()
-    for group, manifests in zip(groups, written, strict=True):
-        if group.expansion is not None:
-            targets = [target_of(folder, root) for folder in group.expansion.folders]
-        elif group.manifest is not None:
-            targets = manifests[0].targets
-        else:
-            targets = [target_of(folder, root) for folder in group.part.folders]
-        yield from (target for target in targets if target not in seen)
-        seen.update(targets if len(groups) > 1 else ())
 
 
 def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:

@@ -129,7 +129,6 @@ class Group:
         words: that name them again.
         label: names them in print.
         part: what a survey looks at.
-        own: how many were asked for, less those that are only needed.
         expansion: of a sweep or config.
         manifest: that was named, or that the expansion was written to.
         sweep: name of the sweep file; empty where there is none.
@@ -141,7 +140,6 @@ class Group:
         words: list[str],
         label: str,
         part: Part,
-        own: int,
         expansion: Expansion | None = None,
         manifest: Manifest | None = None,
         sweep: str = "",
@@ -150,7 +148,6 @@ class Group:
         self.words = words
         self.label = label
         self.part = part
-        self.own = own
         self.expansion = expansion
         self.manifest = manifest
         self.sweep = sweep
@@ -160,11 +157,23 @@ class Group:
         """Whether it is a sweep, of which there is a table."""
         return self.expansion is not None or self.manifest is not None
 
+    @cached_property
+    def own_folders(self) -> list[str]:
+        """The exp path of each that was asked for, less what is only needed, in the order of the sweep."""
+        if self.expansion is not None:
+            return self.expansion.folders
+        if self.manifest is not None:
+            from heyhi.sweep.target import folders_of
+
+            return folders_of(self.manifest.targets, self.project.root)
+        return self.part.folders
+
     @property
     def size(self) -> str:
         """How many experiments there are, for print."""
-        needed = len(self.part.folders) - self.own
-        return f"{self.own} experiment{'s' * (self.own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
+        own = len(self.own_folders)
+        needed = len(self.part.folders) - own
+        return f"{own} experiment{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
 
     def write(self, schema: Schema) -> Manifest:
         """Write down what a sweep or config is today, unless it is, and return the manifest."""
@@ -183,13 +192,11 @@ class Selection:
     Args:
         project: around the working directory.
         named: what the words are, in their order.
-        is_default: whether nothing was named, so that it is the sweep of the settings.
     """
 
-    def __init__(self, project: Project, named: Sequence[Word], *, is_default: bool = False) -> None:
+    def __init__(self, project: Project, named: Sequence[Word]) -> None:
         self.project = project
         self.named = tuple(named)
-        self.is_default = is_default
 
     def __bool__(self) -> bool:
         return bool(self.named)
@@ -226,11 +233,6 @@ class Selection:
             else:
                 groups += [self._group(word) for word in words if not isinstance(word, ExperimentWord)]
         return groups
-
-    @property
-    def folders(self) -> list[str]:
-        """The exp path of each experiment, and of what a sweep's experiments need."""
-        return list(dict.fromkeys(path for group in self.groups for path in group.part.folders))
 
     @property
     def words(self) -> list[str]:
@@ -290,14 +292,7 @@ class Selection:
         """Return project and exp path of all that is named, less what is only needed."""
         found: dict[str, Project] = {}
         for group in self.groups:
-            folders: Iterable[str] = group.part.folders
-            if group.expansion is not None:
-                folders = group.expansion.folders
-            elif group.manifest is not None:
-                from heyhi.sweep.target import folders_of
-
-                folders = folders_of(group.manifest.targets, group.project.root)
-            found |= dict.fromkeys(folders, group.project)
+            found |= dict.fromkeys(group.own_folders, group.project)
         return [(project, path) for path, project in found.items()]
 
     def listed(self, found: Sequence[tuple[Project, str]]) -> str:
@@ -351,7 +346,7 @@ class Selection:
         folders = list(dict.fromkeys(folder for word in words for folder in word.folders))
         label = words[0].word if len(words) == 1 else f"{len(words)} words"
         part = Part.of_folders(self.project, folders)
-        return Group(self.project, [word.word for word in words], label, part, len(folders))
+        return Group(self.project, [word.word for word in words], label, part)
 
     def _group(self, word: SweepWord | ManifestWord | ConfigWord) -> Group:
         from heyhi.control.survey import Part
@@ -363,10 +358,7 @@ class Selection:
                 manifest = Manifest.open(path)
                 project = project_of(manifest, self.project)
                 part = Part.of_manifest(project, manifest)
-                own = len(manifest.targets)
-                return Group(
-                    project, [str(path)], manifest.label, part, own, manifest=manifest, sweep=manifest.sweep or ""
-                )
+                return Group(project, [str(path)], manifest.label, part, manifest=manifest, sweep=manifest.sweep or "")
             case SweepWord(path):
                 from heyhi.sweep.file import expand_sweep_file
 
@@ -377,8 +369,7 @@ class Selection:
             case ConfigWord():
                 expansion, words = _warned(self._expand_config(word)), word.words
         part = Part.of_expansion(self.project, expansion)
-        own = len(expansion.own)
-        return Group(self.project, words, expansion.label, part, own, expansion, sweep=expansion.sweep or "")
+        return Group(self.project, words, expansion.label, part, expansion, sweep=expansion.sweep or "")
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
@@ -573,7 +564,7 @@ def select(project: Project, args: argparse.Namespace, *, default: bool = False)
         return Selection(project, named)
     from heyhi.sweep.file import default_sweep
 
-    return Selection(project, [SweepWord(default_sweep(project))], is_default=True)
+    return Selection(project, [SweepWord(default_sweep(project))])
 
 
 def _is_beside(project: Project, text: str) -> bool:
