@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
+_LATER_FIELDS = ("code", "metrics_size", "needs", "changed", "is_mixed")
 
 
 class Start(NamedTuple):
@@ -27,6 +28,11 @@ class Start(NamedTuple):
         commit: of the code; empty where there is none.
         dirty: whether the code had changes since that commit.
         config: digest of the config.
+        code: digest of the code's files; empty where they were not listed.
+        metrics_size: bytes of metrics that earlier attempts had written.
+        needs: exp id of what it needs -> digest of the result that it was given.
+        changed: `key: then -> now` for what counts of the config and differs from the attempt before.
+        is_mixed: whether it went on from what an attempt with another config had done.
     """
 
     attempt: int = 0
@@ -39,6 +45,11 @@ class Start(NamedTuple):
     commit: str = ""
     dirty: bool = False
     config: str = ""
+    code: str = ""
+    metrics_size: int = 0
+    needs: Mapping[str, str] = {}
+    changed: tuple[str, ...] = ()
+    is_mixed: bool = False
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Start:
@@ -55,11 +66,19 @@ class Start(NamedTuple):
             _text(get("commit")),
             get("dirty") is True,
             _text(get("config")),
+            _text(get("code")),
+            _int(get("metrics_size")) or 0,
+            _texts_by_name(get("needs")),
+            _texts(get("changed")),
+            get("is_mixed") is True,
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as a line of attempts.jsonl holds it."""
         values = self._asdict()
+        for name in _LATER_FIELDS:  # most attempts have nothing to say there
+            if not values[name]:
+                del values[name]
         return {"event": "start", **values, "job_id": self.job_id or None, "commit": self.commit or None}
 
 
@@ -76,6 +95,8 @@ class End(NamedTuple):
         job_id: job that it ended with, where the job's end is what is on record; else the start has it.
         job_state: how Slurm says that the job ended; empty where Slurm wasn't asked.
         host: nodes of that job.
+        environment: digest of what was installed and used; empty where that isn't known.
+        dropped: keys of the result that could not be kept.
     """
 
     attempt: int = 0
@@ -87,6 +108,8 @@ class End(NamedTuple):
     job_id: str = ""
     job_state: str = ""
     host: str = ""
+    environment: str = ""
+    dropped: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -102,6 +125,8 @@ class End(NamedTuple):
             _text(get("job_id")),
             _text(get("job_state")),
             _text(get("host")),
+            _text(get("environment")),
+            _texts(get("dropped")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -112,6 +137,8 @@ class End(NamedTuple):
         values |= {"time": self.time}
         values |= {"job_id": self.job_id} if self.job_id else {}
         values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
+        values |= {"environment": self.environment} if self.environment else {}
+        values |= {"dropped": self.dropped} if self.dropped else {}
         return values
 
 
@@ -245,6 +272,14 @@ def _text(value: object) -> str:
     if type(value) is str:
         return value
     return str(value) if type(value) is int else ""  # ids of jobs may have been written as numbers
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(one for one in value if type(one) is str) if isinstance(value, (list, tuple)) else ()
+
+
+def _texts_by_name(value: object) -> dict[str, str]:
+    return {k: v for k, v in value.items() if type(v) is str} if isinstance(value, dict) else {}
 
 
 def _int(value: object) -> int | None:

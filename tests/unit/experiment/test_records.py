@@ -64,7 +64,15 @@ def test_values_of_a_wrong_type_are_no_traceback(wrong: Any, tmp_path: Path) -> 
         line = {"event": event, **dict.fromkeys(kind._fields, wrong)}
         folder.attempts_path.write_text(json.dumps(line) + "\n")
         (record,) = folder.attempts()
-        assert isinstance(record, kind) and {type(v) for v in record} <= {int, str, bool, float, type(None)}
+        assert isinstance(record, kind) and {type(v) for v in record} <= {
+            int,
+            str,
+            bool,
+            float,
+            type(None),
+            tuple,
+            dict,
+        }
         folder.append_attempt(record)
     folder.job_path.write_text(json.dumps(dict.fromkeys(Submission._fields, wrong)))
     history = folder.history()
