@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 import heyhi
+from heyhi.code.versions import read_list
 from heyhi.config.identity import Identity
 from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import HeyhiError, IdentityError, ProjectError, ResultError
@@ -228,6 +229,8 @@ def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
     start, end = map(json.loads, folder.attempts_path.read_text().splitlines())
     assert start["pid"] and start["host"] and start["job_id"] is None and start["time"].endswith("+00:00")
     assert start["commit"] is None and start["dirty"] is False
+    files = read_list(lab.project, start["code"])
+    assert files is not None and set(files) == {"run.py", "conf/conf.proto", "conf/job.prototxt"}
     assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
     assert folder.read_identity() == Identity("conf/job.prototxt", ("act=give", "lr=0.25"))
     assert not folder.claim_path.exists()
