@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
+from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
@@ -108,6 +109,7 @@ def execute(
     attempt: int = 1,
     job: JobClaim | None = None,
     project: Project | None = None,
+    environment: Callable[[], str] | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -124,7 +126,8 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
-        project: of the experiment; without it, neither the code's files nor its packages go on record.
+        project: of the experiment; without it, neither the code's files nor the packages go on record.
+        environment: returns the digest of what main had loaded, where that was in other processes.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -148,7 +151,7 @@ def execute(
                 return Outcome(Status.DONE)
             if job is None or not folder.config_path.exists():  # else its submission has
                 folder.prepare(experiment, schema)
-            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), project)
+            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), project, environment)
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
@@ -207,6 +210,7 @@ class _Run:
     log_level: str
     code_root: Path
     project: Project | None
+    environment: Callable[[], str] | None
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
@@ -263,6 +267,13 @@ class _Run:
             return code_version(self.code_root)
         return version_of_run(self.code_root, self.project)
 
+    def _environment(self, ending: Ending) -> str:
+        if self.environment is not None:
+            return self.environment()
+        if self.project is None:
+            return ""
+        return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
+
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         end = End(
             attempt=number,
@@ -271,6 +282,7 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            environment=self._environment(ending),
         )
         try:
             self.folder.append_attempt(end)
@@ -367,10 +379,13 @@ def _run_target(options: argparse.Namespace) -> int:
 
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
-            return run_ranks(options.target, options.tasks, options.manifest, code_root, folder, options.log_level)
+            return run_ranks(
+                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+            )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return load_main(entry, code_root)(**kwargs)
 
+    told: list[str] = []  # by the first rank: digest of what it had loaded
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -385,6 +400,7 @@ def _run_target(options: argparse.Namespace) -> int:
             if_claimed="wait" if job is None else "leave",
             job=job,
             project=project,
+            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
         )
     except (KeyboardInterrupt, Terminated):
         if folder.result_path.exists():
