@@ -16,7 +16,7 @@ from heyhi.code.git import GitError, NoRepositoryError, ask_git
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
 
-_GIT_SECONDS = 60
+GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
 _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
 _GITLINK = b"160000"
@@ -40,18 +40,19 @@ class CodeFiles:
     in_git: bool
 
 
-def list_code(project: Project, most: int, *, warn: bool = True) -> CodeFiles:
+def list_code(project: Project, most: int, *, warn: bool = True, seconds: float = GIT_SECONDS) -> CodeFiles:
     """List the code of a project.
 
     Args:
         project: the project.
         most: number of names beyond which nobody meant them all; more are not listed outside git.
         warn: of folders that can't be read.
+        seconds: that git may take.
 
     Raises:
         SnapshotError: git gives no answer, a setting is wrong, or the results root is the project root.
     """
-    lister = _Lister(project, most, warn)
+    lister = _Lister(project, most, warn, seconds)
     tracked, new, in_git = lister.folder("")
     return CodeFiles(
         tuple(dict.fromkeys((*tracked, *new))), tuple(dict.fromkeys(new)) if in_git else (), lister.links, in_git
@@ -66,10 +67,11 @@ def pattern_of(path: str) -> str:
 class _Lister:
     """A listing, folder by folder, since each repository inside the project has ignore rules of its own."""
 
-    def __init__(self, project: Project, most: int, warn: bool) -> None:
+    def __init__(self, project: Project, most: int, warn: bool, seconds: float) -> None:
         self._root = project.root
         self._most = most
         self._warn = warn
+        self._seconds = seconds
         self.links = _link_paths(project)
         never = [*self.links, *_results_paths(project)]
         self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
@@ -98,7 +100,7 @@ class _Lister:
         names: list[str] = []
         # One call for both: a run lists its code, too. Each name has a letter before it, of new ones it is "?".
         options = ("-t", "--stage", "--others", "--exclude-standard", "-z")
-        for row in _split(ask_git(top, "ls-files", *options, seconds=_GIT_SECONDS)):
+        for row in _split(ask_git(top, "ls-files", *options, seconds=self._seconds)):
             if row.startswith(b"? "):
                 names.append(path + os.fsdecode(row[2:]))
                 continue

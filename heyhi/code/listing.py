@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.code.files import CodeFiles, list_code, pattern_of
+from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.errors import SnapshotError
 from heyhi.files import write_temp
 from heyhi.project import Project
@@ -26,6 +26,7 @@ MAX_FILES = 20_000
 VERSION = 1  # of how a digest is made
 TRIES = 3  # at reading what changes meanwhile
 _MOST_NAMES = 200_000  # where git has no say, no more are listed: enough is known to refuse them
+_QUICK_GIT_SECONDS = 5
 _CHUNK = 1 << 20
 # A file that was written this recently may be written again without its times showing it.
 _RACY_NS = 2_000_000_000
@@ -59,22 +60,27 @@ def copies_root(project: Project) -> Path:
     return project.state_root / "code"
 
 
-def scan_code(project: Project, *, warn: bool = True) -> Scan:
+def scan_code(project: Project, *, quick: bool = False) -> Scan:
     """List the code with what the file system says of each file.
 
     Args:
         project: the project.
-        warn: of folders that can't be read.
+        quick: give up early, and don't say why; and don't warn of what can't be read.
 
     Raises:
         SnapshotError: it is too big to be code, or git gives no answer.
     """
-    code = list_code(project, most=_MOST_NAMES, warn=warn)
+    most = MAX_FILES + 1 if quick else _MOST_NAMES
+    code = list_code(project, most=most, warn=not quick, seconds=_QUICK_GIT_SECONDS if quick else GIT_SECONDS)
+    if quick and len(code.paths) > MAX_FILES:
+        raise SnapshotError(f"{project.root}: there are too many files")
     found: dict[str, os.stat_result] = {}
     for path in code.paths:
         with contextlib.suppress(OSError):  # deleted and not committed yet, or deleted just now
             found[path] = os.lstat(project.root / path)
     found = {p: s for p, s in found.items() if stat.S_ISREG(s.st_mode) or stat.S_ISLNK(s.st_mode)}
+    if quick and sum(status.st_size for status in found.values()) > MAX_BYTES:
+        raise SnapshotError(f"{project.root}: the files are too big")
     _check_size(project, found, cut=len(code.paths) >= _MOST_NAMES)
     inside = _Inside(project, found, code.links)
     files = {}

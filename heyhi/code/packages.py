@@ -124,7 +124,7 @@ def _prefixes(folder: str) -> set[str]:
 def _package_folders() -> Iterator[str]:
     """Yield the folders of sys.path in which something is installed."""
     standard = os.path.dirname(os.__file__)  # noqa: PTH120
-    for folder in dict.fromkeys(sys.path):
+    for folder in dict.fromkeys(map(str, sys.path)):
         if folder in ("", standard) or folder.endswith((".zip", "/lib-dynload")):
             continue
         try:

@@ -51,10 +51,9 @@ def version_of_run(code_root: Path, project: Project) -> CodeVersion:
     if not _is_inside(code_root, project.root):
         return version
     try:
-        from heyhi.code.versions import keep_list, list_code_now  # a job that runs a copy lists nothing
+        from heyhi.code.versions import keep_code_of_run  # a job that runs a copy lists nothing
 
-        listed = list_code_now(project)
-        keep_list(project, listed.digest, listed.contents)
+        listed = keep_code_of_run(project)
     except Exception as error:  # whatever it is, the run is worth more than this
         _log.debug("The code's files are not on record: %s", error)
         return version

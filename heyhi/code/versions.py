@@ -6,18 +6,21 @@ A list is written once for a content, below the state root, and outlives the cop
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, digest_of, scan_code
-from heyhi.errors import ResultError
+from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import write_temp
 from heyhi.project import Project
 
 _FOLDER_NAME = "versions"
+_PAUSE_SECONDS = 3600
 _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
 
 
@@ -35,13 +38,38 @@ class ListedCode(NamedTuple):
     has_new: bool
 
 
+def keep_code_of_run(project: Project) -> ListedCode:
+    """List the code of a project that runs, and keep the list.
+
+    Where that fails, it isn't tried again for some time: of a project with a million files, each run would take long.
+
+    Raises:
+        SnapshotError: it is too big, or git gives no answer; now, or not long ago.
+        OSError: the list can't be kept.
+    """
+    key = os.fsencode(f"{project.root}\0{project.settings}")
+    note = _folder(project) / f"unlisted-{hashlib.sha256(key).hexdigest()[:16]}"
+    with contextlib.suppress(FileNotFoundError):
+        if note.stat().st_mtime > time.time() - _PAUSE_SECONDS:
+            raise SnapshotError(f"{project.root}: its files could not be listed ({note})")
+        note.unlink()
+    try:
+        listed = list_code_now(project)
+    except SnapshotError:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+        raise
+    keep_list(project, listed.digest, listed.contents)
+    return listed
+
+
 def list_code_now(project: Project) -> ListedCode:
     """List the code of a project as a copy of it would have it, reading only files that have changed since.
 
     Raises:
         SnapshotError: it is too big, or git gives no answer.
     """
-    scan = scan_code(project, warn=False)
+    scan = scan_code(project, quick=True)
     known = KnownHashes.read(copies_root(project), project.root)
     hashes = known.hashes(project.root, scan.files, warn=False)
     if project.state_root.is_dir():  # who only looks makes no folder
@@ -121,4 +149,8 @@ def read_list(project: Project, digest: str) -> dict[str, str] | None:
 
 
 def _list_path(project: Project, digest: str) -> Path:
-    return project.state_root / _FOLDER_NAME / f"{digest}.json"
+    return _folder(project) / f"{digest}.json"
+
+
+def _folder(project: Project) -> Path:
+    return project.state_root / _FOLDER_NAME

@@ -265,7 +265,8 @@ class _Run:
     def _code_version(self) -> CodeVersion:
         if self.project is None:
             return code_version(self.code_root)
-        return version_of_run(self.code_root, self.project)
+        # The variable that names the results root may be another one for the next run of this process.
+        return version_of_run(self.code_root, self.project._replace(results_override=self.project.results_root))
 
     def _environment(self, ending: Ending) -> str:
         if self.environment is not None:

@@ -140,11 +140,19 @@ def test_code_that_lies_elsewhere_is_not_the_projects(root: Path, tmp_path: Path
     assert run(Project(root), root / "lib") == run(Project(root))
 
 
-def test_no_run_fails_where_its_code_can_not_be_listed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_run_fails_where_its_code_can_not_be_listed(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     head = git(root, "rev-parse", "HEAD")
-    monkeypatch.setattr(listing, "MAX_FILES", 2)
-    assert run(Project(root)) == CodeVersion(head)
-    monkeypatch.undo()
+    for name in ("MAX_FILES", "MAX_BYTES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(listing, name, 2)
+            project = Project(root, results_override=tmp_path / name)
+            assert run(project) == CodeVersion(head)
+        assert run(project) == CodeVersion(head)  # and is not tried again at once
+        (note,) = (project.state_root / "versions").iterdir()
+        os.utime(note, (1e9, 1e9))
+        assert run(project).digest
     assert run(Project(root, Settings(results="."))) == CodeVersion(head)
     put(root / "results")  # a file where the results root should be
     assert run(Project(root)) == CodeVersion(head)
