@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10
@@ -32,8 +31,7 @@ class NoRepositoryError(GitError):
     """The folder is in no repository, or git isn't installed."""
 
 
-@dataclass(frozen=True)
-class CodeVersion:
+class CodeVersion(NamedTuple):
     """The version of the code that runs.
 
     Attributes:

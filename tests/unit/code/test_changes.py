@@ -212,11 +212,14 @@ def test_a_commit_of_what_had_run_is_no_other_code(root: Path) -> None:
     assert since(project, then) is None
 
 
-def test_another_clone_with_other_permissions_has_the_same_code(root: Path, tmp_path: Path) -> None:
-    then = run(Project(root, results_override=tmp_path / "out"))
+def test_another_clone_with_other_permissions_and_data_has_the_same_code(root: Path, tmp_path: Path) -> None:
+    linked = Settings(snapshot_link=("data",))
+    put(root / "data/big.bin")
+    then = run(Project(root, linked, tmp_path / "out"))
     shutil.copytree(root, tmp_path / "clone")
     (tmp_path / "clone/run.py").chmod(0o600)
-    clone = Project(tmp_path / "clone", results_override=tmp_path / "out")
+    put(tmp_path / "clone/data/other.bin")
+    clone = Project(tmp_path / "clone", linked, tmp_path / "out")
     assert run(clone).digest != then.digest
     assert since(clone, then) is None
 
