@@ -37,7 +37,7 @@ class CodeChange(NamedTuple):
 
     @property
     def text(self) -> str:
-        """Both versions and the first of the files: `commit 1a2b3c4d -> 5e6f7a8b: run.py, model.py and 3 more`."""
+        """Both versions and the first of the files: `commit 1a2b3c4d → 5e6f7a8b: run.py, model.py and 3 more`."""
         then, now = self.then, self.now
         if then.startswith("code ") and now.startswith("code "):
             now = now.removeprefix("code ")
@@ -45,7 +45,7 @@ class CodeChange(NamedTuple):
             then = f"commit {then}"
         names = ", ".join(self.files[:_MOST_NAMES])
         more = len(self.files) - _MOST_NAMES
-        return f"{then} -> {now}: {names or 'files that are not on record'}{f' and {more} more' if more > 0 else ''}"
+        return f"{then} → {now}: {names or 'files that are not on record'}{f' and {more} more' if more > 0 else ''}"
 
 
 class CodeChanges:

@@ -191,7 +191,7 @@ def test_what_was_edited_since_is_named_with_both_versions(root: Path) -> None:
     assert change is not None and (change.then, change.now) == (first.name, second.name)
     assert change.files == ("lib/model.py", "run.py", "README.md")
     assert change.edits == {"lib/model.py": GONE, "run.py": EDITED, "README.md": NEW}
-    assert change.text == f"commit {first.name} -> {second.name}: lib/model.py, run.py, README.md"
+    assert change.text == f"commit {first.name} → {second.name}: lib/model.py, run.py, README.md"
 
 
 def test_many_files_are_counted(plain: Path) -> None:
@@ -200,7 +200,7 @@ def test_many_files_are_counted(plain: Path) -> None:
     for i in range(5):
         put(plain / f"f{i}.py")
     now = run(project)
-    assert since(project, then) == f"{then.name} -> {now.digest[:8]}: f0.py, f1.py, f2.py and 2 more"
+    assert since(project, then) == f"{then.name} → {now.digest[:8]}: f0.py, f1.py, f2.py and 2 more"
 
 
 def test_a_commit_of_what_had_run_is_no_other_code(root: Path) -> None:
@@ -235,7 +235,7 @@ def test_commits_tell_where_there_are_no_lists(root: Path, edit: str) -> None:
         commit(root)
     for digest in (then.digest, ""):
         text = since(project, CodeVersion(then.commit, then.dirty, digest))
-        assert text is not None and text.endswith(": run.py") and text.startswith(f"commit {then.name} -> ")
+        assert text is not None and text.endswith(": run.py") and text.startswith(f"commit {then.name} → ")
 
 
 def test_a_commit_of_configs_alone_is_no_other_code(root: Path) -> None:
@@ -270,7 +270,7 @@ def test_edits_that_are_on_no_record_are_said_where_the_digests_differ(root: Pat
     put(root / "run.py", "two\n")
     now = run(project)
     forget(project, then)
-    assert since(project, then) == f"commit {then.name} -> {now.name}: files that are not on record"
+    assert since(project, then) == f"commit {then.name} → {now.name}: files that are not on record"
 
 
 def test_a_damaged_list_is_no_trouble(root: Path) -> None:
