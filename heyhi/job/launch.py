@@ -192,7 +192,9 @@ class Launch:
             self.folder.wipe(self.experiment.identity)
         if self.is_for_slurm:
             return _Outcome(job_id=self._submit(log_level))
-        outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
+        outcome = execute(
+            self.experiment, self.schema, main, log_level=log_level, if_claimed="leave", project=self.project
+        )
         return _Outcome(outcome.done)
 
     def check(self) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ManifestError, NoProjectError
-from heyhi.project import Project, find_project
+from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.target import folder_of, folders_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite"
 FORMAT = 1
+# What says which files of a project are its code.
+CODE_SETTINGS = ("conf", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 _ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
 # Plain tuples, since a sweep may have 100,000 experiments.
@@ -131,6 +133,15 @@ class Manifest:
     def results_root(self) -> Path:
         """Folder that exp ids are relative to."""
         return Path(self._text("results_root"))
+
+    @property
+    def project(self) -> Project:
+        """The project as far as a job needs it: where it is, and which files are its code; no file is read."""
+        given = json.loads(self._text("code_settings"))
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        return Project(self.project_root, Settings()._replace(**values), self.results_root)
 
     @cached_property
     def _schema(self) -> Schema:
@@ -381,7 +392,7 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
+        if not {"digest", "file_set", "entry", "project_root", "label", "code_settings"} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 
