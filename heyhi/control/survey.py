@@ -71,6 +71,10 @@ class Row(NamedTuple):
         return ""
 
 
+def _not_planned(path: str) -> bytes | None:
+    return None
+
+
 class Part(NamedTuple):
     """Experiments of one project that a survey looks at.
 
@@ -79,12 +83,15 @@ class Part(NamedTuple):
         folders: exp path of each.
         needs_of: returns the exp paths that an experiment needs itself, by its own.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
+        planned: returns the serialised root message that a launch starts an experiment with, by its exp path; None
+            where nobody knows.
     """
 
     project: Project
     folders: list[str]
     needs_of: Callable[[str], Sequence[str]]
     configs: Mapping[str, bytes] = {}
+    planned: Callable[[str], bytes | None] = _not_planned
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -94,7 +101,8 @@ class Part(NamedTuple):
         def needs(path: str) -> Sequence[str]:
             return planned[path].needs if path in planned else ()
 
-        return cls(project, list(planned), needs, {folder: p.config for folder, p in planned.items()})
+        configs = {folder: p.config for folder, p in planned.items()}
+        return cls(project, list(planned), needs, configs, configs.get)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
@@ -104,7 +112,10 @@ class Part(NamedTuple):
         def needs(path: str) -> list[str]:
             return folders_of(manifest.needs(target_of(path, root)), root)
 
-        return cls(project, folders_of(manifest.all_targets, root), needs)
+        def planned(path: str) -> bytes:
+            return manifest.experiment(target_of(path, root)).config
+
+        return cls(project, folders_of(manifest.all_targets, root), needs, planned=planned)
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
@@ -128,16 +139,23 @@ class Part(NamedTuple):
         root = str(project.root)
         opened: dict[Path, Manifest] = {}
 
+        def newest(target: str) -> Manifest | None:
+            manifest = index.find(target)
+            if manifest is not None and manifest not in opened:
+                opened[manifest] = Manifest.open(manifest)
+            return opened[manifest] if manifest is not None else None
+
         def needs(path: str) -> list[str]:
             target = target_of(path, root)
-            manifest = index.find(target)
-            if manifest is None:
-                return []
-            if manifest not in opened:
-                opened[manifest] = Manifest.open(manifest)
-            return folders_of(opened[manifest].needs(target), root)
+            manifest = newest(target)
+            return folders_of(manifest.needs(target), root) if manifest is not None else []
 
-        return cls(project, folders, needs)
+        def planned(path: str) -> bytes | None:
+            target = target_of(path, root)
+            manifest = newest(target)
+            return manifest.experiment(target).config if manifest is not None else None
+
+        return cls(project, folders, needs, planned=planned)
 
 
 class Survey:

@@ -249,6 +249,28 @@ class History(NamedTuple):
         submitted = self.submission.job_id if self.submission is not None else ""
         return {submitted, *(record.job_id for record in self.attempts)} - {""}
 
+    def logged(self, metrics_size: int) -> list[Start]:
+        """Return the attempts that have logged metrics, by what was there when each began and when it had ended.
+
+        One that had cut its metrics back to a checkpoint has changed their size, too.
+
+        Args:
+            metrics_size: bytes of metrics that there are now.
+        """
+        starts = self.starts
+        after = [*(start.metrics_size for start in starts[1:]), metrics_size]
+        return [start for start, end in zip(starts, after, strict=False) if end and end != start.metrics_size]
+
+    @property
+    def mixed(self) -> str:
+        """Which attempts went on from what others had done with another config: `lr 0.1 → 0.2 at attempt 2`."""
+        lines = []
+        for start in self.starts:
+            if start.is_mixed:
+                changed = (line.replace(": ", " ", 1).replace(" -> ", " → ", 1) for line in start.changed)
+                lines.append(f"{', '.join(changed)} at attempt {start.attempt}")
+        return "; ".join(lines)
+
     @property
     def pruned(self) -> End | None:
         """The end of its last attempt where a search ended that early, and nothing was submitted since."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import signal
@@ -26,6 +25,8 @@ from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.given import given_to
+from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
@@ -39,7 +40,9 @@ from heyhi.job.ranks import run_ranks
 from heyhi.job.tee import Tee
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import setup_logging
+from heyhi.project import SCHEDULING_KEYS
 from heyhi.slurm.commands import View
+from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 
 _F = TypeVar("_F", bound=Callable[..., object])
 # A waiting process looks again after 1 s, then less and less often.
@@ -58,6 +61,7 @@ class Outcome:
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
         stopped: it didn't end by itself.
+        refused: this call would have gone on with another config, and has left it as it was.
     """
 
     status: Status
@@ -66,6 +70,7 @@ class Outcome:
     ran: bool = False
     attempt: int = 0
     stopped: bool = False
+    refused: bool = False
 
     @property
     def done(self) -> bool:
@@ -105,6 +110,8 @@ def execute(
     code_root: Path | None = None,
     attempt: int = 1,
     job: JobClaim | None = None,
+    identity_ignore: Sequence[str] = SCHEDULING_KEYS,
+    continue_drifted: bool = False,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -121,6 +128,8 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
+        identity_ignore: patterns of the keys that only say how a run is scheduled.
+        continue_drifted: go on with another config than what it would build on had, too.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -142,10 +151,15 @@ def execute(
             folder.check_identity(experiment.identity)
             if folder.result_path.exists():
                 return Outcome(Status.DONE)
-            if job is None or not folder.config_path.exists():  # else its submission has
-                folder.prepare(experiment, schema)
-            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
+            rule = Continuing.of(experiment, schema, identity_ignore)
+            going = rule.going_on(folder.path, experiment.config)
+            if going.is_refused(is_allowed=continue_drifted):
+                return Outcome(Status.DEAD, going.refusal, exit_code=1, refused=True)
+            folder.prepare(experiment, schema)
+            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), going)
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
+                if going.note:
+                    print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
@@ -202,6 +216,7 @@ class _Run:
     main: Main
     log_level: str
     code_root: Path
+    going: Going
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
@@ -247,10 +262,21 @@ class _Run:
             restart_count=env.restart_count,
             commit=version.commit or "",
             dirty=version.dirty,
-            config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            config=self.experiment.config_digest,
+            metrics_size=self.folder.metrics_size(),
+            needs=given_to(self.experiment),
+            changed=self.going.changed,
+            is_mixed=self.going.is_mixed,
         )
+        if start.is_mixed:
+            self._note_mixed()
         self.folder.append_attempt(start)
         return number
+
+    def _note_mixed(self) -> None:
+        root = self.experiment.roots.get("results_root")
+        if root is not None:
+            note_mixed(Path(root), self.experiment.exp_id)
 
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         end = End(
@@ -328,6 +354,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument(
+        CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
+    )
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
@@ -352,6 +381,7 @@ def _run_target(options: argparse.Namespace) -> int:
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
+        identity_ignore = manifest.identity_ignore
 
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
@@ -372,6 +402,8 @@ def _run_target(options: argparse.Namespace) -> int:
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,
+            identity_ignore=identity_ignore,
+            continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
         if folder.result_path.exists():
@@ -386,6 +418,9 @@ def _run_target(options: argparse.Namespace) -> int:
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
         return ask_again()
+    if outcome.refused:
+        print(f"{experiment.exp_id}: {outcome.reason}", file=sys.stderr)
+        return outcome.exit_code
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
         return 0

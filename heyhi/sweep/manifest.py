@@ -132,6 +132,12 @@ class Manifest:
         """Folder that exp ids are relative to."""
         return Path(self._text("results_root"))
 
+    @property
+    def identity_ignore(self) -> tuple[str, ...]:
+        """Patterns of the keys that only say how a run is scheduled, as the project had them."""
+        with _reading(self.path):
+            return tuple(map(str, json.loads(self._text("identity_ignore"))))
+
     @cached_property
     def _schema(self) -> Schema:
         from heyhi.config.schema import Schema
@@ -381,7 +387,7 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
+        if not {"digest", "file_set", "entry", "project_root", "label", "identity_ignore"} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 

@@ -110,6 +110,7 @@ def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Pat
         "entry": project.settings.entry,
         "sweep": expansion.sweep or "",
         "label": expansion.label,
+        "identity_ignore": json.dumps(project.settings.identity_ignore),
     }
 
 

@@ -113,6 +113,7 @@ class Bench:
         self.logger = MagicMock()
         workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.job.executor.ExecutorSettings())
         workflow.executor_settings.no_snapshot = True
+        workflow.config = {}
         workflow.storage_settings.shared_fs_usage = set(SharedFSUsage)
         workflow.remote_execution_settings = SimpleNamespace(
             jobname="{jobid}",
