@@ -109,7 +109,7 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
-            | {"drifted": drift.get(row.exp_id, [])}
+            | {"drifted": drift.get(row.exp_id, []), **survey.marks(row)}
             | {"left": list(left[row.exp_path].changed) if row.exp_path in left else []}
             for row in survey.rows
         )

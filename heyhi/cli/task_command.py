@@ -160,6 +160,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         return 1
     launch.check()
     if action.wipe:
+        if dependents := launch.dependents:
+            print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
         _ask_before_wiping(where, force=args.force)
         state = launch.state
         if not launch.action(mode, state).wipe:  # while we asked

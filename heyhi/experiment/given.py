@@ -5,9 +5,11 @@ What needs what is known by the manifests, and by the records of what was starte
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.records import History
 
@@ -61,6 +63,27 @@ class Results:
     def made_anew(self, given: Mapping[str, Sequence[str]]) -> list[str]:
         """Return the exp ids of those needs of which there is another result now than one that was given."""
         return [need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}]
+
+
+def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str]]:
+    """Find out which experiments are stale.
+
+    Args:
+        results_root: of their needs.
+        folders: exp paths of those that need others and were started; the records of each are read.
+
+    Returns:
+        exp path -> exp ids of the needs of which there is another result now.
+    """
+    results = Results(results_root)
+    found = {}
+    for path in folders:
+        folder = ExperimentDir(Path(path))
+        with contextlib.suppress(HeyhiError):  # its status says what can't be read
+            given = given_in(History(folder.attempts()), folder.metrics_size())
+            if needs := results.made_anew(given):
+                found[path] = needs
+    return found
 
 
 def stale_text(needs: Sequence[str]) -> str:

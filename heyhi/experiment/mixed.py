@@ -11,11 +11,9 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import STATE_NAME
+from heyhi.experiment.names import MIXED_NAME, STATE_NAME
 from heyhi.experiment.records import History
 from heyhi.files import replace_file, writing
-
-_MIXED_NAME = "mixed"  # folder of the notes, in the state root
 
 
 def note_mixed(results_root: Path, exp_id: str) -> None:
@@ -24,7 +22,7 @@ def note_mixed(results_root: Path, exp_id: str) -> None:
     Raises:
         ResultError: it can't be written.
     """
-    folder = results_root / STATE_NAME / _MIXED_NAME
+    folder = results_root / STATE_NAME / MIXED_NAME
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
     replace_file(folder / hashlib.sha256(exp_id.encode()).hexdigest()[:16], exp_id)
@@ -33,7 +31,7 @@ def note_mixed(results_root: Path, exp_id: str) -> None:
 def find_mixed(results_root: Path) -> dict[str, str]:
     """Return the exp path of each experiment of which that is on record, with what changed and when."""
     found = {}
-    folder = results_root / STATE_NAME / _MIXED_NAME
+    folder = results_root / STATE_NAME / MIXED_NAME
     with contextlib.suppress(OSError):
         for note in sorted(folder.iterdir()):
             if note.name.startswith("."):

@@ -103,6 +103,8 @@ def maybe_launch(
     )
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
+    if action.wipe and (dependents := launch.dependents):
+        logging.warning("%s: %s", launch.experiment.exp_id, dependents)
     if action.start:
         started = launch.start(main, action, log_level)
         if started.refused:
@@ -201,6 +203,13 @@ class Launch:
         rule = Continuing(self.project, self.schema)
         going = rule.going_on(self.experiment.exp_path, self.experiment.config)
         return going.refusal if going.is_refused(is_allowed=self.continue_drifted) else ""
+
+    @property
+    def dependents(self) -> str:
+        """What was made of its result, as far as it is known; empty for nothing."""
+        from heyhi.sweep.dependents import dependents_of, dependents_text
+
+        return dependents_text(dependents_of(self.project, [str(self.experiment.exp_path)]))
 
     def handle(self) -> Handle:
         """Return its handle."""

@@ -236,6 +236,12 @@ class Manifest:
         with _reading(self.path):
             return list(json.loads(found[0][0])) if found else []
 
+    def needing(self) -> dict[str, list[str]]:
+        """Return the targets that each experiment needs itself, of those that need any."""
+        found = self._read("SELECT target, needs FROM experiment WHERE needs != '[]'")
+        with _reading(self.path):
+            return {target: list(json.loads(needs)) for target, needs in found}
+
     def node(self, target: str) -> Node | None:
         """Return what Snakemake has to know of one experiment, None where the manifest has none of this target."""
         return next(iter(self._nodes("WHERE target = ?", self._key(target))), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 from pathlib import Path
 
@@ -254,3 +255,20 @@ def test_what_has_progress_is_not_gone_on_with_another_config_and_the_others_sta
     assert folder.history().mixed == "work.size 1 → 7 at attempt 2"
     assert "size: 7" in folder.config_path.read_text()
     assert tiny.snakemake().returncode == 0 and len(tiny.ledger) == 5
+
+
+def test_what_was_made_of_a_need_that_is_made_anew_is_stale_and_nothing_is_redone_by_itself(tiny: Tiny) -> None:
+    assert tiny.snakemake("--config", "sweep=conf/looks.py").returncode == 0
+    need = next((tiny.root / "results/p/work").glob("x=9_*"))
+    code = (tiny.root / "run.py").read_text()
+    (tiny.root / "run.py").write_text(code.replace("10 * cfg.x", "20 * cfg.x"))
+    shutil.rmtree(need)
+    (target,) = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=9").split()
+    assert tiny.snakemake(target).returncode == 0
+
+    again = tiny.snakemake("--config", "sweep=conf/looks.py", "--forcerun", "aggregate")
+    assert again.returncode == 0, again.stderr
+    assert sorted(tiny.ledger) == ["look 5", "look 6", "work 9", "work 9"]
+    assert "2 experiments: 2 DONE; 2 stale" in again.stdout
+    assert [row["stale"] for row in table(tiny, "looks")] == [f"made of an earlier result of p/work/{need.name}"] * 2
+    assert tiny.heyhi("status").startswith("DONE 3  stale 2\n")
