@@ -124,6 +124,8 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
     more += f"; {len(left)} would be left" if left else ""
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
+    if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
+        print(dependents)
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 
@@ -132,6 +134,17 @@ def plan(args: argparse.Namespace) -> int:
             print(line)
         print(f"launch: {_snakemake_line(selection, 'slurm' if jobs else 'local')}")
     return 0
+
+
+def _dependents(selection: Selection, wiped: set[str]) -> str:
+    """Name what was made of the results of experiments that would be wiped."""
+    from heyhi.sweep.dependents import dependents_of, dependents_text
+
+    found: list[str] = []
+    for group in selection.groups:
+        found += dependents_of(group.project, wiped.intersection(group.part.folders))
+    wiped_ids = {path.removeprefix(f"{group.project.results_root}/") for group in selection.groups for path in wiped}
+    return dependents_text([exp_id for exp_id in dict.fromkeys(found) if exp_id not in wiped_ids])
 
 
 def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Message]]:

@@ -277,14 +277,14 @@ class ExperimentDir:
             ResultError: it can't be written.
         """
         self.check_identity(experiment.identity)
+        digest = experiment.config_digest
+        is_whole = self.config_path.exists() and self.flat_config_path.exists()
+        if is_whole and self._lies_here(digest):
+            return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        digest = experiment.config_digest
         self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
         held = self._identity_record(self.identity_path).get(CONFIG_KEY)
-        is_whole = self.config_path.exists() and self.flat_config_path.exists()
-        if held == digest and is_whole:
-            return
         from heyhi.config.frozen import flatten, to_text
 
         message = schema.parse_root(experiment.config)

@@ -43,4 +43,4 @@ def dependents_text(exp_ids: list[str]) -> str:
     if not exp_ids:
         return ""
     more = f" and {len(exp_ids) - _MAX_NAMED} more" if len(exp_ids) > _MAX_NAMED else ""
-    return f"made of its result, and left as it is: {', '.join(exp_ids[:_MAX_NAMED])}{more}"
+    return f"made of what would be made anew, and left as it is: {', '.join(exp_ids[:_MAX_NAMED])}{more}"

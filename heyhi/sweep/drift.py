@@ -75,7 +75,7 @@ class DriftCheck:
             then = json.loads(folder.flat_config_path_of(digest).read_text(encoding="utf-8"))
             identity = folder.read_identity()
         except (OSError, ValueError):
-            return []  # written when it was first started; before that there is nothing to compare with
+            return []  # written when it is started; before that there is nothing to compare with
         if identity is None or not isinstance(then, dict):
             return []
         try:

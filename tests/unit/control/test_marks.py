@@ -105,15 +105,18 @@ def test_a_restart_names_what_depends_on_it(
     assert [name[:10] for name in found] == ["p/far/x=7_", "p/look/x=5", "p/look/x=6"]
     with caplog.at_level(logging.WARNING):
         launch(task, "work", 9, mode="restart")
-    assert f"made of its result, and left as it is: {', '.join(found)}" in caplog.text
+    assert f"made of what would be made anew, and left as it is: {', '.join(found)}" in caplog.text
 
+    assert f"left as it is: {', '.join(found)}\n" in run("plan", "--mode", "restart", "--cfg", "work", "x=9")[1]
+    out = run("plan", "--mode", "restart", "--cfg", "look", "--sweep", "x=5,6")[1]
+    assert f"left as it is: {found[0]}\n" in out  # what needs them is started, too
     capsys.readouterr()
     with pytest.raises(SystemExit) as stop:
         parse_args_and_maybe_launch(task, ["--cfg", "work", "x=9", "--mode", "restart"])
     assert stop.value.code == 2 and "p/look/x=5_" in capsys.readouterr().err
     with pytest.raises(SystemExit) as stop:
         parse_args_and_maybe_launch(task, ["--cfg", "look", "x=6", "--mode", "restart", "--force"])
-    assert stop.value.code == 0 and "made of its result" not in capsys.readouterr().err
+    assert stop.value.code == 0 and "made of what" not in capsys.readouterr().err
 
 
 def test_many_dependents_are_not_all_named() -> None:
