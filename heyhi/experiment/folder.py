@@ -81,15 +81,15 @@ class Experiment:
         """Result file, which Snakemake is asked for."""
         return self.exp_path / RESULT_NAME
 
-    @property
-    def config_digest(self) -> str:
-        """16 hex digits by which records name its config."""
-        return config_digest(self.config)
 
+def config_digest(config: bytes, schema: Schema) -> str:
+    """Return the 16 hex digits by which records name a config.
 
-def config_digest(config: bytes) -> str:
-    """Return the 16 hex digits by which records name a serialised config."""
-    return hashlib.sha256(config).hexdigest()[:_DIGEST_DIGITS]
+    Args:
+        config: root message, serialised.
+        schema: of it: a changed default changes what a config says, though not how it is serialised.
+    """
+    return hashlib.sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
 
 
 class ExperimentDir:
@@ -277,7 +277,7 @@ class ExperimentDir:
             ResultError: it can't be written.
         """
         self.check_identity(experiment.identity)
-        digest = experiment.config_digest
+        digest = config_digest(experiment.config, schema)
         is_whole = self.config_path.exists() and self.flat_config_path.exists()
         if is_whole and self._lies_here(digest):
             return

@@ -27,7 +27,7 @@ class Start(NamedTuple):
         restart_count: how often that job had been queued again.
         commit: of the code; empty where there is none.
         dirty: whether the code had changes since that commit.
-        config: digest of the config.
+        config: digest of the config, as `folder.config_digest` makes it.
         code: digest of the code's files; empty where they were not listed.
         metrics_size: bytes of metrics that earlier attempts had written.
         needs: exp id of what it needs -> digest of the result that it was given.

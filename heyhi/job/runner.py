@@ -24,7 +24,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
-from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import RESULT_NAME, Status
@@ -262,7 +262,7 @@ class _Run:
             restart_count=env.restart_count,
             commit=version.commit or "",
             dirty=version.dirty,
-            config=self.experiment.config_digest,
+            config=config_digest(self.experiment.config, self.schema),
             metrics_size=self.folder.metrics_size(),
             needs=given_to(self.experiment),
             changed=self.going.changed,
@@ -275,8 +275,11 @@ class _Run:
 
     def _note_mixed(self) -> None:
         root = self.experiment.roots.get("results_root")
-        if root is not None:
-            note_mixed(Path(root), self.experiment.exp_id)
+        try:
+            if root is not None:
+                note_mixed(Path(root), self.experiment.exp_id)
+        except ResultError as error:  # its own record says so still
+            _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         end = End(

@@ -108,7 +108,7 @@ class Continuing:
             return Going()
         logged = history.logged(folder.metrics_size())
         base = (logged or starts)[-1]
-        if base.config in ("", config_digest(config)):
+        if base.config in ("", config_digest(config, self._schema)):
             return Going()
         lines = self._drift(folder, config, base.config)
         return Going(tuple(lines), base.attempt or starts.index(base) + 1, bool(lines and logged))

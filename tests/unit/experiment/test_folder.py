@@ -25,7 +25,7 @@ from heyhi.experiment import folder as folder_module
 from heyhi.experiment import status as status_module
 from heyhi.experiment.claim import CLAIM_NAME, Claim
 from heyhi.experiment.death import death_of, find_death
-from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, History, Start
@@ -110,12 +110,16 @@ def test_a_prepared_folder_says_what_it_holds(tmp_path: Path) -> None:
     assert find_status(folder.path) is Status.NOT_STARTED
 
 
+def digest_of(experiment: Experiment) -> str:
+    return config_digest(experiment.config, SCHEMA)
+
+
 def attempt_with(path: Path, lr: float) -> Experiment:
     """Prepare an experiment and put a start on record."""
     folder, experiment = ExperimentDir(path), make_experiment(path, lr=lr)
     folder.prepare(experiment, SCHEMA)
     number = len(folder.history().starts) + 1
-    folder.append_attempt(Start(number, config=experiment.config_digest))
+    folder.append_attempt(Start(number, config=digest_of(experiment)))
     return experiment
 
 
@@ -130,19 +134,22 @@ def configs_beside(folder: ExperimentDir, digest: str = "") -> tuple[str, float]
 def test_the_config_beside_the_result_is_that_of_the_last_attempt_and_those_of_others_are_kept(tmp_path: Path) -> None:
     folder = ExperimentDir(tmp_path / "e")
     first, second = attempt_with(folder.path, 0.7), attempt_with(folder.path, 0.9)
-    assert configs_beside(folder) == configs_beside(folder, second.config_digest) == ("0.9", 0.9)
-    assert configs_beside(folder, first.config_digest) == ("0.7", 0.7)
-    assert folder.config_path_of(first.config_digest) == folder.configs_path / f"{first.config_digest}.prototxt"
+    assert configs_beside(folder) == configs_beside(folder, digest_of(second)) == ("0.9", 0.9)
+    assert configs_beside(folder, digest_of(first)) == ("0.7", 0.7)
+    assert folder.config_path_of(digest_of(first)) == folder.configs_path / f"{digest_of(first)}.prototxt"
     attempt_with(folder.path, 0.7)
     assert configs_beside(folder) == ("0.7", 0.7)
-    assert configs_beside(folder, second.config_digest) == ("0.9", 0.9)
+    assert configs_beside(folder, digest_of(second)) == ("0.9", 0.9)
 
 
-def test_of_the_same_config_nothing_is_written_again_nor_parsed(tmp_path: Path) -> None:
+def test_of_the_same_config_nothing_is_written_again_nor_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = ExperimentDir(tmp_path / "e")
     attempt_with(folder.path, 0.7)
     before = {path: path.stat().st_ino for path in folder.path.iterdir()}
-    folder.prepare(make_experiment(folder.path, lr=0.7), None)  # type: ignore[arg-type]  # it isn't asked
+    monkeypatch.setattr(Schema, "parse_root", None)
+    folder.prepare(make_experiment(folder.path, lr=0.7), SCHEMA)
     assert {path: path.stat().st_ino for path in folder.path.iterdir()} == before
 
 
@@ -158,7 +165,7 @@ def test_a_submission_that_never_started_keeps_the_config_of_the_attempt_before(
     for lr in (0.2, 0.3):  # submitted, and cancelled before the job began
         folder.prepare(make_experiment(folder.path, lr=lr), SCHEMA)
     assert configs_beside(folder) == ("0.3", 0.3)
-    assert configs_beside(folder, first.config_digest) == ("0.1", 0.1)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
 
 def test_the_roots_are_those_of_each_config(tmp_path: Path) -> None:
@@ -166,10 +173,10 @@ def test_the_roots_are_those_of_each_config(tmp_path: Path) -> None:
     first = dataclasses.replace(make_experiment(folder.path), roots={"project_root": "/a", "results_root": "/a/r"})
     second = dataclasses.replace(make_experiment(folder.path, lr=0.9), roots={"project_root": "/b"})
     folder.prepare(first, SCHEMA)
-    folder.append_attempt(Start(1, config=first.config_digest))
+    folder.append_attempt(Start(1, config=digest_of(first)))
     folder.prepare(second, SCHEMA)
-    assert folder.read_roots() == folder.read_roots(second.config_digest) == {"project_root": "/b"}
-    assert folder.read_roots(first.config_digest) == {"project_root": "/a", "results_root": "/a/r"}
+    assert folder.read_roots() == folder.read_roots(digest_of(second)) == {"project_root": "/b"}
+    assert folder.read_roots(digest_of(first)) == {"project_root": "/a", "results_root": "/a/r"}
     assert folder.read_identity() == IDENTITY
 
 
@@ -195,11 +202,11 @@ def test_a_preparation_that_is_cut_short_loses_no_config_and_names_none_wrongly(
             patch.setattr(folder_module, name, ends_after(getattr(folder_module, name)))
         with pytest.raises(ResultError, match="full"):
             folder.prepare(make_experiment(folder.path, lr=0.2), SCHEMA)
-    assert configs_beside(folder, first.config_digest) == ("0.1", 0.1)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
     then = attempt_with(folder.path, 0.3)
-    assert configs_beside(folder, then.config_digest) == configs_beside(folder) == ("0.3", 0.3)
-    assert configs_beside(folder, first.config_digest) == ("0.1", 0.1)
+    assert configs_beside(folder, digest_of(then)) == configs_beside(folder) == ("0.3", 0.3)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
 
 def test_where_a_file_system_has_no_hard_links_a_config_is_copied(
@@ -213,7 +220,7 @@ def test_where_a_file_system_has_no_hard_links_a_config_is_copied(
 
     monkeypatch.setattr(Path, "hardlink_to", no_links)
     attempt_with(folder.path, 0.2)
-    assert configs_beside(folder, first.config_digest) == ("0.1", 0.1)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
 
 def test_a_path_that_holds_another_experiment_is_refused(tmp_path: Path) -> None:

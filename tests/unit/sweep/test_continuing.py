@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.mixed import find_mixed
@@ -92,6 +93,30 @@ def test_what_only_schedules_is_no_other_config(runs: Runs, text: str) -> None:
     runs.run("lr: 0.1 launcher { slurm { hours: 3 } }" if "hours" in text else "lr: 0.1")
     assert runs.run(text, fails=False).done
     assert not any(start.is_mixed for start in runs.starts)
+
+
+def test_a_changed_default_is_another_config(runs: Runs, lab: Any) -> None:
+    runs.run("i32: 1")
+    experiment = runs.experiment("i32: 1")
+    (lab.root / "conf/conf.proto").write_text(
+        (lab.root / "conf/conf.proto").read_text().replace("[default = 0.1]", "[default = 0.7]")
+    )
+    lab.schema = load_schema(lab.project)
+    assert runs.experiment("i32: 1").config == experiment.config
+    assert "train.lr: 0.1 -> 0.7" in runs.run("i32: 1").reason
+    assert runs.run("i32: 1 lr: 0.1", fails=False).done
+
+
+def test_a_new_field_is_no_other_config(runs: Runs, lab: Any) -> None:
+    runs.run("i32: 1")
+    text = (lab.root / "conf/conf.proto").read_text()
+    (lab.root / "conf/conf.proto").write_text(
+        text.replace("message Train {", "message Train { optional int32 more = 99;")
+    )
+    lab.schema = load_schema(lab.project)
+    assert runs.run("i32: 1", fails=False).done
+    assert [start.changed for start in runs.starts] == [(), ()]
+    assert "train.more" in runs.folder.flat_config_path.read_text()
 
 
 def test_what_only_schedules_is_the_projects_to_say(runs: Runs) -> None:
