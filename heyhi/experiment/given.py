@@ -80,7 +80,9 @@ def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str
     for path in folders:
         folder = ExperimentDir(Path(path))
         with contextlib.suppress(HeyhiError):  # its status says what can't be read
-            given = given_in(History(folder.attempts()), folder.metrics_size())
+            history = History(folder.attempts())
+            # Of a single attempt nobody has to know whether it has logged anything; there may be 10,000.
+            given = given_in(history, folder.metrics_size() if len(history.starts) > 1 else 0)
             if needs := results.made_anew(given):
                 found[path] = needs
     return found
