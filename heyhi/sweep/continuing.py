@@ -5,6 +5,7 @@ What attempts had and did is on record; where it would be started, and what is s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -121,13 +122,24 @@ class Continuing:
             return Going()
 
     def _drift(self, folder: ExperimentDir, config: bytes, then: str) -> list[str]:
-        if not folder.flat_config_path_of(then).exists():
-            return [f"can't be compared: {folder.flat_config_path_of(then)} is gone"]
+        if problem := _unreadable(folder.flat_config_path_of(then)):
+            return [f"can't be compared: {problem}"]
         if self._check is None:
             from heyhi.sweep.drift import DriftCheck
 
             self._check = DriftCheck(self._project, self._schema)
         return self._check.drift(folder.path, config, then=then)
+
+
+def _unreadable(path: Path) -> str:
+    """Say why the config of an attempt can't be read: what nobody can compare is never taken for the same."""
+    try:
+        is_config = isinstance(json.loads(path.read_bytes()), dict)
+    except OSError as error:
+        return f"{path}: {error.strerror or error}"
+    except (ValueError, RecursionError):
+        is_config = False
+    return "" if is_config else f"{path} is damaged"
 
 
 def continues_drifted(config: Mapping[str, object]) -> bool:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError
@@ -172,11 +175,18 @@ def test_it_is_compared_with_the_last_attempt_that_logged_not_with_a_later_submi
     assert runs.run("lr: 0.1", fails=False).done
 
 
-def test_a_config_that_is_gone_is_no_equal_one(runs: Runs) -> None:
+@pytest.mark.parametrize("content", [None, "{", "[]", "folder"])
+def test_a_config_that_cannot_be_read_is_no_equal_one(runs: Runs, content: str | None) -> None:
     runs.run("lr: 0.1")
-    runs.folder.flat_config_path.unlink()
-    assert "can't be compared" in runs.run("lr: 0.2").reason
-    assert runs.run("lr: 0.1", fails=False).done  # the digests say so
+    path = runs.folder.flat_config_path
+    path.unlink()
+    if content == "folder":
+        path.mkdir()
+    elif content is not None:
+        path.write_text(content)
+    assert f"can't be compared: {path}" in runs.run("lr: 0.2").reason
+    if content != "folder":
+        assert runs.run("lr: 0.1", fails=False).done  # the digests say so
 
 
 def test_a_moved_project_is_no_other_config(lab: Any, tmp_path: Path, new_lab: Callable[[Path], Any]) -> None:
@@ -218,6 +228,41 @@ def test_a_submission_leaves_out_what_would_not_go_on_and_takes_the_others(
     assert json.loads(targets.read_text()) == [str(other.target)]
 
     assert submit_job([refused], request, order, View()).job_id == "" and len(scripts) == 1
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["0.1", "0.2", "0.3"]), st.booleans(), st.booleans()), min_size=1, max_size=6)
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_was_run_before_only_one_config_is_gone_on_with_unasked(
+    shared_lab: Any, steps: list[tuple[str, bool, bool]]
+) -> None:
+    runs = Runs(shared_lab)
+    if runs.folder.path.exists():
+        shutil.rmtree(runs.folder.path)
+    started: list[str] = []
+    base, has_progress, mixed = "", False, 0
+    for lr, logs, is_allowed in steps:
+        outcome = runs.run(f"lr: {lr}", logs=logs, continue_drifted=is_allowed)
+        is_other = bool(base) and lr != base
+        assert outcome.refused == (has_progress and is_other and not is_allowed)
+        if outcome.refused:
+            continue
+        started.append(lr)
+        last = runs.starts[-1]
+        assert last.is_mixed == (has_progress and is_other) and bool(last.changed) == is_other
+        mixed += last.is_mixed
+        if logs or not has_progress:
+            base = lr
+        has_progress |= logs
+    folder = runs.folder
+    # Each attempt's config is on record, and what lies beside the result is the last one's.
+    texts = [folder.config_path_of(start.config).read_text() for start in runs.starts]
+    assert [text.partition("lr: ")[2].partition("\n")[0] for text in texts] == started
+    assert folder.config_path.read_text() == texts[-1]
+    assert (
+        bool(mixed) == bool(folder.history().mixed) == (str(folder.path) in find_mixed(shared_lab.project.results_root))
+    )
 
 
 def test_which_attempts_have_logged_follows_from_the_sizes_of_the_metrics() -> None:
