@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from heyhi.errors import ResultError
+from heyhi.errors import ResultError, UnknownError
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -56,6 +56,25 @@ def write_temp(path: Path, data: str | bytes) -> Path:
         temp.unlink(missing_ok=True)
         raise
     return temp
+
+
+def is_there(path: Path | str) -> bool:
+    """Return whether there is something of a name; what can't be looked at isn't taken for absent.
+
+    `Path.exists` does so: always in newer Pythons, and here with a link that leads round in a circle.
+
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    try:
+        os.stat(path)  # noqa: PTH116
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise UnknownError(f"{path}: can't be looked at: {error.strerror or error}") from None
+    except ValueError:  # a name that no file can have
+        return False
+    return True
 
 
 def read_end(path: Path, most: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import print_json
 from heyhi.cli.selection import Group, Selection, project_for, select
+from heyhi.cli.whose import may_change, only_looks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,6 +31,7 @@ def expand(args: argparse.Namespace) -> int:
     from heyhi.sweep.target import target_of
 
     project = find_project()
+    only_looks(project)
     with paused_collection():  # a sweep's rows are all in use until the last target is printed
         selection = select(project, args, default=True)
         groups = selection.groups
@@ -98,7 +100,9 @@ def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
     from heyhi.experiment.modes import action_of
 
-    selection = select(project_for(args), args, default=True)
+    project = project_for(args)
+    only_looks(project)
+    selection = select(project, args, default=True)
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
@@ -174,6 +178,7 @@ def launch(args: argparse.Namespace) -> int:
 
     project = find_project()
     profile = find_profile(project, args.profile)
+    may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args, default=True)
     groups = selection.groups
     selection.check_own("launch")
@@ -246,6 +251,8 @@ def cancel(args: argparse.Namespace) -> int:
     if not args.all and not selection:
         raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, or say --all")
     plans = []
+    for project in selection.projects:
+        may_change(project, is_dry_run=args.dry_run)
     if args.all:
         plans.append((here, plan_cancel(here, Survey.of_index(here).folders, everything=True)))
     for project in {group.project: None for group in selection.groups}:
@@ -286,6 +293,7 @@ def retry(args: argparse.Namespace) -> int:
 
     project = find_project()
     profile = find_profile(project, args.profile)
+    may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
     groups = selection.groups
     selection.check_own("retry --dead")

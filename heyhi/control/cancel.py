@@ -17,11 +17,12 @@ from pathlib import Path
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
-from heyhi.errors import ClaimError, HeyhiError
+from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
+from heyhi.experiment.project_names import is_same_project
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, SlurmError, View, cancel
 from heyhi.sweep.manifest import Manifest
@@ -88,6 +89,8 @@ def plan_cancel(
             continue
         if owner is None:
             quiet.append(path)
+        elif other := _other_project(project, path):
+            plan.idle[path] = f"it is of the project '{other}', which alone may end it"
         elif owner.job_name:
             _add_job(plan, path, owner, view)
         else:
@@ -102,6 +105,15 @@ def plan_cancel(
         if others:
             plan.also[job_id] = others
     return plan
+
+
+def _other_project(project: Project, path: str) -> str:
+    """Return the name of the project that runs an experiment; empty where it is this one, or nobody knows."""
+    with contextlib.suppress(UnknownError):
+        name = ExperimentDir(Path(path)).read_project_name()
+        is_ours = name in project.settings.was or is_same_project(name, project.name, project.results_root)
+        return "" if is_ours else name
+    return ""
 
 
 def _add_job(plan: CancelPlan, path: str, owner: Owner, view: View) -> None:

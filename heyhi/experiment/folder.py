@@ -11,7 +11,7 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,9 +34,11 @@ from heyhi.experiment.names import (
     ROOT_NAMES,
     STATE_NAME,
 )
+from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Record, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import replace_file, write_temp, writing
+from heyhi.files import is_there, replace_file, write_temp, writing
+from heyhi.project import PROJECT_KEY
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -60,7 +62,8 @@ class Experiment:
         config: root message, serialised.
         needs: folders of the experiments that must be done before.
         resources: Snakemake's; none for a local run.
-        roots: the project's and the results' folders when it was composed: paths in its config begin with them.
+        roots: the project's and the results' folders when it was composed, with which paths in its config begin, and
+            the project's name where it has one.
     """
 
     exp_id: str
@@ -170,17 +173,36 @@ class ExperimentDir:
         Raises:
             UnknownError: identity.json can't be read.
         """
+        data = self._read_identity_file()
+        return self._identity_in(data) if data is not None else None
+
+    def _read_identity_file(self) -> object:
         text = self._read_record(IDENTITY_NAME)
         if text is None:
             return None
         try:
-            data = json.loads(text)
-            return Identity.from_dict(data if isinstance(data, dict) else {})
-        except (ValueError, RecursionError, IdentityError):
+            return json.loads(text) or {}
+        except (ValueError, RecursionError):
+            return {}
+
+    def _identity_in(self, data: object) -> Identity:
+        try:
+            return Identity.from_dict(data)
+        except IdentityError:
             raise UnknownError(
                 f"{self.identity_path}: is damaged, so nobody knows which experiment this is;"
                 " move the folder away to run it anew"
             ) from None
+
+    def read_project_name(self) -> str:
+        """Return the declared name of the project that has made the experiment; empty where there is none.
+
+        Raises:
+            UnknownError: identity.json can't be read.
+        """
+        data = self._read_identity_file()
+        name = data.get(PROJECT_KEY) if isinstance(data, dict) else None
+        return name if isinstance(name, str) else ""
 
     def read_roots(self) -> dict[str, str]:
         """Return where the project and its results were when the experiment was first started."""
@@ -189,6 +211,35 @@ class ExperimentDir:
             return {name: str(data[name]) for name in ROOT_NAMES if name in data}
         except (OSError, ValueError, TypeError):
             return {}
+
+    def check(self, experiment: Experiment) -> None:
+        """Make sure that the folder holds this experiment of this project, or none yet: asked before it is changed.
+
+        Raises:
+            UnknownError: nobody knows which one it holds.
+            IdentityError: it holds another one, or another project's, or files that are no experiment's.
+        """
+        self.check_identity(experiment.identity)
+        self.check_project(experiment.roots)
+
+    def check_project(self, roots: Mapping[str, str], was: Sequence[str] = ()) -> None:
+        """Make sure that the experiment was made by a project of this name, or of a name that it had.
+
+        Args:
+            roots: of the project, see `Experiment`.
+            was: its earlier names, where the results root may not know them yet.
+
+        Raises:
+            UnknownError: nobody knows who has made it.
+            IdentityError: another project has.
+        """
+        held, name = self.read_project_name(), roots.get(PROJECT_KEY, "")
+        if held not in was and not is_same_project(held, name, roots.get("results_root", "")):
+            raise IdentityError(
+                f"{self.path}: is of the project '{held}', and this project is '{name}': it is left as it is. Give this"
+                f" project other results, or, if '{held}' was its name, say so in [tool.heyhi]: was ="
+                f" {json.dumps([held], ensure_ascii=False)}"
+            )
 
     def check_identity(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment, or none yet.
@@ -232,7 +283,7 @@ class ExperimentDir:
             IdentityError: the folder holds another experiment, or files that are no experiment's.
             ResultError: it can't be written.
         """
-        self.check_identity(experiment.identity)
+        self.check(experiment)
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._write_identity(experiment.identity, experiment.roots)
@@ -247,8 +298,9 @@ class ExperimentDir:
 
     def _write_identity(self, identity: Identity, roots: Mapping[str, str]) -> None:
         """Write identity.json if there is none: of two experiments with one path, only one gets it."""
-        if self.identity_path.exists():
+        if is_there(self.identity_path):
             self.check_identity(identity)  # another may have written it since the folder was looked at
+            self.check_project(roots)
             return
         with writing(self.identity_path):
             temp = write_temp(self.identity_path, json.dumps({**identity.to_dict(), **roots}, indent=2) + "\n")
@@ -256,6 +308,7 @@ class ExperimentDir:
                 self.identity_path.hardlink_to(temp)
             except FileExistsError:
                 self.check_identity(identity)
+                self.check_project(roots)
             finally:
                 temp.unlink(missing_ok=True)
 

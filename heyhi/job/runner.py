@@ -139,7 +139,7 @@ def execute(
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
-            folder.check_identity(experiment.identity)
+            folder.check(experiment)
             if folder.result_path.exists():
                 return Outcome(Status.DONE)
             if job is None or not folder.config_path.exists():  # else its submission has
@@ -167,7 +167,7 @@ def _claim(
     wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
-        folder.check_identity(experiment.identity)
+        folder.check(experiment)
         if folder.result_path.exists():
             return Outcome(Status.DONE)
         with writing(folder.path):

@@ -90,7 +90,7 @@ def submit_job(
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
-    folder.check_identity(experiment.identity)
+    folder.check(experiment)
     if folder.result_path.exists():
         return None
     with writing(folder.path):

@@ -51,7 +51,7 @@ class Planned(NamedTuple):
     resources: dict[str, int | str]
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
-        """Return it as an `Experiment`, with the project's and the results' folders."""
+        """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
         return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
 
@@ -67,7 +67,7 @@ class Expansion:
         label: name for reports and manifests, `[A-Za-z0-9._-]`.
         sweep: sweep file, relative to the project root.
         pattern: exp id pattern of the sweep's own experiments.
-        roots: the project's and the results' folders.
+        roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
     """
 
@@ -131,9 +131,8 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
     planned, own = list(gather.planned.values()), list(gather.own)
-    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, roots, composer.files)
+    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
 
 
 def _holds(exp_path: str, identity: Identity) -> bool:

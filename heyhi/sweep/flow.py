@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors, suggest
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
@@ -61,6 +62,7 @@ class Flow:
             self.project = _project_here()
             self._sweep = _chosen_sweep(config, self.project)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
+        self._is_own = False  # whether it was asked whose the results are
         self._manifest: Manifest | None = None  # of the sweep
         self._known: dict[str, _Known] = {}  # by target
         self._index: ManifestIndex | None = None
@@ -176,6 +178,18 @@ class Flow:
                 "run snakemake with --profile profiles/local (or another one of HeyHi's), or with"
                 f" {' '.join(missing)}: otherwise an edit would make it remove and redo what is done"
             )
+        self._check_whose()
+
+    def _check_whose(self) -> None:
+        """Refuse to run anything in another project's results; who only looks is warned, once."""
+        if self._is_own:
+            return
+        self._is_own = True
+        warning = check_names(self.project) if self._is_executing else foreign_names(self.project)
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
+        if self._is_executing:
+            take_root(self.project)
 
     def _ask_report(self) -> str:
         """Return the sweep's table, and copy to its fixed name what is there of it already."""

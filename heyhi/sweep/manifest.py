@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ManifestError, NoProjectError
-from heyhi.project import Project, find_project
+from heyhi.project import PROJECT_KEY, Project, find_project
 from heyhi.sweep.target import folder_of, folders_of
 
 if TYPE_CHECKING:
@@ -121,6 +121,11 @@ class Manifest:
     def project_root(self) -> Path:
         """Folder that targets are relative to."""
         return Path(self._text("project_root"))
+
+    @property
+    def project_name(self) -> str:
+        """Declared name of its project; empty where there was none. No part of the digest."""
+        return self._meta.get(PROJECT_KEY, b"").decode()
 
     @property
     def code_root(self) -> Path:
@@ -261,6 +266,8 @@ class Manifest:
 
         root = self.project_root
         roots = {"project_root": str(root), "results_root": str(self.results_root)}
+        if self.project_name:
+            roots[PROJECT_KEY] = self.project_name
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
                 _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -49,6 +51,37 @@ def test_an_experiment_whose_result_was_removed_runs_again_although_the_table_is
     assert sorted(tiny.ledger) == ["work 1", "work 1", "work 2", "work 3"] and result.is_file()
     assert [row["attempts"] for row in table(tiny)] == ["2", "1", "1"]
     assert "Nothing to be done" in tiny.snakemake().stderr
+
+
+def test_two_projects_with_one_results_root_dont_mix(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.env["HH_EXP_DIR"] = str(tmp_path / "shared")
+    settings = tiny.root / "pyproject.toml"
+    settings.write_text(f'{settings.read_text()}name = "first"\n')
+    other = Tiny(tmp_path / "other", tiny.env)
+    shutil.copytree(tiny.root, other.root)
+    settings = other.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("first", "second"))
+
+    assert tiny.snakemake().returncode == 0
+    made = {path: path.read_bytes() for path in (tmp_path / "shared/p").rglob("*") if path.is_file()}
+    names = [json.loads(text)["project"] for path, text in made.items() if path.name == "identity.json"]
+    assert names == ["first"] * 3
+
+    target = str(next(path for path in made if path.name == "result.json"))
+    for words in ((), ("--force", target)):
+        refused = other.snakemake(*words)
+        assert refused.returncode == 2
+        assert "has the results of the project 'first', and this project is 'second'" in refused.stderr
+    assert "warning: " in other.snakemake("--dry-run").stderr
+    assert other.ledger == []
+    assert {path: path.read_bytes() for path in (tmp_path / "shared/p").rglob("*") if path.is_file()} == made
+
+    # By another name it is the same project, and nothing is done again: not even its table.
+    settings = tiny.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('"first"', '"better"\nwas = ["first"]'))
+    renamed = tiny.snakemake()
+    assert renamed.returncode == 0 and "Nothing to be done" in renamed.stderr, renamed.stderr
+    assert len(tiny.ledger) == 3
 
 
 def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
