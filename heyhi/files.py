@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,20 +63,35 @@ def write_temp(path: Path, data: str | bytes) -> Path:
 def is_there(path: Path | str) -> bool:
     """Return whether there is something of a name; what can't be looked at isn't taken for absent.
 
-    `Path.exists` does so: always in newer Pythons, and here with a link that leads round in a circle.
+    `Path.exists` takes it so in newer Pythons, and in older ones where a link leads round in a circle, or a file is in
+    the way.
 
     Raises:
         UnknownError: nobody can tell; the message has the system's reason.
     """
     try:
         os.stat(path)  # noqa: PTH116
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     except OSError as error:
-        raise UnknownError(f"{path}: can't be looked at: {error.strerror or error}") from None
-    except ValueError:  # a name that no file can have
-        return False
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
     return True
+
+
+def is_file(path: Path | str) -> bool:
+    """Return whether there is a file of a name that a user has given, which may be one that no file can have.
+
+    Raises:
+        UnknownError: nobody can tell; another one must not be taken instead.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except ValueError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return False
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
 def read_end(path: Path, most: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -160,13 +161,20 @@ def find_project(start: Path | None = None) -> Project:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if start is None and script and not _is_installed(Path(script)):
         starts.append(Path(script).parent)
+    closed = ""
     for first in starts:
         # abspath, not resolve: a project reached through a link keeps the name its user gave it.
         folder = Path(os.path.abspath(first))  # noqa: PTH100
         for candidate in (folder, *folder.parents):
-            project = _project_at(candidate)
+            try:
+                project = _project_at(candidate)
+            except _ClosedError as error:  # one further up may be meant
+                closed = closed or str(error)
+                continue
             if project is not None:
                 return project
+    if closed:
+        raise ProjectError(f"{closed}, so nobody knows whether a project is there")
     raise NoProjectError(
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
@@ -186,12 +194,24 @@ def _working_directory() -> list[Path]:
         return []
 
 
+class _ClosedError(Exception):
+    """A folder that can't be looked into."""
+
+
 def _project_at(folder: Path) -> Project | None:
     pyproject = folder / "pyproject.toml"
-    settings, is_declared = _read_settings(pyproject) if pyproject.is_file() else (Settings(), False)
+    try:
+        has_settings = stat.S_ISREG(os.stat(pyproject).st_mode)  # noqa: PTH116 (is_file takes closed ones for absent)
+    except (FileNotFoundError, NotADirectoryError):
+        has_settings = False
+    except OSError as error:
+        raise _ClosedError(f"{pyproject}: can't be read: {error.strerror}") from None
+    settings, is_declared = _read_settings(pyproject) if has_settings else (Settings(), False)
     conf = folder / settings.conf
     try:
-        has_protos = conf.is_dir() and any(name.endswith(".proto") for name in os.listdir(conf))  # noqa: PTH208
+        has_protos = any(name.endswith(".proto") for name in os.listdir(conf))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        has_protos = False
     except OSError as error:
         raise ProjectError(f"{conf}: can't be read: {error.strerror}") from None
     if has_protos:

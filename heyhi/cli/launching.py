@@ -173,6 +173,7 @@ def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
     from heyhi.control.controller import ControllerSpec, find_profile, foresee
     from heyhi.experiment.modes import action_of
+    from heyhi.experiment.names import Status
     from heyhi.project import find_project
     from heyhi.sweep.target import target_of
 
@@ -198,7 +199,13 @@ def launch(args: argparse.Namespace) -> int:
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
-    named = [target_of(f, project.root) for group in groups if not group.is_whole for f in group.part.folders]
+    unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
+    folders = [f for group in groups if not group.is_whole for f in group.part.folders]
+    named = [target_of(f, project.root) for f in folders if f not in unknown]
+    for row in unknown.values():
+        print(f"left as it is: {row.text}")
+    if not whole and not named:
+        return 1
     spec = ControllerSpec.for_launch(project, whole, named, profile, no_snapshot=args.no_snapshot)
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):

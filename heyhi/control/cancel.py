@@ -29,6 +29,7 @@ from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import folders_of
 
 _MAX_LISTED = 10  # experiments without anything to end
+_MAY_LIVE = "its claim can't be read, so nobody knows whether it lives"
 _STOPPERS = 8  # processes that are waited for at once
 # A controller that only has jobs in Slurm's hands leaves at once; it may be handing one over just now.
 _LEAVE_SECONDS = 20.0
@@ -84,9 +85,8 @@ def plan_cancel(
     for path in plan.folders:
         try:
             owner = read_owner(path, view.queue)
-        except ClaimError as error:
-            plan.idle[path] = f"{Status.UNKNOWN.value}: {error}"
-            continue
+        except ClaimError:
+            owner = None  # its status says why
         if owner is None:
             quiet.append(path)
         elif other := _other_project(project, path):
@@ -210,6 +210,9 @@ class Canceller:
     def _end_controller(self, controller: Controller) -> None:
         if controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner)
+        else:
+            self.failed = True
+            self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
     def _end(self, plan: CancelPlan) -> None:
         if plan.jobs:
@@ -238,7 +241,7 @@ class Canceller:
 def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
-    lines = [f"controller {c.name}: {c.owner.describe()}" for c in plan.controllers if c.owner is not None]
+    lines = [f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}" for c in plan.controllers]
     lines += _lines(root, plan.jobs, "job {}")
     lines += _lines(root, plan.also, "job {}, which has others, too")
     lines += [f"{ExperimentDir(Path(path), root).exp_id}: {owner.describe()}" for path, owner in plan.runs.items()]
@@ -247,11 +250,14 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
 
 def idle_lines(project: Project, plan: CancelPlan) -> list[str]:
     """Write of which experiments there is nothing to end, and why: a line each, or one for many."""
-    if len(plan.idle) > _MAX_LISTED:
-        counts = Counter(plan.idle.values()).most_common()
-        return [f"{len(plan.idle)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
-    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in plan.idle}
-    return [f"{names[path]}: nothing to cancel: {text}" for path, text in plan.idle.items()]
+    listed, lines = plan.idle, []
+    if len(listed) > _MAX_LISTED:
+        counts = Counter(text.partition(":")[0] for text in listed.values()).most_common()
+        lines = [f"{len(listed)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
+        # What nobody knows may run.
+        listed = {path: text for path, text in listed.items() if text.startswith(Status.UNKNOWN.value)}
+    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in listed}
+    return [*lines, *(f"{names[path]}: nothing to cancel: {text}" for path, text in listed.items())]
 
 
 def _lines(root: Path, jobs: Mapping[str, Sequence[str]], text: str) -> list[str]:

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
-from heyhi.errors import HeyhiError, suggest
+from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.files import is_there
 from heyhi.job.order import PACK_LIST_NAME, job_name
 from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
@@ -32,10 +33,20 @@ def find_started(project: Project, word: str) -> str | None:
     """
     for place in _places(project, word):
         with contextlib.suppress(ValueError):  # a name that no file can have
-            # One that is there and can't be read is named all the same: how it is says so.
-            if os.path.lexists(ExperimentDir(place).identity_path):
+            if _is_experiment(place):
                 return str(place)
     return None
+
+
+def _is_experiment(place: Path) -> bool:
+    """Return whether a folder holds an experiment; one that is there and can't be read does: how it is says so."""
+    try:
+        os.lstat(ExperimentDir(place).identity_path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return os.path.lexists(place)
+    return True
 
 
 def find_expanded(project: Project, word: str) -> str | None:
@@ -54,6 +65,8 @@ def explain_missing(project: Project, word: str) -> str:
     places = _places(project, word)
     with contextlib.suppress(ValueError, OSError):  # a name that no file can have
         for place in places if word else ():
+            if closed := _unreadable(place):
+                return closed
             if place.is_dir():
                 return f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}"
         # Of several places, the one of which most is there; below the results root, if that is no less than elsewhere.
@@ -72,6 +85,15 @@ def _inside(project: Project, place: Path) -> str:
     names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
     more = ", …" if len(names) > 3 else ""
     return f"; in it are {', '.join(names[:3])}{more}" if names else ""
+
+
+def _unreadable(place: Path) -> str:
+    """Say why nobody can tell whether there is something of a name; empty where anybody can."""
+    try:
+        is_there(place)
+    except UnknownError as error:
+        return "" if isinstance(error.__context__, NotADirectoryError) else str(error)
+    return ""
 
 
 def _count_missing(place: Path) -> int:

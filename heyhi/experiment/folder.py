@@ -233,7 +233,10 @@ class ExperimentDir:
             UnknownError: nobody knows who has made it.
             IdentityError: another project has.
         """
-        held, name = self.read_project_name(), roots.get(PROJECT_KEY, "")
+        name = roots.get(PROJECT_KEY, "")
+        if not name:
+            return
+        held = self.read_project_name()
         if held not in was and not is_same_project(held, name, roots.get("results_root", "")):
             raise IdentityError(
                 f"{self.path}: is of the project '{held}', and this project is '{name}': it is left as it is. Give this"
@@ -271,7 +274,7 @@ class ExperimentDir:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise IdentityError(f"{self.path}: can't be read: {error.strerror}") from None
+            raise UnknownError(f"{self.path}: can't be read: {error.strerror}") from None
         return sorted(n for n in names if n not in _EARLY and not n.startswith(_EARLY_PREFIXES))
 
     def prepare(self, experiment: Experiment, schema: Schema) -> None:
@@ -287,7 +290,7 @@ class ExperimentDir:
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._write_identity(experiment.identity, experiment.roots)
-        if self.attempts_path.exists() and self.config_path.exists() and self.flat_config_path.exists():
+        if all(map(is_there, (self.attempts_path, self.config_path, self.flat_config_path))):
             return
         from heyhi.config.frozen import flatten, to_text
 
@@ -470,7 +473,7 @@ class ExperimentDir:
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise UnknownError(

@@ -73,8 +73,15 @@ class Manifest:
         Raises:
             ManifestError: it is missing, damaged, cut short, of another program, or of a newer HeyHi.
         """
-        if not path.is_file():
-            raise ManifestError(f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)")
+        try:
+            with path.open("rb"):  # SQLite would say of any reason that it is damaged
+                pass
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ManifestError(
+                f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
+            ) from None
+        except OSError as error:
+            raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
         connection = _connect(path)
         try:
             return cls(path, connection, _checked_meta(path, connection))
@@ -306,9 +313,18 @@ def manifests_root(project: Project) -> Path:
 
 
 def manifests_on_disk(folder: Path) -> dict[str, int]:
-    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last."""
-    with os.scandir(folder) as entries:
-        return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last.
+
+    Raises:
+        ManifestError: the folder is there, and can't be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{folder}: can't be read: {error.strerror or error}") from None
 
 
 def table_of(project: Project, manifest: Manifest) -> str:
