@@ -394,7 +394,7 @@ class ExperimentDir:
         """
         try:
             found, damaged = _parse_lines(self.metrics_path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
         except OSError as error:
             raise ResultError(f"{self.metrics_path}: can't be read: {error.strerror}") from None

@@ -7,6 +7,7 @@ when one is not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -108,7 +109,11 @@ class Statuses:
         if history is not None:
             return State(state.status, self._why_dead(exp_path, history))
         if state.status is Status.NOT_STARTED:
-            for need in self._needs_of(exp_path):
+            try:
+                needs = self._needs_of(exp_path)
+            except HeyhiError as error:  # what it was expanded into can't be read: the others' statuses come
+                return State(Status.UNKNOWN, str(error))
+            for need in needs:
                 its = self.of(need)
                 if its.status.blocks:
                     return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
@@ -153,7 +158,8 @@ class Statuses:
                 history = self._look(path).history
                 jobs += [history.job_to_ask] if history is not None else []
             else:
-                left += self._needs_of(path)
+                with contextlib.suppress(HeyhiError):  # its status says so
+                    left += self._needs_of(path)
         self._ask().ledger.load(jobs)
 
 

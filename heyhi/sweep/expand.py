@@ -140,7 +140,7 @@ def expand(
 
 
 def _check_root(results_root: Path) -> None:
-    """Refuse a results root of which nobody can see what is in it; what is wrong with one experiment its status says."""
+    """Refuse a results root that nobody can look into; what is wrong with one experiment, its status says."""
     try:
         os.stat(f"{results_root}/.")  # noqa: PTH116
     except FileNotFoundError:
