@@ -277,6 +277,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
+    from heyhi.experiment.project_names import is_anothers
     from heyhi.report.drift_lines import drift_line
     from heyhi.report.export import suffix_of
     from heyhi.report.gather import gather, title_of
@@ -298,15 +299,17 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     if line := drift_line(whole, sources):
         print(line, flush=True)
     title = title_of(sources)
-    # Below its own name lies only the whole of a sweep.
-    formats = () if any(source.only for source in sources) else project.settings.reports
+    # Below its own name lies only the whole of a sweep, and no table of another project.
+    is_part = any(source.only for source in sources)
+    formats = () if is_part or is_anothers(project) else project.settings.reports
     paths = args.to or fixed_files(project, title, formats)
     written = write_files(paths, whole, shaped, project, title)
     if written.files:
         name = project.relative if project.root == here.root else str
         print(f"written: {', '.join(name(path.absolute()) for path in written.files)}", flush=True)
     elif not paths:
-        print("no file was written, since this is no whole sweep: --to FILE writes one", flush=True)
+        why = "this is no whole sweep" if is_part else "the results are another project's"
+        print(f"no file was written, since {why}: --to FILE writes one", flush=True)
     sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
     problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
     for problem in problems[:-1]:

@@ -320,6 +320,7 @@ class ExperimentDir:
 
         Raises:
             IdentityError: the folder doesn't hold this experiment, or holds others too.
+            UnknownError: nobody can tell.
             ClaimError: somebody runs it.
             ResultError: it can't be written.
         """
@@ -330,7 +331,7 @@ class ExperimentDir:
         if self.read_identity() is None:
             raise IdentityError(f"{self.path}: is not wiped: it has no {IDENTITY_NAME}")
         self.check_identity(identity)
-        for folder, below, names in os.walk(self.path):
+        for folder, below, names in os.walk(self.path, onerror=_refuse_to_wipe):
             if folder != str(self.path) and IDENTITY_NAME in names:
                 raise IdentityError(f"{self.path}: is not wiped: it holds another experiment, {folder}")
             if STATE_NAME in below:
@@ -480,6 +481,11 @@ class ExperimentDir:
                 f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
                 " moved away"
             ) from None
+
+
+def _refuse_to_wipe(error: OSError) -> None:
+    """Stop where a folder can't be looked into, which may hold another experiment."""
+    raise UnknownError(f"{error.filename}: can't be read: {error.strerror or error}; nothing is wiped") from None
 
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:

@@ -86,6 +86,14 @@ def foreign_names(project: Project) -> str:
     return check_names(project)
 
 
+def is_anothers(project: Project) -> bool:
+    """Return whether what lies in a project's results root is, plainly, of a project of another declared name."""
+    with contextlib.suppress(UnknownError):
+        names = _read(project.results_root)
+        return bool(project.name and names) and not _are_its(names, project)
+    return False
+
+
 def is_same_project(one: str, other: str, results_root: Path | str) -> bool:
     """Return whether two names are one project's, or one isn't declared.
 

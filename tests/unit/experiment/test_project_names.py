@@ -181,6 +181,19 @@ def test_commands_that_only_look_warn_once_and_go_on(
     assert code == 0 or words.startswith("diff")  # of one experiment with itself
 
 
+def test_a_report_leaves_another_projects_tables_as_they_are(
+    enter: Callable[..., Project], shared: Path, run: Command, tmp_path: Path
+) -> None:
+    started_by_a(enter)
+    assert run("report")[0] == 0
+    tables = {path: path.read_bytes() for path in (shared / "reports").iterdir()}
+    enter("b", named("B"))
+    code, out, _ = run("report")
+    assert code == 0 and "no file was written, since the results are another project's: --to FILE writes one" in out
+    assert run("report", "--to", str(tmp_path / "own.csv"))[0] == 0 and (tmp_path / "own.csv").exists()
+    assert {path: path.read_bytes() for path in (shared / "reports").iterdir()} == tables and tables
+
+
 def test_a_dry_run_of_the_task_file_warns_and_goes_on(
     enter: Callable[..., Project], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
