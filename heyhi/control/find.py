@@ -6,6 +6,7 @@ Which kind of word stands on a command line is for the command line to say.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -92,7 +93,9 @@ def _unreadable(place: Path) -> str:
     try:
         is_there(place)
     except UnknownError as error:
-        return "" if isinstance(error.__context__, NotADirectoryError) else str(error)
+        why = error.__context__
+        is_no_name = isinstance(why, OSError) and why.errno in (errno.ENOTDIR, errno.ENAMETOOLONG)
+        return "" if is_no_name else str(error)
     return ""
 
 
@@ -138,13 +141,18 @@ def find_job(project: Project, job_id: str) -> Found:
     """
     job, silent = _ask(job_id)
     folders = experiments_of(project, job) if job is not None else []
+    closed = ""
     if not folders:
-        folders = [path for path in _known_folders(project) if job_id in _jobs_of(path)]
+        jobs = {path: _jobs_of(path) for path in _known_folders(project)}
+        folders = [path for path, ids in jobs.items() if ids is not None and job_id in ids]
+        unread = sum(ids is None for ids in jobs.values())
+        closed = f"; the records of {unread} experiments can't be read" if unread else ""
     if folders:
         return Found(job, folders)
     if job is not None:
-        raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it")
-    raise HeyhiError(f"no experiment has a job {job_id}{_near_jobs(project, job_id)}{f' ({silent})' if silent else ''}")
+        raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it{closed}")
+    near = _near_jobs(project, job_id)
+    raise HeyhiError(f"no experiment has a job {job_id}{near}{closed}{f' ({silent})' if silent else ''}")
 
 
 def experiments_of(project: Project, job: Job) -> list[str]:
@@ -188,11 +196,11 @@ def _known_folders(project: Project) -> list[str]:
     return folders_of(ManifestIndex.open(project).targets(), project.root)
 
 
-def _jobs_of(path: str) -> set[str]:
-    folder = ExperimentDir(Path(path))
+def _jobs_of(path: str) -> set[str] | None:
+    """Return the ids of an experiment's jobs; None where its records can't be read."""
     with contextlib.suppress(HeyhiError):
-        return folder.history().job_ids
-    return set()
+        return ExperimentDir(Path(path)).history().job_ids
+    return None
 
 
 def _near_jobs(project: Project, job_id: str) -> str:

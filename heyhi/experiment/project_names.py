@@ -43,7 +43,7 @@ def check_names(project: Project) -> str:
         return ""
     if not _is_outside(project):
         return ""
-    known = f", where {_listed(names)} has some already" if names else ""
+    known = f", where {_listed(names)} has some already," if names else ""
     return (
         f"this project has no name, so its results in {project.results_root}{known} can't be told from another"
         f" project's: {_line_to_add(project)}"

@@ -206,6 +206,7 @@ def said(place: Place) -> dict[str, Said]:
         "python --cfg conf/closed/work seed=0 --mode restart --force",
         f"status {place.folders[PARENT].parent}/seed=7",
         watched(place),
+        "status --job 18",
     )
 
 
@@ -255,6 +256,11 @@ def test_logs_say_why_there_are_none(place: Place, said: dict[str, Said]) -> Non
         followed = said[f"logs -f {folder}"]
         assert followed.code == 1 and f"-- {folder}/log.txt: {DENIED}\n" in followed.err
         assert "left no log" not in followed.err
+
+
+def test_a_job_that_no_record_names_may_be_one_that_cannot_be_read(said: dict[str, Said]) -> None:
+    code, _, err = said["status --job 18"]
+    assert code == 2 and "no experiment has a job 18; the records of 6 experiments can't be read" in err
 
 
 def test_diff_names_what_it_cannot_read(place: Place, said: dict[str, Said]) -> None:
