@@ -125,22 +125,23 @@ class Flow:
         Raises:
             UnknownError: it was named itself, and nobody knows how it is.
         """
-        state = self._look(node.target)
-        if state.status is Status.UNKNOWN:
-            raise UnknownError(f"{node.target}: {state.line}; nothing is started: leave it out to run others")
-        return self._touchable(node.needs)
+        if self._is_unknown(node.target):
+            why = self._look(node.target).line
+            raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
+        return self._touchable(node.needs) if node.needs else []
 
     def _touchable(self, targets: Sequence[str]) -> list[str]:
         """Put for each target that is UNKNOWN one that can't be made: what depends on it waits in vain, others go on.
 
         Of a target itself Snakemake would remove the log, make and list the folder, and end where it can't.
         """
-        return [self._stand_in(t) if self._look(t).status is Status.UNKNOWN else t for t in targets]
+        return [self._stand_in(target) if self._is_unknown(target) else target for target in targets]
+
+    def _is_unknown(self, target: str) -> bool:
+        # A job is given what the main process has made of it.
+        return self._workflow.is_main_process and self._look(target).status is Status.UNKNOWN
 
     def _look(self, target: str) -> State:
-        # A job is given what the main process has made of it.
-        if not self._workflow.is_main_process or os.access(self.project.root / target, os.F_OK):
-            return State(Status.DONE)
         return self._statuses.look(folder_of(target, self.project.root))
 
     def _stand_in(self, target: str) -> str:

@@ -378,6 +378,18 @@ def test_a_runner_that_cannot_see_whether_there_is_a_result_runs_nothing(tmp_pat
     assert len((place.folders[1] / "attempts.jsonl").read_text().splitlines()) == 2
 
 
+def test_what_may_hold_another_experiment_is_not_wiped(tmp_path: Path) -> None:
+    place = make(tmp_path / "project")
+    inner = place.folders[0] / "deeper"
+    inner.mkdir()
+    (inner / "kept").write_text("mine")
+    inner.chmod(0)
+    code, _, err = place.run("python --cfg conf/work seed=0 --mode restart --force").popitem()[1]
+    assert code == 2 and f"error: {inner}: {DENIED}; nothing is wiped" in err
+    inner.chmod(0o755)
+    assert (inner / "kept").read_text() == "mine" and (place.folders[0] / "result.json").is_file()
+
+
 def test_there_absent_and_unknown_are_three_things(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "loop").symlink_to("loop")
