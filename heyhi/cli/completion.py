@@ -146,9 +146,9 @@ def _experiments(prefix: str) -> Offers:
     folder, _, begun = prefix.rpartition("/")
     offers: Offers = {}
     for path in sorted((root / folder).iterdir()):
-        if path.is_dir() and path.name.startswith(begun) and not path.name.startswith("."):
+        if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
             name = path.relative_to(root).as_posix()
-            is_experiment = (path / IDENTITY_NAME).exists()
+            is_experiment = os.access(path / IDENTITY_NAME, os.F_OK)  # of one that can't be looked at, the folder
             offers[name if is_experiment else f"{name}/"] = ""
     return offers
 

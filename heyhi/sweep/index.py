@@ -6,6 +6,7 @@ It only repeats what the manifests say, and may be removed at any time; what the
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sqlite3
 import weakref
@@ -41,7 +42,7 @@ class ManifestIndex:
         """Open the index of a results root, after taking up what was written since."""
         folder = manifests_root(project)
         path = project.state_root / f"index{SUFFIX}"
-        if not folder.is_dir():
+        if not manifests_on_disk(folder):
             return cls(folder, None)
         for _ in range(2):
             connection = None
@@ -93,7 +94,7 @@ class ManifestIndex:
         return found
 
     def _all(self) -> list[Path]:
-        found = manifests_on_disk(self.folder) if self.folder.is_dir() else {}
+        found = manifests_on_disk(self.folder)
         return [self.folder / name for name in sorted(found, key=found.__getitem__)]
 
 
@@ -125,6 +126,8 @@ def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
 
 def _take_up_one(connection: sqlite3.Connection, path: Path, changed: int) -> None:
     """Lead the targets of one manifest to it, unless a newer one has them."""
+    if not os.access(path, os.R_OK):
+        return  # for us: whoever may read it takes it up
     try:
         with Manifest.open(path) as manifest:
             targets, needing = manifest.sorted_targets, bool(manifest.needing())

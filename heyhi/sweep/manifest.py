@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ManifestError, NoProjectError
-from heyhi.project import Project, Settings, find_project
+from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep.target import folder_of, folders_of
 
 if TYPE_CHECKING:
@@ -75,8 +75,15 @@ class Manifest:
         Raises:
             ManifestError: it is missing, damaged, cut short, of another program, or of a newer HeyHi.
         """
-        if not path.is_file():
-            raise ManifestError(f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)")
+        try:
+            with path.open("rb"):  # SQLite would say of any reason that it is damaged
+                pass
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ManifestError(
+                f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
+            ) from None
+        except OSError as error:
+            raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
         connection = _connect(path)
         try:
             return cls(path, connection, _checked_meta(path, connection))
@@ -123,6 +130,11 @@ class Manifest:
     def project_root(self) -> Path:
         """Folder that targets are relative to."""
         return Path(self._text("project_root"))
+
+    @property
+    def project_name(self) -> str:
+        """Declared name of its project; empty where there was none. No part of the digest."""
+        return self._meta.get(PROJECT_KEY, b"").decode()
 
     @property
     def code_root(self) -> Path:
@@ -278,6 +290,8 @@ class Manifest:
 
         root = self.project_root
         roots = {"project_root": str(root), "results_root": str(self.results_root)}
+        if self.project_name:
+            roots[PROJECT_KEY] = self.project_name
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
                 _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
@@ -316,9 +330,18 @@ def manifests_root(project: Project) -> Path:
 
 
 def manifests_on_disk(folder: Path) -> dict[str, int]:
-    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last."""
-    with os.scandir(folder) as entries:
-        return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last.
+
+    Raises:
+        ManifestError: the folder is there, and can't be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{folder}: can't be read: {error.strerror or error}") from None
 
 
 def table_of(project: Project, manifest: Manifest) -> str:
