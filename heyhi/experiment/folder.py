@@ -271,6 +271,19 @@ class ExperimentDir:
         """
         if not os.path.lexists(self.path):
             return None
+        self.check_wipe(identity)
+        claim = Claim.acquire(self.path, kind="controller")
+        if not isinstance(claim, Claim):
+            raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
+        with claim, writing(self.path):
+            return self._move_all()
+
+    def check_wipe(self, identity: Identity) -> None:
+        """Make sure that the folder holds this experiment and nothing else; who has it isn't asked.
+
+        Raises:
+            IdentityError: it doesn't, holds others too, or can't be looked into.
+        """
         if self.path.is_symlink():
             raise IdentityError(f"{self.path}: is not wiped: it is a symbolic link")
         if self.read_identity() is None:
@@ -282,11 +295,6 @@ class ExperimentDir:
             if STATE_NAME in below:
                 raise IdentityError(f"{self.path}: is not wiped: it holds a results root, {folder}")
             below[:] = [name for name in below if name != TRASH_BESIDE]  # of experiments that were in here
-        claim = Claim.acquire(self.path, kind="controller")
-        if not isinstance(claim, Claim):
-            raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
-        with claim, writing(self.path):
-            return self._move_all()
 
     def _refuse_to_wipe(self, error: OSError) -> None:
         raise IdentityError(
