@@ -136,12 +136,12 @@ def _plan_trash(trash: Path, root: Path, older_than: float) -> CleanPlan:
     try:
         found = list(entries(trash))
     except OSError as error:
-        plan.left.append(Left(Kind.TRASH, str(trash), f"it can't be read: {error.strerror}"))
+        plan.left.append(Left(Kind.TRASH, str(trash), f"can't be read: {error.strerror}"))
         return plan
     for entry in found:
-        why = "it was wiped too recently" if entry.wiped > now - older_than else ""
+        why = "wiped too recently" if entry.wiped > now - older_than else ""
         if entry.is_unfinished and entry.wiped > now - _ABANDONED_SECONDS:
-            why = "it is just being wiped"
+            why = "being wiped just now"
         _add(plan, Kind.TRASH, entry.path, root, str(entry.path), entry.wiped, why)
     return plan
 
@@ -161,7 +161,7 @@ def _plan_kept(project: Project, kind: Kind, needed: Needed) -> CleanPlan:
     except FileNotFoundError:
         return plan
     except OSError as error:
-        plan.left.append(Left(kind, str(folder), f"it can't be read: {error.strerror}"))
+        plan.left.append(Left(kind, str(folder), f"can't be read: {error.strerror}"))
         return plan
     for name in names:
         path = folder / name
@@ -172,7 +172,7 @@ def _plan_kept(project: Project, kind: Kind, needed: Needed) -> CleanPlan:
             made = path.lstat().st_mtime
             why = needed.everything or ("" if is_temp else why_each.get(name, ""))
             # What is to be removed for good has a hidden name for a moment.
-            why = why or ("they were made or asked for in the last day" if made > young else "")
+            why = why or ("made or asked for in the last day" if made > young else "")
             _add(plan, kind, path, project.results_root, name, made, why)
     return plan
 
@@ -228,7 +228,7 @@ def _untouchable(folder: ExperimentDir) -> str:
             return f"{owner.describe()} has it"
         return "" if folder.read_identity() is not None else "its folder says of no experiment"
     except OSError as error:
-        return f"it can't be read: {error.strerror}"
+        return f"can't be read: {error.strerror}"
     except HeyhiError as error:
         return str(error)
 
@@ -243,7 +243,7 @@ def _out_of_reach(root: Path, path: Path) -> str:
     """Return whether a folder is reached through a symbolic link; nothing where it isn't there."""
     for one in reversed((path, *path.parents)):
         if one.is_relative_to(root) and one != root and one.is_symlink():
-            return f"it is reached through the symbolic link {one}"
+            return f"reached through the symbolic link {one}"
     return ""
 
 
@@ -252,7 +252,7 @@ def _add(plan: CleanPlan, kind: Kind, path: Path, root: Path, name: str, made: f
     try:
         tree = measure(path)
     except OSError as error:
-        plan.left.append(Left(kind, name, why or f"it can't be read: {error.strerror}"))
+        plan.left.append(Left(kind, name, why or f"can't be read: {error.strerror}"))
         return
     why = why or ("" if tree.is_ours else "another user's")
     if why:
@@ -283,7 +283,7 @@ def _add_checkpoints(
     try:
         found, why = find_checkpoints(folder.path, patterns).removable(keep, is_done=is_done)
     except OSError as error:
-        found, why = [], f"it can't be read: {error.strerror}"
+        found, why = [], f"can't be read: {error.strerror}"
     if why:
         plan.left.append(Left(Kind.CHECKPOINT, folder.exp_id, why))
     for one in found:

@@ -92,10 +92,10 @@ class _Search:
         self._add_manifests()
         for path in self.survey.folders:
             if path in self.survey.others:
-                self._recorded.setdefault(path, "experiments that aren't done have them on record")
+                self._recorded.setdefault(path, "on record of experiments that aren't done")
             # Its job may be about to end, and reads code until then.
             elif os.path.lexists(f"{path}/{CLAIM_NAME}") and read_owner(path) is not None:
-                self._recorded.setdefault(path, "jobs run them")
+                self._recorded.setdefault(path, "run by jobs")
         for path, why in self._recorded.items():
             history = ExperimentDir(Path(path)).history()
             job = history.submission
@@ -108,7 +108,7 @@ class _Search:
         if spec is None or controller.owner is None:
             raise HeyhiError(f"controller {controller.name} runs, and its note can't be read")
         for path in (*spec.manifests, *([spec.lookup] if spec.lookup else [])):
-            self.needed.manifests[Path(path).name] = "controllers run them"
+            self.needed.manifests[Path(path).name] = "run by a controller"
         started = datetime.datetime.fromisoformat(controller.owner.since).timestamp()
         self.needed.since = min(started, self.needed.since or started)
 
@@ -124,7 +124,7 @@ class _Search:
                 except (ValueError, AttributeError, RecursionError) as error:
                     raise HeyhiError(f"{path}: is no record of a launch: {error}") from None
                 if isinstance(name, str) and name:
-                    self.needed.manifests.setdefault(Path(name).name, "launches on record are of them")
+                    self.needed.manifests.setdefault(Path(name).name, "named by a launch on record")
 
     def _add_jobs(self) -> None:
         """Keep what living jobs run, and everything where that isn't known."""
@@ -141,7 +141,7 @@ class _Search:
             folders = experiments_of(self.project, job)
             if not folders or not known.issuperset(folders):
                 raise HeyhiError(f"job {job.job_id} runs what isn't known here")
-            self._recorded.update(dict.fromkeys(folders, "jobs run them"))
+            self._recorded.update(dict.fromkeys(folders, "run by jobs"))
 
     def _had_jobs(self) -> bool:
         """Return whether anything was ever handed to Slurm: where nothing was, it needn't answer."""
@@ -160,12 +160,12 @@ class _Search:
             open_ones = [path for path in folders if path in others]
             for path in open_ones:
                 if not others[path].status.is_over:
-                    manifests.setdefault(name, "experiments of them are waiting or running")
+                    manifests.setdefault(name, "with experiments that wait or run")
                 elif path not in seen:
-                    manifests.setdefault(name, "they are the newest of experiments that aren't done")
+                    manifests.setdefault(name, "the newest of experiments that aren't done")
             seen.update(open_ones)
             if open_ones:
-                self._recorded.update(dict.fromkeys(folders, "sweeps that aren't done have them on record"))
+                self._recorded.update(dict.fromkeys(folders, "on record of sweeps that aren't done"))
 
     def _newest_first(self) -> Iterator[tuple[str, list[str]]]:
         """Yield name and exp paths of each manifest; one that can't be read is needed."""
@@ -179,6 +179,6 @@ class _Search:
                 with Manifest.open(root / name) as manifest:
                     folders = Part.of_manifest(project_of(manifest, self.project), manifest).folders
             except ManifestError:
-                self.needed.manifests.setdefault(name, "they can't be read")
+                self.needed.manifests.setdefault(name, "can't be read")
             else:
                 yield name, folders
