@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -160,9 +159,16 @@ def remove_below(root: Path, path: Path) -> None:
     """
     handle = open_below(root, path.parent)
     try:
-        if stat.S_ISDIR(os.lstat(path.name, dir_fd=handle).st_mode):
-            shutil.rmtree(path.name, dir_fd=handle)
-        else:
+        if not stat.S_ISDIR(os.lstat(path.name, dir_fd=handle).st_mode):
             os.unlink(path.name, dir_fd=handle)
+            return
+        import shutil  # which loads what compresses
+
+        try:
+            shutil.rmtree(path.name, dir_fd=handle)
+        except PermissionError:  # somebody has protected folders of their own
+            for _, _, _, inside in os.fwalk(path.name, dir_fd=handle, follow_symlinks=False):
+                os.fchmod(inside, 0o700)
+            shutil.rmtree(path.name, dir_fd=handle)
     finally:
         os.close(handle)

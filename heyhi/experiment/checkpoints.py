@@ -126,7 +126,14 @@ class Checkpoints:
 def _outermost(found: Sequence[Checkpoint]) -> list[Checkpoint]:
     """Return those that lie in none of the others."""
     paths = {one.path for one in found}
-    return [one for one in found if not any(str(p) in paths for p in Path(one.path).parents)]
+    return [one for one in found if not any(above in paths for above in _above(one.path))]
+
+
+def _above(path: str) -> Iterator[str]:
+    """Yield the paths of the folders that a path lies in."""
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
 
 
 def find_checkpoints(folder: Path, patterns: Sequence[Pattern]) -> Checkpoints:

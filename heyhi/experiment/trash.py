@@ -96,7 +96,7 @@ def move_to_trash(exp_path: Path, handle: int, names: Sequence[str], results_roo
             target = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
             try:
                 for name in names:
-                    os.rename(name, name, src_dir_fd=handle, dst_dir_fd=target)
+                    _rename(name, handle, target)
                     moved += 1
             finally:
                 os.close(target)
@@ -114,6 +114,27 @@ def move_to_trash(exp_path: Path, handle: int, names: Sequence[str], results_roo
         if moved:
             return entry / place.below
     raise problem or OSError(0, "no folder takes what is wiped")
+
+
+def _rename(name: str, handle: int, target: int) -> None:
+    """Move an entry of one open folder into another one."""
+    try:
+        os.rename(name, name, src_dir_fd=handle, dst_dir_fd=target)
+    except PermissionError as error:
+        # A folder without write permission, even one's own, can't get another parent.
+        try:
+            folder = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+        except OSError:
+            raise error from None
+        try:
+            mode = os.fstat(folder).st_mode & 0o7777
+            os.fchmod(folder, mode | 0o700)
+            try:
+                os.rename(name, name, src_dir_fd=handle, dst_dir_fd=target)
+            finally:
+                os.fchmod(folder, mode)
+        finally:
+            os.close(folder)
 
 
 def _make_entry(place: Place, exp_path: Path) -> tuple[Path, Path]:

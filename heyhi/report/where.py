@@ -192,7 +192,8 @@ def choose(
     check(conditions)
     if not folders:
         return []
-    entries = [Entry(*_named(project, folder), "", tuple(needs_of(folder))) for folder in folders]
+    root = project.results_root
+    entries = [Entry(*_named(root, folder), "", tuple(needs_of(folder))) for folder in folders]
     columns = gathered_columns(project, entries)
     configs: list[Columns] = []
 
@@ -204,12 +205,12 @@ def choose(
     return [folders[row] for row in chosen_rows(conditions, columns, more)]
 
 
-def _named(project: Project, folder: str) -> tuple[str, str, Any]:
+def _named(results_root: Path, folder: str) -> tuple[str, str, Any]:
     """Return exp id, exp path and identity of an experiment; an empty identity where its folder says none."""
     from heyhi.config.identity import Identity
     from heyhi.experiment.folder import ExperimentDir
 
-    experiment = ExperimentDir(Path(folder), project.results_root)
+    experiment = ExperimentDir(Path(folder), results_root)
     identity = None
     with contextlib.suppress(UnknownError):
         identity = experiment.read_identity()

@@ -545,6 +545,34 @@ def test_a_trash_that_is_a_link_is_not_used(tmp_path: Path, link: str) -> None:
     assert list((tmp_path / "other").iterdir()) == []
 
 
+def test_a_trash_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    path = started(root / "p" / "e").path
+    (root / ".heyhi").write_text("another user's")
+    before = contents(path)
+    gone = ExperimentDir(path, root).wipe(IDENTITY)
+    assert gone is not None and gone.is_relative_to(root / "p" / ".heyhi-trash") and contents(gone) == before
+
+
+def test_a_folder_that_its_owner_has_protected_is_moved_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = started(tmp_path / "e")
+    (folder.path / "deep").mkdir()
+    (folder.path / "deep" / "x").touch()
+    (folder.path / "deep").chmod(0o555)
+    real = os.rename
+
+    def rename(source: str, target: str, **handles: int) -> None:
+        if handles and not os.stat(source, dir_fd=handles["src_dir_fd"]).st_mode & 0o200:
+            raise PermissionError(13, "Permission denied")  # as for anybody but root
+        real(source, target, **handles)
+
+    monkeypatch.setattr(trash_module.os, "rename", rename)
+    gone = folder.wipe(IDENTITY)
+    assert gone is not None and (gone / "deep" / "x").exists() and (gone / "deep").stat().st_mode & 0o777 == 0o555
+
+
 def test_wipes_of_one_second_never_meet(tmp_path: Path) -> None:
     held = []
     for number in range(20):
