@@ -17,6 +17,7 @@ examples:
   heyhi launch conf/c02_sup_train/rs_yolo_01_example.py          run it all, on Slurm; outlives the terminal
   heyhi status                                                   how every known experiment is
   heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
+  heyhi clean --dry-run                                          what nobody needs any more
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
   heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
 """
