@@ -643,6 +643,15 @@ def test_a_record_of_a_launch_that_cannot_be_read_keeps_everything(world: World,
     assert all("is no record of a launch" in one.why for one in plan.left)
 
 
+def test_the_newest_manifest_of_what_may_go_on_stays(world: World) -> None:
+    older, newer = world.write(world.expand(1, 2), days=5), world.write(world.expand(1), days=3)
+    world.start(world.experiment(1), "dead")
+    world.start(world.experiment(2), "done")
+    plan = world.rubbish()
+    assert [item.path for item in plan.items] == [older]
+    assert [(one.name, one.why) for one in plan.left] == [(newer.name, "the newest of experiments that aren't done")]
+
+
 def test_a_manifest_that_cannot_be_read_is_left(world: World) -> None:
     manifests_root(world.project).mkdir(parents=True)
     bad = manifests_root(world.project) / "bad.sqlite"
