@@ -584,6 +584,34 @@ def test_wipes_of_one_second_never_meet(tmp_path: Path) -> None:
     assert [(gone / "number").read_text() for gone in held] == [str(number) for number in range(20)]
 
 
+@pytest.mark.parametrize("moves", range(6))
+def test_a_wipe_that_is_killed_loses_nothing_and_leaves_no_result(tmp_path: Path, moves: int) -> None:
+    folder = ExperimentDir(started(tmp_path / "p" / "e").path, tmp_path)
+    folder.write_result({})
+    before = contents(folder.path)
+    code = """
+from test_folder import *
+real, moved = os.rename, []
+
+def rename(source, target, **handles):
+    if len(moved) == int(sys.argv[2]):
+        os._exit(9)
+    moved.append(source)
+    real(source, target, **handles)
+
+trash_module.os.rename = rename
+ExperimentDir(Path(sys.argv[1]) / "p" / "e", Path(sys.argv[1])).wipe(IDENTITY)
+"""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{code}"
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path), str(moves)], check=False).returncode == 9
+    assert (find_status(folder.path) is Status.DONE) is (moves == 0)
+    if moves < len(before):
+        folder.wipe(IDENTITY)
+    found = [contents(entry.path / "p" / "e") for entry in trash_module.entries(tmp_path / ".heyhi" / "trash")]
+    assert {name: data for one in found for name, data in one.items()} == before
+    assert sum(len(one) for one in found) == len(before)
+
+
 def test_a_private_experiment_stays_private_in_the_trash(tmp_path: Path) -> None:
     root = tmp_path / "results"
     folder = started(root / "p" / "e")
