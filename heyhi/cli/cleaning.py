@@ -12,7 +12,8 @@ from heyhi.cli.looking import print_json
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
-    from heyhi.control.clean import CleanPlan, Item, Left, Outcome
+    from heyhi.control.clean import CleanPlan, Item, Left
+    from heyhi.control.removal import Outcome
     from heyhi.experiment.checkpoints import Keep
     from heyhi.project import Project
 
@@ -29,7 +30,7 @@ _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 def clean(args: argparse.Namespace) -> int:
     """Show what nobody needs, and remove it when somebody agrees."""
-    from heyhi.control.clean import remove
+    from heyhi.control.removal import remove
     from heyhi.experiment.checkpoints import Keep
     from heyhi.project import find_project
 

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from heyhi.code.snapshot import take_snapshot
 from heyhi.config.schema import Schema, load_schema
-from heyhi.control import clean as clean_module
 from heyhi.control import needed as needed_module
-from heyhi.control.clean import CleanPlan, Kind, plan_experiments, plan_rubbish, remove
+from heyhi.control import removal as removal_module
+from heyhi.control.clean import CleanPlan, Kind, plan_experiments, plan_rubbish
+from heyhi.control.removal import remove
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import ProjectError
 from heyhi.experiment.checkpoints import Keep, Pattern, find_checkpoints
@@ -485,13 +486,13 @@ def test_nobody_can_start_an_experiment_while_its_files_go(world: World, monkeyp
     folder = world.start(world.experiment(1), "dead")
     put(folder, a_pt=1, b_pt=2)
     seen: list[object] = []
-    real = clean_module.remove_below
+    real = removal_module.remove_below
 
     def remove_below(root: Path, path: Path) -> None:
         seen.append(Claim.acquire(folder.path))
         real(root, path)
 
-    monkeypatch.setattr(clean_module, "remove_below", remove_below)
+    monkeypatch.setattr(removal_module, "remove_below", remove_below)
     plan = plan_of(world, folder)
     remove(world.project, plan, lambda: plan, Keep.LAST)
     assert len(seen) == 1 and not isinstance(seen[0], Claim)
@@ -583,13 +584,13 @@ def test_a_copy_that_is_asked_for_while_it_goes_is_made_anew_or_left(
     assert (snapshot.root / "run.py").exists() and world.rubbish().items == []
     # Asked for after that: it is made anew.
     age(snapshot.root.parent, 2)
-    real = clean_module.remove_below
+    real = removal_module.remove_below
 
     def remove_below(root: Path, path: Path) -> None:
         assert take_snapshot(world.project) == snapshot
         real(root, path)
 
-    monkeypatch.setattr(clean_module, "remove_below", remove_below)
+    monkeypatch.setattr(removal_module, "remove_below", remove_below)
     plan = world.rubbish()
     assert remove(world.project, plan, lambda: plan, Keep.LAST).gone == plan.items
     assert (snapshot.root / "run.py").exists() and take_snapshot(world.project) == snapshot
