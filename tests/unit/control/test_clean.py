@@ -21,6 +21,7 @@ from heyhi.config.schema import Schema, load_schema
 from heyhi.control import needed as needed_module
 from heyhi.control import removal as removal_module
 from heyhi.control.clean import CleanPlan, Kind, plan_experiments, plan_rubbish
+from heyhi.control.needed import find_needed
 from heyhi.control.removal import remove
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import ProjectError
@@ -642,6 +643,17 @@ def test_a_record_of_a_launch_that_cannot_be_read_keeps_everything(world: World,
     plan = world.rubbish()
     assert plan.items == [] and {one.name for one in plan.left} == {path.name, "aaaa"}
     assert all("is no record of a launch" in one.why for one in plan.left)
+
+
+def test_the_code_of_what_may_go_on_is_needed_though_no_manifest_has_it(world: World) -> None:
+    dead = world.start(world.experiment(1), "dead", code="aaaa")
+    done = world.start(world.experiment(2), "done", code="bbbb")
+    survey = Survey.of_parts([Part(world.project, [str(dead.path), str(done.path)], lambda _: [])])
+    assert find_needed(world.project, survey).code.keys() - {""} == {"aaaa"}
+    claim = Claim.acquire(done.path)
+    assert isinstance(claim, Claim)
+    with claim:  # its job reads code until it has ended
+        assert find_needed(world.project, survey).code.keys() - {""} == {"aaaa", "bbbb"}
 
 
 def test_the_newest_manifest_of_what_may_go_on_stays(world: World) -> None:
