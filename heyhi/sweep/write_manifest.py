@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator
 from json.encoder import encode_basestring_ascii
@@ -55,6 +56,7 @@ _TABLES = (
     )""",
 )
 _INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
 _Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
 
 
@@ -199,9 +201,13 @@ def _is_whole(path: Path, project_name: str) -> bool:
 
 
 def _make_newest(path: Path) -> None:
-    """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps."""
+    """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps.
+
+    It also says to `heyhi clean` that somebody is about to use it, which an hour more or less doesn't change.
+    """
     others = [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
-    if others and max(others) >= path.stat().st_mtime_ns:
+    changed = path.stat().st_mtime_ns
+    if (others and max(others) >= changed) or changed < time.time_ns() - _MARKED_NS:
         with contextlib.suppress(PermissionError):  # another user's, in a shared results root
             os.utime(path)
 
