@@ -34,7 +34,7 @@ from heyhi.experiment.names import (
     ROOT_NAMES,
     STATE_NAME,
 )
-from heyhi.experiment.records import History, Record, Submission, to_records
+from heyhi.experiment.records import History, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
 from heyhi.files import replace_file, write_temp, writing
 
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
+_START_MARK = b'"event": "start"'
 _log = logging.getLogger(__name__)
 
 
@@ -356,6 +357,25 @@ class ExperimentDir:
         """
         data = self._read_record(ATTEMPTS_NAME)
         return to_records(_parse_lines(data)[0]) if data else []
+
+    def last_start(self) -> Start | None:
+        """Return the start of its last attempt, None where it had none; no more than that line is parsed.
+
+        Raises:
+            UnknownError: the file can't be read.
+        """
+        data = self._read_record(ATTEMPTS_NAME) or b""
+        place = data.rfind(_START_MARK)  # in no string: its quotes would be escaped there
+        if place >= 0:
+            import orjson
+
+            line = data[data.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0]
+            with contextlib.suppress(ValueError):
+                record = orjson.loads(line)
+                if isinstance(record, dict) and record.get("event") == "start":
+                    return Start.from_dict(record)
+        starts = History(to_records(_parse_lines(data)[0])).starts if data else []
+        return starts[-1] if starts else None
 
     def read_submission(self) -> Submission | None:
         """Return the last job that it was submitted as, None where it never was.

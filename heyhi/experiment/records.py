@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
-_LATER_FIELDS = ("code", "metrics_size", "needs", "changed", "is_mixed")
+_LATER_FIELDS = ("code", "metrics_size", "needs", "changed", "is_mixed", "schema")
 
 
 class Start(NamedTuple):
@@ -33,6 +33,7 @@ class Start(NamedTuple):
         needs: exp id of what it needs -> digest of the result that it was given.
         changed: `key: then -> now` for what counts of the config and differs from the attempt before.
         is_mixed: whether it went on from what an attempt with another config had done.
+        schema: digest of the protos that the config fits.
     """
 
     attempt: int = 0
@@ -50,6 +51,7 @@ class Start(NamedTuple):
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+    schema: str = ""
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Start:
@@ -71,6 +73,7 @@ class Start(NamedTuple):
             _texts_by_name(get("needs")),
             _texts(get("changed")),
             get("is_mixed") is True,
+            _text(get("schema")),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -248,6 +248,7 @@ class _Run:
             commit=version.commit or "",
             dirty=version.dirty,
             config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            schema=self.schema.digest,
         )
         self.folder.append_attempt(start)
         return number
