@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heyhi.cli.options import add_redo_arguments
+
 _EPILOG = """\
 examples:
   heyhi expand conf/c02_sup_train/rs_yolo_01_example.py          one target a line; composes and checks all
@@ -107,6 +109,8 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
 
 def _is_value(action: argparse.Action, text: str) -> bool:
     """Return whether the word behind an option that may have a value is its value."""
+    if action.choices is not None:
+        return False  # it is written with a `=`
     if action.type is _seconds:
         with contextlib.suppress(ValueError):
             float(text)
@@ -354,6 +358,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it")
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
+    add_redo_arguments(parser, "them")
 
 
 def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:

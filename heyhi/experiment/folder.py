@@ -11,13 +11,13 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.identity import Identity
-from heyhi.errors import ClaimError, IdentityError, ResultError, UnknownError
+from heyhi.errors import ClaimError, IdentityError, ModeError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import (
     ATTEMPTS_NAME,
@@ -260,10 +260,15 @@ class ExperimentDir:
             finally:
                 temp.unlink(missing_ok=True)
 
-    def wipe(self, identity: Identity) -> None:
+    def wipe(self, identity: Identity, *, still: Callable[[], bool] = lambda: True) -> None:
         """Remove everything in the folder; what symbolic links in it lead to stays.
 
+        Args:
+            identity: of the experiment that it must hold.
+            still: returns whether it is to be wiped still, asked when nobody else can change it.
+
         Raises:
+            ModeError: it isn't any more.
             IdentityError: the folder doesn't hold this experiment, or holds others too.
             ClaimError: somebody runs it.
             ResultError: it can't be written.
@@ -284,6 +289,8 @@ class ExperimentDir:
         if not isinstance(claim, Claim):
             raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
         with claim, writing(self.path):
+            if not still():
+                raise ModeError(f"{self.path}: is not wiped: it isn't any more what it was when it was looked at")
             self._remove_all()
 
     def _remove_all(self) -> None:

@@ -7,17 +7,19 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import ModeError, NeedsError
+from heyhi.errors import LauncherError, ModeError, NeedsError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
+from heyhi.experiment.modes import DEFAULT_MODE, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -53,6 +55,7 @@ def maybe_launch(
     force: bool = False,
     log_level: str = "INFO",
     snapshot: bool = True,
+    redo_drifted: Redo = False,
 ) -> Handle:
     """Launch an experiment if its mode asks for that, and return its handle in any case.
 
@@ -66,7 +69,8 @@ def maybe_launch(
         start_continue: start; leave; start with its files; start with its files; leave
         restart: start; stop, wipe and start; wipe and start; wipe and start; wipe and start
         dryrun: nothing
-    One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises.
+    One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises. One that is DONE and
+    was made with another config than it has today, or by other code, is left with a warning, unless `redo_drifted`.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder; cfg is a frozen config.
@@ -80,22 +84,48 @@ def maybe_launch(
         force: taken and not used: calling this is consent.
         log_level: for main.
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
+        redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code.
 
     Raises:
-        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, nobody knows
-            how the one to restart is, or Slurm takes no job.
+        HeyhiError: config, overrides, pattern, mode or redo_drifted are wrong, what the experiment needs isn't done,
+            nobody knows how the one to restart is, or Slurm takes no job.
     """
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
-    launch = Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
+    launch = Launch.prepare(
+        project,
+        cfg,
+        overrides,
+        adhoc=adhoc,
+        pattern=exp_id_pattern_override,
+        snapshot=snapshot,
+        redo_drifted=redo_drifted,
+    )
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.start:
         launch.start(main, action, log_level)
     elif state.status is Status.UNKNOWN:
         logging.warning("%s: %s", launch.experiment.exp_id, state.line)
+    elif state.status is Status.DONE:
+        _warn_of(launch)
     return launch.handle()
+
+
+def _warn_of(launch: Launch) -> None:
+    """Log how a DONE experiment was made otherwise than it would be today."""
+    found = launch.provenance
+    for line in found.config_lines:
+        logging.warning("%s: %s", launch.experiment.exp_id, line)
+    for line in code_lines(found.recoded.values(), is_one=True):
+        _warn_once(line)
+
+
+@lru_cache(maxsize=256)
+def _warn_once(line: str) -> None:
+    # A script that gathers 1,000 handles has one code for all of them.
+    logging.warning("what is DONE was %s", line)
 
 
 class _Outcome(NamedTuple):
@@ -114,6 +144,7 @@ class Launch:
     expansion: Expansion
     words: tuple[str, ...]  # by which `heyhi expand` names it
     snapshot: bool = True  # whether a job gets a copy of the code
+    redo_drifted: Redo = False  # what is made anew where it is DONE
 
     @classmethod
     def prepare(
@@ -125,12 +156,14 @@ class Launch:
         adhoc: bool,
         pattern: str | None,
         snapshot: bool = True,
+        redo_drifted: Redo = False,
     ) -> Launch:
         """Compose the experiment, and check it against its folder."""
+        checked_redo(redo_drifted)
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
-        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot)
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot, redo_drifted)
 
     @property
     def experiment(self) -> Experiment:
@@ -156,7 +189,19 @@ class Launch:
         action = action_of(mode, state.status)
         if action.refuse:
             raise ModeError(f"{self.experiment.exp_path}: {state.line}; --mode {mode} changes nothing there")
-        return action
+        is_left = state.status is Status.DONE and not action.start and mode != "dryrun"
+        return REDO if is_left and self.is_to_redo else action
+
+    @property
+    def provenance(self) -> Provenance:
+        """How it was made where it is DONE, beside what it would be made of now."""
+        inspector = Inspector(self.project, self.schema, code_changes(self.project))
+        return inspector.look({str(self.experiment.exp_path): self.experiment.config})
+
+    @property
+    def is_to_redo(self) -> bool:
+        """Whether it is DONE, was made otherwise than it would be now, and is to be made anew then."""
+        return bool(self.redo_drifted and self.provenance.to_redo(self.redo_drifted))
 
     @property
     def task_message(self) -> Message:
@@ -188,7 +233,11 @@ class Launch:
         if owner is not None:
             logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
             owner.stop()
-        if action.wipe:
+        if action.wipe and self.is_for_slurm:
+            self._check_sbatch()
+        if action.is_redo:
+            self.folder.wipe(self.experiment.identity, still=lambda: self.is_to_redo)
+        elif action.wipe:
             self.folder.wipe(self.experiment.identity)
         if self.is_for_slurm:
             return _Outcome(job_id=self._submit(log_level))
@@ -206,6 +255,12 @@ class Launch:
             from heyhi.slurm.request import request_of
 
             request_of(self.task_message)
+
+    def _check_sbatch(self) -> None:
+        from heyhi.slurm.commands import is_here
+
+        if not is_here():
+            raise LauncherError(f"{self.experiment.exp_id}: nothing was wiped: no sbatch here to submit it by")
 
     def _check_needs(self) -> None:
         missing = []
