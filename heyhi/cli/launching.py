@@ -211,8 +211,8 @@ def launch(args: argparse.Namespace) -> int:
     if not survey.others and not starting:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
-    more = f", {len(redoing.folders)} of them DONE and wiped before" if redoing.folders else ""
-    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more}, by {project.relative(profile)}")
+    more = f", {len(redoing.folders)} of them DONE and wiped before," if redoing.folders else ""
+    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]

@@ -285,7 +285,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
-    from heyhi.report.drift_lines import drift_line, find_recoded_rows
+    from heyhi.report.drift_lines import NO_CODE_LOOKED, drift_line, find_recoded_rows
     from heyhi.report.export import suffix_of
     from heyhi.report.gather import gather, title_of
     from heyhi.report.terminal import print_table, rendered, show_progress
@@ -308,7 +308,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     if args.drift:
         print_recoded(find_recoded_rows(whole, sources))
     elif not line and not args.watch and "DONE" in set(whole["status"]):
-        print(NOT_LOOKED, flush=True)
+        print(NO_CODE_LOOKED, flush=True)
     title = title_of(sources)
     # Below its own name lies only the whole of a sweep.
     formats = () if any(source.only for source in sources) else project.settings.reports

@@ -202,7 +202,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "status"):
         _add_words(status, default="all that are known")
-        status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
+        status.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         status.add_argument("--all", action="store_true", help="list every experiment")
         status.add_argument("--json", action="store_true", help="print as JSON")
         status.add_argument(
@@ -241,7 +241,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     retry = command(
         "retry",
-        "start experiments that are dead again, with the files that they left",
+        "start experiments that are dead again, with the files that they left; or what has drifted anew",
         _WORDS_EPILOG,
     )
     if only in (None, "retry"):
@@ -270,7 +270,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
         report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
-        report.add_argument("--drift", action="store_true", help="also what would be composed otherwise today")
+        report.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         report.add_argument(
             "--to", action="append", default=[], type=Path, metavar="FILE",
             help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",

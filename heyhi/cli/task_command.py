@@ -144,7 +144,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         snapshot=not args.no_snapshot,
         redo_drifted=redo_in(args),
     )
-    for warning in launch.expansion.warnings:
+    for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)
     mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
     state = launch.state

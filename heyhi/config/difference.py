@@ -38,7 +38,7 @@ class Change(NamedTuple):
     @property
     def text(self) -> str:
         """The change as a line."""
-        return f"{self.key}: {self.then} -> {self.now}"
+        return f"{one_line(self.key)}: {one_line(self.then)} -> {one_line(self.now)}"
 
 
 class Difference:
@@ -130,6 +130,12 @@ class Difference:
             told |= _places([part])
             new.append(Change(part, *((SELECT.value, ABSENT) if part in before else (ABSENT, SELECT.value))))
         return new
+
+
+def one_line(value: object) -> str:
+    """Return a value as text that stays on its line and can tell a terminal nothing: a record may hold anything."""
+    text = str(value)
+    return text if text.isprintable() else repr(text)
 
 
 def plain(value: Any) -> Any:

@@ -366,23 +366,12 @@ class ExperimentDir:
         return to_records(_parse_lines(data)[0]) if data else []
 
     def last_start(self) -> Start | None:
-        """Return the start of its last attempt, None where it had none; no more than that line is parsed.
+        """Return the start of its last attempt, None where it had none.
 
         Raises:
             UnknownError: the file can't be read.
         """
-        data = self._read_record(ATTEMPTS_NAME) or b""
-        place = data.rfind(_START_MARK)  # in no string: its quotes would be escaped there
-        if place >= 0:
-            import orjson
-
-            line = data[data.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0]
-            with contextlib.suppress(ValueError):
-                record = orjson.loads(line)
-                if isinstance(record, dict) and record.get("event") == "start":
-                    return Start.from_dict(record)
-        starts = History(to_records(_parse_lines(data)[0])).starts if data else []
-        return starts[-1] if starts else None
+        return last_start(str(self.path))
 
     def read_submission(self) -> Submission | None:
         """Return the last job that it was submitted as, None where it never was.
@@ -440,17 +429,40 @@ class ExperimentDir:
         Raises:
             UnknownError: there is one, or may be one, and it can't be read.
         """
-        path = f"{self.path}/{name}"
-        try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
-                return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except OSError as error:
-            raise UnknownError(
-                f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
-                " moved away"
-            ) from None
+        return _read_record(f"{self.path}/{name}")
+
+
+def last_start(exp_path: str) -> Start | None:
+    """Return the start of an experiment's last attempt, None where it had none; no more than that line is parsed.
+
+    Raises:
+        UnknownError: the file can't be read.
+    """
+    data = _read_record(f"{exp_path}/{ATTEMPTS_NAME}") or b""
+    place = data.rfind(_START_MARK)  # in no string: its quotes would be escaped there
+    if place >= 0:
+        import orjson
+
+        line = data[data.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0]
+        with contextlib.suppress(ValueError):
+            record = orjson.loads(line)
+            if isinstance(record, dict) and record.get("event") == "start":
+                return Start.from_dict(record)
+    starts = History(to_records(_parse_lines(data)[0])).starts if data else []
+    return starts[-1] if starts else None
+
+
+def _read_record(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnknownError(
+            f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
+            " moved away"
+        ) from None
 
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:

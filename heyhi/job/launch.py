@@ -102,6 +102,8 @@ def maybe_launch(
         snapshot=snapshot,
         redo_drifted=redo_drifted,
     )
+    for line in launch.needs_lines:
+        logging.warning("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.start:
@@ -197,6 +199,15 @@ class Launch:
         """How it was made where it is DONE, beside what it would be made of now."""
         inspector = Inspector(self.project, self.schema, code_changes(self.project))
         return inspector.look({str(self.experiment.exp_path): self.experiment.config})
+
+    @property
+    def needs_lines(self) -> list[str]:
+        """How what it needs was made, where that was with another config than it would be now."""
+        needs = {str(one.exp_path): one.config for one in self.expansion.experiments[:-1]}
+        if not needs:
+            return []
+        found = Inspector(self.project, self.schema, code_changes(self.project)).look(needs)
+        return [f"what it needs was {line}" for line in found.config_lines]
 
     @property
     def is_to_redo(self) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from heyhi.code.changes import CodeChange
 
+NO_CODE_LOOKED = "not compared with the code of today, nor each config: --drift does that"
 _SLACK_SECONDS = 2.0  # between the clocks of a file system and of who measured an attempt
 
 

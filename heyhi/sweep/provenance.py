@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from heyhi.code.changes import CodeChange, CodeChanges
-from heyhi.config.difference import Change
+from heyhi.config.difference import Change, one_line
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, ModeError
-from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.folder import last_start
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import Project
 from heyhi.sweep.drift import DriftCheck
@@ -30,7 +30,7 @@ Redo = bool | Literal["code"]  # what of DONE experiments is made anew: False, o
 MAX_COMPARED = 500  # that nobody asked for and whose digests differ; a fifth of a millisecond each
 _MAX_KEYS = 4  # of one experiment, that a line names
 _MAX_LINES = 3
-_MAX_VALUE = 60  # characters
+_MAX_KEY, _MAX_VALUE = 120, 60  # characters
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Provenance:
         texts = [*map(_told, self.drifted.get(path, ()))]
         more = [f"… and {len(texts) - _MAX_KEYS} more"] if len(texts) > _MAX_KEYS else []
         change = self.recoded.get(path)
-        return ", ".join([*texts[:_MAX_KEYS], *more, *([change.text] if change is not None else [])])
+        return ", ".join([*texts[:_MAX_KEYS], *more, *([one_line(change.text)] if change is not None else [])])
 
     def merged(self, other: Provenance) -> Provenance:
         """Return both together."""
@@ -91,7 +91,7 @@ class Provenance:
         if rest := len(self.drifted) - sum(count for _, count in kinds.most_common(_MAX_LINES)):
             found.append(f"… and {rest} more with other differences")
         if self.skipped:
-            found.append(f"… and {self.skipped} more that may be, which were not compared")
+            found.append(f"… and {self.skipped} more that may be, which were not compared (heyhi plan does)")
         if self.unread:
             more = f" … and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
             found.append(f"can't be compared with today: {next(iter(self.unread.values()))}{more}")
@@ -163,7 +163,7 @@ def code_lines(changes: Iterable[CodeChange], *, is_one: bool = False) -> list[s
         changes: of each.
         is_one: there is only one experiment, which needs no counting.
     """
-    kinds = Counter(change.text for change in changes)
+    kinds = Counter(one_line(change.text) for change in changes)
     if not kinds:
         return []
     ((text, _),) = kinds.most_common(1)
@@ -179,7 +179,7 @@ def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Start |
     for path in folders:
         if os.access(f"{path}/{RESULT_NAME}", os.F_OK):
             try:
-                found[path] = ExperimentDir(Path(path)).last_start()
+                found[path] = last_start(path)
             except HeyhiError as error:
                 unread[path] = str(error)
     return found
@@ -207,13 +207,9 @@ def _are_configs(files: Sequence[str], project: Project) -> bool:
 
 
 def _told(change: Change) -> str:
-    return f"{change.key} {_value(change.then)} → {_value(change.now)}"
-
-
-def _value(value: object) -> str:
-    """Write a value for people: on one line, and no longer than it must be."""
-    text = str(value)
-    return shorten(text if text and text.isprintable() else repr(text), _MAX_VALUE)
+    """Write a change for people, no longer than it must be."""
+    then, now = (shorten(one_line(value), _MAX_VALUE) or "''" for value in (change.then, change.now))
+    return f"{shorten(one_line(change.key), _MAX_KEY)} {then} → {now}"
 
 
 def checked_redo(redo: Redo) -> Redo:

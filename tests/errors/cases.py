@@ -112,6 +112,9 @@ WRONG_WORDS = (
     "heyhi retry --dead p/trian",
     "heyhi retry --dead --profile locl",
     "heyhi retry --dead",
+    "heyhi retry --redo-drifted=cod",
+    "heyhi launch --redo-drifed",
+    "run.py --cfg train --redo-drifted=cod",
     "heyhi report conf/seedz.py",
     "heyhi report --cfg trian",
     "heyhi report --sort accurcy",
@@ -248,6 +251,15 @@ CASES = (
         {"run.py": "def mian(task, cfg, log_level):\n    return {}\n"},
     ),
     Given("a results root with a space", ("heyhi expand", "run.py --cfg train"), env={"HH_EXP_DIR": "/tmp/my runs"}),
+    Given(
+        "a config that was edited after a run",
+        (
+            "run.py --cfg train seed=1 --redo-drifted",
+            "heyhi launch --redo-drifted --profile profiles/local",
+            "heyhi retry --redo-drifted DONE --profile profiles/local",
+        ),
+        {"conf/train.prototxt": "train {\n  lr: 0.2\n}\n"},
+    ),
     # Protos.
     Given(
         "a proto that doesn't compile",

@@ -94,6 +94,12 @@ def test_of_a_field_that_is_gone_only_its_value_is_a_difference(lab: Any) -> Non
     assert [c.text for c in found] == ["train.old: 3 -> absent"]
 
 
+def test_a_change_is_one_line_whatever_the_values_are(lab: Any) -> None:
+    then = copy_of(composed(lab))
+    then.name = "a\nb\x1b[2J"  # type: ignore[attr-defined]  # no stubs
+    assert changes(lab, then, composed(lab)) == [r"train.name: 'a\nb\x1b[2J' -> None"]
+
+
 def test_a_key_that_ends_a_very_long_list_is_found_quickly(lab: Any) -> None:
     then = composed(lab)
     now = copy_of(then)
