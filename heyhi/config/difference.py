@@ -79,7 +79,7 @@ class Difference:
                 continue
             made.update(part for part in self._parts(key) if part in places)
             value = today if was is _NOTHING else was
-            if self._counts(key) and self._says_something(key, value, is_gone=today is _NOTHING):
+            if self._counts(key) and self._says_something(key, value):
                 found.append(Change(key, then.get(key, ABSENT), now.get(key, ABSENT)))
         found += self._choices(made, found, then)
         return sorted(found, key=lambda change: change.key)
@@ -106,11 +106,11 @@ class Difference:
             if step.oneof is not None or step.text != step.field.name:
                 yield ".".join(names)
 
-    def _says_something(self, key: str, value: Any, *, is_gone: bool) -> bool:
+    def _says_something(self, key: str, value: Any) -> bool:
         """Return whether a value that only one of the configs has makes a difference by itself."""
         found = self._key(key)
-        if is_gone and value is None:
-            return False
+        if value is None:
+            return False  # nothing has set it, and it has no default
         if found is not None and found.kind is Kind.MESSAGE and value == SELECT.value:
             return False  # nothing is in it; that it is there may be a choice
         if found is None or found.kind is not Kind.SCALAR:

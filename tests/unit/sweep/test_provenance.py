@@ -103,10 +103,11 @@ def test_one_that_cannot_be_read_is_named_and_not_redone(lab: Any) -> None:
     Path(first, "attempts.jsonl").unlink()
     Path(first, "attempts.jsonl").mkdir()
     Path(second, "config_flat.json").write_text("{")
-    found = look(lab, again)
+    found = look(lab, again, Codes({"a" * 40: CodeChange("aaaaaaaa", "bbbbbbbb")}))
     assert len(found.drifted) == 1 and set(found.unread) == {first, second} and found.size == 3
     assert found.lines[0].endswith("(1 experiment)")
     assert "can't be compared with today: " in found.lines[1] and found.lines[1].endswith("… and 1 more")
+    assert second in found.recoded
     assert not {first, second} & set(found.to_redo("code"))
 
 
