@@ -23,6 +23,7 @@ from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
+    from heyhi.config.identity import Identity
     from heyhi.experiment.records import Start
     from heyhi.sweep.manifest import Manifest
 
@@ -79,22 +80,37 @@ class DriftCheck:
             HeyhiError: it can't be composed today.
         """
         folder = ExperimentDir(exp_path)
-        if config is not None and self.is_as_started(folder.last_start(), config):
+        if config is None:
+            identity = folder.read_identity()
+            if identity is None:
+                return []
+            config = self._composed(identity)
+        if self.is_as_started(folder.last_start(), config):
             return []
         then = _read_flat(folder)
-        identity = folder.read_identity()
-        if then is None or identity is None:
+        if then is None or folder.read_identity() is None:
             return []  # written when it was first started; before that there is nothing to compare with
-        if config is not None:
-            message = self.schema.parse_root(config)
-        else:
-            try:
-                message = self._composer.compose(self.project.root / identity.cfg, identity.overrides).message
-            except IdentityError as error:
-                raise HeyhiError(str(error)) from None
-        now = {key: plain(value) for key, value in flatten(message).items()}
+        return self.changes_since(then, config, folder.read_roots())
+
+    def changes_since(self, then: Mapping[str, Any], config: bytes, roots: Mapping[str, str]) -> list[Change]:
+        """Compare a config with one of today.
+
+        Args:
+            then: as an experiment's folder has it, as dotted keys with all defaults.
+            config: root message as it is composed today, serialised.
+            roots: where the project and its results were then: a moved project is no drift.
+        """
+        now = {key: plain(value) for key, value in flatten(self.schema.parse_root(config)).items()}
         found = self._difference.changes(then, now)
-        return self._but_for_roots(found, folder) if found else []
+        today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
+        return [c for c in found if _with_roots_named(c.then, roots) != _with_roots_named(c.now, today)]
+
+    def _composed(self, identity: Identity) -> bytes:
+        try:
+            composed = self._composer.compose(self.project.root / identity.cfg, identity.overrides)
+        except IdentityError as error:  # it isn't the folder that is wrong
+            raise HeyhiError(str(error)) from None
+        return composed.message.SerializeToString(deterministic=True)
 
     def is_as_started(self, start: Start | None, config: bytes) -> bool:
         """Return whether an attempt was started with a config, by the digests that it has on record.
@@ -104,12 +120,6 @@ class DriftCheck:
         if start is None or start.schema != self.schema.digest:
             return False
         return start.config == config_digest(config)
-
-    def _but_for_roots(self, found: list[Change], folder: ExperimentDir) -> list[Change]:
-        """Leave out what differs only by where the project or its results lie: a moved project is no drift."""
-        before = folder.read_roots()
-        today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
-        return [c for c in found if _with_roots_named(c.then, before) != _with_roots_named(c.now, today)]
 
 
 def config_digest(config: bytes) -> str:
