@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.looking import print_json
+from heyhi.cli.looking import otherwise, print_json, print_recoded
+from heyhi.cli.options import REDO, redo_in
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.message import Message
 
+    from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
@@ -40,6 +42,8 @@ def expand(args: argparse.Namespace) -> int:
         for group, manifests in zip(groups, written, strict=True):
             names = ", ".join(project.relative(manifest.path) for manifest in manifests)
             print(f"{group.size}: {names}", file=sys.stderr)
+            for line in _said_of_done(selection, group):
+                print(line, file=sys.stderr)
         if args.manifest:
             paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
             print("\n".join(paths))
@@ -50,6 +54,15 @@ def expand(args: argparse.Namespace) -> int:
             folders = dict.fromkeys(path for group in groups for path in group.own_folders)
             sys.stdout.writelines(f"{target_of(path, root)}\n" for path in folders)
     return 0
+
+
+def _said_of_done(selection: Selection, group: Group) -> list[str]:
+    """Say what of a sweep or config is DONE and was made otherwise than it was composed just now."""
+    if group.expansion is None:
+        return []
+    from heyhi.sweep.provenance import MAX_COMPARED, Inspector
+
+    return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
 
 
 def _written(selection: Selection, group: Group) -> list[Manifest]:
@@ -100,12 +113,14 @@ def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
     from heyhi.control.going_on import Goings
     from heyhi.experiment.modes import Action, action_of
+    from heyhi.experiment.names import Status
 
     project = project_for(args)
     only_looks(project)
     selection = select(project, args, default=True)
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
+    recoded = survey.recoded()
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
     goings = Goings.of(survey, (p for p, a in actions.items() if a.start and not a.wipe), selection.schema_of)
     left = goings.left
@@ -113,7 +128,7 @@ def plan(args: argparse.Namespace) -> int:
     if args.json:
         print_json(
             {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
-            | {"drifted": drift.get(row.exp_id, []), **survey.marks(row)}
+            | {**otherwise(row, drift, recoded), **survey.marks(row)}
             | {"left": list(left[row.exp_path].changed) if row.exp_path in left else []}
             for row in survey.rows
         )
@@ -123,6 +138,7 @@ def plan(args: argparse.Namespace) -> int:
     for group in selection.groups:
         print(f"{group.label}: {group.size}")
     print(survey.render(drift, everything=args.all))
+    print_recoded(recoded.values())
     refused = sum(a.refuse for a in actions.values())
     more = f", {wipes} of them from an emptied folder" if wipes else ""
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
@@ -130,6 +146,8 @@ def plan(args: argparse.Namespace) -> int:
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
+    if done := sum(row.exp_id in drift for row in survey.rows if row.status is Status.DONE):
+        print(f"{done} of the drifted are DONE and left as they are: heyhi launch {REDO} runs them again")
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 
@@ -190,6 +208,7 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
 
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
+    from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile, foresee
     from heyhi.control.going_on import Goings
     from heyhi.experiment.modes import action_of
@@ -205,22 +224,26 @@ def launch(args: argparse.Namespace) -> int:
     selection.check_own("launch")
     survey = selection.survey()
     written = [_written(selection, group) for group in groups]
+    redoing = Redoing(selection, survey, redo_in(args))
     starting = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=args.continue_drifted)
     starting -= goings.left.keys()
+    starting |= set(redoing.folders)
     starts = len(starting)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     for group in groups[:-1]:
         print(f"{group.label}: {group.size}")
     print(f"{groups[-1].label}: {groups[-1].size}: {counts}" if len(groups) == 1 else _both(groups[-1], counts))
+    print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
     words = shlex.join(selection.words)
-    if not survey.others:
+    if not survey.others and not starting:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
-    print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
+    more = f", {len(redoing.folders)} of them DONE and wiped before," if redoing.folders else ""
+    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in goings.lines:
         print(line)
-    if goings.left.keys() >= survey.others.keys():
+    if goings.left.keys() >= survey.others.keys() and not redoing.folders:
         return 1
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
@@ -238,25 +261,57 @@ def launch(args: argparse.Namespace) -> int:
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):
             print(line)
-    return _control(project, spec, args, words) or int(bool(goings.left) and not args.dry_run)
+    code = _redo_and_control(selection, redoing, spec, args)
+    return code or int(bool(goings.left) and not args.dry_run)
 
 
 def _both(group: Group, counts: str) -> str:
     return f"{group.label}: {group.size}\nin all: {counts}"
 
 
-def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
-    """Start a controller, or be one, and say how to follow and to stop it."""
-    from heyhi.control.controller import run_here, start
+def _redo_and_control(
+    selection: Selection, redoing: Redoing, spec: ControllerSpec, args: argparse.Namespace, others: int = 1
+) -> int:
+    """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
+
+    Args:
+        selection: what is named.
+        redoing: what of it is made anew.
+        spec: what the controller is to do.
+        args: of the command.
+        others: how many it starts beside these.
+    """
+    from heyhi.cli.redoing import write_anew
+    from heyhi.control.controller import check_requests
     from heyhi.errors import HeyhiError
     from heyhi.slurm.commands import is_here
+    from heyhi.sweep.manifest import Manifest
 
     if args.dry_run:
+        print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
         return 0
     if spec.uses_slurm and not is_here():
         raise HeyhiError(
             f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
         )
+    if redoing.folders:
+        redoing.check(spec)
+        # Else by the manifest that each was expanded into last, which may have the config that it is to lose.
+        whole = {path for group in selection.groups if group.is_whole for path in group.part.folders}
+        anew = write_anew(selection, [path for path in redoing.folders if path not in whole])
+        if spec.uses_slurm:
+            its = [group.manifest for group in selection.groups if group.manifest is not None]
+            check_requests([*its, *map(Manifest.open, anew)], set(redoing.folders))
+        if not redoing.wipe(force=args.force) and not others:
+            return 1
+    code = _control(selection.project, spec, args, shlex.join(selection.words))
+    return code or int(redoing.failed)
+
+
+def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
+    """Start a controller, or be one, and say how to follow and to stop it."""
+    from heyhi.control.controller import run_here, start
+
     if args.foreground:
         (controller, is_new), code = run_here(project, spec)
         if is_new:
@@ -319,7 +374,8 @@ def cancel(args: argparse.Namespace) -> int:
 
 
 def retry(args: argparse.Namespace) -> int:
-    """Start experiments that are dead again."""
+    """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
+    from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.going_on import Goings
     from heyhi.control.survey import Survey
@@ -335,15 +391,19 @@ def retry(args: argparse.Namespace) -> int:
     selection.check_own("retry --dead")
     survey = selection.survey()
     dead = survey.dead
-    if not args.dead:
+    if not (args.dead or args.redo_drifted):
         which = (
             f"--dead starts those of them that are DEAD ({len(dead)} now)"
             if selection
-            else (f"Say --dead to start those that are DEAD again ({len(dead)} of them now)")
+            else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
         )
-        raise HeyhiError(f"retry which ones? {which}")
-    if not dead:
-        print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
+        raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
+    redoing = Redoing(selection, survey, redo_in(args))
+    print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
+    dead = dead if args.dead else []
+    if not dead and not redoing.folders:
+        if args.dead:
+            print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
         return 0
     for group in groups:
         if group.is_whole:
@@ -352,18 +412,24 @@ def retry(args: argparse.Namespace) -> int:
     dead = [row for row in dead if row.exp_path not in goings.left]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
-    print("\n".join([*(row.text for row in dead), *goings.lines]))
-    if not dead:
+    print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines)), end="")
+    if not dead and not redoing.folders:
         return 1
+    would = "would start" if args.dry_run else "to start"
     more = f", and {len(blocked)} that they block" if blocked else ""
-    print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
+    if dead:
+        print(f"{len(dead)} {would} again{more}, by {project.relative(profile)}")
+    if redoing.folders:
+        print(f"{len(redoing.folders)} {would} anew, DONE and wiped before, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
+    starting = [*(row.exp_path for row in dead), *blocked, *redoing.folders]
     spec = ControllerSpec.for_targets(
-        [target_of(path, project.root) for path in dict.fromkeys([*(row.exp_path for row in dead), *blocked])],
+        [target_of(path, project.root) for path in dict.fromkeys(starting)],
         profile,
         lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
         sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
         continue_drifted=args.continue_drifted,
     )
-    return _control(project, spec, args, shlex.join(selection.words)) or int(bool(goings.left) and not args.dry_run)
+    code = _redo_and_control(selection, redoing, spec, args, others=len(dead))
+    return code or int(bool(goings.left) and not args.dry_run)

@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.cli.whose import only_looks
 
 if TYPE_CHECKING:
+    from heyhi.code.changes import CodeChange
     from heyhi.config.schema import Schema
-    from heyhi.control.survey import Survey
+    from heyhi.control.survey import Row, Survey
     from heyhi.project import Project
     from heyhi.report.shape import Shape
     from heyhi.report.source import Source
+
+
+NOT_LOOKED = "not compared with the configs and the code of today: --drift does that"
 
 
 def version_or_help(args: argparse.Namespace) -> int:
@@ -44,14 +48,33 @@ def status(args: argparse.Namespace) -> int:
         return watch(projects(), look, args.every or DEFAULT_SECONDS)
     survey = look()
     drift = survey.drift(schema_of) if args.drift else {}  # the schema is loaded for this only
+    recoded = survey.recoded() if args.drift else {}
     if args.json:
         print_json(
-            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {}), **survey.marks(row)}
+            {**row.to_dict(), **(otherwise(row, drift, recoded) if args.drift else {}), **survey.marks(row)}
             for row in survey.rows
         )
     else:
         print(survey.render(drift, everything=args.all))
+        print_recoded(recoded.values())
+        if not args.drift and len(survey.others) < len(survey.folders):
+            print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
+
+
+def otherwise(row: Row, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:
+    """Return, as JSON holds it, how an experiment was made otherwise than it would be today."""
+    change = recoded.get(row.exp_path)
+    return {"drifted": drift.get(row.exp_id, []), "other_code": change.text if change is not None else ""}
+
+
+def print_recoded(changes: Iterable[CodeChange]) -> None:
+    """Say in a line how many experiments were made by other code than today's, if any were."""
+    found = list(changes)
+    if found:
+        from heyhi.sweep.provenance import code_lines
+
+        print("\n".join(code_lines(found)), flush=True)
 
 
 def _looked_at(
@@ -279,7 +302,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
         HeyhiError: something can't be read or written; what can be written is.
     """
     from heyhi.experiment.project_names import is_anothers
-    from heyhi.report.drift_lines import drift_line
+    from heyhi.report.drift_lines import NO_CODE_LOOKED, drift_line, find_recoded_rows
     from heyhi.report.export import suffix_of
     from heyhi.report.gather import gather, title_of
     from heyhi.report.terminal import print_table, rendered, show_progress
@@ -299,6 +322,10 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     print_table(rendered(shaped), about=whole)
     if line := drift_line(whole, sources):
         print(line, flush=True)
+    if args.drift:
+        print_recoded(find_recoded_rows(whole, sources))
+    elif not line and not args.watch and "DONE" in set(whole["status"]):
+        print(NO_CODE_LOOKED, flush=True)
     title = title_of(sources)
     # Below its own name lies only the whole of a sweep, and no table of another project.
     is_part = any(source.only for source in sources)

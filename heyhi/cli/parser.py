@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heyhi.cli.options import add_redo_arguments
+
 _EPILOG = """\
 examples:
   heyhi expand conf/c02_sup_train/rs_yolo_01_example.py          one target a line; composes and checks all
@@ -108,6 +110,8 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
 
 def _is_value(action: argparse.Action, text: str) -> bool:
     """Return whether the word behind an option that may have a value is its value."""
+    if action.choices is not None:
+        return False  # it is written with a `=`
     if action.type is _seconds:
         with contextlib.suppress(ValueError):
             float(text)
@@ -199,7 +203,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "status"):
         _add_words(status, default="all that are known")
-        status.add_argument("--drift", action="store_true", help="also tell which would be composed otherwise today")
+        status.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         status.add_argument("--all", action="store_true", help="list every experiment")
         status.add_argument("--json", action="store_true", help="print as JSON")
         status.add_argument(
@@ -238,7 +242,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     retry = command(
         "retry",
-        "start experiments that are dead again, with the files that they left",
+        "start experiments that are dead again, with the files that they left; or what has drifted anew",
         _WORDS_EPILOG,
     )
     if only in (None, "retry"):
@@ -293,7 +297,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         )
         report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
         report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
-        report.add_argument("--drift", action="store_true", help="also what would be composed otherwise today")
+        report.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         report.add_argument(
             "--to", action="append", default=[], type=Path, metavar="FILE",
             help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",
@@ -411,6 +415,7 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
+    add_redo_arguments(parser, "them")
 
 
 def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:

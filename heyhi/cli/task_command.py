@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
+from heyhi.cli.options import REDO, add_redo_arguments, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.config.schema import load_schema
@@ -20,6 +21,7 @@ from heyhi.project import find_project
 
 if TYPE_CHECKING:
     from heyhi.job.launch import Launch, Main
+    from heyhi.sweep.provenance import Provenance
 
 _EPILOG = """\
 examples:
@@ -46,7 +48,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
         "--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then"
     )
     parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
-    parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
+    add_redo_arguments(parser, "it")
     parser.add_argument(
         "--continue-drifted",
         action="store_true",
@@ -84,7 +86,9 @@ def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | 
     Raises:
         OverrideError: an option is unknown and no override.
     """
-    known, rest = parser.parse_known_intermixed_args(args)
+    # argparse would take an override behind it for its value.
+    given = [f"{text}=config" if text == REDO else text for text in (sys.argv[1:] if args is None else args)]
+    known, rest = parser.parse_known_intermixed_args(given)
     for text in rest:
         if "=" not in text:
             flags = [flag for action in parser._actions for flag in action.option_strings]
@@ -148,8 +152,9 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         pattern=args.pattern,
         snapshot=not args.no_snapshot,
         continue_drifted=args.continue_drifted,
+        redo_drifted=redo_in(args),
     )
-    for warning in launch.expansion.warnings:
+    for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)
     if mode != "dryrun":
         launch.check_project()
@@ -158,7 +163,10 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     where = f"{launch.experiment.exp_path}: {state.text}"
     if not action.start:
         print(where)
-        print(_what_next(mode, state.status, launch))
+        made = launch.provenance if state.status is Status.DONE else None
+        for line in made.lines if made is not None else ():
+            print(line)
+        print(_what_next(mode, state.status, launch, made))
         return 1 if state.status is Status.UNKNOWN else 0
     if not action.wipe and (refusal := launch.refusal):
         print(f"{where}\n{refusal}")
@@ -167,7 +175,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     if action.wipe:
         if dependents := launch.dependents:
             print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
-        _ask_before_wiping(where, force=args.force)
+        _ask_before_wiping(where, launch.provenance.lines if action.is_redo else (), force=args.force)
         state = launch.state
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
@@ -187,12 +195,20 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     return 1 if state.status.is_trouble else 0
 
 
-def _what_next(mode: str, status: Status, launch: Launch) -> str:
+def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:
     if mode == "dryrun":
+        if made is not None and made.to_redo(launch.redo_drifted):
+            return f"dry run: {REDO} would wipe it and run it again"
         would = action_of(DEFAULT_MODE, status)
         return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
-    if status is Status.DONE:
-        return f"nothing started; the result is in {launch.folder.result_path.name}; --mode restart runs it again"
+    if made is not None:
+        what, again = "nothing started", "--mode restart runs it again"
+        if launch.redo_drifted:
+            code = ", and by no other code that is known of" if launch.redo_drifted == "code" else ""
+            what += f": it was made with this config{code}"
+        if (made.drifted or made.recoded) and not made.to_redo(launch.redo_drifted):
+            again = f"{REDO}{'' if made.drifted else '=code'} or {again}"
+        return f"{what}; the result is in {launch.folder.result_path.name}; {again}"
     if status is Status.UNKNOWN:
         return "nothing started: nobody knows how it is; no mode starts it until that is mended"
     if status in (Status.DEAD, Status.PRUNED):
@@ -200,10 +216,11 @@ def _what_next(mode: str, status: Status, launch: Launch) -> str:
     return "nothing started; --mode restart would stop it and begin anew"
 
 
-def _ask_before_wiping(where: str, *, force: bool) -> None:
+def _ask_before_wiping(where: str, shown: Sequence[str] = (), *, force: bool) -> None:
     if not force:
         agrees(
             f"{where}: this would wipe it",
             "wipe it and start again?",
+            shown,
             otherwise="nothing was wiped, nothing started",
         )

@@ -104,11 +104,12 @@ def has_new_code(project: Project, scan: Scan) -> bool:
 
 
 def is_config(project: Project, path: str) -> bool:
-    """Return whether a file is a config or proto: what they say is compared as the config of an experiment."""
-    if not path.endswith((".prototxt", ".proto")):
+    """Return whether a file is a config, proto or sweep file: what they come to is compared as configs are."""
+    if not path.endswith((".prototxt", ".proto", ".py")):
         return False
     folders = map(os.path.normpath, (project.settings.conf, *project.settings.include_dirs))
-    return any(folder == "." or path.startswith(f"{folder}/") for folder in folders)
+    # A project whose configs lie beside its code has sweep files there that can't be told from code.
+    return any((folder == "." and not path.endswith(".py")) or path.startswith(f"{folder}/") for folder in folders)
 
 
 def keep_list(project: Project, digest: str, contents: Mapping[str, str]) -> None:

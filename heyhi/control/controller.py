@@ -18,7 +18,7 @@ import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.claim import Claim, read_owner
@@ -28,6 +28,9 @@ from heyhi.project import Project
 from heyhi.slurm.request import request_of
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 CONTROLLERS_NAME = "controllers"  # folder in the state root
 _NOTE_NAME = "controller.json"
@@ -224,6 +227,19 @@ def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[st
     """
     from heyhi.slurm.forecast import capacity_lines
 
+    return capacity_lines(check_requests(manifests, exp_paths))
+
+
+def check_requests(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[tuple[str, Message]]:
+    """Make sure that some experiments ask for what a job can be asked for; return exp id and task message of each.
+
+    Args:
+        manifests: have the experiments.
+        exp_paths: of those that are to be started.
+
+    Raises:
+        LauncherError: one doesn't.
+    """
     tasks = list(
         {
             one.exp_path: (one.exp_id, getattr(manifest.schema().parse_root(one.config), one.task))
@@ -240,7 +256,7 @@ def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[st
             wrong.setdefault(str(error), []).append(exp_id)
     for text, ids in wrong.items():
         raise LauncherError(f"{ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {text}")
-    return capacity_lines(tasks)
+    return tasks
 
 
 def find_controllers(project: Project) -> list[Controller]:

@@ -19,6 +19,7 @@ from heyhi.project import Project
 from heyhi.sweep.target import folders_of, target_of
 
 if TYPE_CHECKING:
+    from heyhi.code.changes import CodeChange
     from heyhi.config.schema import Schema
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
@@ -329,6 +330,19 @@ class Survey:
             for path in part.folders:
                 if path in rows and (lines := check.drift(Path(path), part.configs.get(path))):
                     found[rows[path].exp_id] = lines
+        return found
+
+    def recoded(self) -> dict[str, CodeChange]:
+        """Compare the code that DONE experiments were made by with today's.
+
+        Returns:
+            exp path -> what is otherwise, for those where something is.
+        """
+        from heyhi.sweep.provenance import find_recoded
+
+        found: dict[str, CodeChange] = {}
+        for part in self.parts:
+            found |= find_recoded(part.project, [path for path in part.folders if path not in self.others])
         return found
 
     def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:

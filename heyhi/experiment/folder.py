@@ -11,13 +11,13 @@ import json
 import logging
 import os
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.identity import TRASH_BESIDE, Identity
-from heyhi.errors import ClaimError, IdentityError, ResultError, UnknownError
+from heyhi.errors import ClaimError, IdentityError, ModeError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import (
     ATTEMPTS_NAME,
@@ -37,7 +37,7 @@ from heyhi.experiment.names import (
     STATE_NAME,
 )
 from heyhi.experiment.project_names import is_same_project
-from heyhi.experiment.records import History, Record, Submission, to_records
+from heyhi.experiment.records import History, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
 from heyhi.files import is_there, keep_file, replace_file, write_temp, writing
 from heyhi.project import PROJECT_KEY
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
 _DIGEST_DIGITS = 16
+_START_MARK = b'"event": "start"'
 _log = logging.getLogger(__name__)
 
 
@@ -382,13 +383,18 @@ class ExperimentDir:
             finally:
                 temp.unlink(missing_ok=True)
 
-    def wipe(self, identity: Identity) -> Path | None:
+    def wipe(self, identity: Identity, *, still: Callable[[], bool] = lambda: True) -> Path | None:
         """Move everything in the folder to the trash; what symbolic links in it lead to stays where it is.
+
+        Args:
+            identity: of the experiment that it must hold.
+            still: returns whether it is to be wiped still, asked when nobody else can change it.
 
         Returns:
             the folder in which it is now; None where there was nothing.
 
         Raises:
+            ModeError: it isn't any more.
             IdentityError: the folder doesn't hold this experiment, or holds others too.
             UnknownError: nobody can tell.
             ClaimError: somebody runs it.
@@ -401,6 +407,8 @@ class ExperimentDir:
         if not isinstance(claim, Claim):
             raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
         with claim, writing(self.path):
+            if not still():
+                raise ModeError(f"{self.path}: is not wiped: it isn't any more what it was when it was looked at")
             return self._move_all()
 
     def check_wipe(self, identity: Identity) -> None:
@@ -531,6 +539,14 @@ class ExperimentDir:
         data = self._read_record(ATTEMPTS_NAME)
         return to_records(_parse_lines(data)[0]) if data else []
 
+    def last_start(self) -> Start | None:
+        """Return the start of its last attempt, None where it had none.
+
+        Raises:
+            UnknownError: the file can't be read.
+        """
+        return last_start(str(self.path))
+
     def read_submission(self) -> Submission | None:
         """Return the last job that it was submitted as, None where it never was.
 
@@ -587,17 +603,40 @@ class ExperimentDir:
         Raises:
             UnknownError: there is one, or may be one, and it can't be read.
         """
-        path = f"{self.path}/{name}"
-        try:
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
-                return file.read()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise UnknownError(
-                f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
-                " moved away"
-            ) from None
+        return _read_record(f"{self.path}/{name}")
+
+
+def last_start(exp_path: str) -> Start | None:
+    """Return the start of an experiment's last attempt, None where it had none; no more than that line is parsed.
+
+    Raises:
+        UnknownError: the file can't be read.
+    """
+    data = _read_record(f"{exp_path}/{ATTEMPTS_NAME}") or b""
+    place = data.rfind(_START_MARK)  # in no string: its quotes would be escaped there
+    if place >= 0:
+        import orjson
+
+        line = data[data.rfind(b"\n", 0, place) + 1 :].partition(b"\n")[0]
+        with contextlib.suppress(ValueError):
+            record = orjson.loads(line)
+            if isinstance(record, dict) and record.get("event") == "start":
+                return Start.from_dict(record)
+    starts = History(to_records(_parse_lines(data)[0])).starts if data else []
+    return starts[-1] if starts else None
+
+
+def _read_record(path: str) -> bytes | None:
+    try:
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UnknownError(
+            f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
+            " moved away"
+        ) from None
 
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:

@@ -21,14 +21,17 @@ class Action:
         wipe: empty its folder first.
         stop: end the run that has it, first.
         refuse: do nothing, and say why not.
+        is_redo: it is done, and made anew since it was made otherwise than it would be today.
     """
 
     start: bool = False
     wipe: bool = False
     stop: bool = False
     refuse: bool = False
+    is_redo: bool = False
 
 
+REDO = Action(start=True, wipe=True, is_redo=True)
 _LEAVE, _START, _REFUSE = Action(), Action(start=True), Action(refuse=True)
 _WIPE, _STOP = Action(start=True, wipe=True), Action(start=True, wipe=True, stop=True)
 # The table of docs/sweeps.md. A blocked experiment starts when its need does, which the need's own run decides.

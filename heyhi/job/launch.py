@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import ModeError, NeedsError, UnknownError
+from heyhi.errors import LauncherError, ModeError, NeedsError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
+from heyhi.experiment.modes import DEFAULT_MODE, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -57,6 +58,7 @@ def maybe_launch(
     log_level: str = "INFO",
     snapshot: bool = True,
     continue_drifted: bool = False,
+    redo_drifted: Redo = False,
 ) -> Handle:
     """Launch an experiment if its mode asks for that, and return its handle in any case.
 
@@ -71,7 +73,9 @@ def maybe_launch(
         restart: start; stop, wipe and start; wipe and start; wipe and start; wipe and start
         dryrun: nothing
     One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises. One that has logged
-    metrics with another config is left, too, with a warning that names the keys, unless `continue_drifted` is set.
+    metrics with another config is left, too, with a warning that names the keys, unless `continue_drifted` is set. One
+    that is DONE and was made with another config than it has today, or by other code, is left with a warning, unless
+    `redo_drifted`.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder; cfg is a frozen config.
@@ -87,10 +91,11 @@ def maybe_launch(
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
         continue_drifted: go on with another config than what is there was made with, too; its row stays marked as
             mixed.
+        redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code.
 
     Raises:
-        HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, nobody knows
-            how the one to restart is, the results are another project's, or Slurm takes no job.
+        HeyhiError: config, overrides, pattern, mode or redo_drifted are wrong, what the experiment needs isn't done,
+            nobody knows how the one to restart is, the results are another project's, or Slurm takes no job.
     """
     project = find_project()
     if exp_root is not None:
@@ -105,9 +110,12 @@ def maybe_launch(
         pattern=exp_id_pattern_override,
         snapshot=snapshot,
         continue_drifted=continue_drifted,
+        redo_drifted=redo_drifted,
     )
     if not is_dry_run:
         launch.check_project()
+    for line in launch.needs_lines:
+        logging.warning("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.wipe and (dependents := launch.dependents):
@@ -118,10 +126,21 @@ def maybe_launch(
             logging.warning("%s: %s", launch.experiment.exp_id, started.refused)
     elif state.status is Status.UNKNOWN:
         logging.warning("%s: %s", launch.experiment.exp_id, state.line)
+    elif state.status is Status.DONE:
+        _warn_of(launch)
     return launch.handle()
 
 
-@lru_cache(maxsize=16)  # a script may launch thousands
+def _warn_of(launch: Launch) -> None:
+    """Log how a DONE experiment was made otherwise than it would be today."""
+    found = launch.provenance
+    for line in found.config_lines:
+        logging.warning("%s: %s", launch.experiment.exp_id, line)
+    for line in code_lines(found.recoded.values(), is_one=True):
+        _warn_once(f"what is DONE was {line}")
+
+
+@lru_cache(maxsize=256)  # a script may launch thousands, or gather their handles
 def _warn_once(text: str) -> None:
     if text:
         logging.warning("%s", text)
@@ -145,6 +164,7 @@ class Launch:
     words: tuple[str, ...]  # by which `heyhi expand` names it
     snapshot: bool = True  # whether a job gets a copy of the code
     continue_drifted: bool = False  # whether it goes on with another config, too
+    redo_drifted: Redo = False  # what is made anew where it is DONE
 
     @classmethod
     def prepare(
@@ -157,12 +177,15 @@ class Launch:
         pattern: str | None,
         snapshot: bool = True,
         continue_drifted: bool = False,
+        redo_drifted: Redo = False,
     ) -> Launch:
         """Compose the experiment, and check it against its folder."""
+        checked_redo(redo_drifted)
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
-        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot, continue_drifted)
+        words = ("--cfg", str(cfg), *overrides, *options)
+        return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted)
 
     @property
     def experiment(self) -> Experiment:
@@ -188,7 +211,28 @@ class Launch:
         action = action_of(mode, state.status)
         if action.refuse:
             raise ModeError(f"{self.experiment.exp_path}: {state.line}; --mode {mode} changes nothing there")
-        return action
+        is_left = state.status is Status.DONE and not action.start and mode != "dryrun"
+        return REDO if is_left and self.is_to_redo else action
+
+    @property
+    def provenance(self) -> Provenance:
+        """How it was made where it is DONE, beside what it would be made of now."""
+        inspector = Inspector(self.project, self.schema, code_changes(self.project))
+        return inspector.look({str(self.experiment.exp_path): self.experiment.config})
+
+    @property
+    def needs_lines(self) -> list[str]:
+        """How what it needs was made, where that was with another config than it would be now."""
+        needs = {str(one.exp_path): one.config for one in self.expansion.experiments[:-1]}
+        if not needs:
+            return []
+        found = Inspector(self.project, self.schema, code_changes(self.project)).look(needs)
+        return [f"what it needs was {line}" for line in found.config_lines]
+
+    @property
+    def is_to_redo(self) -> bool:
+        """Whether it is DONE, was made otherwise than it would be now, and is to be made anew then."""
+        return bool(self.redo_drifted and self.provenance.to_redo(self.redo_drifted))
 
     @property
     def task_message(self) -> Message:
@@ -243,10 +287,7 @@ class Launch:
             logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
             owner.stop()
         if action.wipe:
-            wiped = self.folder.wipe(self.experiment.identity)
-            if wiped is not None:
-                where = self.project.relative(wiped)
-                logging.warning("what %s held is in %s now, until heyhi clean", self.experiment.exp_id, where)
+            self._wipe(action)
         if self.is_for_slurm:
             return self._submit(log_level)
         outcome = execute(
@@ -280,6 +321,22 @@ class Launch:
         """
         with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
             self.folder.check_project(self.experiment.roots, self.project.settings.was)
+
+    def _wipe(self, action: Action) -> None:
+        """Move what is there to the trash, and say where it is."""
+        if self.is_for_slurm:
+            self._check_sbatch()
+        still = (lambda: self.is_to_redo) if action.is_redo else (lambda: True)
+        wiped = self.folder.wipe(self.experiment.identity, still=still)
+        if wiped is not None:
+            where = self.project.relative(wiped)
+            logging.warning("what %s held is in %s now, until heyhi clean", self.experiment.exp_id, where)
+
+    def _check_sbatch(self) -> None:
+        from heyhi.slurm.commands import is_here
+
+        if not is_here():
+            raise LauncherError(f"{self.experiment.exp_id}: nothing was wiped: no sbatch here to submit it by")
 
     def _check_needs(self) -> None:
         missing = []

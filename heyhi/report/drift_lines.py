@@ -1,16 +1,20 @@
-"""How many experiments of a table were launched with another config than their sweep has today."""
+"""How many experiments of a table were made with another config than their sweep has today, or by other code."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from heyhi.experiment.names import Status
 from heyhi.report.source import Source
 from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from heyhi.code.changes import CodeChange
+
+NO_CODE_LOOKED = "not compared with the code of today, nor each config: --drift does that"
 _SLACK_SECONDS = 2.0  # between the clocks of a file system and of who measured an attempt
 
 
@@ -23,8 +27,20 @@ def drift_line(table: pd.DataFrame, sources: Sequence[Source]) -> str:
         seen: set[str] = set()  # an experiment that several sweeps have counts once
         counts = [_drifted(table, source, seen) for source in sources]
         count, more = sum(n for n, _ in counts), any(more for _, more in counts)
-        than = "the sweep has now (--drift names the keys)"
+        than = "the sweep has now (--drift names the keys, and other code)"
     return f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}" if count else ""
+
+
+def find_recoded_rows(table: pd.DataFrame, sources: Sequence[Source]) -> list[CodeChange]:
+    """Return what of the code is otherwise today for each row that is DONE and was made by other code."""
+    from heyhi.sweep.provenance import find_recoded
+
+    left = dict.fromkeys(table["exp_path"][table["status"] == Status.DONE.value])
+    found: dict[str, CodeChange] = {}
+    for source in sources:  # an experiment that several sweeps have counts once
+        its = folders_of(source.only or source.manifest.all_targets, source.manifest.project_root)
+        found |= find_recoded(source.project, [path for path in its if path in left and path not in found])
+    return list(found.values())
 
 
 def _drifted(table: pd.DataFrame, source: Source, seen: set[str]) -> tuple[int, bool]:

@@ -1,4 +1,4 @@
-"""Drift: whether an experiment would be composed to another config today than when it was launched.
+"""Drift: whether an experiment would be composed to another config today than when it was last started.
 
 It only compares and says so; what becomes of a drifted experiment is left to who asks.
 """
@@ -6,26 +6,26 @@ It only compares and says so; what becomes of a drifted experiment is left to wh
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.compose import Composer
-from heyhi.config.frozen import flatten, scalar_value
-from heyhi.config.keys import Kind, find_key
-from heyhi.config.overrides import default_of
+from heyhi.config.difference import Change, Difference, plain
+from heyhi.config.frozen import flatten
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, IdentityError, UnknownError
-from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.folder import ExperimentDir, config_digest
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
+    from heyhi.config.identity import Identity
+    from heyhi.experiment.records import Start
     from heyhi.sweep.manifest import Manifest
 
-_ABSENT = object()
 _MAX_COMPARED = 60  # experiments that are looked at unasked: a quarter of a millisecond each
 
 
@@ -46,14 +46,15 @@ class DriftCheck:
         return Composer(self.project, self.schema)
 
     @cached_property
-    def _scheduling(self) -> Scheduling:
-        return Scheduling(self.project.settings.identity_ignore)
+    def _difference(self) -> Difference:
+        return Difference(self.schema, Scheduling(self.project.settings.identity_ignore))
 
     def drift(self, exp_path: Path, config: bytes | None = None, *, then: str = "") -> list[str]:
         """Compare one experiment.
 
-        Keys that only say how a run is scheduled don't count, nor does a new field at its default, nor where the
-        project or its results lie.
+        What counts is what an identity counts: keys that only say how a run is scheduled don't, nor does a launcher
+        that is chosen with its fields at their defaults, a new field at its default, or where the project or its
+        results lie.
 
         Args:
             exp_path: its folder.
@@ -62,49 +63,66 @@ class DriftCheck:
 
         Returns:
             `key: then -> now` for each key that differs; one line that says why where it can't be composed today, or
-            where nobody can tell which experiment it is.
+            where nobody can tell what it was composed to.
         """
         try:
-            return self._drift(exp_path, config, then)
+            return [change.text for change in self.changes(exp_path, config, then)]
         except IdentityError as error:  # the others are to be compared still
             return [f"can't be compared: {error}"]
-
-    def _drift(self, exp_path: Path, config: bytes | None, digest: str = "") -> list[str]:
-        folder = ExperimentDir(exp_path)
-        try:
-            then = json.loads(folder.flat_config_path_of(digest).read_text(encoding="utf-8"))
-            identity = folder.read_identity()
-        except (FileNotFoundError, ValueError):
-            return []  # written when it is started; before that there is nothing to compare with
-        except OSError as error:
-            path = folder.flat_config_path_of(digest)
-            raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
-        if identity is None or not isinstance(then, dict):
-            return []
-        try:
-            if config is None:
-                cfg = self.project.root / identity.cfg
-                message = self._composer.compose(cfg, identity.overrides).message
-            else:
-                message = self.schema.parse_root(config)
         except HeyhiError as error:
             return [f"can't be composed today: {error}"]
-        then = _with_roots_named(then, folder.read_roots(digest))
+
+    def changes(self, exp_path: Path, config: bytes | None = None, then: str = "") -> list[Change]:
+        """Compare one experiment, as `drift` does.
+
+        Raises:
+            IdentityError: nobody can tell which experiment it is, or what it was composed to.
+            HeyhiError: it can't be composed today.
+        """
+        folder = ExperimentDir(exp_path)
+        start = folder.last_start()
+        if not then and config is not None and self.is_as_started(start, config):
+            return []
+        identity = folder.read_identity()
+        if identity is None:
+            return []
+        if config is None:
+            config = self._composed(identity)
+            if not then and self.is_as_started(start, config):
+                return []
+        # What lies beside the result may be of a submission that hasn't started yet.
+        digest = then or (start.config if start is not None else "")
+        flat = _read_flat(folder.flat_config_path_of(digest))
+        if flat is None:
+            return []  # written when it is started; before that there is nothing to compare with
+        return self.changes_since(flat, config, folder.read_roots(digest))
+
+    def changes_since(self, then: Mapping[str, Any], config: bytes, roots: Mapping[str, str]) -> list[Change]:
+        """Compare a config with one of today.
+
+        Args:
+            then: as an experiment's folder has it, as dotted keys with all defaults.
+            config: root message as it is composed today, serialised.
+            roots: where the project and its results were then: a moved project is no drift.
+        """
+        now = {key: plain(value) for key, value in flatten(self.schema.parse_root(config)).items()}
+        found = self._difference.changes(then, now)
         today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
-        # NaN and infinity go through JSON as Python writes them, bytes become text.
-        now = _with_roots_named(json.loads(json.dumps(flatten(message), default=repr)), today)
-        return drifted_keys(self._counted(then), self._counted(now), self._default)
+        return [c for c in found if _with_roots_named(c.then, roots) != _with_roots_named(c.now, today)]
 
-    def _counted(self, flat: Mapping[str, Any]) -> dict[str, Any]:
-        """Leave out what only says how a run is scheduled; keys there start below the task."""
-        return {k: v for k, v in flat.items() if not self._scheduling.ignores(k.partition(".")[2])}
-
-    def _default(self, key: str) -> Any:
+    def _composed(self, identity: Identity) -> bytes:
         try:
-            found = find_key(self.schema.root, key)
-        except HeyhiError:
-            return _ABSENT
-        return scalar_value(found.field, default_of(found.field)) if found.kind is Kind.SCALAR else _ABSENT
+            composed = self._composer.compose(self.project.root / identity.cfg, identity.overrides)
+        except IdentityError as error:  # it isn't the folder that is wrong
+            raise HeyhiError(str(error)) from None
+        return composed.message.SerializeToString(deterministic=True)
+
+    def is_as_started(self, start: Start | None, config: bytes) -> bool:
+        """Return whether an attempt was started with a config, by the digests that it has on record.
+
+        Most were, and then nothing else has to be read. Where the protos are others now, defaults may be, too.
+        """
+        return start is not None and start.config == config_digest(config, self.schema)
 
 
 def count_drifted(project: Project, manifest: Manifest, folders: Sequence[str]) -> tuple[int, bool]:
@@ -124,41 +142,41 @@ def count_drifted(project: Project, manifest: Manifest, folders: Sequence[str]) 
     for folder in folders[::step]:
         try:
             config = manifest.experiment(target_of(folder, project.root)).config
-            count += bool(check._drift(Path(folder), config))
+            count += bool(check.changes(Path(folder), config))
         except HeyhiError:  # of another sweep, or damaged: nobody asked for this, so that it stops nothing
             continue
     return count, step > 1
 
 
-def _with_roots_named(flat: Mapping[str, Any], roots: Mapping[str, str]) -> dict[str, Any]:
-    """Write the project's and the results' folders in values as their names: a moved project is no drift."""
-    named = dict(flat)
+def _read_flat(path: Path) -> dict[str, Any] | None:
+    """Read what an experiment was composed to, None where it never was started."""
+    found: object = None
+    try:
+        found = _parsed(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError):
+        pass
+    if not isinstance(found, dict):
+        raise UnknownError(f"{path}: is damaged, so nobody knows what it was composed to")
+    return found
+
+
+def _parsed(data: bytes) -> object:
+    import orjson
+
+    try:
+        return orjson.loads(data)
+    except ValueError:  # it may have NaN and infinity in it, which Python's own reads
+        return json.loads(data)
+
+
+def _with_roots_named(value: object, roots: Mapping[str, str]) -> object:
+    """Write the project's and the results' folders in a value as their names."""
     for name in ("results_root", "project_root"):  # the results may lie inside the project
         root = roots.get(name, "")
-        for key, value in named.items() if root else ():
-            if isinstance(value, str) and root in value:
-                named[key] = value.replace(root, f"<{name}>")
-    return named
-
-
-def drifted_keys(then: Mapping[str, Any], now: Mapping[str, Any], default: Callable[[str], Any]) -> list[str]:
-    """Compare two configs written as dotted keys.
-
-    Args:
-        then: as it was launched.
-        now: as it is composed today.
-        default: what a key reads as today when nothing sets it.
-
-    Returns:
-        `key: then -> now` for each key that differs.
-    """
-    found = []
-    for key in sorted({*then, *now}):
-        if key not in then and now[key] == default(key):
-            continue  # a field that is new
-        if key not in now and then[key] is None:
-            continue  # a field that is gone, and had no value
-        was, today = then.get(key, "absent"), now.get(key, "absent")
-        if was != today and not (was != was and today != today):  # NaN is no other than NaN here
-            found.append(f"{key}: {was} -> {today}")
-    return found
+        if root and isinstance(value, str):
+            value = value.replace(root, f"<{name}>")
+    return value

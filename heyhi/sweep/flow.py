@@ -28,6 +28,7 @@ from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
+from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.target import folder_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -355,4 +356,7 @@ def _expand(project: Project, path: Path) -> Path:
         f" written down in {project.relative(manifest)}",
         file=sys.stderr,
     )
+    configs = {p.folder: p.config for p in expansion.planned}
+    for line in Inspector(project, schema).look(configs, most=MAX_COMPARED).lines:
+        print(line, file=sys.stderr)
     return manifest

@@ -124,6 +124,9 @@ WRONG_WORDS = (
     "heyhi retry --dead p/trian",
     "heyhi retry --dead --profile locl",
     "heyhi retry --dead",
+    "heyhi retry --redo-drifted=cod",
+    "heyhi launch --redo-drifed",
+    "run.py --cfg train --redo-drifted=cod",
     "heyhi report conf/seedz.py",
     "heyhi report --cfg trian",
     "heyhi report --sort accurcy",
@@ -287,6 +290,15 @@ CASES = (
         "a pattern of checkpoints that leaves the folder",
         ("heyhi clean DONE --force",),
         {"pyproject.toml": "[tool.heyhi]\ncheckpoints = ['../*.pt']\n"},
+    ),
+    Given(
+        "a config that was edited after a run",
+        (
+            "run.py --cfg train seed=1 --redo-drifted",
+            "heyhi launch --redo-drifted --profile profiles/local",
+            "heyhi retry --redo-drifted DONE --profile profiles/local",
+        ),
+        {"conf/train.prototxt": "train {\n  lr: 0.2\n}\n"},
     ),
     # Protos.
     Given(

@@ -249,3 +249,23 @@ def test_following_ends_with_one_where_the_run_dies(tiny: Any, heyhi: Any) -> No
     assert (done.returncode, "boom 1" in done.stdout, "DEAD" in done.stderr) == (1, True, True)
     assert heyhi("logs", str(folder)).returncode == 0
     assert heyhi("status", "--watch").returncode == 1
+
+
+def test_what_has_drifted_is_made_anew_by_a_launch_and_nothing_else_is(tiny: Any, heyhi: Any) -> None:
+    assert heyhi("launch", *LOCAL, "--foreground").returncode == 0
+    (tiny.root / "conf/work.prototxt").write_text("work { x: 0 size: 7 }\n")
+    one = next((tiny.root / "results/p/work").glob("x=1_*"))
+    assert heyhi("retry", *LOCAL, "--foreground", "--redo-drifted", "--force", one.name, str(one)).returncode == 2
+    assert heyhi("retry", *LOCAL, "--foreground", "--redo-drifted", "--force", str(one)).returncode == 0
+    assert tiny.ledger.count("work 1") == 2 and len(tiny.ledger) == 4
+
+    asked = heyhi("launch", *LOCAL, "--foreground", "--redo-drifted")
+    assert asked.returncode == 2 and "2 experiments, DONE, would be wiped" in asked.stderr
+    assert len(tiny.ledger) == 4
+    done = heyhi("launch", *LOCAL, "--foreground", "--redo-drifted", "--force")
+    assert done.returncode == 0, done.stderr
+    assert "2 to start, 2 of them DONE and wiped before, by profiles/local" in done.stdout
+    assert sorted(tiny.ledger) == ["work 1", "work 1", "work 2", "work 2", "work 3", "work 3"]
+    assert "drifted" not in heyhi("status", "--drift").stdout
+    again = heyhi("launch", *LOCAL, "--redo-drifted")
+    assert again.returncode == 0 and "nothing to redo\nnothing to start: all are done" in again.stdout

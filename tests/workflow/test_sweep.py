@@ -143,6 +143,24 @@ def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:
     assert len(list((tiny.root / "results/reports/sweep").glob("*.csv"))) == 2
 
 
+def test_a_run_says_what_of_the_done_was_made_with_another_config_also_with_nothing_to_do(tiny: Tiny) -> None:
+    assert "made with" not in tiny.snakemake().stderr
+    assert "made with" not in tiny.snakemake().stderr
+    (tiny.root / "conf/work.prototxt").write_text("work { x: 0 size: 7 }\n")
+    with (tiny.root / "conf/sweep.py").open("a") as file:
+        file.write('    yield "conf/work.prototxt", {"x": 4}\n')
+    said = "made with another config: work.size 1 → 7 (3 experiments)"
+
+    run = tiny.snakemake()  # a job runs here, and says nothing of the others
+    assert run.returncode == 0 and sorted(tiny.ledger) == ["work 1", "work 2", "work 3", "work 4"]
+    assert (run.stdout + run.stderr).count("made with another config") == 1 and f"\n{said}\n" in run.stderr
+    idle = tiny.snakemake()
+    assert "Nothing to be done" in idle.stderr and f"\n{said}\n" in idle.stderr
+    assert f"\n{said}\n" in tiny.snakemake("--dry-run").stderr
+    log = next((tiny.root / "results/p/work").glob("x=4_*/log.txt"))
+    assert "made with" not in log.read_text() + log.with_name("launch.log").read_text()
+
+
 def test_what_another_process_has_done_since_the_jobs_were_planned_stays_done(tiny: Tiny) -> None:
     for x in (1, 2, 3):
         tiny.make_gate(x)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from heyhi import maybe_launch
+from heyhi.cli.looking import NOT_LOOKED
 
 PROTO = """
 syntax = "proto3";
@@ -288,7 +289,7 @@ def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> Non
 
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert told.stdout == "DONE 1\n"
+    assert told.stdout == f"DONE 1\n{NOT_LOOKED}\n"
     loaded = set(told.stderr.split())
     assert "heyhi.control.survey" in loaded
     assert not {"google.protobuf", "heyhi.config.compose", "heyhi.experiment.folder", "dataclasses"} & loaded

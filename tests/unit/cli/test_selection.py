@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from heyhi import maybe_launch
+from heyhi.cli.looking import NOT_LOOKED
 from heyhi.cli.parser import make_parser, parse
 from heyhi.cli.selection import ConfigWord, ExperimentWord, Selection, SweepWord, select
 from heyhi.errors import HeyhiError
@@ -191,7 +192,7 @@ def test_a_manifest_can_be_looked_at_from_outside_of_any_project(
     (tmp_path / "outside").mkdir()
     monkeypatch.chdir(tmp_path / "outside")
     manifest = str(project / words["manifest"])
-    assert run("status", manifest)[:2] == (0, "DONE 1\n")
+    assert run("status", manifest)[:2] == (0, f"DONE 1\n{NOT_LOOKED}\n")
     assert "1 experiment: 1 DONE" in run("report", manifest)[1]
     code, _, err = run("launch", manifest)
     assert code == 2 and "no HeyHi project here or above" in err
@@ -220,7 +221,7 @@ def test_a_sweep_that_is_named_twice_has_drifted_once(run: Any, project: Path) -
 
 def test_what_two_words_name_counts_once(run: Any, words: dict[str, str]) -> None:
     many = [words["exp id"], words["target"], "conf/one.py", words["manifest"], "4711", "fit/work", "seed=1"]
-    assert run("status", *many)[1] == "DONE 1\n"
+    assert run("status", *many)[1] == f"DONE 1\n{NOT_LOOKED}\n"
     assert run("expand", *many)[1] == f"{words['target']}\n"
     assert [row["exp_id"] for row in json.loads(run("expand", "--json", *many)[1])] == [words["exp id"]]
 

@@ -117,7 +117,8 @@ def test_a_copy_that_is_gone_has_left_its_list(root: Path) -> None:
 def test_what_is_new_and_edited_tells_versions_of_one_commit_apart(root: Path) -> None:
     project = Project(root)
     names = [run(project).name]
-    put(root / "conf/b.prototxt")  # configs are compared by what they say
+    put(root / "conf/b.prototxt")  # configs and sweep files are compared by what they say
+    put(root / "conf/sweep.py")
     names.append(run(project).name)
     for text in ("one\n", "two\n"):
         put(root / "new.py", text)

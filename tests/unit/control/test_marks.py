@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from heyhi.cli.looking import NOT_LOOKED
 from heyhi.cli.task_command import parse_args_and_maybe_launch
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
@@ -71,7 +72,7 @@ def made(run: Run, task: Task) -> Handle:
 
 
 def test_what_was_made_of_an_earlier_result_is_stale_in_status_and_plan(run: Run, task: Task, made: Handle) -> None:
-    assert run("status")[1] == "DONE 4\n"
+    assert run("status")[1] == f"DONE 4\n{NOT_LOOKED}\n"
     launch(task, "work", 9, mode="restart")
     for words in (("status",), ("plan", "--cfg", "look", "--sweep", "x=5,6")):
         code, out, _ = run(*words)
@@ -94,7 +95,7 @@ def test_nothing_is_read_of_those_that_need_nothing(run: Run, task: Task, monkey
         raise AssertionError(self.path)
 
     monkeypatch.setattr(ExperimentDir, "attempts", attempts)
-    assert run("status")[1] == "DONE 2\n"
+    assert run("status")[1] == f"DONE 2\n{NOT_LOOKED}\n"
 
 
 def test_a_restart_names_what_depends_on_it(
@@ -139,11 +140,16 @@ def test_one_of_two_configs_is_marked_in_status_and_plan_also_when_it_is_done(
     maybe_launch(task, **launch_again, continue_drifted=True)
     assert handle.is_done()
     text = "mixed: work.x None → 2 at attempt 2"
-    assert run("status")[1].splitlines() == ["DONE 1  mixed 1", "DONE        p/one", f"{'':<11} {text}"]
+    assert run("status")[1].splitlines() == [
+        "DONE 1  mixed 1",
+        "DONE        p/one",
+        f"{'':<11} {text}",
+        NOT_LOOKED,
+    ]
     assert text in run("plan", "--cfg", "work", "--out", "p/one")[1]
     assert [row["mixed"] for row in json.loads(run("status", "--json")[1])] == ["work.x None → 2 at attempt 2"]
     maybe_launch(task, cfg="work", exp_id_pattern_override="p/one", mode="restart")
-    assert run("status")[1] == "DONE 1\n"  # begun anew
+    assert run("status")[1] == f"DONE 1\n{NOT_LOOKED}\n"  # begun anew
 
 
 def test_records_that_cannot_be_read_make_nothing_stale(run: Run, task: Task, made: Handle) -> None:

@@ -19,6 +19,7 @@ import pytest
 import heyhi
 from heyhi import maybe_launch
 from heyhi.project import find_project
+from heyhi.report.drift_lines import NO_CODE_LOOKED
 from heyhi.report.terminal import show_progress
 from heyhi.report.write import write_files
 
@@ -342,10 +343,14 @@ def test_a_sweep_file_may_have_an_equals_sign_in_its_name(run: Any, root: Path) 
 def test_a_table_says_in_a_line_that_a_config_was_edited_in_between(run: Any, root: Path) -> None:
     launch_all()
     out = run("report")[1]
-    assert "drifted" not in out
+    assert "drifted" not in out and f"\n{NO_CODE_LOOKED}\n" in out
+    assert NO_CODE_LOOKED not in run("report", "--drift")[1]
     (root / "conf/work.prototxt").write_text('work { note: "new" }\n')
     out = run("report")[1]
-    assert "\n4 drifted: launched with another config than the sweep has now (--drift names the keys)\n" in out
+    assert (
+        "\n4 drifted: launched with another config than the sweep has now (--drift names the keys, and other code)\n"
+        in out
+    )
     assert "\n4 drifted: launched with another config than would be composed today" in run("report", "--drift")[1]
     assert "\n2 drifted: " in run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--group-by")[1]
     (root / "conf/work.prototxt").write_text("work {}\n")

@@ -1,0 +1,27 @@
+"""Options that `heyhi` and a task file's command line have in common; nothing here imports more than argparse."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Literal
+
+REDO = "--redo-drifted"
+
+
+def add_redo_arguments(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add the options by which DONE experiments are made anew.
+
+    Args:
+        parser: of a command that starts experiments.
+        what: they are called in the help.
+    """
+    parser.add_argument(
+        REDO, nargs="?", const="config", default="", choices=("config", "code"), metavar="=code",
+        help=f"wipe {what} and run {what} again where DONE with another config than today's; =code: or by other code",
+    )  # fmt: skip
+    parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
+
+
+def redo_in(args: argparse.Namespace) -> bool | Literal["code"]:
+    """Return what is to be made anew by the options that were given."""
+    return "code" if args.redo_drifted == "code" else bool(args.redo_drifted)

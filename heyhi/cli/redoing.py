@@ -1,0 +1,207 @@
+"""DONE experiments that were made otherwise than they would be today: what is said of them, and how they are redone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.cli.ask import agrees
+from heyhi.cli.options import REDO
+from heyhi.errors import HeyhiError, ModeError
+from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo
+
+if TYPE_CHECKING:
+    from heyhi.cli.selection import Group, Selection
+    from heyhi.config.identity import Identity
+    from heyhi.control.controller import ControllerSpec
+    from heyhi.control.survey import Survey
+    from heyhi.project import Project
+
+_MAX_LISTED = 40
+
+
+class Redoing:
+    """What is DONE of all that a command names, beside what it would be made of now; and what of it is made anew.
+
+    Args:
+        selection: what is named.
+        survey: how it is.
+        redo: what is made anew.
+    """
+
+    def __init__(self, selection: Selection, survey: Survey, redo: Redo) -> None:
+        self._project = selection.project
+        self._redo = redo
+        self.found = Provenance()
+        self._inspected: dict[str, tuple[Inspector, bytes | None]] = {}  # by exp path
+        for inspector, configs in _inspectors(selection, survey, redo):
+            its = {path: config for path, config in configs.items() if path not in self._inspected}
+            self._inspected |= {path: (inspector, config) for path, config in its.items()}
+            self.found = self.found.merged(inspector.look(its, most=None if redo else MAX_COMPARED))
+        self.left: list[str] = []  # why some are not made anew
+        self.identities = dict(self._chosen(survey))
+        self.failed = False
+
+    @property
+    def folders(self) -> list[str]:
+        """The exp paths of those that are made anew."""
+        return list(self.identities)
+
+    @property
+    def lines(self) -> list[str]:
+        """What is said of those that were made otherwise, and what can be done about it."""
+        chosen = self.found.to_redo(self._redo) if self._redo else []
+        more = [] if self._redo else self._advice()
+        return [*self.found.lines, *self.left, *more, *(["nothing to redo"] if self._redo and not chosen else [])]
+
+    def _advice(self) -> list[str]:
+        if not (self.found.drifted or self.found.recoded):
+            return []
+        return [f"what is DONE is left as it is; {REDO}{'' if self.found.drifted else '=code'} runs it again"]
+
+    def _chosen(self, survey: Survey) -> Iterator[tuple[str, Identity]]:
+        """Yield those that are made anew; what a living experiment needs, or nobody can name, is left."""
+        from heyhi.experiment.folder import ExperimentDir
+
+        chosen = self.found.to_redo(self._redo) if self._redo else []
+        users = _users(survey) if chosen else {}
+        for path in chosen:
+            name = path.removeprefix(f"{self._project.results_root}/")
+            try:
+                identity = ExperimentDir(Path(path)).read_identity()
+            except HeyhiError as error:
+                self.left.append(f"not redone: {error}")
+                continue
+            if path in users:
+                self.left.append(f"not redone: {name}: {users[path]}, which needs it, runs or waits")
+            elif identity is None:
+                self.left.append(f"not redone: {name}: nobody knows which experiment it is")
+            else:
+                yield path, identity
+
+    @property
+    def listed(self) -> list[str]:
+        """A line for each that is made anew."""
+        root = f"{self._project.results_root}/"
+        lines = [f"{'DONE':<11} {path.removeprefix(root)}  {self.found.why(path)}" for path in self.folders]
+        rest = len(lines) - _MAX_LISTED
+        return [*lines[:_MAX_LISTED], f"… and {rest} more"] if rest > 0 else lines
+
+    def check(self, spec: ControllerSpec) -> None:
+        """Make sure that a controller can start once they are wiped.
+
+        Raises:
+            ModeError: one of its name lives.
+        """
+        from heyhi.control.controller import find_controllers
+
+        for controller in find_controllers(self._project):
+            if controller.name == spec.name and controller.owner is not None:
+                raise ModeError(
+                    f"nothing was wiped: this is being run already by controller {controller.owner.describe()};"
+                    " wait for its end, or heyhi cancel it first"
+                )
+
+    def wipe(self, *, force: bool) -> list[str]:
+        """Ask, and empty the folders of those that are made anew.
+
+        What somebody has by now, or made anew in the meantime, is left and said.
+
+        Returns:
+            the exp paths of those that were wiped.
+
+        Raises:
+            ModeError: nobody agreed; nothing was wiped.
+        """
+        from heyhi.experiment.folder import ExperimentDir
+
+        count = len(self.identities)
+        if not force:
+            agrees(
+                f"{count} experiment{'s' * (count > 1)}, DONE, would be wiped",
+                "wipe and run them again?",
+                self.listed,
+                otherwise="nothing was wiped, nothing started",
+            )
+        wiped = []
+        for path, identity in self.identities.items():
+            folder = ExperimentDir(Path(path), self._project.results_root)
+            try:
+                folder.wipe(identity, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
+            except HeyhiError as error:
+                print(f"error: {error}", file=sys.stderr)
+                self.failed = True
+            else:
+                wiped.append(path)
+        return wiped
+
+    def _is_still_to_redo(self, path: str) -> bool:
+        inspector, config = self._inspected[path]
+        return path in inspector.look({path: config}).to_redo(self._redo)
+
+
+def _inspectors(
+    selection: Selection, survey: Survey, redo: Redo
+) -> Iterator[tuple[Inspector, Mapping[str, bytes | None]]]:
+    """Yield what looks at the experiments of each group, and the config that each would be run with."""
+    from heyhi.code.changes import CodeChanges
+
+    project = selection.project
+    codes = CodeChanges(project)
+    if not selection and redo:
+        yield Inspector(project, selection.schema, codes), dict.fromkeys(survey.folders)
+    for group in selection.groups:
+        schema, configs = selection.schema, _configs(group)
+        if group.expansion is None and group.manifest is not None:
+            schema = group.manifest.schema()
+        yield Inspector(project, schema, codes), configs
+
+
+def _configs(group: Group) -> Mapping[str, bytes | None]:
+    """Return the config that each experiment of a group would be run with; None: as it is composed today."""
+    if group.expansion is not None:
+        return group.part.configs
+    if group.manifest is not None:
+        return {str(one.exp_path): one.config for one in group.manifest.experiments()}
+    return dict.fromkeys(group.part.folders)
+
+
+def _users(survey: Survey) -> dict[str, str]:
+    """Return the exp paths that living experiments need, directly or by others, each with one that does."""
+    found: dict[str, str] = {}
+    for path, (status, _) in survey.others.items():
+        left = [path] if status.is_alive else []
+        while left:
+            for need in survey.needs_of(left.pop()):
+                if need not in found:
+                    found[need] = Path(path).name
+                    left.append(need)
+    return found
+
+
+def write_anew(selection: Selection, folders: Iterable[str]) -> list[Path]:
+    """Write experiments down as they are composed today, by what their folders say that they are.
+
+    Returns:
+        the manifests: one for all that the default pattern names, and one for each other.
+    """
+    from heyhi.config.identity import ExpPattern
+    from heyhi.experiment.folder import ExperimentDir
+    from heyhi.sweep.expand import expand
+    from heyhi.sweep.write_manifest import write_manifest
+
+    project: Project = selection.project
+    pattern = ExpPattern(project)
+    points, others = [], []
+    for path in folders:
+        folder = ExperimentDir(Path(path), project.results_root)
+        identity = folder.read_identity()
+        if identity is not None and pattern.exp_id(identity) == folder.exp_id:
+            points.append((project.root / identity.cfg, list(identity.overrides)))
+        else:
+            others.append(path)
+    found = [expand(project, selection.schema, points, label="redo")] if points else []
+    found += [selection.recomposed(path) for path in others]
+    return [write_manifest(one, project, selection.schema) for one in found]

@@ -1,0 +1,216 @@
+"""Provenance: with which config and by which code DONE experiments were made, beside what there is today.
+
+It looks and says so in words; nothing is redone here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from heyhi.code.changes import CodeChange, CodeChanges
+from heyhi.config.difference import Change, one_line
+from heyhi.config.schema import Schema
+from heyhi.config.values import shorten
+from heyhi.errors import HeyhiError, ModeError
+from heyhi.experiment.folder import last_start
+from heyhi.experiment.names import RESULT_NAME
+from heyhi.project import Project
+from heyhi.sweep.drift import DriftCheck
+
+if TYPE_CHECKING:
+    from heyhi.experiment.records import Start
+
+Redo = bool | Literal["code"]  # what of DONE experiments is made anew: False, of another config, also of other code
+MAX_COMPARED = 500  # that nobody asked for and whose digests differ; a fifth of a millisecond each
+_MAX_KEYS = 4  # of one experiment, that a line names
+_MAX_LINES = 3
+_MAX_KEY, _MAX_VALUE = 120, 60  # characters
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What was found out about some DONE experiments.
+
+    Attributes:
+        drifted: exp path -> what of its config is otherwise today.
+        recoded: exp path -> what of the code is otherwise today.
+        unread: exp path -> why nobody can tell.
+        skipped: how many may have another config and were not compared, since there are so many.
+        size: how many are DONE.
+    """
+
+    drifted: dict[str, list[Change]] = field(default_factory=dict)
+    recoded: dict[str, CodeChange] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
+    skipped: int = 0
+    size: int = 0
+
+    def to_redo(self, redo: Redo) -> list[str]:
+        """Return the exp paths of those that are to be made anew; none of which nobody can tell what it would be."""
+        found = dict.fromkeys(self.drifted) if redo else {}
+        found |= dict.fromkeys(self.recoded) if redo == "code" else {}
+        return [path for path in found if path not in self.unread]
+
+    def why(self, path: str) -> str:
+        """Say in some words how one of them was made otherwise."""
+        texts = [*map(_told, self.drifted.get(path, ()))]
+        more = [f"… and {len(texts) - _MAX_KEYS} more"] if len(texts) > _MAX_KEYS else []
+        change = self.recoded.get(path)
+        return ", ".join([*texts[:_MAX_KEYS], *more, *([one_line(change.text)] if change is not None else [])])
+
+    def merged(self, other: Provenance) -> Provenance:
+        """Return both together."""
+        return Provenance(
+            self.drifted | other.drifted,
+            self.recoded | other.recoded,
+            self.unread | other.unread,
+            self.skipped + other.skipped,
+            self.size + other.size,
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        """All of it in some lines; none where everything was made as it would be today."""
+        return [*self.config_lines, *code_lines(self.recoded.values(), is_one=self.size == 1)]
+
+    @property
+    def config_lines(self) -> list[str]:
+        """The same, less what is said of the code."""
+        kinds = Counter(tuple(map(_told, changes)) for changes in self.drifted.values())
+        found = []
+        for texts, count in kinds.most_common(_MAX_LINES):
+            more = f" … and {len(texts) - _MAX_KEYS} more" if len(texts) > _MAX_KEYS else ""
+            which = f" ({count} experiment{'s' * (count > 1)})" if self.size > 1 else ""
+            found.append(f"made with another config: {', '.join(texts[:_MAX_KEYS])}{more}{which}")
+        if rest := len(self.drifted) - sum(count for _, count in kinds.most_common(_MAX_LINES)):
+            found.append(f"… and {rest} more with other differences")
+        if self.skipped:
+            found.append(f"… and {self.skipped} more that may be, which were not compared (heyhi plan does)")
+        if self.unread:
+            more = f" … and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
+            found.append(f"can't be compared with today: {next(iter(self.unread.values()))}{more}")
+        return found
+
+
+class Inspector:
+    """A look at how DONE experiments of one project were made.
+
+    Args:
+        project: where configs, code and results are today.
+        schema: as it is today.
+        codes: what compares code; default: the code is looked at now.
+    """
+
+    def __init__(self, project: Project, schema: Schema, codes: CodeChanges | None = None) -> None:
+        self._check = DriftCheck(project, schema)
+        self._codes = codes or CodeChanges(project)
+
+    def look(self, configs: Mapping[str, bytes | None], *, most: int | None = None) -> Provenance:
+        """Compare those that are DONE with what they would be made of today.
+
+        Args:
+            configs: exp path -> root message that it is composed to, serialised; None: compose it from its identity.
+            most: compare no more than so many whose digests differ; default: all.
+        """
+        unread: dict[str, str] = {}
+        starts = _starts(configs, unread)
+        recoded = _recoded(starts, self._codes)
+        differing = [path for path, start in starts.items() if not self._is_alike(start, configs[path])]
+        step = 1 if most is None else -(-len(differing) // most) or 1
+        drifted: dict[str, list[Change]] = {}
+        for path in differing[::step]:
+            try:
+                if changes := self._check.changes(Path(path), configs[path]):
+                    drifted[path] = changes
+            except HeyhiError as error:
+                unread[path] = str(error)
+        skipped = len(differing) - len(differing[::step])
+        return Provenance(drifted, recoded, unread, skipped, len(starts) + len(unread.keys() - starts.keys()))
+
+    def _is_alike(self, start: Start | None, config: bytes | None) -> bool:
+        return config is not None and self._check.is_as_started(start, config)
+
+
+def find_recoded(project: Project, folders: Iterable[str]) -> dict[str, CodeChange]:
+    """Return what of the code is otherwise today than when experiments were made, for those that are DONE.
+
+    Args:
+        project: whose code it is.
+        folders: exp path of each.
+
+    Returns:
+        exp path -> what is otherwise; nothing of those whose records can't be read.
+    """
+    return _recoded(_starts(folders, {}), CodeChanges(project))
+
+
+@lru_cache(maxsize=8)
+def code_changes(project: Project) -> CodeChanges:
+    """Return what compares a project's code, as it was when this process first asked: scripts ask 1,000 times."""
+    return CodeChanges(project)
+
+
+def code_lines(changes: Iterable[CodeChange], *, is_one: bool = False) -> list[str]:
+    """Say in one line how many experiments were made by other code; no line where none were.
+
+    Args:
+        changes: of each.
+        is_one: there is only one experiment, which needs no counting.
+    """
+    kinds = Counter(one_line(change.text) for change in changes)
+    if not kinds:
+        return []
+    ((text, _),) = kinds.most_common(1)
+    more = f"; and {len(kinds) - 1} other version{'s' * (len(kinds) > 2)}" if len(kinds) > 1 else ""
+    count = kinds.total()
+    counted = "" if is_one else f"{count} experiment{'s' * (count > 1)}: "
+    return [f"made by other code: {counted}{text}{more}"]
+
+
+def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Start | None]:
+    """Return the last start of each that is DONE; why it can't be read goes into `unread`."""
+    found: dict[str, Start | None] = {}
+    for path in folders:
+        if os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+            try:
+                found[path] = last_start(path)
+            except HeyhiError as error:
+                unread[path] = str(error)
+    return found
+
+
+def _recoded(starts: Mapping[str, Start | None], codes: CodeChanges) -> dict[str, CodeChange]:
+    known: dict[tuple[str, bool, str], CodeChange | None] = {}
+    found = {}
+    for path, start in starts.items():
+        if start is None:
+            continue
+        key = (start.commit, start.dirty, start.code)
+        if key not in known:
+            known[key] = codes.since(*key)
+        if (change := known[key]) is not None:
+            found[path] = change
+    return found
+
+
+def _told(change: Change) -> str:
+    """Write a change for people, no longer than it must be."""
+    then, now = (shorten(one_line(value), _MAX_VALUE) or "''" for value in (change.then, change.now))
+    return f"{shorten(one_line(change.key), _MAX_KEY)} {then} → {now}"
+
+
+def checked_redo(redo: Redo) -> Redo:
+    """Return a choice of what is made anew.
+
+    Raises:
+        ModeError: it is none.
+    """
+    if redo not in (False, True, "code"):
+        raise ModeError(f"redo_drifted is {redo!r}; expected True, False or 'code'")
+    return redo
