@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
@@ -13,11 +14,10 @@ from heyhi.cli.looking import print_json
 from heyhi.cli.selection import Group, Selection, project_for, select
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from google.protobuf.message import Message
 
     from heyhi.control.controller import ControllerSpec
+    from heyhi.control.recording import Launching
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
@@ -52,21 +52,9 @@ def expand(args: argparse.Namespace) -> int:
 
 def _written(selection: Selection, group: Group) -> list[Manifest]:
     """Return the manifests that have a group's experiments, written now where there is none yet."""
-    from heyhi.sweep.index import ManifestIndex
-    from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.target import target_of
-    from heyhi.sweep.write_manifest import write_manifest
-
     if group.is_whole:
         return [group.write(selection.schema)]
-    index = ManifestIndex.open(group.project)
-    found: dict[Path, None] = {}
-    for folder in group.part.folders:
-        path = index.find(target_of(folder, group.project.root))
-        if path is None:
-            path = write_manifest(selection.recomposed(folder), group.project, selection.schema)
-        found[path] = None
-    return [Manifest.open(path) for path in found]
+    return selection.manifests_to_run(group.part.folders)
 
 
 def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
@@ -132,7 +120,6 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
     """Yield exp id and task message of the experiments that would start."""
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.target import target_of
 
     left = set(starting)
     for group in selection.groups:
@@ -145,8 +132,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
         manifests = [group.manifest] if group.manifest is not None else []
         if not manifests:
             index = ManifestIndex.open(group.project)
-            paths = (index.find(target_of(f, group.project.root)) for f in group.part.folders if f in left)
-            manifests = [Manifest.open(path) for path in dict.fromkeys(filter(None, paths))]
+            paths = index.find_all(folder for folder in group.part.folders if folder in left)
+            manifests = [Manifest.open(path) for path in dict.fromkeys(paths.values())]
         for manifest in manifests:
             for row in manifest.experiments():
                 if str(row.exp_path) in left:
@@ -168,6 +155,7 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
     from heyhi.control.controller import ControllerSpec, find_profile, foresee
+    from heyhi.control.recording import Launching
     from heyhi.experiment.modes import action_of
     from heyhi.project import find_project
     from heyhi.sweep.target import target_of
@@ -198,14 +186,15 @@ def launch(args: argparse.Namespace) -> int:
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):
             print(line)
-    return _control(project, spec, args, words)
+    single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
+    return _control(project, spec, args, words, Launching(project, ["heyhi", *args.argv], whole, single, survey))
 
 
 def _both(group: Group, counts: str) -> str:
     return f"{group.label}: {group.size}\nin all: {counts}"
 
 
-def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
+def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str, launching: Launching) -> int:
     """Start a controller, or be one, and say how to follow and to stop it."""
     from heyhi.control.controller import run_here, start
     from heyhi.errors import HeyhiError
@@ -217,12 +206,16 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
         raise HeyhiError(
             f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
         )
-    if args.foreground:
-        (controller, is_new), code = run_here(project, spec)
-        if is_new:
-            return code
-    else:
-        controller, is_new = start(project, spec)
+    with launching.on_record() as record:
+        spec = replace(spec, launch=record.name)
+        if args.foreground:
+            (controller, is_new), code = run_here(project, spec)
+            if is_new:
+                return code
+        else:
+            controller, is_new = start(project, spec)
+        if not is_new:  # what is being run already is on record
+            record.take_back()
     owner = controller.owner
     assert owner is not None
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
@@ -279,6 +272,7 @@ def cancel(args: argparse.Namespace) -> int:
 def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again."""
     from heyhi.control.controller import ControllerSpec, find_profile
+    from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -305,16 +299,26 @@ def retry(args: argparse.Namespace) -> int:
         if group.is_whole:
             group.write(selection.schema)  # the sweep as it is today
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
-    blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
+    known = survey if selection.is_whole else Survey.of_index(project)
+    blocked = known.blocked_by(row.exp_path for row in dead)
+    starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked]))
     print("\n".join(row.text for row in dead))
     more = f", and {len(blocked)} that they block" if blocked else ""
     print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
+    if not args.dry_run and (one is None or one.manifest is None):
+        selection.manifests_to_run(starting)  # what was run by run.py is in no manifest yet
     spec = ControllerSpec.for_targets(
-        [target_of(path, project.root) for path in dict.fromkeys([*(row.exp_path for row in dead), *blocked])],
+        [target_of(path, project.root) for path in starting],
         profile,
         lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
         sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
     )
-    return _control(project, spec, args, shlex.join(selection.words))
+    return _control(
+        project,
+        spec,
+        args,
+        shlex.join(selection.words),
+        Launching(project, ["heyhi", *args.argv], [], starting, known),
+    )

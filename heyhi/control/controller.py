@@ -48,6 +48,7 @@ class ControllerSpec:
         sweeps: sweep files that these experiments are of.
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
+        launch: name of the record of the launch, which is written before there is a controller.
     """
 
     name: str
@@ -59,6 +60,7 @@ class ControllerSpec:
     sweeps: tuple[str, ...] = ()
     uses_slurm: bool = False
     no_snapshot: bool = False
+    launch: str = ""
 
     @classmethod
     def for_launch(
@@ -124,7 +126,9 @@ class ControllerSpec:
             asked, lookup = [], self.manifests[0]
         else:
             asked, lookup = [*self.tables, *self.targets], self.lookup
-        words = [*asked, "--profile", self.profile, *(["--config", f"manifest={lookup}"] if lookup else [])]
+        told = {"manifest": lookup, "launch": self.launch}
+        config = [f"{key}={value}" for key, value in told.items() if value]
+        words = [*asked, "--profile", self.profile, *(["--config", *config] if config else [])]
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 

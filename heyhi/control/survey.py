@@ -9,23 +9,27 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, Status
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
-from heyhi.sweep.target import folders_of, target_of
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.sweep.expand import Expansion
-    from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
 _MAX_KEYS = 6  # drifted keys that a line names
+
+
+_NOTHING = """\
+no experiments yet: nothing was run or launched in this results root. To start something:
+  heyhi launch SWEEP.py, or python run.py --cfg CFG key=value
+To look at what could be started: heyhi plan SWEEP.py"""
 
 
 class Row(NamedTuple):
@@ -99,45 +103,28 @@ class Part(NamedTuple):
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
         """Take the experiments of a manifest of that project, each after what it needs."""
-        root = str(project.root)
-
-        def needs(path: str) -> list[str]:
-            return folders_of(manifest.needs(target_of(path, root)), root)
-
-        return cls(project, folders_of(manifest.all_targets, root), needs)
+        return cls(project, manifest.folders, _looked_up(lambda: manifest.needed_folders))
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
-        """Take some experiments; what they need is looked up in the manifests that they were expanded into."""
+        """Take some experiments; what they need is looked up in the index."""
         from heyhi.sweep.index import ManifestIndex
 
-        return cls._of_known(project, ManifestIndex.open(project), list(folders))
+        return cls(project, list(folders), _looked_up(ManifestIndex.open(project).needs))
 
     @classmethod
     def of_index(cls, project: Project) -> Part:
-        """Take every experiment that was ever expanded into a project's results root."""
+        """Take every experiment that was run or handed over in a project's results root."""
         from heyhi.sweep.index import ManifestIndex
 
         index = ManifestIndex.open(project)
-        return cls._of_known(project, index, folders_of(index.targets(), project.root))
+        return cls(project, index.known(), _looked_up(index.needs))
 
-    @classmethod
-    def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
-        from heyhi.sweep.manifest import Manifest
 
-        root = str(project.root)
-        opened: dict[Path, Manifest] = {}
-
-        def needs(path: str) -> list[str]:
-            target = target_of(path, root)
-            manifest = index.find(target)
-            if manifest is None:
-                return []
-            if manifest not in opened:
-                opened[manifest] = Manifest.open(manifest)
-            return folders_of(opened[manifest].needs(target), root)
-
-        return cls(project, folders, needs)
+def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
+    """Return what looks up needs in a table that is loaded when the first is asked for: what is done asks for none."""
+    loaded = cache(load)
+    return lambda path: loaded().get(path, ())
 
 
 class Survey:
@@ -172,7 +159,7 @@ class Survey:
 
     @classmethod
     def of_index(cls, project: Project) -> Survey:
-        """Look at every experiment that was ever expanded into a project's results root."""
+        """Look at every experiment that was run or handed over in a project's results root."""
         return cls.of_parts([Part.of_index(project)])
 
     @classmethod
@@ -264,7 +251,7 @@ class Survey:
     def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:
         """Write counts, then a line for each experiment that isn't done (or all of them)."""
         if not self.folders:
-            return "no experiments yet: `heyhi expand` makes some known"
+            return _NOTHING
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
         if drift:
             lines[0] += f"  drifted {len(drift)}"

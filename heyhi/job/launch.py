@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import ModeError, NeedsError
+from heyhi.errors import ModeError, NeedsError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.target import exp_id_of, exp_ids_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -192,8 +193,24 @@ class Launch:
             self.folder.wipe(self.experiment.identity)
         if self.is_for_slurm:
             return _Outcome(job_id=self._submit(log_level))
-        outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
+        outcome = execute(
+            self.experiment, self.schema, main, log_level=log_level, if_claimed="leave", on_start=self._note
+        )
         return _Outcome(outcome.done)
+
+    @property
+    def _as_known(self) -> dict[str, list[str]]:
+        """The experiment, as it becomes known when it is run or handed over."""
+        one, root = self.experiment, self.project.results_root
+        return {exp_id_of(one.exp_path, root): exp_ids_of(one.needs, root)}
+
+    def _note(self) -> None:
+        from heyhi.sweep.known import note_known
+
+        try:
+            note_known(self.project, self._as_known)
+        except ResultError as error:  # an exp path may lie where others may write than in the results root
+            logging.warning("%s; `heyhi status` won't list this run", error)
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -230,11 +247,12 @@ class Launch:
         from heyhi.job.submit import submit_job
         from heyhi.slurm.commands import View
         from heyhi.slurm.request import request_of
+        from heyhi.sweep.known import noting
         from heyhi.sweep.write_manifest import write_manifest
 
         code = take_snapshot(self.project) if self.snapshot else None
         order = Order(
-            manifest=write_manifest(self.expansion, self.project, self.schema),
+            manifest=write_manifest(self.expansion, self.project, self.schema, words=self.words),
             schema=self.schema,
             results_root=self.project.results_root,
             state_root=self.project.state_root,
@@ -242,4 +260,11 @@ class Launch:
             snapshot=code,
             log_level=log_level,
         )
-        return submit_job([self.experiment], request_of(self.task_message), order, View()).job_id
+        receipt = submit_job(
+            [self.experiment],
+            request_of(self.task_message),
+            order,
+            View(),
+            handing_over=lambda: noting(self.project, self._as_known),
+        )
+        return receipt.job_id

@@ -105,6 +105,7 @@ def execute(
     code_root: Path | None = None,
     attempt: int = 1,
     job: JobClaim | None = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -121,6 +122,7 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
+        on_start: called right before it runs, when nothing can refuse it any more.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -144,6 +146,7 @@ def execute(
                 return Outcome(Status.DONE)
             if job is None or not folder.config_path.exists():  # else its submission has
                 folder.prepare(experiment, schema)
+            on_start()
             run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
                 outcome = run.attempt(signals, attempt)

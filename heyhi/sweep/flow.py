@@ -23,10 +23,13 @@ from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
-from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
+from heyhi.sweep.known import LaunchRecord, note_known, write_launch
+from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
+from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
 from heyhi.sweep.write_manifest import write_manifest
 
-_SETTINGS = ("sweep", "manifest")  # of --config
+_SETTINGS = ("sweep", "manifest", "launch")  # of --config
+_SWEEPS = ("sweep", "manifest")
 _T = TypeVar("_T")
 
 
@@ -39,7 +42,7 @@ class Flow:
     Args:
         workflow: Snakemake's object of that name.
         config: Snakemake's; `sweep` is a sweep file (or a manifest), `manifest` a manifest. Default: the sweep of
-            `[tool.heyhi]`.
+            `[tool.heyhi]`. `launch` is the record of a launch that `heyhi launch` or `retry` has written already.
 
     Attributes:
         project: whose experiments are run.
@@ -60,7 +63,8 @@ class Flow:
         with reporting_errors():
             self.project = _project_here()
             self._sweep = _chosen_sweep(config, self.project)
-        self._is_chosen = any(config.get(key) for key in _SETTINGS)
+        self._is_chosen = any(config.get(key) for key in _SWEEPS)
+        self._is_on_record = bool(config.get("launch"))
         self._manifest: Manifest | None = None  # of the sweep
         self._known: dict[str, _Known] = {}  # by target
         self._index: ManifestIndex | None = None
@@ -87,6 +91,39 @@ class Flow:
     def reported(self) -> list[Manifest]:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
+
+    def note_launch(self) -> None:
+        """Write down that what this run was asked for is run: for `onstart`, which is for runs that start something."""
+        if self._is_on_record or not (self._workflow.is_main_process and self._is_executing):
+            return
+        try:
+            for manifest in self.reported:
+                record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=manifest.path.name)
+                write_launch(self.project, record)
+            self._note_single()
+        except HeyhiError as error:  # the run is worth more than its record
+            print(f"warning: {error}; `heyhi status` won't know of this launch", file=sys.stderr)
+
+    def _note_single(self) -> None:
+        """Write down that experiments are run which are of no sweep that is run whole."""
+        whole = {folder for manifest in self.reported for folder in manifest.folders}
+        needs: dict[str, list[str]] = {}
+        for target, manifest in self.asked:
+            node, root = self._known_node(target, manifest), self.project.root
+            path, *needed = folders_of([node.target, *node.needs], root)
+            if path not in whole:
+                exp_id, *ids = exp_ids_of([path, *needed], self.project.results_root)
+                needs[exp_id] = ids
+        if needs:
+            label = next(iter(needs)) if len(needs) == 1 else f"{len(needs)} experiments"
+            known = note_known(self.project, needs)
+            write_launch(self.project, LaunchRecord.now("snakemake", sys.argv[1:], label, known=known.path.name))
+
+    def _known_node(self, target: str, manifest: Manifest) -> Node:
+        known = self._known.get(target)
+        node = known.node if known is not None else manifest.node(target)
+        assert node is not None  # it was looked up there
+        return node
 
     def report_copy(self, manifest: Manifest) -> Path:
         """Return the path of the copy of a sweep's last table, which has a fixed name."""
@@ -124,7 +161,7 @@ class Flow:
             self._check_settings()
             self._index = ManifestIndex.open(self.project)
         target = self.project.relative(Path(os.path.normpath(target)))
-        path = self._index.find(target)
+        path = self._index.find_to_run(folder_of(target, self.project.root))
         if path is not None:
             manifest = self._open(path)
             node = manifest.node(target)
@@ -156,7 +193,7 @@ class Flow:
                 if not self._workflow.is_main_process:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
                 path = _expand(self.project, path)
-            self._manifest = self._open(path)
+            self._manifest = self._open(by_own_name(path, self.project))
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
         return self._manifest
@@ -208,6 +245,8 @@ class Flow:
         path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"
         manifest = self._open(path)
         if path not in self._reported:
+            if self._workflow.is_main_process:  # its experiments may have to be run
+                check_is_of(manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._reported[path] = manifest
             if self._workflow.is_main_process and manifest is not self._manifest:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
@@ -257,7 +296,7 @@ def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None
         if key in _SETTINGS and config[key] in ("", None):
             # A shell's $(heyhi expand …) that failed: the default sweep is not what was meant.
             raise HeyhiError(f"--config {key}=: nothing is named; did `heyhi expand` fail?")
-    chosen = [str(config[key]) for key in _SETTINGS if config.get(key)]
+    chosen = [str(config[key]) for key in _SWEEPS if config.get(key)]
     if len(chosen) > 1:
         raise HeyhiError("--config: sweep and manifest were both given; which one is it?")
     name = chosen[0] if chosen else project.settings.sweep
