@@ -93,8 +93,10 @@ def launches_of(project: Project) -> list[Launched]:
     by_what: dict[tuple[str, str], list[LaunchRecord]] = {}
     for record in read_launches(project):
         by_what.setdefault((record.manifest, record.known), []).append(record)
-    groups = sorted(by_what.items(), key=lambda item: item[1][-1].time)
-    found = [(tuple(records), _named(project, *what)) for what, records in groups]
+    found = [
+        (tuple(records), _named(project, *what))
+        for what, records in sorted(by_what.items(), key=lambda item: item[1][-1].time)
+    ]
     alone = names_in(project.state_root / KNOWN_NAME) - {known for _, known in by_what}
     singles = dict.fromkeys(folder for name in sorted(alone) for folder in _known_folders(project, name))
     if singles:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.errors import UnknownError
-from heyhi.files import replace_bytes, replace_file, utc_now, writing
+from heyhi.files import replace_bytes, replace_file, writing
 from heyhi.project import Project
 
 KNOWN_NAME = "known"  # folders in the state root
@@ -59,13 +59,16 @@ class LaunchRecord(NamedTuple):
         cls, command: str, words: Sequence[str], label: str, *, manifest: str = "", known: str = ""
     ) -> LaunchRecord:
         """Return the record of a launch by this process."""
-        import getpass  # `heyhi status`, which only reads, can do without
+        import datetime  # `heyhi status`, which only reads, can do without all of these
+        import getpass
         import socket
 
         user = str(os.getuid())
         with contextlib.suppress(KeyError, OSError):  # a container knows no names
             user = getpass.getuser()
-        return cls(utc_now(), user, socket.gethostname(), command, tuple(words), label, manifest, known)
+        # Two in one second have an order, too.
+        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+        return cls(time, user, socket.gethostname(), command, tuple(words), label, manifest, known)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
@@ -155,7 +158,7 @@ def write_launch(project: Project, record: LaunchRecord) -> Path:
     Raises:
         ResultError: it can't be written.
     """
-    moment = "".join(c for c in record.time if c.isalnum())[:15]  # 20260131T120000
+    moment = "".join(c for c in record.time if c.isalnum())[:21]  # 20260131T120000123456
     path = project.state_root / LAUNCHES_NAME / f"{moment}-{os.urandom(4).hex()}{SUFFIX}"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
