@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from heyhi.report.table import collect
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
-from heyhi.sweep.manifest import SUFFIX, Manifest, by_own_name, project_of
+from heyhi.sweep.manifest import SUFFIX, Manifest, by_own_name, looked_at_root, project_of
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -53,6 +53,7 @@ class Source:
     warnings: list[str] = field(default_factory=list)
     passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
     only: tuple[str, ...] = ()  # targets of those that were named themselves; empty for the whole sweep
+    is_foreign: bool = False  # of another clone that shares the results, whose sweep file isn't run here
 
     @classmethod
     def open(cls, project: Project, sweep: Path) -> Source:
@@ -81,7 +82,7 @@ class Source:
     def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
         """Report a sweep that was expanded just now."""
         try:
-            manifest = Manifest.open(write_manifest(expansion, project, schema))
+            manifest = Manifest.open(write_manifest(expansion, project, schema, folder=looked_at_root(project)))
         except ManifestError:  # somebody else's results, or a full disk: both can be looked at
             return cls._passing(project, schema, expansion)
         sheet, warnings = _sheet_of(project, manifest)
@@ -122,8 +123,13 @@ class Source:
         for folder in folders:
             if folder in index:
                 known.setdefault(index[folder], []).append(folder)
-        opened = ((Manifest.open(path), its) for path, its in known.items())
-        sources = [replace(cls.of(one, project), sheet=None, only=_targets(one, its)) for one, its in opened]
+        sources = []
+        for path, its in known.items():
+            manifest = Manifest.open(path)
+            only = tuple(target_of(folder, manifest.project_root) for folder in its)
+            is_foreign = manifest.project_root != project.root
+            source = cls(manifest, project) if is_foreign else cls.of(manifest, project)
+            sources.append(replace(source, sheet=None, only=only, is_foreign=is_foreign))
         alone = [folder for folder in folders if folder not in index]
         if alone:
             source = cls._passing(project, load_schema(project), recomposed(alone))
@@ -132,7 +138,7 @@ class Source:
 
     def collector(self) -> tuple[Collector | None, bytes]:
         """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
-        if self.manifest.sweep is None:
+        if self.manifest.sweep is None or self.is_foreign:
             return None, b""
         try:
             found = load_collector(self.project, self.manifest)
@@ -165,10 +171,6 @@ class Source:
         from heyhi.control.survey import Part, Survey
 
         return Survey.of_parts([Part.of_manifest(self.project, self.manifest)]).drift(load_schema)
-
-
-def _targets(manifest: Manifest, folders: Iterable[str]) -> tuple[str, ...]:
-    return tuple(target_of(folder, manifest.project_root) for folder in folders)
 
 
 def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:

@@ -107,14 +107,18 @@ class ManifestIndex:
         )
 
     def find_all(self, exp_paths: Iterable[Path | str]) -> dict[str, Path]:
-        """Return the newest manifest of each of some experiments, to look at them; those that none has are left out."""
+        """Return the newest manifest of each of some experiments, to look at them; those that none has are left out.
+
+        What was expanded here goes before what another clone has expanded since.
+        """
         paths = list(map(str, exp_paths))
         by_id = dict(zip(exp_ids_of(paths, self._root), paths, strict=True))
         found: dict[str, Path] = {}
+        own = ",".join(map(str, self._own_origins()))
         for asked in _some(list(by_id)):
             rows = self._connection.execute(
                 "SELECT exp_id, name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-                f" WHERE exp_id IN ({','.join('?' * len(asked))}) ORDER BY changed",
+                f" WHERE exp_id IN ({','.join('?' * len(asked))}) ORDER BY origin IN ({own}), changed",
                 asked,
             )
             found |= {by_id[exp_id]: self._folder / name for exp_id, name in rows}

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 SUFFIX = ".sqlite"
 FORMAT = 2
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
-_MANIFESTS = "manifests"  # folder in the state root
+# Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
+_MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
 _ENTRIES = "SELECT exp_id, cfg, overrides, identity_version, task, needs, own FROM experiment"
 # Plain tuples, since a sweep may have 100,000 experiments.
 # What a table asks of one: exp id, exp path, identity, task, needed exp paths.
@@ -172,7 +173,7 @@ class Manifest:
     def results_root(self) -> Path:
         """Folder that exp ids are relative to, where it is now."""
         folder = Path(os.path.abspath(self.path)).parent  # noqa: PTH100 (a link keeps its name)
-        if folder.name == _MANIFESTS and folder.parent.name == STATE_NAME:
+        if folder.name in (_MANIFESTS, _LOOKED_AT) and folder.parent.name == STATE_NAME:
             return folder.parent.parent
         return Path(self.written_for.results_root)
 
@@ -385,6 +386,11 @@ def row_bytes(content: RowContent) -> bytes:
 def manifests_root(project: Project) -> Path:
     """Return the folder of the manifests."""
     return project.state_root / _MANIFESTS
+
+
+def looked_at_root(project: Project) -> Path:
+    """Return the folder of the manifests of what was only looked at; whatever is in it may be removed."""
+    return project.state_root / _LOOKED_AT
 
 
 def manifests_on_disk(folder: Path) -> dict[str, int]:

@@ -73,7 +73,7 @@ def write_manifest(
         project: where it belongs.
         schema: of the configs.
         code_root: folder from which jobs import the task file; default: the project root.
-        folder: where to write it instead, for somebody who may only read the results.
+        folder: where to write it instead, for somebody who only looks: it becomes the newest of nothing.
         words: by which `heyhi expand` names the sweep; default: its file, or the config of each experiment. They are
             no part of the content: of two spellings, the first one stays.
 
@@ -97,7 +97,7 @@ def write_manifest(
             spoken = json.dumps([*words] or _words(expansion)).encode()
             about = {"digest": digest.encode(), "file_set": schema.file_set, "created": created, "words": spoken}
             _write(path, {**blobs, **about}, rows)
-        _make_newest(path)
+        _make_newest(path, always=folder is not None)
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
         if folder is None:
@@ -209,10 +209,12 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _make_newest(path: Path) -> None:
+def _make_newest(path: Path, *, always: bool) -> None:
     """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps."""
-    others = [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
-    if others and max(others) >= path.stat().st_mtime_ns:
+    others = (
+        [] if always else [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
+    )
+    if always or (others and max(others) >= path.stat().st_mtime_ns):
         with contextlib.suppress(PermissionError):  # another user's, in a shared results root
             os.utime(path)
 

@@ -183,6 +183,9 @@ def test_looking_makes_nothing_known(run: Any, project: Path) -> None:
     assert code == 0 and out.startswith(NOTHING)
     assert "heyhi launch" in out and "run.py --cfg" in out
     assert run("status", "--json")[1] == "[]\n"
+    # Nor is a report what a target is run by.
+    assert "written: " in run("report", "conf/many.py")[1]
+    assert len(list((project / "results/.heyhi/manifests").iterdir())) == 2
     assert not {"known", "launches"} & {p.name for p in (project / "results/.heyhi").iterdir()}
 
 
@@ -405,9 +408,16 @@ def test_a_clone_never_runs_what_only_another_one_has_expanded(
     manifest = hand_over(run, "--cfg", "work", "seed=5")
     (target,) = run("expand", "--cfg", "work", "seed=5")[1].split()
     monkeypatch.chdir(project)
-    # Looking may read any.
+    # Looking may read any, and runs nothing of theirs either.
     assert run("status")[1].startswith("NOT_STARTED 1\n")
     assert run("report", target)[0] == 0
+    (theirs / "conf/many.py").write_text(f"{SWEEP}\n\ndef get_logs_data(handle):\n    raise SystemExit('theirs')\n")
+    monkeypatch.chdir(theirs)
+    hand_over(run)
+    (other, *_) = run("expand")[1].split()
+    monkeypatch.chdir(project)
+    code, out, err = run("report", other)
+    assert code == 0 and "theirs" not in out + err
     launch = ("launch", "--dry-run", "--profile", "profiles/local")
     code, _, err = run(*launch, target)
     assert code == 2 and f"was only expanded by the project {theirs}" in err
