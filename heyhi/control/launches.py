@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from heyhi.config.values import shorten
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import Status
@@ -20,6 +21,7 @@ from heyhi.sweep.known import KNOWN_NAME, LaunchRecord, names_in, read_known, re
 from heyhi.sweep.manifest import Manifest, manifests_root
 from heyhi.sweep.target import exp_ids_of, folders_at
 
+_MAX_SHOWN = 300  # characters of a command
 _MAX_NAMED = 5  # experiments that a command names
 
 
@@ -52,7 +54,7 @@ class Launched(NamedTuple):
         first, last = self.records[0], self.records[-1]
         again = f" … {_shown(last.time)}, {len(self.records)} times" if len(self.records) > 1 else ""
         lines = [f"{_shown(first.time)}{again}  {last.label}  {self.problem or size}"]
-        lines.append(f"    {last.user}@{last.host}: {shlex.join([last.command, *last.words])}")
+        lines.append(f"    {last.user}@{last.host}: {shorten(shlex.join([last.command, *last.words]), _MAX_SHOWN)}")
         return [*lines, f"    table: {self.table}"] if self.table else lines
 
     def to_dict(self) -> dict[str, Any]:

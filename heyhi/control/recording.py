@@ -13,7 +13,7 @@ from pathlib import Path
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
-from heyhi.sweep.known import LaunchRecord, note_known, write_launch
+from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import exp_ids_of
 
@@ -71,7 +71,7 @@ class Launching:
             if known.is_new:
                 self._written.append(known.path)
             names = exp_ids_of(self.single, self.project.results_root)
-            label = names[0] if len(names) == 1 else f"{len(names)} experiments"
+            label = label_of(names)
             self._note(LaunchRecord.now(command, words, label, known=known.path.name))
 
     def _note(self, record: LaunchRecord) -> None:

@@ -23,7 +23,7 @@ from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
-from heyhi.sweep.known import LaunchRecord, note_known, write_launch
+from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
 from heyhi.sweep.write_manifest import write_manifest
@@ -115,9 +115,10 @@ class Flow:
                 exp_id, *ids = exp_ids_of([path, *needed], self.project.results_root)
                 needs[exp_id] = ids
         if needs:
-            label = next(iter(needs)) if len(needs) == 1 else f"{len(needs)} experiments"
             known = note_known(self.project, needs)
-            write_launch(self.project, LaunchRecord.now("snakemake", sys.argv[1:], label, known=known.path.name))
+            write_launch(
+                self.project, LaunchRecord.now("snakemake", sys.argv[1:], label_of(list(needs)), known=known.path.name)
+            )
 
     def _known_node(self, target: str, manifest: Manifest) -> Node:
         known = self._known.get(target)

@@ -89,6 +89,11 @@ class LaunchRecord(NamedTuple):
             raise ValueError(f"it is no record of a launch: {error}") from None
 
 
+def label_of(exp_ids: Sequence[str]) -> str:
+    """Name experiments that were launched themselves."""
+    return exp_ids[0] if len(exp_ids) == 1 else f"{exp_ids[0]} and {len(exp_ids) - 1} more"
+
+
 class Noted(NamedTuple):
     """A file in `known`, and whether it was written just now."""
 
