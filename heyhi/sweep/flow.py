@@ -166,7 +166,8 @@ class Flow:
         if path is not None:
             manifest = self._open(path)
             node = manifest.node(target)
-            if node is not None:
+            # The index is a file that others may write.
+            if node is not None and manifest.written_for.is_here(self.project):
                 return _Known(node, manifest)
         raise no_manifest(self.project, target)
 

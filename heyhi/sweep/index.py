@@ -12,10 +12,11 @@ import shlex
 import sqlite3
 import weakref
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.errors import HeyhiError, ManifestError
+from heyhi.errors import HeyhiError, ManifestError, UnknownError
 from heyhi.project import Project
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
@@ -99,10 +100,9 @@ class ManifestIndex:
 
         It was written by this project for its results where they are: a clone that shares these has its own code.
         """
-        own = self._own_origins()
         return self._path(
             "SELECT name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-            f" WHERE exp_id = ? AND origin IN ({','.join(map(str, own))}) ORDER BY changed DESC LIMIT 1",
+            f" WHERE exp_id = ? AND origin IN ({self._own_origins}) ORDER BY changed DESC LIMIT 1",
             exp_path,
         )
 
@@ -114,11 +114,10 @@ class ManifestIndex:
         paths = list(map(str, exp_paths))
         by_id = dict(zip(exp_ids_of(paths, self._root), paths, strict=True))
         found: dict[str, Path] = {}
-        own = ",".join(map(str, self._own_origins()))
         for asked in _some(list(by_id)):
             rows = self._connection.execute(
                 "SELECT exp_id, name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-                f" WHERE exp_id IN ({','.join('?' * len(asked))}) ORDER BY origin IN ({own}), changed",
+                f" WHERE exp_id IN ({','.join('?' * len(asked))}) ORDER BY origin IN ({self._own_origins}), changed",
                 asked,
             )
             found |= {by_id[exp_id]: self._folder / name for exp_id, name in rows}
@@ -128,9 +127,10 @@ class ManifestIndex:
         found = self._connection.execute(query, (exp_id_of(exp_path, self._root),)).fetchone()
         return self._folder / found[0] if found else None
 
-    def _own_origins(self) -> list[int]:
+    @cached_property
+    def _own_origins(self) -> str:
         origins = self._connection.execute("SELECT id, project_root, code_root, results_root FROM origin")
-        return [number for number, *then in origins if Origin(*then).is_here(self._project)]
+        return ",".join(str(number) for number, *then in origins if Origin(*then).is_here(self._project))
 
     # --- what is known
 
@@ -142,11 +142,12 @@ class ManifestIndex:
     def needs(self) -> dict[str, list[str]]:
         """Return the exp paths of what each experiment needs itself, for all that need any: in one query.
 
-        What was expanded last counts, and where no manifest is left, what was written when it was launched.
+        What was expanded last counts; where no manifest is left, what was written when it was run or launched.
         """
         found: dict[str, str] = {}
         for query in (
-            "SELECT exp_id, needs FROM known WHERE needs IS NOT NULL",
+            "SELECT exp_id, needs FROM known WHERE needs IS NOT NULL"
+            " AND NOT EXISTS (SELECT 1 FROM expanded WHERE expanded.exp_id = known.exp_id)",
             "SELECT exp_id, needs FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
             " WHERE needs IS NOT NULL ORDER BY changed",
         ):
@@ -182,8 +183,18 @@ class _Found(NamedTuple):
 
     @classmethod
     def look(cls, project: Project) -> _Found:
+        """List what is on disk.
+
+        Raises:
+            UnknownError: it can't be listed.
+        """
         folder, state = manifests_root(project), project.state_root
-        manifests = manifests_on_disk(folder) if folder.is_dir() else {}
+        try:
+            manifests = manifests_on_disk(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            manifests = {}
+        except OSError as error:
+            raise UnknownError(f"{folder}: can't be read: {error.strerror}; nobody knows what was expanded") from None
         records = {f"{name}/{one}" for name in (KNOWN_NAME, LAUNCHES_NAME) for one in names_in(state / name)}
         return cls(manifests, records)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import multiprocessing
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import ManifestError
 from heyhi.project import Project
 from heyhi.sweep.expand import expand
@@ -63,6 +66,7 @@ def test_a_root_of_two_names_has_each_experiment_once(tmp_path: Path) -> None:
 # --- records
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.dictionaries(EXP_ID, st.lists(EXP_ID, max_size=3, unique=True), max_size=4))
 def test_what_is_noted_is_read_back_and_noted_once(
     tmp_path_factory: pytest.TempPathFactory, needs: dict[str, list[str]]
@@ -232,6 +236,69 @@ def test_who_may_only_read_is_answered_alike(project: Project, schema: Schema, t
     size = 3 if is_there == "old index" else 2  # both evaluations need one training
     assert told[:2] == [str(size), str(size - 1)]
     assert set(told[2:]) <= {str(p) for p in first.parent.iterdir()} and told[2:]
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> tuple[Project, list[Path]]:
+    """Three manifests, of which the last two share an experiment, aside of where they are looked for."""
+    project = Project(repository, results_override=tmp_path_factory.mktemp("made"))
+    schema = load_schema(project)
+    points = (["noise=0.1"], ["noise=0.2"]), (["seed=4"],), (["seed=4"], ["seed=5"])
+    sweeps = [[(EVAL if "noise" in words[0] else TRAIN, words) for words in sweep] for sweep in points]
+    return project, [write_manifest(expand(project, schema, sweep), project, schema) for sweep in sweeps]
+
+
+@given(data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_the_index_says_what_the_files_say(
+    data: st.DataObject, three: tuple[Project, list[Path]], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever is written, removed, cut short or moved, and whether the index was there or not."""
+    made, manifests = three
+    project = made._replace(results_override=tmp_path_factory.mktemp("root") / "results")
+    clock = itertools.count(1)
+    for _ in range(data.draw(st.integers(1, 12))):
+        state = project.state_root
+        match data.draw(st.sampled_from(["expand", "launch", "run", "remove", "cut", "index", "look", "move"])):
+            case "expand":
+                path = data.draw(st.sampled_from(manifests))
+                (state / "manifests").mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, there := state / "manifests" / path.name)
+                os.utime(there, ns=(moment := next(clock), moment))
+            case "launch":
+                launch(project, data.draw(st.sampled_from(manifests)))
+            case "run":
+                note_known(project, {data.draw(st.sampled_from(["p/x", "p/y"])): ["p/z"]})
+            case "remove" if files := sorted(p for p in state.glob("*/*") if p.is_file()):
+                data.draw(st.sampled_from(files)).unlink()
+            case "cut" if files := sorted(state.glob("known/*")):
+                data.draw(st.sampled_from(files)).write_text("{")
+                (state / "index.sqlite").unlink(missing_ok=True)  # it would still know what was there
+            case "index":
+                (state / "index.sqlite").unlink(missing_ok=True)
+            case "move" if state.exists():
+                project = project._replace(results_override=project.results_root.with_name(f"moved{next(clock)}"))
+                state.parent.rename(project.results_root)
+            case _:
+                ManifestIndex.open(project)
+    index, root = ManifestIndex.open(project), project.results_root
+
+    expected, newest, needing = set[str](), dict[str, Path](), dict[str, list[str]]()
+    opened = {path.name: Manifest.open(path) for path in (project.state_root / "manifests").glob("*")}
+    for path in (project.state_root / "known").glob("*"):
+        with contextlib.suppress(ValueError):
+            expected |= set(noted := read_known(path))
+            needing |= noted
+    for record in read_launches(project):
+        expected |= set(opened[record.manifest].sorted_exp_ids if record.manifest in opened else ())
+    for manifest in sorted(opened.values(), key=lambda m: m.path.stat().st_mtime_ns):
+        newest |= dict.fromkeys(manifest.folders, manifest.path)
+        needing |= manifest.needed_exp_ids
+    assert exp_ids_of(index.known(), root) == sorted(expected)
+    assert index.find_all([*newest, "/elsewhere"]) == newest
+    assert {folder: index.find(folder) for folder in newest} == newest
+    found = index.needs()
+    assert dict(zip(exp_ids_of(found, root), (exp_ids_of(n, root) for n in found.values()), strict=True)) == needing
 
 
 # --- results that were moved, and roots of two names
