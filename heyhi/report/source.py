@@ -53,7 +53,6 @@ class Source:
     warnings: list[str] = field(default_factory=list)
     passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
     only: tuple[str, ...] = ()  # targets of those that were named themselves; empty for the whole sweep
-    is_foreign: bool = False  # of another clone that shares the results, whose sweep file isn't run here
 
     @classmethod
     def open(cls, project: Project, sweep: Path) -> Source:
@@ -127,9 +126,8 @@ class Source:
         for path, its in known.items():
             manifest = Manifest.open(path)
             only = tuple(target_of(folder, manifest.project_root) for folder in its)
-            is_foreign = manifest.project_root != project.root
-            source = cls(manifest, project) if is_foreign else cls.of(manifest, project)
-            sources.append(replace(source, sheet=None, only=only, is_foreign=is_foreign))
+            # By this project, whoever has expanded it: the sweep file of another clone is code that isn't run here.
+            sources.append(cls(manifest, project, only=only))
         alone = [folder for folder in folders if folder not in index]
         if alone:
             source = cls._passing(project, load_schema(project), recomposed(alone))
@@ -138,7 +136,7 @@ class Source:
 
     def collector(self) -> tuple[Collector | None, bytes]:
         """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
-        if self.manifest.sweep is None or self.is_foreign:
+        if self.manifest.sweep is None:
             return None, b""
         try:
             found = load_collector(self.project, self.manifest)
