@@ -76,6 +76,12 @@ def read_end(path: Path, most: int) -> str:
         return ""
 
 
+def user_cache() -> Path:
+    """Return the folder of what is kept for this user, of all projects, only to save time; it may be missing."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
+    return Path(base) / "heyhi"
+
+
 def utc_now() -> str:
     """Return the time as records hold it: ISO 8601, UTC, whole seconds."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -209,7 +209,7 @@ def compare(args: argparse.Namespace) -> int:
     if len(found) != 2:
         raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
     folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
-    print(diff(selection.schema, *folders))
+    print(diff(selection.schema, found[0][0], *folders))
     return 0
 
 

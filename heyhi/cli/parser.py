@@ -303,7 +303,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
         describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
-    diff = command("diff", "compare two experiments: configs and results", _WORDS_EPILOG)
+    diff = command("diff", "compare two experiments: configs, code, packages and results", _WORDS_EPILOG)
     if only in (None, "diff"):
         _add_words(diff, default="none")
 

@@ -7,7 +7,10 @@ are unknown here are ignored, and a value of a wrong type counts as absent: anot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from heyhi.code.git import CodeVersion
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
@@ -26,7 +29,7 @@ class Start(NamedTuple):
         job_id: job that it runs in; empty outside Slurm.
         restart_count: how often that job had been queued again.
         commit: of the code; empty where there is none.
-        dirty: whether the code had changes since that commit.
+        dirty: whether the code had changes since that commit, or files that it doesn't have.
         config: digest of the config.
         code: digest of the code's files; empty where they were not listed.
         metrics_size: bytes of metrics that earlier attempts had written.
@@ -50,6 +53,13 @@ class Start(NamedTuple):
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+
+    @property
+    def version(self) -> CodeVersion:
+        """Version of the code."""
+        from heyhi.code.git import CodeVersion  # a status needs none of git
+
+        return CodeVersion(self.commit or None, self.dirty, self.code)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Start:
@@ -214,6 +224,13 @@ class History(NamedTuple):
     def ends(self) -> list[End]:
         """Ends of its attempts, in order."""
         return [record for record in self.attempts if isinstance(record, End)]
+
+    @property
+    def last_attempt(self) -> tuple[Start | None, End | None]:
+        """Start and end of the attempt that was started last, which is the one that made a result."""
+        start = next((one for one in reversed(self.attempts) if isinstance(one, Start)), None)
+        ends = (one for one in reversed(self.attempts) if isinstance(one, End))
+        return start, next((end for end in ends if start is not None and end.attempt == start.attempt), None)
 
     @property
     def last_end(self) -> End | None:

@@ -194,7 +194,13 @@ class Launch:
         if self.is_for_slurm:
             return _Outcome(job_id=self._submit(log_level))
         outcome = execute(
-            self.experiment, self.schema, main, log_level=log_level, if_claimed="leave", on_start=self._note
+            self.experiment,
+            self.schema,
+            main,
+            log_level=log_level,
+            if_claimed="leave",
+            project=self.project,
+            on_start=self._note,
         )
         return _Outcome(outcome.done)
 

@@ -20,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
-from heyhi.code.version import code_version
+from heyhi.code.environment import record_environment
+from heyhi.code.git import CodeVersion
+from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
@@ -39,6 +41,7 @@ from heyhi.job.ranks import run_ranks
 from heyhi.job.tee import Tee
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import setup_logging
+from heyhi.project import Project
 from heyhi.slurm.commands import View
 
 _F = TypeVar("_F", bound=Callable[..., object])
@@ -105,6 +108,8 @@ def execute(
     code_root: Path | None = None,
     attempt: int = 1,
     job: JobClaim | None = None,
+    project: Project | None = None,
+    environment: Callable[[], str] | None = None,
     on_start: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
@@ -122,6 +127,8 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
+        project: of the experiment; without it, neither the code's files nor the packages go on record.
+        environment: returns the digest of what main had loaded, where that was in other processes.
         on_start: called right before it runs, when nothing can refuse it any more.
 
     Returns:
@@ -147,7 +154,7 @@ def execute(
             if job is None or not folder.config_path.exists():  # else its submission has
                 folder.prepare(experiment, schema)
             on_start()
-            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main))
+            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), project, environment)
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
@@ -205,6 +212,8 @@ class _Run:
     main: Main
     log_level: str
     code_root: Path
+    project: Project | None
+    environment: Callable[[], str] | None
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
@@ -239,7 +248,7 @@ class _Run:
         starts = History(self.folder.attempts()).starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
-        env, version = get_job_env(), code_version(self.code_root)
+        env, version = get_job_env(), self._code_version()
         start = Start(
             attempt=number,
             kind=_kind(last, env.job_id, env.restart_count, launcher_attempt),
@@ -251,9 +260,23 @@ class _Run:
             commit=version.commit or "",
             dirty=version.dirty,
             config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            code=version.digest,
         )
         self.folder.append_attempt(start)
         return number
+
+    def _code_version(self) -> CodeVersion:
+        if self.project is None:
+            return code_version(self.code_root)
+        # The variable that names the results root may be another one for the next run of this process.
+        return version_of_run(self.code_root, self.project._replace(results_override=self.project.results_root))
+
+    def _environment(self, ending: Ending) -> str:
+        if self.environment is not None:
+            return self.environment()
+        if self.project is None:
+            return ""
+        return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
 
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         end = End(
@@ -263,6 +286,7 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            environment=self._environment(ending),
         )
         try:
             self.folder.append_attempt(end)
@@ -355,13 +379,17 @@ def _run_target(options: argparse.Namespace) -> int:
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
+        project = manifest.project
 
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
-            return run_ranks(options.target, options.tasks, options.manifest, code_root, folder, options.log_level)
+            return run_ranks(
+                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+            )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return load_main(entry, code_root)(**kwargs)
 
+    told: list[str] = []  # by the first rank: digest of what it had loaded
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -375,6 +403,8 @@ def _run_target(options: argparse.Namespace) -> int:
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,
+            project=project,
+            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
         )
     except (KeyboardInterrupt, Terminated):
         if folder.result_path.exists():

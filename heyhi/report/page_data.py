@@ -92,7 +92,7 @@ def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
         row = rows.setdefault(record.attempt, {"attempt": record.attempt})
         if isinstance(record, Start):
             row |= {"kind": record.kind, "host": record.host, "job_id": record.job_id or None}
-            row |= {"started": record.time, "code": record.commit[:8]}
+            row |= {"started": record.time, "code": record.version.name}
         else:
             row |= {"seconds": record.seconds, "reason": record.exception or record.reason}
     return list(rows.values())

@@ -27,7 +27,7 @@ from heyhi.report.readings import Entry, Reading, Readings, printable, printable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 3
+_FORMAT = 4
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
@@ -136,7 +136,7 @@ class Reader:
             attempts=len(started),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=f"{last.commit[:8]}{'+' if last.dirty else ''}" if last is not None and last.commit else None,
+            code=(last.version.name or None) if last is not None else None,
             updated=updated,
         )
 

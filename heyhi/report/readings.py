@@ -38,7 +38,7 @@ class Reading(NamedTuple):
         attempts: how often it was started.
         seconds: of all its attempts that ended.
         job_id: of its last attempt, if that ran as a job.
-        code: version of the code of its last attempt: commit, with a `+` if there were uncommitted changes.
+        code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
         updated: when a file of it was last written, in seconds since 1970; None where there is none.
     """
 

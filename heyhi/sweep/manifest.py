@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import HeyhiError, ManifestError, NoProjectError
 from heyhi.experiment.names import STATE_NAME
-from heyhi.project import Project, find_project
+from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite"
 FORMAT = 2
+# What says which files of a project are its code.
+CODE_SETTINGS = ("conf", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 # Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
 _MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
@@ -194,6 +196,15 @@ class Manifest:
     def code_root(self) -> Path:
         """Folder that the task file is imported from."""
         return Path(self.written_for.code_root)
+
+    @property
+    def project(self) -> Project:
+        """The project as far as a job needs it: where it is, and which files are its code; no file is read."""
+        given = json.loads(self._text("code_settings"))
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        return Project(self.project_root, Settings()._replace(**values), self.results_root)
 
     @cached_property
     def _schema(self) -> Schema:
@@ -497,7 +508,7 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.execute("SELECT exp_id FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "label", *Origin._fields} <= meta.keys():
+        if not {"digest", "file_set", "entry", "label", "code_settings", *Origin._fields} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 
