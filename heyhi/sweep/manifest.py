@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.errors import HeyhiError, ManifestError, NoProjectError
 from heyhi.experiment.names import STATE_NAME
 from heyhi.project import Project, Settings, find_project
-from heyhi.sweep.target import exp_id_of, folder_of, folders_at, target_of
+from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
@@ -263,8 +263,7 @@ class Manifest:
         return [exp_id for (exp_id,) in self._read(f"SELECT exp_id FROM experiment {where}")]
 
     def _targets(self, exp_ids: Iterable[str]) -> list[str]:
-        root = self.project_root
-        return [target_of(folder, root) for folder in folders_at(exp_ids, self.results_root)]
+        return targets_at(exp_ids, self.results_root, self.project_root)
 
     def experiment(self, target: str) -> Experiment:
         """Read one experiment.

@@ -59,3 +59,12 @@ def folders_at(exp_ids: Iterable[str], results_root: Path | str) -> list[str]:
     """Return the folders (absolute) of exp ids."""
     root = f"{results_root}/"
     return [exp_id if exp_id.startswith("/") else f"{root}{exp_id}" for exp_id in exp_ids]
+
+
+def targets_at(exp_ids: Iterable[str], results_root: Path | str, project_root: Path | str) -> list[str]:
+    """Return the targets of exp ids."""
+    head = target_of(f"{results_root}/", project_root)[:_END]
+    return [
+        target_of(exp_id, project_root) if exp_id.startswith("/") else f"{head}{exp_id}/{RESULT_NAME}"
+        for exp_id in exp_ids
+    ]

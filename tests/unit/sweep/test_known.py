@@ -22,7 +22,7 @@ from heyhi.sweep.expand import expand
 from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.known import LaunchRecord, note_known, noting, read_known, read_launches, write_launch
 from heyhi.sweep.manifest import Manifest, check_is_of, project_of
-from heyhi.sweep.target import exp_id_of, exp_ids_of, folders_at, target_of
+from heyhi.sweep.target import exp_id_of, exp_ids_of, folders_at, target_of, targets_at
 from heyhi.sweep.write_manifest import write_manifest
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
@@ -53,6 +53,9 @@ def test_an_exp_id_leads_to_its_folder_and_back(exp_id: str, root: str) -> None:
     assert exp_id_of(folder, root) == exp_id
     assert folders_at(["/elsewhere/x"], root) == ["/elsewhere/x"]
     assert exp_id_of("/elsewhere/x", root) == "/elsewhere/x"
+    for project_root in (root, "/r", "/other"):
+        targets = targets_at([exp_id, "/r/x"], root, project_root)
+        assert targets == [target_of(path, project_root) for path in (folder, "/r/x")]
 
 
 def test_a_root_of_two_names_has_each_experiment_once(tmp_path: Path) -> None:
