@@ -267,7 +267,7 @@ class Selection:
                 case ConfigWord():
                     found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
                 case ExperimentWord():
-                    found += Source.of_experiments(self.project, word.folders, self.recomposed)
+                    found += Source.of_experiments(self.project, word.folders, self.composed_again)
         return found
 
     def one_experiment(self, what: str) -> tuple[Project, str]:
@@ -313,7 +313,7 @@ class Selection:
             if group.manifest is not None:
                 check_is_of(group.manifest, self.project, f"heyhi {what}")
 
-    def recomposed(self, folders: Sequence[str]) -> Expansion:
+    def composed_again(self, folders: Sequence[str]) -> Expansion:
         """Compose experiments that no manifest has, by what their folders say that they are.
 
         Raises:
@@ -352,7 +352,7 @@ class Selection:
         missing = [folder for folder, path in found.items() if path is None]
         paths = dict.fromkeys(path for path in found.values() if path is not None)
         if missing:
-            paths[write_manifest(self.recomposed(missing), self.project, self.schema)] = None
+            paths[write_manifest(self.composed_again(missing), self.project, self.schema)] = None
         return [Manifest.open(path) for path in paths]
 
     # --- expanding

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import sqlite3
 import weakref
@@ -87,7 +88,7 @@ class ManifestIndex:
 
     # --- what was expanded
 
-    def find(self, exp_path: Path | str) -> Path | None:
+    def find_to_look(self, exp_path: Path | str) -> Path | None:
         """Return the newest manifest that has an experiment, to look at it; None where none has it."""
         return self._path(
             "SELECT name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
@@ -266,6 +267,8 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) -> None:
     """Lead the experiments of one manifest to it, unless a newer one of the same origin has them."""
+    if not os.access(path, os.R_OK):
+        return  # for us: whoever may read it takes it up
     exp_ids: list[str] = []
     needs: dict[str, list[str]] = {}
     origin = Origin("", "", "")
@@ -338,7 +341,7 @@ def no_manifest(project: Project, target: str) -> ManifestError:
     from heyhi.experiment.folder import ExperimentDir
 
     exp_path = folder_of(target, project.root)
-    other = ManifestIndex.open(project).find(exp_path)
+    other = ManifestIndex.open(project).find_to_look(exp_path)
     folder = ExperimentDir(Path(exp_path), project.results_root)
     identity, then = None, None
     with contextlib.suppress(HeyhiError):

@@ -8,7 +8,8 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -153,7 +154,7 @@ def test_what_was_only_expanded_is_found_and_not_known(project: Project, schema:
     folders = Manifest.open(path).folders
     index = ManifestIndex.open(project)
     assert index.known() == []
-    assert all(index.has(folder) and index.find(folder) == path for folder in folders)
+    assert all(index.has(folder) and index.find_to_look(folder) == path for folder in folders)
     assert not index.has(project.results_root / "p/other")
     launch(project, path)
     assert sorted(ManifestIndex.open(project).known()) == sorted(folders)
@@ -194,6 +195,14 @@ def test_needs_come_from_the_manifests_and_where_these_are_gone_from_the_record(
     assert ManifestIndex.open(project).known() == [evaluation]
 
 
+@pytest.fixture
+def reachable(project: Project) -> Iterator[Project]:
+    """Return the project with a results root that another user can get to."""
+    with tempfile.TemporaryDirectory(prefix="heyhi-") as folder:
+        Path(folder).chmod(0o755)
+        yield project._replace(results_override=Path(folder) / "results")
+
+
 def as_another_user(ask: Callable[[], list[str]]) -> list[str]:
     """Call a function in a process that may only read, and return its answer."""
     reading, writing = os.pipe()
@@ -214,7 +223,8 @@ def as_another_user(ask: Callable[[], list[str]]) -> list[str]:
 
 
 @pytest.mark.parametrize("is_there", ["index", "no index", "old index", "damaged index"])
-def test_who_may_only_read_is_answered_alike(project: Project, schema: Schema, tmp_path: Path, is_there: str) -> None:
+def test_who_may_only_read_is_answered_alike(reachable: Project, schema: Schema, is_there: str) -> None:
+    project = reachable
     first = written(project, schema)
     launch(project, first)
     ManifestIndex.open(project)
@@ -225,13 +235,14 @@ def test_who_may_only_read_is_answered_alike(project: Project, schema: Schema, t
         index.unlink()
     if is_there == "damaged index":
         index.write_bytes(b"no database at all, but long enough to be read as one" * 100)
-    for folder in (project.state_root, *tmp_path.parents, tmp_path):
-        if folder.stat().st_uid == os.getuid() and len(folder.parts) > 2:
-            folder.chmod(0o555 if folder == project.state_root else folder.stat().st_mode | 0o055)
+    project.state_root.chmod(0o555)
 
     def ask() -> list[str]:
         index = ManifestIndex.open(project)
-        return [*map(str, (len(index.known()), len(index.needs()))), *{str(index.find(p)) for p in index.known()}]
+        return [
+            *map(str, (len(index.known()), len(index.needs()))),
+            *{str(index.find_to_look(p)) for p in index.known()},
+        ]
 
     told = as_another_user(ask)
     project.state_root.chmod(0o755)
@@ -299,9 +310,20 @@ def test_the_index_says_what_the_files_say(
         needing |= manifest.needed_exp_ids
     assert exp_ids_of(index.known(), root) == sorted(expected)
     assert index.find_all([*newest, "/elsewhere"]) == newest
-    assert {folder: index.find(folder) for folder in newest} == newest
+    assert {folder: index.find_to_look(folder) for folder in newest} == newest
     found = index.needs()
     assert dict(zip(exp_ids_of(found, root), (exp_ids_of(n, root) for n in found.values()), strict=True)) == needing
+
+
+def test_a_manifest_that_one_user_cannot_read_is_taken_up_for_those_who_can(reachable: Project, schema: Schema) -> None:
+    path = written(reachable, schema)
+    launch(reachable, path)
+    (reachable.state_root / "index.sqlite").unlink()
+    reachable.state_root.chmod(0o777)
+    path.chmod(0)
+    assert as_another_user(lambda: ManifestIndex.open(reachable).known()) == []
+    path.chmod(0o400)
+    assert len(ManifestIndex.open(reachable).known()) == 2
 
 
 # --- results that were moved, and roots of two names
@@ -349,7 +371,7 @@ def test_a_manifest_of_results_that_were_moved_is_not_run(project: Project, sche
     project.results_root.rename(moved.results_root)
     with Manifest.open(moved.results_root / ".heyhi/manifests" / path.name) as manifest:
         (folder,) = manifest.folders
-        assert ManifestIndex.open(moved).find(folder) == manifest.path
+        assert ManifestIndex.open(moved).find_to_look(folder) == manifest.path
         assert ManifestIndex.open(moved).find_to_run(folder) is None
         with pytest.raises(ManifestError, match=f"expand it anew:\n  heyhi expand --cfg {TRAIN} seed=3"):
             check_is_of(manifest, moved, "heyhi launch")
@@ -381,7 +403,7 @@ def test_a_clone_runs_only_what_it_has_expanded_itself(project: Project, schema:
     newer = write_manifest(expand(project, schema, [(TRAIN, ())]), theirs, schema)
     assert newer != own
 
-    assert ManifestIndex.open(project).find(folder) == newer
+    assert ManifestIndex.open(project).find_to_look(folder) == newer
     assert ManifestIndex.open(project).find_to_run(folder) == own
     assert ManifestIndex.open(theirs).find_to_run(folder) == newer
     own.unlink()

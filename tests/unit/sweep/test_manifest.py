@@ -28,7 +28,7 @@ EVAL = "conf/c03_eval/eval.prototxt"
 
 
 def find_manifest(project: Project, folder: str) -> Path | None:
-    return ManifestIndex.open(project).find(folder)
+    return ManifestIndex.open(project).find_to_look(folder)
 
 
 def expansion(project: Project, schema: Schema, cfg: str = TRAIN, label: str = "demo", **space: object) -> Expansion:
