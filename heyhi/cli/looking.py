@@ -46,7 +46,8 @@ def status(args: argparse.Namespace) -> int:
     drift = survey.drift(schema_of) if args.drift else {}  # the schema is loaded for this only
     if args.json:
         print_json(
-            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})} for row in survey.rows
+            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {}), **survey.marks(row)}
+            for row in survey.rows
         )
     else:
         print(survey.render(drift, everything=args.all))

@@ -8,18 +8,20 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, Status
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, STATE_NAME, Status
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
+from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.sweep.expand import Expansion
+    from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
@@ -75,6 +77,10 @@ class Row(NamedTuple):
         return ""
 
 
+def _not_planned(path: str) -> bytes | None:
+    return None
+
+
 class Part(NamedTuple):
     """Experiments of one project that a survey looks at.
 
@@ -83,12 +89,17 @@ class Part(NamedTuple):
         folders: exp path of each.
         needs_of: returns the exp paths that an experiment needs itself, by its own.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
+        planned: returns the serialised root message that a launch starts an experiment with, by its exp path; None
+            where nobody knows.
+        needing: returns the exp paths that each experiment needs itself, of those that need any.
     """
 
     project: Project
     folders: list[str]
     needs_of: Callable[[str], Sequence[str]]
     configs: Mapping[str, bytes] = {}
+    planned: Callable[[str], bytes | None] = _not_planned
+    needing: Callable[[], Mapping[str, Sequence[str]]] = dict
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -98,19 +109,31 @@ class Part(NamedTuple):
         def needs(path: str) -> Sequence[str]:
             return planned[path].needs if path in planned else ()
 
-        return cls(project, list(planned), needs, {folder: p.config for folder, p in planned.items()})
+        configs = {folder: p.config for folder, p in planned.items()}
+
+        def needing() -> dict[str, tuple[str, ...]]:
+            return {folder: p.needs for folder, p in planned.items() if p.needs}
+
+        return cls(project, list(planned), needs, configs, configs.get, needing)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
         """Take the experiments of a manifest of that project, each after what it needs."""
-        return cls(project, manifest.folders, _looked_up(lambda: manifest.needed_folders))
+
+        def planned(path: str) -> bytes:
+            return manifest.experiment(target_of(path, manifest.project_root)).config
+
+        def needing() -> Mapping[str, Sequence[str]]:
+            return manifest.needed_folders
+
+        return cls(project, manifest.folders, _looked_up(needing), planned=planned, needing=needing)
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
         """Take some experiments; what they need is looked up in the index."""
         from heyhi.sweep.index import ManifestIndex
 
-        return cls(project, list(folders), _looked_up(ManifestIndex.open(project).needs))
+        return cls._of_known(project, ManifestIndex.open(project), list(folders))
 
     @classmethod
     def of_index(cls, project: Project) -> Part:
@@ -118,7 +141,23 @@ class Part(NamedTuple):
         from heyhi.sweep.index import ManifestIndex
 
         index = ManifestIndex.open(project)
-        return cls(project, index.known(), _looked_up(index.needs))
+        return cls._of_known(project, index, index.known())
+
+    @classmethod
+    def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
+        from heyhi.sweep.manifest import Manifest
+
+        opened: dict[Path, Manifest] = {}
+
+        def planned(path: str) -> bytes | None:
+            found = index.find_to_run(path)
+            if found is None:
+                return None
+            if found not in opened:
+                opened[found] = Manifest.open(found)
+            return opened[found].experiment(target_of(path, opened[found].project_root)).config
+
+        return cls(project, folders, _looked_up(index.needs), planned=planned, needing=index.needs)
 
 
 def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
@@ -228,6 +267,41 @@ class Survey:
         """Whether some experiment is dead, or nobody knows how it is."""
         return any(status.is_trouble for status, _ in self.others.values())
 
+    @cached_property
+    def stale(self) -> dict[str, list[str]]:
+        """Exp path of each that is made of an earlier result of what it needs -> exp ids of these needs.
+
+        Only the records of those that need others are read.
+        """
+        found: dict[str, list[str]] = {}
+        for part in self.parts:
+            needing = part.needing()
+            own = [path for path in part.folders if path in needing and self._has_ended(path)] if needing else []
+            if own:
+                from heyhi.experiment.given import find_stale
+
+                found |= find_stale(part.project.results_root, own)
+        return found
+
+    @cached_property
+    def mixed(self) -> dict[str, str]:
+        """Exp path of each that went on from what another config had done -> what changed, and when."""
+        noted: dict[str, str] = {}
+        for root in dict.fromkeys(part.project.results_root for part in self.parts):
+            if os.access(f"{root}/{STATE_NAME}/{MIXED_NAME}", os.F_OK):
+                from heyhi.experiment.mixed import find_mixed
+
+                noted |= find_mixed(root)
+        return {path: noted[path] for path in self.folders if path in noted} if noted else {}
+
+    def _has_ended(self, path: str) -> bool:
+        status = self.others[path].status if path in self.others else Status.DONE
+        return status.is_over and status.is_started
+
+    def marks(self, row: Row) -> dict[str, Any]:
+        """Return what is to be said of an experiment beside how it is, as JSON holds it."""
+        return {"stale": self.stale.get(row.exp_path, []), "mixed": self.mixed.get(row.exp_path, "")}
+
     def drift(self, schema_of: Callable[[Project], Schema]) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
 
@@ -253,18 +327,30 @@ class Survey:
         if not self.folders:
             return _NOTHING
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
-        if drift:
-            lines[0] += f"  drifted {len(drift)}"
-        some = self.rows if everything or drift else self._rows_of(self.others)
-        wanted = [r for r in some if everything or r.status is not Status.DONE or r.exp_id in drift]
+        marked = {"drifted": drift, "stale": self.stale, "mixed": self.mixed}
+        lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)
+        some = self.rows if everything or any(marked.values()) else self._rows_of(self.others)
+        wanted = [r for r in some if everything or r.status is not Status.DONE or self._is_marked(r, drift)]
         wanted.sort(key=lambda row: row.status.urgency)
         shown = wanted if everything else wanted[:_MAX_LISTED]
         for row in shown:
-            lines.append(row.text)
-            keys = drift.get(row.exp_id, [])
-            more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
-            if keys:
-                lines.append(f"{'':<11} drifted: {'; '.join(keys[:_MAX_KEYS])}{more}")
+            lines += [row.text, *(f"{'':<11} {text}" for text in self._texts(row, drift))]
         if len(shown) < len(wanted):
             lines.append(f"… and {len(wanted) - len(shown)} more (--all lists them)")
         return "\n".join(lines)
+
+    def _is_marked(self, row: Row, drift: Mapping[str, list[str]]) -> bool:
+        return row.exp_id in drift or row.exp_path in self.stale or row.exp_path in self.mixed
+
+    def _texts(self, row: Row, drift: Mapping[str, list[str]]) -> Iterator[str]:
+        """Yield what is to be said of an experiment beside how it is."""
+        keys = drift.get(row.exp_id, [])
+        more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
+        if keys:
+            yield f"drifted: {'; '.join(keys[:_MAX_KEYS])}{more}"
+        if row.exp_path in self.stale:
+            from heyhi.experiment.given import stale_text
+
+            yield f"stale: {stale_text(self.stale[row.exp_path])}"
+        if row.exp_path in self.mixed:
+            yield f"mixed: {self.mixed[row.exp_path]}"

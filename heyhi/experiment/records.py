@@ -30,7 +30,7 @@ class Start(NamedTuple):
         restart_count: how often that job had been queued again.
         commit: of the code; empty where there is none.
         dirty: whether the code had changes since that commit, or files that it doesn't have.
-        config: digest of the config.
+        config: digest of the config, as `folder.config_digest` makes it.
         code: digest of the code's files; empty where they were not listed.
         metrics_size: bytes of metrics that earlier attempts had written.
         needs: exp id of what it needs -> digest of the result that it was given.
@@ -265,6 +265,28 @@ class History(NamedTuple):
         """Ids of all its jobs."""
         submitted = self.submission.job_id if self.submission is not None else ""
         return {submitted, *(record.job_id for record in self.attempts)} - {""}
+
+    def logged(self, metrics_size: int) -> list[Start]:
+        """Return the attempts that have logged metrics, by what was there when each began and when it had ended.
+
+        One that had cut its metrics back to a checkpoint has changed their size, too.
+
+        Args:
+            metrics_size: bytes of metrics that there are now.
+        """
+        starts = self.starts
+        after = [*(start.metrics_size for start in starts[1:]), metrics_size]
+        return [start for start, end in zip(starts, after, strict=False) if end and end != start.metrics_size]
+
+    @property
+    def mixed(self) -> str:
+        """Which attempts went on from what others had done with another config: `lr 0.1 → 0.2 at attempt 2`."""
+        lines = []
+        for start in self.starts:
+            if start.is_mixed:
+                changed = (line.replace(": ", " ", 1).replace(" -> ", " → ", 1) for line in start.changed)
+                lines.append(f"{', '.join(changed)} at attempt {start.attempt}")
+        return "; ".join(lines)
 
     @property
     def pruned(self) -> End | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import hashlib
 import logging
 import os
 import signal
@@ -27,7 +26,9 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
-from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
+from heyhi.experiment.given import given_to
+from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
@@ -41,8 +42,9 @@ from heyhi.job.ranks import run_ranks
 from heyhi.job.tee import Tee
 from heyhi.job_env import get_job_env, is_master
 from heyhi.logs import setup_logging
-from heyhi.project import Project
+from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
+from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 
 _F = TypeVar("_F", bound=Callable[..., object])
 # A waiting process looks again after 1 s, then less and less often.
@@ -61,6 +63,7 @@ class Outcome:
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
         stopped: it didn't end by itself.
+        refused: this call would have gone on with another config, and has left it as it was.
     """
 
     status: Status
@@ -69,6 +72,7 @@ class Outcome:
     ran: bool = False
     attempt: int = 0
     stopped: bool = False
+    refused: bool = False
 
     @property
     def done(self) -> bool:
@@ -110,6 +114,7 @@ def execute(
     job: JobClaim | None = None,
     project: Project | None = None,
     environment: Callable[[], str] | None = None,
+    continue_drifted: bool = False,
     on_start: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
@@ -127,8 +132,10 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
-        project: of the experiment; without it, neither the code's files nor the packages go on record.
+        project: of the experiment, for what only schedules; without it, neither the code's files nor the packages go
+            on record.
         environment: returns the digest of what main had loaded, where that was in other processes.
+        continue_drifted: go on with another config than what it would build on had, too.
         on_start: called right before it runs, when nothing can refuse it any more.
 
     Returns:
@@ -151,11 +158,17 @@ def execute(
             folder.check_identity(experiment.identity)
             if folder.result_path.exists():
                 return Outcome(Status.DONE)
-            if job is None or not folder.config_path.exists():  # else its submission has
-                folder.prepare(experiment, schema)
+            rule = Continuing.of(experiment, schema, _ignored(project))
+            going = rule.going_on(folder.path, experiment.config)
+            if going.is_refused(is_allowed=continue_drifted):
+                return Outcome(Status.DEAD, going.refusal, exit_code=1, refused=True)
+            folder.prepare(experiment, schema)
             on_start()
-            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), project, environment)
+            root = code_root or _folder_of(main)
+            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going)
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
+                if going.note:
+                    print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
@@ -214,6 +227,7 @@ class _Run:
     code_root: Path
     project: Project | None
     environment: Callable[[], str] | None
+    going: Going
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record."""
@@ -259,9 +273,15 @@ class _Run:
             restart_count=env.restart_count,
             commit=version.commit or "",
             dirty=version.dirty,
-            config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            config=config_digest(self.experiment.config, self.schema),
             code=version.digest,
+            metrics_size=self.folder.metrics_size(),
+            needs=given_to(self.experiment),
+            changed=self.going.changed,
+            is_mixed=self.going.is_mixed,
         )
+        if start.is_mixed:
+            self._note_mixed()
         self.folder.append_attempt(start)
         return number
 
@@ -277,6 +297,14 @@ class _Run:
         if self.project is None:
             return ""
         return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
+
+    def _note_mixed(self) -> None:
+        root = self.experiment.roots.get("results_root")
+        try:
+            if root is not None:
+                note_mixed(Path(root), self.experiment.exp_id)
+        except ResultError as error:  # its own record says so still
+            _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
         end = End(
@@ -306,6 +334,10 @@ def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_a
 def _reason(ending: Ending) -> str:
     end = End(1, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
+
+
+def _ignored(project: Project | None) -> Sequence[str]:
+    return project.settings.identity_ignore if project is not None else SCHEDULING_KEYS
 
 
 def _folder_of(main: Main) -> Path:
@@ -355,6 +387,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument(
+        CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
+    )
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
@@ -405,6 +440,7 @@ def _run_target(options: argparse.Namespace) -> int:
             job=job,
             project=project,
             environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
+            continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
         if folder.result_path.exists():
@@ -419,6 +455,9 @@ def _run_target(options: argparse.Namespace) -> int:
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
         return ask_again()
+    if outcome.refused:
+        print(f"{experiment.exp_id}: {outcome.reason}", file=sys.stderr)
+        return outcome.exit_code
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
         return 0

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unparsed
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
@@ -137,6 +138,8 @@ class Reader:
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
             code=(last.version.name or None) if last is not None else None,
+            mixed=history.mixed or None,
+            given=_given(entry, history, problems) or None,
             updated=updated,
         )
 
@@ -201,6 +204,17 @@ def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
     if found is not None and _DICTS.issuperset(map(type, found)):
         return to_records(found)
     return _with_care(_folder(entry).attempts, problems)
+
+
+def _given(entry: Entry, history: History, problems: list[str]) -> dict[str, list[str]]:
+    """Return the results that an experiment was given of what it needs; most need nothing."""
+    if not any(start.needs for start in history.starts):
+        return {}
+    try:
+        return given_in(history, _folder(entry).metrics_size())
+    except HeyhiError as error:
+        problems.append(str(error))
+        return {}
 
 
 def _all_at_once(path: str) -> list[Any] | None:

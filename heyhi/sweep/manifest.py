@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite"
 FORMAT = 2
-# What says which files of a project are its code.
-CODE_SETTINGS = ("conf", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
+# What a job asks of them: which files of a project are its code, and what only schedules.
+JOB_SETTINGS = ("conf", "identity_ignore", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 # Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
 _MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
@@ -199,8 +199,8 @@ class Manifest:
 
     @property
     def project(self) -> Project:
-        """The project as far as a job needs it: where it is, and which files are its code; no file is read."""
-        given = json.loads(self._text("code_settings"))
+        """The project as far as a job needs it: where it is, and the settings that a job asks for; no file is read."""
+        given = json.loads(self._text("settings"))
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
         }
@@ -507,7 +507,7 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.execute("SELECT exp_id FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "label", "code_settings", *Origin._fields} <= meta.keys():
+        if not {"digest", "file_set", "entry", "label", "settings", *Origin._fields} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 

@@ -21,8 +21,8 @@ from heyhi.project import Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
-    CODE_SETTINGS,
     FORMAT,
+    JOB_SETTINGS,
     SUFFIX,
     Manifest,
     RowContent,
@@ -114,7 +114,7 @@ def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Pat
         "code_root": str(code_root),
         "results_root": str(project.results_root),
         "entry": project.settings.entry,
-        "code_settings": json.dumps({name: getattr(project.settings, name) for name in CODE_SETTINGS}),
+        "settings": json.dumps({name: getattr(project.settings, name) for name in JOB_SETTINGS}),
         "sweep": expansion.sweep or "",
         "label": expansion.label,
     }

@@ -285,7 +285,7 @@ def test_who_is_about_to_be_killed_makes_no_map(site: Path, tmp_path: Path, monk
         lambda content: content.replace('["one", "1"]', '["one"]'),
         lambda content: json.dumps({**json.loads(content), "map": json.loads(content)["map"][:3]}),
     ],
-    ids=str,
+    ids=["empty", "no map", "cut short", "other place", "text for a place", "no version", "short row"],
 )
 def test_a_damaged_map_is_made_anew(site: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any) -> None:
     monkeypatch.setattr(sys, "path", [str(site)])
