@@ -6,10 +6,11 @@ import contextlib
 import datetime
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from heyhi.errors import ResultError
+from heyhi.errors import ResultError, UnknownError
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -74,6 +75,40 @@ def write_temp(path: Path, data: str | bytes) -> Path:
         temp.unlink(missing_ok=True)
         raise
     return temp
+
+
+def is_there(path: Path | str) -> bool:
+    """Return whether there is something of a name; what can't be looked at isn't taken for absent.
+
+    `Path.exists` takes it so in newer Pythons, and in older ones where a link leads round in a circle, or a file is in
+    the way.
+
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    try:
+        os.stat(path)  # noqa: PTH116
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+    return True
+
+
+def is_file(path: Path | str) -> bool:
+    """Return whether there is a file of a name that a user has given, which may be one that no file can have.
+
+    Raises:
+        UnknownError: nobody can tell; another one must not be taken instead.
+    """
+    try:
+        return stat.S_ISREG(os.stat(path).st_mode)  # noqa: PTH116
+    except ValueError:
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+            return False
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
 def read_end(path: Path, most: int) -> str:

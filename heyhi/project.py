@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from heyhi.errors import NoProjectError, ProjectError, suggest
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
+PROJECT_KEY = "project"  # the project's name, in records of experiments
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
     "launcher.local",
@@ -60,6 +63,8 @@ class Settings(NamedTuple):
         snapshot_link: files and folders that such a copy links to instead.
         stop_after_same_error: a launch submits no more after so many experiments of it have ended with the same
             exception and none is done; 0: it goes on.
+        name: of the project, by which its results are told from another one's; default: the name in `[project]`.
+        was: names that it had before: what is left of those is its own.
     """
 
     results: str = "results"
@@ -76,6 +81,8 @@ class Settings(NamedTuple):
     snapshot_exclude: tuple[str, ...] = ()
     snapshot_link: tuple[str, ...] = ()
     stop_after_same_error: int = 0
+    name: str | None = None
+    was: tuple[str, ...] = ()
 
 
 class Project(NamedTuple):
@@ -84,6 +91,17 @@ class Project(NamedTuple):
     root: Path
     settings: Settings = Settings()
     results_override: Path | None = None  # an old script names its own results root
+
+    @property
+    def name(self) -> str:
+        """Its declared name; empty where it has none."""
+        return self.settings.name or ""
+
+    @property
+    def roots(self) -> dict[str, str]:
+        """Where it and its results are, and what it is called if anything: this goes with each experiment."""
+        roots = {"project_root": str(self.root), "results_root": str(self.results_root)}
+        return roots | {PROJECT_KEY: self.name} if self.name else roots
 
     @property
     def conf_root(self) -> Path:
@@ -123,6 +141,13 @@ class Project(NamedTuple):
             return path.as_posix()
 
 
+def name_line(root: Path) -> str:
+    """Write the line of pyproject.toml that calls a project as its folder is called."""
+    name = "".join(c for c in root.name if c.isprintable()).strip() or "project"
+    quoted = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'name = "{quoted}"'
+
+
 def find_project(start: Path | None = None) -> Project:
     """Find the project around a folder.
 
@@ -136,13 +161,20 @@ def find_project(start: Path | None = None) -> Project:
     script = getattr(sys.modules.get("__main__"), "__file__", None)
     if start is None and script and not _is_installed(Path(script)):
         starts.append(Path(script).parent)
+    closed = ""
     for first in starts:
         # abspath, not resolve: a project reached through a link keeps the name its user gave it.
         folder = Path(os.path.abspath(first))  # noqa: PTH100
         for candidate in (folder, *folder.parents):
-            project = _project_at(candidate)
+            try:
+                project = _project_at(candidate)
+            except _ClosedError as error:  # one further up may be meant
+                closed = closed or str(error)
+                continue
             if project is not None:
                 return project
+    if closed:
+        raise ProjectError(f"{closed}, so nobody knows whether a project is there")
     raise NoProjectError(
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
@@ -162,23 +194,35 @@ def _working_directory() -> list[Path]:
         return []
 
 
+class _ClosedError(Exception):
+    """A folder that can't be looked into."""
+
+
 def _project_at(folder: Path) -> Project | None:
     pyproject = folder / "pyproject.toml"
-    settings = _read_settings(pyproject) if pyproject.is_file() else None
-    conf = folder / (settings or Settings()).conf
     try:
-        has_protos = conf.is_dir() and any(name.endswith(".proto") for name in os.listdir(conf))  # noqa: PTH208
+        has_settings = stat.S_ISREG(os.stat(pyproject).st_mode)  # noqa: PTH116 (is_file takes closed ones for absent)
+    except (FileNotFoundError, NotADirectoryError):
+        has_settings = False
+    except OSError as error:
+        raise _ClosedError(f"{pyproject}: can't be read: {error.strerror}") from None
+    settings, is_declared = _read_settings(pyproject) if has_settings else (Settings(), False)
+    conf = folder / settings.conf
+    try:
+        has_protos = any(name.endswith(".proto") for name in os.listdir(conf))  # noqa: PTH208
+    except (FileNotFoundError, NotADirectoryError):
+        has_protos = False
     except OSError as error:
         raise ProjectError(f"{conf}: can't be read: {error.strerror}") from None
     if has_protos:
-        return Project(folder, settings or Settings())
-    if settings is not None:
+        return Project(folder, settings)
+    if is_declared:
         raise ProjectError(f"{pyproject}: has [tool.heyhi], but there is no .proto file in {conf}")
     return None
 
 
-def _read_settings(pyproject: Path) -> Settings | None:
-    """Read `[tool.heyhi]`, None where a pyproject.toml has none."""
+def _read_settings(pyproject: Path) -> tuple[Settings, bool]:
+    """Read `[tool.heyhi]`, and the project's name; return also whether there is such a table at all."""
     import tomllib  # a job needs no settings
 
     try:
@@ -190,10 +234,17 @@ def _read_settings(pyproject: Path) -> Settings | None:
         raise ProjectError(f"{pyproject}: is no valid TOML: {error}") from None
     tool = content.get("tool")
     table = tool.get("heyhi") if isinstance(tool, dict) else None
-    if table is None:
-        return None
-    if not isinstance(table, dict):
+    if table is not None and not isinstance(table, dict):
         raise ProjectError(f"{pyproject}: tool.heyhi must be a table, not {table!r}")
+    values = _checked(pyproject, table or {})
+    about = content.get("project")
+    if "name" not in values and isinstance(about, dict) and "name" in about:
+        values["name"] = _checked_name(pyproject, "[project] name", about["name"])
+    return Settings(**values), table is not None  # type: ignore[arg-type]  # each was just checked
+
+
+def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, object]:
+    """Return the settings of `[tool.heyhi]` as `Settings` has them; a ProjectError where one is wrong."""
     known = Settings._fields
     values: dict[str, object] = {}
     for key, value in table.items():
@@ -212,5 +263,14 @@ def _read_settings(pyproject: Path) -> Settings | None:
             # Somebody may have put the key itself where its file's name belongs.
             given = "" if key == "sheets_credentials" else f", not {value!r}"
             raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be {kind}{given}")
+        if key in ("name", "was"):
+            texts = [_checked_name(pyproject, f"[tool.heyhi] {key}", text) for text in texts]
         values[key] = tuple(texts) if wants_list else value
-    return Settings(**values)  # type: ignore[arg-type]  # each was just checked
+    return values
+
+
+def _checked_name(pyproject: Path, key: str, value: object) -> str:
+    """Return the name of a project; a ProjectError where it is none that can be said in a line."""
+    if isinstance(value, str) and value.strip() == value != "" and value.isprintable():
+        return value
+    raise ProjectError(f"{pyproject}: {key} must be a name: printable text in one line, not {value!r:.100}")

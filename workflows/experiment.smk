@@ -19,3 +19,21 @@ rule experiment:
     shell:
         f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
         " 2> {log:q}"
+
+
+# Stands for one that nobody knows how it is (its folder or a record of it can't be read): nothing touches that, and what
+# depends on it waits in vain.
+rule unknown:
+    output:
+        f"{flow.unknown}/{{digest}}",
+    log:
+        f"{flow.unknown}/{{digest}}.log",
+    wildcard_constraints:
+        digest="[0-9a-f]{16}",
+    localrule: True
+    params:
+        why=flow.why_unknown,
+    message:
+        "{params.why}"
+    shell:
+        "echo {params.why:q} > {log:q}; exit 1"

@@ -150,9 +150,9 @@ def _experiments(prefix: str) -> Offers:
     offers: Offers = {}
     with contextlib.suppress(OSError):
         for path in (root / folder).iterdir():
-            if path.is_dir() and path.name.startswith(begun) and not path.name.startswith("."):
+            if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
                 name = path.relative_to(root).as_posix()
-                is_experiment = (path / IDENTITY_NAME).exists()
+                is_experiment = os.access(path / IDENTITY_NAME, os.F_OK)  # of one that can't be looked at, the folder
                 offers[name if is_experiment else f"{name}/"] = ""
     with contextlib.suppress(HeyhiError, OSError):
         for exp_id in exp_ids_of(ManifestIndex.open(project).known(), root):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heyhi.errors import ProjectError
+from heyhi.project import name_line
 
 _PACKAGE = Path(__file__).parent.parent
 # Files of newproject/, by their names in the new project; a .gitignore there would hide files from this tree's git.
@@ -22,6 +23,7 @@ _OWN = {
     "pyproject.toml": "pyproject.toml",
     "run.py": "run.py",
 }
+_NAME_LINE = b'name = "newproject"'  # of its pyproject.toml: a new one is called as its folder
 _WORKFLOW = ("Snakefile", "workflows/**/*.smk", "profiles/**/*.yaml")
 
 
@@ -46,6 +48,8 @@ def init(folder: Path) -> list[Path]:
     except OSError as error:
         raise ProjectError(f"{root}: can't be made: {error.strerror}") from None
     contents = {root / name: source.read_bytes() for name, source in _sources()}
+    settings = root / "pyproject.toml"
+    contents[settings] = contents[settings].replace(_NAME_LINE, name_line(root).encode())
     # Whatever stands in the way is named before anything is made.
     for path in contents:
         if os.path.lexists(path):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import print_json
 from heyhi.cli.selection import Group, Selection, project_for, select
+from heyhi.cli.whose import may_change, only_looks
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -30,6 +31,7 @@ def expand(args: argparse.Namespace) -> int:
     from heyhi.sweep.target import target_of
 
     project = find_project()
+    only_looks(project)
     with paused_collection():  # a sweep's rows are all in use until the last target is printed
         selection = select(project, args, default=True)
         groups = selection.groups
@@ -87,7 +89,9 @@ def plan(args: argparse.Namespace) -> int:
     from heyhi.control.going_on import Goings
     from heyhi.experiment.modes import Action, action_of
 
-    selection = select(project_for(args), args, default=True)
+    project = project_for(args)
+    only_looks(project)
+    selection = select(project, args, default=True)
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
@@ -177,11 +181,13 @@ def launch(args: argparse.Namespace) -> int:
     from heyhi.control.going_on import Goings
     from heyhi.control.recording import Launching
     from heyhi.experiment.modes import action_of
+    from heyhi.experiment.names import Status
     from heyhi.project import find_project
     from heyhi.sweep.target import target_of
 
     project = find_project()
     profile = find_profile(project, args.profile)
+    may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args, default=True)
     groups = selection.groups
     selection.check_own("launch")
@@ -207,7 +213,13 @@ def launch(args: argparse.Namespace) -> int:
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
-    named = [target_of(f, project.root) for group in groups if not group.is_whole for f in group.part.folders]
+    unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
+    folders = [f for group in groups if not group.is_whole for f in group.part.folders]
+    named = [target_of(f, project.root) for f in folders if f not in unknown]
+    for row in unknown.values():
+        print(f"left as it is: {row.text}")
+    if not whole and not named:
+        return 1
     spec = ControllerSpec.for_launch(
         project, whole, named, profile, no_snapshot=args.no_snapshot, continue_drifted=args.continue_drifted
     )
@@ -268,6 +280,8 @@ def cancel(args: argparse.Namespace) -> int:
     if not args.all and not selection:
         raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, or say --all")
     plans = []
+    for project in selection.projects:
+        may_change(project, is_dry_run=args.dry_run)
     if args.all:
         plans.append((here, plan_cancel(here, Survey.of_index(here).folders, everything=True)))
     for project in {group.project: None for group in selection.groups}:
@@ -310,6 +324,7 @@ def retry(args: argparse.Namespace) -> int:
 
     project = find_project()
     profile = find_profile(project, args.profile)
+    may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
     groups = selection.groups
     selection.check_own("retry --dead")

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.cli.whose import only_looks
+
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.control.survey import Survey
@@ -61,13 +63,16 @@ def _looked_at(
     if args.given:
         from heyhi.cli.selection import project_for, select
 
-        selection = select(project_for(args), args)
+        project = project_for(args)
+        only_looks(project)
+        selection = select(project, args)
         return selection.survey, lambda: selection.projects, selection.schema_of
     # All that are known, which is asked most: without what reads words.
     from heyhi.control.survey import Survey
     from heyhi.project import find_project
 
     project = find_project()
+    only_looks(project)
 
     def schema_of(of: Project) -> Schema:
         from heyhi.config.schema import load_schema
@@ -84,7 +89,9 @@ def _status_of_job(args: argparse.Namespace) -> int:
 
     if args.given or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
-    found = look_at_job(find_project(), args.job)
+    project = find_project()
+    only_looks(project)
+    found = look_at_job(project, args.job)
     if args.json:
         print_json({**row.to_dict(), "log": found.logs[row.exp_path]} for row in found.rows)
     else:
@@ -113,7 +120,9 @@ def logs(args: argparse.Namespace) -> int:
     from heyhi.control.log import show_log
     from heyhi.experiment.folder import ExperimentDir
 
-    project, path = select(project_for(args), args).one_experiment("the log")
+    here = project_for(args)
+    only_looks(here)
+    project, path = select(here, args).one_experiment("the log")
     return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
 
 
@@ -128,6 +137,7 @@ def report(args: argparse.Namespace) -> int:
     project = project_for(args)
     if args.per and args.best is None:
         raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
+    only_looks(project)
     select(project, args, default=True)  # a wrong word is said before a watch begins
 
     stopped: list[bool] = []
@@ -182,6 +192,7 @@ def show_config(args: argparse.Namespace) -> int:
     from heyhi.project import find_project
 
     project = find_project()
+    only_looks(project)
     composed = Composer(project, load_schema(project)).compose(args.cfg, args.words)
     sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
     return 0
@@ -205,7 +216,9 @@ def compare(args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
 
-    selection = select(project_for(args), args)
+    here = project_for(args)
+    only_looks(here)
+    selection = select(here, args)
     found = selection.own_experiments()
     if len(found) != 2:
         raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
@@ -282,6 +295,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
+    from heyhi.experiment.project_names import is_anothers
     from heyhi.report.drift_lines import drift_line
     from heyhi.report.export import suffix_of
     from heyhi.report.gather import gather, title_of
@@ -303,15 +317,17 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     if line := drift_line(whole, sources):
         print(line, flush=True)
     title = title_of(sources)
-    # Below its own name lies only the whole of a sweep.
-    formats = () if any(source.only for source in sources) else project.settings.reports
+    # Below its own name lies only the whole of a sweep, and no table of another project.
+    is_part = any(source.only for source in sources)
+    formats = () if is_part or is_anothers(project) else project.settings.reports
     paths = args.to or fixed_files(project, title, formats)
     written = write_files(paths, whole, shaped, project, title)
     if written.files:
         name = project.relative if project.root == here.root else str
         print(f"written: {', '.join(name(path.absolute()) for path in written.files)}", flush=True)
     elif not paths:
-        print("no file was written, since this is no whole sweep: --to FILE writes one", flush=True)
+        why = "this is no whole sweep" if is_part else "the results are another project's"
+        print(f"no file was written, since {why}: --to FILE writes one", flush=True)
     sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
     problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
     for problem in problems[:-1]:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, suggest
+from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, UnknownError, suggest
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -519,7 +519,7 @@ class _Reader:
             )
         told = explain_missing(self.project, text)
         # What lies in the results is nearer where it has something of such a name.
-        hint = f": {told}" if "(did you mean" in told or "is a folder" in told else ""
+        hint = f": {told}" if any(text in told for text in ("(did you mean", "is a folder", "can't be read")) else ""
         hint = hint or suggest(text, _known_files(self.project)) or (f": {told}" if told and "/" in text else "")
         if self.named and isinstance(self.named[-1], ConfigWord):
             hint = f", and no override (key=value, or I.mount=path){hint}"
@@ -529,7 +529,8 @@ class _Reader:
         """Return where a manifest lies: as it is given, from here or from the project root."""
         from heyhi.sweep.manifest import Manifest, by_own_name
 
-        place = path if path.is_file() or not (self.project.root / path).is_file() else self.project.root / path
+        inside = self.project.root / path
+        place = path if os.path.isfile(path) or not os.path.isfile(inside) else inside  # noqa: PTH113 (never raises)
         with Manifest.open(place):  # raises where it is none
             return by_own_name(place, self.project)
 
@@ -537,7 +538,7 @@ class _Reader:
         from heyhi.config.includes import ConfigFiles
         from heyhi.config.schema import load_schema
 
-        with contextlib.suppress(ConfigError):
+        with contextlib.suppress(ConfigError, UnknownError):
             path = ConfigFiles(self.project, load_schema(self.project)).find_config(text)
             return ConfigWord(text) if path.suffix == ".prototxt" else None
         return None
@@ -586,7 +587,8 @@ def select(project: Project, args: argparse.Namespace, *, default: bool = False)
 
 def _is_beside(project: Project, text: str) -> bool:
     """Return whether a word leads to a folder in which experiments could lie."""
-    return any((base / text).parent.is_dir() for base in (Path.cwd(), project.root, project.results_root))
+    bases = (Path.cwd(), project.root, project.results_root)
+    return any(os.path.isdir((base / text).parent) for base in bases)  # noqa: PTH112 (never raises)
 
 
 def _known_files(project: Project) -> Iterator[str]:

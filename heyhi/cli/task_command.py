@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
+from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
@@ -126,7 +127,10 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
 
 def _run_command(args: argparse.Namespace, main: Main) -> int:
     project = find_project()
-    if args.print or args.print_flat or args.print_flat_all:
+    mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
+    is_only_shown = args.print or args.print_flat or args.print_flat_all
+    may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
+    if is_only_shown:
         from heyhi.config.compose import Composer
         from heyhi.config.describe import render
 
@@ -147,7 +151,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     )
     for warning in launch.expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    mode = args.mode or (ADHOC_MODE if args.adhoc else DEFAULT_MODE)
+    if mode != "dryrun":
+        launch.check_project()
     state = launch.state
     action = launch.action(mode, state)
     where = f"{launch.experiment.exp_path}: {state.text}"

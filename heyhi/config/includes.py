@@ -34,6 +34,7 @@ from heyhi.config.schema import (
 from heyhi.config.templates import OPEN, has_need, map_strings, replace_root
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
+from heyhi.files import is_file
 from heyhi.project import Project
 
 INCLUDES = "includes"
@@ -118,7 +119,7 @@ class ConfigFiles:
         is_folder = False
         for base in bases if cfg.strip() else []:
             for name in (cfg, f"{cfg}{SUFFIX}"):
-                if _is_file(base / name):
+                if is_file(base / name):
                     return _clean(base / name)
             is_folder |= _is_folder(base / cfg)
         if is_folder:
@@ -148,7 +149,7 @@ class ConfigFiles:
         bases = self._include_bases(name, mount, folder)
         for base in bases:
             for candidate in (base / name, base / f"{name}{SUFFIX}"):
-                if _is_file(candidate):
+                if is_file(candidate):
                     return _clean(candidate)
         shown = shorten(name, 200)
         if os.path.isabs(name):  # noqa: PTH117
@@ -511,13 +512,6 @@ def _clean(path: Path) -> Path:
     except UnicodeEncodeError:
         raise ConfigError(f"{clean!a}: the file's name is no UTF-8 text") from None
     return Path(clean)
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that no file can have
-        return False
 
 
 def _is_folder(path: Path) -> bool:

@@ -17,17 +17,19 @@ from pathlib import Path
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
 from heyhi.control.survey import Survey
-from heyhi.errors import ClaimError, HeyhiError
+from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
+from heyhi.experiment.project_names import is_same_project
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, SlurmError, View, cancel
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import folders_of
 
 _MAX_LISTED = 10  # experiments without anything to end
+_MAY_LIVE = "its claim can't be read, so nobody knows whether it lives"
 _STOPPERS = 8  # processes that are waited for at once
 # A controller that only has jobs in Slurm's hands leaves at once; it may be handing one over just now.
 _LEAVE_SECONDS = 20.0
@@ -83,11 +85,12 @@ def plan_cancel(
     for path in plan.folders:
         try:
             owner = read_owner(path, view.queue)
-        except ClaimError as error:
-            plan.idle[path] = f"{Status.UNKNOWN.value}: {error}"
-            continue
+        except ClaimError:
+            owner = None  # its status says why
         if owner is None:
             quiet.append(path)
+        elif other := _other_project(project, path):
+            plan.idle[path] = f"it is of the project '{other}', which alone may end it"
         elif owner.job_name:
             _add_job(plan, path, owner, view)
         else:
@@ -102,6 +105,15 @@ def plan_cancel(
         if others:
             plan.also[job_id] = others
     return plan
+
+
+def _other_project(project: Project, path: str) -> str:
+    """Return the name of the project that runs an experiment; empty where it is this one, or nobody knows."""
+    with contextlib.suppress(UnknownError):
+        name = ExperimentDir(Path(path)).read_project_name()
+        is_ours = name in project.settings.was or is_same_project(name, project.name, project.results_root)
+        return "" if is_ours else name
+    return ""
 
 
 def _add_job(plan: CancelPlan, path: str, owner: Owner, view: View) -> None:
@@ -198,6 +210,9 @@ class Canceller:
     def _end_controller(self, controller: Controller) -> None:
         if controller.owner is not None:
             self._stop(f"controller {controller.name}", controller.owner)
+        else:
+            self.failed = True
+            self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
     def _end(self, plan: CancelPlan) -> None:
         if plan.jobs:
@@ -226,7 +241,7 @@ class Canceller:
 def describe(project: Project, plan: CancelPlan) -> list[str]:
     """Write what would be ended, a line each."""
     root = project.results_root
-    lines = [f"controller {c.name}: {c.owner.describe()}" for c in plan.controllers if c.owner is not None]
+    lines = [f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}" for c in plan.controllers]
     lines += _lines(root, plan.jobs, "job {}")
     lines += _lines(root, plan.also, "job {}, which has others, too")
     lines += [f"{ExperimentDir(Path(path), root).exp_id}: {owner.describe()}" for path, owner in plan.runs.items()]
@@ -235,11 +250,14 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
 
 def idle_lines(project: Project, plan: CancelPlan) -> list[str]:
     """Write of which experiments there is nothing to end, and why: a line each, or one for many."""
-    if len(plan.idle) > _MAX_LISTED:
-        counts = Counter(plan.idle.values()).most_common()
-        return [f"{len(plan.idle)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
-    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in plan.idle}
-    return [f"{names[path]}: nothing to cancel: {text}" for path, text in plan.idle.items()]
+    listed, lines = plan.idle, []
+    if len(listed) > _MAX_LISTED:
+        counts = Counter(text.partition(":")[0] for text in listed.values()).most_common()
+        lines = [f"{len(listed)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
+        # What nobody knows may run.
+        listed = {path: text for path, text in listed.items() if text.startswith(Status.UNKNOWN.value)}
+    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in listed}
+    return [*lines, *(f"{names[path]}: nothing to cancel: {text}" for path, text in listed.items())]
 
 
 def _lines(root: Path, jobs: Mapping[str, Sequence[str]], text: str) -> list[str]:

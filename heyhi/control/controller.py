@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heyhi.errors import ClaimError, HeyhiError, LauncherError, reporting_errors, suggest
+from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
 from heyhi.files import read_end, replace_file, utc_now, writing
@@ -161,7 +161,7 @@ class Controller(NamedTuple):
     Attributes:
         name: as in `ControllerSpec`.
         folder: of its claim and note.
-        owner: the process; None where it is over.
+        owner: the process; None where it is over, or nobody can tell.
     """
 
     name: str
@@ -246,15 +246,26 @@ def foresee(manifests: Iterable[Manifest], exp_paths: Container[str]) -> list[st
 
 
 def find_controllers(project: Project) -> list[Controller]:
-    """Return the controllers that live, as far as can be seen from here."""
+    """Return the controllers that live, as far as can be seen from here; one that may live has no owner.
+
+    Raises:
+        UnknownError: nobody can tell which there are.
+    """
     root = project.state_root / CONTROLLERS_NAME
     found = []
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        for folder in sorted(root.iterdir()):
-            if folder.is_dir():
-                with contextlib.suppress(ClaimError):
-                    owner = read_owner(folder)
-                    found += [Controller(folder.name, folder, owner)] if owner is not None else []
+    try:
+        names = sorted(os.listdir(root))  # noqa: PTH208 (names are all that is asked)
+    except FileNotFoundError:
+        names = []
+    except OSError as error:
+        raise UnknownError(f"{root}: can't be read: {error.strerror or error}") from None
+    for name in names:
+        try:
+            owner = read_owner(root / name)  # of their logs, which lie there too: none
+        except ClaimError:
+            found.append(Controller(name, root / name, None))
+            continue
+        found += [Controller(name, root / name, owner)] if owner is not None else []
     return found
 
 

@@ -17,6 +17,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.records import End, History
 from heyhi.experiment.status import find_state
+from heyhi.files import is_there
 from heyhi.project import Project
 
 _MAX_VALUE = 48
@@ -67,7 +68,7 @@ def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
     except FileNotFoundError:
         return _config_from_text(schema, folder)
     except (OSError, ValueError) as error:
-        raise ResultError(f"{folder.flat_config_path}: can't be read: {error}") from None
+        raise ResultError(f"{folder.flat_config_path}: can't be read: {_reason(error)}") from None
     if not isinstance(found, dict):
         raise ResultError(f"{folder.flat_config_path}: is no JSON object")
     return found
@@ -84,8 +85,12 @@ def _config_from_text(schema: Schema, folder: ExperimentDir) -> dict[str, Any] |
     except FileNotFoundError:
         return None
     except (OSError, ValueError, text_format.ParseError) as error:
-        raise ResultError(f"{folder.path / CONFIG_NAME}: can't be read: {error}") from None
+        raise ResultError(f"{folder.path / CONFIG_NAME}: can't be read: {_reason(error)}") from None
     return flatten(message)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def _less_their_task(configs: list[dict[str, Any] | None]) -> list[dict[str, Any] | None]:
@@ -115,7 +120,7 @@ def _packages(project: Project, end: End | None) -> dict[str, str] | None:
 
 
 def _result(folder: ExperimentDir) -> dict[str, Any] | None:
-    return _flat(folder.read_result()) if folder.result_path.exists() else None
+    return _flat(folder.read_result()) if is_there(folder.result_path) else None
 
 
 def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:

@@ -6,15 +6,17 @@ Which kind of word stands on a command line is for the command line to say.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
-from heyhi.errors import HeyhiError, suggest
+from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.files import is_there
 from heyhi.job.order import PACK_LIST_NAME, job_name
 from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
@@ -32,10 +34,20 @@ def find_started(project: Project, word: str) -> str | None:
     """
     for place in _places(project, word):
         with contextlib.suppress(ValueError):  # a name that no file can have
-            # One that is there and can't be read is named all the same: how it is says so.
-            if os.path.lexists(ExperimentDir(place).identity_path):
+            if _is_experiment(place):
                 return _own_name(project, place)
     return None
+
+
+def _is_experiment(place: Path) -> bool:
+    """Return whether a folder holds an experiment; one that is there and can't be read does: how it is says so."""
+    try:
+        os.lstat(ExperimentDir(place).identity_path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return os.path.lexists(place)
+    return True
 
 
 def find_expanded(project: Project, word: str) -> str | None:
@@ -59,6 +71,8 @@ def explain_missing(project: Project, word: str) -> str:
     places = _places(project, word)
     with contextlib.suppress(ValueError, OSError):  # a name that no file can have
         for place in places if word else ():
+            if closed := _unreadable(place):
+                return closed
             if place.is_dir():
                 return f"{project.relative(place)} is a folder, but no experiment{_inside(project, place)}"
         # Of several places, the one of which most is there; below the results root, if that is no less than elsewhere.
@@ -77,6 +91,17 @@ def _inside(project: Project, place: Path) -> str:
     names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
     more = ", …" if len(names) > 3 else ""
     return f"; in it are {', '.join(names[:3])}{more}" if names else ""
+
+
+def _unreadable(place: Path) -> str:
+    """Say why nobody can tell whether there is something of a name; empty where anybody can."""
+    try:
+        is_there(place)
+    except UnknownError as error:
+        why = error.__context__
+        is_no_name = isinstance(why, OSError) and why.errno in (errno.ENOTDIR, errno.ENAMETOOLONG)
+        return "" if is_no_name else str(error)
+    return ""
 
 
 def _count_missing(place: Path) -> int:
@@ -121,13 +146,18 @@ def find_job(project: Project, job_id: str) -> Found:
     """
     job, silent = _ask(job_id)
     folders = experiments_of(project, job) if job is not None else []
+    closed = ""
     if not folders:
-        folders = [path for path in _known_folders(project) if job_id in _jobs_of(path)]
+        jobs = {path: _jobs_of(path) for path in _known_folders(project)}
+        folders = [path for path, ids in jobs.items() if ids is not None and job_id in ids]
+        unread = sum(ids is None for ids in jobs.values())
+        closed = f"; the records of {unread} experiments can't be read" if unread else ""
     if folders:
         return Found(job, folders)
     if job is not None:
-        raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it")
-    raise HeyhiError(f"no experiment has a job {job_id}{_near_jobs(project, job_id)}{f' ({silent})' if silent else ''}")
+        raise HeyhiError(f"job {job_id} is none of HeyHi's in {project.results_root}: no experiment has it{closed}")
+    near = _near_jobs(project, job_id)
+    raise HeyhiError(f"no experiment has a job {job_id}{near}{closed}{f' ({silent})' if silent else ''}")
 
 
 def experiments_of(project: Project, job: Job) -> list[str]:
@@ -171,11 +201,11 @@ def _known_folders(project: Project) -> list[str]:
     return ManifestIndex.open(project).known()
 
 
-def _jobs_of(path: str) -> set[str]:
-    folder = ExperimentDir(Path(path))
+def _jobs_of(path: str) -> set[str] | None:
+    """Return the ids of an experiment's jobs; None where its records can't be read."""
     with contextlib.suppress(HeyhiError):
-        return folder.history().job_ids
-    return set()
+        return ExperimentDir(Path(path)).history().job_ids
+    return None
 
 
 def _near_jobs(project: Project, job_id: str) -> str:

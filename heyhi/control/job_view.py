@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.find import find_job
 from heyhi.control.survey import Row, Survey
+from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.files import is_there
 from heyhi.project import Project
 
 
@@ -51,9 +54,10 @@ def look_at_job(project: Project, job_id: str) -> JobView:
     head = f"job {job_id}: Slurm doesn't know it any more"
     if job is not None:
         head = f"job {job_id}: {job.state}{f' on {job.nodes}' if job.nodes else ''}{f': {job.why}' if job.why else ''}"
-    logs = {}
+    logs = dict.fromkeys(paths, "")
     for path in paths:
         folder = ExperimentDir(Path(path))
-        there = [str(log) for log in (folder.log_path, folder.launch_log_path) if log.is_file()]
-        logs[path] = there[0] if there else ""
+        with contextlib.suppress(UnknownError):  # which its status says
+            there = [str(log) for log in (folder.log_path, folder.launch_log_path) if is_there(log)]
+            logs[path] = there[0] if there else ""
     return JobView(head, job_id, Survey.of_folders(project, paths).rows, logs)

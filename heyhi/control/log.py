@@ -5,11 +5,15 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
+from typing import BinaryIO
 
 from heyhi.control.survey import Row, Survey
 from heyhi.control.watch import ASK_SECONDS, LOOK_SECONDS, End
+from heyhi.errors import ResultError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
+from heyhi.files import is_there
 from heyhi.project import Project
 
 _CHUNK = 1 << 16
@@ -26,18 +30,21 @@ def show_log(project: Project, folder: ExperimentDir, *, lines: int | None = Non
 
     Returns:
         exit code: with `follow` 0 where the experiment is done, else 1; without it 0.
+
+    Raises:
+        ResultError: the log is there and can't be read.
     """
     if follow:
         return _Follower(project, folder).run(lines)
     path = folder.log_path
-    if not path.is_file():
+    if not is_there(path):
         row = Survey.of_folders(project, [str(folder.path)]).rows[0]
-        if not folder.launch_log_path.is_file():
+        if not is_there(folder.launch_log_path):
             _tell(f"no log yet: {row.text}")
             return 0
         path = folder.launch_log_path
         _tell(f"no {folder.log_path.name} yet ({row.status.value}); this is {path}")
-    with path.open("rb") as file:
+    with _opened(path) as file:
         file.seek(_start_of_last(file.fileno(), lines))
         while chunk := file.read(_CHUNK):
             _write(chunk)
@@ -54,6 +61,7 @@ class _Follower:
         self._file: int | None = None
         self._path = folder.log_path
         self._said = ""
+        self._unread = ""  # why the log can't be read
 
     def run(self, lines: int | None) -> int:
         """Follow; return 0 where it is done, 1 where it is dead or blocked."""
@@ -61,7 +69,7 @@ class _Follower:
         first = True
         while True:
             # Before its log is read: what it wrote until then is there.
-            is_done = self._folder.result_path.exists()
+            is_done = os.access(self._folder.result_path, os.F_OK)  # where nobody can tell, its status says so
             is_over = is_done
             if not is_done and time.monotonic() - asked >= ASK_SECONDS:
                 survey = Survey.of_folders(self._project, [str(self._folder.path)])
@@ -72,7 +80,7 @@ class _Follower:
             self._read(lines if first else None, is_over)
             first = first and self._file is None
             if is_over:
-                if self._file is None:
+                if self._file is None and not self._unread:
                     _tell("it left no log")
                 return 0 if is_done else 1
             time.sleep(LOOK_SECONDS)
@@ -92,15 +100,25 @@ class _Follower:
                 return
             _write(chunk)
 
+    def _tell_unread(self, path: Path, error: Exception) -> None:
+        text = f"{path}: can't be read: {error.strerror or error}" if isinstance(error, OSError) else str(error)
+        if text != self._unread:
+            self._unread = text
+            _tell(text)
+
     def _reopen(self, lines: int | None, is_over: bool) -> None:
         """Open the log when it comes, and again when there is another file of its name, or it was emptied."""
         path = self._folder.log_path
-        if self._file is None and is_over and not path.exists() and self._folder.launch_log_path.exists():
-            path = self._folder.launch_log_path
-            _tell(f"no {self._folder.log_path.name}; this is {path}")
+        launch_log = self._folder.launch_log_path
         try:
+            if self._file is None and is_over and not is_there(path) and is_there(launch_log):
+                path = launch_log
+                _tell(f"no {self._folder.log_path.name}; this is {path}")
+            if not is_there(path):
+                return
             now = path.stat()
-        except OSError:
+        except (UnknownError, OSError) as error:
+            self._tell_unread(path, error)
             return
         if self._file is not None:
             held = os.fstat(self._file)
@@ -116,7 +134,17 @@ class _Follower:
             self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return
+        except OSError as error:
+            self._tell_unread(path, error)
+            return
         os.lseek(self._file, _start_of_last(self._file, lines), os.SEEK_SET)
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ResultError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
 def _start_of_last(file: int, lines: int | None) -> int:

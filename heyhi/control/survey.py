@@ -313,7 +313,8 @@ class Survey:
         """
         from heyhi.sweep.drift import DriftCheck
 
-        rows = {row.exp_path: row for row in self.rows if row.status.is_started}
+        # Of what is UNKNOWN its status says why.
+        rows = {row.exp_path: row for row in self.rows if row.status.is_started and row.status is not Status.UNKNOWN}
         found = {}
         for part in self.parts:
             check = DriftCheck(part.project, schema_of(part.project))

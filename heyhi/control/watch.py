@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.control.controller import find_controllers
 from heyhi.control.survey import Survey
+from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
 from heyhi.project import Project
 
@@ -78,7 +79,10 @@ class End:
 
     @property
     def _is_controlled(self) -> bool:
-        return any(find_controllers(project) for project in self._projects)
+        try:
+            return any(find_controllers(project) for project in self._projects)
+        except UnknownError:
+            return True  # there may be one
 
     def is_over(self, survey: Survey) -> bool:
         """Return whether all are over, and stay so: a controller may start those that are dead again."""

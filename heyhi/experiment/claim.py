@@ -34,7 +34,7 @@ from typing import Self
 from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
-from heyhi.files import write_temp, writing
+from heyhi.files import is_there, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
@@ -117,8 +117,9 @@ class Claim:
                     return cls(owner, link, below, on_lost)
             finally:
                 # Unless another took us for dead meanwhile, and hangs on our link.
-                if made and not (folder / f"claim.{owner.nonce}.json").exists():
-                    link.unlink(missing_ok=True)
+                with contextlib.suppress(UnknownError):
+                    if made and not is_there(folder / f"claim.{owner.nonce}.json"):
+                        link.unlink(missing_ok=True)
             time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
         raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
 

@@ -12,7 +12,7 @@ import logging
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,9 +37,11 @@ from heyhi.experiment.names import (
     ROOT_NAMES,
     STATE_NAME,
 )
+from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Record, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import keep_file, replace_file, write_temp, writing
+from heyhi.files import is_there, keep_file, replace_file, write_temp, writing
+from heyhi.project import PROJECT_KEY
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -64,7 +66,8 @@ class Experiment:
         config: root message, serialised.
         needs: folders of the experiments that must be done before.
         resources: Snakemake's; none for a local run.
-        roots: the project's and the results' folders when it was composed: paths in its config begin with them.
+        roots: the project's and the results' folders when it was composed, with which paths in its config begin, and
+            the project's name where it has one.
     """
 
     exp_id: str
@@ -200,17 +203,36 @@ class ExperimentDir:
         Raises:
             UnknownError: identity.json can't be read.
         """
+        data = self._read_identity_file()
+        return self._identity_in(data) if data is not None else None
+
+    def _read_identity_file(self) -> object:
         text = self._read_record(IDENTITY_NAME)
         if text is None:
             return None
         try:
-            data = json.loads(text)
-            return Identity.from_dict(data if isinstance(data, dict) else {})
-        except (ValueError, RecursionError, IdentityError):
+            return json.loads(text) or {}
+        except (ValueError, RecursionError):
+            return {}
+
+    def _identity_in(self, data: object) -> Identity:
+        try:
+            return Identity.from_dict(data)
+        except IdentityError:
             raise UnknownError(
                 f"{self.identity_path}: is damaged, so nobody knows which experiment this is;"
                 " move the folder away to run it anew"
             ) from None
+
+    def read_project_name(self) -> str:
+        """Return the declared name of the project that has made the experiment; empty where there is none.
+
+        Raises:
+            UnknownError: identity.json can't be read.
+        """
+        data = self._read_identity_file()
+        name = data.get(PROJECT_KEY) if isinstance(data, dict) else None
+        return name if isinstance(name, str) else ""
 
     def read_roots(self, config: str = "") -> dict[str, str]:
         """Return where the project and its results were when a config was composed.
@@ -232,6 +254,38 @@ class ExperimentDir:
         except (OSError, ValueError, RecursionError):
             return {}
         return data if isinstance(data, dict) else {}
+
+    def check(self, experiment: Experiment) -> None:
+        """Make sure that the folder holds this experiment of this project, or none yet: asked before it is changed.
+
+        Raises:
+            UnknownError: nobody knows which one it holds.
+            IdentityError: it holds another one, or another project's, or files that are no experiment's.
+        """
+        self.check_identity(experiment.identity)
+        self.check_project(experiment.roots)
+
+    def check_project(self, roots: Mapping[str, str], was: Sequence[str] = ()) -> None:
+        """Make sure that the experiment was made by a project of this name, or of a name that it had.
+
+        Args:
+            roots: of the project, see `Experiment`.
+            was: its earlier names, where the results root may not know them yet.
+
+        Raises:
+            UnknownError: nobody knows who has made it.
+            IdentityError: another project has.
+        """
+        name = roots.get(PROJECT_KEY, "")
+        if not name:
+            return
+        held = self.read_project_name()
+        if held not in was and not is_same_project(held, name, roots.get("results_root", "")):
+            raise IdentityError(
+                f"{self.path}: is of the project '{held}', and this project is '{name}': it is left as it is. Give this"
+                f" project other results, or, if '{held}' was its name, say so in [tool.heyhi]: was ="
+                f" {json.dumps([held], ensure_ascii=False)}"
+            )
 
     def check_identity(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment, or none yet.
@@ -263,7 +317,7 @@ class ExperimentDir:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise IdentityError(f"{self.path}: can't be read: {error.strerror}") from None
+            raise UnknownError(f"{self.path}: can't be read: {error.strerror}") from None
         return sorted(n for n in names if n not in _EARLY and not n.startswith(_EARLY_PREFIXES))
 
     def prepare(self, experiment: Experiment, schema: Schema) -> None:
@@ -276,28 +330,31 @@ class ExperimentDir:
             IdentityError: the folder holds another experiment, or files that are no experiment's.
             ResultError: it can't be written.
         """
-        self.check_identity(experiment.identity)
+        self.check(experiment)
         digest = config_digest(experiment.config, schema)
-        is_whole = self.config_path.exists() and self.flat_config_path.exists()
+        is_whole = is_there(self.config_path) and is_there(self.flat_config_path)
         if is_whole and self._lies_here(digest):
             return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
         self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
-        held = self._identity_record(self.identity_path).get(CONFIG_KEY)
+        record = self._identity_record(self.identity_path)
+        held = record.get(CONFIG_KEY)
+        # Who made it stays on record where this project has no name.
+        roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots}
         from heyhi.config.frozen import flatten, to_text
 
         message = schema.parse_root(experiment.config)
         flat = json.dumps(flatten(message), indent=2, default=repr)  # repr: of bytes
         if isinstance(held, str) and held != digest:
-            if is_whole and self.attempts_path.exists():
+            if is_whole and is_there(self.attempts_path):
                 self._keep_config(held)
             # If this is cut short, nobody takes what lies here for either of them.
-            self._replace_identity(experiment.identity, experiment.roots)
+            self._replace_identity(experiment.identity, roots)
         replace_file(self.flat_config_path, f"{flat}\n")
         replace_file(self.config_path, to_text(message))
         if held != digest:
-            self._replace_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
+            self._replace_identity(experiment.identity, {**roots, CONFIG_KEY: digest})
 
     def _keep_config(self, digest: str) -> None:
         """Keep the config that lies beside the result under its digest, with where the roots were."""
@@ -312,8 +369,9 @@ class ExperimentDir:
 
     def _write_identity(self, identity: Identity, more: Mapping[str, str]) -> None:
         """Write identity.json if there is none: of two experiments with one path, only one gets it."""
-        if self.identity_path.exists():
+        if is_there(self.identity_path):
             self.check_identity(identity)  # another may have written it since the folder was looked at
+            self.check_project(more)
             return
         with writing(self.identity_path):
             temp = write_temp(self.identity_path, _identity_text(identity, more))
@@ -321,6 +379,7 @@ class ExperimentDir:
                 self.identity_path.hardlink_to(temp)
             except FileExistsError:
                 self.check_identity(identity)
+                self.check_project(more)
             finally:
                 temp.unlink(missing_ok=True)
 
@@ -329,6 +388,7 @@ class ExperimentDir:
 
         Raises:
             IdentityError: the folder doesn't hold this experiment, or holds others too.
+            UnknownError: nobody can tell.
             ClaimError: somebody runs it.
             ResultError: it can't be written.
         """
@@ -339,7 +399,7 @@ class ExperimentDir:
         if self.read_identity() is None:
             raise IdentityError(f"{self.path}: is not wiped: it has no {IDENTITY_NAME}")
         self.check_identity(identity)
-        for folder, below, names in os.walk(self.path):
+        for folder, below, names in os.walk(self.path, onerror=_refuse_to_wipe):
             if folder != str(self.path) and IDENTITY_NAME in names:
                 raise IdentityError(f"{self.path}: is not wiped: it holds another experiment, {folder}")
             if STATE_NAME in below:
@@ -431,7 +491,7 @@ class ExperimentDir:
         """
         try:
             found, damaged = _parse_lines(self.metrics_path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return []
         except OSError as error:
             raise ResultError(f"{self.metrics_path}: can't be read: {error.strerror}") from None
@@ -510,13 +570,18 @@ class ExperimentDir:
         try:
             with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
         except OSError as error:
             raise UnknownError(
                 f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
                 " moved away"
             ) from None
+
+
+def _refuse_to_wipe(error: OSError) -> None:
+    """Stop where a folder can't be looked into, which may hold another experiment."""
+    raise UnknownError(f"{error.filename}: can't be read: {error.strerror or error}; nothing is wiped") from None
 
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:

@@ -7,6 +7,7 @@ when one is not.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -108,7 +109,11 @@ class Statuses:
         if history is not None:
             return State(state.status, self._why_dead(exp_path, history))
         if state.status is Status.NOT_STARTED:
-            for need in self._needs_of(exp_path):
+            try:
+                needs = self._needs_of(exp_path)
+            except HeyhiError as error:  # what it was expanded into can't be read: the others' statuses come
+                return State(Status.UNKNOWN, str(error))
+            for need in needs:
                 its = self.of(need)
                 if its.status.blocks:
                     return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
@@ -153,7 +158,8 @@ class Statuses:
                 history = self._look(path).history
                 jobs += [history.job_to_ask] if history is not None else []
             else:
-                left += self._needs_of(path)
+                with contextlib.suppress(HeyhiError):  # its status says so
+                    left += self._needs_of(path)
         self._ask().ledger.load(jobs)
 
 
@@ -246,9 +252,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
 
 
 def _exists(path: str) -> bool:
-    # Path.exists() takes what can't be looked at for absent; and five times as long, of which there may be 10,000.
+    # Not `is_there`, for its error: whatever the system says is the reason. A file where a folder should be is none of
+    # the experiment's: it is there, and in the way.
     try:
         os.stat(path)  # noqa: PTH116
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     return True

@@ -28,6 +28,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED, REQUEUE
+from heyhi.files import is_there
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import settle, submit_job
 from heyhi.project import Project, find_project
@@ -332,10 +333,10 @@ class Executor(official.Executor):  # type: ignore[misc]
         task = _task_of(info)
         if task.experiment.exp_path in self._submitted.get(task.job_id, []):
             self._submitted[task.job_id].remove(task.experiment.exp_path)  # there is nothing to cancel any more
-        if not task.folder.path.exists():
-            self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
-            return []
         try:
+            if not is_there(task.folder.path):
+                self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
+                return []
             death = find_death(task.folder, view)
             self._settle(task, view)
         except HeyhiError as error:
@@ -487,4 +488,4 @@ def _is_due(info: SubmittedJobInfo, now: float) -> bool:
 
 
 def _has_result(path: Path) -> bool:
-    return ExperimentDir(path).result_path.exists()
+    return os.access(ExperimentDir(path).result_path, os.F_OK)

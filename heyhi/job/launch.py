@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import ModeError, NeedsError, ResultError
+from heyhi.errors import ModeError, NeedsError, ResultError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.modes import DEFAULT_MODE, Action, action_of
 from heyhi.experiment.names import Status
+from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
@@ -88,11 +91,13 @@ def maybe_launch(
 
     Raises:
         HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, nobody knows
-            how the one to restart is, or Slurm takes no job.
+            how the one to restart is, the results are another project's, or Slurm takes no job.
     """
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
+    is_dry_run = mode == "dryrun"
+    _warn_once(foreign_names(project) if is_dry_run else check_names(project))
     launch = Launch.prepare(
         project,
         cfg,
@@ -102,6 +107,8 @@ def maybe_launch(
         snapshot=snapshot,
         continue_drifted=continue_drifted,
     )
+    if not is_dry_run:
+        launch.check_project()
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
     if action.wipe and (dependents := launch.dependents):
@@ -113,6 +120,12 @@ def maybe_launch(
     elif state.status is Status.UNKNOWN:
         logging.warning("%s: %s", launch.experiment.exp_id, state.line)
     return launch.handle()
+
+
+@lru_cache(maxsize=16)  # a script may launch thousands
+def _warn_once(text: str) -> None:
+    if text:
+        logging.warning("%s", text)
 
 
 class _Outcome(NamedTuple):
@@ -224,6 +237,8 @@ class Launch:
         from heyhi.job.runner import execute
 
         self.check()
+        self.check_project()
+        take_root(self.project)
         owner = read_owner(self.experiment.exp_path) if action.stop else None
         if owner is not None:
             logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
@@ -269,6 +284,15 @@ class Launch:
             from heyhi.slurm.request import request_of
 
             request_of(self.task_message)
+
+    def check_project(self) -> None:
+        """Make sure that what is there is no other project's, as far as anybody can tell.
+
+        Raises:
+            IdentityError: it is.
+        """
+        with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
+            self.folder.check_project(self.experiment.roots, self.project.settings.was)
 
     def _check_needs(self) -> None:
         missing = []

@@ -27,7 +27,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import End, History, Record, Start
-from heyhi.files import utc_now
+from heyhi.files import is_there, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
@@ -97,7 +97,7 @@ class _Pack:
         self._wait()
 
     def _is_over(self, member: _Member) -> bool:
-        if member.folder.result_path.exists():
+        if os.access(member.folder.result_path, os.F_OK):  # of one that can't be looked at, its runner says so
             _say(member, "is done already")
             self.codes[member.target] = 0
         elif has_failed_in(_attempts(member.folder), self.job):
@@ -164,7 +164,7 @@ class _Pack:
             if isinstance(claim, Claim):
                 with claim:
                     record = end_without_word(folder.attempts(), self.job, code)
-                    if record is not None and not folder.result_path.exists():
+                    if record is not None and not is_there(folder.result_path):
                         folder.append_attempt(record)
         except HeyhiError as error:
             _say(member, str(error))

@@ -34,7 +34,7 @@ from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.result import encode
 from heyhi.experiment.status import find_state, held_by
-from heyhi.files import replace_file, utc_now, writing
+from heyhi.files import is_there, replace_file, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
 from heyhi.job.load_main import Main, load_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -155,8 +155,8 @@ def execute(
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
-            folder.check_identity(experiment.identity)
-            if folder.result_path.exists():
+            folder.check(experiment)
+            if is_there(folder.result_path):
                 return Outcome(Status.DONE)
             rule = Continuing.of(experiment, schema, _ignored(project))
             going = rule.going_on(folder.path, experiment.config)
@@ -190,8 +190,8 @@ def _claim(
     wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
-        folder.check_identity(experiment.identity)
-        if folder.result_path.exists():
+        folder.check(experiment)
+        if is_there(folder.result_path):
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -201,7 +201,7 @@ def _claim(
             got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
-            if not ends or ends[-1].reason != "failed" or folder.result_path.exists():
+            if not ends or ends[-1].reason != "failed" or is_there(folder.result_path):
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
@@ -236,7 +236,7 @@ class _Run:
         try:
             with signals.raising():
                 result = self._call_main()
-            if result is not None or not self.folder.result_path.exists():
+            if result is not None or not is_there(self.folder.result_path):
                 self.folder.write_result(result)
             ending = Ending("done")
         except BaseException as error:
@@ -246,7 +246,7 @@ class _Run:
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
         self._record_end(number, ending, time.monotonic() - clock)
-        if self.folder.result_path.exists():
+        if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
         return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
@@ -443,7 +443,7 @@ def _run_target(options: argparse.Namespace) -> int:
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
-        if folder.result_path.exists():
+        if is_there(folder.result_path):
             return 0
         if job is not None:  # whether it is dead is for Slurm to say
             print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.experiment.project_names import foreign_names
 from heyhi.project import find_project
 from heyhi.report.shape import grouped
 from heyhi.report.source import Source, sweeps_of
@@ -42,6 +44,8 @@ def table(
         HeyhiError: the sweep is wrong.
     """
     project = find_project()
+    if warning := foreign_names(project):
+        logging.warning("%s", warning)
     found = gather(
         [Source.open(project, path) for path in sweeps_of(project, sweep)],
         with_needs=with_needs,

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics import has_best
 from heyhi.experiment.records import Record, Start
-from heyhi.files import read_end
+from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.read import metrics_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
+_CONFIG_BYTES = 1_000_000
 _MOST_ROWS = 5_000  # experiments of a page that a browser can still open
 
 
@@ -77,25 +78,40 @@ def _detail(folder: ExperimentDir) -> Detail:
     """Read what a page shows of an experiment beside its row and its curves; what can't be read is left out."""
     from heyhi.report.page import Detail
 
-    if not folder.path.is_dir():
+    # Where one can't be looked at, its row says why.
+    try:
+        if not is_there(folder.path):
+            return Detail()
+        has_log = is_there(folder.log_path)
+    except UnknownError:
         return Detail()
     attempts: list[Record] = []
     with contextlib.suppress(HeyhiError):
         attempts = folder.attempts()
-    flat = _or_empty(folder.flat_config_path)
     try:
-        found = json.loads(flat) if flat else {}
-    except ValueError:
+        found = json.loads(folder.flat_config_path.read_bytes())
+    except (OSError, ValueError):
         found = {}
     log = folder.log_path
     return Detail(
-        config=_or_empty(folder.config_path),
+        config=_shown(folder.config_path, _CONFIG_BYTES),
         flat=found if isinstance(found, dict) else {},
         attempts=_joined(attempts),
-        log=read_end(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
+        log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,
-        log_path=log if log.is_file() else None,
+        log_path=log if has_log else None,
     )
+
+
+def _shown(path: Path, most: int) -> str:
+    """Read the end of a text file; nothing where there is none, and why where it can't be read."""
+    try:
+        path.open("rb").close()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"({path.name} can't be read: {error.strerror or error})"
+    return read_end(path, most)
 
 
 def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -110,11 +126,3 @@ def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
         else:
             row |= {"seconds": record.seconds, "reason": record.exception or record.reason}
     return list(rows.values())
-
-
-def _or_empty(path: Path) -> str:
-    """Read a text file; empty where it can't be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -115,7 +115,9 @@ class Reader:
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        return self._read_files(entry, status, reason, updated), stamp if settled else UNKNOWN
+        reading = self._read_files(entry, status, reason, updated)
+        # What couldn't be read may be readable later, or by somebody else, and no file changes by that.
+        return reading, stamp if settled and not reading.problem else UNKNOWN
 
     def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> Reading:
         """Read the files of an experiment."""

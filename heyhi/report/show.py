@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,7 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     written = write_files(paths, found, found, flow.project, manifest.label)
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
-    files = [*written.files, complete] if complete.is_file() else written.files
+    files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files
     print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
     if source.sheet is not None:
         _say(*export_sheets(found, [source.sheet], flow.project, group=manifest.label))

@@ -17,7 +17,7 @@ from heyhi.config.keys import Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, IdentityError
+from heyhi.errors import HeyhiError, IdentityError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
@@ -74,8 +74,11 @@ class DriftCheck:
         try:
             then = json.loads(folder.flat_config_path_of(digest).read_text(encoding="utf-8"))
             identity = folder.read_identity()
-        except (OSError, ValueError):
+        except (FileNotFoundError, ValueError):
             return []  # written when it is started; before that there is nothing to compare with
+        except OSError as error:
+            path = folder.flat_config_path_of(digest)
+            raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
         if identity is None or not isinstance(then, dict):
             return []
         try:

@@ -22,10 +22,12 @@ from heyhi.config.values import value_text
 from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 
 Point = tuple[str | Path, Overrides]
+_ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
 _MAX_SHOWN = 20  # groups of errors, and points of a group, that a message names
 
 
@@ -51,7 +53,7 @@ class Planned(NamedTuple):
     resources: dict[str, int | str]
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
-        """Return it as an `Experiment`, with the project's and the results' folders."""
+        """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
         return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
 
@@ -67,7 +69,7 @@ class Expansion:
         label: name for reports and manifests, `[A-Za-z0-9._-]`.
         sweep: sweep file, relative to the project root.
         pattern: exp id pattern of the sweep's own experiments.
-        roots: the project's and the results' folders.
+        roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
     """
 
@@ -117,7 +119,9 @@ def expand(
 
     Raises:
         SweepError: points are wrong; the message names all of them, grouped by what is wrong.
+        UnknownError: nobody can see what is in the results root.
     """
+    _check_root(project.results_root)
     composer = Composer(project, schema)
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
     count = 0
@@ -134,9 +138,18 @@ def expand(
     if not gather.own:
         raise SweepError(f"{sweep or label}: the sweep has no experiments")
     gather.check_nesting()
-    roots = {"project_root": str(project.root), "results_root": str(project.results_root)}
     planned, own = list(gather.planned.values()), list(gather.own)
-    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, roots, composer.files)
+    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
+
+
+def _check_root(results_root: Path) -> None:
+    """Refuse a results root that nobody can look into; what is wrong with one experiment, its status says."""
+    try:
+        os.stat(f"{results_root}/.")  # noqa: PTH116
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UnknownError(f"{results_root}: the results can't be read: {error.strerror or error}") from None
 
 
 def _holds(exp_path: str, identity: Identity) -> bool:
@@ -150,6 +163,13 @@ def _holds(exp_path: str, identity: Identity) -> bool:
     except (OSError, ValueError, TypeError, KeyError):
         return False
     return held == (identity.cfg, identity.overrides, identity.version)
+
+
+def _is_experiment(folder: Path) -> bool:
+    """Return whether a folder plainly is an experiment's; below one that can't be looked at, all are UNKNOWN anyway."""
+    with contextlib.suppress(UnknownError):
+        return is_there(ExperimentDir(folder).identity_path)
+    return False
 
 
 @contextlib.contextmanager
@@ -242,10 +262,12 @@ class _Gather:
         if names is None:
             try:
                 names = frozenset(os.listdir(parent))  # noqa: PTH208 (a set of names is all that is asked)
-            except OSError:
+            except FileNotFoundError:
                 names = frozenset()
+            except OSError:
+                names = _ANY  # each has to be looked at by itself
             self._listed[parent] = names
-        if name in names and not _holds(exp_path, identity):
+        if (name in names or names is _ANY) and not _holds(exp_path, identity):
             with contextlib.suppress(UnknownError):  # its status says so, and nothing starts there
                 ExperimentDir(Path(exp_path)).check_identity(identity)
 
@@ -256,7 +278,7 @@ class _Gather:
         paths = {e.folder for e in self.planned.values()}
         for path in sorted(paths):
             for parent in Path(path).parents:
-                if str(parent) in paths or ExperimentDir(parent).identity_path.is_file():
+                if str(parent) in paths or _is_experiment(parent):
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
     def warnings(self) -> list[str]:

@@ -5,7 +5,6 @@ How its points are composed and checked is left to `expand`.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any, NamedTuple
 
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, suggest
+from heyhi.files import is_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
 
@@ -26,11 +26,11 @@ def find_sweep_file(project: Project, path: Path) -> Path:
 
     Raises:
         SweepError: it doesn't exist; the message has the nearest.
+        UnknownError: nobody can tell.
     """
-    with contextlib.suppress(ValueError, OSError):  # a name that no file can have
-        for base in (Path.cwd(), project.root):
-            if (base / path).is_file():
-                return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
+    for base in (Path.cwd(), project.root):
+        if is_file(base / path):
+            return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
     name = project.relative(Path(os.path.abspath(path)))  # noqa: PTH100
     known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
     raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}")

@@ -6,20 +6,23 @@ A sweep is expanded when `rule all` asks for it, not when the Snakefile is read,
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import inspect
 import os
 import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from heyhi.config.schema import load_schema
-from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors, suggest
-from heyhi.experiment.names import RESULT_NAME
-from heyhi.files import replace_bytes, writing
+from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
+from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.project_names import check_names, foreign_names, take_root
+from heyhi.experiment.status import State, Statuses
+from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
@@ -29,6 +32,7 @@ from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_o
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
 from heyhi.sweep.write_manifest import write_manifest
 
+_UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
 _LAUNCH_SETTING = "launch"
 _ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING)
@@ -53,6 +57,8 @@ class Flow:
         options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
+        unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
+        why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
         threads: for the rules: cores that an experiment is given.
         report: for the rules: table of the sweep that was asked for.
@@ -70,6 +76,9 @@ class Flow:
             goes_on = continues_drifted(config)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
         self._is_on_record = bool(config.get(_LAUNCH_SETTING))
+        self._statuses = Statuses()
+        self._unknown: dict[str, str] = {}  # digest of a target -> what is said of it
+        self._is_own = False  # whether it was asked whose the results are
         self._manifest: Manifest | None = None  # of the sweep
         self._known: dict[str, _Known] = {}  # by target
         self._index: ManifestIndex | None = None
@@ -79,13 +88,15 @@ class Flow:
         self.python = _literal(shlex.quote(sys.executable))
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
-        self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).node.needs))
+        self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))
+        self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
+        self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
-        self.report_results = _for_rule(lambda wildcards: self._open_report(wildcards).targets)
+        self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
 
     @property
@@ -150,6 +161,36 @@ class Flow:
             # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
             self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
         return known
+
+    def _needs(self, node: Node) -> list[str]:
+        """Return what an experiment needs.
+
+        Raises:
+            UnknownError: it was named itself, and nobody knows how it is.
+        """
+        if self._is_unknown(node.target):
+            why = self._look(node.target).line
+            raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
+        return self._touchable(node.needs) if node.needs else []
+
+    def _touchable(self, targets: Sequence[str]) -> list[str]:
+        """Put for each target that is UNKNOWN one that can't be made: what depends on it waits in vain, others go on.
+
+        Of a target itself Snakemake would remove the log, make and list the folder, and end where it can't.
+        """
+        return [self._stand_in(target) if self._is_unknown(target) else target for target in targets]
+
+    def _is_unknown(self, target: str) -> bool:
+        # A job is given what the main process has made of it.
+        return self._workflow.is_main_process and self._look(target).status is Status.UNKNOWN
+
+    def _look(self, target: str) -> State:
+        return self._statuses.look(folder_of(target, self.project.root))
+
+    def _stand_in(self, target: str) -> str:
+        digest = hashlib.sha256(target.encode(errors="surrogateescape")).hexdigest()[:16]
+        self._unknown[digest] = f"{target}: {self._look(target).line}"
+        return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""
@@ -221,6 +262,18 @@ class Flow:
                 "run snakemake with --profile profiles/local (or another one of HeyHi's), or with"
                 f" {' '.join(missing)}: otherwise an edit would make it remove and redo what is done"
             )
+        self._check_whose()
+
+    def _check_whose(self) -> None:
+        """Refuse to run anything in another project's results; who only looks is warned, once."""
+        if self._is_own:
+            return
+        self._is_own = True
+        warning = check_names(self.project) if self._is_executing else foreign_names(self.project)
+        if warning:
+            print(f"warning: {warning}", file=sys.stderr)
+        if self._is_executing:
+            take_root(self.project)
 
     def _ask_report(self) -> str:
         """Return the sweep's table, and copy to its fixed name what is there of it already."""
@@ -229,7 +282,7 @@ class Flow:
         # With nothing to do no rule is run, and no hook: a sweep that was edited and edited back has its old table.
         for one in (name, self.page_path(manifest)) if self._is_executing else ():
             copy = self.report_copy(manifest).with_name(f"{manifest.label}{Path(one).suffix}")
-            if (self.project.root / one).is_file():
+            if is_there(self.project.root / one):
                 with writing(copy):
                     data = (self.project.root / one).read_bytes()
                 replace_bytes(copy, data)
@@ -238,10 +291,11 @@ class Flow:
     def _missing(self, manifest: Manifest) -> list[str]:
         """List a sweep's targets that aren't there although its table is."""
         # To Snakemake, a table that is there speaks for what it was made of.
-        if not (self.project.root / table_of(self.project, manifest)).is_file():
+        if not is_there(self.project.root / table_of(self.project, manifest)):
             return []
         root = f"{self.project.root}/"
-        return [target for target in manifest.targets if not os.access(os.path.join(root, target), os.F_OK)]  # noqa: PTH118
+        absent = [t for t in manifest.targets if not os.access(os.path.join(root, t), os.F_OK)]  # noqa: PTH118
+        return self._touchable(absent)
 
     @property
     def _is_executing(self) -> bool:

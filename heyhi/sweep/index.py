@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.errors import HeyhiError, ManifestError, UnknownError
+from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
@@ -187,15 +187,10 @@ class _Found(NamedTuple):
         """List what is on disk.
 
         Raises:
-            UnknownError: it can't be listed.
+            HeyhiError: it can't be listed.
         """
         folder, state = manifests_root(project), project.state_root
-        try:
-            manifests = manifests_on_disk(folder)
-        except (FileNotFoundError, NotADirectoryError):
-            manifests = {}
-        except OSError as error:
-            raise UnknownError(f"{folder}: can't be read: {error.strerror}; nobody knows what was expanded") from None
+        manifests = manifests_on_disk(folder)
         records = {f"{name}/{one}" for name in (KNOWN_NAME, LAUNCHES_NAME) for one in names_in(state / name)}
         return cls(manifests, records)
 

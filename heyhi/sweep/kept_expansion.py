@@ -55,9 +55,10 @@ class RememberedExpansion:
             found = json.loads(self._path.read_bytes())
             name, warnings = found["manifest"], [str(text) for text in found["warnings"]]
             path = looked_at_root(self._project) / os.path.basename(name)  # noqa: PTH119 (no path leads elsewhere)
+            is_kept = path.is_file()
         except (OSError, ValueError, TypeError, KeyError):
             return None
-        return Remembered(path, warnings) if path.is_file() else None
+        return Remembered(path, warnings) if is_kept else None
 
     def keep(self, expansion: Expansion, manifest: Path) -> None:
         """Remember an expansion, if it may be; that it can't be written is no matter."""

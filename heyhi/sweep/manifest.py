@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import HeyhiError, ManifestError, NoProjectError
 from heyhi.experiment.names import STATE_NAME
-from heyhi.project import Project, Settings, find_project
+from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 
 if TYPE_CHECKING:
@@ -111,8 +111,15 @@ class Manifest:
         Raises:
             ManifestError: it is missing, damaged, cut short, of another program, or of a newer HeyHi.
         """
-        if not path.is_file():
-            raise ManifestError(f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)")
+        try:
+            with path.open("rb"):  # SQLite would say of any reason that it is damaged
+                pass
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            raise ManifestError(
+                f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
+            ) from None
+        except OSError as error:
+            raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
         connection = _connect(path)
         try:
             return cls(path, connection, _checked_meta(path, connection))
@@ -191,6 +198,11 @@ class Manifest:
                 if find_project(root).root == root:
                     return root
         return Path(then.project_root)
+
+    @property
+    def project_name(self) -> str:
+        """Declared name of its project; empty where there was none. No part of the digest."""
+        return self._meta.get(PROJECT_KEY, b"").decode()
 
     @property
     def code_root(self) -> Path:
@@ -364,6 +376,8 @@ class Manifest:
 
         root, then = self.results_root, self.written_for
         roots = {"project_root": then.project_root, "results_root": then.results_root}
+        if self.project_name:
+            roots[PROJECT_KEY] = self.project_name
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
                 _, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
@@ -404,9 +418,18 @@ def looked_at_root(project: Project) -> Path:
 
 
 def manifests_on_disk(folder: Path) -> dict[str, int]:
-    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last."""
-    with os.scandir(folder) as entries:
-        return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    """Return name and time of change (ns) of each manifest in a folder: the newest is the one asked for last.
+
+    Raises:
+        ManifestError: the folder is there, and can't be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise ManifestError(f"{folder}: can't be read: {error.strerror or error}") from None
 
 
 def table_of(project: Project, manifest: Manifest) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import ManifestError
-from heyhi.project import Project
+from heyhi.project import PROJECT_KEY, Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
@@ -91,9 +91,10 @@ def write_manifest(
         rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.results_root)))
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
-        if not _is_whole(path):
+        if not _is_whole(path, project.name):
             path.parent.mkdir(parents=True, exist_ok=True)
-            blobs = {key: value.encode() for key, value in meta.items()}
+            # What changes nothing of what a job does is no part of the digest: a project may get another name.
+            blobs = {key: value.encode() for key, value in {**meta, PROJECT_KEY: project.name}.items()}
             created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").encode()
             spoken = json.dumps([*words] or _words(expansion)).encode()
             about = {"digest": digest.encode(), "file_set": schema.file_set, "created": created, "words": spoken}
@@ -185,28 +186,28 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
         temp.chmod(0o444)
         with temp.open("rb") as file:
             os.fsync(file.fileno())
-        _put_in_place(temp, path)
+        _put_in_place(temp, path, meta[PROJECT_KEY].decode())
     finally:
         temp.unlink(missing_ok=True)
 
 
-def _put_in_place(temp: Path, path: Path) -> None:
+def _put_in_place(temp: Path, path: Path, name: str) -> None:
     """Give a complete manifest its name; one of that name stays unless it is damaged."""
     try:
         path.hardlink_to(temp)
     except FileExistsError:
-        # The same content, from another process; or damaged, and then it is restored.
-        if not _is_whole(path):
+        # The same content, from another process; or damaged, and then it is restored, or of an earlier name.
+        if not _is_whole(path, name):
             temp.replace(path)
     except OSError:  # a file system without hard links
         temp.replace(path)
 
 
-def _is_whole(path: Path) -> bool:
-    """Return whether a manifest is there and not cut short."""
+def _is_whole(path: Path, project_name: str) -> bool:
+    """Return whether a manifest is there, not cut short, and of a project of this name."""
     try:
-        with Manifest.open(path):
-            return True
+        with Manifest.open(path) as manifest:
+            return manifest.project_name == project_name
     except ManifestError:
         return False
 

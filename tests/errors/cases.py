@@ -237,6 +237,29 @@ CASES = (
         ("heyhi status",),
         {"pyproject.toml": "[tool.heyhi]\nstop_after_same_error = -1\n"},
     ),
+    Given("a name of several lines", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nname = "a\\nb"\n'}),
+    Given(
+        "results of another project",
+        ("heyhi launch", "heyhi retry --dead", "heyhi cancel --all", "run.py --cfg train --mode restart --force"),
+        {
+            "pyproject.toml": '[tool.heyhi]\nsweep = "conf/seeds.py"\nname = "mine"\n',
+            "results/.heyhi/project.json": '{"names": ["theirs"]}',
+        },
+    ),
+    Given(
+        "an experiment of another project",
+        ("run.py --cfg train seed=1",),
+        {
+            "pyproject.toml": '[tool.heyhi]\nname = "mine"\n',
+            "DONE/identity.json": '{"version": 1, "cfg": "conf/train.prototxt", "overrides": ["seed=1"],'
+            ' "project": "theirs"}',
+        },
+    ),
+    Given(
+        "a damaged record of whose the results are",
+        ("run.py --cfg train seed=1",),
+        {"results/.heyhi/project.json": "{"},
+    ),
     Given("settings that are no table", ("heyhi status",), {"pyproject.toml": "[tool]\nheyhi = 1\n"}),
     Given(
         "no default sweep",

@@ -69,8 +69,8 @@ def test_a_project_made_by_the_installed_wheel_runs_at_once(repository: Path, tm
 
     asked = call(tmp_path, "-m", "heyhi.cli", "init", "new", **env)
     assert asked.returncode == 0, asked.stderr
-    init(tmp_path / "by this tree")
-    assert files_in(tmp_path / "new") == files_in(tmp_path / "by this tree")
+    init(tmp_path / "by this tree/new")
+    assert files_in(tmp_path / "new") == files_in(tmp_path / "by this tree/new")
     check_that_it_runs(tmp_path / "new", **env)
 
 

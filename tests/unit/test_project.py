@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.errors import HeyhiError, ProjectError
-from heyhi.project import SCHEDULING_KEYS, Project, Settings, find_project
+from heyhi.project import SCHEDULING_KEYS, Project, Settings, find_project, name_line
 
 PROTO = 'syntax = "proto3"; message MetaCfg { oneof task { Task run = 1; } } message Task { string name = 1; }'
 
@@ -84,11 +85,41 @@ def test_settings_are_read(tmp_path: Path) -> None:
 
 
 def test_without_settings_there_are_defaults(tmp_path: Path) -> None:
-    make(tmp_path, '[project]\nname = "x"\n')
+    make(tmp_path, '[project]\nversion = "1"\n')
     project = find_project(tmp_path)
     assert project.settings == Settings()
     assert project.settings.identity_ignore == SCHEDULING_KEYS
     assert project.results_root == tmp_path / "results"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('[tool.heyhi]\nname = "mine"\n', "mine"),
+        ('[tool.heyhi]\nname = "größer als 3"\n', "größer als 3"),
+        ('[project]\nname = "packaged"\n', "packaged"),
+        ('[project]\nname = "packaged"\n[tool.heyhi]\nname = "mine"\n', "mine"),
+        ('[project]\nname = "packaged"\n[tool.heyhi]\nsweep = "x.py"\n', "packaged"),
+        ('[project]\nname = ""\n[tool.heyhi]\nname = "mine"\n', "mine"),  # that one is the packaging's business
+        ("project = 3\n", ""),
+        ("[tool.heyhi]\n", ""),
+        ("", ""),
+    ],
+)
+def test_a_project_has_the_name_that_it_declares(tmp_path: Path, text: str, name: str) -> None:
+    make(tmp_path, text)
+    project = find_project(tmp_path)
+    assert project.name == name
+    roots = {"project_root": str(tmp_path), "results_root": str(tmp_path / "results")}
+    assert project.roots == ({**roots, "project": name} if name else roots)
+
+
+@given(st.text(max_size=20))
+def test_the_line_that_names_a_project_as_its_folder_names_it(folder: str) -> None:
+    (key, value), *others = tomllib.loads(name_line(Path("/projects") / folder)).items()
+    assert key == "name" and not others and value.isprintable() and value.strip() == value != ""
+    if folder.isalnum():
+        assert value == folder
 
 
 @pytest.mark.parametrize(
@@ -132,6 +163,13 @@ def test_paths_are_relative_inside_and_absolute_outside(tmp_path: Path) -> None:
         ("[tool.heyhi]\nidentity_ignore = [1]", r"\[tool.heyhi\] identity_ignore must be a list of strings, not \[1\]"),
         ("[tool]\nheyhi = 3", r"tool.heyhi must be a table, not 3"),
         ("[tool.heyhi]\nconf = 'con'", r"has \[tool.heyhi\], but there is no .proto file in .*/con$"),
+        ("[tool.heyhi]\nname = 3", r"\[tool.heyhi\] name must be a string, not 3"),
+        ("[tool.heyhi]\nname = ''", r"\[tool.heyhi\] name must be a name: printable text in one line, not ''"),
+        ("[tool.heyhi]\nname = ' a'", r"\[tool.heyhi\] name must be a name: printable text in one line, not ' a'"),
+        ('[tool.heyhi]\nname = "a\\nb"', r"\[tool.heyhi\] name must be a name: .*, not 'a\\nb'"),
+        ("[tool.heyhi]\nwas = 'a'", r"\[tool.heyhi\] was must be a list of strings, not 'a'"),
+        ("[tool.heyhi]\nwas = ['a', '']", r"\[tool.heyhi\] was must be a name: printable text in one line, not ''"),
+        ("[project]\nname = 3", r"\[project\] name must be a name: printable text in one line, not 3"),
         ('[tool.heyhi]\nconf = "a\\u0000b"', r"\[tool.heyhi\] conf must be a string"),
         ("x = " + "[" * 5000, "is no valid TOML"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 import signal
 from pathlib import Path
@@ -51,6 +52,77 @@ def test_an_experiment_whose_result_was_removed_runs_again_although_the_table_is
     assert sorted(tiny.ledger) == ["work 1", "work 1", "work 2", "work 3"] and result.is_file()
     assert [row["attempts"] for row in table(tiny)] == ["2", "1", "1"]
     assert "Nothing to be done" in tiny.snakemake().stderr
+
+
+def test_two_projects_with_one_results_root_dont_mix(tiny: Tiny, tmp_path: Path) -> None:
+    tiny.env["HH_EXP_DIR"] = str(tmp_path / "shared")
+    settings = tiny.root / "pyproject.toml"
+    settings.write_text(f'{settings.read_text()}name = "first"\n')
+    other = Tiny(tmp_path / "other", tiny.env)
+    shutil.copytree(tiny.root, other.root)
+    settings = other.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace("first", "second"))
+
+    assert tiny.snakemake().returncode == 0
+    made = {path: path.read_bytes() for path in (tmp_path / "shared/p").rglob("*") if path.is_file()}
+    names = [json.loads(text)["project"] for path, text in made.items() if path.name == "identity.json"]
+    assert names == ["first"] * 3
+
+    target = str(next(path for path in made if path.name == "result.json"))
+    for words in ((), ("--force", target)):
+        refused = other.snakemake(*words)
+        assert refused.returncode == 2
+        assert "has the results of the project 'first', and this project is 'second'" in refused.stderr
+    assert "warning: " in other.snakemake("--dry-run").stderr
+    assert other.ledger == []
+    assert {path: path.read_bytes() for path in (tmp_path / "shared/p").rglob("*") if path.is_file()} == made
+
+    # By another name it is the same project, and nothing is done again: not even its table.
+    settings = tiny.root / "pyproject.toml"
+    settings.write_text(settings.read_text().replace('"first"', '"better"\nwas = ["first"]'))
+    renamed = tiny.snakemake()
+    assert renamed.returncode == 0 and "Nothing to be done" in renamed.stderr, renamed.stderr
+    assert len(tiny.ledger) == 3
+
+
+def test_what_nobody_can_look_at_stops_none_of_the_others(tiny: Tiny) -> None:
+    targets = tiny.heyhi("expand").split()
+    in_the_way, looped, other = (tiny.root / Path(target).parent for target in targets)
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("mine")  # Snakemake itself ends where it can't make the folder of a job
+    looped.symlink_to(looped.name)
+
+    planned = tiny.snakemake("--dry-run")
+    assert planned.returncode == 0 and planned.stdout.count(": UNKNOWN: ") == 2, planned.stdout
+    ran = tiny.snakemake()
+    assert ran.returncode == 1 and "Traceback" not in ran.stderr, ran.stderr
+    assert tiny.ledger == ["work 3"] and (other / "result.json").is_file()
+    assert in_the_way.read_text() == "mine" and looped.is_symlink()
+    assert "3 experiments: 2 UNKNOWN, 1 DONE" in ran.stdout
+    assert f"{targets[0]}: UNKNOWN: {in_the_way}/result.json: can't be read: Not a directory" in ran.stderr
+
+    named = tiny.snakemake(targets[1], targets[2])
+    assert named.returncode == 2 and f"error: {targets[1]}: UNKNOWN: " in named.stderr
+
+    in_the_way.unlink()
+    looped.unlink()
+    assert tiny.snakemake().returncode == 0
+    assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"] and len(table(tiny)) == 3
+    in_the_way.rename(tiny.root / "aside")  # its table is there already
+    in_the_way.write_text("mine")
+    ran = tiny.snakemake()
+    assert ran.returncode == 1 and "1 UNKNOWN, 2 DONE" in ran.stdout, ran.stderr
+
+
+def test_what_needs_something_that_nobody_can_look_at_waits_in_vain(tiny: Tiny) -> None:
+    need = next(line for line in tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=9").split())
+    folder = tiny.root / Path(need).parent
+    folder.mkdir(parents=True)
+    (folder / "job.json").write_text("no JSON")
+    ran = tiny.snakemake("--config", "sweep=conf/looks.py")
+    assert ran.returncode == 1 and tiny.ledger == []
+    assert "2 experiments: 2 BLOCKED" in ran.stdout and ran.stderr.count("job.json: is damaged") > 0
+    assert sorted(path.name for path in folder.iterdir()) == ["job.json"]
 
 
 def test_no_edit_redoes_what_is_done(tiny: Tiny) -> None:

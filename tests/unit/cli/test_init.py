@@ -10,6 +10,7 @@ import pytest
 import heyhi.cli.init
 from heyhi.cli.init import init
 from heyhi.errors import ProjectError
+from heyhi.project import find_project
 
 NAMES = {
     ".gitignore",
@@ -41,6 +42,16 @@ def test_a_new_project_has_the_workflow_of_this_tree_and_its_own_task(repository
     assert sorted(p.relative_to(root).as_posix() for p in written) == sorted(made)
     for name in ("Snakefile", *(n for n in made if n.startswith(("workflows/", "profiles/")))):
         assert made[name] == (repository / name).read_bytes(), "there is one workflow, not a copy of it"
+
+
+@pytest.mark.parametrize("folder", ["digits", "a b", 'so "called"', "größer"])
+def test_a_new_project_is_called_as_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str) -> None:
+    init(tmp_path / folder)
+    assert find_project(tmp_path / folder).name == folder
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    init(Path())
+    assert find_project().name == "here"
 
 
 def test_every_file_of_the_new_project_is_handed_out(repository: Path) -> None:

@@ -286,7 +286,9 @@ def test_an_identity_that_comes_in_between_is_respected(
         monkeypatch.setattr(ExperimentDir, "_write_identity", real)
         prepared(tmp_path / "e", OTHER)
         if not is_seen:
-            monkeypatch.setattr(Path, "exists", lambda self, **_: False)  # it was not there when looked for
+            monkeypatch.setattr(
+                "heyhi.experiment.folder.is_there", lambda path: False
+            )  # it was not there when looked for
         real(self, identity, roots)
 
     monkeypatch.setattr(ExperimentDir, "_write_identity", slow)

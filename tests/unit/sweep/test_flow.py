@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from heyhi.config.schema import load_schema
-from heyhi.project import find_project
+from heyhi.experiment.project_names import take_root
+from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.flow import Flow
 from heyhi.sweep.manifest import Manifest
@@ -62,6 +63,37 @@ def expanded(root: Path, cfg: str, *overrides: str) -> Manifest:
     project = find_project(root)
     schema = load_schema(project)
     return Manifest.open(write_manifest(expand(project, schema, [(cfg, overrides)]), project, schema))
+
+
+def test_in_another_projects_results_nothing_is_run_and_who_only_looks_is_warned_once(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HH_EXP_DIR", str(root / "shared"))
+    take_root(Project(root, Settings(name="A")))
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "sweep.py"\nname = "B"\n')
+    with pytest.raises(SystemExit) as caught:
+        Flow(Workflow(executor_plugin="local"), {}).report(None)
+    said = capsys.readouterr().err
+    assert caught.value.code == 2 and said.startswith(f"error: {root}/shared: has the results of the project 'A', and")
+    assert [path.name for path in (root / "shared/.heyhi").iterdir()] == ["project.json"]
+
+    for workflow in (Workflow(), Workflow(executor_plugin="local", dryrun=True)):
+        flow = Flow(workflow, {})
+        flow.report(None)
+        (target, *_) = expanded(root, "conf/c03_eval/eval.prototxt", "noise=0.1").targets
+        Flow(workflow, {}).needs(wildcards(target))
+        assert capsys.readouterr().err.count("warning: ") == 2
+    Flow(Workflow(is_main_process=False), {}).needs(wildcards(target))  # the main process has asked
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_a_run_puts_the_project_on_record_and_a_dry_run_does_not(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "sweep.py"\nname = "B"\n')
+    record = root / "results/.heyhi/project.json"
+    Flow(Workflow(executor_plugin="local", dryrun=True), {}).report(None)
+    assert not record.exists()
+    Flow(Workflow(executor_plugin="local"), {}).report(None)
+    assert '"B"' in record.read_text()
 
 
 def test_a_sweep_is_expanded_when_its_report_is_asked_for(root: Path) -> None:
