@@ -1,4 +1,4 @@
-"""How files are written, so that a reader never sees half of one, and how the end of a long one is read."""
+"""How files are written, so that a reader never sees half of one, read from their end, measured and removed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from heyhi.errors import ResultError, UnknownError
 
@@ -151,3 +152,81 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise ResultError(f"{path}: can't be written: {error.strerror or error}") from error
+
+
+class Tree(NamedTuple):
+    """What lies at a path, without what links in it lead to.
+
+    Attributes:
+        bytes: of all files.
+        files: how many; links, too.
+        changed: when one of them was changed last, in nanoseconds since 1970.
+        is_ours: whether all of it, folders too, belongs to this user.
+    """
+
+    bytes: int
+    files: int
+    changed: int
+    is_ours: bool
+
+
+def measure(path: str | Path) -> Tree:
+    """Measure a file, or a folder with all that is in it; what lies behind a link isn't looked at.
+
+    Raises:
+        OSError: something in it can't be looked at.
+    """
+    status = os.lstat(path)
+    is_ours = status.st_uid == os.getuid()
+    if not stat.S_ISDIR(status.st_mode):
+        return Tree(status.st_size, 1, status.st_mtime_ns, is_ours)
+    size = files = 0
+    changed = status.st_mtime_ns  # of a folder without files
+    below = []
+    with os.scandir(path) as entries:
+        for entry in entries:
+            below.append(measure(entry.path))
+    if below:
+        size, files = sum(one.bytes for one in below), sum(one.files for one in below)
+        changed = max(one.changed for one in below)
+        is_ours = is_ours and all(one.is_ours for one in below)
+    return Tree(size, files, changed, is_ours)
+
+
+def open_below(root: Path, folder: Path) -> int:
+    """Open a folder below another one, never through a symbolic link on the way down from there.
+
+    Raises:
+        OSError: it isn't there, or is reached through a link.
+    """
+    handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    for part in folder.relative_to(root).parts:
+        try:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=handle)
+        finally:
+            os.close(handle)
+        handle = inner
+    return handle
+
+
+def remove_below(root: Path, path: Path) -> None:
+    """Remove a file, or a folder with all that is in it, that lies below a folder; links are removed, not followed.
+
+    Raises:
+        OSError: some of it can't be removed, or is reached through a link.
+    """
+    handle = open_below(root, path.parent)
+    try:
+        if not stat.S_ISDIR(os.lstat(path.name, dir_fd=handle).st_mode):
+            os.unlink(path.name, dir_fd=handle)
+            return
+        import shutil  # which loads what compresses
+
+        try:
+            shutil.rmtree(path.name, dir_fd=handle)
+        except PermissionError:  # somebody has protected folders of their own
+            for _, _, _, inside in os.fwalk(path.name, dir_fd=handle, follow_symlinks=False):
+                os.fchmod(inside, 0o700)
+            shutil.rmtree(path.name, dir_fd=handle)
+    finally:
+        os.close(handle)

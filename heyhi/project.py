@@ -61,6 +61,8 @@ class Settings(NamedTuple):
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out.
         snapshot_link: files and folders that such a copy links to instead.
+        checkpoints: patterns of the files in an experiment's folder that `heyhi clean` may remove: `*` within a name,
+            `**` across folders.
         stop_after_same_error: a launch submits no more after so many experiments of it have ended with the same
             exception and none is done; 0: it goes on.
         name: of the project, by which its results are told from another one's; default: the name in `[project]`.
@@ -80,6 +82,7 @@ class Settings(NamedTuple):
     sheets_credentials: str = ""
     snapshot_exclude: tuple[str, ...] = ()
     snapshot_link: tuple[str, ...] = ()
+    checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
     name: str | None = None
     was: tuple[str, ...] = ()

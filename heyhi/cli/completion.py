@@ -21,7 +21,7 @@ from heyhi.config.keys import Kind, find_key, mounts
 from heyhi.config.schema import Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
-from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.experiment.names import IDENTITY_NAME, Status
 from heyhi.project import Project, find_project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.target import exp_ids_of
@@ -82,6 +82,7 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "overrides": lambda prefix, args: _overrides(prefix, args.cfg),
         "sweep": lambda prefix, args: _axis(prefix, args.cfg),
         "key": lambda prefix, args: _Keys.of(args.cfg).plain(prefix),
+        "where": lambda _, __: {f"status={status.value}": "" for status in Status},
         "mode": lambda _, __: dict.fromkeys(MODES, ""),
         "log_level": lambda _, __: dict.fromkeys(_LEVELS, ""),
         "profile": lambda _, __: _profiles(),

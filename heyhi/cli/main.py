@@ -50,6 +50,10 @@ def _run(args: argparse.Namespace) -> int:
             "cancel": launching.cancel,
             "retry": launching.retry,
         }[args.command](args)
+    if args.command == "clean":
+        from heyhi.cli.cleaning import clean
+
+        return clean(args)
     from heyhi.cli import looking
 
     return {

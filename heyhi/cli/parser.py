@@ -18,6 +18,7 @@ examples:
   heyhi status                                                   how all that was run or launched is
   heyhi status --sweeps                                          what was launched, when and by which words
   heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
+  heyhi clean --dry-run                                          what nobody needs any more
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
   heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
 """
@@ -250,6 +251,32 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
         _add_launch_arguments(retry)
 
+    clean = command(
+        "clean",
+        "remove the trash, copies of code and manifests that nothing needs, and chosen checkpoints",
+        _CLEAN_EPILOG + _WORDS_EPILOG,
+    )
+    if only in (None, "clean"):
+        _add_words(clean, default="none: trash, copies and manifests")
+        clean.add_argument(
+            "--where", action="append", default=[], metavar="CONDITION",
+            help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
+            " may be repeated: all must hold",
+        )  # fmt: skip
+        clean.add_argument(
+            "--keep", choices=("last", "best", "none"),
+            help="which of the checkpoints stay that a pattern of [tool.heyhi] checkpoints matches (default: last)",
+        )  # fmt: skip
+        clean.add_argument(
+            "--experiments", action="store_true", help="move the chosen experiments to the trash, with their records"
+        )
+        clean.add_argument(
+            "--older-than", type=_age, metavar="AGE", help="of the trash, only what was wiped before: 7d, 12h, 30m, 2w"
+        )
+        clean.add_argument("--force", "-y", action="store_true", help="don't ask")
+        clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+        clean.add_argument("--json", action="store_true", help="print as JSON what goes and what stays, and why")
+
     report = command("report", "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG)
     if only in (None, "report"):
         _add_words(report, default="the sweep of [tool.heyhi]")
@@ -333,11 +360,36 @@ examples:
 """
 
 
+_CLEAN_EPILOG = """\
+examples:
+  heyhi clean                                         trash, copies of code, manifests; shows them, then asks
+  heyhi clean --dry-run                               only shows them
+  heyhi clean --older-than 7d --force                 of the trash, what is older than a week; doesn't ask
+  heyhi clean SWEEP.py                                old checkpoints of a sweep's experiments, all but the last
+  heyhi clean --where status=DONE --keep best         of all that are done, all but the best
+  heyhi clean SWEEP.py --where 'val_loss>1' --keep none
+  heyhi clean --where lr=10 --experiments             whole experiments, to the trash; the next clean empties it
+
+With words or --where, nothing else is removed. What is running, claimed, needed by an experiment that isn't done,
+unknown, or another user's stays in any case, and nothing behind a symbolic link is touched.
+
+"""
+
+
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < (seconds := float(text)) < 1e7:
             return seconds
     raise argparse.ArgumentTypeError(f"expected seconds, such as 600, not {text!r}")
+
+
+def _age(text: str) -> float:
+    seconds = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+    if text[-1:] in seconds:
+        with contextlib.suppress(ValueError):
+            if 0 <= (number := float(text[:-1])) < 1e5:
+                return number * seconds[text[-1]]
+    raise argparse.ArgumentTypeError(f"expected an age, such as 7d, 12h, 30m or 2w, not {text!r}")
 
 
 def _folder(text: str) -> Path:

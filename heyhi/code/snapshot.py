@@ -77,7 +77,7 @@ def take_snapshot(project: Project) -> Snapshot:
         contents = known.hashes(project.root, scan.files)
         known.write()
         snapshot = _snapshot(project, digest_of(scan.files, contents))
-        if _intact(snapshot):
+        if _is_marked(snapshot) and _intact(snapshot):
             _refresh_record(snapshot, project, scan)
             _keep_list(project, snapshot.digest, scan, contents)
             return snapshot
@@ -246,7 +246,7 @@ def _put(temp: Path, snapshot: Snapshot) -> None:
         with contextlib.suppress(OSError):
             temp.rename(folder)
             return
-        if _intact(snapshot):
+        if _is_marked(snapshot) and _intact(snapshot):
             return
         aside = folder.with_name(f".{os.urandom(8).hex()}.tmp")
         with contextlib.suppress(FileNotFoundError):  # another process has moved it
@@ -256,6 +256,17 @@ def _put(temp: Path, snapshot: Snapshot) -> None:
             else:
                 aside.unlink()
     temp.rename(folder)
+
+
+def _is_marked(snapshot: Snapshot) -> bool:
+    """Mark a copy as asked for just now, before it is used: `heyhi clean` leaves it then. False where there is none."""
+    try:
+        os.utime(snapshot.root.parent)
+    except FileNotFoundError:
+        return False
+    except OSError:  # another user's, whose own cleaning looks at who has it on record
+        return True
+    return True
 
 
 def _remove_stale(folder: Path) -> None:

@@ -29,6 +29,7 @@ _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
 _RESERVED = (".heyhi", "reports")
+TRASH_BESIDE = ".heyhi-trash"  # a folder beside experiments, of what was wiped; see `heyhi.experiment.trash`
 
 
 class Identity(NamedTuple):
@@ -190,6 +191,8 @@ class ExpPattern:
             raise refuse(f"holds the results root {self._root}")
         if inside.split("/", 1)[0] in _RESERVED:
             raise refuse(f"lies in a folder that is not for experiments ({', '.join(_RESERVED)})")
+        if TRASH_BESIDE in parts:
+            raise refuse(f"lies in a folder that is not for experiments ({TRASH_BESIDE})")
         # A path below the root has one spelling, so that it is one experiment.
         exp_id = exp_id if inside.startswith("../") else inside
         if len(exp_id) > MAX_ID_BYTES:

@@ -16,6 +16,7 @@ from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.trash import is_in_trash
 from heyhi.files import is_there
 from heyhi.job.order import PACK_LIST_NAME, job_name
 from heyhi.project import Project
@@ -34,7 +35,7 @@ def find_started(project: Project, word: str) -> str | None:
     """
     for place in _places(project, word):
         with contextlib.suppress(ValueError):  # a name that no file can have
-            if _is_experiment(place):
+            if _is_experiment(place) and not is_in_trash(place):
                 return _own_name(project, place)
     return None
 
@@ -87,8 +88,8 @@ def _places(project: Project, word: str) -> list[Path]:
 
 
 def _inside(project: Project, place: Path) -> str:
-    names = sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/identity.json"))
-    names += sorted(p.parent.relative_to(place).as_posix() for p in place.glob("*/*/identity.json"))
+    found = [*sorted(place.glob("*/identity.json")), *sorted(place.glob("*/*/identity.json"))]
+    names = [p.parent.relative_to(place).as_posix() for p in found if not is_in_trash(p)]
     more = ", …" if len(names) > 3 else ""
     return f"; in it are {', '.join(names[:3])}{more}" if names else ""
 

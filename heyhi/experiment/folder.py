@@ -11,13 +11,12 @@ import json
 import logging
 import os
 import shlex
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.config.identity import Identity
+from heyhi.config.identity import TRASH_BESIDE, Identity
 from heyhi.errors import ClaimError, IdentityError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import (
@@ -383,8 +382,11 @@ class ExperimentDir:
             finally:
                 temp.unlink(missing_ok=True)
 
-    def wipe(self, identity: Identity) -> None:
-        """Remove everything in the folder; what symbolic links in it lead to stays.
+    def wipe(self, identity: Identity) -> Path | None:
+        """Move everything in the folder to the trash; what symbolic links in it lead to stays where it is.
+
+        Returns:
+            the folder in which it is now; None where there was nothing.
 
         Raises:
             IdentityError: the folder doesn't hold this experiment, or holds others too.
@@ -393,38 +395,57 @@ class ExperimentDir:
             ResultError: it can't be written.
         """
         if not os.path.lexists(self.path):
-            return
+            return None
+        self.check_wipe(identity)
+        claim = Claim.acquire(self.path, kind="controller")
+        if not isinstance(claim, Claim):
+            raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
+        with claim, writing(self.path):
+            return self._move_all()
+
+    def check_wipe(self, identity: Identity) -> None:
+        """Make sure that the folder holds this experiment and nothing else; who has it isn't asked.
+
+        Raises:
+            IdentityError: it doesn't, holds others too, or can't be looked into.
+        """
         if self.path.is_symlink():
             raise IdentityError(f"{self.path}: is not wiped: it is a symbolic link")
         if self.read_identity() is None:
             raise IdentityError(f"{self.path}: is not wiped: it has no {IDENTITY_NAME}")
         self.check_identity(identity)
-        for folder, below, names in os.walk(self.path, onerror=_refuse_to_wipe):
+        for folder, below, names in os.walk(self.path, onerror=self._refuse_to_wipe):
             if folder != str(self.path) and IDENTITY_NAME in names:
                 raise IdentityError(f"{self.path}: is not wiped: it holds another experiment, {folder}")
             if STATE_NAME in below:
                 raise IdentityError(f"{self.path}: is not wiped: it holds a results root, {folder}")
-        claim = Claim.acquire(self.path, kind="controller")
-        if not isinstance(claim, Claim):
-            raise ClaimError(f"{self.path}: is not wiped: {claim.describe()} has it")
-        with claim, writing(self.path):
-            self._remove_all()
+            below[:] = [name for name in below if name != TRASH_BESIDE]  # of experiments that were in here
 
-    def _remove_all(self) -> None:
+    def _refuse_to_wipe(self, error: OSError) -> None:
+        # It may hold another experiment.
+        raise UnknownError(
+            f"{self.path}: is not wiped: {error.filename} can't be looked into: {error.strerror or error}"
+        ) from None
+
+    def _move_all(self) -> Path | None:
+        from heyhi.experiment.trash import move_to_trash  # of no use to a run
+
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            with os.scandir(handle) as entries:
-                found = [(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
+            # A claim is ours, or of one that just looks whether it is free.
+            names = os.listdir(handle)  # noqa: PTH208 (a Path knows no open folder)
+            found = [name for name in names if not name.startswith(("claim.", ".claim."))]
             # If this is cut short, what is left must be no result, and still be known for what it is.
-            for name, is_folder in sorted(found, key=lambda e: (e[0] == IDENTITY_NAME, e[0] != RESULT_NAME)):
-                if name.startswith(("claim.", ".claim.")):
-                    continue  # ours, or of one that just looks whether it is free
-                if is_folder:
-                    shutil.rmtree(name, dir_fd=handle)
-                else:
-                    os.unlink(name, dir_fd=handle)
+            found.sort(key=lambda name: (name == IDENTITY_NAME, name != RESULT_NAME, name))
+            root = self.results_root or self._recorded_results_root()
+            return move_to_trash(self.path, handle, found, root) if found else None
         finally:
             os.close(handle)
+
+    def _recorded_results_root(self) -> Path | None:
+        """Return the results root that the experiment was started in, if that is a folder above it still."""
+        root = Path(self.read_roots().get("results_root") or ".")
+        return root if root.is_absolute() and self.path.is_relative_to(root) else None
 
     # --- results, metrics, attempts
 
@@ -577,11 +598,6 @@ class ExperimentDir:
                 f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
                 " moved away"
             ) from None
-
-
-def _refuse_to_wipe(error: OSError) -> None:
-    """Stop where a folder can't be looked into, which may hold another experiment."""
-    raise UnknownError(f"{error.filename}: can't be read: {error.strerror or error}; nothing is wiped") from None
 
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:

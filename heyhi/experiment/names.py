@@ -20,6 +20,18 @@ MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with anothe
 RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one
+# What HeyHi itself writes there: never taken for a task's own files.
+_RECORDS = (
+    r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job)\.json|config\.prototxt|configs"
+    r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi).*|\..*\.tmp"
+)
+
+
+def is_record(name: str) -> bool:
+    """Return whether a file or folder of an experiment's folder, by its name there, is a record of HeyHi's."""
+    import re  # a run can do without
+
+    return re.fullmatch(_RECORDS, name) is not None
 
 
 class Status(enum.StrEnum):

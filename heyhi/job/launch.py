@@ -173,7 +173,7 @@ class Launch:
     @property
     def folder(self) -> ExperimentDir:
         """Where it lies."""
-        return ExperimentDir(self.experiment.exp_path)
+        return ExperimentDir(self.experiment.exp_path, self.project.results_root)
 
     @property
     def state(self) -> State:
@@ -244,7 +244,10 @@ class Launch:
             logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
             owner.stop()
         if action.wipe:
-            self.folder.wipe(self.experiment.identity)
+            wiped = self.folder.wipe(self.experiment.identity)
+            if wiped is not None:
+                where = self.project.relative(wiped)
+                logging.warning("what %s held is in %s now, until heyhi clean", self.experiment.exp_id, where)
         if self.is_for_slurm:
             return self._submit(log_level)
         outcome = execute(

@@ -100,8 +100,13 @@ def entry_of(experiment: Experiment) -> Entry:
     return Entry(experiment.exp_id, str(experiment.exp_path), experiment.identity, experiment.task, needs)
 
 
-def varying_columns(entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """Return the columns of the config and of the overrides that are not the same for all; None where one has none."""
+def varying_columns(entries: Sequence[Entry], *, everything: bool = False) -> dict[str, list[Any]]:
+    """Return the columns of the config and of the overrides that are not the same for all; None where one has none.
+
+    Args:
+        entries: of the experiments.
+        everything: also those that are the same for all.
+    """
     settings = [e.identity.overrides for e in entries]
     split = {text: text.partition("=") for text in set(chain.from_iterable(settings))}
     keys = {text: key for text, (key, _, _) in split.items()}
@@ -120,7 +125,7 @@ def varying_columns(entries: Sequence[Entry]) -> dict[str, list[Any]]:
     varying = {}
     for name, column in columns.items():
         values = {text: text if text is None else _scalar(text) for text in set(column)}
-        if len(values) > 1:
+        if len(values) > 1 or everything:
             varying[name] = [values[text] for text in column]
     return varying
 

@@ -6,6 +6,7 @@ What varies comes from `outline`, what came out from `read`; where the table goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.folder import Experiment
@@ -67,6 +68,14 @@ def collect(
         return _collect(
             source, Reader(project or find_project(), get_logs_data, collector_source), with_needs, drift, progress
         )
+
+
+def gathered_columns(project: Project, entries: Sequence[Entry]) -> dict[str, list[Any]]:
+    """Gather experiments as `collect` does, as plain columns; those of the overrides also where all have the same."""
+    reader = Reader(project)
+    outline = replace(Outline.of(entries, entries), varying=varying_columns(entries, everything=True))
+    found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
+    return _columns(project, outline, found, None)
 
 
 def _collect(

@@ -10,6 +10,7 @@ import datetime
 import json
 import os
 import sqlite3
+import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
@@ -54,6 +55,7 @@ _TABLES = (
     )""",
 )
 _MAX_WORDED = 20  # experiments that words name
+_MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
 _INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
 
@@ -213,11 +215,13 @@ def _is_whole(path: Path, project_name: str) -> bool:
 
 
 def _make_newest(path: Path, *, always: bool) -> None:
-    """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps."""
-    others = (
-        [] if always else [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
-    )
-    if always or (others and max(others) >= path.stat().st_mtime_ns):
+    """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps.
+
+    It also says to `heyhi clean` that somebody is about to use it, which an hour more or less doesn't change.
+    """
+    others = [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
+    changed = path.stat().st_mtime_ns
+    if always or (others and max(others) >= changed) or changed < time.time_ns() - _MARKED_NS:
         with contextlib.suppress(PermissionError):  # another user's, in a shared results root
             os.utime(path)
 

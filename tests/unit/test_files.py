@@ -1,12 +1,14 @@
-"""The end of a file, as what shows a log reads it."""
+"""The end of a file, as what shows a log reads it; what lies in a folder, and its removal."""
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from heyhi.files import read_end
+from heyhi.files import Tree, measure, read_end, remove_below
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,44 @@ def test_the_end_of_a_large_file_costs_no_more_than_it_is_long(tmp_path: Path) -
         file.seek(1 << 33)  # sparse
         file.write(b"the end")
     assert read_end(tmp_path / "log", 7) == "the end"
+
+
+def test_a_tree_is_measured_without_what_its_links_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "data").write_bytes(b"x" * 1000)
+    (tmp_path / "e" / "deep").mkdir(parents=True)
+    (tmp_path / "e" / "deep" / "a").write_bytes(b"x" * 5)
+    (tmp_path / "e" / "link").symlink_to("../data")
+    os.utime(tmp_path / "e" / "deep" / "a", (7, 7))
+    os.utime(tmp_path / "e" / "link", (9, 9), follow_symlinks=False)
+    assert measure(tmp_path / "e") == Tree(5 + len("../data"), 2, 9_000_000_000, is_ours=True)
+    with pytest.raises(FileNotFoundError):
+        measure(tmp_path / "gone")
+
+
+def test_what_is_removed_is_never_reached_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "deep" / "a").touch()
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "link").symlink_to("../data")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        remove_below(tmp_path / "root", tmp_path / "root" / "link" / "deep")
+    remove_below(tmp_path / "root", tmp_path / "root" / "link")
+    assert (tmp_path / "data" / "deep" / "a").exists() and list((tmp_path / "root").iterdir()) == []
+
+
+def test_folders_that_their_owner_has_protected_are_removed_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "e" / "deep").mkdir(parents=True)
+    (tmp_path / "e" / "deep" / "a").touch()
+    (tmp_path / "e" / "deep").chmod(0o555)
+    real = shutil.rmtree
+
+    def rmtree(name: str, *, dir_fd: int) -> None:
+        if not (tmp_path / "e" / "deep").stat().st_mode & 0o200:
+            raise PermissionError(13, "Permission denied")  # as for anybody but root
+        real(name, dir_fd=dir_fd)
+
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
+    remove_below(tmp_path, tmp_path / "e")
+    assert list(tmp_path.iterdir()) == []

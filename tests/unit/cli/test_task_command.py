@@ -211,6 +211,19 @@ def test_nothing_is_wiped_without_force_or_a_terminal(task: Task, capsys: pytest
     assert len(task.calls) == 2
 
 
+@pytest.mark.parametrize("mode", ["restart", "start_restart"])
+def test_a_restart_says_where_the_old_files_are(
+    task: Task, results: Path, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task.fails = True
+    folder = ExperimentDir(maybe_launch(task, cfg=TRAIN).exp_path, results)
+    maybe_launch(task, cfg=TRAIN, mode=mode)
+    (kept,) = (results / ".heyhi" / "trash").glob(f"*/{folder.exp_id}")
+    assert (kept / "left_behind").exists() and "a loss of nan" in (kept / "attempts.jsonl").read_text()
+    assert f"what {folder.exp_id} held is in {kept} now" in caplog.text
+    assert len(folder.history().starts) == 1
+
+
 def test_what_was_done_while_the_user_was_asked_is_not_wiped(
     task: Task, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -9,6 +9,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -16,13 +17,17 @@ from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from heyhi.config.identity import Identity
+from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.schema import Schema
+from heyhi.control.find import explain_missing, find_started
 from heyhi.errors import ClaimError, IdentityError, ResultError
 from heyhi.experiment import claim as claim_module
 from heyhi.experiment import folder as folder_module
 from heyhi.experiment import status as status_module
+from heyhi.experiment import trash as trash_module
 from heyhi.experiment.claim import CLAIM_NAME, Claim
 from heyhi.experiment.death import death_of, find_death
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
@@ -31,6 +36,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, History, Start
 from heyhi.experiment.status import Statuses, find_state, find_status
 from heyhi.job.submit import settle
+from heyhi.project import Project
 from heyhi.slurm.commands import Job, View
 
 IDENTITY = Identity("conf/sl.prototxt", ("lr=0.1",))
@@ -556,16 +562,18 @@ def test_a_running_experiment_is_not_wiped(tmp_path: Path, living_owner: Claim) 
 
 def test_nobody_can_start_while_it_is_wiped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = started(tmp_path / "e", End(1, exit_code=1))
+    folder.write_result({})
     seen: list[object] = []
-    real = ExperimentDir._remove_all
+    real = os.rename
 
-    def remove_all(self: ExperimentDir) -> None:
-        real(self)
-        seen.append(Claim.acquire(self.path))
+    def rename(source: str, target: str, **handles: int) -> None:
+        seen.append(Claim.acquire(folder.path))
+        real(source, target, **handles)
+        seen.append(Claim.acquire(folder.path))
 
-    monkeypatch.setattr(ExperimentDir, "_remove_all", remove_all)
+    monkeypatch.setattr(trash_module.os, "rename", rename)
     folder.wipe(IDENTITY)
-    assert [type(got) for got in seen] == [Owner]
+    assert len(seen) >= 10 and {type(got) for got in seen} == {Owner}
 
 
 def test_a_wipe_that_is_cut_short_leaves_no_result_and_still_says_what_it_is(
@@ -573,21 +581,230 @@ def test_a_wipe_that_is_cut_short_leaves_no_result_and_still_says_what_it_is(
 ) -> None:
     folder = started(tmp_path / "e")
     folder.write_result({})
-    real, removed = os.unlink, []
+    before = contents(folder.path)
+    real, moved = os.rename, []
 
-    def unlink(name: str, *, dir_fd: int | None = None) -> None:
-        if dir_fd is not None:
-            if len(removed) == 4:  # all but the last
-                raise OSError(5, "Input/output error")
-            removed.append(name)
-        real(name, dir_fd=dir_fd)
+    def rename(source: str, target: str, **handles: int) -> None:
+        if handles and len(moved) == 4:  # all but the last
+            raise OSError(5, "Input/output error")
+        moved.append(source)
+        real(source, target, **handles)
 
-    monkeypatch.setattr(folder_module.os, "unlink", unlink)
+    monkeypatch.setattr(trash_module.os, "rename", rename)
     with pytest.raises(ResultError, match="Input/output error"):
         folder.wipe(IDENTITY)
     monkeypatch.undo()
-    assert removed[0] == "result.json" and folder.read_identity() == IDENTITY
+    assert moved[0] == "result.json" and folder.read_identity() == IDENTITY
     folder.wipe(IDENTITY)
+    first, second = trash_module.entries(tmp_path / ".heyhi-trash")
+    assert {**contents(first.path / "e"), **contents(second.path / "e")} == before
+    assert not first.is_unfinished and not second.is_unfinished
+
+
+# --- the trash
+
+
+def contents(folder: Path) -> dict[str, bytes | str]:
+    """Return each file and link below a folder with what it holds."""
+    return {
+        path.relative_to(folder).as_posix(): str(path.readlink()) if path.is_symlink() else path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_symlink() or path.is_file()
+    }
+
+
+def test_what_was_wiped_lies_in_the_trash_of_the_results_root(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    path = started(root / "p" / "e", End(1, exit_code=1)).path
+    before = contents(path)
+    gone = ExperimentDir(path, root).wipe(IDENTITY)
+    assert gone is not None and gone.parent.name == "p" and contents(gone) == before
+    assert gone.parent.parent.parent == root / ".heyhi" / "trash"
+    assert list(path.iterdir()) == []
+
+
+def test_an_experiment_outside_of_the_results_root_has_its_trash_beside_it(tmp_path: Path) -> None:
+    path = started(tmp_path / "elsewhere" / "e", End(1, exit_code=1)).path
+    before = contents(path)
+    gone = ExperimentDir(path, tmp_path / "results").wipe(IDENTITY)
+    assert gone is not None and gone.parent.parent == tmp_path / "elsewhere" / ".heyhi-trash"
+    assert contents(gone) == before and not (tmp_path / "results").exists()
+
+
+def test_the_trash_is_that_of_the_results_root_on_record_where_none_is_given(tmp_path: Path) -> None:
+    experiment = dataclasses.replace(
+        make_experiment(tmp_path / "r" / "p" / "e"), roots={"results_root": f"{tmp_path}/r"}
+    )
+    folder = ExperimentDir(experiment.exp_path)
+    folder.prepare(experiment, SCHEMA)
+    gone = folder.wipe(IDENTITY)
+    assert gone is not None and gone.is_relative_to(tmp_path / "r" / ".heyhi" / "trash")
+
+
+@pytest.mark.parametrize("link", [".heyhi", ".heyhi/trash"])
+def test_a_trash_that_is_a_link_is_not_used(tmp_path: Path, link: str) -> None:
+    root = tmp_path / "results"
+    path = started(root / "p" / "e").path
+    (tmp_path / "other").mkdir()
+    (root / link).parent.mkdir(exist_ok=True)
+    (root / link).symlink_to(tmp_path / "other")
+    gone = ExperimentDir(path, root).wipe(IDENTITY)
+    assert gone is not None and gone.is_relative_to(root / "p" / ".heyhi-trash")
+    assert list((tmp_path / "other").iterdir()) == []
+
+
+def test_a_trash_that_cannot_be_written_is_not_used(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    path = started(root / "p" / "e").path
+    (root / ".heyhi").write_text("another user's")
+    before = contents(path)
+    gone = ExperimentDir(path, root).wipe(IDENTITY)
+    assert gone is not None and gone.is_relative_to(root / "p" / ".heyhi-trash") and contents(gone) == before
+
+
+def test_a_folder_that_its_owner_has_protected_is_moved_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = started(tmp_path / "e")
+    (folder.path / "deep").mkdir()
+    (folder.path / "deep" / "x").touch()
+    (folder.path / "deep").chmod(0o555)
+    real = os.rename
+
+    def rename(source: str, target: str, **handles: int) -> None:
+        if handles and not os.stat(source, dir_fd=handles["src_dir_fd"]).st_mode & 0o200:
+            raise PermissionError(13, "Permission denied")  # as for anybody but root
+        real(source, target, **handles)
+
+    monkeypatch.setattr(trash_module.os, "rename", rename)
+    gone = folder.wipe(IDENTITY)
+    assert gone is not None and (gone / "deep" / "x").exists() and (gone / "deep").stat().st_mode & 0o777 == 0o555
+
+
+def test_wipes_of_one_second_never_meet(tmp_path: Path) -> None:
+    held = []
+    for number in range(20):
+        folder = started(tmp_path / "r" / "p" / "e")
+        (folder.path / "number").write_text(str(number))
+        gone = ExperimentDir(folder.path, tmp_path / "r").wipe(IDENTITY)
+        assert gone is not None
+        held.append(gone)
+    assert [(gone / "number").read_text() for gone in held] == [str(number) for number in range(20)]
+
+
+@pytest.mark.parametrize("moves", range(6))
+def test_a_wipe_that_is_killed_loses_nothing_and_leaves_no_result(tmp_path: Path, moves: int) -> None:
+    folder = ExperimentDir(started(tmp_path / "p" / "e").path, tmp_path)
+    folder.write_result({})
+    before = contents(folder.path)
+    code = """
+from test_folder import *
+real, moved = os.rename, []
+
+def rename(source, target, **handles):
+    if len(moved) == int(sys.argv[2]):
+        os._exit(9)
+    moved.append(source)
+    real(source, target, **handles)
+
+trash_module.os.rename = rename
+ExperimentDir(Path(sys.argv[1]) / "p" / "e", Path(sys.argv[1])).wipe(IDENTITY)
+"""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n{code}"
+    assert subprocess.run([sys.executable, "-c", code, str(tmp_path), str(moves)], check=False).returncode == 9
+    assert (find_status(folder.path) is Status.DONE) is (moves == 0)
+    if moves < len(before):
+        folder.wipe(IDENTITY)
+    found = [contents(entry.path / "p" / "e") for entry in trash_module.entries(tmp_path / ".heyhi" / "trash")]
+    assert {name: data for one in found for name, data in one.items()} == before
+    assert sum(len(one) for one in found) == len(before)
+
+
+def test_a_private_experiment_stays_private_in_the_trash(tmp_path: Path) -> None:
+    root = tmp_path / "results"
+    folder = started(root / "p" / "e")
+    (root / "p").chmod(0o710)
+    folder.path.chmod(0o750)
+    gone = ExperimentDir(folder.path, root).wipe(IDENTITY)
+    assert gone is not None and gone.stat().st_mode & 0o777 == 0o750
+    assert gone.parents[1].stat().st_mode & 0o777 == 0o710
+
+
+def test_what_is_wiped_is_never_found_as_an_experiment(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    root = project.results_root
+    for place in (root / "p" / "e", tmp_path / "elsewhere" / "e"):
+        started(place, End(1, exit_code=1))
+        gone = ExperimentDir(place, root).wipe(IDENTITY)
+        assert gone is not None and (gone / "identity.json").exists()
+        assert find_started(project, str(gone)) is None
+        assert "identity" not in explain_missing(project, str(gone.parent.parent))
+    with pytest.raises(IdentityError, match="not for experiments"):
+        ExpPattern(project, "p/.heyhi-trash/%(cfg)s").exp_id(IDENTITY)
+
+
+def test_a_wipe_takes_the_trash_in_its_folder_with_it(tmp_path: Path) -> None:
+    outer, inner = started(tmp_path / "e"), started(tmp_path / "e" / "deep" / "inner")
+    inner.wipe(IDENTITY)
+    before = contents(outer.path)
+    gone = outer.wipe(IDENTITY)
+    assert gone is not None and contents(gone) == before and len([n for n in before if "inner/" in n]) == 4
+
+
+def test_a_folder_that_cannot_be_looked_into_is_not_wiped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = started(tmp_path / "e")
+    (folder.path / "deep").mkdir()
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("/deep"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(IdentityError, match="can't be looked into: Permission denied"):
+        folder.wipe(IDENTITY)
+    assert folder.config_path.exists()
+
+
+OTHER_DISK = """
+from test_folder import *
+root = Path(sys.argv[1])
+path = started(root / "p" / "e").path
+(path / "model.pt").write_bytes(b"x" * 1000)
+before = contents(path)
+gone = ExperimentDir(path, root).wipe(IDENTITY)
+print(gone.is_relative_to(root / "p" / ".heyhi-trash"), contents(gone) == before, os.listdir(path))
+print(os.listdir(root / ".heyhi" / "trash"))
+"""
+
+
+def test_what_lies_on_another_disk_than_the_trash_stays_on_its_own(tmp_path: Path) -> None:
+    (tmp_path / ".heyhi" / "trash").mkdir(parents=True)
+    assert run_on_mount(f"-t tmpfs none {tmp_path}/.heyhi", tmp_path, OTHER_DISK) == ["True True []", "[]"]
+
+
+NAMES = st.sampled_from(
+    ["a.pt", "b", "result.json", "metrics.jsonl", "log.txt", "deep/a", "deep/x/y", "claim.txt", ".hidden", "ä €"]
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dictionaries(NAMES, st.binary(max_size=20)), st.booleans(), st.lists(st.sampled_from("abc"), max_size=3))
+def test_a_wipe_loses_nothing(files: dict[str, bytes], inside: bool, links: list[str]) -> None:
+    with tempfile.TemporaryDirectory() as temp:
+        root = Path(temp) / "results"
+        path = prepared((root if inside else Path(temp)) / "p" / "e").path
+        for name, data in files.items():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            (path / name).write_bytes(data)
+        for name in dict.fromkeys(links):
+            (path / f"link-{name}").symlink_to(Path(temp) / name)
+        before = contents(path)
+        gone = ExperimentDir(path, root).wipe(IDENTITY)
+        assert gone is not None
+        left = {name for name in before if name.startswith("claim.")}
+        assert contents(gone) | contents(path) == before and set(contents(path)) == left
 
 
 # --- folders that can't be written

@@ -391,7 +391,7 @@ def test_what_may_hold_another_experiment_is_not_wiped(tmp_path: Path) -> None:
     (inner / "kept").write_text("mine")
     inner.chmod(0)
     code, _, err = place.run("python --cfg conf/work seed=0 --mode restart --force").popitem()[1]
-    assert code == 2 and f"error: {inner}: {DENIED}; nothing is wiped" in err
+    assert code == 2 and f"is not wiped: {inner} can't be looked into: Permission denied" in err
     inner.chmod(0o755)
     assert (inner / "kept").read_text() == "mine" and (place.folders[0] / "result.json").is_file()
 

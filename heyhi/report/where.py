@@ -1,0 +1,232 @@
+"""Experiments chosen by what is in a table's columns: `--where lr=0.1 --where status!=DONE`.
+
+A condition is a column, an operator and a value. Cells that are numbers are compared with a number, text with text;
+`~` looks for a part of the text, whatever its case. `KEY=` holds where a cell is empty, `KEY!=` where it isn't; `!=`
+holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, `>`, `>=` and `~` don't hold there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heyhi.errors import HeyhiError, UnknownError, suggest
+
+if TYPE_CHECKING:
+    from heyhi.project import Project
+
+Columns = Mapping[str, Sequence[Any]]
+_OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
+_ORDERS: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_MAX_LISTED = 40  # columns that an error names
+
+
+class WhereError(HeyhiError):
+    """A condition of `--where` can't be read, or names no column."""
+
+
+class Condition(NamedTuple):
+    """A column, an operator and what its cells are compared with."""
+
+    key: str
+    sign: str
+    value: str
+
+    def holds(self, cell: Any) -> bool:
+        """Return whether it holds for a cell."""
+        cell = _plain(cell)
+        match self.sign:
+            case "=":
+                return _is_equal(cell, self.value)
+            case "!=":
+                return not _is_equal(cell, self.value)
+            case "~":
+                return cell is not None and self.value.lower() in str(cell).lower()
+        other: Any = _number(self.value) if _is_number(cell) else self.value
+        if cell is None or other is None:
+            return False
+        return _ORDERS[self.sign](cell if _is_number(cell) else _text(cell), other)
+
+
+def readings(text: str) -> Iterator[Condition]:
+    """Yield what a condition may mean, most likely first: a column may have an operator in its name.
+
+    Raises:
+        WhereError: it has no operator, or no column before it.
+    """
+    found = False
+    place = 1
+    while place < len(text):
+        sign = next((one for one in _OPERATORS if text.startswith(one, place)), "")
+        if sign:
+            key, value = text[:place].strip(), text[place + len(sign) :].strip()
+            if key:
+                found = True
+                yield Condition(key, "=" if sign == "==" else sign, value)
+        place += max(1, len(sign))
+    if not found:
+        raise WhereError(
+            f"--where {text}: expected KEY=VALUE, with one of = != > < >= <= ~ (such as status=DEAD, lr>0.1)"
+        )
+
+
+def check(conditions: Sequence[str]) -> None:
+    """Make sure that conditions can be read, before there is a table.
+
+    Raises:
+        WhereError: one can't be.
+    """
+    for text in conditions:
+        next(readings(text))
+
+
+def chosen_rows(conditions: Sequence[str], columns: Columns, more: Callable[[], Columns] = dict) -> list[int]:
+    """Return the places of the rows for which all conditions hold.
+
+    Args:
+        conditions: as they were given.
+        columns: of the table, by name.
+        more: returns further columns; asked for only where a condition names none of the others.
+
+    Raises:
+        WhereError: a condition can't be read or names no column, or a column of numbers is compared with none.
+    """
+    count = len(next(iter(columns.values()), ()))
+    rows = list(range(count))
+    for text in conditions:
+        condition, column = _resolved(text, columns, more)
+        _check_kind(text, condition, column)
+        rows = [row for row in rows if condition.holds(column[row])]
+    return rows
+
+
+def _resolved(text: str, columns: Columns, more: Callable[[], Columns]) -> tuple[Condition, Sequence[Any]]:
+    """Return what a condition means in a table."""
+    meanings = list(readings(text))
+    for known in (columns, more()) if not any(m.key in columns for m in meanings) else (columns,):
+        for meaning in meanings:
+            if meaning.key in known:
+                return meaning, known[meaning.key]
+    names = list(dict.fromkeys([*columns, *more()]))
+    key = meanings[0].key if meanings else text
+    listed = "".join(c if c.isprintable() else " " for c in ", ".join(names[:_MAX_LISTED]))
+    left = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed}{left}")
+
+
+def _check_kind(text: str, condition: Condition, column: Sequence[Any]) -> None:
+    """Refuse to compare a column of nothing but numbers with something else: it would be none of them, or all."""
+    if condition.sign == "~" or not condition.value or _number(condition.value) is not None:
+        return
+    cells = [cell for cell in map(_plain, column) if cell is not None]
+    if cells and all(map(_is_number, cells)):
+        raise WhereError(f"--where {text}: '{condition.key}' has numbers, and '{condition.value}' is none")
+
+
+def _is_equal(cell: Any, value: str) -> bool:
+    if cell is None or not value:
+        return cell in (None, "") and not value
+    if isinstance(cell, bool):
+        return value.lower() in (("true", "1") if cell else ("false", "0"))
+    if _is_number(cell):
+        number = _number(value)
+        return number is not None and bool(number == cell or (number != number and cell != cell))
+    return _text(cell) == value
+
+
+def _plain(cell: Any) -> Any:
+    """Return a cell as Python's own kinds; what an override wrote as `true` is true."""
+    if getattr(cell, "shape", None) == () and hasattr(cell, "item"):
+        cell = cell.item()
+    return {"true": True, "false": False}.get(cell, cell) if isinstance(cell, str) else cell
+
+
+def _text(cell: Any) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, (int, float)) and not isinstance(cell, bool)
+
+
+def _number(text: str) -> int | float | None:
+    """Read a number; None where a text is none."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+    return None
+
+
+# --- the table of some experiments
+
+
+def choose(
+    project: Project, folders: Sequence[str], needs_of: Callable[[str], Sequence[str]], conditions: Sequence[str]
+) -> list[str]:
+    """Return those of some experiments for which all conditions hold.
+
+    The columns are those of `heyhi report`, less those of a sweep's own `get_logs_data`; `cfg` and all overrides, also
+    where they are the same for all; and the keys of the composed configs.
+
+    Args:
+        project: whose experiments they are.
+        folders: their exp paths.
+        needs_of: returns the exp paths that one needs, by its own.
+        conditions: as they were given.
+
+    Raises:
+        WhereError: as `chosen_rows`.
+    """
+    from heyhi.report.readings import Entry
+    from heyhi.report.table import gathered_columns
+
+    check(conditions)
+    if not folders:
+        return []
+    root = project.results_root
+    entries = [Entry(*_named(root, folder), "", tuple(needs_of(folder))) for folder in folders]
+    columns = gathered_columns(project, entries)
+    configs: list[Columns] = []
+
+    def more() -> Columns:
+        if not configs:
+            configs.append(_config_columns(folders))
+        return configs[0]
+
+    return [folders[row] for row in chosen_rows(conditions, columns, more)]
+
+
+def _named(results_root: Path, folder: str) -> tuple[str, str, Any]:
+    """Return exp id, exp path and identity of an experiment; an empty identity where its folder says none."""
+    from heyhi.config.identity import Identity
+    from heyhi.experiment.folder import ExperimentDir
+
+    experiment = ExperimentDir(Path(folder), results_root)
+    identity = None
+    with contextlib.suppress(UnknownError):
+        identity = experiment.read_identity()
+    return experiment.exp_id, folder, identity or Identity("", ())
+
+
+def _config_columns(folders: Sequence[str]) -> Columns:
+    """Return a column for each key of the composed configs, named below the task as overrides are."""
+    from heyhi.experiment.folder import ExperimentDir
+
+    rows: list[dict[str, Any]] = []
+    for folder in folders:
+        row: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            found = json.loads(ExperimentDir(Path(folder)).flat_config_path.read_text(encoding="utf-8"))
+            row = {key.partition(".")[2]: value for key, value in found.items()} if isinstance(found, dict) else {}
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row if name)
+    return {name: [row.get(name) for row in rows] for name in names}
