@@ -27,6 +27,11 @@ rule all:
         "all of the sweep is done: {input.table} {input.page}"
 
 
+# What is run is on record from here on; a dry run only looks.
+onstart:
+    flow.note_launch()
+
+
 # The table comes in any case, as the last thing on the terminal.
 onsuccess:
     show(flow)

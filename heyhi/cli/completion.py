@@ -23,6 +23,8 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
 from heyhi.experiment.names import IDENTITY_NAME, Status
 from heyhi.project import Project, find_project
+from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.target import exp_ids_of
 
 _MAX_FILES = 2000  # that are looked at for one kind of file
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -142,16 +144,23 @@ def _files(project: Project, pattern: str) -> list[Path]:
 
 
 def _experiments(prefix: str) -> Offers:
-    """Offer exp ids, a folder at a time."""
-    root = find_project().results_root
+    """Offer exp ids, a folder at a time: of what lies there, and of what is known and may not have started yet."""
+    project = find_project()
+    root = project.results_root
     folder, _, begun = prefix.rpartition("/")
     offers: Offers = {}
-    for path in sorted((root / folder).iterdir()):
-        if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
-            name = path.relative_to(root).as_posix()
-            is_experiment = os.access(path / IDENTITY_NAME, os.F_OK)  # of one that can't be looked at, the folder
-            offers[name if is_experiment else f"{name}/"] = ""
-    return offers
+    with contextlib.suppress(OSError):
+        for path in (root / folder).iterdir():
+            if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
+                name = path.relative_to(root).as_posix()
+                is_experiment = os.access(path / IDENTITY_NAME, os.F_OK)  # of one that can't be looked at, the folder
+                offers[name if is_experiment else f"{name}/"] = ""
+    with contextlib.suppress(HeyhiError, OSError):
+        for exp_id in exp_ids_of(ManifestIndex.open(project).known(), root):
+            if exp_id.startswith(prefix):
+                inside, slash, _ = exp_id[len(prefix) :].partition("/")
+                offers[f"{prefix}{inside}{slash}"] = ""
+    return dict(sorted(offers.items()))
 
 
 def _overrides(prefix: str, cfg: str | None) -> Offers:

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
@@ -15,12 +16,11 @@ from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from google.protobuf.message import Message
 
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
+    from heyhi.control.recording import Launching
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
@@ -67,21 +67,9 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
 
 def _written(selection: Selection, group: Group) -> list[Manifest]:
     """Return the manifests that have a group's experiments, written now where there is none yet."""
-    from heyhi.sweep.index import ManifestIndex
-    from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.target import target_of
-    from heyhi.sweep.write_manifest import write_manifest
-
     if group.is_whole:
         return [group.write(selection.schema)]
-    index = ManifestIndex.open(group.project)
-    found: dict[Path, None] = {}
-    for folder in group.part.folders:
-        path = index.find(target_of(folder, group.project.root))
-        if path is None:
-            path = write_manifest(selection.recomposed(folder), group.project, selection.schema)
-        found[path] = None
-    return [Manifest.open(path) for path in found]
+    return selection.manifests_to_run(group.part.folders)
 
 
 def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
@@ -173,7 +161,6 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
     """Yield exp id and task message of the experiments that would start."""
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
-    from heyhi.sweep.target import target_of
 
     left = set(starting)
     for group in selection.groups:
@@ -186,8 +173,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
         manifests = [group.manifest] if group.manifest is not None else []
         if not manifests:
             index = ManifestIndex.open(group.project)
-            paths = (index.find(target_of(f, group.project.root)) for f in group.part.folders if f in left)
-            manifests = [Manifest.open(path) for path in dict.fromkeys(filter(None, paths))]
+            paths = index.find_all(folder for folder in group.part.folders if folder in left)
+            manifests = [Manifest.open(path) for path in dict.fromkeys(paths.values())]
         for manifest in manifests:
             for row in manifest.experiments():
                 if str(row.exp_path) in left:
@@ -211,6 +198,7 @@ def launch(args: argparse.Namespace) -> int:
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile, foresee
     from heyhi.control.going_on import Goings
+    from heyhi.control.recording import Launching
     from heyhi.experiment.modes import action_of
     from heyhi.experiment.names import Status
     from heyhi.project import find_project
@@ -261,7 +249,9 @@ def launch(args: argparse.Namespace) -> int:
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):
             print(line)
-    code = _redo_and_control(selection, redoing, spec, args)
+    single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
+    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
+    code = _redo_and_control(selection, redoing, spec, args, launching)
     return code or int(bool(goings.left) and not args.dry_run)
 
 
@@ -270,7 +260,12 @@ def _both(group: Group, counts: str) -> str:
 
 
 def _redo_and_control(
-    selection: Selection, redoing: Redoing, spec: ControllerSpec, args: argparse.Namespace, others: int = 1
+    selection: Selection,
+    redoing: Redoing,
+    spec: ControllerSpec,
+    args: argparse.Namespace,
+    launching: Launching,
+    others: int = 1,
 ) -> int:
     """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
 
@@ -279,6 +274,7 @@ def _redo_and_control(
         redoing: what of it is made anew.
         spec: what the controller is to do.
         args: of the command.
+        launching: puts it on record.
         others: how many it starts beside these.
     """
     from heyhi.cli.redoing import write_anew
@@ -304,20 +300,24 @@ def _redo_and_control(
             check_requests([*its, *map(Manifest.open, anew)], set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection.project, spec, args, shlex.join(selection.words))
+    code = _control(selection.project, spec, args, shlex.join(selection.words), launching)
     return code or int(redoing.failed)
 
 
-def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str) -> int:
+def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str, launching: Launching) -> int:
     """Start a controller, or be one, and say how to follow and to stop it."""
     from heyhi.control.controller import run_here, start
 
-    if args.foreground:
-        (controller, is_new), code = run_here(project, spec)
-        if is_new:
-            return code
-    else:
-        controller, is_new = start(project, spec)
+    with launching.on_record() as record:
+        spec = replace(spec, launch=record.name)
+        if args.foreground:
+            (controller, is_new), code = run_here(project, spec)
+            if is_new:
+                return code
+        else:
+            controller, is_new = start(project, spec)
+        if not is_new:  # what is being run already is on record
+            record.take_back()
     owner = controller.owner
     assert owner is not None
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
@@ -378,6 +378,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.going_on import Goings
+    from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -411,7 +412,9 @@ def retry(args: argparse.Namespace) -> int:
     goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
     dead = [row for row in dead if row.exp_path not in goings.left]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
-    blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
+    known = survey if selection.is_whole else Survey.of_index(project)
+    blocked = known.blocked_by(row.exp_path for row in dead)
+    starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked, *redoing.folders]))
     print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines)), end="")
     if not dead and not redoing.folders:
         return 1
@@ -422,14 +425,16 @@ def retry(args: argparse.Namespace) -> int:
     if redoing.folders:
         print(f"{len(redoing.folders)} {would} anew, DONE and wiped before, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
-    starting = [*(row.exp_path for row in dead), *blocked, *redoing.folders]
+    if not args.dry_run and (one is None or one.manifest is None):
+        selection.manifests_to_run(starting)  # what was run by run.py is in no manifest yet
     spec = ControllerSpec.for_targets(
-        [target_of(path, project.root) for path in dict.fromkeys(starting)],
+        [target_of(path, project.root) for path in starting],
         profile,
         lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
         sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
         continue_drifted=args.continue_drifted,
     )
-    code = _redo_and_control(selection, redoing, spec, args, others=len(dead))
+    launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
+    code = _redo_and_control(selection, redoing, spec, args, launching, others=len(dead))
     return code or int(bool(goings.left) and not args.dry_run)

@@ -38,6 +38,8 @@ def status(args: argparse.Namespace) -> int:
     """Say how experiments are."""
     if args.job is not None:
         return _status_of_job(args)
+    if args.sweeps:
+        return _status_of_sweeps(args)
     look, projects, schema_of = _looked_at(args)
     if args.every is not None:
         from heyhi.control.watch import DEFAULT_SECONDS, watch
@@ -118,6 +120,21 @@ def _status_of_job(args: argparse.Namespace) -> int:
     else:
         print("\n".join(found.lines))
     return 1 if found.has_trouble else 0
+
+
+def _status_of_sweeps(args: argparse.Namespace) -> int:
+    from heyhi.control.launches import launches_of
+    from heyhi.errors import HeyhiError
+    from heyhi.project import find_project
+
+    if args.given or args.every is not None or args.drift or args.all:
+        raise HeyhiError("--sweeps goes alone, or with --json: it lists what was launched")
+    found = launches_of(find_project())
+    if args.json:
+        print_json(launched.to_dict() for launched in found)
+    else:
+        print("\n".join(line for launched in found for line in launched.lines) or "nothing was launched yet")
+    return 0
 
 
 def logs(args: argparse.Namespace) -> int:

@@ -17,7 +17,8 @@ examples:
   snakemake --profile profiles/local $(heyhi expand --cfg c02_sup_train/sl lr=0.1)
   heyhi plan conf/c02_sup_train/rs_yolo_01_example.py            what a launch would do
   heyhi launch conf/c02_sup_train/rs_yolo_01_example.py          run it all, on Slurm; outlives the terminal
-  heyhi status                                                   how every known experiment is
+  heyhi status                                                   how all that was run or launched is
+  heyhi status --sweeps                                          what was launched, when and by which words
   heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
   heyhi clean --dry-run                                          what nobody needs any more
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
@@ -54,6 +55,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
         place, command = chosen
         given = [*given[: place + 1], *_with_words_as_options(command, given[place + 1 :])]
     parsed, rest = parser.parse_known_args(given)
+    parsed.argv = list(sys.argv[1:] if args is None else args)
     if rest and not hasattr(parsed, "words"):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for text in rest:
@@ -198,11 +200,14 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     status = command(
         "status",
-        "show how experiments are: all that were ever expanded, or those of a sweep",
+        "show how experiments are: all that were run or launched, or those of a sweep",
         _WORDS_EPILOG,
     )
     if only in (None, "status"):
         _add_words(status, default="all that are known")
+        status.add_argument(
+            "--sweeps", action="store_true", help="list what was launched, when and by which words, and how it is"
+        )
         status.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         status.add_argument("--all", action="store_true", help="list every experiment")
         status.add_argument("--json", action="store_true", help="print as JSON")

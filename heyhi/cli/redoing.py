@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.survey import Survey
-    from heyhi.project import Project
 
 _MAX_LISTED = 40
 
@@ -181,27 +180,14 @@ def _users(survey: Survey) -> dict[str, str]:
     return found
 
 
-def write_anew(selection: Selection, folders: Iterable[str]) -> list[Path]:
+def write_anew(selection: Selection, folders: Sequence[str]) -> list[Path]:
     """Write experiments down as they are composed today, by what their folders say that they are.
 
     Returns:
-        the manifests: one for all that the default pattern names, and one for each other.
+        the manifest of all; none where there are no experiments.
     """
-    from heyhi.config.identity import ExpPattern
-    from heyhi.experiment.folder import ExperimentDir
-    from heyhi.sweep.expand import expand
     from heyhi.sweep.write_manifest import write_manifest
 
-    project: Project = selection.project
-    pattern = ExpPattern(project)
-    points, others = [], []
-    for path in folders:
-        folder = ExperimentDir(Path(path), project.results_root)
-        identity = folder.read_identity()
-        if identity is not None and pattern.exp_id(identity) == folder.exp_id:
-            points.append((project.root / identity.cfg, list(identity.overrides)))
-        else:
-            others.append(path)
-    found = [expand(project, selection.schema, points, label="redo")] if points else []
-    found += [selection.recomposed(path) for path in others]
-    return [write_manifest(one, project, selection.schema) for one in found]
+    if not folders:
+        return []
+    return [write_manifest(selection.composed_again(folders), selection.project, selection.schema)]

@@ -163,9 +163,7 @@ class Group:
         if self.expansion is not None:
             return self.expansion.folders
         if self.manifest is not None:
-            from heyhi.sweep.target import folders_of
-
-            return folders_of(self.manifest.targets, self.project.root)
+            return self.manifest.own_folders
         return self.part.folders
 
     @property
@@ -182,7 +180,7 @@ class Group:
 
         if self.manifest is None:
             assert self.expansion is not None
-            self.manifest = Manifest.open(write_manifest(self.expansion, self.project, schema))
+            self.manifest = Manifest.open(write_manifest(self.expansion, self.project, schema, words=self.words))
         return self.manifest
 
 
@@ -265,11 +263,11 @@ class Selection:
                 case SweepWord(path):
                     found.append(Source.open(self.project, path))
                 case ManifestWord(path):
-                    found.append(Source.of(Manifest.open(path)))
+                    found.append(Source.of(Manifest.open(path), self.project))
                 case ConfigWord():
                     found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
                 case ExperimentWord():
-                    found += Source.of_experiments(self.project, word.folders, self.recomposed)
+                    found += Source.of_experiments(self.project, word.folders, self.composed_again)
         return found
 
     def one_experiment(self, what: str) -> tuple[Project, str]:
@@ -315,28 +313,47 @@ class Selection:
             if group.manifest is not None:
                 check_is_of(group.manifest, self.project, f"heyhi {what}")
 
-    def recomposed(self, folder: str) -> Expansion:
-        """Compose an experiment that no manifest has, by what its folder says that it is.
+    def composed_again(self, folders: Sequence[str]) -> Expansion:
+        """Compose experiments that no manifest has, by what their folders say that they are.
 
         Raises:
-            HeyhiError: it can't be composed today.
+            HeyhiError: one can't be composed today, or was never started.
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
         from heyhi.sweep.file import label_of
+        from heyhi.sweep.index import no_manifest
+        from heyhi.sweep.target import target_of
 
-        experiment = ExperimentDir(Path(folder), self.project.results_root)
-        identity = experiment.read_identity()
-        if identity is None:
-            raise HeyhiError(f"{experiment.exp_id}: is in no manifest and was never started")
-        point = (self.project.root / identity.cfg, list(identity.overrides))
-        return expand(
-            self.project,
-            self.schema,
-            [point],
-            label=label_of(self.project, identity.cfg),
-            pattern=experiment.exp_id,
-        )
+        points, exp_ids = [], []
+        for folder in folders:
+            experiment = ExperimentDir(Path(folder), self.project.results_root)
+            identity = experiment.read_identity()
+            if identity is None:
+                raise no_manifest(self.project, target_of(folder, self.project.root))
+            points.append((self.project.root / identity.cfg, list(identity.overrides)))
+            exp_ids.append(experiment.exp_id)
+        labels = {label_of(self.project, str(cfg)) for cfg, _ in points}
+        label = labels.pop() if len(labels) == 1 else "experiments"
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+
+    def manifests_to_run(self, folders: Sequence[str]) -> list[Manifest]:
+        """Return the manifests by which experiments are run here; what has none is written down now.
+
+        Raises:
+            HeyhiError: one can't be composed today, or was never started and not expanded here.
+        """
+        from heyhi.sweep.index import ManifestIndex
+        from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.write_manifest import write_manifest
+
+        index = ManifestIndex.open(self.project)
+        found = {folder: index.find_to_run(folder) for folder in folders}
+        missing = [folder for folder, path in found.items() if path is None]
+        paths = dict.fromkeys(path for path in found.values() if path is not None)
+        if missing:
+            paths[write_manifest(self.composed_again(missing), self.project, self.schema)] = None
+        return [Manifest.open(path) for path in paths]
 
     # --- expanding
 
@@ -510,12 +527,12 @@ class _Reader:
 
     def _manifest(self, path: Path) -> Path:
         """Return where a manifest lies: as it is given, from here or from the project root."""
-        from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.manifest import Manifest, by_own_name
 
         inside = self.project.root / path
         place = path if os.path.isfile(path) or not os.path.isfile(inside) else inside  # noqa: PTH113 (never raises)
         with Manifest.open(place):  # raises where it is none
-            return place
+            return by_own_name(place, self.project)
 
     def _config(self, text: str) -> ConfigWord | None:
         from heyhi.config.includes import ConfigFiles

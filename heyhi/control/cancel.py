@@ -145,11 +145,11 @@ def _folders(project: Project, controller: Controller) -> list[str]:
     spec = controller.spec()
     if spec is None:
         return []
-    targets = [*spec.targets]
+    folders = folders_of(spec.targets, project.root)
     for path in spec.manifests:
         with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
-            targets += manifest.targets
-    return folders_of(targets, project.root)
+            folders += manifest.own_folders
+    return folders
 
 
 class Canceller:

@@ -53,6 +53,7 @@ class ControllerSpec:
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
         continue_drifted: go on with another config than metrics that are there were logged with, too.
+        launch: name of the record of the launch, which is written before there is a controller.
     """
 
     name: str
@@ -65,6 +66,7 @@ class ControllerSpec:
     uses_slurm: bool = False
     no_snapshot: bool = False
     continue_drifted: bool = False
+    launch: str = ""
 
     @classmethod
     def for_launch(
@@ -135,8 +137,8 @@ class ControllerSpec:
             asked, lookup = [], self.manifests[0]
         else:
             asked, lookup = [*self.tables, *self.targets], self.lookup
-        settings = [f"manifest={lookup}"] if lookup else []
-        settings += [f"{CONTINUE_SETTING}=1"] if self.continue_drifted else []
+        told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
+        settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]

@@ -23,7 +23,7 @@ from heyhi.project import Project
 from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
 from heyhi.slurm.request import hashes_in
 from heyhi.sweep.index import ManifestIndex
-from heyhi.sweep.target import folder_of, folders_of, target_of
+from heyhi.sweep.target import exp_id_of, folder_of, folders_at
 
 
 def find_started(project: Project, word: str) -> str | None:
@@ -36,7 +36,7 @@ def find_started(project: Project, word: str) -> str | None:
     for place in _places(project, word):
         with contextlib.suppress(ValueError):  # a name that no file can have
             if _is_experiment(place) and not is_in_trash(place):
-                return str(place)
+                return _own_name(project, place)
     return None
 
 
@@ -52,14 +52,19 @@ def _is_experiment(place: Path) -> bool:
 
 
 def find_expanded(project: Project, word: str) -> str | None:
-    """Return the exp path that a word names if some manifest has it: it need not have been started."""
+    """Return the exp path that a word names if it is known, or some manifest has it: it need not have been started."""
     if "\0" in word:
         return None
     index = ManifestIndex.open(project)
     for place in _places(project, word):
-        if index.find(target_of(place, project.root)) is not None:
-            return str(place)
+        if index.has(place):
+            return _own_name(project, place)
     return None
+
+
+def _own_name(project: Project, place: Path) -> str:
+    """Return an experiment's folder by the name that the project has for its results root."""
+    return folders_at([exp_id_of(place, project.results_root)], project.results_root)[0]
 
 
 def explain_missing(project: Project, word: str) -> str:
@@ -194,7 +199,7 @@ def _ask(job_id: str) -> tuple[Job | None, str]:
 
 
 def _known_folders(project: Project) -> list[str]:
-    return folders_of(ManifestIndex.open(project).targets(), project.root)
+    return ManifestIndex.open(project).known()
 
 
 def _jobs_of(path: str) -> set[str] | None:

@@ -9,14 +9,14 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, STATE_NAME, Status
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
-from heyhi.sweep.target import folders_of, target_of
+from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
     from heyhi.code.changes import CodeChange
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 
 _MAX_LISTED = 40  # rows of a list that isn't asked for in full
 _MAX_KEYS = 6  # drifted keys that a line names
+
+
+_NOTHING = """\
+no experiments yet: nothing was run or launched in this results root. To start something:
+  heyhi launch SWEEP.py, or python run.py --cfg CFG key=value
+To look at what could be started: heyhi plan SWEEP.py"""
 
 
 class Row(NamedTuple):
@@ -72,10 +78,6 @@ class Row(NamedTuple):
         return ""
 
 
-def _as_folders(needing: Mapping[str, list[str]], root: str) -> dict[str, list[str]]:
-    return dict(zip(folders_of(needing, root), (folders_of(needs, root) for needs in needing.values()), strict=True))
-
-
 def _not_planned(path: str) -> bytes | None:
     return None
 
@@ -118,61 +120,51 @@ class Part(NamedTuple):
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
         """Take the experiments of a manifest of that project, each after what it needs."""
-        root = str(project.root)
-
-        def needs(path: str) -> list[str]:
-            return folders_of(manifest.needs(target_of(path, root)), root)
 
         def planned(path: str) -> bytes:
-            return manifest.experiment(target_of(path, root)).config
+            return manifest.experiment(target_of(path, manifest.project_root)).config
 
-        def needing() -> dict[str, list[str]]:
-            return _as_folders(manifest.needing(), root)
+        def needing() -> Mapping[str, Sequence[str]]:
+            return manifest.needed_folders
 
-        return cls(project, folders_of(manifest.all_targets, root), needs, planned=planned, needing=needing)
+        return cls(project, manifest.folders, _looked_up(needing), planned=planned, needing=needing)
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
-        """Take some experiments; what they need is looked up in the manifests that they were expanded into."""
+        """Take some experiments; what they need is looked up in the index."""
         from heyhi.sweep.index import ManifestIndex
 
         return cls._of_known(project, ManifestIndex.open(project), list(folders))
 
     @classmethod
     def of_index(cls, project: Project) -> Part:
-        """Take every experiment that was ever expanded into a project's results root."""
+        """Take every experiment that was run or handed over in a project's results root."""
         from heyhi.sweep.index import ManifestIndex
 
         index = ManifestIndex.open(project)
-        return cls._of_known(project, index, folders_of(index.targets(), project.root))
+        return cls._of_known(project, index, index.known())
 
     @classmethod
     def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
         from heyhi.sweep.manifest import Manifest
 
-        root = str(project.root)
         opened: dict[Path, Manifest] = {}
 
-        def newest(target: str) -> Manifest | None:
-            manifest = index.find(target)
-            if manifest is not None and manifest not in opened:
-                opened[manifest] = Manifest.open(manifest)
-            return opened[manifest] if manifest is not None else None
-
-        def needs(path: str) -> list[str]:
-            target = target_of(path, root)
-            manifest = newest(target)
-            return folders_of(manifest.needs(target), root) if manifest is not None else []
-
         def planned(path: str) -> bytes | None:
-            target = target_of(path, root)
-            manifest = newest(target)
-            return manifest.experiment(target).config if manifest is not None else None
+            found = index.find_to_run(path)
+            if found is None:
+                return None
+            if found not in opened:
+                opened[found] = Manifest.open(found)
+            return opened[found].experiment(target_of(path, opened[found].project_root)).config
 
-        def needing() -> dict[str, list[str]]:
-            return _as_folders(index.needing(), root)
+        return cls(project, folders, _looked_up(index.needs), planned=planned, needing=index.needs)
 
-        return cls(project, folders, needs, planned=planned, needing=needing)
+
+def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
+    """Return what looks up needs in a table that is loaded when the first is asked for: what is done asks for none."""
+    loaded = cache(load)
+    return lambda path: loaded().get(path, ())
 
 
 class Survey:
@@ -207,7 +199,7 @@ class Survey:
 
     @classmethod
     def of_index(cls, project: Project) -> Survey:
-        """Look at every experiment that was ever expanded into a project's results root."""
+        """Look at every experiment that was run or handed over in a project's results root."""
         return cls.of_parts([Part.of_index(project)])
 
     @classmethod
@@ -348,7 +340,7 @@ class Survey:
     def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:
         """Write counts, then a line for each experiment that isn't done (or all of them)."""
         if not self.folders:
-            return "no experiments yet: `heyhi expand` makes some known"
+            return _NOTHING
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
         marked = {"drifted": drift, "stale": self.stale, "mixed": self.mixed}
         lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)

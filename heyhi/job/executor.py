@@ -35,7 +35,7 @@ from heyhi.project import Project, find_project
 from heyhi.slurm.commands import Busy, Phase, SlurmError, View, cancel
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.continuing import continues_drifted
-from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.manifest import Manifest, check_is_of
 
 common_settings = official.common_settings
 # Results are looked for this often: a look costs some microseconds.
@@ -144,6 +144,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         path = Path(str(job.resources["manifest"])).absolute()
         if path not in self._manifests:
             manifest = Manifest.open(path)
+            check_is_of(manifest, self._project, "snakemake --profile PROFILE --config manifest=")
             self._manifests[path] = manifest, self._order(manifest)
         manifest, order = self._manifests[path]
         experiment = manifest.experiment(str(job.output[0]))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.schema import Schema, load_schema
-from heyhi.errors import LauncherError, ModeError, NeedsError, UnknownError
+from heyhi.errors import LauncherError, ModeError, NeedsError, ResultError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.modes import DEFAULT_MODE, REDO, Action, action_of
 from heyhi.experiment.names import Status
@@ -22,6 +22,7 @@ from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
+from heyhi.sweep.target import exp_id_of, exp_ids_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -298,8 +299,23 @@ class Launch:
             if_claimed="leave",
             project=self.project,
             continue_drifted=self.continue_drifted,
+            on_start=self._note,
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
+
+    @property
+    def _as_known(self) -> dict[str, list[str]]:
+        """The experiment, as it becomes known when it is run or handed over."""
+        one, root = self.experiment, self.project.results_root
+        return {exp_id_of(one.exp_path, root): exp_ids_of(one.needs, root)}
+
+    def _note(self) -> None:
+        from heyhi.sweep.known import note_known
+
+        try:
+            note_known(self.project, self._as_known)
+        except ResultError as error:  # an exp path may lie where others may write than in the results root
+            logging.warning("%s; `heyhi status` won't list this run", error)
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -361,11 +377,12 @@ class Launch:
         from heyhi.job.submit import submit_job
         from heyhi.slurm.commands import View
         from heyhi.slurm.request import request_of
+        from heyhi.sweep.known import noting
         from heyhi.sweep.write_manifest import write_manifest
 
         code = take_snapshot(self.project) if self.snapshot else None
         order = Order(
-            manifest=write_manifest(self.expansion, self.project, self.schema),
+            manifest=write_manifest(self.expansion, self.project, self.schema, words=self.words),
             schema=self.schema,
             results_root=self.project.results_root,
             state_root=self.project.state_root,
@@ -375,5 +392,11 @@ class Launch:
             identity_ignore=self.project.settings.identity_ignore,
             continue_drifted=self.continue_drifted,
         )
-        receipt = submit_job([self.experiment], request_of(self.task_message), order, View())
+        receipt = submit_job(
+            [self.experiment],
+            request_of(self.task_message),
+            order,
+            View(),
+            handing_over=lambda: noting(self.project, self._as_known),
+        )
         return _Outcome(job_id=receipt.job_id, refused=receipt.refused.get(self.experiment.exp_path, ""))

@@ -115,6 +115,7 @@ def execute(
     project: Project | None = None,
     environment: Callable[[], str] | None = None,
     continue_drifted: bool = False,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -135,6 +136,7 @@ def execute(
             on record.
         environment: returns the digest of what main had loaded, where that was in other processes.
         continue_drifted: go on with another config than what it would build on had, too.
+        on_start: called right before it runs, when nothing can refuse it any more.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -161,6 +163,7 @@ def execute(
             if going.is_refused(is_allowed=continue_drifted):
                 return Outcome(Status.DEAD, going.refusal, exit_code=1, refused=True)
             folder.prepare(experiment, schema)
+            on_start()
             root = code_root or _folder_of(main)
             run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going)
             with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):

@@ -6,9 +6,12 @@ One function does it for `run.py` and for Snakemake's executor alike. Nothing he
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +20,7 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import OUTSIDE, death_of, ended_job
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import LAUNCH_LOG_NAME
+from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import End, Submission
 from heyhi.files import is_there, replace_file, utc_now, writing
@@ -33,7 +36,13 @@ _log = logging.getLogger(__name__)
 
 
 def submit_job(
-    experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
+    experiments: Sequence[Experiment],
+    request: JobRequest,
+    order: Order,
+    view: View,
+    *,
+    attempt: int = 1,
+    handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Receipt:
     """Submit one job for some experiments, except those that are done, that somebody has, or that don't go on.
 
@@ -43,23 +52,29 @@ def submit_job(
         order: what all jobs of the launch have in common.
         view: what Slurm says of jobs.
         attempt: how often this launch has tried.
+        handing_over: makes a context in which they are handed over, while nobody else can have them.
 
     Raises:
         Busy: Slurm may take it later.
         Refused: Slurm doesn't take it.
         UnknownError: nobody knows how one of them is. Nothing is claimed then.
         HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
+        Folders that were not there before are gone then.
     """
     claims: list[tuple[Experiment, Claim]] = []
     owned: dict[Path, Owner | None] = {}
     refused: dict[Path, str] = {}
     with contextlib.ExitStack() as stack:
         for experiment in experiments:
+            new = _absent(experiment.exp_path)
             got = _claim(experiment, order, view)
             if not isinstance(got, Claim):
                 owned[experiment.exp_path] = got
                 continue
+            stack.callback(_remove_empty, new)  # after the release
             stack.callback(got.release)
+            if new:
+                stack.callback(_unprepare, experiment.exp_path)
             going = Continuing.of(experiment, order.schema, order.identity_ignore).going_on(
                 experiment.exp_path, experiment.config
             )
@@ -89,15 +104,35 @@ def submit_job(
             output=folder / LAUNCH_LOG_NAME,
             chdir=folder,
         )
-        job_id = submit(
-            options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
-        )
+        with handing_over():
+            job_id = submit(
+                options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
+            )
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
             _note(experiment, request, order, job_id, attempt)
             claim.hand_over(job_id)
     return Receipt(job_id, owned, refused)
+
+
+def _absent(folder: Path) -> list[Path]:
+    """Return a folder and those above it that aren't there, the innermost first."""
+    return list(itertools.takewhile(lambda place: not os.path.lexists(place), (folder, *folder.parents)))
+
+
+def _unprepare(folder: Path) -> None:
+    """Remove what a submission that came to nothing has written into a folder that it made."""
+    for name in (CONFIG_NAME, FLAT_CONFIG_NAME, CODE_NAME, IDENTITY_NAME):
+        with contextlib.suppress(OSError):
+            (folder / name).unlink()
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove folders, up to the first that somebody uses by now."""
+    with contextlib.suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:

@@ -59,7 +59,8 @@ def _drifted(table: pd.DataFrame, source: Source, seen: set[str]) -> tuple[int, 
         # A config is that of the last attempt; how long ago that was is known where there was no other one.
         if updated is not None and (attempts > 1 or seconds is None or updated - seconds < moment)
     ]
-    its = set(folders_of(source.only or source.manifest.all_targets, source.manifest.project_root)) - seen
+    only = folders_of(source.only, source.manifest.project_root)
+    its = set(only or source.manifest.folders) - seen
     folders = [folder for folder in folders if folder in its]
     seen |= its
     if not folders:

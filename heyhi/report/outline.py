@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -70,7 +71,9 @@ def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, E
     A manifest never changes, so its outline is cached: reading all of it takes longer than the rest of a table of which
     little has changed.
     """
-    name = f"manifest-{manifest.digest}"
+    # Its folders are in it, and the results may be moved.
+    place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
+    name = f"manifest-{manifest.digest}-{place}"
     kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from heyhi.report.table import collect
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
-from heyhi.sweep.manifest import SUFFIX, Manifest, project_of
+from heyhi.sweep.manifest import SUFFIX, Manifest, by_own_name, looked_at_root, project_of
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -62,7 +62,7 @@ class Source:
             HeyhiError: it is wrong, or isn't there.
         """
         if sweep.suffix == SUFFIX:
-            return cls.of(Manifest.open(sweep))
+            return cls.of(Manifest.open(by_own_name(sweep, project)), project)
         schema = load_schema(project)
         file = read_sweep_file(project, sweep)
         points = list(file.points)
@@ -70,7 +70,7 @@ class Source:
         found = remembered.find()
         if found is not None:
             with contextlib.suppress(ManifestError):  # damaged: it is written anew
-                source = cls.of(Manifest.open(found.manifest))
+                source = cls.of(Manifest.open(found.manifest), project)
                 return replace(source, warnings=[*found.warnings, *source.warnings])
         expansion = file.expand(project, schema, points)
         source = cls.of_expansion(project, schema, expansion)
@@ -81,7 +81,7 @@ class Source:
     def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
         """Report a sweep that was expanded just now."""
         try:
-            manifest = Manifest.open(write_manifest(expansion, project, schema))
+            manifest = Manifest.open(write_manifest(expansion, project, schema, folder=looked_at_root(project)))
         except ManifestError:  # somebody else's results, or a full disk: both can be looked at
             return cls._passing(project, schema, expansion)
         sheet, warnings = _sheet_of(project, manifest)
@@ -96,34 +96,43 @@ class Source:
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Source:
-        """Report what an open manifest holds, by the settings of its own project."""
-        project = project_of(manifest)
+    def of(cls, manifest: Manifest, here: Project | None = None) -> Source:
+        """Report what an open manifest holds, by the settings of its own project.
+
+        Args:
+            manifest: of whatever project.
+            here: the project around the working directory; it has the manifest where it was moved together with it.
+        """
+        project = project_of(manifest, here)
         return cls(manifest, project, *_sheet_of(project, manifest))
 
     @classmethod
     def of_experiments(
-        cls, project: Project, folders: Iterable[str], recomposed: Callable[[str], Expansion]
+        cls, project: Project, folders: Sequence[str], recomposed: Callable[[Sequence[str]], Expansion]
     ) -> list[Source]:
         """Report experiments that were named themselves, by the manifests that each was expanded into last.
 
         Args:
             project: whose experiments they are.
             folders: their exp paths.
-            recomposed: composes one that is in no manifest.
+            recomposed: composes those that are in no manifest.
         """
-        index = ManifestIndex.open(project)
+        index = ManifestIndex.open(project).find_all(folders)
         known: dict[Path, list[str]] = {}
-        alone = []
         for folder in folders:
-            target = target_of(folder, project.root)
-            path = index.find(target)
-            if path is not None:
-                known.setdefault(path, []).append(target)
-            else:
-                alone.append(cls._passing(project, load_schema(project), recomposed(folder)))
-        sources = [replace(cls.of(Manifest.open(path)), sheet=None, only=tuple(t)) for path, t in known.items()]
-        return [*sources, *(replace(source, only=tuple(source.manifest.targets)) for source in alone)]
+            if folder in index:
+                known.setdefault(index[folder], []).append(folder)
+        sources = []
+        for path, its in known.items():
+            manifest = Manifest.open(path)
+            only = tuple(target_of(folder, manifest.project_root) for folder in its)
+            # By this project, whoever has expanded it: the sweep file of another clone is code that isn't run here.
+            sources.append(cls(manifest, project, only=only))
+        alone = [folder for folder in folders if folder not in index]
+        if alone:
+            source = cls._passing(project, load_schema(project), recomposed(alone))
+            sources.append(replace(source, only=tuple(source.manifest.targets)))
+        return sources
 
     def collector(self) -> tuple[Collector | None, bytes]:
         """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""

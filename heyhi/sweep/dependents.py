@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from heyhi.experiment.names import ATTEMPTS_NAME
 from heyhi.project import Project
 from heyhi.sweep.index import ManifestIndex
-from heyhi.sweep.target import folder_of, target_of
 
 _MAX_NAMED = 8
 
@@ -17,24 +16,23 @@ def dependents_of(project: Project, folders: Iterable[str]) -> list[str]:
     """Return the exp ids of what was started and needs one of some experiments, itself or by others between.
 
     Args:
-        project: whose manifests say what needs what.
+        project: whose manifests and records say what needs what.
         folders: exp paths.
     """
     users: dict[str, list[str]] = {}
-    for target, needs in ManifestIndex.open(project).needing().items():
+    for path, needs in ManifestIndex.open(project).needs().items():
         for need in needs:
-            users.setdefault(need, []).append(target)
-    left = [target_of(folder, project.root) for folder in folders]
+            users.setdefault(need, []).append(path)
+    left = list(folders)
     named = set(left)
     found = []
     while left:
-        for target in users.get(left.pop(), ()):
-            if target not in named:
-                named.add(target)
-                left.append(target)
-                folder = folder_of(target, project.root)
-                if os.access(f"{folder}/{ATTEMPTS_NAME}", os.F_OK):
-                    found.append(folder.removeprefix(f"{project.results_root}/"))
+        for path in users.get(left.pop(), ()):
+            if path not in named:
+                named.add(path)
+                left.append(path)
+                if os.access(f"{path}/{ATTEMPTS_NAME}", os.F_OK):
+                    found.append(path.removeprefix(f"{project.results_root}/"))
     return sorted(found)
 
 

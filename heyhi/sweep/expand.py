@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -103,6 +103,7 @@ def expand(
     sweep: str | None = None,
     pattern: str | None = None,
     adhoc: bool = False,
+    exp_ids: Sequence[str] = (),
 ) -> Expansion:
     """Compose all points of a sweep and what they need, and check them against one another and what is on disk.
 
@@ -114,6 +115,7 @@ def expand(
         sweep: sweep file they came from, relative to the project root.
         pattern: exp id pattern of the points; what they need has the default one.
         adhoc: put the points below `adhoc/<date>`.
+        exp_ids: of the points, where these are known already.
 
     Raises:
         SweepError: points are wrong; the message names all of them, grouped by what is wrong.
@@ -123,11 +125,12 @@ def expand(
     composer = Composer(project, schema)
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
     count = 0
+    placed = [ExpPattern(project, exp_id) for exp_id in exp_ids]
     with paused_collection():
         for index, (cfg, overrides) in enumerate(points):
             count += 1
             try:
-                gather.add(composer.compose(cfg, overrides))
+                gather.add(composer.compose(cfg, overrides), placed[index] if placed else gather.pattern)
             except HeyhiError as error:
                 gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
     if gather.errors:
@@ -204,12 +207,14 @@ class _Gather:
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
     _by_config: dict[bytes, str] = field(default_factory=dict)  # config -> first exp id that has it
+    _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
     _alike: list[tuple[str, str]] = field(default_factory=list)  # exp ids of one config
 
-    def add(self, composed: Composed) -> None:
-        """Add a point and what it needs."""
-        exp_id = self.pattern.exp_id(composed.identity)
+    def add(self, composed: Composed, pattern: ExpPattern) -> None:
+        """Add a point, at the place that a pattern gives it, and what it needs."""
+        exp_id = pattern.exp_id(composed.identity)
+        self._may_nest = self._may_nest or not pattern.is_default
         planned = self._known(exp_id, composed.identity)
         if exp_id in self.own:
             self._repeated.append(exp_id)
@@ -268,7 +273,7 @@ class _Gather:
 
     def check_nesting(self) -> None:
         """Refuse an experiment inside another one's folder, which a restart of the outer one would wipe."""
-        if self.pattern.is_default:
+        if not self._may_nest:
             return  # its exp ids end in a hash, and nothing goes on below that
         paths = {e.folder for e in self.planned.values()}
         for path in sorted(paths):

@@ -27,14 +27,16 @@ from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
-from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
+from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
+from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
-from heyhi.sweep.target import folder_of
+from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
 from heyhi.sweep.write_manifest import write_manifest
 
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
-_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING)
+_LAUNCH_SETTING = "launch"
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING, _LAUNCH_SETTING)
 _T = TypeVar("_T")
 
 
@@ -47,7 +49,8 @@ class Flow:
     Args:
         workflow: Snakemake's object of that name.
         config: Snakemake's; `sweep` is a sweep file (or a manifest), `manifest` a manifest, `continue_drifted` whether
-            what has progress goes on with another config, too. Default: the sweep of `[tool.heyhi]`.
+            what has progress goes on with another config, too, `launch` the record of a launch that `heyhi launch` or
+            `retry` has written already. Default: the sweep of `[tool.heyhi]`.
 
     Attributes:
         project: whose experiments are run.
@@ -73,6 +76,7 @@ class Flow:
             self._sweep = _chosen_sweep(config, self.project)
             goes_on = continues_drifted(config)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
+        self._is_on_record = bool(config.get(_LAUNCH_SETTING))
         self._statuses = Statuses()
         self._unknown: dict[str, str] = {}  # digest of a target -> what is said of it
         self._is_own = False  # whether it was asked whose the results are
@@ -105,6 +109,40 @@ class Flow:
     def reported(self) -> list[Manifest]:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
+
+    def note_launch(self) -> None:
+        """Write down that what this run was asked for is run: for `onstart`, which is for runs that start something."""
+        if self._is_on_record or not (self._workflow.is_main_process and self._is_executing):
+            return
+        try:
+            for manifest in self.reported:
+                record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=manifest.path.name)
+                write_launch(self.project, record)
+            self._note_single()
+        except HeyhiError as error:  # the run is worth more than its record
+            print(f"warning: {error}; `heyhi status` won't know of this launch", file=sys.stderr)
+
+    def _note_single(self) -> None:
+        """Write down that experiments are run which are of no sweep that is run whole."""
+        whole = {folder for manifest in self.reported for folder in manifest.folders}
+        needs: dict[str, list[str]] = {}
+        for target, manifest in self.asked:
+            node, root = self._known_node(target, manifest), self.project.root
+            path, *needed = folders_of([node.target, *node.needs], root)
+            if path not in whole:
+                exp_id, *ids = exp_ids_of([path, *needed], self.project.results_root)
+                needs[exp_id] = ids
+        if needs:
+            known = note_known(self.project, needs)
+            write_launch(
+                self.project, LaunchRecord.now("snakemake", sys.argv[1:], label_of(list(needs)), known=known.path.name)
+            )
+
+    def _known_node(self, target: str, manifest: Manifest) -> Node:
+        known = self._known.get(target)
+        node = known.node if known is not None else manifest.node(target)
+        assert node is not None  # it was looked up there
+        return node
 
     def report_copy(self, manifest: Manifest) -> Path:
         """Return the path of the copy of a sweep's last table, which has a fixed name."""
@@ -172,11 +210,12 @@ class Flow:
             self._check_settings()
             self._index = ManifestIndex.open(self.project)
         target = self.project.relative(Path(os.path.normpath(target)))
-        path = self._index.find(target)
+        path = self._index.find_to_run(folder_of(target, self.project.root))
         if path is not None:
             manifest = self._open(path)
             node = manifest.node(target)
-            if node is not None:
+            # The index is a file that others may write.
+            if node is not None and manifest.written_for.is_here(self.project):
                 return _Known(node, manifest)
         raise no_manifest(self.project, target)
 
@@ -204,7 +243,7 @@ class Flow:
                 if not self._workflow.is_main_process:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
                 path = _expand(self.project, path)
-            self._manifest = self._open(path)
+            self._manifest = self._open(by_own_name(path, self.project))
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
         return self._manifest
@@ -269,6 +308,8 @@ class Flow:
         path = manifests_root(self.project) / f"{wildcards.label}-{wildcards.digest}{SUFFIX}"
         manifest = self._open(path)
         if path not in self._reported:
+            if self._workflow.is_main_process:  # its experiments may have to be run
+                check_is_of(manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._reported[path] = manifest
             if self._workflow.is_main_process and manifest is not self._manifest:
                 # What the table was asked for with, not what somebody expanded into another manifest since.

@@ -20,10 +20,11 @@ from heyhi.files import replace_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point
 from heyhi.sweep.file import SweepFile
-from heyhi.sweep.manifest import manifests_root
+from heyhi.sweep.manifest import SUFFIX, looked_at_root
 
 _FORMAT = 1
 _MAX_KEPT = 200
+_MAX_MANIFESTS = 30  # of what was looked at: some megabytes each
 
 
 class Remembered(NamedTuple):
@@ -53,7 +54,7 @@ class RememberedExpansion:
         try:
             found = json.loads(self._path.read_bytes())
             name, warnings = found["manifest"], [str(text) for text in found["warnings"]]
-            path = manifests_root(self._project) / os.path.basename(name)  # noqa: PTH119 (no path leads elsewhere)
+            path = looked_at_root(self._project) / os.path.basename(name)  # noqa: PTH119 (no path leads elsewhere)
             is_kept = path.is_file()
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -64,13 +65,14 @@ class RememberedExpansion:
         inside = all(_is_below(file, _config_roots(self._project)) for file in expansion.files)
         if not (self._is_plain and inside and len(expansion.planned) == len(expansion.own)):
             return
-        if manifest.parent != manifests_root(self._project):
+        if manifest.parent != looked_at_root(self._project):
             return
         with contextlib.suppress(OSError, HeyhiError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             text = json.dumps({"manifest": manifest.name, "warnings": expansion.warnings})
             replace_file(self._path, text)
-            _drop_oldest(self._path.parent)
+            _drop_oldest(self._path.parent, ".json", _MAX_KEPT)
+            _drop_oldest(manifest.parent, SUFFIX, _MAX_MANIFESTS)
 
     def _key(self, schema: Schema, sweep: SweepFile) -> str:
         project = self._project
@@ -103,8 +105,8 @@ def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
                     yield f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, stat.st_ino
 
 
-def _drop_oldest(folder: Path) -> None:
+def _drop_oldest(folder: Path, suffix: str, most: int) -> None:
     with os.scandir(folder) as entries:
-        found = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(".json"))
-    for _, path in found[:-_MAX_KEPT]:
+        found = sorted((entry.stat().st_mtime_ns, entry.path) for entry in entries if entry.name.endswith(suffix))
+    for _, path in found[:-most]:
         Path(path).unlink(missing_ok=True)

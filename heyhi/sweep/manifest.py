@@ -1,7 +1,11 @@
 """Reading a manifest: what the jobs of a sweep read instead of composing again.
 
 A manifest is named by its content and never replaced, so that queued jobs keep what they were queued with. It is
-written by `write`; which one has a target is left to `index`.
+written by `write_manifest`; which one has an experiment is left to `index`.
+
+Its experiments are known by their exp ids, so that it can be read wherever its results root is by now: that is the
+folder in whose `.heyhi/manifests` it lies. Its configs hold paths of the time when they were composed, so that it can
+be run only where the results and the project still are: `check_is_of`.
 """
 
 from __future__ import annotations
@@ -18,9 +22,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.errors import ManifestError, NoProjectError
+from heyhi.errors import HeyhiError, ManifestError, NoProjectError
+from heyhi.experiment.names import STATE_NAME
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
-from heyhi.sweep.target import folder_of, folders_of
+from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
@@ -29,17 +34,19 @@ if TYPE_CHECKING:
     from heyhi.experiment.folder import Experiment
 
 SUFFIX = ".sqlite"
-FORMAT = 1
+FORMAT = 2
 # What a job asks of them: which files of a project are its code, and what only schedules.
 JOB_SETTINGS = ("conf", "identity_ignore", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
-_ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
+# Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
+_MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
+_ENTRIES = "SELECT exp_id, cfg, overrides, identity_version, task, needs, own FROM experiment"
 # Plain tuples, since a sweep may have 100,000 experiments.
 # What a table asks of one: exp id, exp path, identity, task, needed exp paths.
 EntryRow = tuple[str, str, "Identity", str, tuple[str, ...]]
-# The columns of one, as `write` makes them, less the checksum: position, target, exp_id, own, cfg, overrides,
+# The columns of one, as `write_manifest` makes them, less the checksum: position, exp_id, own, cfg, overrides,
 # identity_version, task, config, needs, resources.
-RowContent = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str]
+RowContent = tuple[int, str, int | None, str, str, int, str, bytes, str, str]
 
 
 class Node(NamedTuple):
@@ -54,6 +61,35 @@ class Node(NamedTuple):
     target: str
     needs: tuple[str, ...]
     resources: dict[str, int | str]
+
+
+class Origin(NamedTuple):
+    """What the configs of a manifest were composed for.
+
+    Attributes:
+        project_root: where the project was.
+        code_root: where its code is imported from.
+        results_root: where the results were.
+    """
+
+    project_root: str
+    code_root: str
+    results_root: str
+
+    def is_here(self, project: Project) -> bool:
+        """Return whether all of it is a project's own, by whatever names: only then its experiments may run there."""
+        own = (project.root, project.root, project.results_root)
+        return all(_is_same(then, now) for then, now in zip(self, map(str, own), strict=True))
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Return whether two paths lead to one folder; the results root need not be there yet."""
+    if one == other:
+        return True
+    try:
+        return os.path.samefile(one, other)  # noqa: PTH121
+    except (OSError, ValueError):
+        return False
 
 
 class Manifest:
@@ -102,7 +138,7 @@ class Manifest:
         self.close()
 
     def __contains__(self, target: str) -> bool:
-        return bool(self._read("SELECT 1 FROM experiment WHERE target = ?", self._key(target)))
+        return bool(self._read("SELECT 1 FROM experiment WHERE exp_id = ?", self._key(target)))
 
     # --- the sweep
 
@@ -127,9 +163,41 @@ class Manifest:
         return self._text("entry")
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The words that `heyhi expand` was first given for it, and that make it again."""
+        with _reading(self.path):
+            return tuple(map(str, json.loads(self._meta.get("words", b"[]"))))
+
+    @property
+    def expand_command(self) -> str:
+        """The command that writes it anew."""
+        return shlex.join(["heyhi", "expand", *self.words])
+
+    @property
+    def written_for(self) -> Origin:
+        """Where project, code and results were when its configs were composed."""
+        return Origin(*(self._text(key) for key in Origin._fields))
+
+    @cached_property
+    def results_root(self) -> Path:
+        """Folder that exp ids are relative to, where it is now."""
+        folder = Path(os.path.abspath(self.path)).parent  # noqa: PTH100 (a link keeps its name)
+        if folder.name in (_MANIFESTS, _LOOKED_AT) and folder.parent.name == STATE_NAME:
+            return folder.parent.parent
+        return Path(self.written_for.results_root)
+
+    @cached_property
     def project_root(self) -> Path:
-        """Folder that targets are relative to."""
-        return Path(self._text("project_root"))
+        """Folder that targets are relative to, where it is now, as far as the results show it."""
+        then, now = self.written_for, str(self.results_root)
+        inside = then.results_root.removeprefix(then.project_root)
+        if now != then.results_root and inside != then.results_root and now.endswith(inside):
+            # A project that was moved, or that has another name, has its results at the same place in it.
+            root = Path(now.removesuffix(inside))
+            with contextlib.suppress(HeyhiError, OSError):
+                if find_project(root).root == root:
+                    return root
+        return Path(then.project_root)
 
     @property
     def project_name(self) -> str:
@@ -139,12 +207,7 @@ class Manifest:
     @property
     def code_root(self) -> Path:
         """Folder that the task file is imported from."""
-        return Path(self._text("code_root"))
-
-    @property
-    def results_root(self) -> Path:
-        """Folder that exp ids are relative to."""
-        return Path(self._text("results_root"))
+        return Path(self.written_for.code_root)
 
     @property
     def project(self) -> Project:
@@ -173,17 +236,46 @@ class Manifest:
     @property
     def targets(self) -> list[str]:
         """Targets of the sweep's own experiments, in its order."""
-        return [t for (t,) in self._read("SELECT target FROM experiment WHERE own IS NOT NULL ORDER BY own")]
+        return self._targets(self._exp_ids("WHERE own IS NOT NULL ORDER BY own"))
 
     @property
     def all_targets(self) -> list[str]:
         """Targets of all experiments, each after what it needs."""
-        return [t for (t,) in self._read("SELECT target FROM experiment ORDER BY position")]
+        return self._targets(self._exp_ids("ORDER BY position"))
 
     @property
-    def sorted_targets(self) -> list[str]:
-        """Targets of all experiments in alphabetical order, in which an index takes them up fastest."""
-        return [t for (t,) in self._read("SELECT target FROM experiment ORDER BY target")]
+    def own_folders(self) -> list[str]:
+        """Exp paths of the sweep's own experiments, in its order."""
+        return folders_at(self._exp_ids("WHERE own IS NOT NULL ORDER BY own"), self.results_root)
+
+    @property
+    def folders(self) -> list[str]:
+        """Exp paths of all experiments, each after what it needs."""
+        return folders_at(self._exp_ids("ORDER BY position"), self.results_root)
+
+    @property
+    def sorted_exp_ids(self) -> list[str]:
+        """Exp ids of all experiments in alphabetical order, in which an index takes them up fastest."""
+        return self._exp_ids("ORDER BY exp_id")
+
+    @property
+    def needed_exp_ids(self) -> dict[str, list[str]]:
+        """Exp ids of what each experiment needs itself, by its own, for those that need any."""
+        found = self._read("SELECT exp_id, needs FROM experiment WHERE needs != '[]'")
+        with _reading(self.path):
+            return {exp_id: list(json.loads(needs)) for exp_id, needs in found}
+
+    @property
+    def needed_folders(self) -> dict[str, list[str]]:
+        """Exp paths of what each experiment needs itself, by its own, for those that need any."""
+        needs, root = self.needed_exp_ids, self.results_root
+        return dict(zip(folders_at(needs, root), (folders_at(ids, root) for ids in needs.values()), strict=True))
+
+    def _exp_ids(self, where: str) -> list[str]:
+        return [exp_id for (exp_id,) in self._read(f"SELECT exp_id FROM experiment {where}")]
+
+    def _targets(self, exp_ids: Iterable[str]) -> list[str]:
+        return targets_at(exp_ids, self.results_root, self.project_root)
 
     def experiment(self, target: str) -> Experiment:
         """Read one experiment.
@@ -191,7 +283,7 @@ class Manifest:
         Raises:
             ManifestError: it has none of this target, or the row is damaged.
         """
-        found = list(self._experiments("WHERE target = ?", self._key(target)))
+        found = list(self._experiments("WHERE exp_id = ?", self._key(target)))
         if not found:
             raise ManifestError(f"{self.path}: has no experiment {target}")
         return found[0]
@@ -226,7 +318,7 @@ class Manifest:
         Raises:
             ManifestError: there is none of a target, or a row is damaged.
         """
-        rows = [self._read(f"{_ENTRIES} WHERE target = ?", self._key(target)) for target in targets]
+        rows = [self._read(f"{_ENTRIES} WHERE exp_id = ?", self._key(target)) for target in targets]
         with _reading(self.path):
             return self._entries([row for (row,) in rows])
 
@@ -237,73 +329,67 @@ class Manifest:
 
         if not rows:
             return []
-        root = self._text("project_root")
+        root = self.results_root
         with _reading(self.path):
             # Column by column, which takes half the time.
-            exp_ids, targets, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
+            exp_ids, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
             settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
             identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
-            folders = folders_of(targets, root)
-            needed = [() if n == "[]" else tuple(folder_of(t, root) for t in json.loads(n)) for n in needs]
+            folders = folders_at(exp_ids, root)
+            needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""
-        found = self._read("SELECT needs FROM experiment WHERE target = ?", self._key(target))
+        found = self._read("SELECT needs FROM experiment WHERE exp_id = ?", self._key(target))
         with _reading(self.path):
-            return list(json.loads(found[0][0])) if found else []
-
-    def needing(self) -> dict[str, list[str]]:
-        """Return the targets that each experiment needs itself, of those that need any."""
-        found = self._read("SELECT target, needs FROM experiment WHERE needs != '[]'")
-        with _reading(self.path):
-            return {target: list(json.loads(needs)) for target, needs in found}
+            return self._targets(json.loads(found[0][0])) if found else []
 
     def node(self, target: str) -> Node | None:
         """Return what Snakemake has to know of one experiment, None where the manifest has none of this target."""
-        return next(iter(self._nodes("WHERE target = ?", self._key(target))), None)
+        return next(iter(self._nodes("WHERE exp_id = ?", self._key(target))), None)
 
     def nodes(self) -> list[Node]:
         """Return what Snakemake has to know of all experiments, each after what it needs."""
         return self._nodes("ORDER BY position")
 
     def _key(self, target: str) -> str:
-        """Return a target as the rows have it: Snakemake may have been asked for an absolute path."""
-        return target.removeprefix(f"{self._text('project_root')}/")
+        """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""
+        return exp_id_of(folder_of(target, self.project_root), self.results_root)
 
     def _nodes(self, where: str, *values: object) -> list[Node]:
-        rows = self._read(f"SELECT target, needs, resources FROM experiment {where}", *values)
+        rows = self._read(f"SELECT exp_id, needs, resources FROM experiment {where}", *values)
         with _reading(self.path):
             return [
                 # Most have neither, and then nothing has to be parsed.
                 Node(
                     target,
-                    () if needs == "[]" else tuple(json.loads(needs)),
+                    () if needs == "[]" else tuple(self._targets(json.loads(needs))),
                     {} if resources == "{}" else json.loads(resources),
                 )
-                for target, needs, resources in rows
+                for target, (_, needs, resources) in zip(self._targets(row[0] for row in rows), rows, strict=True)
             ]
 
     def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:
         from heyhi.config.identity import Identity
         from heyhi.experiment.folder import Experiment
 
-        root = self.project_root
-        roots = {"project_root": str(root), "results_root": str(self.results_root)}
+        root, then = self.results_root, self.written_for
+        roots = {"project_root": then.project_root, "results_root": then.results_root}
         if self.project_name:
             roots[PROJECT_KEY] = self.project_name
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
-                _, target, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
+                _, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
                 if zlib.crc32(row_bytes(tuple(content))) != checksum:
-                    raise sqlite3.DatabaseError(f"the row of {target} was changed")
+                    raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
                 yield Experiment(
                     exp_id=exp_id,
-                    exp_path=Path(folder_of(target, root)),
+                    exp_path=Path(*folders_at([exp_id], root)),
                     identity=Identity(cfg, tuple(json.loads(overrides)), version),
                     task=task,
                     config=config,
-                    needs=tuple(Path(folder_of(need, root)) for need in json.loads(needs)),
+                    needs=tuple(map(Path, folders_at(json.loads(needs), root))),
                     resources=json.loads(resources),
                     roots=roots,
                 )
@@ -315,18 +401,20 @@ class Manifest:
 
 def row_bytes(content: RowContent) -> bytes:
     """Return what a row's checksum and the manifest's digest are made over."""
-    position, target, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
+    position, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
     # No text here can hold a NUL, and the config's length is said.
-    text = (
-        f"{position}\0{target}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}"
-        f"\0{len(config)}\0"
-    )
+    text = f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{len(config)}\0"
     return text.encode() + config
 
 
 def manifests_root(project: Project) -> Path:
     """Return the folder of the manifests."""
-    return project.state_root / "manifests"
+    return project.state_root / _MANIFESTS
+
+
+def looked_at_root(project: Project) -> Path:
+    """Return the folder of the manifests of what was only looked at; whatever is in it may be removed."""
+    return project.state_root / _LOOKED_AT
 
 
 def manifests_on_disk(folder: Path) -> dict[str, int]:
@@ -350,7 +438,7 @@ def table_of(project: Project, manifest: Manifest) -> str:
 
 
 def project_of(manifest: Manifest, here: Project | None = None) -> Project:
-    """Return the project that a manifest was written in, with the results root that it was written for.
+    """Return the project that a manifest was written in, with the results root that it has now: to look at it.
 
     Args:
         manifest: of whatever project.
@@ -360,18 +448,28 @@ def project_of(manifest: Manifest, here: Project | None = None) -> Project:
         ManifestError: the manifest's project is gone.
     """
     root = manifest.project_root
+    if here is not None and _is_same(str(root), str(here.root)):
+        is_own = _is_same(str(manifest.results_root), str(here.results_root))
+        return here if is_own else here._replace(results_override=manifest.results_root)
     found = None
     with contextlib.suppress(NoProjectError, OSError):
         found = find_project(root)
     if found is not None and found.root.samefile(root):
         return found._replace(results_override=manifest.results_root)
-    if here is not None and manifest.path.absolute().is_relative_to(manifests_root(here)):
+    if here is not None and _is_same(str(manifest.results_root), str(here.results_root)):
         return here
     raise ManifestError(f"{manifest.path}: was written in {root}, where there is no project any more; expand it anew")
 
 
+def by_own_name(path: Path, project: Project) -> Path:
+    """Return a manifest's path by the name that a project has for its results root, where it lies in that."""
+    own = manifests_root(project) / path.name
+    is_other_name = os.path.abspath(path) != str(own) and _is_same(str(path), str(own))  # noqa: PTH100
+    return own if is_other_name else path
+
+
 def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
-    """Make sure that a manifest's experiments may be started from a project: its own.
+    """Make sure that a manifest's experiments may be started from a project: its own, with the results of then.
 
     Args:
         manifest: of whatever project.
@@ -379,15 +477,24 @@ def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
         command: that would start them, less the manifest.
 
     Raises:
-        ManifestError: it is another project's; the message names the folder to start it in.
+        ManifestError: it is another project's, or another clone's; the message names the folder to start it in. Or
+            project or results were moved since; the message names the command that expands it anew.
     """
+    then = manifest.written_for
+    if then.is_here(here):
+        return
     root = project_of(manifest, here).root
-    if root != here.root:
+    if not _is_same(str(root), str(here.root)):
         words = f"{command}{'' if command.endswith('=') else ' '}{shlex.quote(os.path.abspath(manifest.path))}"  # noqa: PTH100
         raise ManifestError(
             f"{manifest.path}: is of the project {root}, and is started there:\n"
             f"  cd {shlex.quote(str(root))} && {words}"
         )
+    raise ManifestError(
+        f"{manifest.path}: was written for the project {then.project_root} with its results in {then.results_root};"
+        f" here they are {here.root} and {here.results_root}, and its configs have paths of then: expand it anew:\n"
+        f"  {manifest.expand_command}"
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -412,6 +519,8 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
         if header("application_id") != APPLICATION_ID:
             raise ManifestError(f"{path}: is no manifest of HeyHi (`heyhi expand` writes one)")
         version = header("user_version")
+        if version < FORMAT:
+            raise ManifestError(f"{path}: is a manifest of an older HeyHi: run `heyhi expand` again")
         if version > FORMAT:
             raise ManifestError(
                 f"{path}: is a manifest of a newer HeyHi (format {version}, this one reads {FORMAT}):"
@@ -420,8 +529,8 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
         if path.stat().st_size != header("page_count") * header("page_size"):
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
-        connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "project_root", "label", "settings"} <= meta.keys():
+        connection.execute("SELECT exp_id FROM experiment LIMIT 1").fetchone()
+        if not {"digest", "file_set", "entry", "label", "settings", *Origin._fields} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 

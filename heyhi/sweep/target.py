@@ -1,10 +1,13 @@
-"""A target is the name by which Snakemake asks for an experiment's result; it stands for the experiment's folder.
+"""The names of an experiment's folder: its target and its exp id.
 
-It is relative to the root of the project that it belongs to where the folder lies inside, else absolute.
+A target is the name by which Snakemake asks for an experiment's result. It is relative to the root of the project that
+it belongs to where the folder lies inside, else absolute. An exp id is relative to the results root, and absolute only
+where the folder lies outside of it: records hold exp ids, so that they stay true when the results are moved.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -29,3 +32,39 @@ def folders_of(targets: Iterable[str], project_root: Path | str) -> list[str]:
     """Return the folders of targets: plain text and no call for each, since there may be 10,000 of them."""
     root, end = f"{project_root}/", _END
     return [t[:end] if t.startswith("/") else f"{root}{t[:end]}" for t in targets]
+
+
+def exp_id_of(exp_path: Path | str, results_root: Path | str) -> str:
+    """Return the exp id of an experiment's folder (absolute)."""
+    return exp_ids_of([exp_path], results_root)[0]
+
+
+def exp_ids_of(exp_paths: Iterable[Path | str], results_root: Path | str) -> list[str]:
+    """Return the exp ids of experiments' folders (absolute)."""
+    root = f"{results_root}/"
+    found = [path[len(root) :] if path.startswith(root) else path for path in map(str, exp_paths)]
+    if any(exp_id.startswith("/") for exp_id in found):
+        # A root that is reached by two names, one of them a link, is one: so are its experiments.
+        real = f"{os.path.realpath(results_root)}/"
+        found = [_below(real, exp_id) if exp_id.startswith("/") else exp_id for exp_id in found]
+    return found
+
+
+def _below(root: str, exp_path: str) -> str:
+    real = os.path.realpath(exp_path)
+    return real[len(root) :] if real.startswith(root) else exp_path
+
+
+def folders_at(exp_ids: Iterable[str], results_root: Path | str) -> list[str]:
+    """Return the folders (absolute) of exp ids."""
+    root = f"{results_root}/"
+    return [exp_id if exp_id.startswith("/") else f"{root}{exp_id}" for exp_id in exp_ids]
+
+
+def targets_at(exp_ids: Iterable[str], results_root: Path | str, project_root: Path | str) -> list[str]:
+    """Return the targets of exp ids."""
+    head = target_of(f"{results_root}/", project_root)[:_END]
+    return [
+        target_of(exp_id, project_root) if exp_id.startswith("/") else f"{head}{exp_id}/{RESULT_NAME}"
+        for exp_id in exp_ids
+    ]

@@ -12,7 +12,7 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +31,7 @@ from heyhi.sweep.manifest import (
     manifests_root,
     row_bytes,
 )
-from heyhi.sweep.target import target_of
+from heyhi.sweep.target import exp_ids_of
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
@@ -42,7 +42,6 @@ _TABLES = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
     """CREATE TABLE experiment (
     position INTEGER PRIMARY KEY,  -- each after what it needs
-    target TEXT NOT NULL,
     exp_id TEXT NOT NULL,
     own INTEGER,                   -- place in the sweep; NULL for what is only needed
     cfg TEXT NOT NULL,
@@ -50,14 +49,15 @@ _TABLES = (
     identity_version INTEGER NOT NULL,
     task TEXT NOT NULL,
     config BLOB NOT NULL,          -- root message, serialised
-    needs TEXT NOT NULL,           -- targets, as JSON
+    needs TEXT NOT NULL,           -- exp ids, as JSON
     resources TEXT NOT NULL,       -- of the launcher, as JSON
     checksum INTEGER NOT NULL      -- of all above
     )""",
 )
-_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
-_Row = tuple[int, str, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
+_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
 
 
 def write_manifest(
@@ -67,15 +67,18 @@ def write_manifest(
     *,
     code_root: Path | None = None,
     folder: Path | None = None,
+    words: Sequence[str] = (),
 ) -> Path:
-    """Write the manifest of a sweep, unless it is there, and make it the newest of its targets.
+    """Write the manifest of a sweep, unless it is there, and make it the newest of its experiments.
 
     Args:
         expansion: the sweep.
         project: where it belongs.
         schema: of the configs.
         code_root: folder from which jobs import the task file; default: the project root.
-        folder: where to write it instead, for somebody who may only read the results.
+        folder: where to write it instead, for somebody who only looks: it becomes the newest of nothing.
+        words: by which `heyhi expand` names the sweep; default: its file, or the config of each experiment. They are
+            no part of the content: of two spellings, the first one stays.
 
     Returns:
         `<state root>/manifests/<label>-<16 hex of the content>.sqlite`.
@@ -87,7 +90,7 @@ def write_manifest(
 
     meta = _meta(expansion, project, schema, code_root or project.root)
     with paused_collection():
-        rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.root)))
+        rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.results_root)))
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
         if not _is_whole(path, project.name):
@@ -95,8 +98,10 @@ def write_manifest(
             # What changes nothing of what a job does is no part of the digest: a project may get another name.
             blobs = {key: value.encode() for key, value in {**meta, PROJECT_KEY: project.name}.items()}
             created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").encode()
-            _write(path, {**blobs, "digest": digest.encode(), "file_set": schema.file_set, "created": created}, rows)
-        _make_newest(path)
+            spoken = json.dumps([*words] or _words(expansion)).encode()
+            about = {"digest": digest.encode(), "file_set": schema.file_set, "created": created, "words": spoken}
+            _write(path, {**blobs, **about}, rows)
+        _make_newest(path, always=folder is not None)
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
         if folder is None:
@@ -118,13 +123,22 @@ def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Pat
     }
 
 
+def _words(expansion: Expansion) -> list[str]:
+    """Return words that name a sweep, or as many of its experiments as a command line should hold."""
+    if expansion.sweep is not None:
+        return [expansion.sweep]
+    own = set(expansion.own)
+    points = [p.identity for p in expansion.planned if p.exp_id in own][:_MAX_WORDED]
+    pattern = ["--out", expansion.pattern] if expansion.pattern is not None else []
+    return [word for point in points for word in ("--cfg", point.cfg, *point.overrides, *pattern)]
+
+
 def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
     place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
     for position, e in enumerate(expansion.planned):
         identity = e.identity
         yield (
             position,
-            target_of(e.folder, root),
             e.exp_id,
             place.get(e.exp_id),
             identity.cfg,
@@ -132,7 +146,7 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
             identity.version,
             e.task,
             e.config,
-            json.dumps([target_of(n, root) for n in e.needs]) if e.needs else "[]",
+            json.dumps(exp_ids_of(e.needs, root)) if e.needs else "[]",
             json.dumps(dict(e.resources), sort_keys=True) if e.resources else "{}",
         )
 
@@ -167,7 +181,7 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
                 connection.execute(statement)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.executemany(_INSERT, rows)
-            connection.execute("CREATE UNIQUE INDEX experiment_target ON experiment (target)")
+            connection.execute("CREATE UNIQUE INDEX experiment_exp_id ON experiment (exp_id)")
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -200,14 +214,14 @@ def _is_whole(path: Path, project_name: str) -> bool:
         return False
 
 
-def _make_newest(path: Path) -> None:
+def _make_newest(path: Path, *, always: bool) -> None:
     """Mark a manifest as the one that was asked for last; its time of change is the order that the index keeps.
 
     It also says to `heyhi clean` that somebody is about to use it, which an hour more or less doesn't change.
     """
     others = [changed for name, changed in manifests_on_disk(path.parent).items() if name != path.name]
     changed = path.stat().st_mtime_ns
-    if (others and max(others) >= changed) or changed < time.time_ns() - _MARKED_NS:
+    if always or (others and max(others) >= changed) or changed < time.time_ns() - _MARKED_NS:
         with contextlib.suppress(PermissionError):  # another user's, in a shared results root
             os.utime(path)
 

@@ -82,6 +82,8 @@ WRONG_WORDS = (
     "heyhi status --watch 0",
     "heyhi status --watch nan",
     "heyhi status --watch --json",
+    "heyhi status --sweeps conf/seeds.py",
+    "heyhi status --sweps",
     "heyhi status --drft",
     "heyhi launch conf/seedz.py",
     "heyhi launch --profile slrum",

@@ -13,6 +13,9 @@ import pytest
 from heyhi import maybe_launch
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_status
+from heyhi.project import find_project
+from heyhi.sweep.known import note_known
+from heyhi.sweep.manifest import Manifest
 
 PROTO = """
 syntax = "proto3";
@@ -58,6 +61,13 @@ def work(*, cfg: Any, **_: object) -> dict[str, float]:
     return {"score": cfg.seed}
 
 
+def hand_over(run: Any, *words: str) -> None:
+    """Expand experiments, and put on record that they were handed over."""
+    with Manifest.open(Path(run("expand", *words, "--manifest")[1].strip())) as manifest:
+        needs = manifest.needed_exp_ids
+        note_known(find_project(), {exp_id: needs.get(exp_id, []) for exp_id in manifest.sorted_exp_ids})
+
+
 def run_all(run: Any, project: Path) -> list[Path]:
     run("expand")
     return [maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"seed={seed}"]).exp_path for seed in range(3)]
@@ -93,7 +103,7 @@ def test_experiments_are_chosen_by_conditions(run: Any, project: Path) -> None:
 
 def test_an_experiment_that_is_needed_keeps_its_checkpoints(run: Any, project: Path) -> None:
     folders = run_all(run, project)
-    run("expand", "--cfg", "check")
+    hand_over(run, "--cfg", "check")
     code, out, _ = run("clean", "conf/many.py", "--keep", "none", "--force")
     assert code == 0 and "needs it, and is NOT_STARTED" in out
     assert [len(checkpoints(folder)) for folder in folders] == [0, 3, 0]
@@ -138,7 +148,7 @@ def test_it_asks_first_and_a_no_removes_nothing(run: Any, project: Path, monkeyp
 
 def test_json_says_what_goes_and_what_stays_and_why(run: Any, project: Path) -> None:
     folders = run_all(run, project)
-    run("expand", "--cfg", "check")
+    hand_over(run, "--cfg", "check")
     rows = json.loads(run("clean", "conf/many.py", "--dry-run", "--json")[1])
     goes = [row for row in rows if row["goes"]]
     assert [(row["kind"], row["bytes"], row["gone"]) for row in goes] == [("checkpoint", 100, False)] * 4

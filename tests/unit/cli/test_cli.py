@@ -12,6 +12,8 @@ import pytest
 
 from heyhi import maybe_launch
 from heyhi.cli.looking import NOT_LOOKED
+from heyhi.project import find_project
+from heyhi.sweep.known import LaunchRecord, write_launch
 
 PROTO = """
 syntax = "proto3";
@@ -52,6 +54,13 @@ def done(**_: object) -> dict[str, int]:
 
 def failing(**_: object) -> None:
     raise ValueError("it broke")
+
+
+def hand_over(run: Any, *words: str) -> str:
+    """Put a launch of a sweep on record, as Snakemake does when it starts one; return the manifest."""
+    manifest = str(run("expand", *words, "--manifest")[1].strip())
+    write_launch(find_project(), LaunchRecord.now("snakemake", words, "a sweep", manifest=Path(manifest).name))
+    return manifest
 
 
 def test_expand_prints_a_target_a_line_and_the_rest_on_standard_error(run: Any, project: Path) -> None:
@@ -182,7 +191,7 @@ def test_a_dead_need_blocks_and_is_named(run: Any) -> None:
 
 def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
     assert "no experiments yet" in run("status")[1]
-    manifest = run("expand", "--manifest")[1].strip()
+    manifest = hand_over(run)
     assert run("status")[1].startswith("NOT_STARTED 3")
     maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
     for args in ([], ["conf/many.py"], [manifest]):
@@ -195,6 +204,7 @@ def test_status_of_all_known_of_a_sweep_and_of_a_manifest(run: Any) -> None:
 
 
 def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) -> None:
+    hand_over(run)
     targets = run("expand")[1].split()
     for target, name in zip(targets, ("claim.json", "attempts.jsonl"), strict=False):
         (project / target).parent.mkdir(parents=True)
@@ -207,7 +217,7 @@ def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) 
 
 
 def test_a_dead_need_blocks_in_the_status_of_all_known(run: Any) -> None:
-    run("expand", "--cfg", "check")
+    hand_over(run, "--cfg", "check")
     maybe_launch(failing, cfg="conf/work.prototxt")
     assert "BLOCKED" in run("status")[1]
 
@@ -269,7 +279,7 @@ def test_targets_survive_a_shell(run: Any) -> None:
 
 
 def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
-    run("expand", "--cfg", "work", "--sweep", "seed=range(300)")
+    hand_over(run, "--cfg", "work", "--sweep", "seed=range(300)")
     assert len(run("status", "--all")[1].splitlines()) == 301
     short = run("status")[1].splitlines()
     assert len(short) < 60 and "more (--all lists them)" in short[-1]

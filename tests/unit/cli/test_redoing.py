@@ -405,7 +405,7 @@ def test_experiments_that_are_named_are_redone_with_the_config_of_today(
     run: Any, task: Task, project: Path, started: list[ControllerSpec]
 ) -> None:
     """Their newest manifest has the config that they are to lose."""
-    from heyhi.sweep.index import find_manifest
+    from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
     targets = run("expand")[1].split()
@@ -415,7 +415,9 @@ def test_experiments_that_are_named_are_redone_with_the_config_of_today(
     (spec,) = started
     assert sorted(spec.targets) == sorted(targets[:2]) and spec.lookup == ""
     for target in targets:
-        manifest = Manifest.open(find_manifest(Project(project), target))
+        path = ManifestIndex.open(Project(project)).find_to_run((project / target).parent)
+        assert path is not None
+        manifest = Manifest.open(path)
         message: Any = manifest.schema().parse_root(manifest.experiment(target).config)
         assert message.fit.epochs == (20 if target == targets[2] else 40)
 

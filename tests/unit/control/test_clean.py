@@ -34,7 +34,9 @@ from heyhi.files import measure
 from heyhi.project import Project, Settings
 from heyhi.slurm.commands import Job
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.known import note_known
 from heyhi.sweep.manifest import manifests_root
+from heyhi.sweep.target import exp_id_of, exp_ids_of
 from heyhi.sweep.write_manifest import write_manifest
 
 PROTO = """
@@ -95,7 +97,10 @@ class World:
         return folder
 
     def write(self, expansion: Expansion, *, days: float = 2) -> Path:
+        """Write a manifest of experiments that were handed over."""
         path = write_manifest(expansion, self.project, self.schema)
+        root = self.project.results_root
+        note_known(self.project, {exp_id_of(p.folder, root): exp_ids_of(p.needs, root) for p in expansion.planned})
         age(path, days)
         return path
 

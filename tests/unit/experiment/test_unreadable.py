@@ -23,6 +23,8 @@ from heyhi.experiment.names import Status
 from heyhi.files import is_file, is_there
 from heyhi.project import find_project
 from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.known import LaunchRecord, note_known, write_launch
+from heyhi.sweep.target import exp_id_of
 
 PROTO = """
 syntax = "proto3";
@@ -163,6 +165,9 @@ def make(root: Path) -> Place:
     env = {**os.environ, "PYTHONPATH": str(Path(heyhi.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", code, json.dumps(modes)], cwd=root, env=env, check=True, capture_output=True)
     place = Place(root, [Path(text) for text in json.loads((root / "found.json").read_text())])
+    project = find_project(root)
+    for folder in place.folders:  # those that were not started have been handed over
+        note_known(project, {exp_id_of(folder, project.results_root): []})
     for case, folder in zip(CASES, place.folders, strict=False):
         case.step(folder)
     place.folders[PARENT].parent.chmod(0)
@@ -340,16 +345,17 @@ def test_a_closed_manifest_hides_nothing_from_those_who_may_read_it(
     monkeypatch.chdir(place.root)
     assert heyhi_command(["expand", "--cfg", "conf/work", "seed=40"]) == 0
     (manifest,) = (place.root / "results/.heyhi/manifests").glob("work-*.sqlite")
+    project = find_project()
+    write_launch(project, LaunchRecord.now("snakemake", [], "work", manifest=manifest.name))
     index = place.root / "results/.heyhi/index.sqlite"
-    index.unlink()
+    index.unlink(missing_ok=True)
     manifest.chmod(0)
     place.run("status")  # takes up what it may read
     manifest.chmod(0o444)
-    assert any("seed=40" in target for target in ManifestIndex.open(find_project()).targets())
+    assert any("seed=40" in path for path in ManifestIndex.open(project).known())
 
     manifest.chmod(0)
-    code, out, err = place.run("status")["status"]
-    assert code == 1 and f"{manifest}: {DENIED}" in out + err  # of one that was taken up before: it is UNKNOWN
+    assert "seed=40" in place.run("status --all")["status --all"].out  # it was taken up before
     code, _, err = place.run(f"status {manifest}")[f"status {manifest}"]
     assert (code, err) == (2, f"error: {manifest}: {DENIED}\n")
 

@@ -413,7 +413,7 @@ def test_a_table_whose_experiments_changed_in_part_is_as_one_that_is_made_anew(r
         (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
         (folder / "result.json").write_text(f'{{"y": {number}}}\n')
         os.utime(folder / "result.json", (1_000_000_000, 1_000_000_000))
-    (manifest,) = (root / "results/.heyhi/manifests").iterdir()
+    (manifest,) = (root / "results/.heyhi/looked-at").iterdir()
     remembered = root / "results/.heyhi/readings"
     for number in (4, 5, 6):
         (folders[number] / "result.json").write_text(f'{{"y": {number}00}}\n')

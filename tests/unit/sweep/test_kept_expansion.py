@@ -110,7 +110,7 @@ def test_what_is_remembered_may_be_damaged_or_gone(composed: Callable[[], bool],
     (file,) = (root / "results/.heyhi/expansions").iterdir()  # it was written anew
     file.unlink()
     assert [composed(), composed()] == [True, False]
-    (manifest,) = (root / "results/.heyhi/manifests").iterdir()
+    (manifest,) = (root / "results/.heyhi/looked-at").iterdir()
     manifest.unlink()
     assert composed()
     manifest.chmod(0o644)

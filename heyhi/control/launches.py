@@ -1,0 +1,146 @@
+"""`heyhi status --sweeps`: what was launched, when and by which words, how it is now, and how its table is made again.
+
+What is on record of launches, `heyhi.sweep.known` says; launches of the same experiments are one here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from heyhi.config.values import shorten
+from heyhi.control.survey import Part, Survey
+from heyhi.errors import ManifestError
+from heyhi.experiment.names import Status
+from heyhi.project import Project
+from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.known import KNOWN_NAME, LaunchRecord, names_in, read_known, read_launches, warn_unreadable
+from heyhi.sweep.manifest import Manifest, manifests_root
+from heyhi.sweep.target import exp_ids_of, folders_at
+
+_MAX_SHOWN = 300  # characters of a command
+_MAX_NAMED = 5  # experiments that a command names
+
+
+class Launched(NamedTuple):
+    """What was launched once or several times.
+
+    Attributes:
+        records: of its launches, the oldest first; none of what was run by `run.py` or `maybe_launch`.
+        size: how many experiments, less what is only needed.
+        counts: how many of them have each status now.
+        words: by which `heyhi expand` names it.
+        table: command that makes its table again; empty where there is none.
+        problem: why nobody knows its experiments any more.
+    """
+
+    records: tuple[LaunchRecord, ...]
+    size: int
+    counts: Mapping[Status, int]
+    words: tuple[str, ...] = ()
+    table: str = ""
+    problem: str = ""
+
+    @property
+    def lines(self) -> list[str]:
+        """The same for a terminal."""
+        statuses = "  ".join(f"{status.value} {n}" for status, n in self.counts.items())
+        size = f"{self.size} experiment{'s' * (self.size != 1)}: {statuses}"
+        if not self.records:
+            return [f"by run.py and maybe_launch: {size}"]
+        first, last = self.records[0], self.records[-1]
+        again = f" … {_shown(last.time)}, {len(self.records)} times" if len(self.records) > 1 else ""
+        lines = [f"{_shown(first.time)}{again}  {last.label}  {self.problem or size}"]
+        lines.append(f"    {last.user}@{last.host}: {shorten(shlex.join([last.command, *last.words]), _MAX_SHOWN)}")
+        return [*lines, f"    table: {self.table}"] if self.table else lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        last = self.records[-1] if self.records else None
+        return {
+            "label": last.label if last is not None else "",
+            "first": self.records[0].time if self.records else None,
+            "last": last.time if last is not None else None,
+            "launches": len(self.records),
+            "user": last.user if last is not None else "",
+            "host": last.host if last is not None else "",
+            "command": [last.command, *last.words] if last is not None else [],
+            "words": list(self.words),
+            "manifest": last.manifest if last is not None else "",
+            "experiments": self.size,
+            "statuses": {status.value: n for status, n in self.counts.items()},
+            "report": self.table,
+            "problem": self.problem,
+        }
+
+
+class _Named(NamedTuple):
+    """The experiments of some launches, before anybody has looked how they are."""
+
+    folders: list[str]
+    words: tuple[str, ...] = ()
+    table: str = ""
+    problem: str = ""
+
+
+def launches_of(project: Project) -> list[Launched]:
+    """Return what was launched in a results root, what was launched last at the end; then what `run.py` has run.
+
+    Raises:
+        UnknownError: the records can't be listed.
+    """
+    by_what: dict[tuple[str, str], list[LaunchRecord]] = {}
+    for record in read_launches(project):
+        by_what.setdefault((record.manifest, record.known), []).append(record)
+    found = [
+        (tuple(records), _named(project, *what))
+        for what, records in sorted(by_what.items(), key=lambda item: item[1][-1].time)
+    ]
+    alone = names_in(project.state_root / KNOWN_NAME) - {known for _, known in by_what}
+    singles = dict.fromkeys(folder for name in sorted(alone) for folder in _known_folders(project, name))
+    if singles:
+        found.append(((), _Named(list(singles))))
+    every = list(dict.fromkeys(folder for _, named in found for folder in named.folders))
+    needs = ManifestIndex.open(project).needs()
+    survey = Survey.of_parts([Part(project, every, lambda path: needs.get(path, ()))])
+    return [_launched(records, named, survey) for records, named in found]
+
+
+def _named(project: Project, manifest: str, known: str) -> _Named:
+    if not manifest:
+        folders = _known_folders(project, known)
+        words = tuple(exp_ids_of(folders, project.results_root))
+        table = shlex.join(["heyhi", "report", *words]) if 0 < len(words) <= _MAX_NAMED else ""
+        return _Named(folders, words, table, "" if folders else f"its record {known} is gone")
+    path = manifests_root(project) / manifest
+    with contextlib.suppress(ManifestError), Manifest.open(path) as opened:
+        return _Named(opened.own_folders, opened.words, shlex.join(["heyhi", "report", project.relative(path)]))
+    return _Named([], problem=f"its manifest {manifest} is gone or damaged")
+
+
+def _known_folders(project: Project, name: str) -> list[str]:
+    path = project.state_root / KNOWN_NAME / name
+    try:
+        return folders_at(read_known(path), project.results_root)
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError) as error:
+        warn_unreadable(path, error)
+        return []
+
+
+def _launched(records: tuple[LaunchRecord, ...], named: _Named, survey: Survey) -> Launched:
+    counts = Counter(_statuses(survey, named.folders))
+    ordered = {status: counts[status] for status in sorted(counts, key=lambda s: s.urgency)}
+    return Launched(records, len(named.folders), ordered, named.words, named.table, named.problem)
+
+
+def _statuses(survey: Survey, folders: Sequence[str]) -> Iterable[Status]:
+    return (survey.others[path].status if path in survey.others else Status.DONE for path in folders)
+
+
+def _shown(time: str) -> str:
+    return time[:19].replace("T", " ")

@@ -1,0 +1,218 @@
+"""Durable records of what was run or handed over, by whatever door: looking makes none.
+
+They are small JSON files below the state root, written once and never changed:
+
+    known/<16 hex of the content>.json      {"experiments": {exp id: [exp ids that it needs itself]}}
+    launches/<UTC time>-<hex>.json          one launch, see `LaunchRecord`
+
+A launch of a whole sweep names its manifest, whose experiments are all known by it; one of single experiments names a
+file in `known`. `run.py` and `maybe_launch` write only such a file, of one experiment, whose name follows from that: to
+run it again writes nothing. Exp ids are relative to the results root, so that it can be moved. `index` takes all of it
+up; a manifest that a launch names is needed as long as the launch is on record.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from heyhi.errors import UnknownError
+from heyhi.files import replace_bytes, replace_file, writing
+from heyhi.project import Project
+
+KNOWN_NAME = "known"  # folders in the state root
+LAUNCHES_NAME = "launches"
+SUFFIX = ".json"
+# Exp id -> exp ids of what it needs itself.
+Needs = Mapping[str, Sequence[str]]
+
+
+class LaunchRecord(NamedTuple):
+    """One launch.
+
+    Attributes:
+        time: ISO 8601, UTC.
+        user: who launched.
+        host: where.
+        command: that was given: `heyhi launch`, `heyhi retry` or `snakemake`.
+        words: its arguments.
+        label: name of the sweep, or of what was named.
+        manifest: name of the manifest that was run whole, in the folder of the manifests; empty for single experiments.
+        known: name of the file in `known` that has these; empty for a whole sweep.
+    """
+
+    time: str
+    user: str
+    host: str
+    command: str
+    words: tuple[str, ...]
+    label: str
+    manifest: str = ""
+    known: str = ""
+
+    @classmethod
+    def now(
+        cls, command: str, words: Sequence[str], label: str, *, manifest: str = "", known: str = ""
+    ) -> LaunchRecord:
+        """Return the record of a launch by this process."""
+        import datetime  # `heyhi status`, which only reads, can do without all of these
+        import getpass
+        import socket
+
+        user = str(os.getuid())
+        with contextlib.suppress(KeyError, OSError):  # a container knows no names
+            user = getpass.getuser()
+        # Two in one second have an order, too.
+        time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+        return cls(time, user, socket.gethostname(), command, tuple(words), label, manifest, known)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON holds it."""
+        return {**self._asdict(), "words": list(self.words)}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> LaunchRecord:
+        """Read what `to_dict` made.
+
+        Raises:
+            ValueError: it is none.
+        """
+        try:
+            values = {name: data[name] for name in cls._fields}
+            texts = {name: str(value) for name, value in values.items() if name != "words"}
+            return cls(**texts, words=tuple(map(str, values["words"])))
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"it is no record of a launch: {error}") from None
+
+
+def label_of(exp_ids: Sequence[str]) -> str:
+    """Name experiments that were launched themselves."""
+    return exp_ids[0] if len(exp_ids) == 1 else f"{exp_ids[0]} and {len(exp_ids) - 1} more"
+
+
+class Noted(NamedTuple):
+    """A file in `known`, and whether it was written just now."""
+
+    path: Path
+    is_new: bool
+
+
+def note_known(project: Project, experiments: Needs) -> Noted:
+    """Write down that some experiments are run or handed over, unless that is on record.
+
+    Args:
+        project: in whose results root they are.
+        experiments: exp id -> exp ids of what it needs itself.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    import hashlib
+
+    plain = {exp_id: sorted(experiments[exp_id]) for exp_id in sorted(experiments)}
+    data = (json.dumps({"experiments": plain}, separators=(",", ":")) + "\n").encode()
+    path = project.state_root / KNOWN_NAME / f"{hashlib.sha256(data).hexdigest()[:16]}{SUFFIX}"
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == len(data):  # else it was cut short
+            return Noted(path, is_new=False)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_bytes(path, data)
+    return Noted(path, is_new=True)
+
+
+@contextlib.contextmanager
+def noting(project: Project, experiments: Needs) -> Iterator[None]:
+    """Write down that some experiments are handed over inside; where that raises, what was written is taken back.
+
+    Before, not after: who is killed in between has handed them over.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    path, is_new = note_known(project, experiments)
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def read_known(path: Path) -> dict[str, list[str]]:
+    """Return the experiments of a file in `known`, each with what it needs itself.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is damaged.
+    """
+    try:
+        found = json.loads(path.read_bytes())["experiments"]
+        return {str(exp_id): list(map(str, needs)) for exp_id, needs in found.items()}
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"it is no record of experiments: {error}") from None
+
+
+def write_launch(project: Project, record: LaunchRecord) -> Path:
+    """Write down a launch; who finds out that nothing was launched removes the file that is returned.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    moment = "".join(c for c in record.time if c.isalnum())[:21]  # 20260131T120000123456
+    path = project.state_root / LAUNCHES_NAME / f"{moment}-{os.urandom(4).hex()}{SUFFIX}"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(record.to_dict(), indent=1) + "\n")
+    return path
+
+
+def read_launch(path: Path) -> LaunchRecord:
+    """Read the record of one launch.
+
+    Raises:
+        OSError: it can't be read.
+        ValueError: it is damaged.
+    """
+    found = json.loads(path.read_bytes())
+    if not isinstance(found, dict):
+        raise ValueError("it is no JSON object")
+    return LaunchRecord.from_dict(found)
+
+
+def read_launches(project: Project) -> list[LaunchRecord]:
+    """Return the launches of a results root, the oldest first; one that can't be read is said and left out."""
+    folder = project.state_root / LAUNCHES_NAME
+    found = []
+    for name in sorted(names_in(folder)):
+        try:
+            found.append(read_launch(folder / name))
+        except (OSError, ValueError) as error:
+            warn_unreadable(folder / name, error)
+    return sorted(found, key=lambda record: record.time)
+
+
+def warn_unreadable(path: Path, error: Exception) -> None:
+    """Say that a record can't be read, and what becomes of it."""
+    import logging
+
+    reason = error.strerror if isinstance(error, OSError) else error
+    logging.getLogger(__name__).warning("%s: can't be read, so what is on record there is left out: %s", path, reason)
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of the records in a folder; none where it isn't there.
+
+    Raises:
+        UnknownError: it can't be listed.
+    """
+    try:
+        return {n for n in os.listdir(folder) if n.endswith(SUFFIX) and n[0] != "."}  # noqa: PTH208 (names only)
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+    except OSError as error:
+        raise UnknownError(f"{folder}: can't be read: {error.strerror}; nobody knows what was launched") from None
