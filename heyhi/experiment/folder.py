@@ -325,10 +325,13 @@ class ExperimentDir:
     def write_result(self, result: object) -> None:
         """Write the result as a whole; from then on the experiment is DONE.
 
+        Args:
+            result: what the task returned, or that as `encode` makes it.
+
         Raises:
             ResultError: it can't be written; there is no half-written one then.
         """
-        replace_file(self.result_path, encode(result))
+        replace_file(self.result_path, encode(result).text)
 
     def read_metrics(self, *, warn: bool = True) -> list[dict[str, Any]]:
         """Return the metrics; a half-written last line is left out, and so are damaged ones, with one warning.

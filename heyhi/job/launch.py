@@ -60,6 +60,9 @@ def maybe_launch(
     caller goes on. One whose launcher is slurm is submitted, and is PENDING or further when this returns. The call is
     consent to what the mode wipes.
 
+    A process runs one experiment at a time, since working directory and output are the whole process's. Several at once
+    take a process each, by `concurrent.futures.ProcessPoolExecutor`; submitting and asking may be done from threads.
+
     Modes (what happens to NOT_STARTED; PENDING and RUNNING; PRUNED; DEAD; DONE experiments):
         gentle_start: start; leave; leave; leave; leave
         start_restart: start; leave; leave; wipe and start; leave
@@ -82,6 +85,8 @@ def maybe_launch(
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
 
     Raises:
+        BusyError: this process runs an experiment; nothing was wiped or written.
+        LostClaimError: another has taken the experiment over meanwhile; this run was ended.
         HeyhiError: config, overrides, pattern or mode are wrong, what the experiment needs isn't done, nobody knows
             how the one to restart is, or Slurm takes no job.
     """
@@ -184,15 +189,21 @@ class Launch:
         from heyhi.job.runner import execute
 
         self.check()
-        owner = read_owner(self.experiment.exp_path) if action.stop else None
-        if owner is not None:
-            logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
-            owner.stop()
-        if action.wipe:
-            self.folder.wipe(self.experiment.identity)
+
+        def make_room() -> None:
+            owner = read_owner(self.experiment.exp_path) if action.stop else None
+            if owner is not None:
+                logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
+                owner.stop()
+            if action.wipe:
+                self.folder.wipe(self.experiment.identity)
+
         if self.is_for_slurm:
+            make_room()
             return _Outcome(job_id=self._submit(log_level))
-        outcome = execute(self.experiment, self.schema, main, log_level=log_level, if_claimed="leave")
+        outcome = execute(
+            self.experiment, self.schema, main, log_level=log_level, if_claimed="leave", make_room=make_room
+        )
         return _Outcome(outcome.done)
 
     def check(self) -> None:

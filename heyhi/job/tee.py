@@ -43,7 +43,7 @@ class Tee:
         _open_standard_descriptors()
         with writing(self._log):
             handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        _flush()
+        flush_all()
         try:
             self._saved = {fd: os.dup(fd) for fd in (1, 2)}
             # One pump where both go to the same terminal or file, so that their order is kept.
@@ -58,6 +58,11 @@ class Tee:
             os.close(handle)
         self._replace_streams()
         return self
+
+    def tell(self, text: str) -> None:
+        """Print a line to where errors went before, past the log."""
+        with contextlib.suppress(OSError):
+            os.write(self._saved.get(2, 2), f"{text}\n".encode(errors="backslashreplace"))
 
     def _sink(self, fd: int, log: int) -> int:
         """Return the descriptor that takes the place of another one."""
@@ -96,7 +101,7 @@ class Tee:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _flush()
+        flush_all()
         for name, stream in self._streams.items():
             ours = getattr(sys, name)
             setattr(sys, name, stream)
@@ -105,6 +110,7 @@ class Tee:
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
+        self._saved = {}
         for pump in self._pumps:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 pump.wait(_DRAIN_SECONDS)
@@ -149,7 +155,8 @@ def _open_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free one
 
 
-def _flush() -> None:
+def flush_all() -> None:
+    """Write out all that was printed and waits in a buffer, of Python's or of C's."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()
