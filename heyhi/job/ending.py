@@ -168,6 +168,7 @@ class Signals:
         self._since = 0
         self._is_told = False  # that the claim is lost
         self._is_over = threading.Event()
+        self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +200,8 @@ class Signals:
             yield
             self.received = None  # main has handled it itself
         finally:
-            self._raising = False
+            with self._changing:
+                self._raising = False
             if self._notice is not None:
                 self._notice.ignore()
 
@@ -235,10 +237,11 @@ class Signals:
         """
         _log.error("%s: this run ends, and writes nothing more", why)
         self.lost = why
-        if self._before:
-            os.kill(self._pid, signal.SIGTERM)
-        elif self._raising and self._thread is not None:
-            _raise_in(self._thread)
+        with self._changing:
+            if self._before:
+                os.kill(self._pid, signal.SIGTERM)
+            elif self._raising and self._thread is not None:
+                _raise_in(self._thread)
         if not self._is_over.wait(KILL_SECONDS):
             self.tell(f"{why}; this run has not ended {KILL_SECONDS:g} s after it was told to, and is killed")
             kill_started_since(self._since)
@@ -259,9 +262,10 @@ class Signals:
         return KeyboardInterrupt() if sign is signal.SIGINT else Terminated(128 + sign)
 
     def _restore(self) -> None:
-        for sign, handler in self._before.items():
-            signal.signal(sign, handler)
-        self._before = {}
+        with self._changing:
+            for sign, handler in self._before.items():
+                signal.signal(sign, handler)
+            self._before = {}
 
 
 def _raise_in(thread: int) -> None:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
 from heyhi.files import writing
 
-# How long to wait for what was printed last; a process that the run left behind may keep its output open for ever.
-_DRAIN_SECONDS = 10.0
+# How long to wait until all that was printed is read, and then for the pumps to end: a process that the run left behind
+# may keep its output open for ever.
+_DRAIN_SECONDS, _END_SECONDS = 10.0, 2.0
 
 
 class Tee:
@@ -107,13 +111,16 @@ class Tee:
             setattr(sys, name, stream)
             if isinstance(ours, _Both):
                 ours.close()
+        if self._pumps:
+            _wait_until_read((1, 2))
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
         self._saved = {}
+        end = time.monotonic() + _END_SECONDS
         for pump in self._pumps:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                pump.wait(_DRAIN_SECONDS)
+                pump.wait(max(0.0, end - time.monotonic()))
 
 
 class _Both(io.TextIOBase):
@@ -144,6 +151,19 @@ class _Both(io.TextIOBase):
 
     def close(self) -> None:
         self._log.close()
+
+
+def _wait_until_read(descriptors: Iterable[int]) -> None:
+    """Wait until the pipes among these descriptors are empty."""
+    import fcntl
+    import termios
+
+    end = time.monotonic() + _DRAIN_SECONDS
+    for fd in descriptors:
+        while stat.S_ISFIFO(os.fstat(fd).st_mode) and time.monotonic() < end:
+            if int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder) == 0:
+                break
+            time.sleep(0.001)
 
 
 def _open_standard_descriptors() -> None:

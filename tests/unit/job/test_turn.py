@@ -146,7 +146,7 @@ def outer(task, cfg, log_level):
 
 if __name__ == "__main__":
     import heyhi.job.tee
-    heyhi.job.tee._DRAIN_SECONDS = 0.1  # a helper of multiprocessing's keeps the output open
+    heyhi.job.tee._END_SECONDS = 0.1  # a helper of multiprocessing's keeps the output open
     print(heyhi.maybe_launch(outer, cfg="job", overrides=["lr=9"]).get_status())
 """
 
