@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -142,12 +143,31 @@ def test_in_a_rank_the_parent_s_result_is_the_one(task_lab: Any, leave: str, tmp
     notes = tmp_path / "notes"
     notes.mkdir()
     words = [target, "--manifest", manifest, "--code-root", str(task_lab.root), "--notes", str(notes)]
-    process = task_lab.open([sys.executable, "-m", "heyhi.job.ranks", *words], stdin=-3)
+    process = task_lab.open([sys.executable, "-m", "heyhi.job.ranks", *words], stdin=subprocess.DEVNULL)
     assert task_lab.end(process) == (0, "", "")
     assert [path.name for path in notes.iterdir()] == ["0.json"]
     note = json.loads((notes / "0.json").read_text())
     assert note["reason"] == "done" and json.loads(note["result"]) == {"child": code}
     assert says in task_lab.folder().log_path.read_text()
+
+
+def test_a_child_of_a_rank_that_outlives_it_leaves_no_note(task_lab: Any, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    task_lab.write(f"""
+        def main(task, cfg, log_level):
+            if os.fork() == 0:
+                while not os.path.exists("{notes}/0.json"):
+                    time.sleep(0.01)
+                return {{"child": True}}
+            return {{"parent": True}}
+        """)
+    target, manifest = manifest_of(task_lab)
+    Path(target).parent.mkdir(parents=True)
+    words = [target, "--manifest", manifest, "--code-root", str(task_lab.root), "--notes", str(notes)]
+    process = task_lab.open([sys.executable, "-m", "heyhi.job.ranks", *words], stdin=subprocess.DEVNULL)
+    assert task_lab.end(process) == (0, "", "")  # its output ends when the child has ended, too
+    assert json.loads(json.loads((notes / "0.json").read_text())["result"]) == {"parent": True}
 
 
 @pytest.mark.parametrize("leave", ["return {}", 'raise RuntimeError("in the child")', "sys.exit(7)"])
@@ -158,7 +178,8 @@ def test_in_a_pack_the_parent_s_result_is_the_one(task_lab: Any, leave: str, tmp
     (tmp_path / "list.json").write_text(json.dumps([target]))
     words = [str(tmp_path / "list.json"), "--job", "nonce", "--manifest", manifest, "--code-root", str(task_lab.root)]
     process = task_lab.open(
-        ["env", "SLURM_JOB_ID=7", sys.executable, "-m", "heyhi.job.pack", *words, "--slots", "1"], stdin=-3
+        ["env", "SLURM_JOB_ID=7", sys.executable, "-m", "heyhi.job.pack", *words, "--slots", "1"],
+        stdin=subprocess.DEVNULL,
     )
     code, out, err = task_lab.end(process)
     assert (code, out, err) == (0, f"{task_lab.folder().path}: ended with exit code 0\n", "")

@@ -145,7 +145,10 @@ def test_a_checkpoint_is_not_written_where_another_works(task_lab: Any) -> None:
         def main(task, cfg, log_level):
             heyhi.maybe_init_requeue_handler(lambda: pathlib.Path("checkpoint").touch())
             meet("ready")
-            signal.pause()
+            try:
+                signal.pause()
+            finally:
+                os.kill(os.getpid(), signal.SIGTERM)  # another's, as Slurm sends it to all
         """
     # A job: then the callback counts.
     wrapper = FAST + (
