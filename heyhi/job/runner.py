@@ -357,6 +357,9 @@ def main(args: Sequence[str] | None = None) -> int:
     except UnknownError as error:
         print(f"{options.target}: {Status.UNKNOWN.value}: {error}", file=sys.stderr)
         return error.exit_code
+    except LostClaimError as error:  # which names the experiment
+        print(error, file=sys.stderr)
+        return error.exit_code
     except HeyhiError as error:
         print(f"{options.target}: {error}", file=sys.stderr)
         return error.exit_code

@@ -57,7 +57,8 @@ def test_a_run_that_has_lost_its_claim_ends_and_says_who_has_it(task_lab: Any) -
     code, out, err = task_lab.end(process)
     assert (code, out) == (1, "")
     assert f"was taken over by {owner.describe()}: this run was ended and has written no result" in err
-    assert err.count("\n") == 1 and only_started(task_lab)
+    assert err.startswith(f"{task_lab.experiment().exp_id}: the claim ") and err.count("\n") == 1
+    assert only_started(task_lab)
     assert find_state(task_lab.folder().path) == (Status.RUNNING, owner.describe())
     assert f"taken over by {owner.describe()}" in task_lab.folder().log_path.read_text()
 
