@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,23 @@ def replace_bytes(path: Path, data: bytes) -> None:
         except BaseException:
             temp.unlink(missing_ok=True)
             raise
+
+
+def keep_file(path: Path, name: Path) -> None:
+    """Give what a file holds now a second name, which stays when the file is replaced; one that is there stays.
+
+    Raises:
+        ResultError: the folder can't be written, or is full.
+    """
+    with writing(name):
+        try:
+            name.hardlink_to(path)
+        except FileExistsError:
+            return
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
+                raise
+            replace_bytes(name, path.read_bytes())  # a file system without hard links
 
 
 def write_temp(path: Path, data: str | bytes) -> Path:
@@ -74,6 +92,12 @@ def read_end(path: Path, most: int) -> str:
             return file.read(most).decode("utf-8", "replace")
     except OSError:
         return ""
+
+
+def user_cache() -> Path:
+    """Return the folder of what is kept for this user, of all projects, only to save time; it may be missing."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
+    return Path(base) / "heyhi"
 
 
 def utc_now() -> str:

@@ -17,4 +17,5 @@ rule experiment:
     message:
         "run {wildcards.exp}"
     shell:
-        f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} 2> {{log:q}}"
+        f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
+        " 2> {log:q}"

@@ -96,16 +96,21 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
-    from heyhi.experiment.modes import action_of
+    from heyhi.control.going_on import Goings
+    from heyhi.experiment.modes import Action, action_of
 
     selection = select(project_for(args), args, default=True)
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
+    goings = Goings.of(survey, (p for p, a in actions.items() if a.start and not a.wipe), selection.schema_of)
+    left = goings.left
+    actions |= dict.fromkeys(left, Action())
     if args.json:
         print_json(
             {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
-            | {"drifted": drift.get(row.exp_id, [])}
+            | {"drifted": drift.get(row.exp_id, []), **survey.marks(row)}
+            | {"left": list(left[row.exp_path].changed) if row.exp_path in left else []}
             for row in survey.rows
         )
         return 0
@@ -117,7 +122,10 @@ def plan(args: argparse.Namespace) -> int:
     refused = sum(a.refuse for a in actions.values())
     more = f", {wipes} of them from an emptied folder" if wipes else ""
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
-    print(f"mode {args.mode}: {starts} would start{more}")
+    more += f"; {len(left)} would be left" if left else ""
+    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
+    if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
+        print(dependents)
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 
@@ -126,6 +134,17 @@ def plan(args: argparse.Namespace) -> int:
             print(line)
         print(f"launch: {_snakemake_line(selection, 'slurm' if jobs else 'local')}")
     return 0
+
+
+def _dependents(selection: Selection, wiped: set[str]) -> str:
+    """Name what was made of the results of experiments that would be wiped."""
+    from heyhi.sweep.dependents import dependents_of, dependents_text
+
+    found: list[str] = []
+    for group in selection.groups:
+        found += dependents_of(group.project, wiped.intersection(group.part.folders))
+    wiped_ids = {path.removeprefix(f"{group.project.results_root}/") for group in selection.groups for path in wiped}
+    return dependents_text([exp_id for exp_id in dict.fromkeys(found) if exp_id not in wiped_ids])
 
 
 def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Message]]:
@@ -168,6 +187,7 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
     from heyhi.control.controller import ControllerSpec, find_profile, foresee
+    from heyhi.control.going_on import Goings
     from heyhi.experiment.modes import action_of
     from heyhi.project import find_project
     from heyhi.sweep.target import target_of
@@ -180,6 +200,8 @@ def launch(args: argparse.Namespace) -> int:
     survey = selection.survey()
     written = [_written(selection, group) for group in groups]
     starting = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
+    goings = Goings.of(survey, starting, selection.schema_of, is_allowed=args.continue_drifted)
+    starting -= goings.left.keys()
     starts = len(starting)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     for group in groups[:-1]:
@@ -190,15 +212,21 @@ def launch(args: argparse.Namespace) -> int:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
     print(f"{starts} {'would start' if args.dry_run else 'to start'} by {project.relative(profile)}")
+    for line in goings.lines:
+        print(line)
+    if goings.left.keys() >= survey.others.keys():
+        return 1
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
     named = [target_of(f, project.root) for group in groups if not group.is_whole for f in group.part.folders]
-    spec = ControllerSpec.for_launch(project, whole, named, profile, no_snapshot=args.no_snapshot)
+    spec = ControllerSpec.for_launch(
+        project, whole, named, profile, no_snapshot=args.no_snapshot, continue_drifted=args.continue_drifted
+    )
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):
             print(line)
-    return _control(project, spec, args, words)
+    return _control(project, spec, args, words) or int(bool(goings.left) and not args.dry_run)
 
 
 def _both(group: Group, counts: str) -> str:
@@ -279,6 +307,7 @@ def cancel(args: argparse.Namespace) -> int:
 def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again."""
     from heyhi.control.controller import ControllerSpec, find_profile
+    from heyhi.control.going_on import Goings
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -304,9 +333,13 @@ def retry(args: argparse.Namespace) -> int:
     for group in groups:
         if group.is_whole:
             group.write(selection.schema)  # the sweep as it is today
+    goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
+    dead = [row for row in dead if row.exp_path not in goings.left]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     blocked = (survey if selection.is_whole else Survey.of_index(project)).blocked_by(row.exp_path for row in dead)
-    print("\n".join(row.text for row in dead))
+    print("\n".join([*(row.text for row in dead), *goings.lines]))
+    if not dead:
+        return 1
     more = f", and {len(blocked)} that they block" if blocked else ""
     print(f"{len(dead)} {'would start' if args.dry_run else 'to start'} again{more}, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
@@ -316,5 +349,6 @@ def retry(args: argparse.Namespace) -> int:
         lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
         sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
+        continue_drifted=args.continue_drifted,
     )
-    return _control(project, spec, args, shlex.join(selection.words))
+    return _control(project, spec, args, shlex.join(selection.words)) or int(bool(goings.left) and not args.dry_run)

@@ -44,7 +44,8 @@ def status(args: argparse.Namespace) -> int:
     drift = survey.drift(schema_of) if args.drift else {}  # the schema is loaded for this only
     if args.json:
         print_json(
-            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {})} for row in survey.rows
+            {**row.to_dict(), **({"drifted": drift.get(row.exp_id, [])} if args.drift else {}), **survey.marks(row)}
+            for row in survey.rows
         )
     else:
         print(survey.render(drift, everything=args.all))
@@ -192,7 +193,7 @@ def compare(args: argparse.Namespace) -> int:
     if len(found) != 2:
         raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
     folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
-    print(diff(selection.schema, *folders))
+    print(diff(selection.schema, found[0][0], *folders))
     return 0
 
 

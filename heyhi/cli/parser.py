@@ -298,7 +298,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
         describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
 
-    diff = command("diff", "compare two experiments: configs and results", _WORDS_EPILOG)
+    diff = command("diff", "compare two experiments: configs, code, packages and results", _WORDS_EPILOG)
     if only in (None, "diff"):
         _add_words(diff, default="none")
 
@@ -352,6 +352,11 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile", default="profiles/slurm", metavar="P", help="Snakemake's profile (default: profiles/slurm)"
     )
     parser.add_argument("--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it")
+    parser.add_argument(
+        "--continue-drifted",
+        action="store_true",
+        help="go on with another config than metrics that are there were logged with; such rows are marked as mixed",
+    )
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
 

@@ -46,6 +46,11 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
     parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
+    parser.add_argument(
+        "--continue-drifted",
+        action="store_true",
+        help="go on with another config than the metrics that are there were logged with; its row is marked as mixed",
+    )
     show = parser.add_mutually_exclusive_group()
     show.add_argument("--print", action="store_true", help="print the composed config and stop")
     show.add_argument("--print-flat", action="store_true", help="print it as overrides that give the same config")
@@ -132,7 +137,13 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     from heyhi.job.launch import Launch  # printing a config can do without
 
     launch = Launch.prepare(
-        project, args.cfg, args.overrides, adhoc=args.adhoc, pattern=args.pattern, snapshot=not args.no_snapshot
+        project,
+        args.cfg,
+        args.overrides,
+        adhoc=args.adhoc,
+        pattern=args.pattern,
+        snapshot=not args.no_snapshot,
+        continue_drifted=args.continue_drifted,
     )
     for warning in launch.expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
@@ -144,14 +155,22 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         print(where)
         print(_what_next(mode, state.status, launch))
         return 1 if state.status is Status.UNKNOWN else 0
+    if not action.wipe and (refusal := launch.refusal):
+        print(f"{where}\n{refusal}")
+        return 1
     launch.check()
     if action.wipe:
+        if dependents := launch.dependents:
+            print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
         _ask_before_wiping(where, force=args.force)
         state = launch.state
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
     started = launch.start(main, action, args.log_level)
+    if started.refused:  # it has logged something only now
+        print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
+        return 1
     if started.job_id:
         print(f"{launch.experiment.exp_path}: {Status.PENDING.value} (job {started.job_id})")
         return 0

@@ -16,7 +16,7 @@ from heyhi.code.git import GitError, NoRepositoryError, ask_git
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
 
-_GIT_SECONDS = 60
+GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
 _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
 _GITLINK = b"160000"
@@ -40,17 +40,19 @@ class CodeFiles:
     in_git: bool
 
 
-def list_code(project: Project, most: int) -> CodeFiles:
+def list_code(project: Project, most: int, *, warn: bool = True, seconds: float = GIT_SECONDS) -> CodeFiles:
     """List the code of a project.
 
     Args:
         project: the project.
         most: number of names beyond which nobody meant them all; more are not listed outside git.
+        warn: of folders that can't be read.
+        seconds: that git may take.
 
     Raises:
         SnapshotError: git gives no answer, a setting is wrong, or the results root is the project root.
     """
-    lister = _Lister(project, most)
+    lister = _Lister(project, most, warn, seconds)
     tracked, new, in_git = lister.folder("")
     return CodeFiles(
         tuple(dict.fromkeys((*tracked, *new))), tuple(dict.fromkeys(new)) if in_git else (), lister.links, in_git
@@ -65,9 +67,11 @@ def pattern_of(path: str) -> str:
 class _Lister:
     """A listing, folder by folder, since each repository inside the project has ignore rules of its own."""
 
-    def __init__(self, project: Project, most: int) -> None:
+    def __init__(self, project: Project, most: int, warn: bool, seconds: float) -> None:
         self._root = project.root
         self._most = most
+        self._warn = warn
+        self._seconds = seconds
         self.links = _link_paths(project)
         never = [*self.links, *_results_paths(project)]
         self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
@@ -93,8 +97,14 @@ class _Lister:
         top = self._root / path
         tracked: list[str] = []
         new: list[str] = []
-        for row in _split(ask_git(top, "ls-files", "--stage", "-z", seconds=_GIT_SECONDS)):
-            facts, _, name = row.partition(b"\t")
+        names: list[str] = []
+        # One call for both: a run lists its code, too. Each name has a letter before it, of new ones it is "?".
+        options = ("-t", "--stage", "--others", "--exclude-standard", "-z")
+        for row in _split(ask_git(top, "ls-files", *options, seconds=self._seconds)):
+            if row.startswith(b"? "):
+                names.append(path + os.fsdecode(row[2:]))
+                continue
+            facts, _, name = row[2:].partition(b"\t")
             below = path + os.fsdecode(name)
             if facts.startswith(_GITLINK):  # a submodule
                 if self._wanted(f"{below}/"):
@@ -103,10 +113,6 @@ class _Lister:
                     new += inner_new
             elif self._wanted(below):
                 tracked.append(below)
-        names = [
-            path + os.fsdecode(n)
-            for n in _split(ask_git(top, "ls-files", "--others", "--exclude-standard", "-z", seconds=_GIT_SECONDS))
-        ]
         environments = _environments(names)
         for below in names:
             if not self._wanted(below) or _is_made(below, environments):
@@ -136,7 +142,8 @@ class _Lister:
             try:
                 entries = list(os.scandir(self._root / folder))
             except OSError as error:
-                _log.warning("Code: %s is left out: %s", self._root / folder, error.strerror)
+                if self._warn:
+                    _log.warning("Code: %s is left out: %s", self._root / folder, error.strerror)
                 continue
             names = {entry.name for entry in entries}
             if folder != path and (names & {"pyvenv.cfg", "conda-meta"}):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10
@@ -32,17 +31,28 @@ class NoRepositoryError(GitError):
     """The folder is in no repository, or git isn't installed."""
 
 
-@dataclass(frozen=True)
-class CodeVersion:
+class CodeVersion(NamedTuple):
     """The version of the code that runs.
 
     Attributes:
         commit: git's commit, None without git.
         dirty: whether tracked files differ from it.
+        digest: of all files; empty where they were not listed.
     """
 
     commit: str | None = None
     dirty: bool = False
+    digest: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from other versions in a table: `1a2b3c4d`, with edits `1a2b3c4d+e5f6`, else `code e5f6a7b8`.
+
+        Without git, it is made of the digest alone; empty where nothing is known.
+        """
+        if not self.commit:
+            return f"code {self.digest[:8]}" if self.digest else ""
+        return f"{self.commit[:8]}+{self.digest[:4]}" if self.dirty else self.commit[:8]
 
 
 def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None = None) -> bytes:

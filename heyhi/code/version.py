@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 from functools import lru_cache
 from pathlib import Path
@@ -11,11 +12,13 @@ from typing import Any
 
 from heyhi.code.git import CodeVersion, read_diff, read_version
 from heyhi.job_env import is_master
+from heyhi.project import Project
 
 # Names in the folder of a copy of code: of the copied tree, and of the record of what it is a copy of.
 TREE_NAME = "tree"
 RECORD_NAME = "code.json"
 DIFF_NAME = "workdir.diff"
+_log = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=16)
@@ -28,6 +31,38 @@ def code_version(root: Path) -> CodeVersion:
     if record is not None:
         return CodeVersion(record.get("commit"), bool(record.get("dirty")))
     return read_version(root)
+
+
+@lru_cache(maxsize=16)
+def version_of_run(code_root: Path, project: Project) -> CodeVersion:
+    """Return the version of the code that a run has, with its digest, and keep the list of its files.
+
+    Asked once a process, since its code was imported once. The digest is empty where the code is not the project's, or
+    can't be listed: no run fails for that.
+
+    Args:
+        code_root: folder of the code; of a copy, the copy's record has the answer.
+        project: of the experiment.
+    """
+    copy = _record_of_copy(code_root)
+    if copy is not None:
+        return CodeVersion(copy.get("commit"), bool(copy.get("edited")), str(copy.get("digest") or ""))
+    version = code_version(code_root)
+    if not _is_inside(code_root, project.root):
+        return version
+    try:
+        from heyhi.code.versions import keep_code_of_run  # a job that runs a copy lists nothing
+
+        listed = keep_code_of_run(project)
+    except Exception as error:  # whatever it is, the run is worth more than this
+        _log.debug("The code's files are not on record: %s", error)
+        return version
+    return CodeVersion(version.commit, version.dirty or listed.has_new, listed.digest)
+
+
+def _is_inside(folder: Path, root: Path) -> bool:
+    inside, outside = os.path.realpath(folder), os.path.realpath(root)
+    return inside == outside or inside.startswith(f"{outside}/")
 
 
 def _record_of_copy(root: Path) -> dict[str, Any] | None:

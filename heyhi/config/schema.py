@@ -19,6 +19,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 from google.protobuf.message import DecodeError, Message
 
 from heyhi.errors import SchemaError
+from heyhi.files import user_cache, write_temp
 from heyhi.project import Project
 
 ROOT_MESSAGE = "MetaCfg"
@@ -273,8 +274,7 @@ def load_comments(project: Project) -> dict[str, str]:
 def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescriptorSet, bytes]:
     """Return the compiled protos (`schema`, or `source`: with comments), from the cache where it has them."""
     include, names = _proto_names(project)
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never raises)
-    folder = Path(base) / "heyhi"
+    folder = user_cache()
     stem = _digest(include, names)
     try:
         data = (folder / f"{stem}.{kind}.pb").read_bytes()
@@ -293,14 +293,11 @@ def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescripto
 
 
 def _cache(folder: Path, stem: str, made: dict[str, bytes]) -> None:
-    import tempfile
-
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for kind, data in made.items():
-            with tempfile.NamedTemporaryFile(dir=folder, delete=False) as temp:
-                temp.write(data)
-            Path(temp.name).replace(folder / f"{stem}.{kind}.pb")
+            path = folder / f"{stem}.{kind}.pb"
+            write_temp(path, data).replace(path)
     except OSError:  # no home, or a full one: the cache only saves time
         pass
 

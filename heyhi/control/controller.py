@@ -26,6 +26,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.files import read_end, replace_file, utc_now, writing
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
+from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
 
 CONTROLLERS_NAME = "controllers"  # folder in the state root
@@ -48,6 +49,7 @@ class ControllerSpec:
         sweeps: sweep files that these experiments are of.
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
+        continue_drifted: go on with another config than metrics that are there were logged with, too.
     """
 
     name: str
@@ -59,6 +61,7 @@ class ControllerSpec:
     sweeps: tuple[str, ...] = ()
     uses_slurm: bool = False
     no_snapshot: bool = False
+    continue_drifted: bool = False
 
     @classmethod
     def for_launch(
@@ -69,6 +72,7 @@ class ControllerSpec:
         profile: Path,
         *,
         no_snapshot: bool = False,
+        continue_drifted: bool = False,
     ) -> ControllerSpec:
         """Order whole sweeps with their tables, and single experiments.
 
@@ -78,6 +82,7 @@ class ControllerSpec:
             targets: of the experiments.
             profile: Snakemake's.
             no_snapshot: run the code of the work tree instead of a copy.
+            continue_drifted: go on with another config than metrics that are there were logged with, too.
         """
         if len(manifests) == 1 and not targets:
             name = f"{manifests[0].label}-{manifests[0].digest[:8]}"
@@ -94,6 +99,7 @@ class ControllerSpec:
             sweeps=sweeps if len(sweeps) == len(manifests) and not targets else (),
             uses_slurm=uses_slurm(profile),
             no_snapshot=no_snapshot,
+            continue_drifted=continue_drifted,
         )
 
     @classmethod
@@ -105,6 +111,7 @@ class ControllerSpec:
         lookup: str = "",
         sweeps: Iterable[str] = (),
         no_snapshot: bool = False,
+        continue_drifted: bool = False,
     ) -> ControllerSpec:
         """Order some experiments anew, of a sweep or not."""
         return cls(
@@ -115,6 +122,7 @@ class ControllerSpec:
             sweeps=tuple(sweeps),
             uses_slurm=uses_slurm(profile),
             no_snapshot=no_snapshot,
+            continue_drifted=continue_drifted,
         )
 
     @property
@@ -124,7 +132,9 @@ class ControllerSpec:
             asked, lookup = [], self.manifests[0]
         else:
             asked, lookup = [*self.tables, *self.targets], self.lookup
-        words = [*asked, "--profile", self.profile, *(["--config", f"manifest={lookup}"] if lookup else [])]
+        settings = [f"manifest={lookup}"] if lookup else []
+        settings += [f"{CONTINUE_SETTING}=1"] if self.continue_drifted else []
+        words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 

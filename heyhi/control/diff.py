@@ -7,22 +7,29 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from heyhi.code.changes import EDITED, GONE, NEW, CodeChanges
+from heyhi.code.environment import read_environment
+from heyhi.code.git import CodeVersion
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
+from heyhi.experiment.records import End, History
 from heyhi.experiment.status import find_state
+from heyhi.project import Project
 
 _MAX_VALUE = 48
+_MOST_FILES = 20
 _ABSENT = "-"
 
 
-def diff(schema: Schema, a: ExperimentDir, b: ExperimentDir) -> str:
-    """Compare two experiments: identity, status, config, result and last metrics.
+def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -> str:
+    """Compare two experiments: identity, status, config, code, packages, result and last metrics.
 
     Args:
         schema: reads a config that was kept as text only.
+        project: that they are of.
         a: one of them.
         b: the other one.
 
@@ -38,6 +45,9 @@ def diff(schema: Schema, a: ExperimentDir, b: ExperimentDir) -> str:
         lines += _head(name, folder)
     configs = _less_their_task([_config(schema, folder) for folder in folders])
     lines += ["", *_section("config", *configs)]
+    attempts = [History(folder.attempts()).last_attempt for folder in folders]
+    lines += ["", *_code(project, *[start.version if start is not None else CodeVersion() for start, _ in attempts])]
+    lines += ["", *_section("packages", *[_packages(project, end) for _, end in attempts])]
     for title, found in (("result", [_result(f) for f in folders]), ("last metrics", [_metrics(f) for f in folders])):
         lines += ["", *_section(title, *found)]
     return "\n".join(lines)
@@ -86,6 +96,24 @@ def _less_their_task(configs: list[dict[str, Any] | None]) -> list[dict[str, Any
     return [c and {key.partition(".")[2] or key: value for key, value in c.items()} for c in configs]
 
 
+def _code(project: Project, a: CodeVersion, b: CodeVersion) -> list[str]:
+    """Write the versions of the code that made both, and the files that differ, as a table."""
+    one, two = [{"version": version.name} if version.name else None for version in (a, b)]
+    change = CodeChanges(project).between(a, b)
+    if change is None or one is None or two is None:
+        # Of one commit, what differs otherwise is no code: configs, or who may read a file.
+        return _section("code", one, one if two is not None and a.commit == b.commit else two)
+    for path, edit in list(change.edits.items())[:_MOST_FILES]:
+        one |= {path: "there"} if edit != NEW else {}
+        two |= {path: EDITED if edit == EDITED else "there"} if edit != GONE else {}
+    rest = len(change.edits) - _MOST_FILES
+    return [*_section("code", one, two), *([f"and {rest} more files"] if rest > 0 else [])]
+
+
+def _packages(project: Project, end: End | None) -> dict[str, str] | None:
+    return read_environment(project, end.environment) if end is not None else None
+
+
 def _result(folder: ExperimentDir) -> dict[str, Any] | None:
     return _flat(folder.read_result()) if folder.result_path.exists() else None
 
@@ -105,7 +133,7 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _section(title: str, a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[str]:
+def _section(title: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | None) -> list[str]:
     """Write what differs between two sets of keys as a table."""
     if a is None or b is None:
         missing = "neither has one" if a is b else f"{'A' if a is None else 'B'} has none"
@@ -122,7 +150,7 @@ def _section(title: str, a: dict[str, Any] | None, b: dict[str, Any] | None) -> 
     return ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
 
 
-def _same(a: dict[str, Any], b: dict[str, Any], key: str) -> bool:
+def _same(a: Mapping[str, Any], b: Mapping[str, Any], key: str) -> bool:
     if (key in a) != (key in b):
         return False
     x, y = a[key], b[key]
@@ -130,7 +158,7 @@ def _same(a: dict[str, Any], b: dict[str, Any], key: str) -> bool:
     return json.dumps(x) == json.dumps(y) or (_is_number(x) and _is_number(y) and bool(x == y))
 
 
-def _shown(values: dict[str, Any], key: str) -> str:
+def _shown(values: Mapping[str, Any], key: str) -> str:
     if key not in values:
         return _ABSENT
     value = values[key]

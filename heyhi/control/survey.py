@@ -8,12 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, Status
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, STATE_NAME, Status
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.sweep.target import folders_of, target_of
@@ -71,6 +71,14 @@ class Row(NamedTuple):
         return ""
 
 
+def _as_folders(needing: Mapping[str, list[str]], root: str) -> dict[str, list[str]]:
+    return dict(zip(folders_of(needing, root), (folders_of(needs, root) for needs in needing.values()), strict=True))
+
+
+def _not_planned(path: str) -> bytes | None:
+    return None
+
+
 class Part(NamedTuple):
     """Experiments of one project that a survey looks at.
 
@@ -79,12 +87,17 @@ class Part(NamedTuple):
         folders: exp path of each.
         needs_of: returns the exp paths that an experiment needs itself, by its own.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
+        planned: returns the serialised root message that a launch starts an experiment with, by its exp path; None
+            where nobody knows.
+        needing: returns the exp paths that each experiment needs itself, of those that need any.
     """
 
     project: Project
     folders: list[str]
     needs_of: Callable[[str], Sequence[str]]
     configs: Mapping[str, bytes] = {}
+    planned: Callable[[str], bytes | None] = _not_planned
+    needing: Callable[[], Mapping[str, Sequence[str]]] = dict
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -94,7 +107,12 @@ class Part(NamedTuple):
         def needs(path: str) -> Sequence[str]:
             return planned[path].needs if path in planned else ()
 
-        return cls(project, list(planned), needs, {folder: p.config for folder, p in planned.items()})
+        configs = {folder: p.config for folder, p in planned.items()}
+
+        def needing() -> dict[str, tuple[str, ...]]:
+            return {folder: p.needs for folder, p in planned.items() if p.needs}
+
+        return cls(project, list(planned), needs, configs, configs.get, needing)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
@@ -104,7 +122,13 @@ class Part(NamedTuple):
         def needs(path: str) -> list[str]:
             return folders_of(manifest.needs(target_of(path, root)), root)
 
-        return cls(project, folders_of(manifest.all_targets, root), needs)
+        def planned(path: str) -> bytes:
+            return manifest.experiment(target_of(path, root)).config
+
+        def needing() -> dict[str, list[str]]:
+            return _as_folders(manifest.needing(), root)
+
+        return cls(project, folders_of(manifest.all_targets, root), needs, planned=planned, needing=needing)
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
@@ -128,16 +152,26 @@ class Part(NamedTuple):
         root = str(project.root)
         opened: dict[Path, Manifest] = {}
 
+        def newest(target: str) -> Manifest | None:
+            manifest = index.find(target)
+            if manifest is not None and manifest not in opened:
+                opened[manifest] = Manifest.open(manifest)
+            return opened[manifest] if manifest is not None else None
+
         def needs(path: str) -> list[str]:
             target = target_of(path, root)
-            manifest = index.find(target)
-            if manifest is None:
-                return []
-            if manifest not in opened:
-                opened[manifest] = Manifest.open(manifest)
-            return folders_of(opened[manifest].needs(target), root)
+            manifest = newest(target)
+            return folders_of(manifest.needs(target), root) if manifest is not None else []
 
-        return cls(project, folders, needs)
+        def planned(path: str) -> bytes | None:
+            target = target_of(path, root)
+            manifest = newest(target)
+            return manifest.experiment(target).config if manifest is not None else None
+
+        def needing() -> dict[str, list[str]]:
+            return _as_folders(index.needing(), root)
+
+        return cls(project, folders, needs, planned=planned, needing=needing)
 
 
 class Survey:
@@ -241,6 +275,41 @@ class Survey:
         """Whether some experiment is dead, or nobody knows how it is."""
         return any(status.is_trouble for status, _ in self.others.values())
 
+    @cached_property
+    def stale(self) -> dict[str, list[str]]:
+        """Exp path of each that is made of an earlier result of what it needs -> exp ids of these needs.
+
+        Only the records of those that need others are read.
+        """
+        found: dict[str, list[str]] = {}
+        for part in self.parts:
+            needing = part.needing()
+            own = [path for path in part.folders if path in needing and self._has_ended(path)] if needing else []
+            if own:
+                from heyhi.experiment.given import find_stale
+
+                found |= find_stale(part.project.results_root, own)
+        return found
+
+    @cached_property
+    def mixed(self) -> dict[str, str]:
+        """Exp path of each that went on from what another config had done -> what changed, and when."""
+        noted: dict[str, str] = {}
+        for root in dict.fromkeys(part.project.results_root for part in self.parts):
+            if os.access(f"{root}/{STATE_NAME}/{MIXED_NAME}", os.F_OK):
+                from heyhi.experiment.mixed import find_mixed
+
+                noted |= find_mixed(root)
+        return {path: noted[path] for path in self.folders if path in noted} if noted else {}
+
+    def _has_ended(self, path: str) -> bool:
+        status = self.others[path].status if path in self.others else Status.DONE
+        return status.is_over and status.is_started
+
+    def marks(self, row: Row) -> dict[str, Any]:
+        """Return what is to be said of an experiment beside how it is, as JSON holds it."""
+        return {"stale": self.stale.get(row.exp_path, []), "mixed": self.mixed.get(row.exp_path, "")}
+
     def drift(self, schema_of: Callable[[Project], Schema]) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
 
@@ -266,18 +335,30 @@ class Survey:
         if not self.folders:
             return "no experiments yet: `heyhi expand` makes some known"
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
-        if drift:
-            lines[0] += f"  drifted {len(drift)}"
-        some = self.rows if everything or drift else self._rows_of(self.others)
-        wanted = [r for r in some if everything or r.status is not Status.DONE or r.exp_id in drift]
+        marked = {"drifted": drift, "stale": self.stale, "mixed": self.mixed}
+        lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)
+        some = self.rows if everything or any(marked.values()) else self._rows_of(self.others)
+        wanted = [r for r in some if everything or r.status is not Status.DONE or self._is_marked(r, drift)]
         wanted.sort(key=lambda row: row.status.urgency)
         shown = wanted if everything else wanted[:_MAX_LISTED]
         for row in shown:
-            lines.append(row.text)
-            keys = drift.get(row.exp_id, [])
-            more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
-            if keys:
-                lines.append(f"{'':<11} drifted: {'; '.join(keys[:_MAX_KEYS])}{more}")
+            lines += [row.text, *(f"{'':<11} {text}" for text in self._texts(row, drift))]
         if len(shown) < len(wanted):
             lines.append(f"… and {len(wanted) - len(shown)} more (--all lists them)")
         return "\n".join(lines)
+
+    def _is_marked(self, row: Row, drift: Mapping[str, list[str]]) -> bool:
+        return row.exp_id in drift or row.exp_path in self.stale or row.exp_path in self.mixed
+
+    def _texts(self, row: Row, drift: Mapping[str, list[str]]) -> Iterator[str]:
+        """Yield what is to be said of an experiment beside how it is."""
+        keys = drift.get(row.exp_id, [])
+        more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
+        if keys:
+            yield f"drifted: {'; '.join(keys[:_MAX_KEYS])}{more}"
+        if row.exp_path in self.stale:
+            from heyhi.experiment.given import stale_text
+
+            yield f"stale: {stale_text(self.stale[row.exp_path])}"
+        if row.exp_path in self.mixed:
+            yield f"mixed: {self.mixed[row.exp_path]}"

@@ -6,6 +6,7 @@ How the experiment is follows from these files in `status`; how it is composed o
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
@@ -23,7 +24,9 @@ from heyhi.experiment.names import (
     ATTEMPTS_NAME,
     CLAIM_NAME,
     CODE_NAME,
+    CONFIG_KEY,
     CONFIG_NAME,
+    CONFIGS_NAME,
     FLAT_CONFIG_NAME,
     IDENTITY_NAME,
     JOB_NAME,
@@ -36,7 +39,7 @@ from heyhi.experiment.names import (
 )
 from heyhi.experiment.records import History, Record, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import replace_file, write_temp, writing
+from heyhi.files import keep_file, replace_file, write_temp, writing
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
+_DIGEST_DIGITS = 16
 _log = logging.getLogger(__name__)
 
 
@@ -76,6 +80,16 @@ class Experiment:
     def target(self) -> Path:
         """Result file, which Snakemake is asked for."""
         return self.exp_path / RESULT_NAME
+
+
+def config_digest(config: bytes, schema: Schema) -> str:
+    """Return the 16 hex digits by which records name a config.
+
+    Args:
+        config: root message, serialised.
+        schema: of it: a changed default changes what a config says, though not how it is serialised.
+    """
+    return hashlib.sha256(f"{schema.digest}\0".encode() + config).hexdigest()[:_DIGEST_DIGITS]
 
 
 class ExperimentDir:
@@ -125,13 +139,29 @@ class ExperimentDir:
 
     @property
     def config_path(self) -> Path:
-        """The composed config as text."""
+        """The config of its last attempt, or of a submission since, as text."""
         return self.path / CONFIG_NAME
 
     @property
     def flat_config_path(self) -> Path:
-        """The composed config as dotted keys with all defaults, by which drift is seen."""
+        """The same config as dotted keys with all defaults, by which drift is seen."""
         return self.path / FLAT_CONFIG_NAME
+
+    @property
+    def configs_path(self) -> Path:
+        """Configs that earlier attempts had, by their digests, where these were other ones."""
+        return self.path / CONFIGS_NAME
+
+    def config_path_of(self, digest: str) -> Path:
+        """The config that the records name by a digest, as text."""
+        return self.config_path if self._lies_here(digest) else self.configs_path / f"{digest}.prototxt"
+
+    def flat_config_path_of(self, digest: str) -> Path:
+        """The same as dotted keys."""
+        return self.flat_config_path if self._lies_here(digest) else self.configs_path / f"{digest}.json"
+
+    def _lies_here(self, digest: str) -> bool:
+        return not digest or digest == self._identity_record(self.identity_path).get(CONFIG_KEY)
 
     @property
     def log_path(self) -> Path:
@@ -182,13 +212,26 @@ class ExperimentDir:
                 " move the folder away to run it anew"
             ) from None
 
-    def read_roots(self) -> dict[str, str]:
-        """Return where the project and its results were when the experiment was first started."""
+    def read_roots(self, config: str = "") -> dict[str, str]:
+        """Return where the project and its results were when a config was composed.
+
+        Args:
+            config: digest of one that an attempt had; default: the one beside the result.
+        """
+        here = self._lies_here(config)
+        record = self._identity_record(self.identity_path if here else self._kept_identity_path(config))
+        return {name: str(record[name]) for name in ROOT_NAMES if name in record}
+
+    def _kept_identity_path(self, config: str) -> Path:
+        return self.configs_path / f"{config}.{IDENTITY_NAME}"
+
+    def _identity_record(self, path: Path) -> dict[str, Any]:
+        """Read what stands beside an identity: the roots, and which config lies there; empty where it can't be read."""
         try:
-            data = json.loads(self.identity_path.read_text(encoding="utf-8"))
-            return {name: str(data[name]) for name in ROOT_NAMES if name in data}
-        except (OSError, ValueError, TypeError):
+            data = json.loads(path.read_bytes())
+        except (OSError, ValueError, RecursionError):
             return {}
+        return data if isinstance(data, dict) else {}
 
     def check_identity(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment, or none yet.
@@ -224,34 +267,56 @@ class ExperimentDir:
         return sorted(n for n in names if n not in _EARLY and not n.startswith(_EARLY_PREFIXES))
 
     def prepare(self, experiment: Experiment, schema: Schema) -> None:
-        """Make the folder, and write which experiment it holds and its config.
+        """Make the folder, and write which experiment it holds and the config that it is to be started with.
 
-        The config is that of the first attempt: what a later one is composed to otherwise shows as drift.
+        Where an earlier attempt had another config, that one is kept in `configs/`, by the digest that the attempt's
+        record has. Only who has the claim may prepare.
 
         Raises:
             IdentityError: the folder holds another experiment, or files that are no experiment's.
             ResultError: it can't be written.
         """
         self.check_identity(experiment.identity)
+        digest = config_digest(experiment.config, schema)
+        is_whole = self.config_path.exists() and self.flat_config_path.exists()
+        if is_whole and self._lies_here(digest):
+            return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self._write_identity(experiment.identity, experiment.roots)
-        if self.attempts_path.exists() and self.config_path.exists() and self.flat_config_path.exists():
-            return
+        self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
+        held = self._identity_record(self.identity_path).get(CONFIG_KEY)
         from heyhi.config.frozen import flatten, to_text
 
         message = schema.parse_root(experiment.config)
         flat = json.dumps(flatten(message), indent=2, default=repr)  # repr: of bytes
+        if isinstance(held, str) and held != digest:
+            if is_whole and self.attempts_path.exists():
+                self._keep_config(held)
+            # If this is cut short, nobody takes what lies here for either of them.
+            self._replace_identity(experiment.identity, experiment.roots)
         replace_file(self.flat_config_path, f"{flat}\n")
         replace_file(self.config_path, to_text(message))
+        if held != digest:
+            self._replace_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
 
-    def _write_identity(self, identity: Identity, roots: Mapping[str, str]) -> None:
+    def _keep_config(self, digest: str) -> None:
+        """Keep the config that lies beside the result under its digest, with where the roots were."""
+        with writing(self.configs_path):
+            self.configs_path.mkdir(exist_ok=True)
+        keep_file(self.config_path, self.configs_path / f"{digest}.prototxt")
+        keep_file(self.flat_config_path, self.configs_path / f"{digest}.json")
+        keep_file(self.identity_path, self._kept_identity_path(digest))
+
+    def _replace_identity(self, identity: Identity, more: Mapping[str, str]) -> None:
+        replace_file(self.identity_path, _identity_text(identity, more))
+
+    def _write_identity(self, identity: Identity, more: Mapping[str, str]) -> None:
         """Write identity.json if there is none: of two experiments with one path, only one gets it."""
         if self.identity_path.exists():
             self.check_identity(identity)  # another may have written it since the folder was looked at
             return
         with writing(self.identity_path):
-            temp = write_temp(self.identity_path, json.dumps({**identity.to_dict(), **roots}, indent=2) + "\n")
+            temp = write_temp(self.identity_path, _identity_text(identity, more))
             try:
                 self.identity_path.hardlink_to(temp)
             except FileExistsError:
@@ -332,6 +397,34 @@ class ExperimentDir:
             ResultError: it can't be written; there is no half-written one then.
         """
         replace_file(self.result_path, encode(result).text)
+
+    def result_digest(self) -> str:
+        """Return 16 hex digits that change when it is made anew; empty where there is no result that can be read.
+
+        An empty result says nothing, so that there the attempt that made it counts as well.
+        """
+        try:
+            data = self.result_path.read_bytes()
+            if data.strip() == b"{}":
+                starts = History(self.attempts()).starts
+                made = starts[-1] if starts else None
+                data += f"{made.time}\0{made.host}\0{made.pid}".encode() if made is not None else b""
+        except (OSError, UnknownError):
+            return ""
+        return hashlib.sha256(data).hexdigest()[:_DIGEST_DIGITS]
+
+    def metrics_size(self) -> int:
+        """Return how many bytes of metrics there are.
+
+        Raises:
+            UnknownError: nobody can tell.
+        """
+        try:
+            return self.metrics_path.stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        except OSError as error:
+            raise UnknownError(f"{self.metrics_path}: can't be looked at: {error.strerror or error}") from None
 
     def read_metrics(self, *, warn: bool = True) -> list[dict[str, Any]]:
         """Return the metrics; a half-written last line is left out, and so are damaged ones, with one warning.
@@ -447,6 +540,10 @@ def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:
         if line.strip() and number < len(lines):
             damaged.append(number)
     return found, damaged
+
+
+def _identity_text(identity: Identity, more: Mapping[str, str]) -> str:
+    return json.dumps({**identity.to_dict(), **more}, indent=2) + "\n"
 
 
 def _named(identity: Identity) -> str:

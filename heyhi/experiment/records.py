@@ -7,7 +7,10 @@ are unknown here are ignored, and a value of a wrong type counts as absent: anot
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from heyhi.code.git import CodeVersion
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
@@ -26,8 +29,8 @@ class Start(NamedTuple):
         job_id: job that it runs in; empty outside Slurm.
         restart_count: how often that job had been queued again.
         commit: of the code; empty where there is none.
-        dirty: whether the code had changes since that commit.
-        config: digest of the config.
+        dirty: whether the code had changes since that commit, or files that it doesn't have.
+        config: digest of the config, as `folder.config_digest` makes it.
         code: digest of the code's files; empty where they were not listed.
         metrics_size: bytes of metrics that earlier attempts had written.
         needs: exp id of what it needs -> digest of the result that it was given.
@@ -50,6 +53,13 @@ class Start(NamedTuple):
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+
+    @property
+    def version(self) -> CodeVersion:
+        """Version of the code."""
+        from heyhi.code.git import CodeVersion  # a status needs none of git
+
+        return CodeVersion(self.commit or None, self.dirty, self.code)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Start:
@@ -216,6 +226,13 @@ class History(NamedTuple):
         return [record for record in self.attempts if isinstance(record, End)]
 
     @property
+    def last_attempt(self) -> tuple[Start | None, End | None]:
+        """Start and end of the attempt that was started last, which is the one that made a result."""
+        start = next((one for one in reversed(self.attempts) if isinstance(one, Start)), None)
+        ends = (one for one in reversed(self.attempts) if isinstance(one, End))
+        return start, next((end for end in ends if start is not None and end.attempt == start.attempt), None)
+
+    @property
     def last_end(self) -> End | None:
         """The last record, if that is an end."""
         last = self.attempts[-1] if self.attempts else None
@@ -248,6 +265,28 @@ class History(NamedTuple):
         """Ids of all its jobs."""
         submitted = self.submission.job_id if self.submission is not None else ""
         return {submitted, *(record.job_id for record in self.attempts)} - {""}
+
+    def logged(self, metrics_size: int) -> list[Start]:
+        """Return the attempts that have logged metrics, by what was there when each began and when it had ended.
+
+        One that had cut its metrics back to a checkpoint has changed their size, too.
+
+        Args:
+            metrics_size: bytes of metrics that there are now.
+        """
+        starts = self.starts
+        after = [*(start.metrics_size for start in starts[1:]), metrics_size]
+        return [start for start, end in zip(starts, after, strict=False) if end and end != start.metrics_size]
+
+    @property
+    def mixed(self) -> str:
+        """Which attempts went on from what others had done with another config: `lr 0.1 → 0.2 at attempt 2`."""
+        lines = []
+        for start in self.starts:
+            if start.is_mixed:
+                changed = (line.replace(": ", " ", 1).replace(" -> ", " → ", 1) for line in start.changed)
+                lines.append(f"{', '.join(changed)} at attempt {start.attempt}")
+        return "; ".join(lines)
 
     @property
     def pruned(self) -> End | None:

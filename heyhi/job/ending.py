@@ -43,6 +43,11 @@ class Ending:
     exit_code: int = 0
     exception: str = ""
 
+    @property
+    def is_hurried(self) -> bool:
+        """Whether who has stopped it will soon kill it."""
+        return self.reason in ("terminated", REQUEUE)
+
 
 def ending_of(error: BaseException, signals: Signals) -> Ending:
     """Return how an attempt ended whose main has raised."""

@@ -33,6 +33,7 @@ from heyhi.job.submit import settle, submit_job
 from heyhi.project import Project, find_project
 from heyhi.slurm.commands import Busy, Phase, SlurmError, View, cancel
 from heyhi.slurm.request import JobRequest, request_of
+from heyhi.sweep.continuing import continues_drifted
 from heyhi.sweep.manifest import Manifest
 
 common_settings = official.common_settings
@@ -159,6 +160,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             state_root=self._project.state_root,
             code_root=snapshot.root if snapshot is not None else manifest.code_root,
             snapshot=snapshot,
+            identity_ignore=manifest.project.settings.identity_ignore,
+            continue_drifted=continues_drifted(self.workflow.config),
         )
 
     def _start(self, members: list[tuple[Any, _Task]]) -> None:
@@ -192,6 +195,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             [task.experiment for _, task in members], first.request, first.order, self._view, attempt=first.attempt
         )
         for job, task in members:
+            if (why := receipt.refused.get(task.experiment.exp_path)) is not None:
+                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: {why} ")
+                continue
             self._take_note(task, receipt)
             info = SubmittedJobInfo(job, external_jobid=task.job_id or None, aux={"heyhi": task})
             self.report_job_submission(info)

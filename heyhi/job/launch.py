@@ -53,6 +53,7 @@ def maybe_launch(
     force: bool = False,
     log_level: str = "INFO",
     snapshot: bool = True,
+    continue_drifted: bool = False,
 ) -> Handle:
     """Launch an experiment if its mode asks for that, and return its handle in any case.
 
@@ -69,7 +70,8 @@ def maybe_launch(
         start_continue: start; leave; start with its files; start with its files; leave
         restart: start; stop, wipe and start; wipe and start; wipe and start; wipe and start
         dryrun: nothing
-    One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises.
+    One that is UNKNOWN, whose folder or records can't be read, is left by each; restart raises. One that has logged
+    metrics with another config is left, too, with a warning that names the keys, unless `continue_drifted` is set.
 
     Args:
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder; cfg is a frozen config.
@@ -83,6 +85,8 @@ def maybe_launch(
         force: taken and not used: calling this is consent.
         log_level: for main.
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
+        continue_drifted: go on with another config than what is there was made with, too; its row stays marked as
+            mixed.
 
     Raises:
         BusyError: this process runs an experiment; nothing was wiped or written.
@@ -93,21 +97,34 @@ def maybe_launch(
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
-    launch = Launch.prepare(project, cfg, overrides, adhoc=adhoc, pattern=exp_id_pattern_override, snapshot=snapshot)
+    launch = Launch.prepare(
+        project,
+        cfg,
+        overrides,
+        adhoc=adhoc,
+        pattern=exp_id_pattern_override,
+        snapshot=snapshot,
+        continue_drifted=continue_drifted,
+    )
     state = find_state(launch.experiment.exp_path, why_dead=False)
     action = launch.action(mode, state)
+    if action.wipe and (dependents := launch.dependents):
+        logging.warning("%s: %s", launch.experiment.exp_id, dependents)
     if action.start:
-        launch.start(main, action, log_level)
+        started = launch.start(main, action, log_level)
+        if started.refused:
+            logging.warning("%s: %s", launch.experiment.exp_id, started.refused)
     elif state.status is Status.UNKNOWN:
         logging.warning("%s: %s", launch.experiment.exp_id, state.line)
     return launch.handle()
 
 
 class _Outcome(NamedTuple):
-    """What came of a start: a result, or a job."""
+    """What came of a start: a result, a job, or why it was not gone on with."""
 
     done: bool = False
     job_id: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,6 +136,7 @@ class Launch:
     expansion: Expansion
     words: tuple[str, ...]  # by which `heyhi expand` names it
     snapshot: bool = True  # whether a job gets a copy of the code
+    continue_drifted: bool = False  # whether it goes on with another config, too
 
     @classmethod
     def prepare(
@@ -130,12 +148,13 @@ class Launch:
         adhoc: bool,
         pattern: str | None,
         snapshot: bool = True,
+        continue_drifted: bool = False,
     ) -> Launch:
         """Compose the experiment, and check it against its folder."""
         schema = load_schema(project)
         expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
-        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot)
+        return cls(project, schema, expansion, ("--cfg", str(cfg), *overrides, *options), snapshot, continue_drifted)
 
     @property
     def experiment(self) -> Experiment:
@@ -177,6 +196,26 @@ class Launch:
 
         return is_slurm(self.task_message)
 
+    @property
+    def refusal(self) -> str:
+        """Why it can't go on with what is there; empty where it can.
+
+        Raises:
+            UnknownError: a record of it can't be read.
+        """
+        from heyhi.sweep.continuing import Continuing
+
+        rule = Continuing(self.project, self.schema)
+        going = rule.going_on(self.experiment.exp_path, self.experiment.config)
+        return going.refusal if going.is_refused(is_allowed=self.continue_drifted) else ""
+
+    @property
+    def dependents(self) -> str:
+        """What was made of its result, as far as it is known; empty for nothing."""
+        from heyhi.sweep.dependents import dependents_of, dependents_text
+
+        return dependents_text(dependents_of(self.project, [str(self.experiment.exp_path)]))
+
     def handle(self) -> Handle:
         """Return its handle."""
         from heyhi.experiment.handle import Handle
@@ -200,11 +239,18 @@ class Launch:
 
         if self.is_for_slurm:
             make_room()
-            return _Outcome(job_id=self._submit(log_level))
+            return self._submit(log_level)
         outcome = execute(
-            self.experiment, self.schema, main, log_level=log_level, if_claimed="leave", make_room=make_room
+            self.experiment,
+            self.schema,
+            main,
+            log_level=log_level,
+            if_claimed="leave",
+            project=self.project,
+            continue_drifted=self.continue_drifted,
+            make_room=make_room,
         )
-        return _Outcome(outcome.done)
+        return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
 
     def check(self) -> None:
         """Make sure that it can be started here.
@@ -234,8 +280,8 @@ class Launch:
                 f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
             )
 
-    def _submit(self, log_level: str) -> str:
-        """Hand it over to Slurm, and return the job's id; what it is to run is written down first, as for a sweep."""
+    def _submit(self, log_level: str) -> _Outcome:
+        """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
         from heyhi.code.snapshot import take_snapshot
         from heyhi.job.order import Order
         from heyhi.job.submit import submit_job
@@ -252,5 +298,8 @@ class Launch:
             code_root=code.root if code is not None else self.project.root,
             snapshot=code,
             log_level=log_level,
+            identity_ignore=self.project.settings.identity_ignore,
+            continue_drifted=self.continue_drifted,
         )
-        return submit_job([self.experiment], request_of(self.task_message), order, View()).job_id
+        receipt = submit_job([self.experiment], request_of(self.task_message), order, View())
+        return _Outcome(job_id=receipt.job_id, refused=receipt.refused.get(self.experiment.exp_path, ""))

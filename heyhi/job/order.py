@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ from typing import NamedTuple
 from heyhi.code.snapshot import Snapshot
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
+from heyhi.project import SCHEDULING_KEYS
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
@@ -26,6 +28,8 @@ class Order(NamedTuple):
         code_root: folder that the task file is imported from.
         snapshot: of the code, where one was made.
         log_level: for main.
+        identity_ignore: patterns of the keys that only say how a run is scheduled.
+        continue_drifted: whether what has progress goes on with another config, too.
     """
 
     manifest: Path
@@ -35,6 +39,8 @@ class Order(NamedTuple):
     code_root: Path
     snapshot: Snapshot | None = None
     log_level: str = "INFO"
+    identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
+    continue_drifted: bool = False
 
     @property
     def job_name(self) -> str:
@@ -48,10 +54,12 @@ class Receipt(NamedTuple):
     Attributes:
         job_id: of the new job; empty where there was nothing left to submit.
         owned: exp path -> who has the experiment already; None where it is done.
+        refused: exp path -> why the experiment is not gone on with.
     """
 
     job_id: str
     owned: dict[Path, Owner | None]
+    refused: Mapping[Path, str] = {}
 
 
 @lru_cache(maxsize=16)  # it is asked for with each job that is waited for

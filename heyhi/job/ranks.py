@@ -17,10 +17,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from heyhi.code.environment import record_environment
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -52,7 +53,13 @@ class RankError(HeyhiError):
 
 
 def run_ranks(
-    target: str, tasks: int, manifest: Path, code_root: Path, folder: ExperimentDir, log_level: str
+    target: str,
+    tasks: int,
+    manifest: Path,
+    code_root: Path,
+    folder: ExperimentDir,
+    log_level: str,
+    on_environment: Callable[[str], None] = lambda digest: None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -63,6 +70,7 @@ def run_ranks(
         code_root: folder that they import the task file from.
         folder: of the experiment.
         log_level: for main.
+        on_environment: called with the digest of what the first rank had loaded when it ended.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -81,6 +89,7 @@ def run_ranks(
         code, said = _run_step([*_srun(tasks), *command], notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:
+        on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
         shutil.rmtree(notes, ignore_errors=True)
 
 
@@ -214,7 +223,8 @@ def main(args: Sequence[str] | None = None) -> int:
             signals.end_the_lost()
             return ending.exit_code
         try:
-            _note(options.notes, rank, ending, result, signals)
+            environment = _environment(options, ending) if rank == 0 else ""
+            _note(options.notes, rank, ending, result, environment, signals)
         except ResultError as error:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
@@ -300,7 +310,16 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
     return load_main(entry, options.code_root)(task=experiment.task, cfg=cfg, log_level=options.log_level)
 
 
-def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, signals: Signals) -> None:
+def _environment(options: argparse.Namespace, ending: Ending) -> str:
+    """Put on record what this rank has loaded, and return the digest."""
+    from heyhi.sweep.manifest import Manifest
+
+    with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
+        return record_environment(manifest.project, options.code_root, may_take_long=not ending.is_hurried)
+    return ""
+
+
+def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, environment: str, signals: Signals) -> None:
     """Note how this rank has ended; the first rank to fail or stop also notes it for all ranks.
 
     Only one rank can make the link, so no clocks have to be compared.
@@ -308,6 +327,7 @@ def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, signal
     note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception}
     if result is not None:
         note |= {"result": result.text or None, "dropped": result.dropped}
+    note |= {"environment": environment}
     path = notes / f"{rank}.json"
     keep_trying(
         lambda: replace_file(path, json.dumps(note)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import hashlib
 import logging
 import os
 import signal
@@ -19,12 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from heyhi.code.version import code_version
+from heyhi.code.environment import record_environment
+from heyhi.code.git import CodeVersion
+from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
-from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
+from heyhi.experiment.given import given_to
+from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
@@ -39,7 +42,9 @@ from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job_env import get_job_env
 from heyhi.logs import setup_logging
+from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
+from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
@@ -57,6 +62,7 @@ class Outcome:
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
         stopped: it didn't end by itself.
+        refused: this call would have gone on with another config, and has left it as it was.
     """
 
     status: Status
@@ -65,6 +71,7 @@ class Outcome:
     ran: bool = False
     attempt: int = 0
     stopped: bool = False
+    refused: bool = False
 
     @property
     def done(self) -> bool:
@@ -104,6 +111,9 @@ def execute(
     code_root: Path | None = None,
     attempt: int = 1,
     job: JobClaim | None = None,
+    project: Project | None = None,
+    environment: Callable[[], str] | None = None,
+    continue_drifted: bool = False,
     make_room: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
@@ -121,6 +131,10 @@ def execute(
         code_root: folder of the code, of which the version is recorded; default: that of main.
         attempt: how often the launcher has tried: more than once is a retry.
         job: of Slurm's, that this process is all of. Its claim outlives a process that is to run again in it.
+        project: of the experiment, for what only schedules; without it, neither the code's files nor the packages go
+            on record.
+        environment: returns the digest of what main had loaded, where that was in other processes.
+        continue_drifted: go on with another config than what it would build on had, too.
         make_room: called first, once this process is free for the run.
 
     Returns:
@@ -152,11 +166,17 @@ def execute(
             folder.check_identity(experiment.identity)
             if folder.result_path.exists():
                 return Outcome(Status.DONE)
-            if job is None or not folder.config_path.exists():  # else its submission has
-                folder.prepare(experiment, schema)
-            run = _Run(folder, experiment, schema, main, log_level, code_root or _folder_of(main), claim, turn)
+            rule = Continuing.of(experiment, schema, _ignored(project))
+            going = rule.going_on(folder.path, experiment.config)
+            if going.is_refused(is_allowed=continue_drifted):
+                return Outcome(Status.DEAD, going.refusal, exit_code=1, refused=True)
+            folder.prepare(experiment, schema)
+            root = code_root or _folder_of(main)
+            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn)
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
+                if going.note:
+                    print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
@@ -213,6 +233,9 @@ class _Run:
     main: Main
     log_level: str
     code_root: Path
+    project: Project | None
+    environment: Callable[[], str] | None
+    going: Going
     claim: Claim
     turn: Turn
 
@@ -277,7 +300,7 @@ class _Run:
         starts = History(self.folder.attempts()).starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
-        env, version = get_job_env(), code_version(self.code_root)
+        env, version = get_job_env(), self._code_version()
         start = Start(
             attempt=number,
             kind=_kind(last, env.job_id, env.restart_count, launcher_attempt),
@@ -288,10 +311,38 @@ class _Run:
             restart_count=env.restart_count,
             commit=version.commit or "",
             dirty=version.dirty,
-            config=hashlib.sha256(self.experiment.config).hexdigest()[:16],
+            config=config_digest(self.experiment.config, self.schema),
+            code=version.digest,
+            metrics_size=self.folder.metrics_size(),
+            needs=given_to(self.experiment),
+            changed=self.going.changed,
+            is_mixed=self.going.is_mixed,
         )
+        if start.is_mixed:
+            self._note_mixed()
         self.folder.append_attempt(start)
         return number
+
+    def _code_version(self) -> CodeVersion:
+        if self.project is None:
+            return code_version(self.code_root)
+        # The variable that names the results root may be another one for the next run of this process.
+        return version_of_run(self.code_root, self.project._replace(results_override=self.project.results_root))
+
+    def _environment(self, ending: Ending) -> str:
+        if self.environment is not None:
+            return self.environment()
+        if self.project is None:
+            return ""
+        return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
+
+    def _note_mixed(self) -> None:
+        root = self.experiment.roots.get("results_root")
+        try:
+            if root is not None:
+                note_mixed(Path(root), self.experiment.exp_id)
+        except ResultError as error:  # its own record says so still
+            _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float, signals: Signals) -> None:
         end = End(
@@ -301,6 +352,7 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            environment=self._environment(ending),
             dropped=self.turn.dropped,
         )
         try:
@@ -323,6 +375,10 @@ def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_a
 def _reason(ending: Ending) -> str:
     end = End(1, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
+
+
+def _ignored(project: Project | None) -> Sequence[str]:
+    return project.settings.identity_ignore if project is not None else SCHEDULING_KEYS
 
 
 def _folder_of(main: Main) -> Path:
@@ -348,6 +404,9 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument(
+        CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
+    )
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
@@ -375,13 +434,17 @@ def _run_target(options: argparse.Namespace) -> int:
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
+        project = manifest.project
 
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
-            return run_ranks(options.target, options.tasks, options.manifest, code_root, folder, options.log_level)
+            return run_ranks(
+                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+            )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return load_main(entry, code_root)(**kwargs)
 
+    told: list[str] = []  # by the first rank: digest of what it had loaded
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -395,6 +458,9 @@ def _run_target(options: argparse.Namespace) -> int:
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,
+            project=project,
+            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
+            continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
         if folder.result_path.exists():
@@ -409,6 +475,9 @@ def _run_target(options: argparse.Namespace) -> int:
     if outcome.exit_code == REQUEUE_EXIT and outcome.stopped:
         print(f"{experiment.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
         return ask_again()
+    if outcome.refused:
+        print(f"{experiment.exp_id}: {outcome.reason}", file=sys.stderr)
+        return outcome.exit_code
     if not outcome.ran and outcome.status in (Status.RUNNING, Status.PENDING):
         print(f"{experiment.exp_id}: left to {outcome.reason}", file=sys.stderr)
         return 0

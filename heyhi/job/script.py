@@ -14,6 +14,7 @@ from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
+from heyhi.sweep.continuing import CONTINUE_OPTION
 
 
 def is_pack(members: Sequence[object], request: JobRequest) -> bool:
@@ -43,7 +44,7 @@ def runner_words(
         "--attempt",
         str(attempt),
     ]
-    shared += ["--log-level", order.log_level]
+    shared += ["--log-level", order.log_level, *([CONTINUE_OPTION] if order.continue_drifted else [])]
     nonces = ",".join(claim.owner.nonce for _, claim in claims)
     if is_pack(claims, request):
         pack = ["--job", nonces, "--slots", str(request.pack)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,15 +25,17 @@ from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
+from heyhi.sweep.continuing import Continuing
 
 # States that say something about the node rather than about the experiment.
 _NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
+_log = logging.getLogger(__name__)
 
 
 def submit_job(
     experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
 ) -> Receipt:
-    """Submit one job for some experiments, except those that are done or that somebody has.
+    """Submit one job for some experiments, except those that are done, that somebody has, or that don't go on.
 
     Args:
         experiments: one, or as many as share the job.
@@ -49,16 +52,26 @@ def submit_job(
     """
     claims: list[tuple[Experiment, Claim]] = []
     owned: dict[Path, Owner | None] = {}
+    refused: dict[Path, str] = {}
     with contextlib.ExitStack() as stack:
         for experiment in experiments:
             got = _claim(experiment, order, view)
-            if isinstance(got, Claim):
-                stack.callback(got.release)
-                claims.append((experiment, got))
-            else:
+            if not isinstance(got, Claim):
                 owned[experiment.exp_path] = got
+                continue
+            stack.callback(got.release)
+            going = Continuing.of(experiment, order.schema, order.identity_ignore).going_on(
+                experiment.exp_path, experiment.config
+            )
+            if going.is_refused(is_allowed=order.continue_drifted):
+                refused[experiment.exp_path] = going.refusal
+                got.release()
+                continue
+            if going.note:
+                _log.warning("%s: %s", experiment.exp_id, going.note)
+            claims.append((experiment, got))
         if not claims:
-            return Receipt("", owned)
+            return Receipt("", owned, refused)
         mine = [experiment for experiment, _ in claims]
         needs = [_settled(experiment, view) for experiment in mine]
         # Of several, the most that one of them needs.
@@ -84,7 +97,7 @@ def submit_job(
         for experiment, claim in claims:
             _note(experiment, request, order, job_id, attempt)
             claim.hand_over(job_id)
-    return Receipt(job_id, owned)
+    return Receipt(job_id, owned, refused)
 
 
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:

@@ -40,7 +40,7 @@ def _drifted(table: pd.DataFrame, source: Source, seen: set[str]) -> tuple[int, 
     folders = [
         folder
         for folder, attempts, seconds, updated in zip(*columns, strict=True)
-        # A config is that of the first attempt; how long ago that was is known where there was no other one.
+        # A config is that of the last attempt; how long ago that was is known where there was no other one.
         if updated is not None and (attempts > 1 or seconds is None or updated - seconds < moment)
     ]
     its = set(folders_of(source.only or source.manifest.all_targets, source.manifest.project_root)) - seen

@@ -41,7 +41,20 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
         attrs, table = table.attrs, table.head(_MOST_ROWS)
         table.attrs.update(attrs)
     varying = [str(v) for v in table.attrs.get("varying", ())]
-    about = {"status", "reason", "problem", "needs", "drifted", "attempts", "seconds", "updated", "job_id", "code"}
+    about = {
+        "status",
+        "reason",
+        "problem",
+        "needs",
+        "drifted",
+        "stale",
+        "mixed",
+        "attempts",
+        "seconds",
+        "updated",
+        "job_id",
+        "code",
+    }
     metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
     metrics.sort(key=lambda name: not has_best(name))  # what only counts is the last that anybody looks for
     curves, details = {}, {}
@@ -92,7 +105,8 @@ def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
         row = rows.setdefault(record.attempt, {"attempt": record.attempt})
         if isinstance(record, Start):
             row |= {"kind": record.kind, "host": record.host, "job_id": record.job_id or None}
-            row |= {"started": record.time, "code": record.commit[:8]}
+            row |= {"started": record.time, "code": record.version.name}
+            row |= {"changed": "; ".join(record.changed)} if record.changed else {}
         else:
             row |= {"seconds": record.seconds, "reason": record.exception or record.reason}
     return list(rows.values())

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unparsed
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
@@ -27,7 +28,7 @@ from heyhi.report.readings import Entry, Reading, Readings, printable, printable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 4
+_FORMAT = 5
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
@@ -138,7 +139,9 @@ class Reader:
             attempts=len(started),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=f"{last.commit[:8]}{'+' if last.dirty else ''}" if last is not None and last.commit else None,
+            code=(last.version.name or None) if last is not None else None,
+            mixed=history.mixed or None,
+            given=_given(entry, history, problems) or None,
             updated=updated,
         )
 
@@ -210,6 +213,17 @@ def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
     if found is not None and _DICTS.issuperset(map(type, found)):
         return to_records(found)
     return _with_care(_folder(entry).attempts, problems)
+
+
+def _given(entry: Entry, history: History, problems: list[str]) -> dict[str, list[str]]:
+    """Return the results that an experiment was given of what it needs; most need nothing."""
+    if not any(start.needs for start in history.starts):
+        return {}
+    try:
+        return given_in(history, _folder(entry).metrics_size())
+    except HeyhiError as error:
+        problems.append(str(error))
+        return {}
 
 
 def _all_at_once(path: str) -> list[Any] | None:

@@ -38,7 +38,9 @@ class Reading(NamedTuple):
         attempts: how often it was started.
         seconds: of all its attempts that ended.
         job_id: of its last attempt, if that ran as a job.
-        code: version of the code of its last attempt: commit, with a `+` if there were uncommitted changes.
+        code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
+        mixed: which attempts went on from what another config had done; None where none did.
+        given: exp id of what it needs -> digests of the results that it is made of; None where it needs nothing.
         updated: when a file of it was last written, in seconds since 1970; None where there is none.
     """
 
@@ -51,6 +53,8 @@ class Reading(NamedTuple):
     seconds: float | None = None
     job_id: str | None = None
     code: str | None = None
+    mixed: str | None = None
+    given: dict[str, list[str]] | None = None
     updated: float | None = None
 
     @property

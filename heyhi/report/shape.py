@@ -17,7 +17,20 @@ if TYPE_CHECKING:
 
 SE = ".se"  # what ends the name of a standard error's column
 # Of a group these say nothing, or what the group's own columns say.
-_NOT_GROUPED = ("status", "reason", "problem", "needs", "drifted", "attempts", "job_id", "code", "exp_id", "exp_path")
+_NOT_GROUPED = (
+    "status",
+    "reason",
+    "problem",
+    "needs",
+    "drifted",
+    "stale",
+    "mixed",
+    "attempts",
+    "job_id",
+    "code",
+    "exp_id",
+    "exp_path",
+)
 _SUMMED = ("seconds",)
 _MAX_LISTED = 40  # columns that an error names
 

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.folder import Experiment
+from heyhi.experiment.given import Results, stale_text
+from heyhi.experiment.names import Status
 from heyhi.project import Project, find_project
 from heyhi.report.outline import EntriesAt, Outline, entry_of, outline_manifest, varying_columns
 from heyhi.report.read import Collector, Reader
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _OWN_NAMES = (
-    "status reason problem needs drifted attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
+    "status reason problem needs drifted stale mixed attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
 )
 # What is left out of a table where nobody has it.
-_OPTIONAL = ("problem", "needs", "drifted", "job_id", "code")
+_OPTIONAL = ("problem", "needs", "drifted", "stale", "mixed", "job_id", "code")
 
 
 def collect(
@@ -40,9 +42,10 @@ def collect(
 
     Columns: `status`; `cfg` and overrides, where they differ; what came out; `reason` (why it is dead, by what it is
     blocked, who runs it); `problem` (what could not be read, or was dropped from the result); `needs` (exp ids);
-    `drifted` (what differs, if asked for); `attempts`; `seconds` of all attempts; `updated` (seconds since 1970);
-    `job_id`; `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing is None; NaN is what
-    somebody wrote as a value.
+    `drifted` (what differs, if asked for); `stale` (of which needs there is another result now than it was made of);
+    `mixed` (which attempts went on from what another config had done); `attempts`; `seconds` of all attempts; `updated`
+    (seconds since 1970); `job_id`; `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing
+    is None; NaN is what somebody wrote as a value.
 
     What is read of an experiment is remembered as long as its files stay as they are.
 
@@ -116,11 +119,23 @@ def _columns(
         "problem": [problem or None for problem in fields["problem"]],
         "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
         "drifted": ["; ".join(drift.get(e, ())) or None for e in outline.exp_ids] if drift is not None else [],
+        "stale": _stale(project, fields),
+        "mixed": fields["mixed"],
         **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code")},
         "exp_id": outline.exp_ids,
         "exp_path": outline.folders,
     }
     return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
+
+
+def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:
+    """Say which experiments are made of an earlier result of what they need: as it is today, which isn't remembered."""
+    results = Results(project.results_root)
+    found: list[str | None] = []
+    for status, given in zip(fields["status"], fields["given"], strict=True):
+        has_ended = given is not None and not Status(status).is_alive
+        found.append(stale_text(results.made_anew(given)) or None if has_ended else None)
+    return found
 
 
 def _names(root: str, folders: Sequence[str]) -> str | None:

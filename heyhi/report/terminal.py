@@ -29,7 +29,8 @@ _COLOURS = {
 _MISSING = "-"
 _GAP = 3  # between two columns on a terminal
 # Columns that are not printed (lines below the table say what matters of them), and those that come last.
-_BELOW = ("reason", "problem", "drifted", "updated", "exp_path")
+_BELOW = ("reason", "problem", "drifted", "stale", "mixed", "updated", "exp_path")
+_MARKS = ("stale", "mixed")
 _LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
 
 
@@ -165,7 +166,9 @@ def counted(table: pd.DataFrame) -> str:
     """Sum up a table in a line: `8 experiments: 6 DONE, 1 DEAD, 1 BLOCKED`."""
     counts = Counter(table["status"])
     listed = ", ".join(f"{counts[s.value]} {s.value}" for s in reversed(Status) if counts[s.value])
-    return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}"
+    marks = [(name, int(table[name].notna().sum())) for name in _MARKS if name in table]
+    marked = "".join(f"; {count} {name}" for name, count in marks if count)
+    return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}{marked}"
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:
@@ -179,6 +182,9 @@ def _trouble(table: pd.DataFrame) -> list[str]:
             lines.append(f"{status:<7} {exp_id}: {_text(reason, None)}")
         if problem:
             lines.append(f"problem {exp_id}: {_text(problem, None)}")
+    for name in _MARKS:
+        marks = zip(table["exp_id"], table[name], strict=True) if name in table else ()
+        lines += [f"{name:<7} {exp_id}: {_text(mark, None)}" for exp_id, mark in marks if mark]
     if len(lines) > _MAX_TROUBLE:
         lines = [*lines[:_MAX_TROUBLE], f"… and {len(lines) - _MAX_TROUBLE} more such lines"]
     return lines

@@ -49,7 +49,7 @@ class DriftCheck:
     def _scheduling(self) -> Scheduling:
         return Scheduling(self.project.settings.identity_ignore)
 
-    def drift(self, exp_path: Path, config: bytes | None = None) -> list[str]:
+    def drift(self, exp_path: Path, config: bytes | None = None, *, then: str = "") -> list[str]:
         """Compare one experiment.
 
         Keys that only say how a run is scheduled don't count, nor does a new field at its default, nor where the
@@ -58,23 +58,24 @@ class DriftCheck:
         Args:
             exp_path: its folder.
             config: root message as it is composed today, serialised; default: composed from its identity.
+            then: digest of the config of an attempt that it is compared with; default: that of the last one.
 
         Returns:
             `key: then -> now` for each key that differs; one line that says why where it can't be composed today, or
             where nobody can tell which experiment it is.
         """
         try:
-            return self._drift(exp_path, config)
+            return self._drift(exp_path, config, then)
         except IdentityError as error:  # the others are to be compared still
             return [f"can't be compared: {error}"]
 
-    def _drift(self, exp_path: Path, config: bytes | None) -> list[str]:
+    def _drift(self, exp_path: Path, config: bytes | None, digest: str = "") -> list[str]:
         folder = ExperimentDir(exp_path)
         try:
-            then = json.loads(folder.flat_config_path.read_text(encoding="utf-8"))
+            then = json.loads(folder.flat_config_path_of(digest).read_text(encoding="utf-8"))
             identity = folder.read_identity()
         except (OSError, ValueError):
-            return []  # written when it was first started; before that there is nothing to compare with
+            return []  # written when it is started; before that there is nothing to compare with
         if identity is None or not isinstance(then, dict):
             return []
         try:
@@ -85,7 +86,7 @@ class DriftCheck:
                 message = self.schema.parse_root(config)
         except HeyhiError as error:
             return [f"can't be composed today: {error}"]
-        then = _with_roots_named(then, folder.read_roots())
+        then = _with_roots_named(then, folder.read_roots(digest))
         today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
         # NaN and infinity go through JSON as Python writes them, bytes become text.
         now = _with_roots_named(json.loads(json.dumps(flatten(message), default=repr)), today)

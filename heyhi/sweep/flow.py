@@ -21,12 +21,14 @@ from heyhi.errors import HeyhiError, ManifestError, SweepError, reporting_errors
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.files import replace_bytes, writing
 from heyhi.project import Project, find_project
+from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, check_is_of, manifests_root, table_of
 from heyhi.sweep.write_manifest import write_manifest
 
-_SETTINGS = ("sweep", "manifest")  # of --config
+_SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
+_ALL_SETTINGS = (*_SETTINGS, CONTINUE_SETTING)
 _T = TypeVar("_T")
 
 
@@ -38,12 +40,13 @@ class Flow:
 
     Args:
         workflow: Snakemake's object of that name.
-        config: Snakemake's; `sweep` is a sweep file (or a manifest), `manifest` a manifest. Default: the sweep of
-            `[tool.heyhi]`.
+        config: Snakemake's; `sweep` is a sweep file (or a manifest), `manifest` a manifest, `continue_drifted` whether
+            what has progress goes on with another config, too. Default: the sweep of `[tool.heyhi]`.
 
     Attributes:
         project: whose experiments are run.
         python: this interpreter, quoted for a shell command.
+        options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
         manifest: for the rules: manifest that an experiment's job reads.
@@ -60,6 +63,7 @@ class Flow:
         with reporting_errors():
             self.project = _project_here()
             self._sweep = _chosen_sweep(config, self.project)
+            goes_on = continues_drifted(config)
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
         self._manifest: Manifest | None = None  # of the sweep
         self._known: dict[str, _Known] = {}  # by target
@@ -68,6 +72,7 @@ class Flow:
         self._asked: dict[str, Manifest] = {}  # by target
         self._reported: dict[Path, Manifest] = {}  # by its path
         self.python = _literal(shlex.quote(sys.executable))
+        self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: list(self._ask(wildcards).node.needs))
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
@@ -251,8 +256,8 @@ def _project_here() -> Project:
 
 def _chosen_sweep(config: Mapping[str, object], project: Project) -> Path | None:
     for key in config:
-        near = suggest(key, _SETTINGS)
-        if near and key not in _SETTINGS:
+        near = suggest(key, _ALL_SETTINGS)
+        if near and key not in _ALL_SETTINGS:
             raise HeyhiError(f"--config {key}=…: unknown setting{near}")
         if key in _SETTINGS and config[key] in ("", None):
             # A shell's $(heyhi expand …) that failed: the default sweep is not what was meant.

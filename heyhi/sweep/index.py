@@ -17,8 +17,10 @@ from heyhi.sweep.manifest import FORMAT, SUFFIX, Manifest, manifests_on_disk, ma
 from heyhi.sweep.target import folder_of
 
 _BUSY_SECONDS = 60.0
+_INDEX_FORMAT = 10 * FORMAT + 2  # of the index, and of the manifests in it
 _INDEX_TABLES = (
-    "CREATE TABLE manifest (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL)",
+    "CREATE TABLE manifest (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL,"
+    " needing INTEGER NOT NULL)",  # whether an experiment of it needs another one
     "CREATE TABLE target (target TEXT PRIMARY KEY, manifest INTEGER NOT NULL) WITHOUT ROWID",
 )
 
@@ -78,6 +80,18 @@ class ManifestIndex:
             query = "SELECT target FROM target JOIN manifest ON manifest.id = target.manifest ORDER BY changed, target"
         return [target for (target,) in self.connection.execute(query)]
 
+    def needing(self) -> dict[str, list[str]]:
+        """Return the targets that each experiment needs itself, of all that need any."""
+        paths = self._all()
+        if self.connection is not None:
+            query = "SELECT name FROM manifest WHERE needing ORDER BY changed"
+            paths = [self.folder / name for (name,) in self.connection.execute(query)]
+        found: dict[str, list[str]] = {}
+        for path in paths:
+            with contextlib.suppress(ManifestError), Manifest.open(path) as manifest:
+                found |= manifest.needing()
+        return found
+
     def _all(self) -> list[Path]:
         found = manifests_on_disk(self.folder) if self.folder.is_dir() else {}
         return [self.folder / name for name in sorted(found, key=found.__getitem__)]
@@ -91,18 +105,18 @@ def _take_up(connection: sqlite3.Connection, folder: Path) -> None:
 
     found = manifests_on_disk(folder)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version == FORMAT and known() == found:
+    if version == _INDEX_FORMAT and known() == found:
         return
     connection.execute("BEGIN IMMEDIATE")
     found = manifests_on_disk(folder)
     version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != FORMAT or not known().keys() <= found.keys():
+    if version != _INDEX_FORMAT or not known().keys() <= found.keys():
         # Made anew when a manifest was removed: an older one may hold its targets.
         for table in ("manifest", "target"):
             connection.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in _INDEX_TABLES:
             connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+        connection.execute(f"PRAGMA user_version = {_INDEX_FORMAT}")
     before = known()
     for name in sorted((n for n in found if before.get(n) != found[n]), key=found.__getitem__):
         _take_up_one(connection, folder / name, found[name])
@@ -113,13 +127,13 @@ def _take_up_one(connection: sqlite3.Connection, path: Path, changed: int) -> No
     """Lead the targets of one manifest to it, unless a newer one has them."""
     try:
         with Manifest.open(path) as manifest:
-            targets = manifest.sorted_targets
+            targets, needing = manifest.sorted_targets, bool(manifest.needing())
     except ManifestError:
-        targets = []  # what is wrong with it is said to who opens it
+        targets, needing = [], False  # what is wrong with it is said to who opens it
     connection.execute(
-        "INSERT INTO manifest (name, changed) VALUES (?, ?)"
-        " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed",
-        (path.name, changed),
+        "INSERT INTO manifest (name, changed, needing) VALUES (?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed, needing = excluded.needing",
+        (path.name, changed, needing),
     )
     (number,) = connection.execute("SELECT id FROM manifest WHERE name = ?", (path.name,)).fetchone()
     connection.executemany(

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.errors import ManifestError, NoProjectError
-from heyhi.project import Project, find_project
+from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.target import folder_of, folders_of
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite"
 FORMAT = 1
+# What a job asks of them: which files of a project are its code, and what only schedules.
+JOB_SETTINGS = ("conf", "identity_ignore", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 _ENTRIES = "SELECT exp_id, target, cfg, overrides, identity_version, task, needs, own FROM experiment"
 # Plain tuples, since a sweep may have 100,000 experiments.
@@ -132,6 +134,15 @@ class Manifest:
         """Folder that exp ids are relative to."""
         return Path(self._text("results_root"))
 
+    @property
+    def project(self) -> Project:
+        """The project as far as a job needs it: where it is, and the settings that a job asks for; no file is read."""
+        given = json.loads(self._text("settings"))
+        values: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items()
+        }
+        return Project(self.project_root, Settings()._replace(**values), self.results_root)
+
     @cached_property
     def _schema(self) -> Schema:
         from heyhi.config.schema import Schema
@@ -229,6 +240,12 @@ class Manifest:
         found = self._read("SELECT needs FROM experiment WHERE target = ?", self._key(target))
         with _reading(self.path):
             return list(json.loads(found[0][0])) if found else []
+
+    def needing(self) -> dict[str, list[str]]:
+        """Return the targets that each experiment needs itself, of those that need any."""
+        found = self._read("SELECT target, needs FROM experiment WHERE needs != '[]'")
+        with _reading(self.path):
+            return {target: list(json.loads(needs)) for target, needs in found}
 
     def node(self, target: str) -> Node | None:
         """Return what Snakemake has to know of one experiment, None where the manifest has none of this target."""
@@ -381,7 +398,7 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             raise sqlite3.DatabaseError("it was cut short")
         meta = dict(connection.execute("SELECT key, value FROM meta"))
         connection.execute("SELECT target FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "project_root", "label"} <= meta.keys():
+        if not {"digest", "file_set", "entry", "project_root", "label", "settings"} <= meta.keys():
             raise sqlite3.DatabaseError("some of its settings are missing")
     return meta
 

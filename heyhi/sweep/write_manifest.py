@@ -22,6 +22,7 @@ from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
     FORMAT,
+    JOB_SETTINGS,
     SUFFIX,
     Manifest,
     RowContent,
@@ -108,6 +109,7 @@ def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Pat
         "code_root": str(code_root),
         "results_root": str(project.results_root),
         "entry": project.settings.entry,
+        "settings": json.dumps({name: getattr(project.settings, name) for name in JOB_SETTINGS}),
         "sweep": expansion.sweep or "",
         "label": expansion.label,
     }

@@ -142,6 +142,13 @@ def test_two_nodes_of_two_tasks_are_four_ranks_and_the_first_one_s_result_counts
     assert "said by rank 0" in (folder / "log.txt").read_text()
     assert (folder / "log.2.txt").read_text() == "said by rank 2\n"
     assert not list(folder.glob(".ranks*"))
+    # What the first one had loaded, and the code of the copy.
+    start, end = ranks.attempts(1)
+    state = next(parent / ".heyhi" for parent in folder.parents if (parent / ".heyhi").is_dir())
+    packages = json.loads((state / "environments" / f"{end['environment']}.json").read_text())["packages"]
+    assert "protobuf" in packages
+    assert start["code"] == json.loads((folder / "code.json").read_text())["digest"]
+    assert "run.py" in json.loads((state / "versions" / f"{start['code']}.json").read_text())["files"]
 
 
 def test_only_the_first_rank_saves_a_result(ranks: Any, until: Until) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import signal
 from pathlib import Path
 
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
-from heyhi.experiment.status import find_status
+from heyhi.experiment.status import find_state, find_status
 
-from .conftest import SECONDS, Tiny
+from .conftest import SECONDS, SWEEP, Tiny
 
 
 def table(tiny: Tiny, name: str = "sweep") -> list[dict[str, str]]:
@@ -224,3 +226,49 @@ def test_snakemakes_own_report_has_the_table_and_the_page(tiny: Tiny, tmp_path: 
     assert tiny.snakemake("--report", str(tmp_path / "report.html")).returncode == 0
     report = (tmp_path / "report.html").read_text()
     assert "a row an experiment" in report and "learning curves" in report
+
+
+def test_what_has_progress_is_not_gone_on_with_another_config_and_the_others_start(tiny: Tiny) -> None:
+    failing = tiny.make_fail(2)
+    assert tiny.snakemake().returncode == 1
+    failing.unlink()
+    folder = ExperimentDir(next((tiny.root / "results/p/work").glob("x=2_*")))
+    folder.metrics_path.write_text('{"loss": 2}\n')  # it had logged something before it failed
+    before = (find_state(folder.path), folder.attempts_path.read_bytes(), folder.flat_config_path.read_bytes())
+    (tiny.root / "conf/work.prototxt").write_text("work { x: 0 size: 7 }\n")
+    (tiny.root / "conf/sweep.py").write_text(SWEEP.replace("(1, 2, 3)", "(1, 2, 3, 4)"))
+
+    refused = tiny.snakemake()
+    assert refused.returncode == 1 and "Traceback" not in refused.stdout + refused.stderr
+    assert "attempt 1 has logged metrics with another config: work.size: 1 -> 7" in refused.stderr
+    assert "--config continue_drifted=1) goes on all the same" in refused.stderr
+    assert tiny.ledger[3:] == ["work 4"]
+    assert "4 experiments: 1 DEAD, 3 DONE" in refused.stdout
+    after = (find_state(folder.path), folder.attempts_path.read_bytes(), folder.flat_config_path.read_bytes())
+    assert after == before and "ValueError: boom 2" in after[0].reason
+
+    unclear = tiny.snakemake("--config", "continue_drifted=perhaps")
+    assert unclear.returncode == 2 and "continue_drifted=perhaps: expected 1 or 0" in unclear.stderr
+    mixed = tiny.snakemake("--config", "continue_drifted=1")
+    assert mixed.returncode == 0, mixed.stderr
+    assert tiny.ledger[4:] == ["work 2"]
+    assert folder.history().mixed == "work.size 1 → 7 at attempt 2"
+    assert "size: 7" in folder.config_path.read_text()
+    assert tiny.snakemake().returncode == 0 and len(tiny.ledger) == 5
+
+
+def test_what_was_made_of_a_need_that_is_made_anew_is_stale_and_nothing_is_redone_by_itself(tiny: Tiny) -> None:
+    assert tiny.snakemake("--config", "sweep=conf/looks.py").returncode == 0
+    need = next((tiny.root / "results/p/work").glob("x=9_*"))
+    code = (tiny.root / "run.py").read_text()
+    (tiny.root / "run.py").write_text(code.replace("10 * cfg.x", "20 * cfg.x"))
+    shutil.rmtree(need)
+    (target,) = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=9").split()
+    assert tiny.snakemake(target).returncode == 0
+
+    again = tiny.snakemake("--config", "sweep=conf/looks.py", "--forcerun", "aggregate")
+    assert again.returncode == 0, again.stderr
+    assert sorted(tiny.ledger) == ["look 5", "look 6", "work 9", "work 9"]
+    assert "2 experiments: 2 DONE; 2 stale" in again.stdout
+    assert [row["stale"] for row in table(tiny, "looks")] == [f"made of an earlier result of p/work/{need.name}"] * 2
+    assert tiny.heyhi("status").startswith("DONE 3  stale 2\n")

@@ -101,7 +101,7 @@ def test_only_who_has_patterns_pays_for_them(tree: Path) -> None:
         "import sys; from pathlib import Path\n"
         "import heyhi.cli.main, heyhi.code.snapshot, heyhi.job.runner, heyhi.job.submit\n"
         "from heyhi.project import Project, Settings\n"
-        "heyhi.code.snapshot.list_code(Project(Path(sys.argv[1]), Settings()), most=1000)\n"
+        "heyhi.code.files.list_code(Project(Path(sys.argv[1]), Settings()), most=1000)\n"
         "assert 'pathspec' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code, str(tree)], check=True)

@@ -21,6 +21,7 @@ from typing import Any
 
 import pytest
 
+from heyhi.code import listing as listing_module
 from heyhi.code import snapshot as snapshot_module
 from heyhi.code.snapshot import Snapshot, link_record, open_snapshot, take_snapshot
 from heyhi.errors import ResultError, SnapshotError
@@ -513,8 +514,8 @@ def test_the_pattern_that_is_suggested_for_what_is_too_big_leaves_it_out(root: P
 
 
 def test_a_tree_of_too_many_files_is_refused(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_module, "MAX_FILES", 5)
-    monkeypatch.setattr(snapshot_module, "_MOST_NAMES", 150)
+    monkeypatch.setattr(listing_module, "MAX_FILES", 5)
+    monkeypatch.setattr(listing_module, "_MOST_NAMES", 150)
     for i in range(100):
         put(plain / f"cache/{i % 3}/{i}.txt")
     message = r"hold 0.00 MB in 102 files, more than 200 MB or 5 files. Most of it: 'cache' \(0.00 MB in 100 files\)\."
@@ -529,7 +530,7 @@ def test_a_tree_of_too_many_files_is_refused(plain: Path, monkeypatch: pytest.Mo
 
 
 def test_a_root_folder_of_too_many_files_names_some(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot_module, "MAX_FILES", 5)
+    monkeypatch.setattr(listing_module, "MAX_FILES", 5)
     for i in range(150):
         put(plain / f"{i}.txt")
     with pytest.raises(
@@ -555,7 +556,7 @@ def test_the_same_code_gives_the_same_copy_and_copies_nothing(root: Path) -> Non
 def test_only_a_file_that_was_just_written_is_read_again(
     root: Path, monkeypatch: pytest.MonkeyPatch, settled: bool
 ) -> None:
-    monkeypatch.setattr(snapshot_module, "_RACY_NS", 0 if settled else 600 * 10**9)
+    monkeypatch.setattr(listing_module, "_RACY_NS", 0 if settled else 600 * 10**9)
     project = Project(root)
     first = take_snapshot(project)
     read: list[str] = []
@@ -586,8 +587,9 @@ def test_unchanged_files_are_not_read_again(root: Path) -> None:
         put(root / f"d{i % 5}/f{i}.py", f"print({i})\n")
         os.utime(root / f"d{i % 5}/f{i}.py", (OLD, OLD))
     code = (
-        "import sys; from pathlib import Path; from heyhi.project import Project; from heyhi.code import snapshot\n"
-        "snapshot._RACY_NS = 0  # these files are young, and nobody writes them again\n"
+        "import sys; from pathlib import Path; from heyhi.project import Project\n"
+        "from heyhi.code import listing, snapshot\n"
+        "listing._RACY_NS = 0  # these files are young, and nobody writes them again\n"
         "root = Path(sys.argv[1]); opened = []\n"
         "sys.addaudithook(lambda event, args: event == 'open' and opened.append(str(args[0])))\n"
         "snapshot.take_snapshot(Project(root))\n"
@@ -713,7 +715,7 @@ def test_a_link_that_leads_elsewhere_is_other_code(root: Path) -> None:
 
 def while_copying(monkeypatch: pytest.MonkeyPatch, change: Callable[[int], None]) -> None:
     """Call `change` each time after run.py, the last file, was read to be copied."""
-    real, calls = snapshot_module._read, [0]
+    real, calls = snapshot_module.read_file, [0]
 
     def read(path: Path, copy: Path | None) -> str | None:
         content = real(path, copy)
@@ -722,7 +724,7 @@ def while_copying(monkeypatch: pytest.MonkeyPatch, change: Callable[[int], None]
             change(calls[0])
         return content
 
-    monkeypatch.setattr(snapshot_module, "_read", read)
+    monkeypatch.setattr(snapshot_module, "read_file", read)
 
 
 def holds_what_it_is_named_after(project: Project, snapshot: Snapshot) -> bool:

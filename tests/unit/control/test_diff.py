@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import load_schema
 from heyhi.control.diff import diff
 from heyhi.errors import IdentityError, ResultError
@@ -63,7 +66,7 @@ def make(root: Path) -> Make:
 
 def said(a: Path, b: Path) -> str:
     project = find_project()
-    return diff(load_schema(project), *(ExperimentDir(path, project.results_root) for path in (a, b)))
+    return diff(load_schema(project), project, *(ExperimentDir(path, project.results_root) for path in (a, b)))
 
 
 def table(text: str, title: str) -> list[list[str]]:
@@ -125,12 +128,96 @@ def test_results_and_last_metrics_are_compared_number_by_number(make: Make) -> N
 def test_what_is_the_same_or_missing_is_said_in_a_word(make: Make) -> None:
     a = make("seed=1", result={"acc": 1})
     text = said(a.path, a.path)
-    assert "\nconfig: no difference\n\nresult: no difference\n\nlast metrics: neither has one" in text
+    sections = ["config: no difference", "code: neither has one", "packages: neither has one", "result: no difference"]
+    assert "\n\n".join([*sections, "last metrics: neither has one"]) in text
 
     b = make("seed=2", metrics="{}\n")
     text = said(a.path, b.path)
     assert table(text, "result (B has none)") == [["acc", "1", "-"]]
     assert "last metrics (A has none): empty" in text
+
+
+def attempted(folder: ExperimentDir, number: int = 1, *, end: bool = True, **facts: Any) -> None:
+    """Put an attempt on record, with the code as it is now and the packages that are given."""
+    project = find_project()
+    version_of_run.cache_clear()
+    code_version.cache_clear()
+    version = version_of_run(project.root, project)
+    folder.append_attempt(Start(number, commit=version.commit or "", dirty=version.dirty, code=version.digest))
+    if facts:
+        path = project.state_root / "environments" / f"e{abs(hash(str(facts)))}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"python": "3.11.7", **facts}))
+        folder.append_attempt(End(number, "done", environment=path.stem))
+    elif end:
+        folder.append_attempt(End(number, "done"))
+
+
+def test_the_code_of_the_last_attempts_is_compared_file_by_file(make: Make, root: Path) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    (root / "run.py").write_text("one\n")
+    (root / "gone.py").touch()
+    attempted(a)
+    attempted(b)
+    assert "\ncode: no difference\n" in said(a.path, b.path)
+
+    (root / "run.py").write_text("two\n")
+    (root / "gone.py").unlink()
+    (root / "new.py").touch()
+    (root / "conf/other.prototxt").touch()
+    attempted(b, 2)
+    (version, *files) = table(said(a.path, b.path), "code")
+    assert version[:2] == ["version", "code"] and version[2] != version[4]
+    assert sorted(files) == [["gone.py", "there", "-"], ["new.py", "-", "there"], ["run.py", "there", "edited"]]
+
+
+def test_configs_are_no_code(make: Make, root: Path) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    attempted(a)
+    (root / "conf/other.prototxt").touch()
+    attempted(b)
+    assert "\ncode: no difference\n" in said(a.path, b.path)
+
+
+def test_commits_are_named_and_many_files_counted(make: Make, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def git(*words: str) -> str:
+        person = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        return subprocess.run(["git", *person, *words], check=True, capture_output=True, text=True).stdout.strip()
+
+    monkeypatch.delenv("GIT_DIR", raising=False)
+    heads = []
+    a, b = make("seed=1"), make("seed=2")
+    git("init", "-q")
+    for folder, count in ((a, 0), (b, 25)):
+        for i in range(count):
+            (root / f"f{i:02}.py").touch()
+        git("add", "conf", *(f"f{i:02}.py" for i in range(count)))
+        git("commit", "-qm", "x", "--allow-empty")
+        heads.append(git("rev-parse", "HEAD")[:8])
+        attempted(folder)
+    text = said(a.path, b.path)
+    rows = table(text, "code")
+    assert rows[0] == ["version", *heads] and rows[1] == ["f00.py", "-", "there"]
+    assert len(rows) == 22 and "\nand 5 more files\n" in text
+    git("commit", "-qm", "nothing", "--allow-empty")
+    attempted(a, 2)
+    assert table(said(a.path, b.path), "code") == [["version", git("rev-parse", "HEAD")[:8], heads[1]]]
+
+
+def test_packages_of_the_last_attempts_are_compared(make: Make) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    attempted(a, packages={"numpy": "1.26", "torch": "2.4"}, cuda="12.1")
+    attempted(b, packages={"numpy": "1.26", "torch": "2.4"}, cuda="12.1")
+    assert "\npackages: no difference\n" in said(a.path, b.path)
+
+    attempted(b, 2, packages={"numpy": "2.0", "torch": "2.4", "six": "1"}, cuda="12.4")
+    assert sorted(table(said(a.path, b.path), "packages")) == [
+        ["cuda", "12.1", "12.4"],
+        ["numpy", "1.26", "2.0"],
+        ["six", "-", "1"],
+    ]
+    attempted(b, 3, end=False)
+    assert "packages (B has none)" in said(a.path, b.path)
 
 
 def test_tasks_that_differ_keep_their_names(make: Make) -> None:

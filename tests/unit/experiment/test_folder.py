@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import descriptor_pb2
@@ -23,7 +25,7 @@ from heyhi.experiment import folder as folder_module
 from heyhi.experiment import status as status_module
 from heyhi.experiment.claim import CLAIM_NAME, Claim
 from heyhi.experiment.death import death_of, find_death
-from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, History, Start
@@ -108,14 +110,117 @@ def test_a_prepared_folder_says_what_it_holds(tmp_path: Path) -> None:
     assert find_status(folder.path) is Status.NOT_STARTED
 
 
-def test_the_config_stays_that_of_the_first_attempt(tmp_path: Path) -> None:
+def digest_of(experiment: Experiment) -> str:
+    return config_digest(experiment.config, SCHEMA)
+
+
+def attempt_with(path: Path, lr: float) -> Experiment:
+    """Prepare an experiment and put a start on record."""
+    folder, experiment = ExperimentDir(path), make_experiment(path, lr=lr)
+    folder.prepare(experiment, SCHEMA)
+    number = len(folder.history().starts) + 1
+    folder.append_attempt(Start(number, config=digest_of(experiment)))
+    return experiment
+
+
+def configs_beside(folder: ExperimentDir, digest: str = "") -> tuple[str, float]:
+    """Return the lr of a config, as both of its files say."""
+    text = folder.config_path_of(digest).read_text()
+    return text.partition("lr: ")[2].partition("\n")[0], json.loads(folder.flat_config_path_of(digest).read_text())[
+        "train.lr"
+    ]
+
+
+def test_the_config_beside_the_result_is_that_of_the_last_attempt_and_those_of_others_are_kept(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    first, second = attempt_with(folder.path, 0.7), attempt_with(folder.path, 0.9)
+    assert configs_beside(folder) == configs_beside(folder, digest_of(second)) == ("0.9", 0.9)
+    assert configs_beside(folder, digest_of(first)) == ("0.7", 0.7)
+    assert folder.config_path_of(digest_of(first)) == folder.configs_path / f"{digest_of(first)}.prototxt"
+    attempt_with(folder.path, 0.7)
+    assert configs_beside(folder) == ("0.7", 0.7)
+    assert configs_beside(folder, digest_of(second)) == ("0.9", 0.9)
+
+
+def test_of_the_same_config_nothing_is_written_again_nor_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    attempt_with(folder.path, 0.7)
+    before = {path: path.stat().st_ino for path in folder.path.iterdir()}
+    monkeypatch.setattr(Schema, "parse_root", None)
+    folder.prepare(make_experiment(folder.path, lr=0.7), SCHEMA)
+    assert {path: path.stat().st_ino for path in folder.path.iterdir()} == before
+
+
+def test_a_config_that_no_attempt_had_is_not_kept(tmp_path: Path) -> None:
     folder = prepared(tmp_path / "e")
     folder.prepare(make_experiment(tmp_path / "e", lr=0.7), SCHEMA)
-    assert "lr: 0.7" in folder.config_path.read_text()
-    folder.append_attempt(Start(1))
-    folder.prepare(make_experiment(tmp_path / "e", lr=0.9), SCHEMA)
-    assert "lr: 0.7" in folder.config_path.read_text()
-    assert json.loads(folder.flat_config_path.read_text())["train.lr"] == 0.7
+    assert configs_beside(folder) == ("0.7", 0.7) and not folder.configs_path.exists()
+
+
+def test_a_submission_that_never_started_keeps_the_config_of_the_attempt_before(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    first = attempt_with(folder.path, 0.1)
+    for lr in (0.2, 0.3):  # submitted, and cancelled before the job began
+        folder.prepare(make_experiment(folder.path, lr=lr), SCHEMA)
+    assert configs_beside(folder) == ("0.3", 0.3)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
+
+
+def test_the_roots_are_those_of_each_config(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    first = dataclasses.replace(make_experiment(folder.path), roots={"project_root": "/a", "results_root": "/a/r"})
+    second = dataclasses.replace(make_experiment(folder.path, lr=0.9), roots={"project_root": "/b"})
+    folder.prepare(first, SCHEMA)
+    folder.append_attempt(Start(1, config=digest_of(first)))
+    folder.prepare(second, SCHEMA)
+    assert folder.read_roots() == folder.read_roots(digest_of(second)) == {"project_root": "/b"}
+    assert folder.read_roots(digest_of(first)) == {"project_root": "/a", "results_root": "/a/r"}
+    assert folder.read_identity() == IDENTITY
+
+
+@pytest.mark.parametrize("cut", range(7))
+def test_a_preparation_that_is_cut_short_loses_no_config_and_names_none_wrongly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    first = attempt_with(folder.path, 0.1)
+    left = [cut]
+
+    def ends_after(function: Callable[..., None]) -> Callable[..., None]:
+        def call(*args: Any) -> None:
+            if not left[0]:
+                raise ResultError("the disk is full")
+            left[0] -= 1
+            function(*args)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        for name in ("replace_file", "keep_file"):
+            patch.setattr(folder_module, name, ends_after(getattr(folder_module, name)))
+        with pytest.raises(ResultError, match="full"):
+            folder.prepare(make_experiment(folder.path, lr=0.2), SCHEMA)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
+
+    then = attempt_with(folder.path, 0.3)
+    assert configs_beside(folder, digest_of(then)) == configs_beside(folder) == ("0.3", 0.3)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
+
+
+def test_where_a_file_system_has_no_hard_links_a_config_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = ExperimentDir(tmp_path / "e")
+    first = attempt_with(folder.path, 0.1)
+
+    def no_links(self: Path, target: Path) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
+    attempt_with(folder.path, 0.2)
+    assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
 
 def test_a_path_that_holds_another_experiment_is_refused(tmp_path: Path) -> None:
@@ -561,3 +666,19 @@ def test_an_experiment_knows_its_target(tmp_path: Path) -> None:
     assert ExperimentDir(tmp_path / "e").exp_id == str(tmp_path / "e")
     assert dataclasses.replace(experiment, needs=(tmp_path,)).needs == (tmp_path,)
     assert (tmp_path / CLAIM_NAME).exists() is False
+
+
+def test_a_result_that_is_made_anew_has_another_digest_and_an_empty_one_by_its_attempt(tmp_path: Path) -> None:
+    folder = started(tmp_path / "e")
+    assert folder.result_digest() == ""
+    folder.write_result({"a": 1})
+    first = folder.result_digest()
+    folder.write_result({"a": 1})
+    assert folder.result_digest() == first and len(first) == 16
+    folder.write_result({"a": 2})
+    assert folder.result_digest() != first
+    folder.write_result(None)
+    empty = folder.result_digest()
+    assert folder.result_digest() == empty
+    folder.append_attempt(Start(2, pid=13, host="h"))
+    assert folder.result_digest() not in (empty, "")

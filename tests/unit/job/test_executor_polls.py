@@ -113,6 +113,7 @@ class Bench:
         self.logger = MagicMock()
         workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.job.executor.ExecutorSettings())
         workflow.executor_settings.no_snapshot = True
+        workflow.config = {}
         workflow.storage_settings.shared_fs_usage = set(SharedFSUsage)
         workflow.remote_execution_settings = SimpleNamespace(
             jobname="{jobid}",
@@ -337,6 +338,32 @@ def test_a_folder_that_was_removed_is_not_waited_for(bench: Callable[[int], Benc
 
     three.executor.cancel_jobs(three.executor.active_jobs)
     assert "2 jobs of this run were cancelled" in three.logger.info.call_args.args[0]
+
+
+def test_one_that_is_not_gone_on_with_fails_with_the_reason_and_the_others_go_on(
+    bench: Callable[[int], Bench],
+) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    three.allow_attempts(3)
+    job_id, path = three.any_job()
+    folder = ExperimentDir(path)
+    folder.append_attempt(Start(1, job_id=job_id, config="another one"))
+    folder.metrics_path.write_text('{"loss": 1}\n')
+    folder.append_attempt(End(1, "failed", exit_code=1, exception="ValueError: boom"))
+    three.end_job(job_id)
+    three.now += 10
+    three.look()  # finds it dead
+    three.now += 1
+    deadline = time.monotonic() + SECONDS
+    while not failed:
+        three.look()
+        assert time.monotonic() < deadline, "it never failed"
+        time.sleep(0.02)
+    assert "not gone on with: attempt 1 has logged metrics with another config" in failed[0]
+    assert three.look() == 2 and len(failed) == 1
+    assert find_state(path).reason.endswith("ValueError: boom")
 
 
 def test_records_that_cannot_be_read_are_named_and_the_others_go_on(bench: Callable[[int], Bench]) -> None:

@@ -33,8 +33,11 @@ def step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         lines.append(f"cat >&2 <<'END'\n{says}END\nexit {code}")
         (programs / "srun").write_text("\n".join(lines) + "\n")
         (programs / "srun").chmod(0o755)
-        return run_ranks("t/result.json", 2, tmp_path / "m.sqlite", tmp_path, ExperimentDir(folder), "INFO")
+        return run_ranks(
+            "t/result.json", 2, tmp_path / "m.sqlite", tmp_path, ExperimentDir(folder), "INFO", run.environments.append
+        )
 
+    run.environments = []  # type: ignore[attr-defined]
     run.words = lambda: (tmp_path / "words").read_text().split("\n")  # type: ignore[attr-defined]
     run.folder = folder  # type: ignore[attr-defined]
     return run
@@ -52,6 +55,16 @@ def test_the_first_rank_s_result_is_that_of_all_and_nothing_stays_behind(step: A
     assert step(DONE) == RETURNED
     assert {"--ntasks=2", "--cpus-per-task=3", "--kill-on-bad-exit=1"} <= set(step.words())
     assert list(step.folder.iterdir()) == []
+
+
+def test_the_first_rank_says_what_it_had_loaded_also_where_it_fails(step: Any) -> None:
+    step({**DONE, "0": {**DONE["0"], "environment": "a1"}})
+    failed = {**note(0, "failed", "OSError: no"), "environment": "b2"}
+    with pytest.raises(RankError):
+        step({"0": failed, "first": failed}, code=1)
+    with pytest.raises(RankError):
+        step({})
+    assert step.environments == ["a1", "b2", ""]
 
 
 def test_a_rank_that_crashes_after_main_spoils_nothing(step: Any) -> None:

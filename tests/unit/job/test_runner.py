@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 
 import heyhi
+from heyhi.code.environment import read_environment
+from heyhi.code.versions import read_list
 from heyhi.config.identity import Identity
 from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import HeyhiError, IdentityError, ProjectError, ResultError
@@ -223,9 +225,39 @@ def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
     start, end = map(json.loads, folder.attempts_path.read_text().splitlines())
     assert start["pid"] and start["host"] and start["job_id"] is None and start["time"].endswith("+00:00")
     assert start["commit"] is None and start["dirty"] is False
+    files = read_list(lab.project, start["code"])
+    assert files is not None and set(files) == {"run.py", "conf/conf.proto", "conf/job.prototxt"}
     assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
+    packages = read_environment(lab.project, end["environment"])
+    assert packages is not None and packages["python"] == sys.version.split()[0] and "protobuf" in packages
     assert folder.read_identity() == Identity("conf/job.prototxt", ("act=give", "lr=0.25"))
     assert not folder.claim_path.exists()
+
+
+def test_what_a_failed_run_had_loaded_is_on_record(lab: Lab) -> None:
+    assert lab.run("fail")[0] == 1
+    (end,) = lab.folder("fail").history().ends
+    packages = read_environment(lab.project, end.environment)
+    assert packages is not None and "protobuf" in packages
+
+
+def test_of_several_ranks_the_first_says_what_it_had_loaded(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "srun").write_text(
+        '#!/bin/bash\nwhile [[ "$1" == --* ]]; do shift; done\n'
+        'SLURM_PROCID=0 "$@" < /dev/null & SLURM_PROCID=1 "$@" < /dev/null &\nwait %1 && wait %2\n'
+    )
+    (programs / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    said = lab.run("give", wrapper="sys.argv += ['--tasks', '2']")
+    assert said == (0, "", "")
+    (end,) = lab.folder("give").history().ends
+    packages = read_environment(lab.project, end.environment)
+    assert packages is not None and "protobuf" in packages
 
 
 def test_a_job_writes_down_its_config_only_where_its_submission_has_not(lab: Lab) -> None:

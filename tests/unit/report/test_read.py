@@ -66,6 +66,23 @@ def test_last_best_and_result_with_attempts_and_code(project: Project) -> None:
     assert (found.job_id, found.code, found.updated) == ("7", "01234567+", LONG_AGO)
 
 
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"commit": "0123456789"}, "01234567"),
+        ({"commit": "0123456789", "code": "e5f6a7b8c9d0e1f2"}, "01234567"),
+        ({"commit": "0123456789", "code": "e5f6a7b8c9d0e1f2", "dirty": True}, "01234567+e5f6"),
+        ({"code": "e5f6a7b8c9d0e1f2"}, "code e5f6a7b8"),
+        ({}, None),
+    ],
+)
+def test_edits_of_one_commit_are_told_apart(project: Project, facts: dict[str, Any], code: str | None) -> None:
+    one = entry(project)
+    write(one, attempts_jsonl=json.dumps({"event": "start", "attempt": 1, **facts}) + "\n" + END, result_json="{}")
+    (found,) = read(project, one)
+    assert found.code == code
+
+
 def test_nan_and_infinity_stay_what_they_are_also_when_remembered(project: Project) -> None:
     one = entry(project)
     done(

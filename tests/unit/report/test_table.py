@@ -21,6 +21,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.records import End, Start
 from heyhi.project import Project, find_project
 from heyhi.report.export import to_csv
+from heyhi.report.shape import grouped
 from heyhi.report.table import collect
 from heyhi.report.terminal import counted, print_table
 
@@ -312,7 +313,43 @@ def test_as_many_overrides_of_other_keys_have_their_own_columns(project: Project
 def test_a_column_of_numbers_has_their_type(project: Project) -> None:
     experiments = [experiment(project, str(i), f"seed={i}") for i in (0, 1)]
     for i, one in enumerate(experiments):
-        end(start(one), {"int": i, "float": 0.5, "mixed": [1, 0.5][i], "wide": [2**63, -1][i]})
+        end(start(one), {"int": i, "float": 0.5, "both": [1, 0.5][i], "wide": [2**63, -1][i]})
     table = collect(experiments, project=project)
-    assert [str(table[c].dtype) for c in ("int", "float", "mixed")] == ["int64", "float64", "float64"]
+    assert [str(table[c].dtype) for c in ("int", "float", "both")] == ["int64", "float64", "float64"]
     assert list(table["wide"]) == [2**63, -1]
+
+
+def test_rows_of_two_configs_and_of_earlier_results_say_so_also_when_done(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    need = experiment(project, "need")
+    end(start(need), {"a": 1})
+    mixed, stale, fresh, alive = (experiment(project, name, needs=(need,)) for name in ("m", "s", "f", "r"))
+    given = ExperimentDir(need.exp_path).result_digest()
+    for one in (mixed, stale, fresh, alive):
+        folder = ExperimentDir(one.exp_path)
+        folder.path.mkdir(parents=True)
+        folder.append_attempt(Start(1, needs={"p/need": given if one is not stale else "earlier"}))
+    end(ExperimentDir(mixed.exp_path), exception="ValueError: boom")
+    ExperimentDir(mixed.exp_path).append_attempt(
+        Start(2, needs={"p/need": given}, changed=("train.lr: 0.1 -> 0.2",), is_mixed=True)
+    )
+    for one in (mixed, stale, fresh):
+        end(ExperimentDir(one.exp_path), {"y": 1})
+
+    for _ in range(2):  # read, and remembered
+        table = collect([mixed, stale, fresh, alive], project=project)
+        assert list(table["mixed"]) == ["train.lr 0.1 → 0.2 at attempt 2", None, None, None]
+        assert list(table["stale"]) == [None, "made of an earlier result of p/need", None, None]
+    assert counted(table).endswith("; 1 stale; 1 mixed")
+    print_table(table)
+    out = capsys.readouterr().out
+    assert "stale   p/s: made of an earlier result of p/need\nmixed   p/m: train.lr 0.1 → 0.2 at attempt 2\n" in out
+    assert "made of an earlier result" in to_csv(table) and "0.1 → 0.2 at attempt 2" in to_csv(table)
+    assert not {"stale", "mixed"} & set(grouped(table).columns)
+
+    ExperimentDir(need.exp_path).write_result({"a": 2})  # made anew: what was remembered of the others holds
+    assert list(collect([mixed, stale, fresh, alive], project=project)["stale"])[2] == (
+        "made of an earlier result of p/need"
+    )
+    assert not {"stale", "mixed"} & set(collect([need], project=project).columns)

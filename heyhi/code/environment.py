@@ -1,0 +1,168 @@
+"""What an attempt ran with: Python, platform, CUDA, and the version of each distribution that it had loaded.
+
+It is written once for a content, below the state root; the record of the attempt's end has its digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from heyhi.errors import ResultError
+from heyhi.files import write_temp
+from heyhi.project import Project
+
+_FOLDER_NAME = "environments"
+_MAPS = Path("/proc/self/maps")
+_DRIVER = Path("/proc/driver/nvidia/version")
+_DRIVER_VERSION = re.compile(r"Kernel Module.*?\s(\d+\.\d[\d.]*)")
+# /usr/local/cuda/lib64/libcudart.so.12.4.127, torch/lib/libcudart-9335f6a2.so.12
+_CUDA_LIBRARY = re.compile(r"/libcudart[^/]*\.so\.(\d[\d.]*)")
+# Modules that know the version of CUDA that their library was built for, and the names by which they have it.
+_CUDA_MODULES = (
+    ("torch.version", ("cuda",)),
+    ("tensorflow.python.platform.build_info", ("build_info", "cuda_version")),
+)
+_log = logging.getLogger(__name__)
+
+
+def record_environment(project: Project, code_root: Path, *, may_take_long: bool = True) -> str:
+    """Write down what this process runs with, and return the digest; empty where that fails, as no run does for it.
+
+    Args:
+        project: below whose state root.
+        code_root: folder of the code that runs: the project's, or a copy of it.
+        may_take_long: what is installed may be mapped anew, where it has changed; else this is left.
+    """
+    try:
+        content = _environment(str(project.root), str(code_root), may_take_long=may_take_long)
+        if content is None:
+            return ""
+        text = json.dumps(content, indent=1) + "\n"
+        digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+        _put(_path(project, digest), text.encode())
+    except Exception as error:  # whatever it is, the run is worth more than this
+        _log.debug("The packages are not on record: %s", error)
+        return ""
+    return digest
+
+
+def read_environment(project: Project, digest: str) -> dict[str, str] | None:
+    """Read what an attempt ran with: name -> version, Python, platform and CUDA first; None where there is no record.
+
+    Raises:
+        ResultError: it can't be read.
+    """
+    if not digest.isalnum():  # a record may hold anything
+        return None
+    path = _path(project, digest)
+    try:
+        content = json.loads(path.read_bytes())
+        packages = content.pop("packages")
+        return {str(name): str(version) for name, version in {**content, **packages}.items()}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ResultError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _path(project: Project, digest: str) -> Path:
+    return project.state_root / _FOLDER_NAME / f"{digest}.json"
+
+
+def _put(path: Path, data: bytes) -> None:
+    try:
+        if path.read_bytes() == data:
+            return
+    except OSError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = write_temp(path, data)
+    try:
+        temp.replace(path)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _environment(root: str, code_root: str, *, may_take_long: bool) -> dict[str, Any] | None:
+    from heyhi.code.packages import Packages
+
+    packages = Packages.here(may_read=may_take_long)
+    if packages is None:
+        return None
+    libraries = _libraries()
+    content: dict[str, Any] = {"python": _python(), "platform": _platform()}
+    cuda = _cuda(libraries)
+    if cuda:
+        content |= {"cuda": cuda, "driver": _driver()}
+    copy = f"{code_root}/"  # what is installed as a link to the project is that in a copy, too
+    files = {f"{root}/{file.removeprefix(copy)}" if file.startswith(copy) else file for file in _module_files()}
+    return {**content, "packages": packages.versions(files | libraries)}
+
+
+def _python() -> str:
+    name = sys.implementation.name
+    version = ".".join(map(str, sys.version_info[:3]))
+    return version if name == "cpython" else f"{version} ({name})"
+
+
+def _platform() -> str:
+    system = os.uname()
+    try:
+        library = os.confstr("CS_GNU_LIBC_VERSION") or ""
+    except (ValueError, OSError):
+        library = ""
+    return " ".join(filter(None, (system.sysname, system.machine, library)))
+
+
+def _cuda(libraries: set[str]) -> str:
+    """Return the version of CUDA: as a library that is loaded says, else by the name of CUDA's own."""
+    for module, names in _CUDA_MODULES:
+        value: Any = _values(sys.modules.get(module))
+        for name in names:
+            value = value.get(name) if hasattr(value, "get") else None
+        if isinstance(value, str) and value:
+            return value
+    found = {match[1] for library in libraries if (match := _CUDA_LIBRARY.search(library))}
+    return max(found, default="")
+
+
+def _driver() -> str:
+    try:
+        match = _DRIVER_VERSION.search(_DRIVER.read_text())
+    except OSError:
+        return ""
+    return match[1] if match else ""
+
+
+def _module_files() -> Iterator[str]:
+    """Yield the files of the modules that are loaded."""
+    for module in list(sys.modules.values()):
+        file = _values(module).get("__file__")
+        if type(file) is str:
+            yield file
+
+
+def _values(module: object) -> dict[str, Any]:
+    """Return the names in a module; asked for one in the usual way, a lazy module would be imported now."""
+    try:
+        values: dict[str, Any] = object.__getattribute__(module, "__dict__")
+    except AttributeError:
+        return {}
+    return values if type(values) is dict else {}
+
+
+def _libraries() -> set[str]:
+    """Return the libraries that this process has loaded: some packages hold nothing else."""
+    try:
+        lines = _MAPS.read_bytes().splitlines()
+    except OSError:
+        return set()
+    return {os.fsdecode(line[line.index(b"/") :]) for line in lines if b".so" in line and b"/" in line}

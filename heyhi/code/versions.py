@@ -1,0 +1,156 @@
+"""The lists of files of the versions of the code that runs were made by.
+
+A list is written once for a content, below the state root, and outlives the copy or the work tree it was made of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, digest_of, scan_code
+from heyhi.errors import ResultError, SnapshotError
+from heyhi.files import write_temp
+from heyhi.project import Project
+
+_FOLDER_NAME = "versions"
+_PAUSE_SECONDS = 3600
+_HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
+
+
+class ListedCode(NamedTuple):
+    """The code of a project as it is now.
+
+    Attributes:
+        digest: of its files, as a copy of it is named.
+        contents: path -> what stands for the file's content.
+        has_new: whether git doesn't know all of it; configs don't count.
+    """
+
+    digest: str
+    contents: dict[str, str]
+    has_new: bool
+
+
+def keep_code_of_run(project: Project) -> ListedCode:
+    """List the code of a project that runs, and keep the list.
+
+    Where that fails, it isn't tried again for some time: of a project with a million files, each run would take long.
+
+    Raises:
+        SnapshotError: it is too big, or git gives no answer; now, or not long ago.
+        OSError: the list can't be kept.
+    """
+    key = os.fsencode(f"{project.root}\0{project.settings}")
+    note = _folder(project) / f"unlisted-{hashlib.sha256(key).hexdigest()[:16]}"
+    with contextlib.suppress(FileNotFoundError):
+        if note.stat().st_mtime > time.time() - _PAUSE_SECONDS:
+            raise SnapshotError(f"{project.root}: its files could not be listed ({note})")
+        note.unlink()
+    try:
+        listed = list_code_now(project)
+    except SnapshotError:
+        note.parent.mkdir(parents=True, exist_ok=True)
+        note.touch()
+        raise
+    keep_list(project, listed.digest, listed.contents)
+    return listed
+
+
+def list_code_now(project: Project) -> ListedCode:
+    """List the code of a project as a copy of it would have it, reading only files that have changed since.
+
+    Raises:
+        SnapshotError: it is too big, or git gives no answer.
+    """
+    scan = scan_code(project, quick=True)
+    known = KnownHashes.read(copies_root(project), project.root)
+    hashes = known.hashes(project.root, scan.files, warn=False)
+    if project.state_root.is_dir():  # who only looks makes no folder
+        with contextlib.suppress(OSError):
+            copies_root(project).mkdir(exist_ok=True)
+        known.write()
+    return ListedCode(digest_of(scan.files, hashes), contents_of(scan, hashes), has_new_code(project, scan))
+
+
+def contents_of(scan: Scan, hashes: Mapping[str, str]) -> dict[str, str]:
+    """Return what a list has for each file: the beginning of its hash, or where a link leads."""
+    linked = frozenset(scan.code.links)
+    found: dict[str, str] = {}
+    for path, file in scan.files.items():
+        if path in linked:
+            found[path] = "linked"  # what lies there is no code; its place differs from clone to clone
+        elif file.link is not None:
+            found[path] = f"-> {file.link}"
+        elif path in hashes:
+            found[path] = hashes[path][:_HASH_DIGITS] + _mark(file)
+    return found
+
+
+def _mark(file: CodeFile) -> str:
+    # Who else may read it is another matter in each clone.
+    return " x" if file.mode & 0o100 else ""
+
+
+def has_new_code(project: Project, scan: Scan) -> bool:
+    """Return whether the code has files that git doesn't know, other than configs."""
+    return any(path in scan.files and not is_config(project, path) for path in scan.code.new)
+
+
+def is_config(project: Project, path: str) -> bool:
+    """Return whether a file is a config or proto: what they say is compared as the config of an experiment."""
+    if not path.endswith((".prototxt", ".proto")):
+        return False
+    folders = map(os.path.normpath, (project.settings.conf, *project.settings.include_dirs))
+    return any(folder == "." or path.startswith(f"{folder}/") for folder in folders)
+
+
+def keep_list(project: Project, digest: str, contents: Mapping[str, str]) -> None:
+    """Write the list of a version's files, unless it is there.
+
+    Raises:
+        OSError: it can't be written.
+    """
+    path = _list_path(project, digest)
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = write_temp(path, json.dumps({"digest": digest, "files": contents}) + "\n")
+    try:
+        temp.replace(path)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def read_list(project: Project, digest: str) -> dict[str, str] | None:
+    """Read the list of a version's files; None where there is none.
+
+    Raises:
+        ResultError: it can't be read.
+    """
+    if not digest.isalnum():  # a record may hold anything
+        return None
+    path = _list_path(project, digest)
+    try:
+        files = json.loads(path.read_bytes())["files"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+        raise ResultError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(files, dict) or not all(isinstance(content, str) for content in files.values()):
+        raise ResultError(f"{path}: is no list of files")
+    return files
+
+
+def _list_path(project: Project, digest: str) -> Path:
+    return _folder(project) / f"{digest}.json"
+
+
+def _folder(project: Project) -> Path:
+    return project.state_root / _FOLDER_NAME

@@ -1,0 +1,93 @@
+"""What an experiment was given of what it needs: which results. One whose need was made anew since is stale.
+
+What needs what is known by the manifests, and by the records of what was started; nothing is redone here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.records import History
+
+
+def given_to(experiment: Experiment) -> dict[str, str]:
+    """Return the exp id of each need with the digest of the result that it has now."""
+    if not experiment.needs:
+        return {}
+    root = experiment.roots.get("results_root")
+    folders = [ExperimentDir(need, Path(root) if root is not None else None) for need in experiment.needs]
+    return {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
+
+
+def given_in(history: History, metrics_size: int) -> dict[str, list[str]]:
+    """Return the results that what came out of an experiment is made of.
+
+    Args:
+        history: what is on record of it.
+        metrics_size: bytes of metrics that there are now.
+
+    Returns:
+        exp id of a need -> digests of its results that the last attempt was given, and those that have logged metrics
+        on which that one may build.
+    """
+    found: dict[str, list[str]] = {}
+    if any(start.needs for start in history.starts):
+        for start in [*history.logged(metrics_size), *history.starts[-1:]]:
+            for need, digest in start.needs.items():
+                if digest not in found.setdefault(need, []):
+                    found[need].append(digest)
+    return found
+
+
+class Results:
+    """The results of one results root, of which each is looked at once.
+
+    Args:
+        root: the results root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._digests: dict[str, str] = {}
+
+    def digest(self, exp_id: str) -> str:
+        """Return the digest of a result as it is now; empty where there is none."""
+        if exp_id not in self._digests:
+            self._digests[exp_id] = ExperimentDir(self._root / exp_id).result_digest()
+        return self._digests[exp_id]
+
+    def made_anew(self, given: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the exp ids of those needs of which there is another result now than one that was given."""
+        return [need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}]
+
+
+def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str]]:
+    """Find out which experiments are stale.
+
+    Args:
+        results_root: of their needs.
+        folders: exp paths of those that need others and were started; the records of each are read.
+
+    Returns:
+        exp path -> exp ids of the needs of which there is another result now.
+    """
+    results = Results(results_root)
+    found = {}
+    for path in folders:
+        folder = ExperimentDir(Path(path))
+        with contextlib.suppress(HeyhiError):  # its status says what can't be read
+            history = History(folder.attempts())
+            # Of a single attempt nobody has to know whether it has logged anything; there may be 10,000.
+            given = given_in(history, folder.metrics_size() if len(history.starts) > 1 else 0)
+            if needs := results.made_anew(given):
+                found[path] = needs
+    return found
+
+
+def stale_text(needs: Sequence[str]) -> str:
+    """Write by which needs an experiment is stale, as a part of a sentence; empty for none."""
+    return f"made of an earlier result of {', '.join(needs)}" if needs else ""

@@ -1,0 +1,43 @@
+"""Which experiments of a results root went on with another config than what they build on had: a note of each.
+
+What they have on record counts, and the notes only lead there, so that nobody has to read the records of all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from pathlib import Path
+
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import MIXED_NAME, STATE_NAME
+from heyhi.experiment.records import History
+from heyhi.files import replace_file, writing
+
+
+def note_mixed(results_root: Path, exp_id: str) -> None:
+    """Note that an experiment goes on from what another config has done.
+
+    Raises:
+        ResultError: it can't be written.
+    """
+    folder = results_root / STATE_NAME / MIXED_NAME
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / hashlib.sha256(exp_id.encode()).hexdigest()[:16], exp_id)
+
+
+def find_mixed(results_root: Path) -> dict[str, str]:
+    """Return the exp path of each experiment of which that is on record, with what changed and when."""
+    found = {}
+    folder = results_root / STATE_NAME / MIXED_NAME
+    with contextlib.suppress(OSError):
+        for note in sorted(folder.iterdir()):
+            if note.name.startswith("."):
+                continue
+            with contextlib.suppress(OSError, UnicodeDecodeError, HeyhiError):
+                exp_path = results_root / note.read_text(encoding="utf-8")
+                if text := History(ExperimentDir(exp_path).attempts()).mixed:  # else it was wiped since
+                    found[str(exp_path)] = text
+    return found

@@ -1,0 +1,87 @@
+"""What an experiment was given of what it needs, and when that is an earlier result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hypothesis import given as each
+from hypothesis import strategies as st
+
+from heyhi.config.identity import Identity
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.given import Results, find_stale, given_in, given_to
+from heyhi.experiment.records import History, Start
+
+
+def made(root: Path, exp_id: str, result: object) -> ExperimentDir:
+    folder = ExperimentDir(root / exp_id, root)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write_result(result)
+    return folder
+
+
+def user(root: Path, *needs: ExperimentDir) -> Experiment:
+    return Experiment(
+        "p/user",
+        root / "p/user",
+        Identity("c", ()),
+        "t",
+        b"",
+        tuple(need.path for need in needs),
+        roots={"results_root": str(root)},
+    )
+
+
+def test_each_need_is_recorded_by_its_exp_id_with_the_digest_of_its_result(tmp_path: Path) -> None:
+    inside, outside = made(tmp_path / "r", "p/a", {"x": 1}), made(tmp_path / "elsewhere", "b", {"x": 1})
+    absent = ExperimentDir(tmp_path / "r/p/none")
+    found = given_to(user(tmp_path / "r", inside, outside, absent))
+    assert found == {"p/a": inside.result_digest(), str(outside.path): outside.result_digest()}
+    assert given_to(user(tmp_path / "r")) == {}
+
+
+def test_one_is_stale_when_its_need_has_another_result_and_not_while_that_is_made(tmp_path: Path) -> None:
+    need = made(tmp_path, "p/a", {"x": 1})
+    folder = made(tmp_path, "p/user", {"y": 1})
+    folder.append_attempt(Start(1, needs=given_to(user(tmp_path, need))))
+    paths = [str(folder.path)]
+    assert find_stale(tmp_path, paths) == {}
+    need.result_path.unlink()
+    assert find_stale(tmp_path, paths) == {}
+    need.write_result({"x": 1})  # made anew, and the same
+    assert find_stale(tmp_path, paths) == {}
+    need.write_result({"x": 2})
+    assert find_stale(tmp_path, paths) == {str(folder.path): ["p/a"]}
+
+
+def test_an_empty_result_that_is_made_anew_is_another_one(tmp_path: Path) -> None:
+    need = made(tmp_path, "p/a", None)
+    need.append_attempt(Start(1, time="then", host="h", pid=7))
+    folder = made(tmp_path, "p/user", {"y": 1})
+    folder.append_attempt(Start(1, needs=given_to(user(tmp_path, need))))
+    assert find_stale(tmp_path, [str(folder.path)]) == {}
+    need.append_attempt(Start(2, time="later", host="h", pid=8))
+    assert find_stale(tmp_path, [str(folder.path)]) == {str(folder.path): ["p/a"]}
+
+
+def test_what_an_earlier_attempt_has_logged_counts_and_what_came_to_nothing_does_not() -> None:
+    first, second = Start(1, needs={"n": "old"}), Start(2, needs={"n": "new"})
+    assert given_in(History([first, second._replace(metrics_size=10)]), 20) == {"n": ["old", "new"]}
+    assert given_in(History([first, second]), 20) == {"n": ["new"]}
+    assert given_in(History([Start(1)]), 20) == given_in(History(), 0) == {}
+
+
+@each(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from(["1", "2"]), min_size=1, unique=True)))
+def test_all_and_only_needs_of_which_another_result_is_there_are_named(given: dict[str, list[str]]) -> None:
+    results = Results(Path("/nowhere"))
+    now = {"a": "1", "b": "2", "c": ""}
+    results._digests.update(now)
+    assert results.made_anew(given) == [n for n in given if now[n] and any(d != now[n] for d in given[n])]
+
+
+def test_each_need_is_looked_at_once(tmp_path: Path) -> None:
+    need = made(tmp_path, "p/a", {"x": 1})
+    results = Results(tmp_path)
+    assert results.digest("p/a") == need.result_digest()
+    need.result_path.unlink()
+    assert results.digest("p/a")
