@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from heyhi.job.launch import get_default_exp_dir as get_default_exp_dir
     from heyhi.job.launch import maybe_launch as maybe_launch
     from heyhi.job.notice import maybe_init_requeue_handler as maybe_init_requeue_handler
-    from heyhi.job.runner import save_result_in_cwd as save_result_in_cwd
+    from heyhi.job.saving import save_result_in_cwd as save_result_in_cwd
     from heyhi.job_env import JobEnv as JobEnv
     from heyhi.job_env import get_job_env as get_job_env
     from heyhi.job_env import get_slurm_job_id as get_slurm_job_id
@@ -70,7 +70,7 @@ _HOMES = {
     "job.notice": "maybe_init_requeue_handler",
     "job.launch": "get_default_exp_dir maybe_launch",
     "cli.task_command": "parse_args_and_maybe_launch",
-    "job.runner": "save_result_in_cwd",
+    "job.saving": "save_result_in_cwd",
     "sweep.points": "grid sample",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}

@@ -72,6 +72,16 @@ class UnknownError(ClaimError, IdentityError, ResultError):
     """Nobody knows how an experiment is: its claim, its identity or a record of it can't be read."""
 
 
+class LostClaimError(ClaimError):
+    """A run was ended, since another has taken its claim: it has written no result and no end."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class BusyError(HeyhiError):
+    """A process that runs an experiment was asked to run another."""
+
+
 class SnapshotError(HeyhiError):
     """The code can't be copied for queued jobs, or a copy of it is gone or damaged."""
 

@@ -40,6 +40,8 @@ from heyhi.slurm.commands import Phase, Queue
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
 _TRIES = 200
+# A claim that seems gone is looked for again: over NFS a file that was just put in place may not be seen at first.
+_LOOK_AGAIN_SECONDS = (0.05, 0.2)
 # By how much the clocks of a file system and of this machine may differ without harm.
 _CLOCK_SECONDS = 5.0
 
@@ -125,8 +127,15 @@ class Claim:
 
     def is_held(self) -> bool:
         """Return whether the claim is still ours."""
-        chain = _read_chain(self._link.parent)
-        return bool(chain) and chain[-1].nonce == self.owner.nonce
+        return not self.why_lost()
+
+    def why_lost(self) -> str:
+        """Say who has the claim instead of us; empty while it is ours.
+
+        Raises:
+            UnknownError: a claim file can't be read.
+        """
+        return why_lost(self._link.parent, self.owner.nonce)
 
     def hand_over(self, job: str) -> None:
         """Leave the claim to a job, from now on for as long as Slurm has it.
@@ -173,17 +182,15 @@ class Claim:
         misses = 0
         while not self._stop.wait(HEARTBEAT_SECONDS):
             try:
-                held = self.is_held()
-                if held:
+                lost = self.why_lost()
+                if not lost:
                     os.utime(self._link)
-                owner = None if held else read_owner(self._link.parent)
             except (OSError, ClaimError):
                 continue  # the file system has a bad moment; that says nothing about the claim
-            misses = 0 if held else misses + 1
+            misses = misses + 1 if lost else 0
             if misses == 2:
                 if self._on_lost is not None:
-                    taken = f"taken over by {owner.describe()}" if owner else "removed"
-                    self._on_lost(f"the claim {self._link} was {taken}")
+                    self._on_lost(lost)
                 return
 
 
@@ -210,6 +217,27 @@ def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
         raise _unreadable(Path(folder) / CLAIM_NAME, error) from None
     chain = _read_chain(Path(folder))
     return _living_owner(chain[-1], queue) if chain else None
+
+
+def why_lost(folder: Path, nonce: str) -> str:
+    """Say who has an experiment instead of a claim; empty while that claim is the current one.
+
+    Args:
+        folder: of the experiment.
+        nonce: of the claim.
+
+    Raises:
+        UnknownError: a claim file can't be read.
+    """
+    for pause in (*_LOOK_AGAIN_SECONDS, None):
+        chain = _read_chain(folder)
+        if chain and chain[-1].nonce == nonce:
+            return ""
+        if pause is not None:
+            time.sleep(pause)
+    owner = chain[-1].owner if chain else None
+    taken = f"taken over by {owner.describe() if owner is not None else 'another'}" if chain else "removed"
+    return f"the claim {folder / CLAIM_NAME} was {taken}"
 
 
 def read_last_owner(folder: str | Path) -> Owner | None:

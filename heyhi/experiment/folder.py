@@ -479,10 +479,13 @@ class ExperimentDir:
     def write_result(self, result: object) -> None:
         """Write the result as a whole; from then on the experiment is DONE.
 
+        Args:
+            result: what the task returned, or that as `encode` makes it.
+
         Raises:
             ResultError: it can't be written; there is no half-written one then.
         """
-        replace_file(self.result_path, encode(result))
+        replace_file(self.result_path, encode(result).text)
 
     def result_digest(self) -> str:
         """Return 16 hex digits that change when it is made anew; empty where there is no result that can be read.

@@ -163,6 +163,12 @@ def _start_time(pid: int) -> int:
     return int(stat[19]) if stat else 0
 
 
+def read_parent_and_start(pid: int) -> tuple[int, int] | None:
+    """Return a process's parent and its start time in clock ticks since boot; None where the system doesn't say."""
+    stat = _read_stat(pid)
+    return (int(stat[1]), int(stat[19])) if stat else None
+
+
 def is_running(pid: int, started: int) -> bool:
     """Return whether a process of this machine that started then still runs.
 

@@ -9,18 +9,22 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, Self
+from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, LostClaimError
 from heyhi.experiment.records import REQUEUE
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
+from heyhi.job.processes import kill_started_since, ticks
+from heyhi.job.tee import flush_all
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# What a run that has lost its claim has, before it is killed: it works where another does by now.
+KILL_SECONDS = 10.0
 _MAX_REASON = 500
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HERE = Path(__file__).parent.parent
@@ -49,12 +53,14 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     """Return how an attempt ended whose main has raised."""
     if isinstance(error, KeyboardInterrupt):
         signals.received = signals.received or signal.SIGINT
+    if signals.lost:
+        return Ending("terminated", LostClaimError.exit_code, signals.lost)
     if isinstance(error, Requeued):
         return Ending("requeue", REQUEUE_EXIT, "stopped to be queued again")
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
     if signals.received is not None:
         sign = signals.received
-        return Ending("terminated", 128 + sign, signals.why or f"stopped by {sign.name}")
+        return Ending("terminated", 128 + sign, f"stopped by {sign.name}")
     if isinstance(error, HeyhiError):
         return Ending("failed", 1, _one_line(str(error)))
     if isinstance(error, SystemExit):
@@ -79,13 +85,47 @@ def _one_line(text: str) -> str:
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
     if isinstance(error, Exception) and not isinstance(error, HeyhiError):
-        # Without our own frames, which say nothing.
-        below = error.__traceback__
-        while below is not None and _HERE in Path(below.tb_frame.f_code.co_filename).parents:
-            below = below.tb_next
-        traceback.print_exception(type(error), error, below or error.__traceback__)
+        _print_traceback(error)
     else:
         print(f"{'' if ending.reason == REQUEUE else 'error: '}{ending.exception}", file=sys.stderr)
+
+
+def _print_traceback(error: BaseException) -> None:
+    # Without our own frames, which say nothing.
+    below = error.__traceback__
+    while below is not None and _HERE in Path(below.tb_frame.f_code.co_filename).parents:
+        below = below.tb_next
+    traceback.print_exception(type(error), error, below or error.__traceback__)
+
+
+def leave_fork(error: BaseException | None = None) -> NoReturn:
+    """End a process that main has forked and that has left main: result, records and claim are its parent's.
+
+    Nothing of what was to come after main runs in it, nor the rest of the program that started the run.
+
+    Args:
+        error: what it raised, for the log and its exit code; None where it returned.
+    """
+    code = 0
+    try:
+        if isinstance(error, SystemExit):
+            code = _exit_code(error)
+        elif error is not None:
+            code = 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+            _print_traceback(error)
+        flush_all()
+    finally:
+        os._exit(code)
+
+
+def _exit_code(error: SystemExit) -> int:
+    """Return the exit code of a process that raises this, and print what Python would."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    print(error.code, file=sys.stderr)
+    return 1
 
 
 def end_with(parent: int) -> None:
@@ -116,23 +156,36 @@ class Signals:
 
     Attributes:
         received: the first one that came.
-        why: what has stopped main from another thread; empty where nothing has.
+        lost: who has the claim instead of this run; empty while it is its own.
+        tell: prints a line past the log, for who has started the run.
     """
 
     def __init__(self, notice: Notice | None = None, *, stays: bool = False) -> None:
         self._notice = notice
         self._stays = stays
         self.received: signal.Signals | None = None
-        self.why = ""
+        self.lost = ""
+        self.tell: Callable[[str], None] = _print_line
         self._raising = False
         self._pid = os.getpid()
         self._before: dict[signal.Signals, Any] = {}
+        self._thread: int | None = None  # that main runs in
+        self._since = 0
+        self._is_told = False  # that the claim is lost
+        self._is_over = threading.Event()
+        self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._is_over.set()
         self._restore()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether this run is to end as soon as it can."""
+        return bool(self.lost) or self.received is not None
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
@@ -144,12 +197,16 @@ class Signals:
                     self._before[sign] = signal.signal(sign, self._handle)
             if self._notice is not None:
                 self._notice.listen()
+        self._thread, self._since = threading.get_ident(), ticks()
         self._raising = True
         try:
+            if self.lost:
+                raise LostClaimError(self.lost)
             yield
             self.received = None  # main has handled it itself
         finally:
-            self._raising = False
+            with self._changing:
+                self._raising = False
             if self._notice is not None:
                 self._notice.ignore()
 
@@ -162,9 +219,14 @@ class Signals:
             signal.signal(sign, signal.SIG_DFL)
             os.kill(os.getpid(), sign)
             return
+        if self.lost and not self._is_told:  # our own, see lose(): without a checkpoint, which would be the other's
+            self._is_told = True
+            if self._raising:
+                raise self._exception(sign)
+            return
         again = self.received is not None
         self.received = self.received or sign
-        if self._notice is not None:
+        if self._notice is not None and self._raising and not self.lost:
             # Slurm tells every process, and a shell may pass it on too; and who writes a checkpoint leaves main then.
             if again or self._notice.is_writing:
                 return
@@ -172,16 +234,28 @@ class Signals:
         if self._raising and not self._stays:
             raise self._exception(sign)
 
-    def stop_because(self, why: str) -> None:
-        """End main from another thread.
+    def lose(self, why: str) -> None:
+        """End main from another thread, since the claim is another's; kill what has not ended in time.
 
         Args:
-            why: what goes on record as the reason.
+            why: who has it.
         """
-        _log.error("%s: this run stops", why)
-        self.why = why
-        if self._before:
-            os.kill(self._pid, signal.SIGTERM)
+        _log.error("%s: this run ends, and writes nothing more", why)
+        self.lost = why
+        with self._changing:
+            if self._before:
+                os.kill(self._pid, signal.SIGTERM)
+            elif self._raising and self._thread is not None:
+                _raise_in(self._thread)
+        if not self._is_over.wait(KILL_SECONDS):
+            self.tell(f"{why}; this run has not ended {KILL_SECONDS:g} s after it was told to, and is killed")
+            kill_started_since(self._since)
+            os.kill(self._pid, signal.SIGKILL)
+
+    def end_the_lost(self) -> None:
+        """Kill what main has left running, now that it has lost its claim and has ended."""
+        self._is_over.set()
+        kill_started_since(self._since)
 
     def raise_if_stopped(self) -> None:
         """Raise what a signal that has come stands for."""
@@ -193,6 +267,18 @@ class Signals:
         return KeyboardInterrupt() if sign is signal.SIGINT else Terminated(128 + sign)
 
     def _restore(self) -> None:
-        for sign, handler in self._before.items():
-            signal.signal(sign, handler)
-        self._before = {}
+        with self._changing:
+            for sign, handler in self._before.items():
+                signal.signal(sign, handler)
+            self._before = {}
+
+
+def _raise_in(thread: int) -> None:
+    """Raise `Terminated` in another thread, which no signal reaches, when it next runs Python."""
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Terminated))
+
+
+def _print_line(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

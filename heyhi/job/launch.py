@@ -67,6 +67,9 @@ def maybe_launch(
     caller goes on. One whose launcher is slurm is submitted, and is PENDING or further when this returns. The call is
     consent to what the mode wipes.
 
+    A process runs one experiment at a time, since working directory and output are the whole process's. Several at once
+    take a process each, by `concurrent.futures.ProcessPoolExecutor`; submitting and asking may be done from threads.
+
     Modes (what happens to NOT_STARTED; PENDING and RUNNING; PRUNED; DEAD; DONE experiments):
         gentle_start: start; leave; leave; leave; leave
         start_restart: start; leave; leave; wipe and start; leave
@@ -95,6 +98,8 @@ def maybe_launch(
         redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code.
 
     Raises:
+        BusyError: this process runs an experiment; nothing was wiped or written.
+        LostClaimError: another has taken the experiment over meanwhile; this run was ended.
         HeyhiError: config, overrides, pattern, mode or redo_drifted are wrong, what the experiment needs isn't done,
             nobody knows how the one to restart is, the results are another project's, or Slurm takes no job.
     """
@@ -283,13 +288,17 @@ class Launch:
         self.check()
         self.check_project()
         take_root(self.project)
-        owner = read_owner(self.experiment.exp_path) if action.stop else None
-        if owner is not None:
-            logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
-            owner.stop()
-        if action.wipe:
-            self._wipe(action)
+
+        def make_room() -> None:
+            owner = read_owner(self.experiment.exp_path) if action.stop else None
+            if owner is not None:
+                logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
+                owner.stop()
+            if action.wipe:
+                self._wipe(action)
+
         if self.is_for_slurm:
+            make_room()
             return self._submit(log_level)
         outcome = execute(
             self.experiment,
@@ -300,6 +309,7 @@ class Launch:
             project=self.project,
             continue_drifted=self.continue_drifted,
             on_start=self._note,
+            make_room=make_room,
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
 

@@ -25,19 +25,25 @@ from heyhi.code.environment import record_environment
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.result import encode
+from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
-from heyhi.job.ending import Ending, Signals, ending_of, print_error
+from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
 from heyhi.job.load_main import load_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
+from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
 from heyhi.logs import setup_logging
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
+_LOST = "LOST"  # what the runner tells the ranks when another has the experiment; says who
 # After a stop, for the first rank to write its checkpoint.
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
+# Where another has the experiment, less than what the runner itself has then.
+_LOST_SECONDS = KILL_SECONDS / 2
+_UNTOLD = re.compile(r"^rank \d+: .+$", re.MULTILINE)  # what a rank prints that can't leave its note
 # srun: error: n1: tasks 0-1: Exited with exit code 1
 _ENDED = re.compile(r"^srun: error: [^:]+: tasks? (?P<rank>\d+)[\d,-]*: (?P<how>.+)$", re.MULTILINE)
 
@@ -54,7 +60,7 @@ def run_ranks(
     folder: ExperimentDir,
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
-) -> object:
+) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
     Args:
@@ -111,7 +117,7 @@ def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
         try:
             notice = signal.getsignal(WARNING)
             if isinstance(notice, Notice):
-                notice.forward(functools.partial(_tell, step, WARNING))
+                notice.forward(functools.partial(_tell, step, WARNING.name))
             code = step.wait()
         except BaseException:
             _stop(step)
@@ -120,21 +126,27 @@ def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
         return code, said.read().decode("utf-8", "replace")
 
 
-def _tell(step: subprocess.Popen[bytes], sign: signal.Signals) -> None:
-    """Send a signal to every rank; one that doesn't listen yet gets it when it does.
+def _tell(step: subprocess.Popen[bytes], word: str) -> None:
+    """Send a signal's name, or that all is lost, to every rank; one that doesn't listen yet gets it when it does.
 
     srun passes its standard input to all tasks, and keeps it for those that still start. A signal of Slurm's own
     (scancel) would reach their workers too, and kill those that don't handle it.
     """
     assert step.stdin is not None
     with contextlib.suppress(OSError, ValueError):  # the step has ended
-        step.stdin.write(f"{sign.name}\n".encode())
+        step.stdin.write(f"{word}\n".encode())
 
 
 def _stop(step: subprocess.Popen[bytes]) -> None:
-    """End the step, after the first rank has written its checkpoint or has taken too long for it."""
-    _tell(step, signal.SIGTERM)
-    for seconds, end in ((_GRACE_SECONDS, step.terminate), (_KILL_SECONDS, step.kill)):
+    """End the step, after the first rank has written its checkpoint or has taken too long for it.
+
+    Where another has the experiment, no checkpoint is written into its folder.
+    """
+    turn = current_turn()
+    lost = turn.lost if turn is not None else ""
+    _tell(step, f"{_LOST} {lost}" if lost else signal.SIGTERM.name)
+    grace = _LOST_SECONDS if lost else _GRACE_SECONDS
+    for seconds, end in ((grace, step.terminate), (_KILL_SECONDS, step.kill)):
         try:
             step.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -143,11 +155,11 @@ def _stop(step: subprocess.Popen[bytes]) -> None:
             return
 
 
-def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> object:
+def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> Encoded | None:
     """Return the first rank's result, or raise what ended the step: by the ranks' notes where there are any."""
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
     if all(one is not None and one["reason"] == "done" for one in ended):
-        return ended[0]["result"] if ended[0] is not None else None
+        return _returned(ended[0] or {})
     first = _read(notes / _FIRST_NAME)
     if first is not None and first["reason"] == "requeue":
         raise Requeued(REQUEUE_EXIT)
@@ -160,10 +172,20 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if first is not None:
         print(f"rank {first['rank']} was the first to end: {folder.log_path_of(first['rank'])}", file=sys.stderr)
         raise RankError(first["exception"])
+    if (untold := _UNTOLD.search(said)) is not None:
+        raise RankError(untold[0])
     if died is not None:
         raise RankError(f"a rank ended: {died['how']}")
     lines = [line for line in said.splitlines() if line.strip()]
     raise RankError(lines[-1] if lines and code else "a rank ended before its main returned")
+
+
+def _returned(note: dict[str, Any]) -> Encoded | None:
+    """Return what the first rank returned; None where it has saved its result itself."""
+    dropped, turn = tuple(note.get("dropped", ())), current_turn()
+    if turn is not None:
+        turn.dropped = dropped
+    return Encoded(note["result"], dropped) if note.get("result") is not None else None
 
 
 def _read(path: Path) -> dict[str, Any] | None:
@@ -193,14 +215,18 @@ def main(args: Sequence[str] | None = None) -> int:
     rank = get_job_env().rank
     notice = Notice()
     notice.listen()
-    _listen(channel)
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     with Signals(notice, stays=rank > 0) as signals:
+        _listen(channel, signals)
         ending, result = _run(options, rank, signals)
+        if signals.lost:
+            signals.end_the_lost()
+            return ending.exit_code
         try:
-            _note(options.notes, rank, ending, result, _environment(options, ending) if rank == 0 else "")
+            environment = _environment(options, ending) if rank == 0 else ""
+            _note(options.notes, rank, ending, result, environment, signals)
         except ResultError as error:
-            print(f"rank {rank}: {error}", file=sys.stderr)
+            print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
     return ending.exit_code or (0 if ending.reason == "done" else 1)
 
@@ -214,43 +240,60 @@ def _take_channel() -> int:
     return channel
 
 
-def _listen(channel: int) -> None:
-    """Raise in the main thread the signals that the runner sends."""
+def _listen(channel: int, signals: Signals) -> None:
+    """Raise in the main thread the signals that the runner sends, and end it where all is lost."""
     process, thread = os.getpid(), threading.main_thread().ident
     signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
 
     def read() -> None:
         with os.fdopen(channel, "rb") as lines:
             for line in lines:
-                sign = signs.get(line.strip())
-                if sign is not None and thread is not None and os.getpid() == process:
+                word, _, rest = line.strip().partition(b" ")
+                sign = signs.get(word)
+                if thread is None or os.getpid() != process:
+                    continue
+                if sign is not None:
                     signal.pthread_kill(thread, sign)
+                elif word == _LOST.encode():
+                    signals.lose(rest.decode(errors="replace"))
 
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, object]:
+def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, Encoded | None]:
     process = os.getpid()
     folder = ExperimentDir(Path(options.target).absolute().parent)
     try:
         with signals.raising():
             experiment, entry, schema = _read_manifest(options.manifest, options.target)
             folder = ExperimentDir(experiment.exp_path)
-            with Tee(folder.log_path_of(rank), echo=False), contextlib.chdir(folder.path):
+            with (
+                taken_turn(experiment.exp_id) as turn,
+                Tee(folder.log_path_of(rank), echo=False) as tee,
+                contextlib.chdir(folder.path),
+            ):
+                signals.tell = tee.tell
                 try:
                     result = _call(experiment, schema, entry, options)
+                    if os.getpid() != process:
+                        leave_fork()
                     # As JSON has it: warnings about it belong into the log.
-                    return Ending("done"), json.loads(encode(result)) if rank == 0 and result is not None else None
+                    return Ending("done"), _encoded(result, turn) if rank == 0 else None
                 except BaseException as error:
                     if os.getpid() != process:
-                        raise  # a forked child has left main
+                        leave_fork(error)
                     with contextlib.suppress(OSError):
                         print_error(error, ending_of(error, signals))
                     raise
     except BaseException as error:
-        if os.getpid() != process:
-            raise
         return ending_of(error, signals), None
+
+
+def _encoded(result: object, turn: Turn) -> Encoded | None:
+    """Return a result as JSON has it; None where there is none, or it was saved."""
+    if result is None:
+        return Encoded("", turn.dropped) if turn.dropped else None
+    return encode(result)
 
 
 def _read_manifest(path: Path, target: str) -> tuple[Experiment, str, Schema]:
@@ -276,18 +319,32 @@ def _environment(options: argparse.Namespace, ending: Ending) -> str:
     return ""
 
 
-def _note(notes: Path, rank: int, ending: Ending, result: object, environment: str) -> None:
+def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, environment: str, signals: Signals) -> None:
     """Note how this rank has ended; the first rank to fail or stop also notes it for all ranks.
 
     Only one rank can make the link, so no clocks have to be compared.
     """
-    note = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "result": result}
+    note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception}
+    if result is not None:
+        note |= {"result": result.text or None, "dropped": result.dropped}
     note |= {"environment": environment}
     path = notes / f"{rank}.json"
-    replace_file(path, json.dumps(note))
+    keep_trying(
+        lambda: replace_file(path, json.dumps(note)),
+        RESULT_SECONDS if result is not None else RECORD_SECONDS,
+        is_stopping=lambda: signals.is_stopping,
+    )
     if ending.reason in ("failed", "requeue") or (ending.reason == "terminated" and rank == 0):
         with writing(path), contextlib.suppress(FileExistsError):
             (notes / _FIRST_NAME).hardlink_to(path)
+
+
+def _aside(target: str, result: Encoded | None) -> str:
+    """Put a result aside that can't reach the runner, and say where; empty where there is none."""
+    if result is None or not result.text:
+        return ""
+    folder = ExperimentDir(Path(target).absolute().parent)
+    return f"{set_aside(result, Path(target).parent.as_posix(), folder.log_path)}, since "
 
 
 if __name__ == "__main__":

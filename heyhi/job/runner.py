@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import functools
 import logging
 import os
 import signal
@@ -17,36 +16,36 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, ResultError, UnknownError
+from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
-from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
-from heyhi.experiment.result import encode
 from heyhi.experiment.status import find_state, held_by
-from heyhi.files import is_there, replace_file, utc_now, writing
-from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, print_error
+from heyhi.files import is_there, utc_now, writing
+from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, load_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
+from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
-from heyhi.job_env import get_job_env, is_master
+from heyhi.job.turn import Turn, taken_turn
+from heyhi.job_env import get_job_env
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 
-_F = TypeVar("_F", bound=Callable[..., object])
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
 _log = logging.getLogger(__name__)
@@ -116,6 +115,7 @@ def execute(
     environment: Callable[[], str] | None = None,
     continue_drifted: bool = False,
     on_start: Callable[[], None] = lambda: None,
+    make_room: Callable[[], None] | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -137,19 +137,29 @@ def execute(
         environment: returns the digest of what main had loaded, where that was in other processes.
         continue_drifted: go on with another config than what it would build on had, too.
         on_start: called right before it runs, when nothing can refuse it any more.
+        make_room: called first, once this process is free for the run.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
 
     Raises:
+        BusyError: this process runs something already, in whatever thread; nothing was claimed or written.
+        LostClaimError: another has taken the experiment over meanwhile; this run has written no result and no end.
         UnknownError: its claim, identity or a record of it can't be read.
         HeyhiError: the folder holds another experiment, or can't be written.
         KeyboardInterrupt: Ctrl-C, once the attempt is on record.
         SystemExit: likewise SIGTERM (143) and SIGHUP (129).
     """
     folder = ExperimentDir(experiment.exp_path)
-    with Signals(Notice() if job is not None else None) as signals:
-        claim = _claim(folder, experiment, if_claimed, signals.stop_because, job)
+    with taken_turn(experiment.exp_id) as turn, Signals(Notice() if job is not None else None) as signals:
+        if make_room is not None:
+            make_room()
+
+        def on_lost(why: str) -> None:
+            turn.lost = why
+            signals.lose(why)
+
+        claim = _claim(folder, experiment, if_claimed, on_lost, job)
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
@@ -165,8 +175,9 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
-            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going)
-            with Tee(folder.log_path, echo=echo), contextlib.chdir(folder.path):
+            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn)
+            with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
+                signals.tell = tee.tell
                 if going.note:
                     print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
@@ -228,28 +239,58 @@ class _Run:
     project: Project | None
     environment: Callable[[], str] | None
     going: Going
+    claim: Claim
+    turn: Turn
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
-        """Run main once, with its start and end on record."""
+        """Run main once, with its start and end on record.
+
+        Raises:
+            LostClaimError: another has the experiment; then neither result nor end is written.
+        """
         pid, clock = os.getpid(), time.monotonic()
         number = self._record_start(launcher_attempt)
         try:
             with signals.raising():
                 result = self._call_main()
-            if result is not None or not is_there(self.folder.result_path):
-                self.folder.write_result(result)
+            if os.getpid() != pid:
+                leave_fork()
+            self._save(result, signals)
             ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
-                raise  # a forked child has left main: neither claim nor records are its
+                leave_fork(error)
             ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
-        self._record_end(number, ending, time.monotonic() - clock)
+        self._leave_if_lost(signals)
+        self._record_end(number, ending, time.monotonic() - clock, signals)
         if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
         return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
+
+    def _save(self, result: object, signals: Signals) -> None:
+        """Write what main returned, unless it has saved a result itself and returned none."""
+        if result is not None or not is_there(self.folder.result_path):
+            self.turn.dropped = save(
+                self.folder,
+                self.experiment.exp_id,
+                result,
+                lambda: signals.lost or why_not_held(self.claim),
+                lambda: signals.is_stopping,
+            )
+
+    def _leave_if_lost(self, signals: Signals) -> None:
+        """End a run whose experiment another has by now, with all that it has started.
+
+        Raises:
+            LostClaimError: so it is.
+        """
+        lost = signals.lost or why_not_held(self.claim)
+        if lost:
+            signals.end_the_lost()
+            raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
 
     def _call_main(self) -> object:
         from heyhi.config.frozen import freeze
@@ -306,7 +347,7 @@ class _Run:
         except ResultError as error:  # its own record says so still
             _log.warning("%s", error)
 
-    def _record_end(self, number: int, ending: Ending, seconds: float) -> None:
+    def _record_end(self, number: int, ending: Ending, seconds: float, signals: Signals) -> None:
         end = End(
             attempt=number,
             reason=ending.reason,
@@ -315,9 +356,12 @@ class _Run:
             seconds=round(seconds, 3),
             time=utc_now(),
             environment=self._environment(ending),
+            dropped=self.turn.dropped,
         )
         try:
-            self.folder.append_attempt(end)
+            keep_trying(
+                lambda: self.folder.append_attempt(end), RECORD_SECONDS, is_stopping=lambda: signals.is_stopping
+            )
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
 
@@ -343,30 +387,6 @@ def _ignored(project: Project | None) -> Sequence[str]:
 def _folder_of(main: Main) -> Path:
     file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
     return Path(file).resolve().parent if file else Path.cwd()
-
-
-def save_result_in_cwd(result: Any) -> Any:
-    """Write a result as the experiment's, before main returns; or, as a decorator, write what a function returns.
-
-    In a job of several processes only the first one writes.
-
-    Example:
-        >>> heyhi.save_result_in_cwd({"loss": 0.1})  # doctest: +SKIP
-
-    Raises:
-        ResultError: it can't be written.
-    """
-    if not callable(result):
-        if is_master():
-            replace_file(Path.cwd() / RESULT_NAME, encode(result))
-        return result
-    function = result
-
-    @functools.wraps(function)
-    def wrapped(*args: object, **kwargs: object) -> object:
-        return save_result_in_cwd(function(*args, **kwargs))
-
-    return wrapped
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -398,6 +418,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return _run_target(options)
     except UnknownError as error:
         print(f"{options.target}: {Status.UNKNOWN.value}: {error}", file=sys.stderr)
+        return error.exit_code
+    except LostClaimError as error:  # which names the experiment
+        print(error, file=sys.stderr)
         return error.exit_code
     except HeyhiError as error:
         print(f"{options.target}: {error}", file=sys.stderr)

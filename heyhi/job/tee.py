@@ -5,16 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import stat
 import subprocess
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
 from heyhi.files import writing
 
-# How long to wait for what was printed last; a process that the run left behind may keep its output open for ever.
-_DRAIN_SECONDS = 10.0
+# How long to wait until all that was printed is read, and then for the pumps to end: a process that the run left behind
+# may keep its output open for ever.
+_DRAIN_SECONDS, _END_SECONDS = 10.0, 2.0
 
 
 class Tee:
@@ -43,7 +47,7 @@ class Tee:
         _open_standard_descriptors()
         with writing(self._log):
             handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        _flush()
+        flush_all()
         try:
             self._saved = {fd: os.dup(fd) for fd in (1, 2)}
             # One pump where both go to the same terminal or file, so that their order is kept.
@@ -58,6 +62,11 @@ class Tee:
             os.close(handle)
         self._replace_streams()
         return self
+
+    def tell(self, text: str) -> None:
+        """Print a line to where errors went before, past the log."""
+        with contextlib.suppress(OSError):
+            os.write(self._saved.get(2, 2), f"{text}\n".encode(errors="backslashreplace"))
 
     def _sink(self, fd: int, log: int) -> int:
         """Return the descriptor that takes the place of another one."""
@@ -96,18 +105,22 @@ class Tee:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _flush()
+        flush_all()
         for name, stream in self._streams.items():
             ours = getattr(sys, name)
             setattr(sys, name, stream)
             if isinstance(ours, _Both):
                 ours.close()
+        if self._pumps:
+            _wait_until_read((1, 2))
         for fd, saved in self._saved.items():
             os.dup2(saved, fd)
             os.close(saved)
+        self._saved = {}
+        end = time.monotonic() + _END_SECONDS
         for pump in self._pumps:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                pump.wait(_DRAIN_SECONDS)
+                pump.wait(max(0.0, end - time.monotonic()))
 
 
 class _Both(io.TextIOBase):
@@ -140,6 +153,19 @@ class _Both(io.TextIOBase):
         self._log.close()
 
 
+def _wait_until_read(descriptors: Iterable[int]) -> None:
+    """Wait until the pipes among these descriptors are empty."""
+    import fcntl
+    import termios
+
+    end = time.monotonic() + _DRAIN_SECONDS
+    for fd in descriptors:
+        while stat.S_ISFIFO(os.fstat(fd).st_mode) and time.monotonic() < end:
+            if int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder) == 0:
+                break
+            time.sleep(0.001)
+
+
 def _open_standard_descriptors() -> None:
     """Open the standard descriptors that are closed, as a daemon's are: the next file would get their number."""
     for fd in range(3):
@@ -149,7 +175,8 @@ def _open_standard_descriptors() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest free one
 
 
-def _flush() -> None:
+def flush_all() -> None:
+    """Write out all that was printed and waits in a buffer, of Python's or of C's."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, OSError, ValueError):
             stream.flush()

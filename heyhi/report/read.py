@@ -28,7 +28,7 @@ from heyhi.report.readings import Entry, Reading, Readings, printable, printable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 4
+_FORMAT = 5
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
@@ -123,6 +123,8 @@ class Reader:
         """Read the files of an experiment."""
         problems: list[str] = []
         history = History(_attempts(entry, problems))
+        if status is Status.DONE:
+            problems += _dropped(history)
         started = history.starts
         seconds = [end.seconds for end in history.ends if end.seconds is not None]
         names: tuple[str, ...] = ()
@@ -163,6 +165,13 @@ class Reader:
                     result = {k: v for k, v in dotted_items(result) if not isinstance(v, list)}
                 outcome.update(result)
         return outcome
+
+
+def _dropped(history: History) -> list[str]:
+    """Say what the attempt that made the result could not keep of it."""
+    last = history.starts[-1].attempt if history.starts else 0
+    keys = [key for end in history.ends if end.attempt == last for key in end.dropped]
+    return [printable(f"dropped from its result: {', '.join(keys)}")] if keys else []
 
 
 def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:

@@ -34,7 +34,7 @@ class Reading(NamedTuple):
         reason: why it is dead, by what it is blocked, who runs it.
         names: of what came out.
         values: what came out, in the order of the names.
-        problem: what could not be read.
+        problem: what could not be read, or was dropped from the result.
         attempts: how often it was started.
         seconds: of all its attempts that ended.
         job_id: of its last attempt, if that ran as a job.

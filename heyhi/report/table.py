@@ -42,11 +42,11 @@ def collect(
     """Gather experiments into a table.
 
     Columns: `status`; `cfg` and overrides, where they differ; what came out; `reason` (why it is dead, by what it is
-    blocked, who runs it); `problem` (what could not be read); `needs` (exp ids); `drifted` (what differs, if asked
-    for); `stale` (of which needs there is another result now than it was made of); `mixed` (which attempts went on from
-    what another config had done); `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`;
-    `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing is None; NaN is what somebody
-    wrote as a value.
+    blocked, who runs it); `problem` (what could not be read, or was dropped from the result); `needs` (exp ids);
+    `drifted` (what differs, if asked for); `stale` (of which needs there is another result now than it was made of);
+    `mixed` (which attempts went on from what another config had done); `attempts`; `seconds` of all attempts; `updated`
+    (seconds since 1970); `job_id`; `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing
+    is None; NaN is what somebody wrote as a value.
 
     What is read of an experiment is remembered as long as its files stay as they are.
 

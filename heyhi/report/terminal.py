@@ -172,7 +172,7 @@ def counted(table: pd.DataFrame) -> str:
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:
-    """Name each experiment that is dead, unknown or blocked, or of which something could not be read."""
+    """Name each experiment that is dead, unknown or blocked, or of which something could not be read or kept."""
     lines = []
     problems = table["problem"] if "problem" in table else [None] * len(table)
     for status, exp_id, reason, problem in zip(

@@ -229,6 +229,7 @@ WRONG_WORDS = (
     "run.py --cfg train launcher.slurm.extra=--export=NONE",
     'run.py --cfg train "launcher.slurm.extra=\'--nice"',
     "run.py --cfg train launcher.slurm.partition=main",
+    "run.py --cfg train 'name=launches another'",
     # What a job starts.
     "runner results/p/train/none/result.json",
     "runner results/p/train/none/result.json --manifest none.sqlite",

@@ -74,10 +74,12 @@ FILES = {
 
 
 def task(**call: object) -> dict[str, int]:
-    """Be the task: the experiment of seed 2 fails."""
+    """Be the task: the experiment of seed 2 fails, and so does one that launches another in its process."""
     cfg = call["cfg"]
     if getattr(cfg, "seed", 0) == 2:
         raise ValueError("the loss is not a number")
+    if getattr(cfg, "name", "") == "launches another":
+        heyhi.maybe_launch(task, cfg="train", overrides=["seed=4"])
     return {"accuracy": 1}
 
 

@@ -367,13 +367,13 @@ def test_one_bad_look_loses_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyP
     looks = iter([False, True] * 3)
     over = threading.Event()
 
-    def is_held(self: Claim) -> bool:
+    def why_lost(self: Claim) -> str:
         held = next(looks, None)
         if held is None:
             over.set()
-        return held is not False
+        return "gone" if held is False else ""
 
-    monkeypatch.setattr(Claim, "is_held", is_held)
+    monkeypatch.setattr(Claim, "why_lost", why_lost)
     lost: list[str] = []
     with Claim.acquire(tmp_path, on_lost=lost.append) as mine:
         assert isinstance(mine, Claim) and over.wait(10)

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import decimal
 import enum
+import fractions
 import json
 import logging
 import math
 import resource
 import subprocess
 import sys
+import threading
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +22,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.errors import ResultError
-from heyhi.experiment.result import MAX_ARRAY_ITEMS, encode
+from heyhi.experiment.result import MAX_ARRAY_ITEMS, MAX_DROPPED, encode
 from heyhi.files import replace_file
 
 
 def decoded(result: object) -> Any:
-    return json.loads(encode(result))
+    return json.loads(encode(result).text)
 
 
 class Colour(enum.Enum):
@@ -72,7 +78,7 @@ def test_keys_that_are_no_strings_become_text() -> None:
 
 
 def test_nan_and_infinities_survive() -> None:
-    text = encode({"nan": math.nan, "inf": math.inf, "minus": -math.inf})
+    text, _ = encode({"nan": math.nan, "inf": math.inf, "minus": -math.inf})
     assert "NaN" in text and "Infinity" in text and "-Infinity" in text
     back = json.loads(text)
     assert math.isnan(back["nan"]) and back["inf"] == math.inf and back["minus"] == -math.inf
@@ -103,33 +109,115 @@ def test_a_tensor_with_only_item_is_a_number() -> None:
     assert decoded({"loss": Tensor()}) == {"loss": 1.5}
 
 
-def test_a_large_array_is_kept_as_text_and_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_large_array_is_dropped_and_named(caplog: pytest.LogCaptureFixture) -> None:
     np = pytest.importorskip("numpy")
-    back = decoded({"final": {"weights": np.zeros(MAX_ARRAY_ITEMS + 1), "loss": 1.0}})
-    assert back["final"]["loss"] == 1.0 and isinstance(back["final"]["weights"], str)
-    assert "'final.weights'" in caplog.text
+    text, dropped = encode({"final": {"weights": np.zeros(MAX_ARRAY_ITEMS + 1), "loss": 1.0}})
+    assert json.loads(text) == {"final": {"loss": 1.0}} and dropped == ("final.weights",)
+    assert "'final.weights' (numpy.ndarray: has 10001 elements" in caplog.text
+
+
+def test_a_table_whose_text_leaves_rows_out_is_dropped() -> None:
+    pd = pytest.importorskip("pandas")
+    assert encode({"table": pd.DataFrame({"x": range(1000)})}).dropped == ("table",)
+    assert "x" in decoded({"table": pd.DataFrame({"x": range(3)})})["table"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (Opaque(), "opaque thing"),
+        (decimal.Decimal("0.10"), "0.10"),
+        (fractions.Fraction(1, 3), "1/3"),
+        (datetime.datetime(2026, 11, 28, 8, 30), "2026-11-28 08:30:00"),
+        (uuid.UUID(int=7), "00000000-0000-0000-0000-000000000007"),
+        (1j, "1j"),
+        (b"bytes", "b'bytes'"),
+        (Point, "<class 'tests.unit.experiment.test_result.Point'>"),
+        (ValueError("too small"), "too small"),
+        pytest.param(16**6000, f"0x1{'0' * 6000}", id="huge"),
+    ],
+)
+def test_what_has_a_text_of_its_own_is_text_with_a_warning_that_names_its_key(
+    value: object, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    result = encode({"metrics": [{"model": value}], "loss": 0.1})
+    assert json.loads(result.text) == {"metrics": [{"model": text}], "loss": 0.1} and result.dropped == ()
+    assert "'metrics.0.model'" in caplog.text
+
+
+class Plain:
+    def method(self) -> None:
+        pass
+
+
+def generator() -> Iterator[int]:
+    yield 1
 
 
 @pytest.mark.parametrize(
     "value",
-    [Opaque(), Broken(), object, lambda: 0, 1j, b"bytes", pytest.param(10**6000, id="huge"), iter([1])],
+    [
+        Plain(),
+        Broken(),
+        object(),
+        lambda: 0,
+        len,
+        Plain().method,
+        [].append,
+        json,
+        iter([1]),
+        generator(),
+        map(len, []),
+        threading.Lock(),
+        {}.values().__iter__(),
+        pytest.param(16**12_000, id="huge"),
+        [object(), object()],
+    ],
 )
-def test_what_json_cannot_hold_is_text_with_a_warning_that_names_its_key(
+def test_what_has_no_text_of_its_own_is_dropped_with_a_warning_that_names_key_and_type(
     value: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    back = decoded({"metrics": [{"model": value}], "loss": 0.1})
-    assert isinstance(back["metrics"][0]["model"], str) and back["loss"] == 0.1
-    assert "'metrics.0.model'" in caplog.text
+    text, dropped = encode({"metrics": [{"model": value}], "loss": 0.1})
+    assert json.loads(text) == {"metrics": [{}], "loss": 0.1} and dropped == ("metrics.0.model",)
+    assert f"'metrics.0.model' ({type(value).__module__}.".replace("(builtins.", "(") in caplog.text
+    assert type(value).__qualname__ in caplog.text
+
+
+def test_a_bare_object_is_an_empty_result() -> None:
+    assert encode(Plain()) == ("{}\n", ("result",))
+    assert encode([Plain(), Plain()]) == ("{}\n", ("result",))
+    text, dropped = encode([1, Plain(), 2])
+    assert json.loads(text) == {"result": [1, None, 2]} and dropped == ("result.1",)
+
+
+def test_an_object_in_a_dataclass_or_a_set_or_as_a_key_is_dropped_alone() -> None:
+    text, dropped = encode({"point": Point(Plain(), Path("x")), "set": {1, Plain()}, Plain(): 3, "y": 1})  # type: ignore[arg-type]
+    assert json.loads(text) == {"point": {"where": "x"}, "set": [1], "y": 1}
+    assert len(dropped) == 3 and "point.x" in dropped and "<tests.unit.experiment.test_result.Plain>" in dropped
+
+
+def test_of_many_that_are_dropped_the_first_are_named() -> None:
+    dropped = encode({f"k{i}": Plain() for i in range(1000)}).dropped
+    assert dropped == (*(f"k{i}" for i in range(MAX_DROPPED)), f"… and {1000 - MAX_DROPPED} more")
+
+
+def test_what_was_encoded_stays_as_it_is() -> None:
+    once = encode({"model": Plain(), "loss": 1})
+    assert encode(once) is once
 
 
 def test_a_method_that_raises_does_not_lose_the_rest(caplog: pytest.LogCaptureFixture) -> None:
     class Lazy:
         shape = (2,)
 
+        def __str__(self) -> str:
+            return "array([1, ..., 9])"
+
         def tolist(self) -> list[int]:
             raise RuntimeError("device lost")
 
-    assert decoded({"a": 1, "lazy": Lazy()})["a"] == 1
+    text, dropped = encode({"a": 1, "lazy": Lazy()})
+    assert json.loads(text) == {"a": 1} and dropped == ("lazy",)
     assert "'lazy'" in caplog.text and "RuntimeError" in caplog.text
 
 
@@ -139,8 +227,8 @@ def test_a_result_inside_itself_ends() -> None:
     deep: Any = 1
     for _ in range(5000):
         deep = [deep]
-    assert decoded(loop)["x"] == 1
-    assert "result" in decoded(deep)
+    assert encode(loop) == ('{\n  "x": 1\n}\n', ("self",))
+    assert encode(deep) == ("{}\n", ("result",))
 
 
 _leaves = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.complex_numbers()

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.result import Encoded
 from heyhi.job.notice import Requeued
 from heyhi.job.ranks import RankError, run_ranks
 from heyhi.job_env import rank_variables, tasks_on_node
@@ -46,11 +47,12 @@ def note(rank: int, reason: str, exception: str = "", result: object = None) -> 
     return {"rank": rank, "reason": reason, "exception": exception, "result": result}
 
 
-DONE = {"0": note(0, "done", result={"y": 1}), "1": note(1, "done")}
+DONE = {"0": {**note(0, "done", result='{"y": 1}'), "dropped": ["model"]}, "1": note(1, "done")}
+RETURNED = Encoded('{"y": 1}', ("model",))
 
 
 def test_the_first_rank_s_result_is_that_of_all_and_nothing_stays_behind(step: Any) -> None:
-    assert step(DONE) == {"y": 1}
+    assert step(DONE) == RETURNED
     assert {"--ntasks=2", "--cpus-per-task=3", "--kill-on-bad-exit=1"} <= set(step.words())
     assert list(step.folder.iterdir()) == []
 
@@ -66,7 +68,7 @@ def test_the_first_rank_says_what_it_had_loaded_also_where_it_fails(step: Any) -
 
 
 def test_a_rank_that_crashes_after_main_spoils_nothing(step: Any) -> None:
-    assert step(DONE, "srun: error: n1: task 1: Segmentation fault\n", 139) == {"y": 1}
+    assert step(DONE, "srun: error: n1: task 1: Segmentation fault\n", 139) == RETURNED
 
 
 def test_the_rank_that_failed_first_gives_the_reason(step: Any, capfd: pytest.CaptureFixture[str]) -> None:

@@ -99,7 +99,7 @@ def test_a_process_that_stays_behind_holds_nothing_up(tmp_path: Path) -> None:
     code = """
 import pathlib, subprocess, sys
 from heyhi.job import tee
-tee._DRAIN_SECONDS = 0.1
+tee._DRAIN_SECONDS, tee._END_SECONDS = 1000.0, 0.1
 with tee.Tee(pathlib.Path(sys.argv[1]), echo=True):
     left = subprocess.Popen(["sleep", "100"])
     print("x")

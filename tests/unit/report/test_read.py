@@ -196,6 +196,20 @@ def test_a_result_cut_short_is_a_problem_of_its_row_only(project: Project) -> No
         assert "result.json" in bad.problem and good.outcome["x"] == 1
 
 
+def test_what_was_dropped_from_a_result_is_said_in_its_row(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    start = '{"event": "start", "attempt": 2}\n'
+    end = '{"event": "end", "attempt": 2, "reason": "done", "dropped": ["model", "x.\\ud800"]}\n'
+    write(one, attempts_jsonl=START + END.replace("done", "failed").replace("2.5}", '2.5, "dropped": ["old"]}'))
+    with Path(one.folder, "attempts.jsonl").open("a") as file:
+        file.write(start + end)
+    for _ in range(2):
+        with_loss, without = read(project, one, other)
+        assert with_loss.problem == "dropped from its result: model, x.\\ud800" and not without.problem
+        assert with_loss.status == "DONE" and with_loss.outcome["loss"] == 3.0
+
+
 def test_a_collector_that_raises_marks_its_row(project: Project) -> None:
     one, other = entry(project, "p/a"), entry(project, "p/b")
     done(one), done(other)

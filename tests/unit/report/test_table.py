@@ -162,6 +162,19 @@ def test_text_that_a_spreadsheet_would_compute_is_marked_and_numbers_are_not(pro
     assert (rows[1]["'=key"], rows[1]["number"], rows[1]["exact"]) == ("'=HYPERLINK()", "-5", "0.1")
 
 
+def test_what_was_dropped_from_a_result_is_a_problem_of_its_row_only(project: Project) -> None:
+    part, whole = (experiment(project, name, f"name={name}") for name in ("a", "b"))
+    folder = start(part, {"loss": 1.0})
+    folder.write_result({"y": 1, "model": object()})
+    folder.append_attempt(End(1, reason="done", exit_code=0, dropped=("model",)))
+    end(start(whole, {"loss": 5.0}), {"y": 3})
+
+    table = collect([part, whole], project=project)
+
+    assert list(table["y"]) == [1, 3] and "model" not in table
+    assert list(table["problem"]) == ["dropped from its result: model", None]
+
+
 def test_a_damaged_file_is_a_problem_of_its_row_only(project: Project, caplog: pytest.LogCaptureFixture) -> None:
     cut, lined, fine = (experiment(project, name, f"name={name}") for name in ("a", "b", "c"))
     folder = start(cut, {"loss": 1.0})

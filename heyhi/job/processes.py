@@ -1,0 +1,68 @@
+"""The processes below this one, and their end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+
+from heyhi.experiment.owner import read_parent_and_start
+
+
+def ticks() -> int:
+    """Return the time as start times of processes have it: clock ticks since boot; 0 where the system doesn't say."""
+    try:
+        return int(time.clock_gettime(time.CLOCK_BOOTTIME) * os.sysconf("SC_CLK_TCK"))
+    except (AttributeError, OSError, ValueError):
+        return 0
+
+
+def started_since(since: int) -> set[int]:
+    """Return the process ids of all that was started below this process since then.
+
+    One whose parent has ended meanwhile is not found: it belongs to the system's first process by then.
+
+    Args:
+        since: clock ticks since boot.
+    """
+    children: dict[int, list[tuple[int, int]]] = {}
+    for name in _names("/proc"):
+        if name.isdigit() and (found := read_parent_and_start(int(name))) is not None:
+            children.setdefault(found[0], []).append((int(name), found[1]))
+    below: set[int] = set()
+    todo = [os.getpid()]
+    while todo:
+        new = {pid for pid, started in children.get(todo.pop(), ()) if started >= since} - below
+        below |= new
+        todo += new
+    return below
+
+
+def kill_started_since(since: int, *, but: frozenset[int] = frozenset()) -> None:
+    """Kill all that was started below this process since then.
+
+    Args:
+        since: clock ticks since boot.
+        but: process ids of what is left alone.
+    """
+    stopped: set[int] = set()
+    # Stopped first, so that none starts another one in the meantime.
+    while new := started_since(since) - but - stopped:
+        for pid in new:
+            _send(pid, signal.SIGSTOP)
+        stopped |= new
+    for pid in stopped:
+        _send(pid, signal.SIGKILL)
+
+
+def _send(pid: int, sign: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, sign)
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (names are all that is asked)
+    except OSError:  # no Linux
+        return []
