@@ -18,7 +18,7 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.checkpoints import Checkpoint, Keep, Pattern, find_checkpoints
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.files import open_below, remove_below
+from heyhi.files import is_there, open_below, remove_below
 from heyhi.project import Project
 
 
@@ -107,7 +107,7 @@ class _Remover:
             return
         with claim:
             found = find_checkpoints(folder.path, self._patterns)
-            free, _ = found.removable(self._keep, is_done=folder.result_path.exists())
+            free, _ = found.removable(self._keep, is_done=is_there(folder.result_path))
             allowed = {Checkpoint(one.path, one.tree) for one in free}
             for item in items:
                 if not claim.is_held():
