@@ -124,16 +124,20 @@ class Redoing:
                 self.listed,
                 otherwise="nothing was wiped, nothing started",
             )
-        wiped = []
+        wiped, places = [], []
         for path, identity in self.identities.items():
             folder = ExperimentDir(Path(path), self._project.results_root)
             try:
-                folder.wipe(identity, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
+                place = folder.wipe(identity, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
             except HeyhiError as error:
                 print(f"error: {error}", file=sys.stderr)
                 self.failed = True
             else:
                 wiped.append(path)
+                places += [place] if place is not None else []
+        if places:
+            more = f", and of {len(places) - 1} more beside it" if len(places) > 1 else ""
+            print(f"what was there is in {self._project.relative(places[0])}{more}, until heyhi clean")
         return wiped
 
     def _is_still_to_redo(self, path: str) -> bool:

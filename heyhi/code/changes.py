@@ -51,7 +51,7 @@ class CodeChange(NamedTuple):
 class CodeChanges:
     """Compare versions of a project's code with one another and with what it is now; each is compared once.
 
-    Configs and protos don't count: what they say is compared as the config of an experiment.
+    Configs, protos and sweep files don't count: what they come to is compared as the config of an experiment.
 
     Args:
         project: whose code it is.
@@ -85,11 +85,11 @@ class CodeChanges:
     def _now(self) -> CodeVersion:
         version = read_version(self._project.root)
         try:
-            listed = list_code_now(self._project)
+            listed = list_code_now(self._project, is_dirty=version.dirty)
         except (HeyhiError, OSError):
             return version
         self._lists[listed.digest] = listed.contents
-        return CodeVersion(version.commit, version.dirty or listed.has_new, listed.digest)
+        return CodeVersion(version.commit, listed.is_edited, listed.digest)
 
     def _compare(self, then: CodeVersion, later: CodeVersion | None) -> CodeChange | None:
         now = self._now if later is None else later

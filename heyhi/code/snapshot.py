@@ -31,7 +31,7 @@ from heyhi.code.listing import (
     scan_code,
 )
 from heyhi.code.version import RECORD_NAME, TREE_NAME
-from heyhi.code.versions import contents_of, has_new_code, keep_list
+from heyhi.code.versions import ListedCode, keep_list, listed_code
 from heyhi.errors import SnapshotError
 from heyhi.files import replace_bytes, write_temp, writing
 from heyhi.project import Project
@@ -78,8 +78,7 @@ def take_snapshot(project: Project) -> Snapshot:
         known.write()
         snapshot = _snapshot(project, digest_of(scan.files, contents))
         if _is_marked(snapshot) and _intact(snapshot):
-            _refresh_record(snapshot, project, scan)
-            _keep_list(project, snapshot.digest, scan, contents)
+            _refresh_record(snapshot, project, scan, contents)
             return snapshot
         taken = _build(project, scan, contents, last=tries_left == 0)
         if taken is not None:
@@ -143,7 +142,8 @@ def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: b
             temp.mkdir(parents=True)
             copied = _copy(project.root, scan.files, contents, temp / TREE_NAME)
         digest = digest_of(scan.files, copied)
-        record = _record(project, scan, copied, digest)
+        version = read_version(project.root) if scan.code.in_git else CodeVersion()
+        record = _record(project, scan, copied, digest, version, _listed(project, scan, copied, version))
         changed = _differing(copied, contents) or _differing(scan.files, scan_code(project).files)
         if changed:
             if not last:
@@ -155,16 +155,9 @@ def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: b
             _write_list(temp, scan.files, copied, digest)
             snapshot = _snapshot(project, digest)
             _put(temp, snapshot)
-        _keep_list(project, digest, scan, copied)
         return snapshot
     finally:
         shutil.rmtree(temp, ignore_errors=True)
-
-
-def _keep_list(project: Project, digest: str, scan: Scan, contents: Mapping[str, str]) -> None:
-    """Write what is in a copy to where that outlives it; no launch fails for that."""
-    with contextlib.suppress(OSError):
-        keep_list(project, digest, contents_of(scan, contents))
 
 
 def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
@@ -277,21 +270,31 @@ def _remove_stale(folder: Path) -> None:
                 shutil.rmtree(temp) if temp.is_dir() else temp.unlink()
 
 
-def _record(project: Project, scan: Scan, copied: Iterable[str], digest: str) -> str:
+def _listed(project: Project, scan: Scan, contents: Mapping[str, str], version: CodeVersion) -> ListedCode:
+    """List the code of a copy, and keep the list, which outlives the copy; no launch fails for that."""
+    listed = listed_code(project, scan, contents, is_dirty=version.dirty)
+    with contextlib.suppress(OSError):
+        keep_list(project, listed.digest, listed.contents)
+    return listed
+
+
+def _record(
+    project: Project, scan: Scan, copied: Iterable[str], digest: str, version: CodeVersion, listed: ListedCode
+) -> str:
     """Return as text what the copy is a copy of."""
     in_git = scan.code.in_git
-    version = read_version(project.root) if in_git else CodeVersion()
     diff = read_diff(project.root, "--relative", "--submodule=diff", most=MAX_DIFF) if in_git else ""
     names = set(copied)
     links = [path for path, file in scan.files.items() if file.link is not None]
     new = [path for path in scan.code.new if path in names or path in links]
     content = {
         "digest": digest,
+        "code": listed.digest,
         "project_root": str(project.root),
         "time": time.time(),
         "commit": version.commit,
         "dirty": version.dirty,
-        "edited": version.dirty or has_new_code(project, scan),
+        "edited": listed.is_edited,
         "new_files": new[:_MAX_NEW_NAMES],
         "new_file_count": len(new),
         "left_out": [path for path, file in scan.files.items() if file.link is None and path not in names],
@@ -303,9 +306,10 @@ def _record(project: Project, scan: Scan, copied: Iterable[str], digest: str) ->
     return json.dumps(content, indent=2) + "\n"
 
 
-def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan) -> None:
+def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: Mapping[str, str]) -> None:
     """Update the commit in the record of a copy that is used again: what were edits then may be committed now."""
     version = read_version(project.root) if scan.code.in_git else CodeVersion()
+    listed = _listed(project, scan, contents, version)
     try:
         content = json.loads(snapshot.record.read_bytes())
         # Without a commit git gave no answer; what an earlier launch was told is no less true.
@@ -317,6 +321,6 @@ def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan) -> None:
         rows = json.loads((snapshot.root.parent / _LIST_NAME).read_bytes())["files"]
         copied = [row[0] for row in rows if len(row) > 2]
         # The experiments of earlier launches keep the old one.
-        temp = write_temp(snapshot.record, _record(project, scan, copied, snapshot.digest))
+        temp = write_temp(snapshot.record, _record(project, scan, copied, snapshot.digest, version, listed))
         temp.chmod(0o444)
         temp.replace(snapshot.record)

@@ -46,18 +46,18 @@ def version_of_run(code_root: Path, project: Project) -> CodeVersion:
     """
     copy = _record_of_copy(code_root)
     if copy is not None:
-        return CodeVersion(copy.get("commit"), bool(copy.get("edited")), str(copy.get("digest") or ""))
+        return CodeVersion(copy.get("commit"), bool(copy.get("edited")), str(copy.get("code") or ""))
     version = code_version(code_root)
     if not _is_inside(code_root, project.root):
         return version
     try:
         from heyhi.code.versions import keep_code_of_run  # a job that runs a copy lists nothing
 
-        listed = keep_code_of_run(project)
+        listed = keep_code_of_run(project, is_dirty=version.dirty)
     except Exception as error:  # whatever it is, the run is worth more than this
         _log.debug("The code's files are not on record: %s", error)
         return version
-    return CodeVersion(version.commit, version.dirty or listed.has_new, listed.digest)
+    return CodeVersion(version.commit, listed.is_edited, listed.digest)
 
 
 def _is_inside(folder: Path, root: Path) -> bool:

@@ -1,6 +1,7 @@
 """The lists of files of the versions of the code that runs were made by.
 
 A list is written once for a content, below the state root, and outlives the copy or the work tree it was made of.
+Configs, protos and sweep files are in none: what they come to is compared as the config of an experiment.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, digest_of, scan_code
+from heyhi.code.git import GitError, ask_git
+from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import write_temp
 from heyhi.project import Project
@@ -28,20 +30,24 @@ class ListedCode(NamedTuple):
     """The code of a project as it is now.
 
     Attributes:
-        digest: of its files, as a copy of it is named.
+        digest: of its files, of a work tree as of its copy.
         contents: path -> what stands for the file's content.
-        has_new: whether git doesn't know all of it; configs don't count.
+        is_edited: whether it differs from the last commit.
     """
 
     digest: str
     contents: dict[str, str]
-    has_new: bool
+    is_edited: bool
 
 
-def keep_code_of_run(project: Project) -> ListedCode:
+def keep_code_of_run(project: Project, *, is_dirty: bool) -> ListedCode:
     """List the code of a project that runs, and keep the list.
 
     Where that fails, it isn't tried again for some time: of a project with a million files, each run would take long.
+
+    Args:
+        project: whose code it is.
+        is_dirty: whether git says that tracked files differ from the last commit.
 
     Raises:
         SnapshotError: it is too big, or git gives no answer; now, or not long ago.
@@ -54,7 +60,7 @@ def keep_code_of_run(project: Project) -> ListedCode:
             raise SnapshotError(f"{project.root}: its files could not be listed ({note})")
         note.unlink()
     try:
-        listed = list_code_now(project)
+        listed = list_code_now(project, is_dirty=is_dirty)
     except SnapshotError:
         note.parent.mkdir(parents=True, exist_ok=True)
         note.touch()
@@ -63,8 +69,12 @@ def keep_code_of_run(project: Project) -> ListedCode:
     return listed
 
 
-def list_code_now(project: Project) -> ListedCode:
+def list_code_now(project: Project, *, is_dirty: bool) -> ListedCode:
     """List the code of a project as a copy of it would have it, reading only files that have changed since.
+
+    Args:
+        project: whose code it is.
+        is_dirty: whether git says that tracked files differ from the last commit.
 
     Raises:
         SnapshotError: it is too big, or git gives no answer.
@@ -76,14 +86,32 @@ def list_code_now(project: Project) -> ListedCode:
         with contextlib.suppress(OSError):
             copies_root(project).mkdir(exist_ok=True)
         known.write()
-    return ListedCode(digest_of(scan.files, hashes), contents_of(scan, hashes), has_new_code(project, scan))
+    return listed_code(project, scan, hashes, is_dirty=is_dirty)
 
 
-def contents_of(scan: Scan, hashes: Mapping[str, str]) -> dict[str, str]:
+def listed_code(project: Project, scan: Scan, hashes: Mapping[str, str], *, is_dirty: bool) -> ListedCode:
+    """Return what a list has of a project's code.
+
+    Args:
+        project: whose code it is.
+        scan: of it.
+        hashes: of its files.
+        is_dirty: whether git says that tracked files differ from the last commit.
+    """
+    contents = _contents(project, scan, hashes)
+    total = hashlib.sha256()
+    for path, content in contents.items():
+        total.update(os.fsencode(f"{path}\0{content}\0"))
+    return ListedCode(total.hexdigest()[:16], contents, _is_edited(project, scan, is_dirty=is_dirty))
+
+
+def _contents(project: Project, scan: Scan, hashes: Mapping[str, str]) -> dict[str, str]:
     """Return what a list has for each file: the beginning of its hash, or where a link leads."""
     linked = frozenset(scan.code.links)
     found: dict[str, str] = {}
     for path, file in scan.files.items():
+        if is_config(project, path):
+            continue
         if path in linked:
             found[path] = "linked"  # what lies there is no code; its place differs from clone to clone
         elif file.link is not None:
@@ -98,9 +126,17 @@ def _mark(file: CodeFile) -> str:
     return " x" if file.mode & 0o100 else ""
 
 
-def has_new_code(project: Project, scan: Scan) -> bool:
-    """Return whether the code has files that git doesn't know, other than configs."""
-    return any(path in scan.files and not is_config(project, path) for path in scan.code.new)
+def _is_edited(project: Project, scan: Scan, *, is_dirty: bool) -> bool:
+    """Return whether the code has files that git doesn't know, or knows otherwise."""
+    if any(path in scan.files and not is_config(project, path) for path in scan.code.new):
+        return True
+    if not is_dirty:
+        return False
+    with contextlib.suppress(GitError):
+        options = ("--name-only", "-z", "--relative", "--no-renames", "--no-ext-diff", "--no-textconv")
+        names = os.fsdecode(ask_git(project.root, "diff", *options, "HEAD", "--")).split("\0")
+        return any(name and not is_config(project, name) for name in names)
+    return True
 
 
 def is_config(project: Project, path: str) -> bool:

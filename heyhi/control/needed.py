@@ -99,8 +99,8 @@ class _Search:
         for path, why in self._recorded.items():
             history = ExperimentDir(Path(path)).history()
             job = history.submission
-            for digest in {*(start.code for start in history.starts), (job.code or "") if job is not None else ""}:
-                self.needed.code.setdefault(digest, why)
+            if job is not None and job.code:
+                self.needed.code.setdefault(job.code, why)
 
     def _add_controller(self, controller: Controller) -> None:
         """Keep what a controller was told to run; which copy of the code it hands out, follows from when it started."""

@@ -133,6 +133,7 @@ class Flow:
                 exp_id, *ids = exp_ids_of([path, *needed], self.project.results_root)
                 needs[exp_id] = ids
         if needs:
+            needs = dict(sorted(needs.items()))  # Snakemake asks for them in any order
             known = note_known(self.project, needs)
             write_launch(
                 self.project, LaunchRecord.now("snakemake", sys.argv[1:], label_of(list(needs)), known=known.path.name)

@@ -26,7 +26,7 @@ def test_a_sweep_runs_once_and_its_table_is_the_last_thing_on_the_terminal(tiny:
     assert first.returncode == 0, first.stderr
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
     lines = first.stdout.splitlines()
-    assert lines[0].split() == ["status", "x", "loss", "y", "attempts", "seconds", "exp_id"]
+    assert lines[0].split() == ["status", "x", "loss", "y", "attempts", "seconds", "code", "exp_id"]
     assert [line.split()[:4] for line in lines[1:4]] == [["DONE", str(x), str(x), str(10 * x)] for x in (1, 2, 3)]
     assert lines[4] == "3 experiments: 3 DONE"
     assert lines[5].startswith("table: results/reports/sweep.csv, results/reports/sweep.html, results/reports/sweep/")
