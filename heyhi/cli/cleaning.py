@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import print_json
+from heyhi.cli.whose import may_change
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
@@ -35,6 +36,7 @@ def clean(args: argparse.Namespace) -> int:
     from heyhi.project import find_project
 
     project = find_project()
+    may_change(project, is_dry_run=args.dry_run)
     keep = Keep(args.keep or Keep.LAST)
     make_plan = _planner(project, args, keep)
     plan = make_plan()
@@ -157,7 +159,7 @@ def _times(items: Sequence[Item]) -> str:
 
 
 def _time(seconds: float) -> str:
-    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M")
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _rows(plan: CleanPlan, outcome: Outcome | None) -> Iterator[dict[str, Any]]:

@@ -80,7 +80,7 @@ def checkpoints(folder: Path) -> list[str]:
 def test_it_removes_all_but_the_last_checkpoints_of_what_is_named(run: Any, project: Path) -> None:
     folders = run_all(run, project)
     code, out, _ = run("clean", "conf/many.py", "--dry-run")
-    assert code == 0 and out.startswith("6 checkpoints: 600 bytes in 6 files, of 1970-01-01 00:00\n")
+    assert code == 0 and out.startswith("6 checkpoints: 600 bytes in 6 files, of 1970-01-01 00:00 UTC\n")
     assert out.endswith("dry run: nothing was removed\n") and len(checkpoints(folders[0])) == 3
     code, out, _ = run("clean", "conf/many.py", "--force")
     assert code == 0 and out.endswith("600 bytes in 6 files removed\n")

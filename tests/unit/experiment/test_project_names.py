@@ -141,6 +141,7 @@ def test_a_run_that_was_refused_leaves_nothing(enter: Callable[..., Project], sh
         "launch conf/sweep.py --foreground",
         "retry --dead",
         "cancel --all",
+        "clean --force",
         "cancel conf/sweep.py",
     ],
 )
@@ -168,6 +169,7 @@ def test_commands_that_start_or_end_something_are_refused(
         "expand",
         "launch conf/sweep.py --dry-run",
         "cancel --all --dry-run",
+        "clean --dry-run",
     ],
 )
 def test_commands_that_only_look_warn_once_and_go_on(
