@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.files import is_there, open_below, remove_below
 from heyhi.project import Project
+from heyhi.sweep.known import find_single
 
 
 class Outcome(NamedTuple):
@@ -61,6 +63,7 @@ class _Remover:
     """Remove items, one by one, and note what came of each."""
 
     def __init__(self, project: Project, keep: Keep, gone: list[Item], problems: list[str]) -> None:
+        self._project = project
         self._patterns = [Pattern(text) for text in project.settings.checkpoints]
         self._keep = keep
         self._gone = gone
@@ -99,6 +102,13 @@ class _Remover:
         self._gone.append(item)
         with contextlib.suppress(OSError):  # somebody is about to start it
             folder.path.rmdir()
+            # What was launched with others is one of them still, and can be started again as such.
+            if (record := self._singles.get(folder.exp_id)) is not None:
+                record.unlink(missing_ok=True)
+
+    @cached_property
+    def _singles(self) -> dict[str, Path]:
+        return find_single(self._project)
 
     def _remove_checkpoints(self, folder: ExperimentDir, items: Sequence[Item]) -> None:
         claim = Claim.acquire(folder.path, kind="controller")

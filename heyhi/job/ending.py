@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError, LostClaimError
+from heyhi.errors import HeyhiError, LostClaimError, ResultError
 from heyhi.experiment.records import REQUEUE
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.processes import kill_started_since, ticks
@@ -60,7 +60,9 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
     if signals.received is not None:
         sign = signals.received
-        return Ending("terminated", 128 + sign, f"stopped by {sign.name}")
+        # But where it was put what main returned must not be lost.
+        more = f": {_one_line(str(error))}" if isinstance(error, ResultError) else ""
+        return Ending("terminated", 128 + sign, f"stopped by {sign.name}{more}")
     if isinstance(error, HeyhiError):
         return Ending("failed", 1, _one_line(str(error)))
     if isinstance(error, SystemExit):

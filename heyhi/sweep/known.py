@@ -157,6 +157,22 @@ def read_known(path: Path) -> dict[str, list[str]]:
         raise ValueError(f"it is no record of experiments: {error}") from None
 
 
+def find_single(project: Project) -> dict[str, Path]:
+    """Return the files in `known` that are of one experiment, by its exp id; those that can't be read are left out."""
+    found: dict[str, Path] = {}
+    folder = project.state_root / KNOWN_NAME
+    try:
+        names = names_in(folder)
+    except UnknownError:
+        return found
+    for name in names:
+        with contextlib.suppress(OSError, ValueError):
+            experiments = read_known(folder / name)
+            if len(experiments) == 1:
+                found[next(iter(experiments))] = folder / name
+    return found
+
+
 def write_launch(project: Project, record: LaunchRecord) -> Path:
     """Write down a launch; who finds out that nothing was launched removes the file that is returned.
 

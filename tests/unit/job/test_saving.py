@@ -111,7 +111,9 @@ def test_a_stop_ends_the_waiting(
         task_lab.execute(lambda **_: save_result_in_cwd({"y": 1}) if saves else {"y": 1})
     assert 10 < disk.seconds < 11
     assert [json.loads(path.read_text()) for path in kept(tmp_path)] == [{"y": 1}]
-    assert find_state(task_lab.folder().path).status is Status.DEAD
+    state = find_state(task_lab.folder().path)
+    assert state.status is Status.DEAD
+    assert saves or f"stopped by {sign.name}: what main returned is in {kept(tmp_path)[0]}" in state.reason
 
 
 def test_where_there_is_no_temporary_folder_the_log_has_it(
