@@ -147,7 +147,7 @@ def test_two_nodes_of_two_tasks_are_four_ranks_and_the_first_one_s_result_counts
     state = next(parent / ".heyhi" for parent in folder.parents if (parent / ".heyhi").is_dir())
     packages = json.loads((state / "environments" / f"{end['environment']}.json").read_text())["packages"]
     assert "protobuf" in packages
-    assert start["code"] == json.loads((folder / "code.json").read_text())["digest"]
+    assert start["code"] == json.loads((folder / "code.json").read_text())["code"]
     assert "run.py" in json.loads((state / "versions" / f"{start['code']}.json").read_text())["files"]
 
 

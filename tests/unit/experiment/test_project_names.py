@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -404,8 +405,9 @@ def test_a_root_never_has_two_names_that_nobody_said_are_one(
 
 
 def test_a_job_needs_no_pyproject_to_know_its_project(
-    enter: Callable[..., Project], run: Command, shared: Path
+    enter: Callable[..., Project], run: Command, shared: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "run", raising=False)  # another test's task file
     project = enter("a", named("A"))
     targets = run("expand")[1].split()
     (path,) = (project.state_root / "manifests").glob("*.sqlite")

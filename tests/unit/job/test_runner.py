@@ -226,7 +226,7 @@ def test_a_run_leaves_its_result_and_its_record(lab: Lab) -> None:
     assert start["pid"] and start["host"] and start["job_id"] is None and start["time"].endswith("+00:00")
     assert start["commit"] is None and start["dirty"] is False
     files = read_list(lab.project, start["code"])
-    assert files is not None and set(files) == {"run.py", "conf/conf.proto", "conf/job.prototxt"}
+    assert files is not None and set(files) == {"run.py"}
     assert end["exit_code"] == 0 and end["exception"] == "" and end["seconds"] >= 0
     packages = read_environment(lab.project, end["environment"])
     assert packages is not None and packages["python"] == sys.version.split()[0] and "protobuf" in packages
