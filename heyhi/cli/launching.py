@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.recording import Launching
+    from heyhi.control.survey import Survey
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
@@ -65,11 +66,19 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
     return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
 
 
-def _written(selection: Selection, group: Group) -> list[Manifest]:
-    """Return the manifests that have a group's experiments, written now where there is none yet."""
+def _written(selection: Selection, group: Group, *, is_look: bool = False, less: Container[str] = ()) -> list[Manifest]:
+    """Return the manifests that have a group's experiments as they are composed today.
+
+    Args:
+        selection: what is named.
+        group: of it.
+        is_look: write them where no target leads to them.
+        less: exp paths of those that were named themselves and are left.
+    """
     if group.is_whole:
-        return [group.write(selection.schema)]
-    return selection.manifests_to_run(group.part.folders)
+        return [group.write(selection.schema, is_look=is_look)]
+    folders = [path for path in group.part.folders if path not in less]
+    return selection.manifests_to_run(folders, is_look=is_look)
 
 
 def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) -> Iterator[dict[str, object]]:
@@ -110,9 +119,11 @@ def plan(args: argparse.Namespace) -> int:
     drift = survey.drift(selection.schema_of)
     recoded = survey.recoded()
     actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
-    goings = Goings.of(survey, (p for p, a in actions.items() if a.start and not a.wipe), selection.schema_of)
+    going_on = {path for path, action in actions.items() if action.start and not action.wipe}
+    idle = going_on - _asked_for(selection, survey, going_on)
+    goings = Goings.of(survey, going_on - idle, selection.schema_of)
     left = goings.left
-    actions |= dict.fromkeys(left, Action())
+    actions |= dict.fromkeys([*left, *idle], Action())
     if args.json:
         print_json(
             {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
@@ -131,6 +142,7 @@ def plan(args: argparse.Namespace) -> int:
     more = f", {wipes} of them from an emptied folder" if wipes else ""
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
     more += f"; {len(left)} would be left" if left else ""
+    more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
@@ -144,6 +156,22 @@ def plan(args: argparse.Namespace) -> int:
             print(line)
         print(f"launch: {_snakemake_line(selection, 'slurm' if jobs else 'local')}")
     return 0
+
+
+def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[str]:
+    """Return those of some experiments that are asked for: named themselves, or needed by what isn't DONE.
+
+    Snakemake doesn't make what only DONE experiments need.
+    """
+    asked = {path for group in selection.groups for path in group.own_folders}
+    if starting <= asked:
+        return starting
+    left = [path for path in asked if path in survey.others]
+    while left:
+        needs = [need for need in survey.needs_of(left.pop()) if need not in asked and need in survey.others]
+        asked.update(needs)
+        left += needs
+    return starting & asked
 
 
 def _dependents(selection: Selection, wiped: set[str]) -> str:
@@ -211,9 +239,12 @@ def launch(args: argparse.Namespace) -> int:
     groups = selection.groups
     selection.check_own("launch")
     survey = selection.survey()
-    written = [_written(selection, group) for group in groups]
+    unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
+    written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     redoing = Redoing(selection, survey, redo_in(args))
-    starting = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
+    startable = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
+    starting = _asked_for(selection, survey, startable)
+    others = survey.others.keys() - (startable - starting)
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=args.continue_drifted)
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
@@ -224,27 +255,31 @@ def launch(args: argparse.Namespace) -> int:
     print(f"{groups[-1].label}: {groups[-1].size}: {counts}" if len(groups) == 1 else _both(groups[-1], counts))
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
     words = shlex.join(selection.words)
-    if not survey.others and not starting:
+    if not others and not starting:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
     more = f", {len(redoing.folders)} of them DONE and wiped before," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in goings.lines:
         print(line)
-    if goings.left.keys() >= survey.others.keys() and not redoing.folders:
-        return 1
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
     ]
-    unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
     folders = [f for group in groups if not group.is_whole for f in group.part.folders]
     named = [target_of(f, project.root) for f in folders if f not in unknown]
     for row in unknown.values():
         print(f"left as it is: {row.text}")
-    if not whole and not named:
-        return 1
+    if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
+        return 0 if args.dry_run else 1
+    own = {path for group in groups for path in group.own_folders}
     spec = ControllerSpec.for_launch(
-        project, whole, named, profile, no_snapshot=args.no_snapshot, continue_drifted=args.continue_drifted
+        project,
+        whole,
+        named,
+        profile,
+        more=[target_of(path, project.root) for path in redoing.folders if path not in own],
+        no_snapshot=args.no_snapshot,
+        continue_drifted=args.continue_drifted,
     )
     if spec.uses_slurm and starts:
         for line in foresee([manifest for manifests in written for manifest in manifests], starting):
@@ -252,7 +287,7 @@ def launch(args: argparse.Namespace) -> int:
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
     launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
     code = _redo_and_control(selection, redoing, spec, args, launching)
-    return code or int(bool(goings.left) and not args.dry_run)
+    return code or int(bool(goings.left or unknown) and not args.dry_run)
 
 
 def _both(group: Group, counts: str) -> str:
@@ -277,11 +312,9 @@ def _redo_and_control(
         launching: puts it on record.
         others: how many it starts beside these.
     """
-    from heyhi.cli.redoing import write_anew
     from heyhi.control.controller import check_requests
     from heyhi.errors import HeyhiError
     from heyhi.slurm.commands import is_here
-    from heyhi.sweep.manifest import Manifest
 
     if args.dry_run:
         print("\n".join(redoing.listed), end="\n" * bool(redoing.folders))
@@ -294,10 +327,10 @@ def _redo_and_control(
         redoing.check(spec)
         # Else by the manifest that each was expanded into last, which may have the config that it is to lose.
         whole = {path for group in selection.groups if group.is_whole for path in group.part.folders}
-        anew = write_anew(selection, [path for path in redoing.folders if path not in whole])
+        anew = selection.manifests_to_run([path for path in redoing.folders if path not in whole])
         if spec.uses_slurm:
             its = [group.manifest for group in selection.groups if group.manifest is not None]
-            check_requests([*its, *map(Manifest.open, anew)], set(redoing.folders))
+            check_requests([*its, *anew], set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
     code = _control(selection.project, spec, args, shlex.join(selection.words), launching)
@@ -324,7 +357,8 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     print(f"  its log: {project.relative(controller.log)}")
     left = f"; kill {owner.pid} only the controller: jobs go on" if spec.uses_slurm else ""
-    print(f"  stop:    heyhi cancel {words or '--all'} (ends its runs, too{left})")
+    whose = "its runs" if words else "all that runs here, whoever started it"
+    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})")
     return 0
 
 
@@ -405,19 +439,19 @@ def retry(args: argparse.Namespace) -> int:
     if not dead and not redoing.folders:
         if args.dead:
             print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
+        _print_unknown(survey)
         return 0
-    for group in groups:
-        if group.is_whole:
-            group.write(selection.schema)  # the sweep as it is today
     goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
     dead = [row for row in dead if row.exp_path not in goings.left]
+    dead, unmade = (dead, []) if selection.is_whole and selection else selection.composable(dead)
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(row.exp_path for row in dead)
     starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked, *redoing.folders]))
-    print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines)), end="")
+    print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines, *unmade)), end="")
+    _print_unknown(survey)
     if not dead and not redoing.folders:
-        return 1
+        return 0 if args.dry_run else 1
     would = "would start" if args.dry_run else "to start"
     more = f", and {len(blocked)} that they block" if blocked else ""
     if dead:
@@ -425,8 +459,12 @@ def retry(args: argparse.Namespace) -> int:
     if redoing.folders:
         print(f"{len(redoing.folders)} {would} anew, DONE and wiped before, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
-    if not args.dry_run and (one is None or one.manifest is None):
-        selection.manifests_to_run(starting)  # what was run by run.py is in no manifest yet
+    if not args.dry_run:
+        for group in groups:
+            if group.is_whole:
+                group.write(selection.schema)  # the sweep as it is today
+        if one is None or one.manifest is None:
+            selection.manifests_to_run(starting)  # so are experiments that are named themselves
     spec = ControllerSpec.for_targets(
         [target_of(path, project.root) for path in starting],
         profile,
@@ -437,4 +475,13 @@ def retry(args: argparse.Namespace) -> int:
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
     code = _redo_and_control(selection, redoing, spec, args, launching, others=len(dead))
-    return code or int(bool(goings.left) and not args.dry_run)
+    return code or int(bool(goings.left or unmade) and not args.dry_run)
+
+
+def _print_unknown(survey: Survey) -> None:
+    """Say which experiments nobody knows about: whether one of them is DEAD can't be told."""
+    from heyhi.experiment.names import Status
+
+    for row in survey.not_done:
+        if row.status is Status.UNKNOWN:
+            print(f"left as it is: {row.text}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,16 +182,3 @@ def _users(survey: Survey) -> dict[str, str]:
                     found[need] = Path(path).name
                     left.append(need)
     return found
-
-
-def write_anew(selection: Selection, folders: Sequence[str]) -> list[Path]:
-    """Write experiments down as they are composed today, by what their folders say that they are.
-
-    Returns:
-        the manifest of all; none where there are no experiments.
-    """
-    from heyhi.sweep.write_manifest import write_manifest
-
-    if not folders:
-        return []
-    return [write_manifest(selection.composed_again(folders), selection.project, selection.schema)]

@@ -20,11 +20,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, UnknownError, suggest
 
 if TYPE_CHECKING:
+    from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
-    from heyhi.control.survey import Part, Survey
+    from heyhi.control.survey import Part, Row, Survey
     from heyhi.project import Project
     from heyhi.report.source import Source
     from heyhi.sweep.expand import Expansion, Point
+    from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
 _MAX_KNOWN = 2000  # files whose names an error may suggest
@@ -173,14 +175,21 @@ class Group:
         needed = len(self.part.folders) - own
         return f"{own} experiment{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
 
-    def write(self, schema: Schema) -> Manifest:
-        """Write down what a sweep or config is today, unless it is, and return the manifest."""
-        from heyhi.sweep.manifest import Manifest
+    def write(self, schema: Schema, *, is_look: bool = False) -> Manifest:
+        """Write down what a sweep or config is today, unless it is, and return the manifest.
+
+        Args:
+            schema: of its configs.
+            is_look: write it where no target leads to it, so that nothing is run by it.
+        """
+        from heyhi.sweep.manifest import Manifest, looked_at_root
         from heyhi.sweep.write_manifest import write_manifest
 
         if self.manifest is None:
             assert self.expansion is not None
-            self.manifest = Manifest.open(write_manifest(self.expansion, self.project, schema, words=self.words))
+            folder = looked_at_root(self.project) if is_look else None
+            path = write_manifest(self.expansion, self.project, schema, words=self.words, folder=folder)
+            self.manifest = Manifest.open(path)
         return self.manifest
 
 
@@ -314,46 +323,75 @@ class Selection:
                 check_is_of(group.manifest, self.project, f"heyhi {what}")
 
     def composed_again(self, folders: Sequence[str]) -> Expansion:
-        """Compose experiments that no manifest has, by what their folders say that they are.
-
-        Raises:
-            HeyhiError: one can't be composed today, or was never started.
-        """
-        from heyhi.experiment.folder import ExperimentDir
-        from heyhi.sweep.expand import expand
-        from heyhi.sweep.file import label_of
-        from heyhi.sweep.index import no_manifest
-        from heyhi.sweep.target import target_of
-
-        points, exp_ids = [], []
-        for folder in folders:
-            experiment = ExperimentDir(Path(folder), self.project.results_root)
-            identity = experiment.read_identity()
-            if identity is None:
-                raise no_manifest(self.project, target_of(folder, self.project.root))
-            points.append((self.project.root / identity.cfg, list(identity.overrides)))
-            exp_ids.append(experiment.exp_id)
-        labels = {label_of(self.project, str(cfg)) for cfg, _ in points}
-        label = labels.pop() if len(labels) == 1 else "experiments"
-        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
-
-    def manifests_to_run(self, folders: Sequence[str]) -> list[Manifest]:
-        """Return the manifests by which experiments are run here; what has none is written down now.
+        """Compose experiments as they are today, by what their folders or manifests say that they are.
 
         Raises:
             HeyhiError: one can't be composed today, or was never started and not expanded here.
         """
-        from heyhi.sweep.index import ManifestIndex
+        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import label_of
+
+        points, exp_ids = [], []
+        for folder in folders:
+            identity = self._identity(folder)
+            points.append((self.project.root / identity.cfg, list(identity.overrides)))
+            exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
+        labels = {label_of(self.project, str(cfg)) for cfg, _ in points}
+        label = labels.pop() if len(labels) == 1 else "experiments"
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+
+    def _identity(self, folder: str) -> Identity:
+        """Return which experiment a folder is for: as it says, else the manifest that would be run here."""
+        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.sweep.index import no_manifest
         from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.target import target_of
+
+        identity = ExperimentDir(Path(folder)).read_identity()
+        if identity is not None:
+            return identity
+        path = self._index.find_to_run(folder)
+        if path is None:
+            raise no_manifest(self.project, target_of(folder, self.project.root))
+        with Manifest.open(path) as manifest:
+            return manifest.experiment(target_of(folder, manifest.project_root)).identity
+
+    @cached_property
+    def _index(self) -> ManifestIndex:
+        from heyhi.sweep.index import ManifestIndex
+
+        return ManifestIndex.open(self.project)
+
+    def composable(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+        """Part experiments into those that can be composed today, and a line for each other one that says why not."""
+        found, lines = [], []
+        for row in rows:
+            try:
+                self.composed_again([row.exp_path])
+            except HeyhiError as error:
+                lines.append(f"left: {row.exp_id}: can't be composed today: {error}")
+            else:
+                found.append(row)
+        return found, lines
+
+    def manifests_to_run(self, folders: Sequence[str], *, is_look: bool = False) -> list[Manifest]:
+        """Write experiments that are named themselves down as they are composed today, and return the manifest.
+
+        Args:
+            folders: their exp paths.
+            is_look: write it where no target leads to it, so that nothing is run by it.
+
+        Raises:
+            HeyhiError: one can't be composed today, or was never started and not expanded here.
+        """
+        from heyhi.sweep.manifest import Manifest, looked_at_root
         from heyhi.sweep.write_manifest import write_manifest
 
-        index = ManifestIndex.open(self.project)
-        found = {folder: index.find_to_run(folder) for folder in folders}
-        missing = [folder for folder, path in found.items() if path is None]
-        paths = dict.fromkeys(path for path in found.values() if path is not None)
-        if missing:
-            paths[write_manifest(self.composed_again(missing), self.project, self.schema)] = None
-        return [Manifest.open(path) for path in paths]
+        if not folders:
+            return []
+        folder = looked_at_root(self.project) if is_look else None
+        return [Manifest.open(write_manifest(self.composed_again(folders), self.project, self.schema, folder=folder))]
 
     # --- expanding
 

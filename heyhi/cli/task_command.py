@@ -164,6 +164,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     if not action.start:
         print(where)
         made = launch.provenance if state.status is Status.DONE else None
+        if made is not None and mode != "dryrun":
+            launch.note()
         for line in made.lines if made is not None else ():
             print(line)
         print(_what_next(mode, state.status, launch, made))

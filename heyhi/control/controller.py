@@ -48,6 +48,7 @@ class ControllerSpec:
         manifests: of the sweeps that are run whole, each with its table.
         tables: targets of these tables.
         targets: experiments that are run beside them.
+        more: experiments that these sweeps need, and that are run though all that needs them is done.
         lookup: manifest in which targets are looked up; empty for the one that each was expanded into last.
         sweeps: sweep files that these experiments are of.
         uses_slurm: whether the profile hands experiments to Slurm.
@@ -61,6 +62,7 @@ class ControllerSpec:
     manifests: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
     targets: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
     lookup: str = ""
     sweeps: tuple[str, ...] = ()
     uses_slurm: bool = False
@@ -76,6 +78,7 @@ class ControllerSpec:
         targets: Sequence[str],
         profile: Path,
         *,
+        more: Sequence[str] = (),
         no_snapshot: bool = False,
         continue_drifted: bool = False,
     ) -> ControllerSpec:
@@ -86,6 +89,7 @@ class ControllerSpec:
             manifests: of the sweeps.
             targets: of the experiments.
             profile: Snakemake's.
+            more: targets of what the sweeps need that is run though all that needs it is done.
             no_snapshot: run the code of the work tree instead of a copy.
             continue_drifted: go on with another config than metrics that are there were logged with, too.
         """
@@ -100,6 +104,7 @@ class ControllerSpec:
             manifests=tuple(project.relative(manifest.path.absolute()) for manifest in manifests),
             tables=tuple(table_of(project, manifest) for manifest in manifests),
             targets=tuple(targets),
+            more=tuple(more),
             # By a sweep's name only what is all of it is ended.
             sweeps=sweeps if len(sweeps) == len(manifests) and not targets else (),
             uses_slurm=uses_slurm(profile),
@@ -134,9 +139,10 @@ class ControllerSpec:
     def words(self) -> list[str]:
         """What Snakemake is given."""
         if len(self.manifests) == 1 and not self.targets:
-            asked, lookup = [], self.manifests[0]
+            # Without a name, it is rule all.
+            asked, lookup = [*self.tables, *self.more] if self.more else [], self.manifests[0]
         else:
-            asked, lookup = [*self.tables, *self.targets], self.lookup
+            asked, lookup = [*self.tables, *self.targets, *self.more], self.lookup
         told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]

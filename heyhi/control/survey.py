@@ -21,6 +21,7 @@ from heyhi.sweep.target import target_of
 if TYPE_CHECKING:
     from heyhi.code.changes import CodeChange
     from heyhi.config.schema import Schema
+    from heyhi.sweep.drift import DriftCheck
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
@@ -146,17 +147,16 @@ class Part(NamedTuple):
 
     @classmethod
     def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
-        from heyhi.sweep.manifest import Manifest
-
-        opened: dict[Path, Manifest] = {}
+        checks: list[DriftCheck] = []
 
         def planned(path: str) -> bytes | None:
-            found = index.find_to_run(path)
-            if found is None:
-                return None
-            if found not in opened:
-                opened[found] = Manifest.open(found)
-            return opened[found].experiment(target_of(path, opened[found].project_root)).config
+            # Who starts one that was named itself composes it anew.
+            if not checks:
+                from heyhi.config.schema import load_schema
+                from heyhi.sweep.drift import DriftCheck
+
+                checks.append(DriftCheck(project, load_schema(project)))
+            return checks[0].composed_today(Path(path))
 
         return cls(project, folders, _looked_up(index.needs), planned=planned, needing=index.needs)
 

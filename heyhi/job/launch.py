@@ -133,6 +133,8 @@ def maybe_launch(
     elif state.status is Status.UNKNOWN:
         logging.warning("%s: %s", launch.experiment.exp_id, state.line)
     elif state.status is Status.DONE:
+        if not is_dry_run:
+            launch.note()
         _warn_of(launch)
     return launch.handle()
 
@@ -308,7 +310,7 @@ class Launch:
             if_claimed="leave",
             project=self.project,
             continue_drifted=self.continue_drifted,
-            on_start=self._note,
+            on_start=self.note,
             make_room=make_room,
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
@@ -319,7 +321,8 @@ class Launch:
         one, root = self.experiment, self.project.results_root
         return {exp_id_of(one.exp_path, root): exp_ids_of(one.needs, root)}
 
-    def _note(self) -> None:
+    def note(self) -> None:
+        """Put on record that it was run, unless it is; one that is DONE may have lost its record."""
         from heyhi.sweep.known import note_known
 
         try:

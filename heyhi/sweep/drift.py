@@ -110,6 +110,15 @@ class DriftCheck:
         today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
         return [c for c in found if _with_roots_named(c.then, roots) != _with_roots_named(c.now, today)]
 
+    def composed_today(self, exp_path: Path) -> bytes | None:
+        """Return the root message that a started experiment is composed to today, serialised; None for no experiment.
+
+        Raises:
+            HeyhiError: nobody can tell which one it is, or it can't be composed.
+        """
+        identity = ExperimentDir(exp_path).read_identity()
+        return self._composed(identity) if identity is not None else None
+
     def _composed(self, identity: Identity) -> bytes:
         try:
             composed = self._composer.compose(self.project.root / identity.cfg, identity.overrides)

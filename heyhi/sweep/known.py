@@ -158,18 +158,23 @@ def read_known(path: Path) -> dict[str, list[str]]:
 
 
 def find_single(project: Project) -> dict[str, Path]:
-    """Return the files in `known` that are of one experiment, by its exp id; those that can't be read are left out."""
+    """Return the files in `known` that are of one experiment, by its exp id, and of no launch on record.
+
+    Left out are those that can't be read, and those of experiments outside of the results root: only the file tells
+    where their trash lies.
+    """
     found: dict[str, Path] = {}
     folder = project.state_root / KNOWN_NAME
     try:
         names = names_in(folder)
     except UnknownError:
         return found
-    for name in names:
+    for name in names - {record.known for record in read_launches(project)}:
         with contextlib.suppress(OSError, ValueError):
             experiments = read_known(folder / name)
-            if len(experiments) == 1:
-                found[next(iter(experiments))] = folder / name
+            exp_id = next(iter(experiments), "/")
+            if len(experiments) == 1 and not exp_id.startswith("/"):
+                found[exp_id] = folder / name
     return found
 
 
@@ -228,7 +233,7 @@ def names_in(folder: Path) -> set[str]:
     """
     try:
         return {n for n in os.listdir(folder) if n.endswith(SUFFIX) and n[0] != "."}  # noqa: PTH208 (names only)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return set()
     except OSError as error:
         raise UnknownError(f"{folder}: can't be read: {error.strerror}; nobody knows what was launched") from None

@@ -440,5 +440,7 @@ def test_an_experiment_that_a_clone_has_started_is_expanded_here_by_its_own_word
     dead = maybe_launch(failing, cfg="work", overrides=["seed=5"]).exp_path
     monkeypatch.chdir(project)
     assert run("launch", "--dry-run", "--profile", "profiles/local", str(dead))[0] == 0
+    assert ManifestIndex.open(find_project()).find_to_run(dead) is None  # it was a look
+    assert run("expand", str(dead))[0] == 0
     path = ManifestIndex.open(find_project()).find_to_run(dead)
     assert path is not None and Manifest.open(path).written_for.project_root == str(project)

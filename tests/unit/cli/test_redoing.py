@@ -464,3 +464,81 @@ def test_one_that_cannot_be_wiped_stops_no_other(
         code, _, err = run("launch", *LOCAL, "--redo-drifted", "--force")
     assert code == 1 and "is not wiped" in err
     assert left(project) == [20] and len(started) == 1
+
+
+# --- what is needed, and what is composed today -----------------------------------------------------------------------
+
+
+def test_a_need_that_is_redone_is_run_though_all_that_needs_it_is_done(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    maybe_launch(task, cfg="fit")
+    maybe_launch(task, cfg="check", overrides=["noise=1"])
+    edit(project)
+    assert run("launch", *LOCAL, "--cfg", "check", "noise=1", "--redo-drifted", "--force")[0] == 0
+    (spec,) = started
+    assert [Path(target).parent.parent.name for target in spec.more] == ["fit"] and spec.targets == ()
+    assert spec.words[: len(spec.tables) + 1] == [*spec.tables, *spec.more]
+
+
+def test_a_need_that_only_done_experiments_have_is_not_promised(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    need = maybe_launch(task, cfg="fit")
+    maybe_launch(task, cfg="check", overrides=["noise=1"])
+    assert run("clean", need.exp_id, "--experiments", "--force")[0] == 0
+    words = ("--cfg", "check", "noise=1")
+    assert "0 would start; 1 not, since all that needs it is DONE" in run("plan", *words)[1]
+    code, out, _ = run("launch", *LOCAL, *words)
+    assert code == 0 and "nothing to start" in out and started == []
+    assert "2 would start" in run("plan", "--cfg", "check", "noise=2")[1]  # who isn't done asks for it
+    assert "1 would start" in run("plan", need.exp_id, "--cfg", "check", "noise=1")[1]  # so does who names it
+
+
+def composed(spec: ControllerSpec, project: Path) -> list[int]:
+    """List the epochs that a controller would run its targets with."""
+    from heyhi.sweep.index import ManifestIndex
+    from heyhi.sweep.manifest import Manifest
+
+    found = []
+    for target in spec.targets:
+        path = ManifestIndex.open(Project(project)).find_to_run((project / target).parent)
+        assert path is not None
+        manifest = Manifest.open(path)
+        message: Any = manifest.schema().parse_root(manifest.experiment(target).config)
+        found.append(message.fit.epochs)
+    return found
+
+
+@pytest.mark.parametrize("words", [("retry", "--dead"), ("launch", "EXP"), ("retry", "--dead", "EXP")])
+def test_what_is_named_itself_or_by_nothing_goes_on_with_the_config_of_today(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec], words: tuple[str, ...]
+) -> None:
+    def fails(**_: Any) -> None:
+        raise ValueError("boom")
+
+    run("expand")
+    dead = maybe_launch(fails, cfg="fit", overrides=["lr=1"])
+    edit(project)
+    named = [word.replace("EXP", dead.exp_id) for word in words]
+    code, out, _ = run(*named, *LOCAL, "--dry-run")
+    assert code == 0 and "fit.epochs: 20 -> 40" in out
+    assert run("expand", "--cfg", "fit", "lr=2", "--manifest")[0] == 0  # looking has changed nothing of what runs
+    assert run(*named, *LOCAL)[0] == 0
+    assert composed(started[0], project) == [40]
+
+
+def test_a_retry_leaves_what_can_not_be_composed_today_and_starts_the_others(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    def fails(**_: Any) -> None:
+        raise ValueError("boom")
+
+    (project / "conf/gone.prototxt").write_text("fit { epochs: 3 }\n")
+    maybe_launch(fails, cfg="gone")
+    maybe_launch(fails, cfg="fit")
+    (project / "conf/gone.prototxt").unlink()
+    for more in (("--dry-run",), ()):
+        code, out, _ = run("retry", "--dead", *LOCAL, *more)
+        assert (code, "1 " in out, "can't be composed today" in out) == (int(not more), True, True)
+    assert len(started) == 1 and len(started[0].targets) == 1
