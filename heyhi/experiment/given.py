@@ -53,6 +53,7 @@ class Results:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._digests: dict[str, str] = {}
+        self._stale: dict[str, list[str]] = {}
 
     def digest(self, exp_id: str) -> str:
         """Return the digest of a result as it is now; empty where there is none."""
@@ -61,8 +62,25 @@ class Results:
         return self._digests[exp_id]
 
     def made_anew(self, given: Mapping[str, Sequence[str]]) -> list[str]:
-        """Return the exp ids of those needs of which there is another result now than one that was given."""
-        return [need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}]
+        """Return the exp ids of those needs, and of what these need, of which there is another result now.
+
+        Args:
+            given: exp id of a need -> digests of the results that were given.
+        """
+        found = {need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
+        return [need for need in given if need in found] + [
+            other for need in given for other in self._of_need(need) if other not in found
+        ]
+
+    def _of_need(self, exp_id: str) -> list[str]:
+        if exp_id not in self._stale:
+            self._stale[exp_id] = []  # ends a circle, which damaged records could hold
+            folder = ExperimentDir(self._root / exp_id)
+            with contextlib.suppress(HeyhiError):
+                history = History(folder.attempts())
+                if any(start.needs for start in history.starts):
+                    self._stale[exp_id] = self.made_anew(given_in(history, folder.metrics_size()))
+        return self._stale[exp_id]
 
 
 def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str]]:

@@ -54,6 +54,19 @@ def test_one_is_stale_when_its_need_has_another_result_and_not_while_that_is_mad
     assert find_stale(tmp_path, paths) == {str(folder.path): ["p/a"]}
 
 
+def test_what_is_made_of_a_stale_one_is_stale_too(tmp_path: Path) -> None:
+    need, middle, last = (made(tmp_path, f"p/{name}", {name: 1}) for name in "abc")
+    middle.append_attempt(Start(1, needs=given_to(user(tmp_path, need))))
+    last.append_attempt(Start(1, needs=given_to(user(tmp_path, middle))))
+    paths = [str(middle.path), str(last.path)]
+    assert find_stale(tmp_path, paths) == {}
+    need.write_result({"a": 2})
+    assert find_stale(tmp_path, paths) == {path: ["p/a"] for path in paths}
+    middle.append_attempt(Start(2, needs={"p/a": need.result_digest()}))
+    middle.write_result({"b": 2})
+    assert find_stale(tmp_path, paths[:1]) == {} and find_stale(tmp_path, paths[1:]) == {paths[1]: ["p/b"]}
+
+
 def test_an_empty_result_that_is_made_anew_is_another_one(tmp_path: Path) -> None:
     need = made(tmp_path, "p/a", None)
     need.append_attempt(Start(1, time="then", host="h", pid=7))
