@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from heyhi.code.git import CodeVersion, GitError, ask_git, read_version
-from heyhi.code.versions import is_config, list_code_now, read_list
+from heyhi.code.versions import is_code, list_code_now, read_list
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
 
@@ -51,7 +51,7 @@ class CodeChange(NamedTuple):
 class CodeChanges:
     """Compare versions of a project's code with one another and with what it is now; each is compared once.
 
-    Configs, protos and sweep files don't count: what they come to is compared as the config of an experiment.
+    Only what `is_code` says counts: not configs, documents or outputs.
 
     Args:
         project: whose code it is.
@@ -104,7 +104,7 @@ class CodeChanges:
             is_other = bool(then.digest and now.digest) and (in_git is None or then.dirty or now.dirty)
             edits = in_git or {}
         order = sorted(edits, key=lambda path: (not path.endswith(".py"), path))
-        edits = {_printable(path): edits[path] for path in order if not is_config(self._project, path)}
+        edits = {_printable(path): edits[path] for path in order if is_code(self._project, path, is_new=False)}
         return CodeChange(then.name, now.name, edits) if edits or is_other else None
 
     def _list(self, digest: str) -> dict[str, str] | None:

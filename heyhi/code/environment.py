@@ -73,6 +73,23 @@ def read_environment(project: Project, digest: str) -> dict[str, str] | None:
         raise ResultError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
 
 
+def normalized(name: str) -> str:
+    """Return the name of a distribution as all its spellings have it: `Ruamel_Yaml` is `ruamel-yaml`."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def own_requirements() -> frozenset[str]:
+    """Return the normalized names of what HeyHi itself requires, and may load in one run and not in the next."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    try:
+        lines = requires("heyhi") or []
+    except PackageNotFoundError:  # run from its source
+        return frozenset()
+    names = (re.match(r"[\w.-]+", line) for line in lines if not re.search(r";.*\bextra\b", line))
+    return frozenset(normalized(match[0]) for match in names if match)
+
+
 def _path(project: Project, digest: str) -> Path:
     return project.state_root / _FOLDER_NAME / f"{digest}.json"
 

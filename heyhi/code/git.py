@@ -37,7 +37,7 @@ class CodeVersion(NamedTuple):
     Attributes:
         commit: git's commit, None without git.
         dirty: whether tracked files differ from it.
-        digest: of all files; empty where they were not listed.
+        digest: of the files that count; empty where they were not listed.
     """
 
     commit: str | None = None

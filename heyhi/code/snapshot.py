@@ -313,7 +313,8 @@ def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: 
     try:
         content = json.loads(snapshot.record.read_bytes())
         # Without a commit git gave no answer; what an earlier launch was told is no less true.
-        if version.commit is None or (content["commit"], content["dirty"]) == (version.commit, version.dirty):
+        facts = (version.commit, version.dirty, listed.digest, listed.is_edited)
+        if version.commit is None or tuple(content[k] for k in ("commit", "dirty", "code", "edited")) == facts:
             return
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass

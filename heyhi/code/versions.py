@@ -1,7 +1,7 @@
 """The lists of files of the versions of the code that runs were made by.
 
 A list is written once for a content, below the state root, and outlives the copy or the work tree it was made of.
-Configs, protos and sweep files are in none: what they come to is compared as the config of an experiment.
+What is in no list makes no other version of the code: `is_code` has the rule.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,18 @@ from heyhi.project import Project
 _FOLDER_NAME = "versions"
 _PAUSE_SECONDS = 3600
 _HASH_DIGITS = 32  # of 64: lists are many, and nobody forges a file to be taken for an earlier one
+# Of files that git doesn't know, these are meant: not what a run or a person writes beside them.
+_SOURCE = re.compile(
+    r".*\.(?:pyi?|px[di]|pyx|so|dylib|c|cc|cpp|cxx|cuh?|cl|h|hh|hpp|hxx|f|f90|sh|bash|jl|lua|rs|go|r|java|scala|js|ts|pl"
+    r"|smk|proto)|makefile|snakefile",
+    re.DOTALL | re.IGNORECASE,
+)
+# What no run reads, or is on record otherwise: the packages that were loaded, and the config.
+_NO_CODE = re.compile(
+    r".*\.(?:md|rst|lock)|pyproject\.toml|requirements[^/]*\.txt|licen[cs]e(?:[-.][\w-]+)?(?:\.txt)?"
+    r"|(?:readme|copying|notice|authors|changelog|changes|contributing)(?:\.txt)?",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 class ListedCode(NamedTuple):
@@ -31,7 +44,7 @@ class ListedCode(NamedTuple):
 
     Attributes:
         digest: of its files, of a work tree as of its copy.
-        contents: path -> what stands for the file's content.
+        contents: path -> what stands for the content of each file that counts.
         is_edited: whether it differs from the last commit.
     """
 
@@ -107,14 +120,13 @@ def listed_code(project: Project, scan: Scan, hashes: Mapping[str, str], *, is_d
 
 def _contents(project: Project, scan: Scan, hashes: Mapping[str, str]) -> dict[str, str]:
     """Return what a list has for each file: the beginning of its hash, or where a link leads."""
-    linked = frozenset(scan.code.links)
+    linked = frozenset(scan.code.links)  # what lies there is no code
+    new = frozenset(scan.code.new if scan.code.in_git else scan.code.paths)
     found: dict[str, str] = {}
     for path, file in scan.files.items():
-        if is_config(project, path):
+        if path in linked or not is_code(project, path, is_new=path in new):
             continue
-        if path in linked:
-            found[path] = "linked"  # what lies there is no code; its place differs from clone to clone
-        elif file.link is not None:
+        if file.link is not None:
             found[path] = f"-> {file.link}"
         elif path in hashes:
             found[path] = hashes[path][:_HASH_DIGITS] + _mark(file)
@@ -128,18 +140,40 @@ def _mark(file: CodeFile) -> str:
 
 def _is_edited(project: Project, scan: Scan, *, is_dirty: bool) -> bool:
     """Return whether the code has files that git doesn't know, or knows otherwise."""
-    if any(path in scan.files and not is_config(project, path) for path in scan.code.new):
+    if any(path in scan.files and is_code(project, path, is_new=True) for path in scan.code.new):
         return True
     if not is_dirty:
         return False
     with contextlib.suppress(GitError):
         options = ("--name-only", "-z", "--relative", "--no-renames", "--no-ext-diff", "--no-textconv")
         names = os.fsdecode(ask_git(project.root, "diff", *options, "HEAD", "--")).split("\0")
-        return any(name and not is_config(project, name) for name in names)
+        return any(name and is_code(project, name, is_new=False) for name in names)
     return True
 
 
-def is_config(project: Project, path: str) -> bool:
+def is_code(project: Project, path: str, *, is_new: bool) -> bool:
+    """Return whether a file counts where versions of the code are told apart.
+
+    Never do configs, protos and sweep files, documents, and what says which packages there are or what git does.
+
+    Args:
+        project: whose file it is.
+        path: relative to the project root.
+        is_new: whether git doesn't know it, as it knows none outside git: then it must look like source, since logs
+            and outputs lie there, too. Source counts the same before and after it is committed.
+    """
+    name = path.rpartition("/")[2]
+    if path.startswith(".git") or "/.git" in path:
+        return False
+    if _SOURCE.fullmatch(name) is None:
+        if is_new or _NO_CODE.fullmatch(name) is not None:
+            return False
+    elif is_new and name.startswith((".#", "._")):  # editors and file systems leave such beside a file
+        return False
+    return not _is_config(project, path)
+
+
+def _is_config(project: Project, path: str) -> bool:
     """Return whether a file is a config, proto or sweep file: what they come to is compared as configs are."""
     if not path.endswith((".prototxt", ".proto", ".py")):
         return False

@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heyhi.code.changes import EDITED, GONE, NEW, CodeChanges
-from heyhi.code.environment import read_environment
+from heyhi.code.environment import normalized, own_requirements, read_environment
 from heyhi.code.git import CodeVersion
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
-from heyhi.experiment.records import End, History
+from heyhi.experiment.records import History
 from heyhi.experiment.status import find_state
 from heyhi.files import is_there
 from heyhi.project import Project
@@ -48,7 +48,7 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     lines += ["", *_section("config", *configs)]
     attempts = [History(folder.attempts()).last_attempt for folder in folders]
     lines += ["", *_code(project, *[start.version if start is not None else CodeVersion() for start, _ in attempts])]
-    lines += ["", *_section("packages", *[_packages(project, end) for _, end in attempts])]
+    lines += ["", *_packages(project, *[end.environment if end is not None else "" for _, end in attempts])]
     for title, found in (("result", [_result(f) for f in folders]), ("last metrics", [_metrics(f) for f in folders])):
         lines += ["", *_section(title, *found)]
     return "\n".join(lines)
@@ -115,8 +115,18 @@ def _code(project: Project, a: CodeVersion, b: CodeVersion) -> list[str]:
     return [*_section("code", one, two), *([f"and {rest} more files"] if rest > 0 else [])]
 
 
-def _packages(project: Project, end: End | None) -> dict[str, str] | None:
-    return read_environment(project, end.environment) if end is not None else None
+def _packages(project: Project, *digests: str) -> list[str]:
+    """Write the packages that differ as a table, less those that only HeyHi itself loaded in one of the runs."""
+    try:
+        a, b = [read_environment(project, digest) for digest in digests]
+    except ResultError as error:  # it has the file and why
+        return ["packages: can't be read: " + str(error).replace(": can't be read", "", 1)]
+    if a is None or b is None:
+        whose = "" if a is b else "of A " if a is None else "of B "
+        return [f"packages: {whose}not on record"]
+    own = own_requirements()
+    less = {name for name in a.keys() ^ b.keys() if normalized(name) in own}
+    return _section("packages", *[{n: v for n, v in found.items() if n not in less} for found in (a, b)])
 
 
 def _result(folder: ExperimentDir) -> dict[str, Any] | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 _MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
+# Characters of a cell in a pipe, too, where each row is as wide as the widest one, and of a line below the table.
+_MAX_TEXT, _MAX_LINE = 200, 1000
 _COLOURS = {
     Status.DONE: "green",
     Status.DEAD: "red",
@@ -31,6 +33,7 @@ _GAP = 3  # between two columns on a terminal
 # Columns that are not printed (lines below the table say what matters of them), and those that come last.
 _BELOW = ("reason", "problem", "drifted", "stale", "mixed", "updated", "exp_path")
 _MARKS = ("stale", "mixed")
+_WHOLE = ("exp_id", "cfg")  # what is copied to the next command
 _LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
 
 
@@ -100,12 +103,14 @@ class _Grid:
     @classmethod
     def of(cls, table: pd.DataFrame) -> _Grid:
         names = [str(name) for name in table.columns]
-        rows = [[_text(value) for value in row] for row in table.head(_MAX_ROWS).itertuples(index=False, name=None)]
+        limits = [None if name in _WHOLE else _MAX_TEXT for name in names]
+        head = table.head(_MAX_ROWS).itertuples(index=False, name=None)
+        rows = [[_text(value, limit) for value, limit in zip(row, limits, strict=True)] for row in head]
         # What nobody has is left out; why something failed stands below, where it has room.
         kept = [i for i, n in enumerate(names) if n not in _BELOW and any(row[i] != _MISSING for row in rows)]
         varying = table.attrs.get("varying", ())
         return cls(
-            [_text(names[i]) for i in kept],
+            [_text(names[i], _MAX_TEXT) for i in kept],
             [[row[i] for i in kept] for row in rows],
             [any(isinstance(value, str) for value in table.iloc[:, i]) for i in kept],
             [0 if i == 0 else 1 if names[i] in varying else 3 if names[i] in _LAST else 2 for i in kept],
@@ -179,18 +184,18 @@ def _trouble(table: pd.DataFrame) -> list[str]:
         table["status"], table["exp_id"], table["reason"], problems, strict=True
     ):
         if status in (Status.DEAD, Status.UNKNOWN, Status.BLOCKED):
-            lines.append(f"{status:<7} {exp_id}: {_text(reason, None)}")
+            lines.append(f"{status:<7} {exp_id}: {_text(reason, _MAX_LINE)}")
         if problem:
-            lines.append(f"problem {exp_id}: {_text(problem, None)}")
+            lines.append(f"problem {exp_id}: {_text(problem, _MAX_LINE)}")
     for name in _MARKS:
         marks = zip(table["exp_id"], table[name], strict=True) if name in table else ()
-        lines += [f"{name:<7} {exp_id}: {_text(mark, None)}" for exp_id, mark in marks if mark]
+        lines += [f"{name:<7} {exp_id}: {_text(mark, _MAX_LINE)}" for exp_id, mark in marks if mark]
     if len(lines) > _MAX_TROUBLE:
         lines = [*lines[:_MAX_TROUBLE], f"… and {len(lines) - _MAX_TROUBLE} more such lines"]
     return lines
 
 
-def _text(value: Any, limit: int | None = None) -> str:
+def _text(value: Any, limit: int | None) -> str:
     """Return the text that a terminal shows for a value, cut at a number of characters."""
     if value is None:
         return _MISSING
@@ -198,9 +203,11 @@ def _text(value: Any, limit: int | None = None) -> str:
         return str(value).lower()
     if isinstance(value, float):
         return number_text(value, ".5g")
+    text = str(value)
+    if limit is not None and len(text) > limit:
+        text = f"{text[: limit - 1]}…"
     # Nothing that a config or a log says may command the terminal.
-    text = "".join(c if c.isprintable() else " " for c in str(value))
-    return text if limit is None or len(text) <= limit else f"{text[: limit - 1]}…"
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def _style(status: str) -> str:

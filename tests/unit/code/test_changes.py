@@ -92,7 +92,7 @@ def test_a_run_of_a_copy_and_of_the_same_work_tree_have_the_same_code(root: Path
         shutil.rmtree(root / ".git")
     project = Project(root, Settings(snapshot_exclude=("/lib",), snapshot_link=("data",)))
     put(root / "new.py").chmod(0o755)
-    (root / "link").symlink_to("run.py")
+    (root / "link.py").symlink_to("run.py")
     put(root / "data/big.bin")
     put(root / "lib/model.py", "not copied\n")
     of_tree = run(project)
@@ -100,7 +100,7 @@ def test_a_run_of_a_copy_and_of_the_same_work_tree_have_the_same_code(root: Path
     assert of_tree == run(project, snapshot.root)
     assert of_tree.digest and of_tree.dirty is in_git
     files = read_list(project, of_tree.digest)
-    assert files is not None and {"run.py", "new.py", "link"} < set(files)
+    assert files is not None and {"run.py", "new.py", "link.py"} <= set(files)
     assert not {"lib/model.py", "data/big.bin"} & set(files)
 
 
@@ -125,6 +125,83 @@ def test_an_edited_config_is_no_other_version_of_the_code(root: Path, path: str)
     put(root / path, "// edited\n")
     assert run(project) == before and not before.dirty
     assert run(project, take_snapshot(project).root) == before
+
+
+@pytest.mark.parametrize("in_git", [True, False])
+def test_outputs_and_notes_in_the_project_are_no_other_version_of_the_code(root: Path, in_git: bool) -> None:
+    if not in_git:
+        shutil.rmtree(root / ".git")
+    project = Project(root)
+    before = run(project)
+    for name in (*OUTPUTS, *NO_CODE, ".#run.py"):
+        put(root / name, "1\n")
+    assert run(project) == before
+    put(root / "nohup.out", "1\n2\n")
+    assert run(project) == before == run(project, take_snapshot(project).root)
+    assert since(project, before) is None
+
+
+OUTPUTS = ("nohup.out", "notes.txt", "out/result.json", "out/hparams.yaml", "core", "fig.png", "run.py~", ".run.py.swp")
+NO_CODE = (
+    *("README2.md", "docs/a.rst", "LICENSE", "LICENCE-mit.txt", "README", "pyproject.toml", "lib/pyproject.toml"),
+    *("uv.lock", "requirements.txt", "requirements-dev.txt", ".gitattributes", "lib/.gitignore", ".github/ci.py"),
+)
+
+
+@pytest.mark.parametrize("path", NO_CODE)
+def test_an_edited_document_or_list_of_packages_is_no_other_version_of_the_code(root: Path, path: str) -> None:
+    put(root / path)
+    commit(root)
+    project = Project(root)
+    before = run(project)
+    put(root / path, "edited\n")
+    assert run(project) == before and not before.dirty
+    assert run(project, take_snapshot(project).root) == before
+    commit(root)
+    assert since(project, before) is None
+    forget(project, before)
+    assert since(project, before) is None  # by git
+
+
+@pytest.mark.parametrize("path", ["a.py", "lib/op.cu", "x.R", "go.sh", "Makefile", "readme.py", "license/check.py"])
+def test_a_source_file_counts_the_same_before_and_after_it_is_committed(root: Path, path: str) -> None:
+    project = Project(root)
+    without = run(project)
+    put(root / path)
+    new = run(project)
+    assert new.dirty and new.digest != without.digest
+    assert run(project, take_snapshot(project).root) == new
+    commit(root)
+    committed = run(project)
+    assert committed.digest == new.digest and not committed.dirty
+
+
+@pytest.mark.parametrize(
+    "path", ["vocab.txt", "model.yaml", "sizes.json", "table.csv", "train", "changes.csv", "license-plates.csv"]
+)
+def test_any_other_file_that_git_tracks_counts(root: Path, path: str) -> None:
+    project = Project(root)
+    put(root / path)
+    commit(root)
+    before = run(project)
+    put(root / path, "edited\n")
+    after = run(project)
+    assert after.dirty and after.digest != before.digest
+    assert (since(project, before) or "").endswith(f": {path}")
+
+
+def test_a_copy_that_is_used_again_has_the_version_that_its_work_tree_has(root: Path) -> None:
+    project = Project(root)
+    put(root / "run.py", "edited\n")
+    put(root / "vocab.txt")
+    first = take_snapshot(project)
+    git(root, "add", "vocab.txt")
+    assert take_snapshot(project) == first
+    assert run(project, first.root) == run(project)
+
+
+def test_a_setting_of_links_is_no_code(root: Path) -> None:
+    assert run(Project(root, Settings(snapshot_link=("data",)))) == run(Project(root))
 
 
 def test_what_is_new_and_edited_tells_versions_of_one_commit_apart(root: Path) -> None:
@@ -197,15 +274,15 @@ def test_nothing_has_changed_since_a_run_of_the_same_code(root: Path) -> None:
 def test_what_was_edited_since_is_named_with_both_versions(root: Path) -> None:
     project = Project(root)
     first = run(project)
-    put(root / "README.md")
+    put(root / "tool.sh")
     put(root / "run.py", "edited\n")
     (root / "lib/model.py").unlink()
     second = run(project)
     change = CodeChanges(project).since(first.commit or "", first.dirty, first.digest)
     assert change is not None and (change.then, change.now) == (first.name, second.name)
-    assert change.files == ("lib/model.py", "run.py", "README.md")
-    assert change.edits == {"lib/model.py": GONE, "run.py": EDITED, "README.md": NEW}
-    assert change.text == f"commit {first.name} → {second.name}: lib/model.py, run.py, README.md"
+    assert change.files == ("lib/model.py", "run.py", "tool.sh")
+    assert change.edits == {"lib/model.py": GONE, "run.py": EDITED, "tool.sh": NEW}
+    assert change.text == f"commit {first.name} → {second.name}: lib/model.py, run.py, tool.sh"
 
 
 def test_many_files_are_counted(plain: Path) -> None:
@@ -330,7 +407,7 @@ def test_a_name_that_is_no_text_can_be_printed(plain: Path) -> None:
     assert text is not None and text.encode().endswith(rb": \udcff.py")
 
 
-TREES = st.dictionaries(st.sampled_from(["a.py", "b.py", "lib/c.py", "d.txt"]), st.sampled_from(["1", "2", "3"]))
+TREES = st.dictionaries(st.sampled_from(["a.py", "b.py", "lib/c.py", "d.sh"]), st.sampled_from(["1", "2", "3"]))
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -128,7 +128,7 @@ def test_results_and_last_metrics_are_compared_number_by_number(make: Make) -> N
 def test_what_is_the_same_or_missing_is_said_in_a_word(make: Make) -> None:
     a = make("seed=1", result={"acc": 1})
     text = said(a.path, a.path)
-    sections = ["config: no difference", "code: neither has one", "packages: neither has one", "result: no difference"]
+    sections = ["config: no difference", "code: neither has one", "packages: not on record", "result: no difference"]
     assert "\n\n".join([*sections, "last metrics: neither has one"]) in text
 
     b = make("seed=2", metrics="{}\n")
@@ -217,7 +217,28 @@ def test_packages_of_the_last_attempts_are_compared(make: Make) -> None:
         ["six", "-", "1"],
     ]
     attempted(b, 3, end=False)
-    assert "packages (B has none)" in said(a.path, b.path)
+    assert "\npackages: of B not on record\n" in said(a.path, b.path)
+
+
+def test_packages_that_only_heyhi_loaded_in_one_run_are_left_out(make: Make) -> None:
+    a, b = make("seed=1"), make("seed=2")
+    attempted(a, packages={"six": "1", "pandas": "2.2", "numpy": "2.0"})
+    attempted(b, packages={"six": "1", "pandas": "2.3", "orjson": "3.10", "Snakemake_Executor.plugin-slurm": "2.8"})
+    assert table(said(a.path, b.path), "packages") == [["pandas", "2.2", "2.3"], ["numpy", "2.0", "-"]]
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"packages": 1}'])
+def test_damaged_or_missing_packages_stop_nothing_else(make: Make, root: Path, damage: str) -> None:
+    a, b = make("seed=1", result={"acc": 1}), make("seed=2", result={"acc": 2})
+    attempted(a, packages={"six": "1"})
+    attempted(b, packages={"six": "2"})
+    path = root / "results/.heyhi/environments" / f"{b.attempts()[-1].environment}.json"
+    path.write_text(damage)
+    text = said(a.path, b.path)
+    assert f"\npackages: can't be read: {path}: " in text
+    assert table(text, "result") == [["acc", "1", "2", "+1"]]
+    path.unlink()
+    assert "\npackages: of B not on record\n" in said(a.path, b.path)
 
 
 def test_tasks_that_differ_keep_their_names(make: Make) -> None:

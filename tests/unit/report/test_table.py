@@ -263,6 +263,28 @@ def test_on_a_terminal_no_line_of_the_table_is_wider_than_it(
     assert ("more columns" in out.getvalue()) == (columns < 200)
 
 
+def test_long_cells_of_a_printed_table_are_cut_but_in_no_file(project: Project) -> None:
+    experiments = [experiment(project, "x" * 240, "lr=1", "name=short"), experiment(project, "b", "lr=2")]
+    text = "y" * 1_000_000
+    end(start(experiments[0]), {"note": text, "k" * 1000: 1})
+    end(start(experiments[1]), {"note": "short"})
+    table = collect(experiments, project=project)
+    out = io.StringIO()
+    print_table(table, out)
+    assert "y" * 199 + "…" in out.getvalue() and "y" * 200 not in out.getvalue()
+    assert f"p/{'x' * 240}" in out.getvalue()
+    assert len(out.getvalue()) < 4_000
+    assert text in to_csv(table) and "k" * 1000 in to_csv(table)
+
+
+def test_what_goes_wrong_at_length_is_cut_below_a_printed_table(project: Project) -> None:
+    bad = experiment(project, "bad")
+    end(start(bad), exception="ValueError: " + "z" * 1_000_000)
+    out = io.StringIO()
+    print_table(collect([bad], project=project), out)
+    assert "DEAD    p/bad: exit code 1: ValueError: zz" in out.getvalue() and len(out.getvalue()) < 4_000
+
+
 def test_long_tables_are_cut_and_say_so(project: Project) -> None:
     out = io.StringIO()
     print_table(collect([experiment(project, str(i), f"seed={i}") for i in range(60)], project=project), out)
