@@ -12,7 +12,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -218,14 +218,19 @@ class KnownHashes:
         known = content.get("files") if isinstance(content, dict) and content.get("version") == VERSION else None
         return cls(path, known if isinstance(known, dict) else {})
 
-    def hashes(self, root: Path, files: Mapping[str, CodeFile], *, warn: bool = True) -> dict[str, str]:
-        """Return the hash of each file that can be read, and warn of the others."""
+    def hashes(
+        self, root: Path, files: Mapping[str, CodeFile], *, skipped: Container[str] = (), warn: bool = True
+    ) -> dict[str, str]:
+        """Return the hash of each file that can be read and isn't skipped, and warn of those that can't be read."""
         hashes: dict[str, str] = {}
         known: dict[str, list[int | str]] = {}
         for path, file in files.items():
             if file.link is not None:
                 continue
             earlier = self._known.get(path)
+            if path in skipped:
+                known.update({path: earlier} if earlier is not None else {})
+                continue
             content: str | None
             settled = True
             if isinstance(earlier, list) and earlier[:-1] == file.known_by and isinstance(earlier[-1], str):

@@ -94,7 +94,9 @@ def list_code_now(project: Project, *, is_dirty: bool) -> ListedCode:
     """
     scan = scan_code(project, quick=True)
     known = KnownHashes.read(copies_root(project), project.root)
-    hashes = known.hashes(project.root, scan.files, warn=False)
+    # A log may be large, and grow: it is not read anew for each run.
+    skipped = scan.files.keys() - _counted(project, scan)
+    hashes = known.hashes(project.root, scan.files, skipped=skipped, warn=False)
     if project.state_root.is_dir():  # who only looks makes no folder
         with contextlib.suppress(OSError):
             copies_root(project).mkdir(exist_ok=True)
@@ -120,17 +122,24 @@ def listed_code(project: Project, scan: Scan, hashes: Mapping[str, str], *, is_d
 
 def _contents(project: Project, scan: Scan, hashes: Mapping[str, str]) -> dict[str, str]:
     """Return what a list has for each file: the beginning of its hash, or where a link leads."""
-    linked = frozenset(scan.code.links)  # what lies there is no code
-    new = frozenset(scan.code.new if scan.code.in_git else scan.code.paths)
     found: dict[str, str] = {}
-    for path, file in scan.files.items():
-        if path in linked or not is_code(project, path, is_new=path in new):
-            continue
+    for path, file in _counted(project, scan).items():
         if file.link is not None:
             found[path] = f"-> {file.link}"
         elif path in hashes:
             found[path] = hashes[path][:_HASH_DIGITS] + _mark(file)
     return found
+
+
+def _counted(project: Project, scan: Scan) -> dict[str, CodeFile]:
+    """Return the files that count."""
+    linked = frozenset(scan.code.links)  # what lies there is no code
+    new = frozenset(scan.code.new if scan.code.in_git else scan.code.paths)
+    return {
+        path: file
+        for path, file in scan.files.items()
+        if path not in linked and is_code(project, path, is_new=path in new)
+    }
 
 
 def _mark(file: CodeFile) -> str:

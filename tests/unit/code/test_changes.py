@@ -200,6 +200,32 @@ def test_a_copy_that_is_used_again_has_the_version_that_its_work_tree_has(root: 
     assert run(project, first.root) == run(project)
 
 
+def test_a_log_is_not_read_for_each_run_nor_forgotten_by_the_next_copy(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(root)
+    put(root / "nohup.out")
+    project.state_root.mkdir(parents=True)
+    monkeypatch.setattr(listing, "_RACY_NS", -(10**12))  # as if all had been written long ago
+    read: list[str] = []
+    read_file = listing.read_file
+
+    def noted(path: Path, copy: Path | None, *, warn: bool = True) -> str | None:
+        read.append(path.name)
+        return read_file(path, copy, warn=warn)
+
+    monkeypatch.setattr(listing, "read_file", noted)
+    run(project)
+    assert "run.py" in read and "nohup.out" not in read
+    take_snapshot(project)
+    run(project)
+    take_snapshot(project)
+    assert read.count("nohup.out") == 1 and read.count("run.py") == 1
+    put(root / "nohup.out", "grown\n")
+    run(project)
+    assert read.count("nohup.out") == 1
+
+
 def test_a_setting_of_links_is_no_code(root: Path) -> None:
     assert run(Project(root, Settings(snapshot_link=("data",)))) == run(Project(root))
 
