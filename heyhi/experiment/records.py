@@ -278,15 +278,27 @@ class History(NamedTuple):
         after = [*(start.metrics_size for start in starts[1:]), metrics_size]
         return [start for start, end in zip(starts, after, strict=False) if end and end != start.metrics_size]
 
-    @property
-    def mixed(self) -> str:
-        """Which attempts went on from what others had done with another config: `lr 0.1 → 0.2 at attempt 2`."""
+    def mixed(self, metrics_size: int, *, is_done: bool) -> str:
+        """Say which attempts made a result of two configs: `lr 0.1 → 0.2 at attempt 2`; empty where none did.
+
+        Of those that went on from what others had done with another config, one that came to nothing is none.
+
+        Args:
+            metrics_size: bytes of metrics that there are now.
+            is_done: whether there is a result, which is of the last attempt.
+        """
         lines = []
+        counting = [*self.logged(metrics_size), *(self.starts[-1:] if is_done else [])]
         for start in self.starts:
-            if start.is_mixed:
+            if start.is_mixed and start in counting:
                 changed = (line.replace(": ", " ", 1).replace(" -> ", " → ", 1) for line in start.changed)
                 lines.append(f"{', '.join(changed)} at attempt {start.attempt}")
         return "; ".join(lines)
+
+    @property
+    def may_be_mixed(self) -> bool:
+        """Whether an attempt went on from what another config had done, whatever came of it; most have none."""
+        return any(start.is_mixed for start in self.starts)
 
     @property
     def pruned(self) -> End | None:
