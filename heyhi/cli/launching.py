@@ -111,6 +111,7 @@ def plan(args: argparse.Namespace) -> int:
     from heyhi.control.going_on import Goings
     from heyhi.experiment.modes import Action, action_of
     from heyhi.experiment.names import Status
+    from heyhi.sweep.drift import drifted_only
 
     project = project_for(args)
     only_looks(project)
@@ -146,15 +147,25 @@ def plan(args: argparse.Namespace) -> int:
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
-    if done := sum(row.exp_id in drift for row in survey.rows if row.status is Status.DONE):
-        print(f"{done} of the drifted are DONE and left as they are: heyhi launch {REDO} runs them again")
+    drifted = set(drifted_only(drift))
+    left_done = [r for r in survey.rows if r.status is Status.DONE and not actions[r.exp_path].wipe]
+    if done := sum(row.exp_id in drifted for row in left_done):
+        are = "are DONE and left as they are" if done > 1 else "is DONE and left as it is"
+        print(f"{done} of the drifted {are}: heyhi launch {REDO} runs {'them' if done > 1 else 'it'} again")
+    if stale := sum(not actions[path].wipe for path in survey.stale):
+        are, one = ("are", "one") if stale > 1 else ("is", "it")
+        print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
     if starts:
         from heyhi.slurm.forecast import capacity_lines
 
         jobs = capacity_lines(_tasks(selection, {path for path, action in actions.items() if action.start}))
         for line in jobs:
             print(line)
-        print(f"launch: {_snakemake_line(selection, 'slurm' if jobs else 'local')}")
+        # Snakemake goes on with what is there, whatever the mode is.
+        would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start} - left.keys()
+        is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
+        kind = "slurm" if jobs else "local"
+        print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
 
 
@@ -219,6 +230,14 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
     if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
         return f"snakemake --profile profiles/{profile} --config sweep={shlex.quote(selection.groups[0].sweep)}"
     return f"snakemake --profile profiles/{profile} $(heyhi expand {shlex.join(words)})"
+
+
+def _run_py_line(selection: Selection, mode: str) -> str:
+    """Write the command that does for one experiment what a mode says; it may have to be filled in."""
+    words = selection.words
+    if words[:1] == ["--cfg"] and words.count("--cfg") == 1 and not {"--sweep", "--zip"} & set(words):
+        return f"python run.py {shlex.join(words)} --mode {mode}"
+    return f"one at a time: python run.py --cfg … --mode {mode}"
 
 
 def launch(args: argparse.Namespace) -> int:

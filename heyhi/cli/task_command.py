@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -14,7 +15,7 @@ from heyhi.cli.options import REDO, add_redo_arguments, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.config.schema import load_schema
-from heyhi.errors import ModeError, OverrideError, reporting_errors, suggest
+from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
 from heyhi.project import find_project
@@ -214,7 +215,16 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
     if status is Status.UNKNOWN:
         return "nothing started: nobody knows how it is; no mode starts it until that is mended"
     if status in (Status.DEAD, Status.PRUNED):
-        return "nothing started; --mode start_continue goes on from its files, --mode restart begins anew"
+        from heyhi.sweep.continuing import CONTINUE_OPTION, Going
+
+        going = Going()
+        with contextlib.suppress(UnknownError):  # who starts it is told
+            going = launch.going
+        first, option = "nothing started; ", ""
+        if going.is_mixed:
+            first = f"nothing started; attempt {going.attempt} has logged metrics with another config: {going.keys}.\n"
+            option = f" {CONTINUE_OPTION}"
+        return f"{first}--mode start_continue{option} goes on from its files, --mode restart begins anew"
     return "nothing started; --mode restart would stop it and begin anew"
 
 

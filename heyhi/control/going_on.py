@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from heyhi.control.survey import Survey
@@ -15,7 +16,8 @@ from heyhi.sweep.continuing import Continuing, Going
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
 
-_MAX_LISTED = 20  # experiments that are named
+_MAX_LISTED = 20  # experiments that are named, of which the same is said
+_MAX_KINDS = 10  # of what is said
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,19 @@ class Goings:
 
     @property
     def lines(self) -> list[str]:
-        """What to say of each: why it is left, or which keys have changed."""
+        """What to say of them, once for all of which it is the same: why they are left, or which keys have changed."""
         left = self.left
-        lines = [f"left: {self.names[path]}: {going.refusal}" for path, going in left.items()]
-        lines += [f"{self.names[path]}: {g.note}" for path, g in self.found.items() if path not in left]
-        more = len(lines) - _MAX_LISTED
-        return [*lines[:_MAX_LISTED], *([f"… and {more} more such lines"] if more > 0 else [])]
+        kinds: dict[str, list[str]] = {f"left: {going.refusal}": [] for going in left.values()}
+        for path, going in self.found.items():
+            text = f"left: {going.refusal}" if path in left else going.note
+            kinds.setdefault(text, []).append(self.names[path])
+        lines = []
+        for text, names in islice(kinds.items(), _MAX_KINDS):
+            more = len(names) - _MAX_LISTED
+            lines += [text, *(f"  {name}" for name in names[:_MAX_LISTED])]
+            lines += [f"  … and {more} more"] if more > 0 else []
+        rest = sum(map(len, islice(kinds.values(), _MAX_KINDS, None)))
+        return [*lines, *([f"… and {rest} more with other differences"] if rest else [])]
 
 
 def _planned(planned: Callable[[str], bytes | None], path: str) -> bytes | None:

@@ -52,8 +52,9 @@ class Launched(NamedTuple):
         if not self.records:
             return [f"by run.py and maybe_launch: {size}"]
         first, last = self.records[0], self.records[-1]
-        again = f" … {_shown(last.time)}, {len(self.records)} times" if len(self.records) > 1 else ""
-        lines = [f"{_shown(first.time)}{again} UTC  {last.label}  {self.problem or size}"]
+        count = len(self.records)
+        times = f" … {_shown(last.time)} UTC, {count} times" if count > 1 else " UTC"
+        lines = [f"{_shown(first.time)}{times}  {last.label}  {self.problem or size}"]
         lines.append(f"    {last.user}@{last.host}: {shorten(shlex.join([last.command, *last.words]), _MAX_SHOWN)}")
         return [*lines, f"    table: {self.table}"] if self.table else lines
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -310,7 +310,7 @@ class Survey:
             schema_of: returns a project's schema as it is today.
 
         Returns:
-            exp id -> lines `key: then -> now`, for those that differ.
+            exp id -> lines `key: then -> now`, for those that differ; why, for those that can't be compared.
         """
         from heyhi.sweep.drift import DriftCheck
 
@@ -342,7 +342,7 @@ class Survey:
         if not self.folders:
             return _NOTHING
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
-        marked = {"drifted": drift, "stale": self.stale, "mixed": self.mixed}
+        marked: dict[str, Collection[str]] = {**_drifted_or_not(drift), "stale": self.stale, "mixed": self.mixed}
         lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)
         some = self.rows if everything or any(marked.values()) else self._rows_of(self.others)
         wanted = [r for r in some if everything or r.status is not Status.DONE or self._is_marked(r, drift)]
@@ -362,10 +362,23 @@ class Survey:
         keys = drift.get(row.exp_id, [])
         more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
         if keys:
-            yield f"drifted: {'; '.join(keys[:_MAX_KEYS])}{more}"
+            from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
+
+            why = why_not_compared(keys)
+            yield f"{NOT_COMPARED}: {why}" if why else f"drifted: {'; '.join(keys[:_MAX_KEYS])}{more}"
         if row.exp_path in self.stale:
             from heyhi.experiment.given import stale_text
 
             yield f"stale: {stale_text(self.stale[row.exp_path])}"
         if row.exp_path in self.mixed:
             yield f"mixed: {self.mixed[row.exp_path]}"
+
+
+def _drifted_or_not(drift: Mapping[str, list[str]]) -> dict[str, Collection[str]]:
+    """Return which have drifted, and of which nobody can tell."""
+    if not drift:
+        return {}
+    from heyhi.sweep.drift import NOT_COMPARED, drifted_only
+
+    drifted = drifted_only(drift)
+    return {"drifted": drifted, NOT_COMPARED: drift.keys() - set(drifted)}

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shlex
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,7 +38,7 @@ from heyhi.experiment.names import (
     STATE_NAME,
 )
 from heyhi.experiment.project_names import is_same_project
-from heyhi.experiment.records import History, Record, Start, Submission, to_records
+from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
 from heyhi.files import is_there, keep_file, replace_file, write_temp, writing
 from heyhi.project import PROJECT_KEY
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
 _DIGEST_DIGITS = 16
+_TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
 _log = logging.getLogger(__name__)
 
@@ -502,16 +504,19 @@ class ExperimentDir:
             return ""
         return hashlib.sha256(data).hexdigest()[:_DIGEST_DIGITS]
 
-    def metrics_size(self) -> int:
-        """Return how many bytes of metrics there are.
+    def metrics_now(self) -> Metrics:
+        """Return how many bytes of metrics there are, and by which end they are known.
 
         Raises:
             UnknownError: nobody can tell.
         """
         try:
-            return self.metrics_path.stat().st_size
+            with self.metrics_path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - _TAIL_BYTES))
+                return Metrics(size, zlib.crc32(file.read(_TAIL_BYTES))) if size else Metrics()
         except (FileNotFoundError, NotADirectoryError):
-            return 0
+            return Metrics()
         except OSError as error:
             raise UnknownError(f"{self.metrics_path}: can't be looked at: {error.strerror or error}") from None
 

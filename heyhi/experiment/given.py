@@ -11,7 +11,7 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.records import History
+from heyhi.experiment.records import History, Metrics
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
@@ -23,12 +23,12 @@ def given_to(experiment: Experiment) -> dict[str, str]:
     return {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
 
 
-def given_in(history: History, metrics_size: int) -> dict[str, list[str]]:
+def given_in(history: History, metrics: Metrics) -> dict[str, list[str]]:
     """Return the results that what came out of an experiment is made of.
 
     Args:
         history: what is on record of it.
-        metrics_size: bytes of metrics that there are now.
+        metrics: that there are now.
 
     Returns:
         exp id of a need -> digests of its results that the last attempt was given, and those that have logged metrics
@@ -36,7 +36,7 @@ def given_in(history: History, metrics_size: int) -> dict[str, list[str]]:
     """
     found: dict[str, list[str]] = {}
     if any(start.needs for start in history.starts):
-        for start in [*history.logged(metrics_size), *history.starts[-1:]]:
+        for start in [*history.logged(metrics), *history.starts[-1:]]:
             for need, digest in start.needs.items():
                 if digest not in found.setdefault(need, []):
                     found[need].append(digest)
@@ -79,7 +79,7 @@ class Results:
             with contextlib.suppress(HeyhiError):
                 history = History(folder.attempts())
                 if any(start.needs for start in history.starts):
-                    self._stale[exp_id] = self.made_anew(given_in(history, folder.metrics_size()))
+                    self._stale[exp_id] = self.made_anew(given_in(history, folder.metrics_now()))
         return self._stale[exp_id]
 
 
@@ -100,7 +100,7 @@ def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str
         with contextlib.suppress(HeyhiError):  # its status says what can't be read
             history = History(folder.attempts())
             # Of a single attempt nobody has to know whether it has logged anything; there may be 10,000.
-            given = given_in(history, folder.metrics_size() if len(history.starts) > 1 else 0)
+            given = given_in(history, folder.metrics_now() if len(history.starts) > 1 else Metrics())
             if needs := results.made_anew(given):
                 found[path] = needs
     return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from pathlib import Path
 
 from heyhi.errors import HeyhiError
@@ -29,7 +30,7 @@ def note_mixed(results_root: Path, exp_id: str) -> None:
 
 
 def find_mixed(results_root: Path) -> dict[str, str]:
-    """Return the exp path of each experiment of which that is on record, with what changed and when."""
+    """Return the exp path of each experiment that is of two configs by its records, with what changed and when."""
     found = {}
     folder = results_root / STATE_NAME / MIXED_NAME
     with contextlib.suppress(OSError):
@@ -38,6 +39,19 @@ def find_mixed(results_root: Path) -> dict[str, str]:
                 continue
             with contextlib.suppress(OSError, UnicodeDecodeError, HeyhiError):
                 exp_path = results_root / note.read_text(encoding="utf-8")
-                if text := History(ExperimentDir(exp_path).attempts()).mixed:  # else it was wiped since
+                if text := mixed_text(exp_path):  # else it was wiped since, or came to nothing
                     found[str(exp_path)] = text
     return found
+
+
+def mixed_text(exp_path: Path) -> str:
+    """Say of which configs an experiment is, and since which attempt; empty where it is of one.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    folder = ExperimentDir(exp_path)
+    history = History(folder.attempts())
+    if not history.may_be_mixed:
+        return ""
+    return history.mixed(folder.metrics_now(), is_done=os.access(folder.result_path, os.F_OK))

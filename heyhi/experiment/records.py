@@ -14,7 +14,19 @@ if TYPE_CHECKING:
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
-_LATER_FIELDS = ("code", "metrics_size", "needs", "changed", "is_mixed")
+_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
+
+
+class Metrics(NamedTuple):
+    """What there is of metrics at some time, by which is seen that an attempt has logged some.
+
+    Attributes:
+        size: bytes.
+        tail: checksum of the last of them: who has cut metrics back to a checkpoint may log as many bytes again.
+    """
+
+    size: int = 0
+    tail: int = 0
 
 
 class Start(NamedTuple):
@@ -33,6 +45,7 @@ class Start(NamedTuple):
         config: digest of the config, as `folder.config_digest` makes it.
         code: digest of the code's files; empty where they were not listed.
         metrics_size: bytes of metrics that earlier attempts had written.
+        metrics_tail: checksum of the last of them.
         needs: exp id of what it needs -> digest of the result that it was given.
         changed: `key: then -> now` for what counts of the config and differs from the attempt before.
         is_mixed: whether it went on from what an attempt with another config had done.
@@ -50,9 +63,15 @@ class Start(NamedTuple):
     config: str = ""
     code: str = ""
     metrics_size: int = 0
+    metrics_tail: int = 0
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+
+    @property
+    def metrics(self) -> Metrics:
+        """What earlier attempts had logged."""
+        return Metrics(self.metrics_size, self.metrics_tail)
 
     @property
     def version(self) -> CodeVersion:
@@ -78,6 +97,7 @@ class Start(NamedTuple):
             _text(get("config")),
             _text(get("code")),
             _int(get("metrics_size")) or 0,
+            _int(get("metrics_tail")) or 0,
             _texts_by_name(get("needs")),
             _texts(get("changed")),
             get("is_mixed") is True,
@@ -266,27 +286,39 @@ class History(NamedTuple):
         submitted = self.submission.job_id if self.submission is not None else ""
         return {submitted, *(record.job_id for record in self.attempts)} - {""}
 
-    def logged(self, metrics_size: int) -> list[Start]:
+    def logged(self, metrics: Metrics) -> list[Start]:
         """Return the attempts that have logged metrics, by what was there when each began and when it had ended.
 
         One that had cut its metrics back to a checkpoint has changed their size, too.
 
         Args:
-            metrics_size: bytes of metrics that there are now.
+            metrics: that there are now.
         """
         starts = self.starts
-        after = [*(start.metrics_size for start in starts[1:]), metrics_size]
-        return [start for start, end in zip(starts, after, strict=False) if end and end != start.metrics_size]
+        after = [*(start.metrics for start in starts[1:]), metrics]
+        return [start for start, end in zip(starts, after, strict=False) if end.size and end != start.metrics]
 
-    @property
-    def mixed(self) -> str:
-        """Which attempts went on from what others had done with another config: `lr 0.1 → 0.2 at attempt 2`."""
+    def mixed(self, metrics: Metrics, *, is_done: bool) -> str:
+        """Say which attempts made a result of two configs: `lr 0.1 → 0.2 at attempt 2`; empty where none did.
+
+        Of those that went on from what others had done with another config, one that came to nothing is none.
+
+        Args:
+            metrics: that there are now.
+            is_done: whether there is a result, which is of the last attempt.
+        """
         lines = []
+        counting = [*self.logged(metrics), *(self.starts[-1:] if is_done else [])]
         for start in self.starts:
-            if start.is_mixed:
+            if start.is_mixed and start in counting:
                 changed = (line.replace(": ", " ", 1).replace(" -> ", " → ", 1) for line in start.changed)
                 lines.append(f"{', '.join(changed)} at attempt {start.attempt}")
         return "; ".join(lines)
+
+    @property
+    def may_be_mixed(self) -> bool:
+        """Whether an attempt went on from what another config had done, whatever came of it; most have none."""
+        return any(start.is_mixed for start in self.starts)
 
     @property
     def pruned(self) -> End | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.experiment.handle import Handle
+    from heyhi.sweep.continuing import Going
 
 Main = Callable[..., object]
 
@@ -257,16 +258,24 @@ class Launch:
         return is_slurm(self.task_message)
 
     @property
-    def refusal(self) -> str:
-        """Why it can't go on with what is there; empty where it can.
+    def going(self) -> Going:
+        """How it would be to go on with what is there.
 
         Raises:
             UnknownError: a record of it can't be read.
         """
         from heyhi.sweep.continuing import Continuing
 
-        rule = Continuing(self.project, self.schema)
-        going = rule.going_on(self.experiment.exp_path, self.experiment.config)
+        return Continuing(self.project, self.schema).going_on(self.experiment.exp_path, self.experiment.config)
+
+    @property
+    def refusal(self) -> str:
+        """Why it can't go on with what is there; empty where it can.
+
+        Raises:
+            UnknownError: a record of it can't be read.
+        """
+        going = self.going
         return going.refusal if going.is_refused(is_allowed=self.continue_drifted) else ""
 
     @property

@@ -303,7 +303,7 @@ class _Run:
         starts = History(self.folder.attempts()).starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
-        env, version = get_job_env(), self._code_version()
+        env, version, metrics = get_job_env(), self._code_version(), self.folder.metrics_now()
         start = Start(
             attempt=number,
             kind=_kind(last, env.job_id, env.restart_count, launcher_attempt),
@@ -316,7 +316,8 @@ class _Run:
             dirty=version.dirty,
             config=config_digest(self.experiment.config, self.schema),
             code=version.digest,
-            metrics_size=self.folder.metrics_size(),
+            metrics_size=metrics.size,
+            metrics_tail=metrics.tail,
             needs=given_to(self.experiment),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,

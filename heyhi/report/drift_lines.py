@@ -19,16 +19,23 @@ _SLACK_SECONDS = 2.0  # between the clocks of a file system and of who measured 
 
 
 def drift_line(table: pd.DataFrame, sources: Sequence[Source]) -> str:
-    """Return a line that says how many rows have drifted, as far as that is known cheaply; empty where none has."""
+    """Say how many rows have drifted, as far as that is known cheaply, and how many can't be compared; else empty."""
+    unknown = 0
     if "drifted" in table:
-        count, more = int(table["drifted"].notna().sum()), False
+        from heyhi.sweep.drift import NOT_COMPARED
+
+        cells = table["drifted"].dropna().astype(str)
+        unknown = int(cells.str.startswith(f"{NOT_COMPARED}: ").sum())
+        count, more = len(cells) - unknown, False
         than = "would be composed today (column drifted)"
     else:
         seen: set[str] = set()  # an experiment that several sweeps have counts once
         counts = [_drifted(table, source, seen) for source in sources]
         count, more = sum(n for n, _ in counts), any(more for _, more in counts)
         than = "the sweep has now (--drift names the keys, and other code)"
-    return f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}" if count else ""
+    lines = [f"{'at least ' if more else ''}{count} drifted: launched with another config than {than}"] if count else []
+    lines += [f"{unknown} not compared with the config of today: column drifted says why"] if unknown else []
+    return "\n".join(lines)
 
 
 def find_recoded_rows(table: pd.DataFrame, sources: Sequence[Source]) -> list[CodeChange]:

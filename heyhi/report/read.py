@@ -131,6 +131,7 @@ class Reader:
         values: Sequence[Any] = ()
         if started or status is Status.DONE:
             names, values = _printable(self._outcome(entry, status, problems))
+        given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
         last = started[-1] if started else None
         return Reading(
             status=status.value,
@@ -142,8 +143,8 @@ class Reader:
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
             code=(last.version.name or None) if last is not None else None,
-            mixed=history.mixed or None,
-            given=_given(entry, history, problems) or None,
+            mixed=mixed or None,
+            given=given or None,
             updated=updated,
         )
 
@@ -222,10 +223,21 @@ def _given(entry: Entry, history: History, problems: list[str]) -> dict[str, lis
     if not any(start.needs for start in history.starts):
         return {}
     try:
-        return given_in(history, _folder(entry).metrics_size())
+        return given_in(history, _folder(entry).metrics_now())
     except HeyhiError as error:
         problems.append(str(error))
         return {}
+
+
+def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) -> str:
+    """Say of which configs an experiment is; most are of one."""
+    if not history.may_be_mixed:
+        return ""
+    try:
+        return history.mixed(_folder(entry).metrics_now(), is_done=status is Status.DONE)
+    except HeyhiError as error:
+        problems.append(str(error))
+        return ""
 
 
 def _all_at_once(path: str) -> list[Any] | None:

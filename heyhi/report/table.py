@@ -16,6 +16,7 @@ from heyhi.project import Project, find_project
 from heyhi.report.outline import EntriesAt, Outline, entry_of, outline_manifest, varying_columns
 from heyhi.report.read import Collector, Reader
 from heyhi.report.readings import Entry, Reading, Readings
+from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.manifest import Manifest, project_of
 
@@ -127,7 +128,7 @@ def _columns(
         "reason": [reason or None for reason in fields["reason"]],
         "problem": [problem or None for problem in fields["problem"]],
         "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
-        "drifted": ["; ".join(drift.get(e, ())) or None for e in outline.exp_ids] if drift is not None else [],
+        "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
         "stale": _stale(project, fields),
         "mixed": fields["mixed"],
         **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code")},
@@ -135,6 +136,12 @@ def _columns(
         "exp_path": outline.folders,
     }
     return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
+
+
+def _drifted(lines: Sequence[str]) -> str | None:
+    """Write what has drifted into a cell, or why nobody can tell."""
+    why = why_not_compared(lines)
+    return f"{NOT_COMPARED}: {why}" if why else "; ".join(lines) or None
 
 
 def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from heyhi.sweep.drift import DriftCheck
 
 CONTINUE_OPTION = "--continue-drifted"
-CONTINUE_SETTING = "continue_drifted"  # of Snakemake's --config
+CONTINUE_SETTING = "continue_drifted"  # of Snakemake's --config, and of maybe_launch
 _MAX_KEYS = 6  # that a message names
 
 
@@ -56,8 +56,8 @@ class Going(NamedTuple):
         """Why it is not gone on with, and what does so all the same."""
         return (
             f"not gone on with: attempt {self.attempt} has logged metrics with another config: {self.keys}."
-            f" {CONTINUE_OPTION} (snakemake: --config {CONTINUE_SETTING}=1) goes on all the same, --mode restart"
-            " begins anew"
+            f" {CONTINUE_OPTION} (snakemake: --config {CONTINUE_SETTING}=1; Python: {CONTINUE_SETTING}=True)"
+            " goes on all the same, --mode restart begins anew"
         )
 
     @property
@@ -107,7 +107,7 @@ class Continuing:
         starts = history.starts
         if not starts:
             return Going()
-        logged = history.logged(folder.metrics_size())
+        logged = history.logged(folder.metrics_now())
         base = (logged or starts)[-1]
         if base.config in ("", config_digest(config, self._schema)):
             return Going()

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from heyhi.experiment.records import Start
     from heyhi.sweep.manifest import Manifest
 
+_UNREADABLE, _UNCOMPOSED = "can't be compared: ", "can't be composed today: "
+NOT_COMPARED = "not compared"  # what is said of one of which that can't be found out
 _MAX_COMPARED = 60  # experiments that are looked at unasked: a quarter of a millisecond each
 
 
@@ -68,9 +70,9 @@ class DriftCheck:
         try:
             return [change.text for change in self.changes(exp_path, config, then)]
         except IdentityError as error:  # the others are to be compared still
-            return [f"can't be compared: {error}"]
+            return [f"{_UNREADABLE}{error}"]
         except HeyhiError as error:
-            return [f"can't be composed today: {error}"]
+            return [f"{_UNCOMPOSED}{error}"]
 
     def changes(self, exp_path: Path, config: bytes | None = None, then: str = "") -> list[Change]:
         """Compare one experiment, as `drift` does.
@@ -132,6 +134,17 @@ class DriftCheck:
         Most were, and then nothing else has to be read. Where the protos are others now, defaults may be, too.
         """
         return start is not None and start.config == config_digest(config, self.schema)
+
+
+def why_not_compared(lines: Sequence[str]) -> str:
+    """Say why an experiment could not be compared, given the lines that `DriftCheck.drift` returned; else empty."""
+    first = lines[0] if lines else ""
+    return first.removeprefix(_UNREADABLE) if first.startswith((_UNREADABLE, _UNCOMPOSED)) else ""
+
+
+def drifted_only(drift: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the exp ids of those that have drifted, less those that could not be compared."""
+    return [exp_id for exp_id, lines in drift.items() if lines and not why_not_compared(lines)]
 
 
 def count_drifted(project: Project, manifest: Manifest, folders: Sequence[str]) -> tuple[int, bool]:

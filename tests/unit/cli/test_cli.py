@@ -182,6 +182,26 @@ def test_plan_tells_new_done_dead_blocked_and_drifted(run: Any, project: Path) -
     assert rows[1]["drifted"] == ["work.lr: 0.1 -> 0.3"]
 
 
+def test_what_cannot_be_compared_has_not_drifted_and_is_counted_apart(run: Any, project: Path) -> None:
+    maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
+    handle = maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=2"])
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.3\n}\n")
+    handle.folder.flat_config_path.unlink()
+    handle.folder.flat_config_path.mkdir()
+    for words in (("plan",), ("status", "--drift")):
+        out = run(*words)[1]
+        assert "DONE 2  drifted 1  not compared 1\n" in out and "drifted: work.lr: 0.1 -> 0.3\n" in out
+        assert f"            not compared: {handle.folder.flat_config_path}: can't be read" in out
+        rows = {row["exp_path"]: row for row in json.loads(run(*words, "--json")[1])}
+        (line,) = rows[str(handle.exp_path)]["drifted"]
+        assert line.startswith("can't be compared: ")
+    assert "\n1 of the drifted is DONE and left as it is: heyhi launch --redo-drifted runs it again\n" in run("plan")[1]
+    run("expand")
+    out = run("report", "conf/many.py", "--drift", "--to", "t.csv")[1]
+    assert "\n1 drifted: launched with" in out and "\n1 not compared with the config of today: column drifted" in out
+    assert f",not compared: {handle.folder.flat_config_path}" in (project / "t.csv").read_text()
+
+
 def test_a_dead_need_blocks_and_is_named(run: Any) -> None:
     maybe_launch(failing, cfg="conf/work.prototxt")
     out = run("plan", "--cfg", "check", "--sweep", "noise=1,2")[1]
@@ -235,7 +255,8 @@ def test_drift_knows_new_defaults_and_fields_and_ignores_scheduling(run: Any, pr
     (project / "conf/work.prototxt").write_text("work {\n  lr: 0.1 added: 1\n}\n")
     assert "work.added: absent -> 1" in run("status", "--drift")[1]
     (project / "conf/work.prototxt").unlink()
-    assert "can't be composed today" in run("status", "--drift")[1]
+    out = run("status", "--drift")[1]
+    assert "DONE 1  not compared 1\n" in out and " not compared: can't be composed today: " in out
 
 
 def test_a_moved_project_and_results_root_are_no_drift(

@@ -12,6 +12,7 @@ import pytest
 
 from heyhi.cli import launching
 from heyhi.cli.task_command import parse_args_and_maybe_launch
+from heyhi.experiment.mixed import mixed_text
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_state
 from heyhi.job.launch import maybe_launch
@@ -115,7 +116,7 @@ def test_maybe_launch_leaves_it_with_a_warning_and_the_caller_goes_on(
     assert REFUSED in caplog.text and handle.get_status() is Status.DEAD and len(task.ran) == 1
     task.fails = False
     handle = maybe_launch(task, cfg="work", overrides=["x=1"], mode="start_continue", continue_drifted=True)
-    assert handle.is_done() and handle.folder.history().mixed == "work.size 5 → 7 at attempt 2"
+    assert handle.is_done() and mixed_text(handle.exp_path) == "work.size 5 → 7 at attempt 2"
 
 
 @pytest.fixture
@@ -135,8 +136,8 @@ SWEEP = ("--cfg", "work", "--sweep", "x=1,2,3")
 def test_a_plan_says_which_would_be_left(run: Run, edited: Path) -> None:
     code, out, _ = run("plan", *SWEEP)
     assert code == 0 and "mode start_continue: 2 would start; 1 would be left\n" in out
-    assert f"left: p/work/{edited.name}: not gone on with: {REFUSED}" in out
-    assert "it goes on with another config than attempt 1: work.size: 5 -> 7" in out
+    assert f"left: not gone on with: {REFUSED}. " in out and f"begins anew\n  p/work/{edited.name}\n" in out
+    assert "it goes on with another config than attempt 1: work.size: 5 -> 7\n  p/work/x=2_" in out
     rows = json.loads(run("plan", *SWEEP, "--json")[1])
     assert [(row["start"], row["left"]) for row in rows] == [
         (False, ["work.size: 5 -> 7"]),
@@ -144,6 +145,44 @@ def test_a_plan_says_which_would_be_left(run: Run, edited: Path) -> None:
         (True, []),
     ]
     assert "would be left" not in run("plan", *SWEEP, "--mode", "start_restart")[1]
+
+
+def test_what_is_the_same_of_many_is_said_once(run: Run, task: Task, project: Path) -> None:
+    for x in range(23):
+        maybe_launch(task, cfg="work", overrides=[f"x={x}"])
+    write(project, 7)
+    out = run("plan", "--cfg", "work", "--sweep", "x=range(23)")[1]
+    assert out.count("left: ") == out.count("goes on all the same") == 1 and "23 would be left" in out
+    listed = out.partition("begins anew\n")[2].splitlines()
+    assert all(line.startswith("  p/work/x=") for line in listed[:20]) and listed[20] == "  … and 3 more"
+
+
+@pytest.mark.parametrize("args", [[], ["--mode", "gentle_start"], ["--mode", "gentle_start", "--continue-drifted"]])
+def test_a_task_file_that_leaves_it_names_what_goes_on_all_the_same(
+    task: Task, project: Path, capsys: pytest.CaptureFixture[str], args: list[str]
+) -> None:
+    command(task, "x=1")
+    command(task, "x=1", *args)
+    assert "nothing started; --mode start_continue goes on from its files" in capsys.readouterr().out
+    write(project, 7)
+    assert command(task, "x=1", *args) == 0
+    out = capsys.readouterr().out
+    assert f"nothing started; {REFUSED}.\n--mode start_continue --continue-drifted goes on from its files" in out
+    task.logs = task.fails = False
+    assert command(task, "x=1", "--mode", "start_continue", "--continue-drifted") == 0
+
+
+def test_a_plan_names_snakemake_only_where_that_does_the_same(run: Run, task: Task, project: Path) -> None:
+    new = ("--cfg", "work", "--sweep", "x=1,2")
+    for mode in ("start_continue", "gentle_start", "start_restart", "restart"):
+        assert "launch: snakemake " in run("plan", *new, "--mode", mode)[1]
+    maybe_launch(task, cfg="work", overrides=["x=1"])
+    assert "launch: snakemake " in run("plan", *new)[1]
+    for mode in ("gentle_start", "start_restart", "restart"):
+        out = run("plan", *new, "--mode", mode)[1]
+        assert out.endswith(f"launch: one at a time: python run.py --cfg … --mode {mode}\n") and "snakemake" not in out
+    out = run("plan", "--cfg", "work", "x=1", "--mode", "restart")[1]
+    assert out.endswith("launch: python run.py --cfg work x=1 --mode restart\n")
 
 
 def test_a_launch_says_which_are_left_starts_the_others_and_has_exit_code_1(
@@ -159,7 +198,11 @@ def test_a_launch_says_which_are_left_starts_the_others_and_has_exit_code_1(
     before = find_state(edited)
     code, out, _ = run("launch", *SWEEP, "--profile", "profiles/local")
     assert code == 1 and len(started) == 1 and "continue_drifted" not in " ".join(started[0].words)
-    assert "2 to start by profiles/local" in out and f"left: p/work/{edited.name}: " in out and REFUSED in out
+    assert (
+        "2 to start by profiles/local" in out
+        and f"\n  p/work/{edited.name}\n" in out
+        and f"left: not gone on with: {REFUSED}" in out
+    )
     assert find_state(edited) == before
 
     code, out, _ = run("launch", *SWEEP, "--profile", "profiles/local", "--continue-drifted")
@@ -179,7 +222,7 @@ def test_a_retry_leaves_them_too(run: Run, edited: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(launching, "_control", control)
     code, out, _ = run("retry", "--dead", *SWEEP, "--profile", "profiles/local")
-    assert code == 1 and f"left: p/work/{edited.name}: " in out and "1 to start again" in out
+    assert code == 1 and f"\n  p/work/{edited.name}\n" in out and "1 to start again" in out
     assert [target for target in started[0].targets if edited.name in target] == []
     code, _, _ = run("retry", "--dead", "--profile", "profiles/local", "--continue-drifted")  # all that are known
     assert code == 0 and len(started[1].targets) == 2 and started[1].continue_drifted

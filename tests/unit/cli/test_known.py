@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ message Launcher { oneof kind { Slurm slurm = 1; } }
 message Slurm { int32 hours = 1; string partition = 2; }
 """
 SWEEP = "def yield_sweep():\n    for seed in range(3):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
+TIME = r"[0-9-]{10} [0-9:]{8}"
 NOTHING = "no experiments yet"
 
 
@@ -297,7 +299,8 @@ def test_the_sweeps_that_were_launched_are_listed_with_words_and_the_way_to_thei
     ]
     assert lines[1].endswith(": snakemake --cfg work --sweep lr=1,2")
     assert lines[2] == f"    table: heyhi report {second}"
-    assert "2 times" in lines[3] and lines[4].endswith(": heyhi launch")
+    assert re.fullmatch(rf"{TIME} … {TIME} UTC, 2 times  many  3 .*", lines[3])
+    assert re.match(rf"{TIME} UTC  work", lines[0]) and lines[4].endswith(": heyhi launch")
     assert lines[6:] == ["by run.py and maybe_launch: 4 experiments: DEAD 1  DONE 3"]
 
     rows = json.loads(run("status", "--sweeps", "--json")[1])

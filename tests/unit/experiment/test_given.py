@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from heyhi.config.identity import Identity
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.given import Results, find_stale, given_in, given_to
-from heyhi.experiment.records import History, Start
+from heyhi.experiment.records import History, Metrics, Start
 
 
 def made(root: Path, exp_id: str, result: object) -> ExperimentDir:
@@ -79,9 +79,9 @@ def test_an_empty_result_that_is_made_anew_is_another_one(tmp_path: Path) -> Non
 
 def test_what_an_earlier_attempt_has_logged_counts_and_what_came_to_nothing_does_not() -> None:
     first, second = Start(1, needs={"n": "old"}), Start(2, needs={"n": "new"})
-    assert given_in(History([first, second._replace(metrics_size=10)]), 20) == {"n": ["old", "new"]}
-    assert given_in(History([first, second]), 20) == {"n": ["new"]}
-    assert given_in(History([Start(1)]), 20) == given_in(History(), 0) == {}
+    assert given_in(History([first, second._replace(metrics_size=10)]), Metrics(20)) == {"n": ["old", "new"]}
+    assert given_in(History([first, second]), Metrics(20)) == {"n": ["new"]}
+    assert given_in(History([Start(1)]), Metrics(20)) == given_in(History(), Metrics(0)) == {}
 
 
 @each(st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(st.sampled_from(["1", "2"]), min_size=1, unique=True)))

@@ -375,3 +375,18 @@ def test_rows_of_two_configs_and_of_earlier_results_say_so_also_when_done(
         "made of an earlier result of p/need"
     )
     assert not {"stale", "mixed"} & set(collect([need], project=project).columns)
+
+
+def test_what_went_on_with_another_config_is_mixed_once_that_has_logged(project: Project) -> None:
+    one = experiment(project, "m")
+    folder = ExperimentDir(one.exp_path)
+    folder.path.mkdir(parents=True)
+    folder.append_attempt(Start(1))
+    folder.metrics_path.write_text('{"loss": 2}\n')
+    size, tail = folder.metrics_now()
+    folder.append_attempt(
+        Start(2, metrics_size=size, metrics_tail=tail, changed=("train.lr: 0.1 -> 0.2",), is_mixed=True)
+    )
+    assert "mixed" not in collect([one], project=project).columns
+    folder.metrics_path.write_text('{"loss": 2}\n{"loss": 1}\n')
+    assert list(collect([one], project=project)["mixed"]) == ["train.lr 0.1 → 0.2 at attempt 2"]

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.mixed import find_mixed
+from heyhi.experiment.mixed import find_mixed, mixed_text
 from heyhi.experiment.names import Status
-from heyhi.experiment.records import History, Start
+from heyhi.experiment.records import History, Metrics, Start
 from heyhi.experiment.status import find_state
 from heyhi.job.order import Order
 from heyhi.job.runner import Outcome, execute
@@ -79,7 +79,10 @@ def test_what_has_progress_is_not_gone_on_with_another_config_and_nothing_is_wri
     assert "attempt 1 has logged metrics with another config: train.i32: None -> 3; train.lr: 0.1 -> 0.2" in (
         outcome.reason
     )
-    assert "--continue-drifted (snakemake: --config continue_drifted=1) goes on all the same" in outcome.reason
+    assert (
+        "--continue-drifted (snakemake: --config continue_drifted=1; Python: continue_drifted=True) goes on all the "
+        "same, --mode restart begins anew" in outcome.reason
+    )
     assert content(path) == before
     assert find_state(path) == state and state.status is Status.DEAD and "boom" in state.reason
 
@@ -136,9 +139,26 @@ def test_by_consent_it_goes_on_and_stays_marked_as_mixed(runs: Runs, lab: Any) -
     first, second, third = runs.starts
     assert (second.changed, second.is_mixed) == (("train.lr: 0.1 -> 0.2",), True)
     assert not first.is_mixed and not third.is_mixed and third.changed == ()
-    assert runs.folder.history().mixed == "train.lr 0.1 → 0.2 at attempt 2"
+    assert mixed_text(runs.folder.path) == "train.lr 0.1 → 0.2 at attempt 2"
     assert find_mixed(lab.project.results_root) == {str(runs.folder.path): "train.lr 0.1 → 0.2 at attempt 2"}
     assert "mixed: it goes on with another config than attempt 1" in runs.folder.log_path.read_text()
+
+
+def test_an_attempt_with_another_config_that_came_to_nothing_mixes_nothing(runs: Runs, lab: Any) -> None:
+    runs.run("lr: 0.1")
+    assert runs.run("lr: 0.2", logs=False, continue_drifted=True).ran
+    assert runs.starts[1].is_mixed and mixed_text(runs.folder.path) == ""
+    assert runs.run("lr: 0.1", fails=False).done
+    assert not runs.starts[2].is_mixed and mixed_text(runs.folder.path) == ""
+    assert find_mixed(lab.project.results_root) == {}
+
+
+@pytest.mark.parametrize("logs", [False, True])
+def test_the_attempt_that_made_the_result_counts_whether_it_has_logged_or_not(runs: Runs, logs: bool) -> None:
+    runs.run("lr: 0.1")
+    runs.run("lr: 0.2", logs=False, continue_drifted=True)
+    assert runs.run("lr: 0.3", logs=logs, fails=False, continue_drifted=True).done
+    assert mixed_text(runs.folder.path) == "train.lr 0.1 → 0.3 at attempt 3"
 
 
 def test_without_progress_it_goes_on_and_says_which_keys_changed(runs: Runs, lab: Any) -> None:
@@ -147,7 +167,7 @@ def test_without_progress_it_goes_on_and_says_which_keys_changed(runs: Runs, lab
     second = runs.starts[1]
     assert (second.changed, second.is_mixed) == (("train.lr: 0.1 -> 0.2",), False)
     assert "goes on with another config than attempt 1: train.lr: 0.1 -> 0.2" in runs.folder.log_path.read_text()
-    assert runs.folder.history().mixed == "" and find_mixed(lab.project.results_root) == {}
+    assert mixed_text(runs.folder.path) == "" and find_mixed(lab.project.results_root) == {}
 
 
 def test_the_files_beside_the_result_are_those_of_the_attempt_that_made_it(runs: Runs) -> None:
@@ -252,7 +272,7 @@ def test_whatever_was_run_before_only_one_config_is_gone_on_with_unasked(
         started.append(lr)
         last = runs.starts[-1]
         assert last.is_mixed == (has_progress and is_other) and bool(last.changed) == is_other
-        mixed += last.is_mixed
+        mixed += last.is_mixed and logs
         if logs or not has_progress:
             base = lr
         has_progress |= logs
@@ -262,14 +282,16 @@ def test_whatever_was_run_before_only_one_config_is_gone_on_with_unasked(
     assert [text.partition("lr: ")[2].partition("\n")[0] for text in texts] == started
     assert folder.config_path.read_text() == texts[-1]
     assert (
-        bool(mixed) == bool(folder.history().mixed) == (str(folder.path) in find_mixed(shared_lab.project.results_root))
+        bool(mixed)
+        == bool(mixed_text(folder.path))
+        == (str(folder.path) in find_mixed(shared_lab.project.results_root))
     )
 
 
 def test_which_attempts_have_logged_follows_from_the_sizes_of_the_metrics() -> None:
     def logged(*sizes: int) -> list[int]:
         starts = [Start(number, metrics_size=size) for number, size in enumerate(sizes[:-1], 1)]
-        return [start.attempt for start in History(starts).logged(sizes[-1])]
+        return [start.attempt for start in History(starts).logged(Metrics(sizes[-1]))]
 
     assert logged(0, 0) == []
     assert logged(0, 10) == [1]
@@ -286,3 +308,17 @@ def test_snakemakes_setting_is_yes_or_no(value: object, expected: bool) -> None:
     assert continues_drifted({}) is False
     with pytest.raises(HeyhiError, match="expected 1 or 0"):
         continues_drifted({"continue_drifted": "maybe"})
+
+
+def test_who_logs_as_many_bytes_again_has_logged(runs: Runs) -> None:
+    def run(text: str, line: str, **options: Any) -> Outcome:
+        def main(**_: object) -> None:
+            Path("metrics.jsonl").write_text(line)  # cut back to a checkpoint that there never was
+            raise ValueError("boom")
+
+        return execute(runs.experiment(text), runs.lab.schema, main, echo=False, **options)
+
+    run("lr: 0.1", '{"loss": 1}\n')
+    run("lr: 0.2", '{"loss": 2}\n', continue_drifted=True)
+    assert run("lr: 0.1", "").refused and not run("lr: 0.2", '{"loss": 2}\n').refused
+    assert "attempt 3 has logged" not in run("lr: 0.1", "").reason  # it wrote what was there
