@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -275,8 +275,11 @@ class Selection:
                     found.append(Source.of(Manifest.open(path), self.project))
                 case ConfigWord():
                     found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
-                case ExperimentWord():
-                    found += Source.of_experiments(self.project, word.folders, self.composed_again)
+                case ExperimentWord() if place == 0 or not isinstance(self.named[place - 1], ExperimentWord):
+                    beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
+                    named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
+                    folders = list(dict.fromkeys(named))
+                    found += Source.of_experiments(self.project, folders, self.composed_again)
         return found
 
     def one_experiment(self, what: str) -> tuple[Project, str]:

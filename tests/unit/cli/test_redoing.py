@@ -542,3 +542,16 @@ def test_a_retry_leaves_what_can_not_be_composed_today_and_starts_the_others(
         code, out, _ = run("retry", "--dead", *LOCAL, *more)
         assert (code, "1 " in out, "can't be composed today" in out) == (int(not more), True, True)
     assert len(started) == 1 and len(started[0].targets) == 1
+
+
+def test_a_report_of_what_is_named_leaves_out_what_can_not_be_composed_today(
+    run: Any, task: Task, project: Path
+) -> None:
+    (project / "conf/gone.prototxt").write_text("fit { epochs: 3 }\n")
+    gone, there = maybe_launch(task, cfg="gone"), maybe_launch(task, cfg="fit")
+    (project / "conf/gone.prototxt").unlink()
+    code, out, err = run("report", gone.exp_id, there.exp_id)
+    assert code == 0 and "1 experiment: 1 DONE" in out
+    assert "warning: left out, since it can't be composed today: " in err and "gone" in err
+    code, out, err = run("report", gone.exp_id)
+    assert code == 2 and "gone" in err and "Traceback" not in err
