@@ -337,28 +337,37 @@ class Selection:
 
         points, exp_ids = [], []
         for folder in folders:
-            identity = self._identity(folder)
-            points.append((self.project.root / identity.cfg, list(identity.overrides)))
+            identity, given = self._identity(folder)
+            points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         labels = {label_of(self.project, str(cfg)) for cfg, _ in points}
         label = labels.pop() if len(labels) == 1 else "experiments"
         return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
 
-    def _identity(self, folder: str) -> Identity:
-        """Return which experiment a folder is for: as it says, else the manifest that would be run here."""
+    def _identity(self, folder: str) -> tuple[Identity, list[str]]:
+        """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
+
+        The folder says it, else the manifest by which it would be run here; only the latter knows where it was to run.
+        """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.index import no_manifest
         from heyhi.sweep.manifest import Manifest
         from heyhi.sweep.target import target_of
 
         identity = ExperimentDir(Path(folder)).read_identity()
-        if identity is not None:
-            return identity
         path = self._index.find_to_run(folder)
         if path is None:
-            raise no_manifest(self.project, target_of(folder, self.project.root))
-        with Manifest.open(path) as manifest:
-            return manifest.experiment(target_of(folder, manifest.project_root)).identity
+            if identity is None:
+                raise no_manifest(self.project, target_of(folder, self.project.root))
+            return identity, []
+        manifest = self._opened.get(path) or self._opened.setdefault(path, Manifest.open(path))
+        target = target_of(folder, manifest.project_root)
+        planned, given = manifest.experiment(target).identity, manifest.given(target)
+        return (identity, given if planned == identity else []) if identity is not None else (planned, given)
+
+    @cached_property
+    def _opened(self) -> dict[Path, Manifest]:
+        return {}
 
     @cached_property
     def _index(self) -> ManifestIndex:

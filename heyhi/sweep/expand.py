@@ -42,6 +42,7 @@ class Planned(NamedTuple):
         config: composed root message, serialised.
         needs: exp paths of what it needs.
         resources: of its launcher.
+        given: overrides as they were given, where some are in no identity, since they only schedule.
     """
 
     exp_id: str
@@ -51,6 +52,7 @@ class Planned(NamedTuple):
     config: bytes
     needs: tuple[str, ...]
     resources: dict[str, int | str]
+    given: tuple[str, ...] = ()
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
         """Return it as an `Experiment`, with what `Project.roots` says."""
@@ -130,7 +132,7 @@ def expand(
         for index, (cfg, overrides) in enumerate(points):
             count += 1
             try:
-                gather.add(composer.compose(cfg, overrides), placed[index] if placed else gather.pattern)
+                gather.add(composer.compose(cfg, overrides), placed[index] if placed else gather.pattern, overrides)
             except HeyhiError as error:
                 gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
     if gather.errors:
@@ -211,7 +213,7 @@ class _Gather:
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
     _alike: list[tuple[str, str]] = field(default_factory=list)  # exp ids of one config
 
-    def add(self, composed: Composed, pattern: ExpPattern) -> None:
+    def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides) -> None:
         """Add a point, at the place that a pattern gives it, and what it needs."""
         exp_id = pattern.exp_id(composed.identity)
         self._may_nest = self._may_nest or not pattern.is_default
@@ -221,6 +223,8 @@ class _Gather:
             return
         if planned is None:
             planned = self._plan(composed, exp_id, self.pattern.folder(exp_id))
+            if len(overrides) > len(composed.identity.overrides):
+                planned = self.planned[exp_id] = planned._replace(given=_as_words(overrides))
         self.own[exp_id] = None
         other = self._by_config.setdefault(planned.config, exp_id)
         if other != exp_id:
@@ -294,6 +298,12 @@ class _Gather:
             more = f" ({len(self._alike)} such points)" if len(self._alike) > 1 else ""
             found.append(f"two experiments have the same config: {first} and {second}{more}")
         return found
+
+
+def _as_words(overrides: Overrides) -> tuple[str, ...]:
+    if isinstance(overrides, Mapping):
+        return tuple(f"{key}={value_text(value)}" for key, value in overrides.items())
+    return tuple(overrides)
 
 
 def _named(identity: Identity) -> str:

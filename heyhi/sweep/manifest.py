@@ -45,8 +45,8 @@ _ENTRIES = "SELECT exp_id, cfg, overrides, identity_version, task, needs, own FR
 # What a table asks of one: exp id, exp path, identity, task, needed exp paths.
 EntryRow = tuple[str, str, "Identity", str, tuple[str, ...]]
 # The columns of one, as `write_manifest` makes them, less the checksum: position, exp_id, own, cfg, overrides,
-# identity_version, task, config, needs, resources.
-RowContent = tuple[int, str, int | None, str, str, int, str, bytes, str, str]
+# identity_version, task, config, needs, resources, given.
+RowContent = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str]
 
 
 class Node(NamedTuple):
@@ -288,6 +288,12 @@ class Manifest:
             raise ManifestError(f"{self.path}: has no experiment {target}")
         return found[0]
 
+    def given(self, target: str) -> list[str]:
+        """Return the overrides of an experiment as they were given; none where its identity has all of them."""
+        rows = self._read("SELECT given FROM experiment WHERE exp_id = ?", self._key(target))
+        with _reading(self.path):
+            return [text for (given,) in rows for text in json.loads(given)]
+
     def experiments(self, *, own: bool = False) -> Iterator[Experiment]:
         """Read all experiments, each after what it needs; or only the sweep's own, in its order.
 
@@ -380,7 +386,7 @@ class Manifest:
             roots[PROJECT_KEY] = self.project_name
         for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
             with _reading(self.path):
-                _, exp_id, _, cfg, overrides, version, task, config, needs, resources = content
+                _, exp_id, _, cfg, overrides, version, task, config, needs, resources, _ = content
                 if zlib.crc32(row_bytes(tuple(content))) != checksum:
                     raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
                 yield Experiment(
@@ -401,9 +407,12 @@ class Manifest:
 
 def row_bytes(content: RowContent) -> bytes:
     """Return what a row's checksum and the manifest's digest are made over."""
-    position, exp_id, own, cfg, overrides, version, task, config, needs, resources = content
+    position, exp_id, own, cfg, overrides, version, task, config, needs, resources, given = content
     # No text here can hold a NUL, and the config's length is said.
-    text = f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{len(config)}\0"
+    text = (
+        f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{given}"
+        f"\0{len(config)}\0"
+    )
     return text.encode() + config
 
 

@@ -51,13 +51,14 @@ _TABLES = (
     config BLOB NOT NULL,          -- root message, serialised
     needs TEXT NOT NULL,           -- exp ids, as JSON
     resources TEXT NOT NULL,       -- of the launcher, as JSON
+    given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
     checksum INTEGER NOT NULL      -- of all above
     )""",
 )
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
-_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, int]  # a RowContent and its checksum
+_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, int]  # a RowContent and its checksum
 
 
 def write_manifest(
@@ -148,6 +149,7 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
             e.config,
             json.dumps(exp_ids_of(e.needs, root)) if e.needs else "[]",
             json.dumps(dict(e.resources), sort_keys=True) if e.resources else "{}",
+            json.dumps(e.given) if e.given else "[]",
         )
 
 

@@ -528,6 +528,30 @@ def test_what_is_named_itself_or_by_nothing_goes_on_with_the_config_of_today(
     assert composed(started[0], project) == [40]
 
 
+def test_what_goes_on_is_scheduled_as_it_was_launched(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    from heyhi.sweep.index import ManifestIndex
+    from heyhi.sweep.manifest import Manifest
+
+    def fails(**_: Any) -> None:
+        raise ValueError("boom")
+
+    (project / "conf/sched.py").write_text(
+        "def yield_sweep():\n    yield 'conf/fit.prototxt', {'launcher.slurm.hours': 3.5, 'lr': 1}\n"
+    )
+    assert run("expand", "conf/sched.py")[0] == 0
+    dead = maybe_launch(fails, cfg="fit", overrides=["lr=1"])
+    edit(project)
+    for _ in range(2):  # what was written for the first try says it to the second
+        assert run("retry", "--dead", *LOCAL)[0] == 0
+        path = ManifestIndex.open(Project(project)).find_to_run(dead.exp_path)
+        assert path is not None
+        manifest = Manifest.open(path)
+        message: Any = manifest.schema().parse_root(manifest.experiment(started[-1].targets[0]).config)
+        assert (message.fit.launcher.slurm.hours, message.fit.epochs) == (3.5, 40)
+
+
 def test_a_retry_leaves_what_can_not_be_composed_today_and_starts_the_others(
     run: Any, task: Task, project: Path, started: list[ControllerSpec]
 ) -> None:
