@@ -9,7 +9,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from heyhi.errors import ResultError, UnknownError
 
@@ -110,6 +110,33 @@ def is_file(path: Path | str) -> bool:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return False
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def read_by_digest(folder: Path, digest: str) -> dict[str, Any] | None:
+    """Read a JSON object that is kept under a digest; None where there is none.
+
+    Args:
+        folder: of such files, each `<digest>.json`.
+        digest: as a record has it, which may hold anything.
+
+    Raises:
+        ResultError: it can't be read, or is damaged.
+    """
+    import json  # of no use to a run
+
+    if not digest.isalnum():
+        return None
+    path = folder / f"{digest}.json"
+    reason: object = "it is no JSON object"
+    try:
+        content = json.loads(path.read_bytes())
+        if isinstance(content, dict):
+            return content
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+    raise ResultError(f"{path}: can't be read: {reason}")
 
 
 def read_end(path: Path, most: int) -> str:

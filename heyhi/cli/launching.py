@@ -162,7 +162,8 @@ def plan(args: argparse.Namespace) -> int:
         for line in jobs:
             print(line)
         # Snakemake goes on with what is there, whatever the mode is.
-        would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start} - left.keys()
+        would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
+        would -= left.keys()
         is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
@@ -286,8 +287,7 @@ def launch(args: argparse.Namespace) -> int:
     ]
     folders = [f for group in groups if not group.is_whole for f in group.part.folders]
     named = [target_of(f, project.root) for f in folders if f not in unknown]
-    for row in unknown.values():
-        print(f"left as it is: {row.text}")
+    _print_unknown(survey)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
         return 0 if args.dry_run else 1
     own = {path for group in groups for path in group.own_folders}
@@ -305,7 +305,7 @@ def launch(args: argparse.Namespace) -> int:
             print(line)
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
     launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
-    code = _redo_and_control(selection, redoing, spec, args, launching)
+    code = _redo_and_control(selection, redoing, spec, args, launching, [m for manifests in written for m in manifests])
     return code or int(bool(goings.left or unknown) and not args.dry_run)
 
 
@@ -319,6 +319,7 @@ def _redo_and_control(
     spec: ControllerSpec,
     args: argparse.Namespace,
     launching: Launching,
+    manifests: list[Manifest],
     others: int = 1,
 ) -> int:
     """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
@@ -329,6 +330,7 @@ def _redo_and_control(
         spec: what the controller is to do.
         args: of the command.
         launching: puts it on record.
+        manifests: by which it all is run.
         others: how many it starts beside these.
     """
     from heyhi.control.controller import check_requests
@@ -344,12 +346,8 @@ def _redo_and_control(
         )
     if redoing.folders:
         redoing.check(spec)
-        # Else by the manifest that each was expanded into last, which may have the config that it is to lose.
-        whole = {path for group in selection.groups if group.is_whole for path in group.part.folders}
-        anew = selection.manifests_to_run([path for path in redoing.folders if path not in whole])
         if spec.uses_slurm:
-            its = [group.manifest for group in selection.groups if group.manifest is not None]
-            check_requests([*its, *anew], set(redoing.folders))
+            check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
     code = _control(selection.project, spec, args, shlex.join(selection.words), launching)
@@ -435,6 +433,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
+    from heyhi.sweep.expand import composable
     from heyhi.sweep.target import target_of
 
     project = find_project()
@@ -462,7 +461,12 @@ def retry(args: argparse.Namespace) -> int:
         return 0
     goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
     dead = [row for row in dead if row.exp_path not in goings.left]
-    dead, unmade = (dead, []) if selection.is_whole and selection else selection.composable(dead)
+    unmade: list[str] = []
+    if not (selection and selection.is_whole):
+        _, problems = composable([row.exp_path for row in dead], selection.composed_again)
+        found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
+        unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
+        dead = [row for row in dead if row.exp_path not in problems]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(row.exp_path for row in dead)
@@ -478,12 +482,11 @@ def retry(args: argparse.Namespace) -> int:
     if redoing.folders:
         print(f"{len(redoing.folders)} {would} anew, DONE and wiped before, by {project.relative(profile)}")
     one = groups[0] if len(groups) == 1 else None
+    manifests: list[Manifest] = []
     if not args.dry_run:
-        for group in groups:
-            if group.is_whole:
-                group.write(selection.schema)  # the sweep as it is today
+        manifests = [group.write(selection.schema) for group in groups if group.is_whole]  # sweeps as they are today
         if one is None or one.manifest is None:
-            selection.manifests_to_run(starting)  # so are experiments that are named themselves
+            manifests += selection.manifests_to_run(starting)  # so are experiments that are named themselves
     spec = ControllerSpec.for_targets(
         [target_of(path, project.root) for path in starting],
         profile,
@@ -493,7 +496,7 @@ def retry(args: argparse.Namespace) -> int:
         continue_drifted=args.continue_drifted,
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
-    code = _redo_and_control(selection, redoing, spec, args, launching, others=len(dead))
+    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
 

@@ -22,7 +22,7 @@ from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError,
 if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
-    from heyhi.control.survey import Part, Row, Survey
+    from heyhi.control.survey import Part, Survey
     from heyhi.project import Project
     from heyhi.report.source import Source
     from heyhi.sweep.expand import Expansion, Point
@@ -374,18 +374,6 @@ class Selection:
         from heyhi.sweep.index import ManifestIndex
 
         return ManifestIndex.open(self.project)
-
-    def composable(self, rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
-        """Part experiments into those that can be composed today, and a line for each other one that says why not."""
-        found, lines = [], []
-        for row in rows:
-            try:
-                self.composed_again([row.exp_path])
-            except HeyhiError as error:
-                lines.append(f"left: {row.exp_id}: can't be composed today: {error}")
-            else:
-                found.append(row)
-        return found, lines
 
     def manifests_to_run(self, folders: Sequence[str], *, is_look: bool = False) -> list[Manifest]:
         """Write experiments that are named themselves down as they are composed today, and return the manifest.

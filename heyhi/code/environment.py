@@ -5,6 +5,7 @@ It is written once for a content, below the state root; the record of the attemp
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import ResultError
-from heyhi.files import write_temp
+from heyhi.files import read_by_digest, replace_bytes
 from heyhi.project import Project
 
 _FOLDER_NAME = "environments"
@@ -47,7 +48,7 @@ def record_environment(project: Project, code_root: Path, *, may_take_long: bool
             return ""
         text = json.dumps(content, indent=1) + "\n"
         digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-        _put(_path(project, digest), text.encode())
+        _put(_folder(project) / f"{digest}.json", text.encode())
     except Exception as error:  # whatever it is, the run is worth more than this
         _log.debug("The packages are not on record: %s", error)
         return ""
@@ -60,17 +61,13 @@ def read_environment(project: Project, digest: str) -> dict[str, str] | None:
     Raises:
         ResultError: it can't be read.
     """
-    if not digest.isalnum():  # a record may hold anything
+    content = read_by_digest(_folder(project), digest)
+    if content is None:
         return None
-    path = _path(project, digest)
-    try:
-        content = json.loads(path.read_bytes())
-        packages = content.pop("packages")
-        return {str(name): str(version) for name, version in {**content, **packages}.items()}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-        raise ResultError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    packages = content.pop("packages", None)
+    if not isinstance(packages, dict):
+        raise ResultError(f"{_folder(project) / digest}.json: can't be read: it names no packages")
+    return {str(name): str(version) for name, version in {**content, **packages}.items()}
 
 
 def normalized(name: str) -> str:
@@ -90,22 +87,16 @@ def own_requirements() -> frozenset[str]:
     return frozenset(normalized(match[0]) for match in names if match)
 
 
-def _path(project: Project, digest: str) -> Path:
-    return project.state_root / _FOLDER_NAME / f"{digest}.json"
+def _folder(project: Project) -> Path:
+    return project.state_root / _FOLDER_NAME
 
 
 def _put(path: Path, data: bytes) -> None:
-    try:
+    with contextlib.suppress(OSError):
         if path.read_bytes() == data:
             return
-    except OSError:
-        pass
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = write_temp(path, data)
-    try:
-        temp.replace(path)
-    finally:
-        temp.unlink(missing_ok=True)
+    replace_bytes(path, data)
 
 
 def _environment(root: str, code_root: str, *, may_take_long: bool) -> dict[str, Any] | None:

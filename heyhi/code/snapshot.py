@@ -32,7 +32,7 @@ from heyhi.code.listing import (
 )
 from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.code.versions import ListedCode, keep_list, listed_code
-from heyhi.errors import SnapshotError
+from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import replace_bytes, write_temp, writing
 from heyhi.project import Project
 
@@ -273,7 +273,7 @@ def _remove_stale(folder: Path) -> None:
 def _listed(project: Project, scan: Scan, contents: Mapping[str, str], version: CodeVersion) -> ListedCode:
     """List the code of a copy, and keep the list, which outlives the copy; no launch fails for that."""
     listed = listed_code(project, scan, contents, is_dirty=version.dirty)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(ResultError):
         keep_list(project, listed.digest, listed.contents)
     return listed
 

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from heyhi.code.git import GitError, ask_git
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
 from heyhi.errors import ResultError, SnapshotError
-from heyhi.files import write_temp
+from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.project import Project
 
 _FOLDER_NAME = "versions"
@@ -64,7 +64,7 @@ def keep_code_of_run(project: Project, *, is_dirty: bool) -> ListedCode:
 
     Raises:
         SnapshotError: it is too big, or git gives no answer; now, or not long ago.
-        OSError: the list can't be kept.
+        ResultError: the list can't be kept.
     """
     key = os.fsencode(f"{project.root}\0{project.settings}")
     note = _folder(project) / f"unlisted-{hashlib.sha256(key).hexdigest()[:16]}"
@@ -195,17 +195,14 @@ def keep_list(project: Project, digest: str, contents: Mapping[str, str]) -> Non
     """Write the list of a version's files, unless it is there.
 
     Raises:
-        OSError: it can't be written.
+        ResultError: it can't be written.
     """
     path = _list_path(project, digest)
     if path.exists():
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = write_temp(path, json.dumps({"digest": digest, "files": contents}) + "\n")
-    try:
-        temp.replace(path)
-    finally:
-        temp.unlink(missing_ok=True)
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps({"digest": digest, "files": contents}) + "\n")
 
 
 def read_list(project: Project, digest: str) -> dict[str, str] | None:
@@ -214,17 +211,12 @@ def read_list(project: Project, digest: str) -> dict[str, str] | None:
     Raises:
         ResultError: it can't be read.
     """
-    if not digest.isalnum():  # a record may hold anything
+    content = read_by_digest(_folder(project), digest)
+    if content is None:
         return None
-    path = _list_path(project, digest)
-    try:
-        files = json.loads(path.read_bytes())["files"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
-        raise ResultError(f"{path}: can't be read: {getattr(error, 'strerror', None) or error}") from None
+    files = content.get("files")
     if not isinstance(files, dict) or not all(isinstance(content, str) for content in files.values()):
-        raise ResultError(f"{path}: is no list of files")
+        raise ResultError(f"{_list_path(project, digest)}: is no list of files")
     return files
 
 

@@ -16,6 +16,7 @@ from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.read import metrics_of
+from heyhi.report.readings import OWN_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,21 +43,7 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
         attrs, table = table.attrs, table.head(_MOST_ROWS)
         table.attrs.update(attrs)
     varying = [str(v) for v in table.attrs.get("varying", ())]
-    about = {
-        "status",
-        "reason",
-        "problem",
-        "needs",
-        "drifted",
-        "stale",
-        "mixed",
-        "attempts",
-        "seconds",
-        "updated",
-        "job_id",
-        "code",
-    }
-    metrics = [str(c) for c in table.columns if c not in {*about, *varying, "exp_id", "exp_path"}]
+    metrics = [str(c) for c in table.columns if c not in {*OWN_NAMES, *varying}]
     metrics.sort(key=lambda name: not has_best(name))  # what only counts is the last that anybody looks for
     curves, details = {}, {}
     for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):

@@ -10,6 +10,11 @@ from typing import Any, NamedTuple
 
 from heyhi.config.identity import Identity
 
+# Names of the columns that are about an experiment itself; every other one varies in a sweep, or came out.
+OWN_NAMES = (
+    "status reason problem needs drifted stale mixed attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
+)
+
 
 class Entry(NamedTuple):
     """What is known of an experiment before its folder is looked at.

@@ -11,26 +11,12 @@ from typing import TYPE_CHECKING, Any
 from heyhi.errors import HeyhiError, suggest
 from heyhi.experiment.metrics import is_small_good
 from heyhi.experiment.names import Status
+from heyhi.report.readings import OWN_NAMES
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SE = ".se"  # what ends the name of a standard error's column
-# Of a group these say nothing, or what the group's own columns say.
-_NOT_GROUPED = (
-    "status",
-    "reason",
-    "problem",
-    "needs",
-    "drifted",
-    "stale",
-    "mixed",
-    "attempts",
-    "job_id",
-    "code",
-    "exp_id",
-    "exp_path",
-)
 _SUMMED = ("seconds",)
 _MAX_LISTED = 40  # columns that an error names
 
@@ -102,7 +88,9 @@ def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.Dat
     varying = _varying(table)
     seeds = [name for name in varying if is_replicate(name, replicate)]
     keys = [name for name in varying if name not in seeds]
-    numbers = [str(c) for c in table.columns if c not in (*varying, *_NOT_GROUPED, "updated") and _is_numeric(table[c])]
+    # Of a group the others say nothing, or what the group's own columns say.
+    left_out = {*varying, *OWN_NAMES}.difference(_SUMMED)
+    numbers = [str(c) for c in table.columns if c not in left_out and _is_numeric(table[c])]
     groups: dict[tuple[Hashable, ...], list[int]] = {}
     for place, key in enumerate(_combinations(table, keys)):
         groups.setdefault(key, []).append(place)

@@ -15,6 +15,7 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.report.read import Collector
 from heyhi.report.table import collect
+from heyhi.sweep.expand import composable
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
@@ -128,13 +129,13 @@ class Source:
             only = tuple(target_of(folder, manifest.project_root) for folder in its)
             # By this project, whoever has expanded it: the sweep file of another clone is code that isn't run here.
             sources.append(cls(manifest, project, only=only))
-        alone, problems = _composable([folder for folder in folders if folder not in index], recomposed)
+        alone, problems = composable([folder for folder in folders if folder not in index], recomposed)
         if alone:
             source = cls._passing(project, load_schema(project), recomposed(alone))
             sources.append(replace(source, only=tuple(source.manifest.targets)))
         if problems and not sources:
-            raise problems[0]
-        said = [f"left out, since it can't be composed today: {problem}" for problem in problems]
+            raise next(iter(problems.values()))
+        said = [f"left out, since it can't be composed today: {problem}" for problem in problems.values()]
         return [replace(source, warnings=[*source.warnings, *said]) for source in sources[:1]] + sources[1:]
 
     def collector(self) -> tuple[Collector | None, bytes]:
@@ -172,26 +173,6 @@ class Source:
         from heyhi.control.survey import Part, Survey
 
         return Survey.of_parts([Part.of_manifest(self.project, self.manifest)]).drift(load_schema)
-
-
-def _composable(
-    folders: list[str], recomposed: Callable[[Sequence[str]], Expansion]
-) -> tuple[list[str], list[HeyhiError]]:
-    """Return the experiments that can be composed today, and what is wrong with the others."""
-    try:
-        if folders:
-            recomposed(folders)
-    except HeyhiError as error:
-        if len(folders) == 1:
-            return [], [error]
-    else:
-        return folders, []
-    found, problems = [], []
-    for folder in folders:
-        its, wrong = _composable([folder], recomposed)
-        found += its
-        problems += wrong
-    return found, problems
 
 
 def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:

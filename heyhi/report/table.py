@@ -15,7 +15,7 @@ from heyhi.experiment.names import Status
 from heyhi.project import Project, find_project
 from heyhi.report.outline import EntriesAt, Outline, entry_of, outline_manifest, varying_columns
 from heyhi.report.read import Collector, Reader
-from heyhi.report.readings import Entry, Reading, Readings
+from heyhi.report.readings import OWN_NAMES, Entry, Reading, Readings
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.manifest import Manifest, project_of
@@ -23,9 +23,6 @@ from heyhi.sweep.manifest import Manifest, project_of
 if TYPE_CHECKING:
     import pandas as pd
 
-_OWN_NAMES = (
-    "status reason problem needs drifted stale mixed attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
-)
 # What is left out of a table where nobody has it.
 _OPTIONAL = ("problem", "needs", "drifted", "stale", "mixed", "job_id", "code")
 
@@ -122,7 +119,7 @@ def _columns(
     for key, column in found.outcome.items():
         if not _is_needless(key, found.outcome):
             # A metric may be named as an override is: lr, of a schedule.
-            columns[key if key not in columns and key not in _OWN_NAMES else f"{key} (result)"] = column
+            columns[key if key not in columns and key not in OWN_NAMES else f"{key} (result)"] = column
     root = f"{project.results_root}/"
     own: dict[str, list[Any]] = {
         "reason": [reason or None for reason in fields["reason"]],
@@ -161,7 +158,7 @@ def _names(root: str, folders: Sequence[str]) -> str | None:
 
 def _override_name(key: str) -> str:
     """Name an override's column, so that none of the table's own columns is hidden by it."""
-    return key if key not in _OWN_NAMES else f"{key} (override)"
+    return key if key not in OWN_NAMES else f"{key} (override)"
 
 
 def _is_needless(key: str, outcome: Mapping[str, list[Any]]) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -152,6 +152,32 @@ def _check_root(results_root: Path) -> None:
         pass
     except OSError as error:
         raise UnknownError(f"{results_root}: the results can't be read: {error.strerror or error}") from None
+
+
+def composable(
+    folders: Sequence[str], compose: Callable[[Sequence[str]], object]
+) -> tuple[list[str], dict[str, HeyhiError]]:
+    """Part experiments into those that can be composed and the others; mostly all can, and they are composed at once.
+
+    Args:
+        folders: their exp paths.
+        compose: composes some, or raises HeyhiError.
+
+    Returns:
+        those that can; what is wrong with each other one.
+    """
+    try:
+        if folders:
+            compose(folders)
+    except HeyhiError as error:
+        if len(folders) == 1:
+            return [], {folders[0]: error}
+    else:
+        return [*folders], {}
+    problems: dict[str, HeyhiError] = {}
+    for folder in folders:
+        problems |= composable([folder], compose)[1]
+    return [folder for folder in folders if folder not in problems], problems
 
 
 def _holds(exp_path: str, identity: Identity) -> bool:

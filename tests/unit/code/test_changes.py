@@ -23,11 +23,7 @@ from heyhi.project import Project, Settings
 
 
 @pytest.fixture(autouse=True)
-def a_new_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in os.environ if n.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+def results_where_the_project_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HH_EXP_DIR", raising=False)
 
 

@@ -30,14 +30,6 @@ from heyhi.project import Project, Settings
 OLD = 1_600_000_000
 
 
-@pytest.fixture(autouse=True)
-def git_without_a_persons_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [n for n in os.environ if n.startswith("GIT_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
-    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
-
-
 def git(root: Path, *args: str) -> str:
     person = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "protocol.file.allow=always")
     done = subprocess.run(["git", *person, *args], cwd=root, check=True, capture_output=True, text=True)
