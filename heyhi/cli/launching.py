@@ -163,7 +163,7 @@ def plan(args: argparse.Namespace) -> int:
             print(line)
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
-        would -= left.keys()
+        would -= left.keys() | idle
         is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")

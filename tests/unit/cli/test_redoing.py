@@ -492,6 +492,11 @@ def test_a_need_that_only_done_experiments_have_is_not_promised(
     code, out, _ = run("launch", *LOCAL, *words)
     assert code == 0 and "nothing to start" in out and started == []
     assert "2 would start" in run("plan", "--cfg", "check", "noise=2")[1]  # who isn't done asks for it
+    (project / "conf/checked.py").write_text(
+        "def yield_sweep():\n    yield 'conf/check.prototxt', {'noise': 1}\n    yield 'conf/fit.prototxt', {'lr': 7}\n"
+    )
+    planned = run("plan", "conf/checked.py")[1]  # one starts, and a need doesn't: Snakemake does just that
+    assert "1 would start; 1 not" in planned and "launch: snakemake --profile profiles/local" in planned
     assert "1 would start" in run("plan", need.exp_id, "--cfg", "check", "noise=1")[1]  # so does who names it
 
 
