@@ -54,6 +54,8 @@ class Settings(NamedTuple):
         conf: folder of protos and configs, relative to the project root.
         include_dirs: further folders in which includes are looked up, relative to the project root.
         replicate: fields of which several values are one experiment repeated.
+        minimize: patterns (`*` for any part) of metrics that are better when smaller.
+        maximize: likewise of those that are better when larger.
         reports: formats that `heyhi report` and the aggregate rule write: csv, html, xlsx, parquet.
         folder_link: address of an experiment's folder, for sheets: `http://host/tree{exp_path}`.
         log_link: likewise of its log.
@@ -76,6 +78,8 @@ class Settings(NamedTuple):
     include_dirs: tuple[str, ...] = ()
     identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
     replicate: tuple[str, ...] = ("seed",)
+    minimize: tuple[str, ...] = ()
+    maximize: tuple[str, ...] = ()
     reports: tuple[str, ...] = ("csv", "html")
     folder_link: str = ""
     log_link: str = ""
@@ -243,13 +247,13 @@ def _read_settings(pyproject: Path) -> tuple[Settings, bool]:
     about = content.get("project")
     if "name" not in values and isinstance(about, dict) and "name" in about:
         values["name"] = _checked_name(pyproject, "[project] name", about["name"])
-    return Settings(**values), table is not None  # type: ignore[arg-type]  # each was just checked
+    return Settings(**values), table is not None
 
 
-def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, object]:
+def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of `[tool.heyhi]` as `Settings` has them; a ProjectError where one is wrong."""
     known = Settings._fields
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
@@ -269,6 +273,9 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, object]:
         if key in ("name", "was"):
             texts = [_checked_name(pyproject, f"[tool.heyhi] {key}", text) for text in texts]
         values[key] = tuple(texts) if wants_list else value
+    for pattern in values.get("minimize", ()):
+        if pattern in values.get("maximize", ()):
+            raise ProjectError(f"{pyproject}: [tool.heyhi] minimize and maximize both name '{pattern}'")
     return values
 
 

@@ -332,11 +332,12 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
         suffix_of(path)  # a name that asks for no format is said before anything is read
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
-    whole = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    gathered = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    whole = gathered.table
     if warning := shape.warning(whole):
         print(f"warning: {warning}", file=sys.stderr)
-    shaped = shape.apply(whole)
-    print_table(rendered(shaped), about=whole)
+    shaped = shape.apply(gathered)
+    print_table(rendered(shaped.table), about=whole)
     if line := drift_line(whole, sources):
         print(line, flush=True)
     if args.drift:
@@ -348,7 +349,7 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
     is_part = any(source.only for source in sources)
     formats = () if is_part or is_anothers(project) else project.settings.reports
     paths = args.to or fixed_files(project, title, formats)
-    written = write_files(paths, whole, shaped, project, title)
+    written = write_files(paths, shaped, project, title)
     if written.files:
         name = project.relative if project.root == here.root else str
         print(f"written: {', '.join(name(path.absolute()) for path in written.files)}", flush=True)
@@ -356,7 +357,10 @@ def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sour
         why = "this is no whole sweep" if is_part else "the results are another project's"
         print(f"no file was written, since {why}: --to FILE writes one", flush=True)
     sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
-    problems = [*written.problems, *export_sheets(shaped, sheets, project, group=title, known=list(whole.columns))]
+    problems = [
+        *written.problems,
+        *export_sheets(shaped.table, sheets, project, group=title, known=list(whole.columns)),
+    ]
     for problem in problems[:-1]:
         print(f"error: {problem}", file=sys.stderr)
     if problems:

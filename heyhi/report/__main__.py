@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.errors import reporting_errors
+from heyhi.report.gather import gather
+from heyhi.report.shape import Shape
 from heyhi.report.source import Source
 from heyhi.report.write import write_table
 from heyhi.sweep.manifest import Manifest
@@ -23,9 +25,9 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
         source = Source.of(manifest)
-        found = source.table()
+        shaped = Shape().apply(gather([source]))
         for path in options.to:
-            write_table(path, found, found, source.project, manifest.label)
+            write_table(path, shaped, source.project, manifest.label)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.experiment.project_names import foreign_names
 from heyhi.project import find_project
+from heyhi.report.gathered import Gathered
 from heyhi.report.shape import grouped
 from heyhi.report.source import Source, sweeps_of
 from heyhi.report.terminal import show_progress
@@ -46,7 +47,7 @@ def table(
     project = find_project()
     if warning := foreign_names(project):
         logging.warning("%s", warning)
-    found = gather(
+    found = gather_table(
         [Source.open(project, path) for path in sweeps_of(project, sweep)],
         with_needs=with_needs,
         drift=drift,
@@ -56,6 +57,18 @@ def table(
 
 
 def gather(
+    sources: Sequence[Source],
+    *,
+    with_needs: bool = False,
+    drift: bool = False,
+    progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+) -> Gathered:
+    """Gather several sweeps into one table; an experiment of two of them has one row."""
+    table = gather_table(sources, with_needs=with_needs, drift=drift, progress=progress)
+    return Gathered(table, lambda: [{} for _ in range(len(table))], lambda fields: list(table["exp_path"]))
+
+
+def gather_table(
     sources: Sequence[Source],
     *,
     with_needs: bool = False,

@@ -17,10 +17,9 @@ from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.read import metrics_of
 from heyhi.report.readings import OWN_NAMES
+from heyhi.report.shaped import Shaped
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from heyhi.report.page import Detail
 
 
@@ -30,7 +29,7 @@ _CONFIG_BYTES = 1_000_000
 _MOST_ROWS = 5_000  # experiments of a page that a browser can still open
 
 
-def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) -> None:
+def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None:
     """Write a table with its curves, configs, attempts and logs as a page.
 
     Raises:
@@ -38,6 +37,7 @@ def write_html(path: Path, table: pd.DataFrame, project: Project, title: str) ->
     """
     from heyhi.report.page import PageData, write_page
 
+    table = shaped.whole
     if len(table) > _MOST_ROWS:  # no failure: the aggregate rule must have its file
         print(f"warning: {path}: shows the first {_MOST_ROWS} of {len(table)} experiments", file=sys.stderr)
         attrs, table = table.attrs, table.head(_MOST_ROWS)

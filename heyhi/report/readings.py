@@ -12,7 +12,8 @@ from heyhi.config.identity import Identity
 
 # Names of the columns that are about an experiment itself; every other one varies in a sweep, or came out.
 OWN_NAMES = (
-    "status reason problem needs drifted stale mixed attempts seconds updated job_id code exp_id exp_path".split()  # noqa: SIM905
+    "sweep status reason problem note excluded needs drifted stale mixed attempts seconds updated job_id code packages"  # noqa: SIM905
+    " exp_id exp_path".split()
 )
 
 
@@ -44,6 +45,7 @@ class Reading(NamedTuple):
         seconds: of all its attempts that ended.
         job_id: of its last attempt, if that ran as a job.
         code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
+        packages: digest of the packages that its last attempt had loaded; None where that isn't known.
         mixed: which attempts went on from what another config had done; None where none did.
         given: exp id of what it needs -> digests of the results that it is made of; None where it needs nothing.
         updated: when a file of it was last written, in seconds since 1970; None where there is none.
@@ -58,6 +60,7 @@ class Reading(NamedTuple):
     seconds: float | None = None
     job_id: str | None = None
     code: str | None = None
+    packages: str | None = None
     mixed: str | None = None
     given: dict[str, list[str]] | None = None
     updated: float | None = None

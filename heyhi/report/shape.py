@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from heyhi.errors import HeyhiError, suggest
 from heyhi.experiment.metrics import is_small_good
 from heyhi.experiment.names import Status
+from heyhi.report.gathered import Gathered
 from heyhi.report.readings import OWN_NAMES
+from heyhi.report.shaped import Shaped, Spread
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,12 +54,13 @@ class Shape:
             return ""
         return f"no experiments differ in {' or '.join(map(repr, self.group_by))}{suggest(self.group_by[0], varying)}"
 
-    def apply(self, table: pd.DataFrame) -> pd.DataFrame:
+    def apply(self, gathered: Gathered) -> Shaped:
         """Put a table together.
 
         Raises:
             GroupError: it lacks a column.
         """
+        table = whole = gathered.table
         if self.group_by is not None:
             table = grouped(table, self.group_by)
         if self.best is not None:
@@ -68,7 +71,11 @@ class Shape:
             table = sorted_by(table, self.sort)
         # A mean is chosen with its error.
         wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
-        return chosen(table, wanted) if wanted else table
+        table = chosen(table, wanted) if wanted else table
+        places = list(range(len(whole)))
+        is_done = [status == Status.DONE for status in whole["status"]]
+        spread: Spread | None = "se" if self.group_by is not None else None
+        return Shaped(table, whole, [[place] for place in places], is_done, places, spread)
 
 
 def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.DataFrame:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
 from heyhi.report.drift_lines import drift_line
+from heyhi.report.gather import gather
+from heyhi.report.shape import Shape
 from heyhi.report.source import Source
 from heyhi.report.table import collect
 from heyhi.report.terminal import print_table
@@ -40,10 +42,11 @@ def show(flow: Flow) -> None:
 
 def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     source = Source.of(manifest)
-    found = source.table()
+    shaped = Shape().apply(gather([source]))
+    found = shaped.whole
     _print(found, [source])  # first: the disk may be full, which may be why something has failed
     paths = fixed_files(flow.project, manifest.label, dict.fromkeys(["csv", *flow.project.settings.reports]))
-    written = write_files(paths, found, found, flow.project, manifest.label)
+    written = write_files(paths, shaped, flow.project, manifest.label)
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
     files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files

@@ -15,6 +15,7 @@ from heyhi.files import replace_file, writing
 from heyhi.project import Project
 from heyhi.report.export import suffix_of, to_csv, write_parquet, write_xlsx
 from heyhi.report.page_data import write_html
+from heyhi.report.shaped import Shaped
 from heyhi.report.sheet import export_sheet
 
 if TYPE_CHECKING:
@@ -39,27 +40,24 @@ def fixed_files(project: Project, title: str, suffixes: Iterable[str]) -> list[P
     return [project.reports_root / f"{title}.{suffix}" for suffix in suffixes]
 
 
-def write_files(
-    paths: Iterable[Path], whole: pd.DataFrame, shaped: pd.DataFrame, project: Project, title: str
-) -> Written:
+def write_files(paths: Iterable[Path], shaped: Shaped, project: Project, title: str) -> Written:
     """Write a table to each file that can be written; see `write_table`."""
     written = Written([], [])
     for path in paths:
         try:
-            write_table(path, whole, shaped, project, title)
+            write_table(path, shaped, project, title)
             written.files.append(path)
         except HeyhiError as error:
             written.problems.append(error)
     return written
 
 
-def write_table(path: Path, whole: pd.DataFrame, shaped: pd.DataFrame, project: Project, title: str) -> None:
+def write_table(path: Path, shaped: Shaped, project: Project, title: str) -> None:
     """Write a table to a file, in the format that its name asks for.
 
     Args:
         path: of the file.
-        whole: a row an experiment, which a page shows.
-        shaped: what was made of it, which all other formats show.
+        shaped: what it shows.
         project: where the experiments are.
         title: of a page.
 
@@ -70,13 +68,13 @@ def write_table(path: Path, whole: pd.DataFrame, shaped: pd.DataFrame, project: 
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     if suffix == "csv":
-        replace_file(path, to_csv(shaped))
+        replace_file(path, to_csv(shaped.table))
     elif suffix == "xlsx":
-        write_xlsx(shaped, path)
+        write_xlsx(shaped.table, path)
     elif suffix == "parquet":
-        write_parquet(shaped, path)
+        write_parquet(shaped.table, path)
     else:
-        write_html(path, whole, project, title)
+        write_html(path, shaped, project, title)
 
 
 def export_sheets(

@@ -20,6 +20,8 @@ import heyhi
 from heyhi import maybe_launch
 from heyhi.project import find_project
 from heyhi.report.drift_lines import NO_CODE_LOOKED
+from heyhi.report.gathered import Gathered
+from heyhi.report.shape import Shape
 from heyhi.report.terminal import show_progress
 from heyhi.report.write import write_files
 
@@ -165,7 +167,7 @@ def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) 
 def test_writing_returns_what_was_written_and_why_the_rest_was_not(root: Path) -> None:
     (root / "file").write_text("")
     table, paths = heyhi.table(), [root / "a.csv", root / "file/b.csv", root / "c.xlsx"]
-    written = write_files(paths, table, table, find_project(), "many")
+    written = write_files(paths, Shape().apply(Gathered(table, list, list)), find_project(), "many")
     assert written.files == [root / "a.csv", root / "c.xlsx"]
     (problem,) = written.problems
     assert str(problem).startswith(f"{root}/file/b.csv: can't be written: ")

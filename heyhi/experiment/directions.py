@@ -1,0 +1,82 @@
+"""Which way a metric is better: as a project declares it, else by plain words of its name."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from functools import lru_cache
+from typing import Literal, NamedTuple
+
+from heyhi.errors import HeyhiError
+
+Direction = Literal["min", "max"]
+
+_SMALL = frozenset(
+    "loss losses error errors err perplexity ppl nll mse rmse mae wer cer fid regret".split()  # noqa: SIM905
+)
+_LARGE = frozenset(
+    "accuracy acc auc auroc f1 precision recall reward rewards return returns score bleu rouge iou psnr ssim"  # noqa: SIM905
+    " success".split()
+)
+# With one of these in its name, it says something about such a metric and is none: loss_scale, reward_std.
+_ABOUT = frozenset(
+    "count coef coefficient decay delta epoch epochs iter iteration iterations lr num number ratio scale seconds"  # noqa: SIM905
+    " seed sigma size std step steps stderr time timestamp var variance weight weights".split()
+)
+_WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
+
+
+class DirectionError(HeyhiError):
+    """A metric whose direction nobody declared is asked for its best value."""
+
+
+class Directions(NamedTuple):
+    """The directions of metrics in a project.
+
+    Attributes:
+        minimize: patterns (`*` stands for any part) of metrics that are better when smaller.
+        maximize: likewise of those that are better when larger.
+    """
+
+    minimize: tuple[str, ...] = ()
+    maximize: tuple[str, ...] = ()
+
+    def declared(self, name: str) -> Direction | None:
+        """Return what the project says of a metric; None where it says nothing."""
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.minimize):
+            return "min"
+        return "max" if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.maximize) else None
+
+    def of(self, name: str) -> Direction | None:
+        """Return which way a metric is better: as declared, else as assumed; None where nobody knows.
+
+        Args:
+            name: of the metric, without `.best`.
+        """
+        return self.declared(name) or assumed(name)
+
+    def needed(self, name: str) -> Direction:
+        """Return which way a metric is better.
+
+        Raises:
+            DirectionError: nobody knows; the message says how to declare it.
+        """
+        found = self.of(name)
+        if found is None:
+            raise DirectionError(
+                f"nobody knows whether '{name}' is better when smaller or larger: say it with --best '{name}:min' or"
+                f" '{name}:max', or in pyproject.toml, [tool.heyhi] minimize = [\"{name}\"] or maximize"
+            )
+        return found
+
+
+@lru_cache(maxsize=4096)
+def assumed(name: str) -> Direction | None:
+    """Return which way a metric is better by plain words of its name; None where they say nothing, or two things."""
+    words = {word.lower() for word in _WORD.findall(name)}
+    if words & _ABOUT:
+        return None
+    is_small, is_large = not words.isdisjoint(_SMALL), not words.isdisjoint(_LARGE)
+    if is_small == is_large:
+        return None
+    return "min" if is_small else "max"
