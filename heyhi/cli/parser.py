@@ -205,6 +205,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "status"):
         _add_words(status, default="all that are known")
+        _add_where(status)
         status.add_argument(
             "--sweeps", action="store_true", help="list what was launched, when and by which words, and how it is"
         )
@@ -240,9 +241,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _WORDS_EPILOG,
     )
     if only in (None, "cancel"):
-        _add_words(cancel, default="none, see --all")
+        _add_words(cancel, default="none, see --all; with --where all that are known")
+        _add_where(cancel)
         cancel.add_argument("--all", action="store_true", help="everything of this results root")
-        cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
+        cancel.add_argument(
+            "--force", "-y", action="store_true",
+            help="don't ask before several jobs are cancelled, or what --where chose",
+        )  # fmt: skip
         cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
 
     retry = command(
@@ -252,7 +257,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "retry"):
         _add_words(retry, default="all that are known")
-        retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
+        _add_where(retry)
+        retry.add_argument(
+            "--dead", action="store_true",
+            help="those that are DEAD, and what is BLOCKED by them; so does --where where nothing else is asked for",
+        )  # fmt: skip
         _add_launch_arguments(retry)
 
     clean = command(
@@ -262,11 +271,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "clean"):
         _add_words(clean, default="none: trash, copies and manifests")
-        clean.add_argument(
-            "--where", action="append", default=[], metavar="CONDITION",
-            help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
-            " may be repeated: all must hold",
-        )  # fmt: skip
+        _add_where(clean)
         clean.add_argument(
             "--keep", choices=("last", "best", "none"),
             help="which of the checkpoints stay that a pattern of [tool.heyhi] checkpoints matches (default: last)",
@@ -421,6 +426,15 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses among them, for every command alike: see `heyhi.cli.choosing`."""
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION",
+        help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
+        " may be repeated: all must hold",
+    )  # fmt: skip
 
 
 def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:

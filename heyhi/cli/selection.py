@@ -255,9 +255,19 @@ class Selection:
         """Look at the experiments now; where nothing is named, at all that are known."""
         from heyhi.control.survey import Survey
 
+        return Survey.of_parts(self.parts())
+
+    def parts(self, *, own: bool = False) -> list[Part]:
+        """Return what a survey looks at; where nothing is named, all that is known now.
+
+        Args:
+            own: less what is only needed.
+        """
+        from heyhi.control.survey import Part
+
         if not self.named:
-            return Survey.of_index(self.project)
-        return Survey.of_parts(group.part for group in self.groups)
+            return [Part.of_index(self.project)]
+        return [group.part._replace(folders=group.own_folders) if own else group.part for group in self.groups]
 
     def sources(self) -> list[Source]:
         """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
