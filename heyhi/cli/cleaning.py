@@ -25,6 +25,7 @@ _NAMES = {
     "manifest": ("manifest", "manifests"),
     "checkpoint": ("checkpoint", "checkpoints"),
     "experiment": ("experiment", "experiments"),
+    "note": ("note on what is gone", "notes on what is gone"),
 }
 _MAX_LISTED = 20  # lines about what stays
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))

@@ -164,7 +164,17 @@ def logs(args: argparse.Namespace) -> int:
     here = project_for(args)
     only_looks(here)
     project, path = select(here, args).one_experiment("the log")
+    print_note(project, path)
     return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
+
+
+def print_note(project: Project, exp_path: str) -> None:
+    """Say what somebody noted of an experiment, if anything."""
+    from heyhi.experiment.notes import Notes
+
+    shown = Notes.read(project.results_root).shown(exp_path)
+    if shown is not None:
+        print(f"note: {shown.line}", file=sys.stderr, flush=True)
 
 
 def report(args: argparse.Namespace) -> int:

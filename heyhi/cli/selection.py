@@ -622,15 +622,28 @@ def select(project: Project, args: argparse.Namespace, *, default: bool = False)
     Raises:
         HeyhiError: a word names nothing, or an option belongs to nothing.
     """
-    reader = _Reader(project)
-    for kind, text in args.given:
-        reader.read(kind, text)
-    named = reader.end()
-    if named or not default:
-        return Selection(project, named)
+    found = read_words(project, args.given)
+    if found or not default:
+        return found
     from heyhi.sweep.file import default_sweep
 
     return Selection(project, [SweepWord(default_sweep(project))])
+
+
+def read_words(project: Project, given: Iterable[tuple[str, str]]) -> Selection:
+    """Read what words name.
+
+    Args:
+        project: around the working directory.
+        given: words and options in the order of the command line, each with its kind.
+
+    Raises:
+        HeyhiError: a word names nothing, or an option belongs to nothing.
+    """
+    reader = _Reader(project)
+    for kind, text in given:
+        reader.read(kind, text)
+    return Selection(project, reader.end())
 
 
 def _is_beside(project: Project, text: str) -> bool:

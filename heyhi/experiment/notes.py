@@ -61,10 +61,9 @@ class Note(NamedTuple):
 
     @property
     def about(self) -> str:
-        """What is to be said beside the text: whether it excludes, who made it and when."""
+        """Who made it and when, for people."""
         when = f"{self.time[:16].replace('T', ' ')} UTC" if self.time else ""
-        made = ", ".join(part for part in (self.user, when) if part)
-        return "; ".join(part for part in ("excluded" * self.excluded, made) if part)
+        return ", ".join(part for part in (f"by {self.user}" * bool(self.user), when) if part)
 
 
 class Shown(NamedTuple):
@@ -219,10 +218,14 @@ def _first_start(exp_path: str) -> str:
     return starts[0].time if starts else ""
 
 
+def note_path(results_root: Path, exp_id: str) -> Path:
+    """Return the file of the note on an experiment, which need not be there."""
+    return results_root / STATE_NAME / NOTES_NAME / _file_name(exp_id)
+
+
 def _path(folder: ExperimentDir) -> Path:
-    root = folder.results_root
-    assert root is not None  # whoever makes notes knows where
-    return root / STATE_NAME / NOTES_NAME / _file_name(folder.exp_id)
+    assert folder.results_root is not None  # whoever makes notes knows where
+    return note_path(folder.results_root, folder.exp_id)
 
 
 def _file_name(exp_id: str) -> str:

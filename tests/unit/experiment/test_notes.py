@@ -211,7 +211,7 @@ def test_a_folder_of_notes_that_cannot_be_read_is_said(tmp_path: Path, caplog: p
     assert f"{state / NOTES_NAME}: can't be read" in caplog.text
 
 
-def test_a_note_says_what_is_to_be_said_of_it() -> None:
+def test_a_note_says_who_made_it_and_when_as_far_as_that_is_known() -> None:
     note = Note("p/a", "bad data", excluded=True, user="ann", time="2024-05-06T07:08:09+00:00")
-    assert note.about == "excluded; ann, 2024-05-06 07:08 UTC"
+    assert note.about == "by ann, 2024-05-06 07:08 UTC" and note._replace(time="").about == "by ann"
     assert Note("p/a", "x").about == ""
