@@ -129,7 +129,9 @@ def _change(args: argparse.Namespace, text: str | None, folder: ExperimentDir, n
     if text is None and now is None:
         if args.include:
             return _Change(folder, "not excluded", is_one=False)
-        raise HeyhiError(f'{folder.exp_id}: is excluded why? The text is missing: heyhi note WORDS "why" --exclude')
+        raise HeyhiError(
+            f'why is {folder.exp_id} to be excluded? The text is missing: heyhi note WORDS "bad data" --exclude'
+        )
     line = one_line(text) if text is not None else now.text if now is not None else ""
     excluded = args.exclude or (now is not None and now.excluded and not args.include)
     if text is None and now is not None and now.excluded == excluded:

@@ -1,4 +1,4 @@
-"""Notes on experiments that are gone: nobody knows them any more, and neither a folder nor a trash has anything of them."""
+"""Notes on experiments that are gone: nobody knows them any more, and neither folder nor trash has anything of them."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pytest
 
 from heyhi import maybe_launch
 from heyhi.control.controller import Controller, ControllerSpec, Started
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.owner import Owner
 from heyhi.project import Project
 
@@ -246,6 +248,19 @@ def test_cancel_ends_what_a_condition_chooses(run: Run, running: list[subprocess
     code, out, _ = run("cancel", "conf/many.py", "--where", "status=RUNNING", "--force")
     assert code == 0 and out.count("\n") == 1 and "seed=0" in out
     running[0].wait()
+
+
+def test_cancel_of_some_of_a_sweep_leaves_its_controller(
+    run: Run, project: Path, running: list[subprocess.Popen[str]]
+) -> None:
+    folder = project / "results/.heyhi/controllers/many-1"
+    folder.mkdir(parents=True)
+    spec = ControllerSpec("many-1", str(project / "profiles/local"), sweeps=("conf/many.py",))
+    (folder / "controller.json").write_text(json.dumps(asdict(spec)))
+    with Claim.acquire(folder, kind="controller"):  # type: ignore[union-attr]
+        assert "controller many-1: " in run("cancel", "conf/many.py", "--dry-run")[1]
+        out = run("cancel", "conf/many.py", "--where", "status=RUNNING", "--dry-run")[1]
+    assert "controller many-1" not in out and "seed=0" in out and "seed=1" in out and "seed=2" not in out
 
 
 def test_cancel_asks_before_it_ends_even_one_that_a_condition_chose(

@@ -111,7 +111,7 @@ def test_what_does_not_go_together_is_refused(run: Run, ids: list[str]) -> None:
         (("  ",), "the note is empty"),
         (("--text", "\x1b"), "the note is empty"),
         (("bad data", "--json"), "--json lists notes"),
-        (("--exclude",), f'{ids[0]}: is excluded why? The text is missing: heyhi note WORDS "why" --exclude'),
+        (("--exclude",), f"why is {ids[0]} to be excluded? The text is missing: heyhi note WORDS"),
         (("--exclude", "--include", "x"), "not allowed with"),
     ):
         code, out, err = run("note", ids[0], *words)
