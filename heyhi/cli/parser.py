@@ -21,6 +21,7 @@ examples:
   heyhi status --sweeps                                          what was launched, when and by which words
   heyhi report --sort=-val_accuracy.best                         the sweep's table, best first
   heyhi clean --dry-run                                          what nobody needs any more
+  heyhi note SWEEP.py --where 'loss>10' "diverged" --exclude     a note on experiments, which takes them out of means
   heyhi print c02_sup_train/sl lr=0.1 --flat                     a composed config, as overrides
   heyhi describe c02_sup_train/sl launcher                       fields, types, defaults, comments
 """
