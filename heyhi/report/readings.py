@@ -17,6 +17,8 @@ OWN_NAMES = (
 )
 # Those of them that are left out of a table where nobody has them, though they were looked for.
 IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", "job_id", "code")
+# Those of them that are True or nothing.
+FLAGS = ("excluded",)
 
 
 class Entry(NamedTuple):

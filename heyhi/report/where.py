@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError, suggest
-from heyhi.report.readings import IF_ANY
+from heyhi.report.readings import FLAGS, IF_ANY
 
 Columns = Mapping[str, Sequence[Any]]
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
@@ -26,6 +26,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+_TRUE, _FALSE = ("true", "1"), ("false", "0")
 _MAX_LISTED = 40  # columns that an error names
 
 
@@ -103,6 +104,8 @@ def chosen_rows(conditions: Sequence[str], columns: Columns, more: Callable[[], 
     rows = list(range(count))
     for text in conditions:
         condition, column = _resolved(text, columns, more)
+        if condition.key in FLAGS and condition.value.lower() in _FALSE:
+            column = [cell is True for cell in map(_plain, column)]
         _check_kind(text, condition, column)
         rows = [row for row in rows if condition.holds(column[row])]
     return rows
@@ -138,7 +141,7 @@ def _is_equal(cell: Any, value: str) -> bool:
     if cell is None or not value:
         return cell in (None, "") and not value
     if isinstance(cell, bool):
-        return value.lower() in (("true", "1") if cell else ("false", "0"))
+        return value.lower() in (_TRUE if cell else _FALSE)
     if _is_number(cell):
         number = _number(value)
         return number is not None and bool(number == cell or (number != number and cell != cell))

@@ -119,6 +119,10 @@ def test_conditions_are_checked_before_there_is_a_table() -> None:
 def test_a_column_that_nobody_has_is_empty() -> None:
     columns = {"status": ["DONE", "DEAD"]}
     assert chosen_rows(["excluded=true"], columns) == [] and chosen_rows(["excluded!=true"], columns) == [0, 1]
+    assert chosen_rows(["excluded=false"], columns) == [0, 1] and chosen_rows(["excluded!=false"], columns) == []
+    flags = {"excluded": [True, None, True]}
+    assert chosen_rows(["excluded=FALSE"], flags) == [1] and chosen_rows(["excluded!=0"], flags) == [0, 2]
+    assert chosen_rows(["excluded="], flags) == [1] and chosen_rows(["excluded=1"], flags) == [0, 2]
     assert chosen_rows(["note~bad"], columns) == [] and chosen_rows(["note="], columns) == [0, 1]
     assert chosen_rows(["note~bad"], columns, lambda: {"note": ["Bad", "good"]}) == [0]  # a field of that name
     with pytest.raises(WhereError, match="no column 'drifted'"):  # which is only there if asked for
