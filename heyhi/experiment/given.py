@@ -67,10 +67,13 @@ class Results:
         Args:
             given: exp id of a need -> digests of the results that were given.
         """
-        found = {need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
-        return [need for need in given if need in found] + [
-            other for need in given for other in self._of_need(need) if other not in found
-        ]
+        found = {
+            need: None for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}
+        }
+        for need in given:
+            # Each once: there are more ways through layers of needs than anybody could list.
+            found.update(dict.fromkeys(self._of_need(need)))
+        return list(found)
 
     def _of_need(self, exp_id: str) -> list[str]:
         if exp_id not in self._stale:
