@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, suggest
-from heyhi.files import is_file
+from heyhi.files import files_below, is_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
 
@@ -32,7 +32,7 @@ def find_sweep_file(project: Project, path: Path) -> Path:
         if is_file(base / path):
             return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
     name = project.relative(Path(os.path.abspath(path)))  # noqa: PTH100
-    known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
+    known = [project.relative(p) for p in sorted(files_below(project.conf_root, "*.py"))]
     raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}")
 
 
