@@ -67,9 +67,7 @@ class Results:
         Args:
             given: exp id of a need -> digests of the results that were given.
         """
-        found = {
-            need: None for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}
-        }
+        found = {need: None for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
         for need in given:
             # Each once: there are more ways through layers of needs than anybody could list.
             found.update(dict.fromkeys(self._of_need(need)))

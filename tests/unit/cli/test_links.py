@@ -65,7 +65,9 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ],
     ids=" ".join,
 )
-def test_no_command_ends_on_a_link(run: Run, root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]) -> None:
+def test_no_command_ends_on_a_link(
+    run: Run, root: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
     (root / "profiles/local").mkdir(parents=True)
     (root / "profiles/local/config.yaml").write_text("cores: 1\n")
     monkeypatch.setattr("heyhi.control.watch._IDLE_SECONDS", 0)

@@ -80,14 +80,19 @@ def test_through_layers_of_needs_each_is_looked_at_once_and_named_once(
             folder.append_attempt(Start(1, needs=given_to(user(tmp_path, *below))))
     for folder in layers[0]:
         folder.write_result({"x": 2})
-    looks: Counter[str] = Counter()
-    for name in ("result_digest", "attempts"):
+    looks: Counter[tuple[str, Path]] = Counter()
 
-        def counted(folder: ExperimentDir, name: str = name, look: Any = getattr(ExperimentDir, name)) -> Any:
-            looks[f"{name} {folder.path}"] += 1
+    def count(name: str) -> None:
+        look = getattr(ExperimentDir, name)
+
+        def counted(folder: ExperimentDir) -> Any:
+            looks[name, folder.path] += 1
             return look(folder)
 
         monkeypatch.setattr(ExperimentDir, name, counted)
+
+    count("result_digest")
+    count("attempts")
     paths = [str(folder.path) for folder in layers[-1]]
     found = find_stale(tmp_path, paths)
     assert found == {path: [f"p/0-{i}" for i in range(10)] for path in paths}
