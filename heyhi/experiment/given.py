@@ -12,6 +12,7 @@ from pathlib import Path
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.records import History, Metrics
+from heyhi.text import readable
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
@@ -109,4 +110,4 @@ def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str
 
 def stale_text(needs: Sequence[str]) -> str:
     """Write by which needs an experiment is stale, as a part of a sentence; empty for none."""
-    return f"made of an earlier result of {', '.join(needs)}" if needs else ""
+    return f"made of an earlier result of {readable(', '.join(needs))}" if needs else ""
