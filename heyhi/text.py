@@ -10,7 +10,7 @@ import contextlib
 import sys
 
 # Our own signs, as an output that has only ASCII can show them.
-_PLAIN = {"±": "+-", "→": "->", "…": "...", "×": "x", "–": "-"}
+_PLAIN = {"±": "+-", "→": "->", "…": "..."}
 _ERRORS = "heyhi.shown"
 
 

@@ -28,7 +28,7 @@ def printed(text: str, encoding: str, errors: str = "strict") -> bytes:
 def test_readable_text_can_be_written_and_has_no_control_characters(text: str) -> None:
     found = readable(text)
     assert found.encode().decode() == found
-    assert not any(c < " " and c not in "\n\t" or "\x7f" <= c < "\xa0" for c in found)
+    assert not any((c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0" for c in found)
     assert readable(found) == found
     if text.isprintable():
         assert found == text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import subprocess
@@ -104,7 +105,8 @@ def test_no_command_ends_on_such_text_and_each_shows_the_others(run: Run, folder
         assert code in (0, 1) and "Traceback" not in err, (words, err)
         out.encode()
     assert READABLE in run("status")[1]
-    rows = list(csv.DictReader(open("results/reports/many.csv", encoding="utf-8", newline="")))
+    text = Path("results/reports/many.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(io.StringIO(text)))
     assert [row["status"] for row in rows] == ["DONE", "DEAD", "DONE"]
     assert rows[1]["reason"] == f"exit code 1: ValueError: {READABLE}"
     assert f"dropped from its result: {READABLE}" in rows[0]["problem"]
@@ -121,7 +123,7 @@ ENCODINGS: list[dict[str, str]] = [
 @pytest.mark.parametrize("env", ENCODINGS, ids=str)
 def test_no_encoding_of_the_output_is_a_traceback(env: dict[str, str], folders: list[ExperimentDir]) -> None:
     as_of_earlier(folders[1])
-    script = f"from heyhi.cli.main import main\nfor words in {ascii(COMMANDS)}:\n    main(words)\n"
+    script = f"from heyhi.cli.main import main\nfor words in {COMMANDS!a}:\n    main(words)\n"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, **env},
