@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import codecs
 import contextlib
+import re
 import sys
+from collections.abc import Sequence
+from itertools import groupby
 
 # Our own signs, as an output that has only ASCII can show them.
 _PLAIN = {"±": "+-", "→": "->", "…": "..."}
@@ -19,6 +22,29 @@ def readable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(map(_shown, text))
+
+
+def cut_alike(names: Sequence[str], width: int) -> list[str]:
+    """Cut names that are too long for a column where they are alike, and not where they differ.
+
+    Args:
+        names: such as exp ids, which are made of parts that end in `/` or `,`.
+        width: most characters that one may have.
+
+    Returns:
+        the names as they are where all fit; else with `…` for what all of them have. What is still too long keeps its
+        end, by which experiments differ most.
+    """
+    if max(map(len, names), default=0) <= width:
+        return list(names)
+    parts = [re.findall(r"[^/,]*[/,]|[^/,]+", name) for name in names]
+    shared = set[str]().union(*parts[:1]).intersection(*parts) if len(set(names)) > 1 else frozenset[str]()
+    found = []
+    for own in parts:
+        runs = groupby(own, shared.__contains__)
+        text = "".join("…" if is_shared else "".join(run) for is_shared, run in runs)
+        found.append(text if len(text) <= width else f"…{text[len(text) - width + 1 :]}" if width > 1 else "…"[:width])
+    return found
 
 
 def take_any_text() -> None:
