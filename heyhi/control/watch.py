@@ -144,9 +144,10 @@ class _Screen:
     """A live table on a terminal."""
 
     def __init__(self) -> None:
+        from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(auto_refresh=False)
+        self._live = Live(console=Console(), auto_refresh=False)
         self._table: RenderableType = ""
 
     def __enter__(self) -> Self:
