@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,4 +92,4 @@ def test_a_lock_of_an_editor_is_in_nobodys_way(tiny: Tiny) -> None:
     (tiny.root / "conf/here").symlink_to(".")
     done = call(tiny, "snakemake", "--profile", "profiles/local", "--cores", "2")
     assert done.returncode == 0 and b"3 experiments: 3 DONE" in done.stdout, done.stderr
-    assert os.path.islink(tiny.root / "conf/.#sweep.py")
+    assert (tiny.root / "conf/.#sweep.py").is_symlink()
