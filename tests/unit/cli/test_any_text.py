@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -64,7 +65,9 @@ def work(*, cfg: Any, **_: object) -> dict[object, object]:
 
 
 @pytest.fixture
-def folders() -> list[ExperimentDir]:
+def folders(monkeypatch: pytest.MonkeyPatch) -> list[ExperimentDir]:
+    # Pytest's processes can't tell one another such text.
+    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
     handles = [
         maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"seed={seed}", 'name="é→"']) for seed in range(3)
     ]
