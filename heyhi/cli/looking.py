@@ -183,7 +183,7 @@ def report(args: argparse.Namespace) -> int:
     import time
 
     from heyhi.cli.selection import project_for, select
-    from heyhi.errors import HeyhiError
+    from heyhi.errors import HeyhiError, error_text
 
     project = project_for(args)
     if args.per and args.best is None:
@@ -205,10 +205,12 @@ def report(args: argparse.Namespace) -> int:
         try:
             # Each time: configs and sweep files may have changed.
             _report_once(project, args, select(project, args, default=True).sources())
-        except HeyhiError as error:
+        except BrokenPipeError:
+            raise  # nobody looks any more
+        except Exception as error:  # whatever it is: the next round may find it mended
             if args.watch is None:
                 raise
-            print(f"error: {error}", file=sys.stderr, flush=True)  # the next round may find it mended
+            print(f"error: {error_text(error)}", file=sys.stderr, flush=True)
         if args.watch is None:
             return 0
         until = time.monotonic() + args.watch

@@ -654,7 +654,9 @@ def _is_beside(project: Project, text: str) -> bool:
 
 def _known_files(project: Project) -> Iterator[str]:
     """Name configs and sweep files as people do."""
-    found = (path for path in sorted(project.conf_root.rglob("*")) if path.suffix in (".prototxt", ".py"))
+    from heyhi.files import files_below
+
+    found = (path for path in sorted(files_below(project.conf_root, "*")) if path.suffix in (".prototxt", ".py"))
     for path, _ in zip(found, range(_MAX_KNOWN), strict=False):
         short = path.relative_to(project.conf_root).as_posix()
         yield project.relative(path)

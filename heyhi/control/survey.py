@@ -259,23 +259,28 @@ class Survey:
 
     def blocked_by(self, folders: Iterable[str]) -> list[str]:
         """Return the exp paths of those that are BLOCKED by some, directly or by others between."""
-        blocking = set(folders)
-        found = []
-        for path in self.folders:
-            if path in self.others and self.others[path].status is Status.BLOCKED and self._needs_one(path, blocking):
-                found.append(path)
-        return found
+        blocked = {path for path, (status, _) in self.others.items() if status is Status.BLOCKED}
+        users = self._users_below(blocked)
+        left, reached = list(folders), set[str]()
+        while left:  # upwards: each experiment once, however many ways lead to it
+            more = [path for path in users.get(left.pop(), ()) if path not in reached]
+            reached.update(more)
+            left += more
+        return [path for path in self.folders if path in reached and path in blocked]
 
-    def _needs_one(self, path: str, wanted: set[str]) -> bool:
-        seen, left = set[str](), [path]
+    def _users_below(self, folders: Iterable[str]) -> dict[str, list[str]]:
+        """Return what needs what, of some experiments and all that they need."""
+        users: dict[str, list[str]] = {}
+        left = list(folders)
+        seen = set(left)
         while left:
-            for need in self.needs_of(left.pop()):
-                if need in wanted:
-                    return True
+            path = left.pop()
+            for need in self.needs_of(path):
+                users.setdefault(need, []).append(path)
                 if need not in seen:
                     seen.add(need)
                     left.append(need)
-        return False
+        return users
 
     @property
     def dead(self) -> list[Row]:

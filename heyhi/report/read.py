@@ -25,6 +25,7 @@ from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import UNKNOWN, Remembered, Stamp, look_at
 from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.text import readable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
@@ -138,7 +139,7 @@ class Reader:
             reason=reason,
             names=names,
             values=values,
-            problem="; ".join(problem for problem in problems if problem != reason),
+            problem=readable("; ".join(problem for problem in problems if problem != reason)),
             attempts=len(started),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
@@ -172,7 +173,7 @@ def _dropped(history: History) -> list[str]:
     """Say what the attempt that made the result could not keep of it."""
     last = history.starts[-1].attempt if history.starts else 0
     keys = [key for end in history.ends if end.attempt == last for key in end.dropped]
-    return [printable(f"dropped from its result: {', '.join(keys)}")] if keys else []
+    return [f"dropped from its result: {', '.join(keys)}"] if keys else []
 
 
 def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:
