@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
+from heyhi.experiment.directions import Direction
 from heyhi.experiment.metrics import is_small_good
 from heyhi.experiment.names import Status
 from heyhi.report.gathered import Gathered
@@ -34,25 +35,37 @@ class Shape:
     Attributes:
         sort: columns to sort by, `-name` downward.
         columns: columns to keep; empty: all.
-        group_by: replicate fields to put together; None: no grouping.
+        mean_over: fields such as `seed`: a row for all runs whose configs differ in nothing else; None: not asked for.
+        group_by: columns or keys of the config: a row for each combination of their values; empty: not asked for.
+        spread: what stands beside a mean.
+        where: conditions on the experiments that are looked at.
+        at_best: metric at whose best value the others are taken; None: their last and best ones.
+        at_best_direction: which way it is better; None: as declared.
         best: column of which the best rows are kept.
+        direction: which way that is better; None: as declared.
         per: columns for each combination of which the best row is kept.
         pivot: (rows, columns, metric).
     """
 
     sort: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    group_by: tuple[str, ...] | None = None
+    mean_over: tuple[str, ...] | None = None
+    group_by: tuple[str, ...] = ()
+    spread: Spread | None = None
+    where: tuple[str, ...] = ()
+    at_best: str | None = None
+    at_best_direction: Direction | None = None
     best: str | None = None
+    direction: Direction | None = None
     per: tuple[str, ...] = ()
     pivot: tuple[str, str, str] | None = None
 
     def warning(self, table: pd.DataFrame) -> str:
         """Return a warning where no experiments differ in the fields to group by, else an empty string."""
         varying = _varying(table)
-        if not self.group_by or any(is_replicate(name, self.group_by) for name in varying):
+        if not self.mean_over or any(is_replicate(name, self.mean_over) for name in varying):
             return ""
-        return f"no experiments differ in {' or '.join(map(repr, self.group_by))}{suggest(self.group_by[0], varying)}"
+        return f"no experiments differ in {' or '.join(map(repr, self.mean_over))}{suggest(self.mean_over[0], varying)}"
 
     def apply(self, gathered: Gathered) -> Shaped:
         """Put a table together.
@@ -61,8 +74,8 @@ class Shape:
             GroupError: it lacks a column.
         """
         table = whole = gathered.table
-        if self.group_by is not None:
-            table = grouped(table, self.group_by)
+        if self.mean_over is not None:
+            table = grouped(table, self.mean_over)
         if self.best is not None:
             table = best(table, self.best, self.per)
         if self.pivot is not None:
@@ -74,7 +87,7 @@ class Shape:
         table = chosen(table, wanted) if wanted else table
         places = list(range(len(whole)))
         is_done = [status == Status.DONE for status in whole["status"]]
-        spread: Spread | None = "se" if self.group_by is not None else None
+        spread: Spread | None = "se" if self.mean_over is not None else None
         return Shaped(table, whole, [[place] for place in places], is_done, places, spread)
 
 
