@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CODE = "code"
+_MAX_SAID = 5  # of one kind
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,7 @@ class _Work:
         exact = self.rows.replicate_keys(())
         statuses = self.rows.table["status"].tolist()
         twins: set[int] = set()
+        said = []
         for places in groups:
             for same in _places_by([exact[place] for place in places]).values():
                 own = sorted(
@@ -219,14 +221,15 @@ class _Work:
                 )
                 twins.update(own[1:])
                 if len(own) > 1:
-                    self.notes.append(f"the same config twice: {', '.join(map(self._exp_id, own))}: only one counts")
+                    said.append(f"the same config twice: {', '.join(map(self._exp_id, own))}: only one counts")
+        self.notes.extend(_first(said))
         for place in twins:
             self.counts[place] = False
         return Counted(self.counts, frozenset(twins))
 
     def _exp_id(self, place: int) -> str:
         table = self.rows.table
-        return str(table["exp_id"].tolist()[place]) if "exp_id" in table else f"row {place + 1}"
+        return str(table["exp_id"].iloc[place]) if "exp_id" in table else f"row {place + 1}"
 
     def _check_alike(self, groups: Sequence[Sequence[int]]) -> None:
         """Make sure that the rows of each group are replicates of one another."""
@@ -258,7 +261,7 @@ class _Work:
             if flag is True and not self.counts[place]
         ]
         if left_out:
-            self.notes.append(f"excluded from means: {', '.join(left_out)}")
+            self.notes.append(f"excluded from means: {', '.join(_first(left_out))}")
 
     def _key(self, name: str) -> list[Any]:
         """Return the column of a key: of the table, else of the composed configs."""
@@ -332,7 +335,9 @@ def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
     """
     asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
     count = len(table)
-    is_done = [True] * count if "status" in asked or "status" not in table else list(table["status"] == Status.DONE)
+    is_done = (
+        [True] * count if "status" in asked or "status" not in table else (table["status"] == Status.DONE).tolist()
+    )
     if "excluded" not in table or "excluded" in asked:
         return is_done
     return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
@@ -432,6 +437,12 @@ def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
 def _numbered(keys: Sequence[Hashable]) -> list[int]:
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return [numbers[key] for key in keys]
+
+
+def _first(texts: Sequence[str]) -> list[str]:
+    """Return the first of some texts, and how many more there are."""
+    more = len(texts) - _MAX_SAID
+    return [*texts[:_MAX_SAID], f"and {more} more"] if more > 1 else list(texts)
 
 
 def _varies(names: Sequence[str]) -> str:
