@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
@@ -14,7 +15,8 @@ from typing import Any
 import pytest
 
 from heyhi.config.identity import Identity
-from heyhi.experiment.metrics import summed_up
+from heyhi.experiment.directions import Directions
+from heyhi.experiment.metrics import Summary
 from heyhi.project import Project
 from heyhi.report.read import Reader
 from heyhi.report.readings import Entry, Reading, Readings
@@ -43,6 +45,14 @@ def write(one: Entry, **files: str | None) -> None:
         else:
             path.write_text(text)
             os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def summed_up(lines: Sequence[dict[str, Any]], block: int = 1_000_000) -> dict[str, Any]:
+    """Sum up metrics of which `a` and `b` are better when larger, in blocks of some lines."""
+    summary = Summary(Directions(maximize=("[ab]",)))
+    for place in range(0, len(lines), block):
+        summary.add(lines[place : place + block])
+    return summary.result()
 
 
 START = '{"event": "start", "attempt": 1, "commit": "0123456789", "dirty": true, "job_id": 7}\n'
@@ -343,11 +353,14 @@ def test_a_file_of_any_size_is_read_whole(project: Project) -> None:
 
 
 def test_a_nan_hides_no_best_value_wherever_it_stands() -> None:
-    for place in range(3):
+    for place, odd, block in itertools.product(range(3), (math.nan, math.inf, -math.inf), (1, 2, 3)):
         losses = [3.0, 1.0, 2.0]
-        losses[place] = math.nan
-        found = summed_up([{"step": i, "loss": loss} for i, loss in enumerate(losses)])
-        assert found["loss.best"] == min(v for v in losses if v == v)
+        losses[place] = odd
+        found = summed_up([{"step": i, "loss": loss, "acc": loss} for i, loss in enumerate(losses)], block)
+        assert found["loss.best"] == min(v for v in losses if math.isfinite(v))
+        assert found["acc.best"] == max(v for v in losses if math.isfinite(v))
+    assert summed_up([{"loss": math.nan}, {"loss": math.inf}])["loss.best"] == math.inf
+    assert math.isnan(summed_up([{"loss": math.nan}, {"loss": math.nan}])["loss.best"])
 
 
 def test_lines_with_as_many_but_other_keys_are_not_mixed_up() -> None:
