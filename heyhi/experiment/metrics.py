@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
@@ -12,6 +13,11 @@ from heyhi.experiment.kinds import NUMBERS, is_finite, kinds_of
 
 BEST = ".best"  # what ends the name of a best value
 _MOST_NAMES = 10_000  # more metrics than that are no metrics, and fit into no table
+# For `add_unparsed`. A line of numbers that can be turned into a list, without the characters of its numbers:
+_PLAIN_LINE = re.compile(rb'\{"[^"\\]*": ?(, ?"[^"\\]*": ?)*\}\n')
+_IN_NUMBERS = b"0123456789.-"
+_AS_LIST = bytes.maketrans(b"{}:\n", b"  ,,")
+_IN_NAMES = bytes(set(range(256)) - set(b'{}:\n", ' + _IN_NUMBERS))
 
 
 class Summary:
@@ -37,6 +43,40 @@ class Summary:
         if lines and not self._add_by_column(lines):
             self._add_kinds(lines)
 
+    def add_unparsed(self, data: bytes) -> bool:
+        """Take in lines of a metrics file, without making a dict of each line.
+
+        A fast path for the usual file: without it, a table of 10,000 experiments takes 1.2 times as long. It is for
+        lines that differ in nothing but the digits of their numbers. All letters are taken out of the text, which then
+        is one list: `{"step": 1, "loss": 0.5}` and the lines after it become `["", 1, "", 0.5, "", 2, "", 0.25]`. A
+        digit in a name is left in that name's place, and so noticed.
+
+        Returns:
+            False, with nothing done, where the lines differ in more, a number has an exponent, or something isn't JSON.
+        """
+        import orjson
+
+        line = data[data.rfind(b"\n", 0, -1) + 1 :]
+        try:
+            last: dict[str, Any] = orjson.loads(line)
+            shape = line.translate(None, _IN_NUMBERS)
+            if not _is_plain(shape):
+                return False
+            shapes = data.translate(None, _IN_NUMBERS)
+            lines = len(shapes) // len(shape)
+            if shapes != shape * lines:
+                return False
+            found = orjson.loads(b"[%b]" % data[:-1].translate(_AS_LIST, _IN_NAMES))
+        except ValueError:
+            return False
+        # A digit in a name, or a name that stands twice in a line.
+        if found[::2].count("") != lines * len(last) or len(self._last) + len(last) > _MOST_NAMES:
+            return False
+        width = 2 * len(last)
+        chosen = _plan(tuple(last), self.directions)[1]
+        self._put(last, {name: choose(found[2 * place + 1 :: width]) for place, name, choose in chosen})
+        return True
+
     def result(self) -> dict[str, Any]:
         """Return the last values by name, and as `<name>.best` the best ones."""
         return {**self._last, **{f"{name}{BEST}": value for name, value in self._best.items()}}
@@ -47,9 +87,9 @@ class Summary:
         This is the usual case, and no line is gone through by itself.
         """
         last = lines[-1]
-        if len(last) < 2 or not NUMBERS.issuperset(map(type, last.values())) or len(self._last) > _MOST_NAMES // 2:
+        if len(last) < 2 or not NUMBERS.issuperset(map(type, last.values())) or set(map(len, lines)) != {len(last)}:
             return False
-        if set(map(len, lines)) != {len(last)} or len(last) > _MOST_NAMES // 2:
+        if len(self._last) + len(last) > _MOST_NAMES:
             return False
         best = {}
         try:
@@ -63,13 +103,17 @@ class Summary:
                 best[name] = found
         except (KeyError, TypeError):
             return False
-        self._last |= last
-        if self._best:
-            for name, value in best.items():
-                self._note_best(name, [value])
-        else:
-            self._best = best
+        self._put(last, best)
         return True
+
+    def _put(self, last: Mapping[str, float], best: dict[str, float]) -> None:
+        """Take in what some lines come to."""
+        if not self._last:  # mostly there is but one block
+            self._last, self._best = dict(last), best
+            return
+        self._last.update(last)
+        for name, value in best.items():
+            self._note_best(name, [value])
 
     def _add_kinds(self, lines: Sequence[Mapping[str, Any]]) -> None:
         kinds = kinds_of(lines)
@@ -94,6 +138,11 @@ def best_of(values: Sequence[float], direction: Direction) -> float:
     """Return the best of some numbers: a finite one where there is one, else none that is NaN where there is one."""
     values = [v for v in values if is_finite(v)] or [v for v in values if v == v] or values
     return min(values) if direction == "min" else max(values)
+
+
+@lru_cache(maxsize=256)
+def _is_plain(shape: bytes) -> bool:
+    return _PLAIN_LINE.fullmatch(shape) is not None
 
 
 @lru_cache(maxsize=256)

@@ -20,10 +20,9 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
-from heyhi.experiment.metrics import Summary
-from heyhi.experiment.metrics_file import Damage, counting_blocks, counting_lines
+from heyhi.experiment.metrics_file import Damage, counting_lines, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
-from heyhi.experiment.records import History, Record, Start, to_records
+from heyhi.experiment.records import End, History, Record, Start, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
@@ -138,37 +137,40 @@ class Reader:
         """Read the files of an experiment."""
         problems: list[str] = []
         history = History(_attempts(entry, problems))
-        if status is Status.DONE:
-            problems += _dropped(history)
-        started = history.starts
-        seconds = [end.seconds for end in history.ends if end.seconds is not None]
+        starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
+        last = starts[-1] if starts else None
+        own = [end for end in ends if last is not None and end.attempt == last.attempt]
+        if status is Status.DONE and any(end.dropped for end in own):
+            problems.append(_dropped(own))
+        seconds = [end.seconds for end in ends if end.seconds is not None]
         names: tuple[str, ...] = ()
         values: Sequence[Any] = ()
-        if started or status is Status.DONE:
-            names, values = _printable(self._outcome(entry, status, history, problems))
-        given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
-        last = started[-1] if started else None
+        if starts or status is Status.DONE:
+            names, values = _printable(self._outcome(entry, status, starts, problems))
+        given = mixed = None
+        if any(start.needs or start.is_mixed for start in starts):
+            given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
         return Reading(
             status=status.value,
             reason=reason,
             names=names,
             values=values,
             problem="; ".join(problem for problem in problems if problem != reason),
-            attempts=len(started),
+            attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=_code(entry, history, status, problems) or None,
-            packages=_packages(history),
+            code=_code(entry, history, starts, status, problems) or None,
+            packages=own[-1].environment[:DIGITS] or None if own else None,
             mixed=mixed or None,
             given=given or None,
             updated=updated,
         )
 
-    def _outcome(self, entry: Entry, status: Status, history: History, problems: list[str]) -> dict[str, Any]:
+    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
             return _collected(self.get_logs_data, entry, self.project, problems)
-        outcome = self._summed_up(f"{entry.folder}/{METRICS_NAME}", history.starts, problems)
+        outcome = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
         if status is Status.DONE and self._at_best is None:
             try:
                 result = _result(entry)
@@ -182,30 +184,27 @@ class Reader:
 
     def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
         """Return what a file of metrics comes to."""
-        damage, summary = Damage(), Summary(self._directions)
+        damage = Damage()
         try:
             if self._at_best is not None:
                 from heyhi.experiment.at_best import values_at_best
 
                 found = values_at_best(path, starts, *self._at_best, damaged=damage)
             else:
-                for block in counting_blocks(path, starts, damaged=damage):
-                    summary.add(block.lines)
+                summary = sum_up(path, starts, self._directions, damaged=damage)
                 found = summary.result()
+                if summary.is_cut:
+                    problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
         except HeyhiError as error:
             problems.append(str(error))
             return {}
         damage.warn(path)
-        if summary.is_cut:
-            problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
         return found
 
 
-def _dropped(history: History) -> list[str]:
+def _dropped(ends: Sequence[End]) -> str:
     """Say what the attempt that made the result could not keep of it."""
-    last = history.starts[-1].attempt if history.starts else 0
-    keys = [key for end in history.ends if end.attempt == last for key in end.dropped]
-    return [printable(f"dropped from its result: {', '.join(keys)}")] if keys else []
+    return str(printable(f"dropped from its result: {', '.join(key for end in ends for key in end.dropped)}"))
 
 
 def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:
@@ -265,26 +264,19 @@ def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) 
         return ""
 
 
-def _code(entry: Entry, history: History, status: Status, problems: list[str]) -> str:
+def _code(entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]) -> str:
     """Return the version of the code that made what came out, or all of them where it was made by several."""
-    starts = history.starts
     last = starts[-1].version.name if starts else ""
-    if len({start.version.name for start in starts}) > 1:
-        try:
-            made = history.logged(_folder(entry).metrics_now())
-        except HeyhiError as error:
-            problems.append(str(error))
-            return last
-        made += starts[-1:] if status is Status.DONE and starts[-1] not in made else []
-        names = dict.fromkeys(start.version.name for start in made if start.version.name)
-        return " → ".join(names) if len(names) > 1 else last
-    return last
-
-
-def _packages(history: History) -> str | None:
-    """Return the digest of what the last attempt had loaded."""
-    _, end = history.last_attempt
-    return end.environment[:DIGITS] or None if end is not None else None
+    if len(starts) < 2 or {start.version.name for start in starts} == {last}:
+        return last
+    try:
+        made = history.logged(_folder(entry).metrics_now())
+    except HeyhiError as error:
+        problems.append(str(error))
+        return last
+    made += starts[-1:] if status is Status.DONE else []
+    names = dict.fromkeys(start.version.name for start in made if start.version.name)
+    return " → ".join(names) if len(names) > 1 else last
 
 
 def _all_at_once(path: str) -> list[Any] | None:
