@@ -11,7 +11,7 @@ from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
 from heyhi.report.cells import varying
-from heyhi.report.fields import is_replicate
+from heyhi.report.fields import covers
 from heyhi.report.frames import (
     GroupError,
     best_places,
@@ -112,7 +112,7 @@ class Work:
             self._check_alike(groups)
         else:
             needed = [name for name in table.attrs.get("needed", ()) if name in table]
-            names = [name for name in [*varying(table), *needed] if not is_replicate(name, self.fields)]
+            names = [name for name in [*varying(table), *needed] if not covers(name, self.fields)]
             keys = {name: table[name].tolist() for name in names}
             groups = list(_places_by(self.rows.replicate_keys(self.fields)).values())
         counted = self._counted(groups)
@@ -234,10 +234,9 @@ class Work:
 
     def _best(self, table: pd.DataFrame, members: list[list[int]], metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
         table = self._with_columns(table, [metric])
-        direction = self.shape.direction or self.rows.directions.needed(metric_of(metric))
-        why = (
-            "" if self.shape.direction or self.rows.directions.declared(metric_of(metric)) else " (assumed by its name)"
-        )
+        plain = metric_of(metric.removesuffix(f".{self.spread}"))
+        direction = self.shape.direction or self.rows.directions.needed(plain)
+        why = "" if self.shape.direction or self.rows.directions.declared(plain) else " (assumed by its name)"
         self.notes.append(f"best: {'smallest' if direction == 'min' else 'largest'} {metric}{why}")
         if self.shape.has_means:
             check_columns(table, self.shape.per)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -218,7 +219,8 @@ def test_another_member_of_a_oneof_is_named_by_the_oneof(lab: Lab) -> None:
         ("adam", None, 2),
         ("sgd", 0.6, 1),
     ]
-    assert lab.shape(sweep, mean_over=("seed", "optimizer")).table["n"].tolist() == [5]
+    (row,) = records(lab.shape(sweep, mean_over=("seed", "optimizer")).table)
+    assert (row["n"], row["sgd.momentum"]) == (5, "0.5, -, 0.6")
 
 
 def test_evaluations_of_one_training_per_seed_fall_together(lab: Lab) -> None:
@@ -574,3 +576,22 @@ def test_metrics_at_the_best_of_one_are_averaged_as_they_were_there(lab: Lab) ->
     with pytest.raises(DirectionError, match="foo"):
         heyhi.table(sweep, at_best="foo")
     assert heyhi.table(sweep, at_best=("epoch", "max"))["test_acc"].tolist() == [0.99, 0.99]
+
+
+def test_a_damaged_config_in_a_manifest_is_an_error_that_names_it(lab: Lab) -> None:
+    manifest = Source.open(find_project(lab.root), lab.sweep("a", {"lr": 0.2}, {})).manifest
+    copy = lab.root / "copy.sqlite"
+    copy.write_bytes(manifest.path.read_bytes())
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE experiment SET config = x'ffffff'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(HeyhiError, match="damaged"):
+        heyhi.table(copy)
+
+
+def test_sources_of_one_label_have_no_column_that_tells_nothing(lab: Lab) -> None:
+    project = find_project(lab.root)
+    sweep = lab.sweep("a", *seeds(2))
+    sources = [Source.open(project, sweep), Source.open(project, sweep)]
+    assert "sweep" not in gather(sources).table
