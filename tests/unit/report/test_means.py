@@ -132,7 +132,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 @pytest.fixture
 def two(lab: Lab) -> tuple[Path, Path]:
     """Two sweeps that differ in a value that is constant in each."""
-    sweeps = lab.sweep("a", *seeds(kind="SMALL")), lab.sweep("b", *seeds(kind="LARGE"))
+    sweeps = lab.sweep("a", *seeds(kind="SMALL", flag=True)), lab.sweep("b", *seeds(kind="LARGE", flag=True))
     lab.run(*sweeps, outcome=lambda row: {"acc": (0.5 if row["kind"] == "SMALL" else 0.9) + row["seed"] / 100})
     return sweeps
 
@@ -141,6 +141,7 @@ def test_what_varies_is_what_differs_among_all_sweeps(lab: Lab, two: tuple[Path,
     table = heyhi.table(list(two))
     assert table["kind"].tolist() == ["SMALL", "SMALL", "LARGE", "LARGE"]
     assert table["sweep"].tolist() == ["a", "a", "b", "b"]
+    assert not {"flag", "cfg", "lr"} & set(table.columns)
     assert "kind" not in heyhi.table(two[0]) and "sweep" not in heyhi.table(two[0])
 
 
