@@ -272,10 +272,11 @@ def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
     where a condition is on that.
     """
     asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
-    count = len(table)
-    is_done = (
-        [True] * count if "status" in asked or "status" not in table else (table["status"] == Status.DONE).tolist()
-    )
+    if "status" in asked or "status" not in table:
+        is_done = [True] * len(table)
+    else:
+        done = Status.DONE.value  # as text: there may be 10,000
+        is_done = [status == done for status in table["status"].tolist()]
     if "excluded" not in table or "excluded" in asked:
         return is_done
     return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
