@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from heyhi.config.keys import entry_text, quote_segment
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema, element, is_map, oneof_of, type_of
+from heyhi.config.schema import Schema, element, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import SELECT, scalar_text
 
 
@@ -58,7 +58,7 @@ class Comparable:
         return found
 
     def _add(self, message: Message, prefix: str, oneofs: tuple[str, ...], found: dict[str, str]) -> None:
-        for field, value in message.ListFields():
+        for field, value in set_fields(message):
             facts = self._facts.get(field) or self._learn(field)
             key = prefix + facts.name
             if facts.is_map:

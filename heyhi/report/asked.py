@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
@@ -12,9 +12,12 @@ from heyhi.report.cells import varying
 from heyhi.report.fields import covers
 from heyhi.report.frames import GroupError
 from heyhi.report.shaped import Spread
+from heyhi.report.spread import SPREADS
 
 if TYPE_CHECKING:
     import pandas as pd
+
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,13 @@ class Asked:
             GroupError: two options contradict each other.
             WhereError: a condition can't be read.
         """
+        for what, value, known in (
+            ("spread", self.spread, SPREADS),
+            ("direction", self.direction, DIRECTIONS),
+            ("direction", self.at_best_direction, DIRECTIONS),
+        ):
+            if value is not None and value not in known:
+                raise GroupError(f"'{value}' is no {what}{suggest(value, known)}: expected {' or '.join(known)}")
         pivot, means = self.pivot is not None, self.has_means
         both = sorted(set(self.group_by) & set(self.mean_over or ()))
         contradictions = {

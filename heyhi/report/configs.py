@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from heyhi.config.comparable import Comparable, changed_defaults
 from heyhi.config.overrides import leaves
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import TASK_ONEOF, type_of
+from heyhi.config.schema import TASK_ONEOF, set_fields, type_of
 from heyhi.config.values import Special, scalar_text
 from heyhi.project import Project
 from heyhi.report.composed import value_of_text
@@ -250,6 +250,6 @@ def _choices(message: Message, prefix: str) -> Iterator[tuple[str, str]]:
         chosen = message.WhichOneof(oneof.name)
         if chosen is not None:
             yield prefix + oneof.name, chosen
-    for field, value in message.ListFields():
+    for field, value in set_fields(message):
         if field.message_type is not None and not field.is_repeated:
             yield from _choices(value, f"{prefix}{field.name}.")

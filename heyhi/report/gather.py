@@ -49,9 +49,9 @@ def table(
 
     Args:
         sweep: sweep file or manifest, or several; default: the sweep of `[tool.heyhi]`.
-        mean_over: fields such as `seed`: a row for all experiments whose configs differ in nothing else, with the mean
-            of each number over those that count, its spread as `<name>.<spread>`, `n` (how many count), `wanted` (how
-            many there are), and `<name>.n` where a number has fewer.
+        mean_over: fields such as `seed` (`seed,fold`, or a list): a row for all experiments whose configs differ in
+            nothing else, with the mean of each number over those that count, its spread as `<name>.<spread>`, `n` (how
+            many count), `wanted` (how many there are), and `<name>.n` where a number has fewer.
         group_by: columns or keys of the config: a row for each combination of their values.
         spread: `se` (standard error, the default), `std`, or `ci95` (half of the 95 % interval, by Student's t).
         where: conditions such as `lr>0.1`. Only what is DONE counts in means, unless one is on the status.
@@ -72,7 +72,7 @@ def table(
         mean_over=None if mean_over is None else _names(mean_over),
         group_by=_names(group_by),
         spread=spread,
-        where=_names(where),
+        where=(where,) if isinstance(where, str) else tuple(where),
         at_best=metric,
         at_best_direction=direction,
     )
@@ -152,4 +152,5 @@ def title_of(sources: Sequence[Source]) -> str:
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+    parts = given.split(",") if isinstance(given, str) else given
+    return tuple(name.strip() for name in parts if name.strip())

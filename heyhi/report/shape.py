@@ -50,6 +50,7 @@ def best(
         GroupError: there is no such column.
         DirectionError: nobody knows which way the metric is better.
     """
+    Shape(best=metric, direction=direction).check()
     check_columns(table, [metric, *per])
     found = direction or Directions().needed(metric_of(metric))
     counts = [True] * len(table) if "wanted" in table else counting(table)

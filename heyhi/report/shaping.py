@@ -210,7 +210,7 @@ class Work:
             found: list[Any] = table[name].tolist()
             return found
         configs = self.rows.configs()
-        if any(name in config for config in configs):
+        if not configs or any(name in config for config in configs):
             return [config.get(name) for config in configs]
         known = list(dict.fromkeys([*map(str, table.columns), *(key for config in configs for key in config)]))
         raise GroupError(

@@ -448,6 +448,9 @@ def test_best_values_of_a_metric_without_a_direction_say_how_to_declare_one(lab:
         {"mean_over": ()},
         {"mean_over": ("seed",), "group_by": ("seed",)},
         {"where": ("nonsense",)},
+        {"mean_over": ("seed",), "spread": "sd"},
+        {"best": "x", "direction": "up"},
+        {"at_best": "x", "at_best_direction": "up"},
     ],
 )
 def test_contradictions_are_said_before_anything_is_read(options: dict[str, Any]) -> None:
@@ -596,3 +599,11 @@ def test_sources_of_one_label_have_no_column_that_tells_nothing(lab: Lab) -> Non
     sweep = lab.sweep("a", *seeds(2))
     sources = [Source.open(project, sweep), Source.open(project, sweep)]
     assert "sweep" not in gather(sources).table
+
+
+def test_conditions_that_choose_nothing_leave_an_empty_table_and_no_wrong_message(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds())
+    assert len(lab.shape(sweep, where=("seed=7",), group_by=("data.name",)).table) == 0
+    assert len(lab.shape(sweep, where=("seed=7",), mean_over=("seed",), best="acc").table) == 0
+    assert len(lab.shape(sweep, where=("seed=7",), pivot=("lr", "seed", "acc")).table) == 0
+    assert len(heyhi.table(sweep, where="seed=7", mean_over="seed,fold")) == 0
