@@ -128,15 +128,17 @@ def _joined(parts: Sequence[Part]) -> Part:
             )
             for name in names
         }
+        if len(places) == len(folders):  # mostly, and then nothing has to be looked for
+            return whole
         return {
             name: [next((v for p in at if (v := column[p]) is not None), None) for at in places.values()]
             for name, column in whole.items()
         }
 
-    rows = [at[0] for at in places.values()]
+    exp_ids = list(chain.from_iterable(part.outline.exp_ids for part in parts))
     varying = join([_overrides(part, _override_keys(parts)) for part in parts])
     outline = Outline(
-        [list(chain.from_iterable(part.outline.exp_ids for part in parts))[row] for row in rows],
+        [exp_ids[at[0]] for at in places.values()],
         list(places),
         {folder: needs for part in parts for folder, needs in part.outline.needs.items()},
         {key: column for key, column in varying.items() if not is_same_for_all(column)},
