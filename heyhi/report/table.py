@@ -1,22 +1,20 @@
 """A table of experiments: a row each, whatever its status, with what varies and what came out.
 
-What varies comes from `outline`, what came out from `read`; where the table goes is left to the caller.
+What its experiments are, and what came out of them, comes from `parts`; where the table goes is left to the caller.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.folder import Experiment
-from heyhi.experiment.given import Results, stale_text
-from heyhi.experiment.names import Status
-from heyhi.experiment.notes import Notes
 from heyhi.project import Project, find_project
-from heyhi.report.outline import EntriesAt, Outline, entry_of, outline_manifest, varying_columns
+from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
+from heyhi.report.parts import Part, Progress, own_columns, read_part, reader
 from heyhi.report.read import Collector, Reader
-from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry, Reading, Readings
-from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
+from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.manifest import Manifest, project_of
 
@@ -35,7 +33,7 @@ def collect(
     collector_source: bytes = b"",
     with_needs: bool = False,
     drift: Mapping[str, Sequence[str]] | None = None,
-    progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
+    progress: Progress = lambda total: lambda: None,
 ) -> pd.DataFrame:
     """Gather experiments into a table.
 
@@ -62,11 +60,11 @@ def collect(
     """
     if isinstance(source, Manifest):
         project = project or project_of(source)
+    reads = reader(project or find_project(), get_logs_data, collector_source)
+    experiments = source if isinstance(source, Manifest) else list(source)
     with paused_collection():
         # What it holds is freed before the collector would look at all of it.
-        return _collect(
-            source, Reader(project or find_project(), get_logs_data, collector_source), with_needs, drift, progress
-        )
+        return frame_of([read_part(experiments, reads, with_needs=with_needs, drift=drift, progress=progress)])
 
 
 def gathered_columns(
@@ -87,91 +85,102 @@ def gathered_columns(
         varying_columns(entries, everything=True),
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
-    return _columns(project, outline, found, None)
+    part = Part(outline, found.fields["status"], found.outcome, own_columns(project, outline, found.fields, None))
+    return _columns(part, part.outline.varying)
 
 
-def _collect(
-    source: Manifest | Iterable[Experiment],
-    reader: Reader,
-    with_needs: bool,
-    drift: Mapping[str, Sequence[str]] | None,
-    progress: Callable[[int], Callable[[], None]],
-) -> pd.DataFrame:
-    entries_at: EntriesAt
-    if isinstance(source, Manifest):
-        outline, entries_at = outline_manifest(source, reader.cache)
-    else:
-        entries = [entry_of(e) for e in source]
-        outline, entries_at = Outline.of(entries, entries), lambda places: [entries[place] for place in places]
-    needed: list[Entry] = []
-    if with_needs and outline.needs:
-        wanted = dict.fromkeys(need for folder in outline.folders for need in outline.needs.get(folder, ()))
-        everything = map(Entry._make, source.entries()[0]) if isinstance(source, Manifest) else entries
-        known = {entry.folder: entry for entry in everything}
-        needed = [known[folder] for folder in wanted if folder in known]
-    tick = progress(len(outline.folders) + len(needed))
-    readings = reader.read(outline.folders, entries_at, outline.needs, tick)
-    columns = _columns(reader.project, outline, readings, drift)
-    if needed:
-        # The default columns: get_logs_data speaks of the sweep's own experiments.
-        read = Reader(reader.project).read_all(needed, outline.needs, tick)
-        columns = _with_needs(columns, outline, needed, read)
-    return _frame(columns, outline.varying)
+def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
+    """Put the experiments of some sources into one table, where what varies is what differs among all of them.
+
+    Args:
+        parts: of each source.
+        labels: of each; one that is none of several has no column `sweep`. An experiment of two has one row, in which
+            what came out is what the first says, else the second.
+    """
+    if len(parts) == 1:
+        return _frame(_columns(parts[0], parts[0].outline.varying), parts[0])
+    joined = _joined(parts)
+    sweeps: dict[str, list[str]] = {}
+    for part, label in zip(parts, labels, strict=True):
+        for folder in part.outline.folders:
+            sweeps.setdefault(folder, []).append(label)
+    columns = _columns(joined, joined.outline.varying)
+    if len(set(labels)) < 2:
+        return _frame(columns, joined)
+    named = [", ".join(dict.fromkeys(sweeps[folder])) for folder in joined.outline.folders]
+    return _frame({"status": columns["status"], "sweep": named} | columns, joined)
 
 
-def _columns(
-    project: Project,
-    outline: Outline,
-    found: Readings,
-    drift: Mapping[str, Sequence[str]] | None,
-) -> dict[str, list[Any]]:
+def _joined(parts: Sequence[Part]) -> Part:
+    """Join the experiments of several sources."""
+    folders = [folder for part in parts for folder in part.outline.folders]
+    places: dict[str, list[int]] = {}
+    for place, folder in enumerate(folders):
+        places.setdefault(folder, []).append(place)
+
+    def join(columns: Sequence[Mapping[str, Sequence[Any]]]) -> dict[str, list[Any]]:
+        names = dict.fromkeys(name for one in columns for name in one)
+        whole = {
+            name: list(
+                chain.from_iterable(
+                    one.get(name) or [None] * len(part.status) for one, part in zip(columns, parts, strict=True)
+                )
+            )
+            for name in names
+        }
+        if len(places) == len(folders):  # mostly, and then nothing has to be looked for
+            return whole
+        return {
+            name: [next((v for p in at if (v := column[p]) is not None), None) for at in places.values()]
+            for name, column in whole.items()
+        }
+
+    exp_ids = list(chain.from_iterable(part.outline.exp_ids for part in parts))
+    varying = join([_overrides(part, _override_keys(parts)) for part in parts])
+    outline = Outline(
+        [exp_ids[at[0]] for at in places.values()],
+        list(places),
+        {folder: needs for part in parts for folder, needs in part.outline.needs.items()},
+        {key: column for key, column in varying.items() if not is_same_for_all(column)},
+    )
+    return Part(
+        outline,
+        join([{"status": part.status} for part in parts])["status"],
+        join([part.outcome for part in parts]),
+        join([part.own for part in parts]),
+        join([part.needed for part in parts]),
+        frozenset(chain.from_iterable(part.settings for part in parts)),
+    )
+
+
+def _override_keys(parts: Sequence[Part]) -> list[str]:
+    return list(dict.fromkeys(key for part in parts for key in (*part.outline.varying, *part.outline.constant)))
+
+
+def _overrides(part: Part, keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Return a column for each of some keys: what its experiments override, else what was composed."""
+    count, own = len(part.status), part.outline
+    columns = {key: own.varying.get(key) or [own.constant.get(key)] * count for key in keys}
+    return filled(columns, part.composed)
+
+
+def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Put the columns of a table together: status, what varies, what came out, and the rest about each experiment."""
-    fields = found.fields
-    columns: dict[str, list[Any]] = {"status": fields["status"]}
-    for key, column in outline.varying.items():
+    columns: dict[str, list[Any]] = {"status": part.status}
+    for key, column in varying.items():
         columns[_override_name(key)] = column
-    for key, column in found.outcome.items():
-        if not _is_needless(key, found.outcome):
-            # A metric may be named as an override is: lr, of a schedule.
-            columns[key if key not in columns and key not in OWN_NAMES else f"{key} (result)"] = column
-    root = f"{project.results_root}/"
-    notes = Notes.read(project.results_root)
-    noted, excluded = notes.columns(outline.folders) if notes else ([], [])
-    own: dict[str, list[Any]] = {
-        "reason": [reason or None for reason in fields["reason"]],
-        "problem": [problem or None for problem in fields["problem"]],
-        "note": noted,
-        "excluded": excluded,
-        "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
-        "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
-        "stale": _stale(project, fields),
-        "mixed": fields["mixed"],
-        **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code")},
-        "exp_id": outline.exp_ids,
-        "exp_path": outline.folders,
-    }
-    return columns | {k: v for k, v in own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
+    for key, column in part.outcome.items():
+        # A metric may be named as an override is: lr, of a schedule.
+        columns[_outcome_name(key, columns)] = column
+    for key, column in part.needed.items():
+        present = [value for value in column if value is not None]
+        if key not in columns and not (key in part.settings and is_same_for_all(present)):
+            columns[key] = column
+    return columns | {k: v for k, v in part.own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
 
 
-def _drifted(lines: Sequence[str]) -> str | None:
-    """Write what has drifted into a cell, or why nobody can tell."""
-    why = why_not_compared(lines)
-    return f"{NOT_COMPARED}: {why}" if why else "; ".join(lines) or None
-
-
-def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:
-    """Say which experiments are made of an earlier result of what they need: as it is today, which isn't remembered."""
-    results = Results(project.results_root)
-    found: list[str | None] = []
-    for status, given in zip(fields["status"], fields["given"], strict=True):
-        has_ended = given is not None and not Status(status).is_alive
-        found.append(stale_text(results.made_anew(given)) or None if has_ended else None)
-    return found
-
-
-def _names(root: str, folders: Sequence[str]) -> str | None:
-    """Return exp ids as a cell; None for none."""
-    return ", ".join([folder.removeprefix(root) for folder in folders]) or None
+def _outcome_name(key: str, taken: Iterable[str]) -> str:
+    return key if key not in taken and key not in OWN_NAMES else f"{key} (result)"
 
 
 def _override_name(key: str) -> str:
@@ -179,44 +188,7 @@ def _override_name(key: str) -> str:
     return key if key not in OWN_NAMES else f"{key} (override)"
 
 
-def _is_needless(key: str, outcome: Mapping[str, list[Any]]) -> bool:
-    """Return whether a best value is the last one everywhere, which says nothing."""
-    plain = key.removesuffix(".best")
-    return plain != key and plain in outcome and all(map(_same, outcome[key], outcome[plain]))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Return whether two values are equal; a NaN is itself."""
-    return bool(one == other or (one != one and other != other))
-
-
-def _with_needs(
-    columns: dict[str, list[Any]], outline: Outline, needed: Sequence[Entry], read: Sequence[Reading]
-) -> dict[str, list[Any]]:
-    """Add what varies and came out of what each experiment needs, before the columns about the experiment itself."""
-    varying = varying_columns(needed)
-    settings = (
-        dict(zip((e.folder for e in needed), zip(*varying.values(), strict=True), strict=True)) if varying else {}
-    )
-    readings = dict(zip((e.folder for e in needed), read, strict=True))
-    tasks = {e.folder: e.task for e in needed}
-    rows: list[dict[str, Any]] = []
-    for folder in outline.folders:
-        row: dict[str, Any] = {}
-        for need in outline.needs.get(folder, ()):
-            if need in readings:
-                point = zip(varying, settings.get(need, ()), strict=True)
-                found = {"status": readings[need].status, **{k: v for k, v in point if v is not None}}
-                found |= readings[need].outcome
-                row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row)
-    added = {name: [row.get(name) for row in rows] for name in names if name not in columns}
-    before = list(columns)[: list(columns).index("reason")]
-    return {n: columns[n] for n in before} | added | {n: v for n, v in columns.items() if n not in before}
-
-
-def _frame(columns: dict[str, list[Any]], varying: Iterable[str]) -> pd.DataFrame:
+def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
     """Make a DataFrame, in which a column of nothing but numbers has their type, and None stays None."""
     import numpy as np
     import pandas as pd
@@ -233,5 +205,8 @@ def _frame(columns: dict[str, list[Any]], varying: Iterable[str]) -> pd.DataFram
             if all(issubclass(t, (bool, int, float)) for t in types):
                 data[name] = data[name].infer_objects()
     frame = pd.DataFrame(data)
-    frame.attrs["varying"] = [_override_name(key) for key in varying]
+    varying = [_override_name(key) for key in part.outline.varying]
+    frame.attrs["varying"] = varying
+    frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
+    frame.attrs["metrics"] = [_outcome_name(key, ("status", *varying)) for key in part.outcome]
     return frame

@@ -30,6 +30,8 @@ from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
+    from google.protobuf.message import Message
+
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
@@ -62,6 +64,22 @@ class Node(NamedTuple):
     target: str
     needs: tuple[str, ...]
     resources: dict[str, int | str]
+
+
+class ConfigRow(NamedTuple):
+    """What two experiments are compared by.
+
+    Attributes:
+        exp_id: its name.
+        task: field of the root message.
+        config: root message, serialised.
+        needs: exp ids of what it needs itself.
+    """
+
+    exp_id: str
+    task: str
+    config: bytes
+    needs: tuple[str, ...]
 
 
 class Origin(NamedTuple):
@@ -345,6 +363,35 @@ class Manifest:
             folders = folders_at(exp_ids, root)
             needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
+
+    def configs(self) -> list[ConfigRow]:
+        """Return the configs of all experiments, each after what it needs.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        rows = self._read("SELECT exp_id, task, config, needs FROM experiment ORDER BY position")
+        with _reading(self.path):
+            return [
+                ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
+                for exp_id, task, config, needs in rows
+            ]
+
+    def task_message(self, task: str, config: bytes) -> Message:
+        """Read the message of the task in one of its configs.
+
+        Raises:
+            ManifestError: it is damaged.
+        """
+        from google.protobuf.message import DecodeError
+
+        try:
+            message: Message = getattr(self._schema.parse_root(config), task)
+        except (DecodeError, AttributeError) as error:
+            raise ManifestError(
+                f"{self.path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"
+            ) from None
+        return message
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""

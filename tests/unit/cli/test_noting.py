@@ -243,7 +243,11 @@ def test_a_table_has_notes_only_where_there_are_some(run: Run, ids: list[str]) -
     assert table["note"].tolist() == [None, "fine", None] and "excluded" not in table
     run("note", ids[0], "bad data", "--exclude")
     table = heyhi.table(progress=False)
-    assert table["note"].tolist() == ["bad data", "fine", None] and table["excluded"].tolist() == [True, None, None]
+    assert table["note"].tolist() == ["bad data", "fine", None] and table["excluded"].fillna(False).tolist() == [
+        True,
+        False,
+        False,
+    ]
     begin_anew(Path("results") / ids[0])
     table = heyhi.table(progress=False)
     assert table["note"].tolist() == ["(of an earlier run) bad data", "fine", None] and "excluded" not in table

@@ -63,7 +63,11 @@ def test_columns_of_a_sweep_that_have_the_same_names_are_told_apart(handles: lis
         None,
         None,
     ]
-    assert set(found["excluded (result)"]) == {"perhaps"} and found["excluded"].tolist() == [True, None, None]
+    assert set(found["excluded (result)"]) == {"perhaps"} and found["excluded"].fillna(False).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_print_says_below_the_table_what_was_noted_and_how_many_are_excluded(handles: list[Handle]) -> None:
