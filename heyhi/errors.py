@@ -118,6 +118,12 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     return f" (did you mean {' or '.join(repr(prefix + n) for n in near)}?)"
 
 
+def error_text(error: Exception) -> str:
+    """Say what went wrong where others go on: of what no user has caused also what kind it is."""
+    text = str(error)
+    return text if isinstance(error, HeyhiError) else f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
 class reporting_errors:  # noqa: N801 (used as a function is)
     """A context that turns what a user got wrong into one message on standard error and the exit code."""
 

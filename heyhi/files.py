@@ -112,6 +112,19 @@ def is_file(path: Path | str) -> bool:
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
 
 
+def files_below(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files at any depth in a folder that people have given names like a pattern, to be offered to them.
+
+    Hidden ones aren't, nor links that lead nowhere: an editor's lock `.#line.prototxt` is both.
+    """
+    yield from (path for path in folder.rglob(pattern) if is_offered(path))
+
+
+def is_offered(path: Path) -> bool:
+    """Return whether a path is of a file that can be offered to people; see `files_below`."""
+    return not path.name.startswith(".") and os.path.isfile(path)  # noqa: PTH113 (never raises)
+
+
 def read_by_digest(folder: Path, digest: str) -> dict[str, Any] | None:
     """Read a JSON object that is kept under a digest; None where there is none.
 

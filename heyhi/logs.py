@@ -61,7 +61,7 @@ def setup_logging(
             handler.close()
     handlers: list[logging.Handler] = [_StderrHandler()]
     if file is not None:
-        handlers.append(_FileHandler(file))
+        handlers.append(_FileHandler(file, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(_Formatter())
         root.addHandler(handler)

@@ -12,11 +12,14 @@ rule aggregate:
             update(f"{flow.reports}/{{label}}/{{digest}}.csv"),
             caption="report/table.rst",
             category="{label}",
+            labels={"result": "table"},
         ),
         page=report(
             update(f"{flow.reports}/{{label}}/{{digest}}.html"),
             caption="report/page.rst",
             category="{label}",
+            # In a report of one file it would be a data: URL, of which browsers show no more than 2 MB.
+            labels={"result": "page (to be seen in --report report.zip)"},
         ),
     log:
         f"{flow.reports}/{{label}}/{{digest}}.log",

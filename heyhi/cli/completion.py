@@ -22,6 +22,7 @@ from heyhi.config.schema import Schema, load_comments, load_schema, message_type
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
 from heyhi.experiment.names import IDENTITY_NAME, Status
+from heyhi.files import files_below, is_offered
 from heyhi.project import Project, find_project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.target import exp_ids_of
@@ -136,7 +137,7 @@ def _profiles() -> Offers:
 
 def _files(project: Project, pattern: str) -> list[Path]:
     found = []
-    for path in project.conf_root.rglob(pattern):
+    for path in files_below(project.conf_root, pattern):
         found.append(path)
         if len(found) == _MAX_FILES:
             break
@@ -278,7 +279,8 @@ class _Keys:
         elif mount:
             found = mountable(self.project, mount, self.folder)
         else:
-            found = [p.stem for p in sorted((self.project.conf_root / "common").glob(f"*{SUFFIX}"))]
+            common = sorted((self.project.conf_root / "common").glob(f"*{SUFFIX}"))
+            found = [path.stem for path in common if is_offered(path)]
         return dict.fromkeys(found, "")
 
     def values(self, key: str) -> Offers:

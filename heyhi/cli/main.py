@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from heyhi.cli.parser import Given, make_parser, parse
+from heyhi.text import take_any_text
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -19,6 +20,7 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         exit code: 0; 1 where something is not as asked (`status`: an experiment is dead); 2 for a wrong command.
     """
+    take_any_text()
     given = list(sys.argv[1:] if args is None else args)
     is_asked_by_shell = "_ARGCOMPLETE" in os.environ
     command = next((word for word in given if not word.startswith("-")), "")
@@ -54,6 +56,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.cleaning import clean
 
         return clean(args)
+    if args.command == "note":
+        from heyhi.cli.noting import note
+
+        return note(args)
     from heyhi.cli import looking
 
     return {

@@ -19,6 +19,7 @@ from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_error
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
 from heyhi.project import find_project
+from heyhi.text import take_any_text
 
 if TYPE_CHECKING:
     from heyhi.job.launch import Launch, Main
@@ -121,6 +122,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
         args: command line; default: sys.argv's.
     """
+    take_any_text()
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete

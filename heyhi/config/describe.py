@@ -35,6 +35,7 @@ from heyhi.config.schema import (
 )
 from heyhi.config.values import scalar_text, shorten
 from heyhi.errors import ConfigError
+from heyhi.files import is_offered
 from heyhi.project import Project
 
 _MAX_WIDTH = 120
@@ -151,7 +152,7 @@ def mountable(project: Project, mount: str, folder: Path) -> list[str]:
     """
     below = mount_folder(mount)
     folders = include_folders(project, folder)
-    found = [p.stem for base in folders for p in sorted((base / below).glob(f"*{SUFFIX}"))]
+    found = [p.stem for base in folders for p in sorted((base / below).glob(f"*{SUFFIX}")) if is_offered(p)]
     return list(dict.fromkeys(found))
 
 

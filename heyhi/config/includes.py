@@ -34,7 +34,7 @@ from heyhi.config.schema import (
 from heyhi.config.templates import OPEN, has_need, map_strings, replace_root
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
-from heyhi.files import is_file
+from heyhi.files import files_below, is_file, is_offered
 from heyhi.project import Project
 
 INCLUDES = "includes"
@@ -129,7 +129,7 @@ class ConfigFiles:
 
     def _known_configs(self) -> Iterator[str]:
         conf = self.project.conf_root
-        for path in sorted(conf.rglob(f"*{SUFFIX}"))[:_MAX_KNOWN]:
+        for path in sorted(files_below(conf, f"*{SUFFIX}"))[:_MAX_KNOWN]:
             for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
                 yield from (name, name.removesuffix(SUFFIX))
 
@@ -155,7 +155,8 @@ class ConfigFiles:
         if os.path.isabs(name):  # noqa: PTH117
             raise ConfigError(f"{shown} {'is a folder' if _is_folder(Path(name)) else 'does not exist'}")
         looked = [base for base in bases if _is_folder(base)]
-        near = {p.name.removesuffix(SUFFIX) for base in looked for p in base.glob(f"*{SUFFIX}")}
+        files = (path for base in looked for path in base.glob(f"*{SUFFIX}") if is_offered(path))
+        near = {path.name.removesuffix(SUFFIX) for path in files}
         where = ", ".join(self.project.relative(base) for base in looked)
         raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
 

@@ -40,10 +40,12 @@ def write(project: Project, out: Path) -> list[Path]:
     names = [name for name in compiled if (include / name).is_file()]
     with tempfile.TemporaryDirectory() as temp:
         done = subprocess.run(
-            [sys.executable, "-m", "grpc_tools.protoc", f"-I{include}", f"--python_out={temp}", f"--pyi_out={temp}"]
+            [sys.executable, "-P", "-m", "grpc_tools.protoc"]
+            + [f"-I{include}", f"--python_out={temp}", f"--pyi_out={temp}"]
             + [str(include / name) for name in names],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if done.returncode != 0:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 from heyhi.control.controller import find_controllers
-from heyhi.control.survey import Survey
-from heyhi.errors import UnknownError
+from heyhi.control.progress import progress_of
+from heyhi.control.survey import Row, Survey
+from heyhi.errors import UnknownError, error_text
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.project import Project
+from heyhi.text import cut_alike
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.table import Table
 
 
@@ -25,6 +30,8 @@ _GRACE_SECONDS = 15.0
 # Some are left, nothing waits or runs, and no controller is there: nobody will start them.
 _IDLE_SECONDS = 60.0
 _MARGIN = 5  # lines of a terminal that are not for rows
+_LEAST_NAME, _LEAST_REASON = 16, 20  # characters of these that are shown on a narrow terminal
+_GAP = 2  # between two columns
 
 
 def watch(projects: Sequence[Project], look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS) -> int:
@@ -39,22 +46,17 @@ def watch(projects: Sequence[Project], look: Callable[[], Survey], seconds: floa
         exit code: 1 where some are dead or unknown, or where nobody is left who would start them.
     """
     end = End(projects)
-    if not sys.stdout.isatty():
-        told: dict[str, str] = {}
+    with _Screen() if sys.stdout.isatty() else _Lines() as view:
         while True:
-            survey = look()
-            _print_news(survey, told)
-            if end.is_over(survey):
-                return end.exit_code(survey)
-            time.sleep(min(seconds, ASK_SECONDS) if end.is_near else seconds)
-    from rich.live import Live
-
-    with Live(auto_refresh=False) as live:
-        while True:
-            survey = look()
-            live.update(_table(survey, max(3, live.console.size.height - _MARGIN)), refresh=True)
-            if end.is_over(survey):
-                break
+            try:
+                survey = look()
+                view.show(survey)
+                if end.is_over(survey):
+                    break
+            except BrokenPipeError:
+                raise  # nobody looks any more
+            except Exception as error:  # whatever it is: the next look may find it mended
+                view.tell(f"error: {error_text(error)}")
             time.sleep(min(seconds, ASK_SECONDS) if end.is_near else seconds)
     return end.exit_code(survey)
 
@@ -108,16 +110,63 @@ class End:
         return 1 if self._is_idle or survey.has_trouble else 0
 
 
-def _print_news(survey: Survey, told: dict[str, str]) -> None:
-    """Print the counts where they have changed, and what has ended badly since."""
-    counts = _counts(survey)
-    if told.get("") != counts:
-        told[""] = counts
-        print(f"{time.strftime('%H:%M:%S')}  {counts}", flush=True)
-    for row in survey.not_done:
-        if row.status.is_trouble and told.get(row.exp_path) != row.text:
-            told[row.exp_path] = row.text
-            print(row.text, flush=True)
+class _Lines:
+    """What is new, as lines: the counts where they have changed, and what has ended badly since."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
+        self._error = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, survey: Survey) -> None:
+        self._error = ""
+        told, counts = self._told, _counts(survey)
+        if told.get("") != counts:
+            told[""] = counts
+            print(f"{time.strftime('%H:%M:%S')}  {counts}", flush=True)
+        for row in survey.not_done:
+            if row.status.is_trouble and told.get(row.exp_path) != row.text:
+                told[row.exp_path] = row.text
+                print(row.text, flush=True)
+
+    def tell(self, error: str) -> None:
+        if error != self._error:  # once, as long as it lasts
+            self._error = error
+            print(error, file=sys.stderr, flush=True)
+
+
+class _Screen:
+    """A live table on a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self._live = Live(console=Console(), auto_refresh=False)
+        self._table: RenderableType = ""
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, survey: Survey) -> None:
+        width, height = self._live.console.size
+        self._table = _table(survey, width, max(3, height - _MARGIN))
+        self._live.update(self._table, refresh=True)
+
+    def tell(self, error: str) -> None:
+        from rich.console import Group
+        from rich.text import Text
+
+        self._live.update(Group(Text(error, "red", no_wrap=True, overflow="ellipsis"), self._table), refresh=True)
 
 
 def _counts(survey: Survey) -> str:
@@ -134,19 +183,57 @@ _STYLES = {
 }
 
 
-def _table(survey: Survey, height: int) -> Table:
+def _table(survey: Survey, width: int, height: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
     rows = survey.not_done
+    columns = _columns(rows[:height], width)
     table = Table(box=None, pad_edge=False, title=f"{time.strftime('%H:%M:%S')}  {_counts(survey)}")
-    table.title_justify = "left"
-    for name in ("status", "job", "experiment", "reason"):
-        table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "reason" else None)
-    for row in rows[:height]:
+    table.title_justify = table.caption_justify = "left"
+    table.caption = f"… and {len(rows) - height} more" if len(rows) > height else None
+    for name, column_width in _widths(columns, width).items():
+        table.add_column(name, overflow="ellipsis", no_wrap=True, width=column_width)
+    for row, *cells in zip(rows, *columns.values(), strict=False):
         # As text: an exp id with brackets is no markup.
-        cells = (row.job_id, row.exp_id, row.reason)
-        table.add_row(Text(row.status.value, style=_STYLES.get(row.status, "")), *map(Text, cells))
-    if len(rows) > height:
-        table.add_row("", "", Text(f"… and {len(rows) - height} more"), "")
+        table.add_row(Text(cells[0], style=_STYLES.get(row.status, "")), *map(Text, cells[1:]))
     return table
+
+
+def _columns(rows: Sequence[Row], width: int) -> dict[str, list[str]]:
+    """Return what a terminal of some width shows of experiments: of a reason the beginning, of names what differs."""
+    names = [row.exp_id for row in rows]
+    progress = [progress_of(ExperimentDir(Path(row.exp_path))) if row.status.is_started else "" for row in rows]
+    columns = {
+        "status": [row.status.value for row in rows],
+        "job": [row.job_id for row in rows],
+        "progress": progress,
+        "experiment": names,
+        "reason": [row.reason for row in rows],
+    }
+    columns = {name: cells for name, cells in columns.items() if any(cells) or name in ("status", "experiment")}
+    if _longest(names) > _room(columns, width):
+        columns.pop("job", None)  # a reason has it, too, where it waits or runs
+    columns["experiment"] = cut_alike(names, max(_LEAST_NAME, _room(columns, width)))
+    return columns
+
+
+def _room(columns: Mapping[str, Sequence[str]], width: int) -> int:
+    """Return how many characters there are for a name."""
+    others = {name: max(len(name), _longest(cells)) for name, cells in columns.items() if name != "experiment"}
+    if "reason" in others:
+        others["reason"] = min(others["reason"], _LEAST_REASON)
+    return width - sum(own + _GAP for own in others.values())
+
+
+def _widths(columns: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
+    """Return how wide each column is: only a reason is cut."""
+    widths = {name: max(len(name), _longest(cells)) for name, cells in columns.items()}
+    if "reason" in widths:
+        others = sum(own + _GAP for name, own in widths.items() if name != "reason")
+        widths["reason"] = max(_LEAST_NAME, min(widths["reason"], width - others))
+    return widths
+
+
+def _longest(cells: Sequence[str]) -> int:
+    return max(map(len, cells), default=0)

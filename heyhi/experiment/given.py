@@ -12,6 +12,7 @@ from pathlib import Path
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.records import History, Metrics
+from heyhi.text import readable
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
@@ -67,10 +68,11 @@ class Results:
         Args:
             given: exp id of a need -> digests of the results that were given.
         """
-        found = {need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
-        return [need for need in given if need in found] + [
-            other for need in given for other in self._of_need(need) if other not in found
-        ]
+        found = {need: None for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
+        for need in given:
+            # Each once: there are more ways through layers of needs than anybody could list.
+            found.update(dict.fromkeys(self._of_need(need)))
+        return list(found)
 
     def _of_need(self, exp_id: str) -> list[str]:
         if exp_id not in self._stale:
@@ -108,4 +110,4 @@ def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str
 
 def stale_text(needs: Sequence[str]) -> str:
     """Write by which needs an experiment is stale, as a part of a sentence; empty for none."""
-    return f"made of an earlier result of {', '.join(needs)}" if needs else ""
+    return f"made of an earlier result of {readable(', '.join(needs))}" if needs else ""

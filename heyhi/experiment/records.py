@@ -1,13 +1,16 @@
 """What is on record of an experiment: start and end of each attempt, and the last job that it was submitted as.
 
 The records are lines of attempts.jsonl and the object in job.json; `folder` reads and writes these files. Keys that
-are unknown here are ignored, and a value of a wrong type counts as absent: another version may have written it.
+are unknown here are ignored, and a value of a wrong type counts as absent: another version may have written it. What a
+task raised may be any text: it is made readable when it is written down, and when it is read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heyhi.text import readable
 
 if TYPE_CHECKING:
     from heyhi.code.git import CodeVersion
@@ -162,13 +165,13 @@ class End(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return it as a line of attempts.jsonl holds it."""
         values: dict[str, Any] = {"event": "end", "attempt": self.attempt, "reason": self.reason}
-        values |= {"exit_code": self.exit_code, "exception": self.exception}
+        values |= {"exit_code": self.exit_code, "exception": readable(self.exception)}
         values |= {"seconds": self.seconds} if self.seconds is not None else {}
         values |= {"time": self.time}
         values |= {"job_id": self.job_id} if self.job_id else {}
         values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
         values |= {"environment": self.environment} if self.environment else {}
-        values |= {"dropped": self.dropped} if self.dropped else {}
+        values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
         return values
 
 
@@ -341,12 +344,12 @@ def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
 
 def _text(value: object) -> str:
     if type(value) is str:
-        return value
+        return value if value.isprintable() else readable(value)
     return str(value) if type(value) is int else ""  # ids of jobs may have been written as numbers
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    return tuple(one for one in value if type(one) is str) if isinstance(value, (list, tuple)) else ()
+    return tuple(readable(one) for one in value if type(one) is str) if isinstance(value, (list, tuple)) else ()
 
 
 def _texts_by_name(value: object) -> dict[str, str]:

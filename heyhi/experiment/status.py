@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.text import readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -90,12 +91,12 @@ class Statuses:
         state = self._states.get(exp_path)
         if state is None:
             self._states[exp_path] = _NOT_STARTED  # ends a circle, which a damaged manifest could hold
-            state = self._states[exp_path] = self._find(exp_path)
+            state = self._states[exp_path] = _shown(self._find(exp_path))
         return state
 
     def look(self, exp_path: str) -> State:
         """Return how one is, without what it needs, and without the reason where it is dead."""
-        return self._look(exp_path).state
+        return _shown(self._look(exp_path).state)
 
     def not_done(self) -> dict[str, State]:
         """Return how those of its folders are that are not DONE; one that is costs a single look for its result."""
@@ -161,6 +162,11 @@ class Statuses:
                 with contextlib.suppress(HeyhiError):  # its status says so
                     left += self._needs_of(path)
         self._ask().ledger.load(jobs)
+
+
+def _shown(state: State) -> State:
+    """Return a state with a reason that anything can show: it may name a path, or what Slurm or a task said."""
+    return state if state.reason.isprintable() else state._replace(reason=readable(state.reason))
 
 
 def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool = True) -> State:

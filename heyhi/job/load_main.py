@@ -7,9 +7,27 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from heyhi.code.import_path import own_modules_last
 from heyhi.errors import ProjectError
 
 Main = Callable[..., object]
+
+
+def call_main(entry: str, code_root: Path, **kwargs: object) -> object:
+    """Import the task file's function and call it; what we import afterwards is no module of the project.
+
+    Args:
+        entry: `module:function`.
+        code_root: folder of the code.
+        **kwargs: what it is called with.
+
+    Raises:
+        ProjectError: there is no such module or function.
+    """
+    try:
+        return load_main(entry, code_root)(**kwargs)
+    finally:
+        own_modules_last(code_root)
 
 
 def load_main(entry: str, code_root: Path) -> Main:

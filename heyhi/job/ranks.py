@@ -28,7 +28,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
-from heyhi.job.load_main import load_main
+from heyhi.job.load_main import call_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
@@ -307,7 +307,7 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
     from heyhi.config.frozen import freeze
 
     cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task))
-    return load_main(entry, options.code_root)(task=experiment.task, cfg=cfg, log_level=options.log_level)
+    return call_main(entry, options.code_root, task=experiment.task, cfg=cfg, log_level=options.log_level)
 
 
 def _environment(options: argparse.Namespace, ending: Ending) -> str:

@@ -34,7 +34,7 @@ from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
 from heyhi.files import is_there, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
-from heyhi.job.load_main import Main, load_main
+from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
@@ -446,7 +446,7 @@ def _run_target(options: argparse.Namespace) -> int:
                 options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
-        return load_main(entry, code_root)(**kwargs)
+        return call_main(entry, code_root, **kwargs)
 
     told: list[str] = []  # by the first rank: digest of what it had loaded
     folder = ExperimentDir(experiment.exp_path)

@@ -134,7 +134,10 @@ class _Both(io.TextIOBase):
     def write(self, text: str) -> int:
         self._log.write(text)
         if self._stream is not None:
-            self._stream.write(text)
+            try:
+                self._stream.write(text)
+            except UnicodeError:  # what can't be shown there is in the log, and must not end the run
+                self._stream.write(text.encode("ascii", "backslashreplace").decode())
         return len(text)
 
     def writable(self) -> bool:

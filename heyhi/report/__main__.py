@@ -13,6 +13,7 @@ from heyhi.report.shape import Shape
 from heyhi.report.source import Source
 from heyhi.report.write import write_table
 from heyhi.sweep.manifest import Manifest
+from heyhi.text import take_any_text
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -22,6 +23,7 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("manifest", type=Path, help="what `heyhi expand` wrote")
     parser.add_argument("--to", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
+    take_any_text()
     options = parser.parse_args(args)
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
         source = Source.of(manifest)

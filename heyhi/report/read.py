@@ -28,6 +28,7 @@ from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import UNKNOWN, Remembered, Stamp, look_at
 from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.text import readable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
@@ -155,7 +156,7 @@ class Reader:
             reason=reason,
             names=names,
             values=values,
-            problem="; ".join(problem for problem in problems if problem != reason),
+            problem=readable("; ".join(problem for problem in problems if problem != reason)),
             attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
@@ -204,7 +205,7 @@ class Reader:
 
 def _dropped(ends: Sequence[End]) -> str:
     """Say what the attempt that made the result could not keep of it."""
-    return str(printable(f"dropped from its result: {', '.join(key for end in ends for key in end.dropped)}"))
+    return f"dropped from its result: {', '.join(key for end in ends for key in end.dropped)}"
 
 
 def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:

@@ -15,6 +15,7 @@ from heyhi.report.table import collect
 from heyhi.report.terminal import print_table
 from heyhi.report.write import export_sheets, fixed_files, write_files
 from heyhi.sweep.manifest import Manifest, table_of
+from heyhi.text import take_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +32,7 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
     """
+    take_any_text()
     try:
         for manifest in flow.reported:
             _show_sweep(flow, manifest)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from heyhi.code.import_path import own_modules_first
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from heyhi.config.schema import Schema
+    from heyhi.experiment.handle import Handle
     from heyhi.sweep.expand import Expansion
 
 
@@ -38,10 +40,16 @@ def load_collector(project: Project, manifest: Manifest) -> Collector | None:
     """
     if manifest.sweep is None:
         return None
-    collector: Collector | None = getattr(
-        load_sweep_module(project, project.root / manifest.sweep), "get_logs_data", None
-    )
-    return collector
+    found: Collector | None = getattr(load_sweep_module(project, project.root / manifest.sweep), "get_logs_data", None)
+    return _importing_own_modules(found, project.root) if callable(found) else found
+
+
+def _importing_own_modules(collector: Collector, root: Path) -> Collector:
+    def collect_run(handle: Handle) -> Mapping[str, Any]:
+        with own_modules_first(root):
+            return collector(handle)
+
+    return collect_run
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,16 @@ What varies comes from `outline`, what came out from `read`; where the table goe
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.folder import Experiment
 from heyhi.experiment.given import Results, stale_text
 from heyhi.experiment.names import Status
+from heyhi.experiment.notes import Notes
 from heyhi.project import Project, find_project
 from heyhi.report.outline import EntriesAt, Outline, entry_of, outline_manifest, varying_columns
 from heyhi.report.read import Collector, Reader
-from heyhi.report.readings import OWN_NAMES, Entry, Reading, Readings
+from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry, Reading, Readings
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.expand import paused_collection
 from heyhi.sweep.manifest import Manifest, project_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # What is left out of a table where nobody has it.
-_OPTIONAL = ("problem", "needs", "drifted", "stale", "mixed", "job_id", "code")
+_OPTIONAL = (*IF_ANY, "drifted")
 
 
 def collect(
@@ -40,8 +40,9 @@ def collect(
     """Gather experiments into a table.
 
     Columns: `status`; `cfg` and overrides, where they differ; what came out; `reason` (why it is dead, by what it is
-    blocked, who runs it); `problem` (what could not be read, or was dropped from the result); `needs` (exp ids);
-    `drifted` (what differs, if asked for); `stale` (of which needs there is another result now than it was made of);
+    blocked, who runs it); `problem` (what could not be read, or was dropped from the result); `note` (what somebody
+    noted of it); `excluded` (True where that takes its results out of means); `needs` (exp ids); `drifted` (what
+    differs, if asked for); `stale` (of which needs there is another result now than it was made of);
     `mixed` (which attempts went on from what another config had done); `attempts`; `seconds` of all attempts; `updated`
     (seconds since 1970); `job_id`; `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing
     is None; NaN is what somebody wrote as a value.
@@ -68,10 +69,23 @@ def collect(
         )
 
 
-def gathered_columns(project: Project, entries: Sequence[Entry]) -> dict[str, list[Any]]:
-    """Gather experiments as `collect` does, as plain columns; those of the overrides also where all have the same."""
+def gathered_columns(
+    project: Project, entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]]
+) -> dict[str, list[Any]]:
+    """Gather experiments as `collect` does, as plain columns; those of the overrides also where all have the same.
+
+    Args:
+        project: whose experiments they are.
+        entries: of them.
+        needs: exp path -> exp paths of what it needs, also for those that are only needed.
+    """
     reader = Reader(project)
-    outline = replace(Outline.of(entries, entries), varying=varying_columns(entries, everything=True))
+    outline = Outline(
+        [e.exp_id for e in entries],
+        [e.folder for e in entries],
+        dict(needs),
+        varying_columns(entries, everything=True),
+    )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
     return _columns(project, outline, found, None)
 
@@ -121,9 +135,13 @@ def _columns(
             # A metric may be named as an override is: lr, of a schedule.
             columns[key if key not in columns and key not in OWN_NAMES else f"{key} (result)"] = column
     root = f"{project.results_root}/"
+    notes = Notes.read(project.results_root)
+    noted, excluded = notes.columns(outline.folders) if notes else ([], [])
     own: dict[str, list[Any]] = {
         "reason": [reason or None for reason in fields["reason"]],
         "problem": [problem or None for problem in fields["problem"]],
+        "note": noted,
+        "excluded": excluded,
         "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
         "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
         "stale": _stale(project, fields),

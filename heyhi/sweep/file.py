@@ -10,15 +10,19 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType, NoneType
 from typing import Any, NamedTuple
 
+from heyhi.code.import_path import own_modules_first
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, suggest
-from heyhi.files import is_file
+from heyhi.files import files_below, is_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
+
+_END = object()  # of the points
 
 
 def find_sweep_file(project: Project, path: Path) -> Path:
@@ -32,7 +36,7 @@ def find_sweep_file(project: Project, path: Path) -> Path:
         if is_file(base / path):
             return Path(os.path.abspath(base / path))  # noqa: PTH100 (a link keeps its name)
     name = project.relative(Path(os.path.abspath(path)))  # noqa: PTH100
-    known = [project.relative(p) for p in sorted(project.conf_root.rglob("*.py"))]
+    known = [project.relative(p) for p in sorted(files_below(project.conf_root, "*.py"))]
     raise SweepError(f"sweep file '{name}' doesn't exist{suggest(name, known)}")
 
 
@@ -59,16 +63,16 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
 
 
 class _importing:  # noqa: N801 (used as a function is)
-    """A context in which a project's code can be run: it is on the import path, and what it raises is a SweepError."""
+    """A context in which a project's code can be run: its modules are found, and what it raises is a SweepError."""
 
     def __init__(self, root: Path, path: Path) -> None:
-        self.root, self.path = str(root), path
+        self.modules, self.path = own_modules_first(root), path
 
     def __enter__(self) -> None:
-        if self.root not in sys.path:
-            sys.path.insert(0, self.root)
+        self.modules.__enter__()
 
     def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
+        self.modules.__exit__(None, None, None)
         # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
         if not isinstance(error, (Exception, SystemExit)) or isinstance(error, HeyhiError):
             return
@@ -141,16 +145,22 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
         raise SweepError(f"{name}: EXP_ID_PATTERN is {pattern!r}; expected a text")
 
     def points() -> Iterator[Point]:
-        with _importing(project.root, Path(str(module.__file__))):
-            for index, point in enumerate(module.yield_sweep()):
-                if not (
-                    isinstance(point, tuple)
-                    and len(point) == 2
-                    and isinstance(point[0], (str, Path))
-                    and isinstance(point[1], (dict, list, tuple, Mapping))
-                ):
-                    raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
-                yield point
+        found: Iterator[Any] = iter(())
+        for index in count():
+            # What becomes of a point is done outside of this, by code of ours.
+            with _importing(project.root, Path(str(module.__file__))):
+                found = found if index else iter(module.yield_sweep())
+                point = next(found, _END)
+            if point is _END:
+                return
+            if not (
+                isinstance(point, tuple)
+                and len(point) == 2
+                and isinstance(point[0], (str, Path))
+                and isinstance(point[1], (dict, list, tuple, Mapping))
+            ):
+                raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
+            yield point
 
     return SweepFile(name, pattern, points())
 

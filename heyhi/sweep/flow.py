@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.names import RESULT_NAME, Status
@@ -72,6 +73,7 @@ class Flow:
     def __init__(self, workflow: Any, config: Mapping[str, object]) -> None:
         self._workflow = workflow
         with reporting_errors():
+            own_modules_last(Path.cwd())  # Snakemake puts the folder of its Snakefile first
             self.project = _project_here()
             self._sweep = _chosen_sweep(config, self.project)
             goes_on = continues_drifted(config)
@@ -86,7 +88,8 @@ class Flow:
         self._opened: dict[Path, Manifest] = {}
         self._asked: dict[str, Manifest] = {}  # by target
         self._reported: dict[Path, Manifest] = {}  # by its path
-        self.python = _literal(shlex.quote(sys.executable))
+        # -P: what lies in the project is no module of ours.
+        self.python = _literal(f"{shlex.quote(sys.executable)} -P")
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))

@@ -97,12 +97,37 @@ def _stamps(project: Project) -> Iterator[tuple[object, ...]]:
     names = (name for name in os.listdir(project.root) if not name.startswith("."))  # noqa: PTH208
     yield tuple(sorted(name for name in names if not project.results_root.is_relative_to(project.root / name)))
     for root in _config_roots(project):
-        for folder, folders, files in os.walk(root, followlinks=True):
-            folders.sort()
-            for name in sorted(files):
-                if not name.endswith(".pyc"):
-                    stat = os.stat(f"{folder}/{name}")  # noqa: PTH116
-                    yield f"{folder}/{name}", stat.st_size, stat.st_mtime_ns, stat.st_ino
+        yield from _stamps_below(str(root))
+
+
+def _stamps_below(root: str) -> Iterator[tuple[object, ...]]:
+    seen = set[tuple[int, int]]()
+    for folder, folders, files in os.walk(root, followlinks=True):
+        if not _is_new(folder, seen):  # links lead round in a circle
+            folders.clear()
+            continue
+        folders.sort()
+        for name in sorted(files):
+            if not name.endswith(".pyc"):
+                path = f"{folder}/{name}"
+                try:
+                    stat = os.stat(path)  # noqa: PTH116
+                except OSError as error:  # an editor's lock is a link that leads nowhere: no config, and no matter
+                    yield path, error.errno
+                else:
+                    yield path, stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _is_new(folder: str, seen: set[tuple[int, int]]) -> bool:
+    try:
+        stat = os.stat(folder)  # noqa: PTH116
+    except OSError:  # gone meanwhile
+        return False
+    place = (stat.st_dev, stat.st_ino)
+    if place in seen:
+        return False
+    seen.add(place)
+    return True
 
 
 def _drop_oldest(folder: Path, suffix: str, most: int) -> None:

@@ -11,6 +11,7 @@ be run only where the results and the project still are: `check_is_of`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shlex
@@ -434,11 +435,21 @@ def manifests_on_disk(folder: Path) -> dict[str, int]:
     """
     try:
         with os.scandir(folder) as entries:
-            return {e.name: e.stat().st_mtime_ns for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+            found = {e.name: _changed(e) for e in entries if e.name.endswith(SUFFIX) and e.name[0] != "."}
+            return {name: changed for name, changed in found.items() if changed is not None}
     except FileNotFoundError:
         return {}
     except OSError as error:
         raise ManifestError(f"{folder}: can't be read: {error.strerror or error}") from None
+
+
+def _changed(entry: os.DirEntry[str]) -> int | None:
+    try:
+        return entry.stat().st_mtime_ns
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ELOOP):  # gone just now, or a link to nothing: the others are there
+            return None
+        raise
 
 
 def table_of(project: Project, manifest: Manifest) -> str:

@@ -72,8 +72,9 @@ def test_the_wheel_carries_the_workflow_of_a_new_project(repository: Path, tmp_p
         assert "heyhi = heyhi.cli:main" in wheel.read(metadata).decode()
     assert {"heyhi/__init__.py", "heyhi/py.typed"} <= names
     sources = [repository / "Snakefile", *(repository / "workflows").rglob("*.smk")]
+    sources += (repository / "workflows").rglob("*.rst")
     sources += (repository / "profiles").rglob("*.yaml")
-    assert len(sources) >= 4
+    assert len(sources) >= 7
     assert {f"heyhi/template/{path.relative_to(repository).as_posix()}" for path in sources} <= names
     own = {p.relative_to(repository).as_posix() for p in (repository / "heyhi").rglob("*") if p.is_file()}
     assert {name for name in own if "__pycache__" not in name} <= names

@@ -26,6 +26,9 @@ NAMES = {
     "run.py",
     "workflows/experiment.smk",
     "workflows/report.smk",
+    "workflows/report/page.rst",
+    "workflows/report/sweep.rst",
+    "workflows/report/table.rst",
 }
 
 

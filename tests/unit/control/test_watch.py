@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 import heyhi.control.watch
 from heyhi.control.job_view import look_at_job
 from heyhi.control.log import show_log
+from heyhi.control.progress import progress_of
 from heyhi.control.survey import Part, Survey
 from heyhi.control.watch import watch
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import State
 from heyhi.project import Project
 
 
@@ -105,6 +108,108 @@ def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     assert "DEAD 1  DONE 1" in shown
     assert "p/[red]x=1" in shown
     assert "ValueError: [bold]boom" in shown
+
+
+def shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *looks: Survey | Exception) -> str:
+    """Watch on a terminal until the last look, and return all that was shown, without colours and moves."""
+    left = list(looks)
+
+    def look() -> Survey:
+        found = left.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    leader, follower = os.openpty()
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setenv("LINES", "20")
+    monkeypatch.setenv("TERM", "xterm")
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr("sys.stdout", terminal)
+        watch([], look, 0.01)
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(leader)).replace("\r\n", "\n")
+
+
+def test_on_80_columns_status_progress_and_what_differs_in_names_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    common = "p/c02_sup_train/a_rather_long_config/augment=strong,epochs=90,lr=0.1"
+    paths = [str(tmp_path / f"results/{common},seed={seed}_{seed:016x}") for seed in range(12)]
+    states = {path: State(Status.DEAD, f"exit code 1: RuntimeError: {'CUDA error ' * 9}") for path in paths}
+    for step, path in enumerate(paths, start=1200):
+        Path(path).mkdir(parents=True)
+        (Path(path) / "metrics.jsonl").write_text(f'{{"epoch": 1, "trainer/global_step": {step}, "loss": 0.5}}\n{{"ep')
+    shown = shown_on_a_terminal(monkeypatch, 80, Survey([Part(project, paths, lambda _: [])], states))
+    lines = list(dict.fromkeys(line for line in shown.splitlines() if line.startswith("DEAD  ")))
+    assert len(lines) == 12 and max(map(len, shown.splitlines())) <= 80
+    for seed, line in enumerate(lines):
+        assert f"global_step {1200 + seed}" in line and f"…seed={seed}_{seed:016x}" in line
+        assert "exit code 1: " in line
+
+
+def test_where_names_fit_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(tmp_path / "results/p/a/lr=0.1,seed=3_0123456789abcdef")
+    survey = Survey([Part(Project(tmp_path), [path], lambda _: [])], {path: State(Status.DEAD, "exit code 1")})
+    assert "DEAD    p/a/lr=0.1,seed=3_0123456789abcdef  exit code 1" in shown_on_a_terminal(monkeypatch, 80, survey)
+
+
+def test_a_watch_survives_whatever_goes_wrong_in_a_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project, path = Project(tmp_path), str(tmp_path / "results/p/a")
+    running = Survey([Part(project, [path], lambda _: [])], {path: State(Status.RUNNING)})
+    done = Survey([Part(project, [path], lambda _: [])], {})
+    errors = [ManifestError("m.sqlite is damaged"), OSError(5, "Input/output error", "x"), RecursionError()]
+    shown = shown_on_a_terminal(monkeypatch, 80, errors[0], running, *errors, done)
+    for text in ("error: m.sqlite is damaged", "error: OSError: [Errno 5] Input/output error: 'x'", "DONE 1"):
+        assert text in shown
+    assert shown.count("RUNNING  p/a") > 1  # beside the error stands what was known before
+
+    looks = iter([errors[0], errors[0], running, *errors, done])
+    monkeypatch.undo()
+
+    def look() -> Survey:
+        found = next(looks)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    assert watch([project], look, 0.01) == 0
+    out, err = capsys.readouterr()
+    assert [line.partition("  ")[2] for line in out.splitlines()] == ["RUNNING 1", "DONE 1"]
+    damaged = "error: m.sqlite is damaged"
+    assert err.splitlines() == [
+        damaged, damaged, "error: OSError: [Errno 5] Input/output error: 'x'", "error: RecursionError",
+    ]  # fmt: skip
+
+
+def test_a_watch_ends_when_nobody_reads_it(tmp_path: Path) -> None:
+    def look() -> Survey:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        watch([Project(tmp_path)], look, 0.01)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "shown"),
+    [
+        (b"", ""),
+        (b'{"loss": 1}\n', ""),
+        (b'{"step": 3}\n{"loss": 1}\n', "step 3"),
+        (b'{"step": 3}\n{"step": 4, "loss":', "step 3"),
+        (b'{"epoch": 2, "step": 70}\n', "step 70"),
+        (b'{"train": {"Epoch": 2.5, "loss_step": 1}}\n', "Epoch 2.5"),
+        (b'{"eval/step": 1e6, "stepsize": 5}\n', "step 1000000"),
+        (b'{"step": NaN}\n', ""),
+        (b'{"step": "x"}\nnull\n[1]\n\xff\n', ""),
+        (b'{"step": 5}\n' + b"x" * 20_000, ""),
+    ],
+)
+def test_progress_is_the_last_counter_at_the_end_of_the_metrics(tmp_path: Path, metrics: bytes, shown: str) -> None:
+    (tmp_path / "metrics.jsonl").write_bytes(metrics)
+    assert progress_of(ExperimentDir(tmp_path)) == shown
 
 
 def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

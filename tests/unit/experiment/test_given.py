@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given as each
 from hypothesis import strategies as st
 
@@ -65,6 +69,34 @@ def test_what_is_made_of_a_stale_one_is_stale_too(tmp_path: Path) -> None:
     middle.append_attempt(Start(2, needs={"p/a": need.result_digest()}))
     middle.write_result({"b": 2})
     assert find_stale(tmp_path, paths[:1]) == {} and find_stale(tmp_path, paths[1:]) == {paths[1]: ["p/b"]}
+
+
+def test_through_layers_of_needs_each_is_looked_at_once_and_named_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = [[made(tmp_path, f"p/{layer}-{i}", {"x": 1}) for i in range(10)] for layer in range(12)]
+    for below, layer in pairwise(layers):
+        for folder in layer:
+            folder.append_attempt(Start(1, needs=given_to(user(tmp_path, *below))))
+    for folder in layers[0]:
+        folder.write_result({"x": 2})
+    looks: Counter[tuple[str, Path]] = Counter()
+
+    def count(name: str) -> None:
+        look = getattr(ExperimentDir, name)
+
+        def counted(folder: ExperimentDir) -> Any:
+            looks[name, folder.path] += 1
+            return look(folder)
+
+        monkeypatch.setattr(ExperimentDir, name, counted)
+
+    count("result_digest")
+    count("attempts")
+    paths = [str(folder.path) for folder in layers[-1]]
+    found = find_stale(tmp_path, paths)
+    assert found == {path: [f"p/0-{i}" for i in range(10)] for path in paths}
+    assert max(looks.values()) == 1 and len(looks) <= 2 * 120
 
 
 def test_an_empty_result_that_is_made_anew_is_another_one(tmp_path: Path) -> None:

@@ -308,7 +308,9 @@ def test_a_result_stands_whatever_came_after_it(lab: Lab) -> None:
 def test_a_task_file_that_cannot_be_imported_is_on_record(lab: Lab) -> None:
     assert lab.run("broken_need")[0] == 1
     assert "ModuleNotFoundError: No module named 'no_such_library'" in find_state(lab.folder("broken_need").path).reason
-    code, _, err = lab.run("give", wrapper="runner.load_main = lambda *a: (_ for _ in ()).throw(SyntaxError('bad'))")
+    code, _, err = lab.run(
+        "give", wrapper="runner.call_main = lambda *a, **k: (_ for _ in ()).throw(SyntaxError('bad'))"
+    )
     assert code == 1 and "SyntaxError: bad" in err
     assert find_status(lab.folder("give").path) is Status.DEAD
 

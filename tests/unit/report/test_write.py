@@ -18,6 +18,8 @@ import pytest
 
 import heyhi
 from heyhi import maybe_launch
+from heyhi.cli.main import main
+from heyhi.cli.selection import Selection
 from heyhi.project import find_project
 from heyhi.report.drift_lines import NO_CODE_LOOKED
 from heyhi.report.gathered import Gathered
@@ -286,6 +288,42 @@ def test_watching_goes_on_after_a_round_that_failed(root: Path, run: Any) -> Non
     watching.send_signal(2)
     assert watching.wait(timeout=60) == 130
     assert "Traceback" not in watching.stderr.read()
+
+
+def test_watching_survives_whatever_goes_wrong_in_a_round(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch_all()
+    errors = [OSError(5, "Input/output error", "x"), RuntimeError("odd"), KeyError("k"), RecursionError(), None]
+    sources = Selection.sources
+
+    def failing(self: Selection) -> Any:
+        error = errors.pop(0) if errors else KeyboardInterrupt()
+        if error is not None:
+            raise error
+        return sources(self)
+
+    monkeypatch.setattr(Selection, "sources", failing)
+    with pytest.raises(SystemExit) as end:
+        main(["report", "--watch", "0.01"])
+    out, err = capsys.readouterr()
+    assert end.value.code == 130 and "4 experiments: 1 DEAD, 3 DONE" in out
+    assert [line for line in err.splitlines() if line.startswith("error: ")] == [
+        "error: OSError: [Errno 5] Input/output error: 'x'",
+        "error: RuntimeError: odd",
+        "error: KeyError: 'k'",
+        "error: RecursionError",
+    ]
+
+
+def test_a_watch_ends_when_nobody_reads_it(root: Path) -> None:
+    command = [sys.executable, "-m", "heyhi.cli", "report", "--watch", "0.01"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as watching:
+        assert watching.stdout is not None and watching.stderr is not None
+        assert watching.stdout.readline()
+        watching.stdout.close()
+        assert watching.wait(timeout=60) == 141
+        assert watching.stderr.read() == ""
 
 
 def test_a_report_takes_a_config_and_what_is_swept(run: Any, root: Path) -> None:

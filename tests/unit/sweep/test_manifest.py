@@ -18,7 +18,7 @@ from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.known import LaunchRecord, write_launch
-from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.manifest import Manifest, manifests_on_disk
 from heyhi.sweep.points import grid
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
@@ -100,6 +100,14 @@ def test_the_same_sweep_has_one_manifest_and_another_sweep_another(project: Proj
     assert len({first, other, recoded}) == 3
     assert not first.stat().st_mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH)
     assert [p.name for p in first.parent.iterdir() if p.name.startswith(".")] == []
+
+
+def test_links_that_lead_nowhere_among_manifests_hide_none_of_them(project: Project, schema: Schema) -> None:
+    path = write_manifest(expansion(project, schema, seed=[1]), project, schema)
+    (path.parent / "gone-0.sqlite").symlink_to("nowhere")  # as one that is removed while they are listed
+    (path.parent / "round-0.sqlite").symlink_to("round-0.sqlite")
+    assert list(manifests_on_disk(path.parent)) == [path.name]
+    assert find_manifest(project, Manifest.open(path).own_folders[0]) == path
 
 
 def test_a_target_leads_to_the_manifest_it_was_expanded_into_last(project: Project, schema: Schema) -> None:

@@ -1,0 +1,77 @@
+"""Text from anywhere: what a task raised, a path in an odd encoding, our own signs. Made such that it can be shown.
+
+What becomes of values in a table's files is left to `heyhi.report.readings`.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import re
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+
+# Our own signs, as an output that has only ASCII can show them.
+_PLAIN = {"±": "+-", "→": "->", "…": "..."}
+_ERRORS = "heyhi.shown"
+
+
+def readable(text: str) -> str:
+    """Return text with what no file or terminal can show as its escape: control characters, halves of surrogates."""
+    if text.isprintable():
+        return text
+    return "".join(map(_shown, text))
+
+
+def cut_alike(names: Sequence[str], width: int) -> list[str]:
+    """Cut names that are too long for a column where they are alike, and not where they differ.
+
+    Args:
+        names: such as exp ids, which are made of parts that end in `/` or `,`.
+        width: most characters that one may have.
+
+    Returns:
+        the names as they are where all fit; else with `…` for what all of them have. What is still too long keeps its
+        end, by which experiments differ most.
+    """
+    if max(map(len, names), default=0) <= width:
+        return list(names)
+    parts = [re.findall(r"[^/,]*[/,]|[^/,]+", name) for name in names]
+    shared = set[str]().union(*parts[:1]).intersection(*parts) if len(set(names)) > 1 else frozenset[str]()
+    found = []
+    for own in parts:
+        runs = groupby(own, shared.__contains__)
+        text = "".join("…" if is_shared else "".join(run) for is_shared, run in runs)
+        found.append(text if len(text) <= width else f"…{text[len(text) - width + 1 :]}" if width > 1 else "…"[:width])
+    return found
+
+
+def take_any_text() -> None:
+    """Let standard output and error take whatever text: what their encoding lacks is replaced, and raises nothing.
+
+    To be called where a program starts, also where it is another one that uses ours.
+    """
+    codecs.register_error(_ERRORS, _encoded)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or replaced by something else
+            stream.reconfigure(errors=_ERRORS)  # type: ignore[union-attr]
+
+
+def _shown(char: str) -> str:
+    if char in "\n\t" or not (char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff"):
+        return char
+    return char.encode("unicode_escape").decode()
+
+
+def _encoded(error: UnicodeError) -> tuple[bytes, int]:
+    """Encode what an encoding doesn't have; of a file's name the bytes that it has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return b"".join(map(_bytes_of, error.object[error.start : error.end])), error.end
+
+
+def _bytes_of(char: str) -> bytes:
+    if "\udc80" <= char <= "\udcff":
+        return char.encode("ascii", "surrogateescape")
+    return _PLAIN.get(char, char).encode("ascii", "backslashreplace")

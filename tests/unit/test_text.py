@@ -1,0 +1,73 @@
+"""Text that came from anywhere can be shown: in every encoding, on every terminal, in every file."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.text import cut_alike, readable, take_any_text
+
+ANY = st.text(st.characters(codec=None), max_size=20)  # halves of surrogate pairs, too
+
+
+def printed(text: str, encoding: str, errors: str = "strict") -> bytes:
+    raw = io.BytesIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline=""))
+        take_any_text()
+        print(text, end="", flush=True)
+        sys.stdout.detach()  # type: ignore[union-attr]
+    return raw.getvalue()
+
+
+@given(ANY)
+def test_readable_text_can_be_written_and_has_no_control_characters(text: str) -> None:
+    found = readable(text)
+    assert found.encode().decode() == found
+    assert not any((c < " " and c not in "\n\t") or "\x7f" <= c < "\xa0" for c in found)
+    assert readable(found) == found
+    if text.isprintable():
+        assert found == text
+
+
+def test_what_cannot_be_shown_is_its_escape() -> None:
+    assert readable("caf\udce9 \ud800 \x1b[31m é😀\u3000\n") == "caf\\udce9 \\ud800 \\x1b[31m é😀\u3000\n"
+
+
+@given(ANY, st.sampled_from(["ascii", "latin-1", "utf-8", "cp437", "shift_jis"]))
+def test_every_text_is_taken_in_every_encoding(text: str, encoding: str) -> None:
+    assert isinstance(printed(text, encoding), bytes)
+
+
+def test_what_an_encoding_can_show_is_shown_and_a_path_keeps_its_bytes() -> None:
+    assert printed("0.9 ± 0.1 → é …", "ascii") == b"0.9 +- 0.1 -> \\xe9 ..."
+    assert printed("0.9 ± 0.1 → é", "latin-1") == b"0.9 \xb1 0.1 -> \xe9"
+    assert printed("/caf\udce9/x \ud800", "utf-8") == b"/caf\xe9/x \\ud800"
+    assert printed("é", "utf-8", "surrogateescape") == "é".encode()
+
+
+def test_names_are_cut_where_they_are_alike() -> None:
+    names = ["p/c/lr=0.1,seed=1,wd=0.01_0a", "p/c/lr=0.2,seed=1,wd=0.01_0b"]
+    assert cut_alike(names, 28) == names
+    assert cut_alike(names, 27) == ["…lr=0.1,…wd=0.01_0a", "…lr=0.2,…wd=0.01_0b"]
+    assert cut_alike(names, 9) == ["…=0.01_0a", "…=0.01_0b"]
+    assert cut_alike(names[:1], 9) == cut_alike([names[0], names[0]], 9)[:1] == ["…=0.01_0a"]
+    assert cut_alike([], 9) == []
+
+
+@given(st.lists(st.text("ab/,=é", max_size=12), max_size=5), st.integers(0, 30))
+def test_cut_names_fit_and_are_whole_where_all_fit(names: list[str], width: int) -> None:
+    found = cut_alike(names, width)
+    assert len(found) == len(names) and all(len(name) <= width for name in found)
+    if all(len(name) <= width for name in names):
+        assert found == names
+
+
+def test_a_stream_that_is_closed_or_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", object())
+    take_any_text()
