@@ -79,7 +79,10 @@ class Summary:
 
     def result(self) -> dict[str, Any]:
         """Return the last values by name, and as `<name>.best` the best ones."""
-        return {**self._last, **{f"{name}{BEST}": value for name, value in self._best.items()}}
+        found: dict[str, Any] = dict(self._last)
+        for name, value in self._best.items():
+            found[name + BEST] = value
+        return found
 
     def _add_by_column(self, lines: Sequence[Mapping[str, Any]]) -> bool:
         """Take in lines that have the same keys and hold numbers only; False, and nothing done, where they don't.
