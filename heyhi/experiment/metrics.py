@@ -79,7 +79,10 @@ class Summary:
 
     def result(self) -> dict[str, Any]:
         """Return the last values by name, and as `<name>.best` the best ones."""
-        return {**self._last, **{f"{name}{BEST}": value for name, value in self._best.items()}}
+        found: dict[str, Any] = dict(self._last)
+        for name, value in self._best.items():
+            found[name + BEST] = value
+        return found
 
     def _add_by_column(self, lines: Sequence[Mapping[str, Any]]) -> bool:
         """Take in lines that have the same keys and hold numbers only; False, and nothing done, where they don't.
@@ -103,15 +106,15 @@ class Summary:
                 best[name] = found
         except (KeyError, TypeError):
             return False
-        self._put(last, best)
+        self._put(dict(last), best)
         return True
 
-    def _put(self, last: Mapping[str, float], best: dict[str, float]) -> None:
+    def _put(self, last: dict[str, float], best: dict[str, float]) -> None:
         """Take in what some lines come to."""
         if not self._last:  # mostly there is but one block
-            self._last, self._best = dict(last), best
+            self._last, self._best = last, best
             return
-        self._last.update(last)
+        self._last |= last
         for name, value in best.items():
             self._note_best(name, [value])
 

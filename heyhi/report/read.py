@@ -10,6 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -267,8 +268,9 @@ def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) 
 
 def _code(entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]) -> str:
     """Return the version of the code that made what came out, or all of them where it was made by several."""
-    last = starts[-1].version.name if starts else ""
-    if len(starts) < 2 or {start.version.name for start in starts} == {last}:
+    named = [_version_name(start.commit, start.dirty, start.code) for start in starts]
+    last = named[-1] if named else ""
+    if named.count(last) == len(named):
         return last
     try:
         made = history.logged(_folder(entry).metrics_now())
@@ -276,8 +278,13 @@ def _code(entry: Entry, history: History, starts: Sequence[Start], status: Statu
         problems.append(str(error))
         return last
     made += starts[-1:] if status is Status.DONE else []
-    names = dict.fromkeys(start.version.name for start in made if start.version.name)
+    names = dict.fromkeys(name for start in made if (name := start.version.name))
     return " → ".join(names) if len(names) > 1 else last
+
+
+@lru_cache(maxsize=256)  # most of a sweep's experiments have run the same
+def _version_name(commit: str, dirty: bool, code: str) -> str:
+    return Start(commit=commit, dirty=dirty, code=code).version.name
 
 
 def _all_at_once(path: str) -> list[Any] | None:

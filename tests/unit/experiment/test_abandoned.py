@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heyhi.experiment import metrics_file
 from heyhi.experiment.counters import counter_rank, is_counter
 from heyhi.experiment.metrics_file import all_blocks, counting_blocks
 from heyhi.experiment.records import Start
@@ -226,6 +227,9 @@ attempts_strategy = st.lists(st.one_of(st.lists(line, max_size=6), ascending), m
 
 
 @settings(max_examples=600, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(attempts=attempts_strategy)
-def test_what_counts_is_what_the_rule_says(tmp_path: Path, attempts: list[Lines]) -> None:
+@given(attempts=attempts_strategy, block=st.sampled_from([1, 30, 100, 1 << 18]))
+def test_what_counts_is_what_the_rule_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attempts: list[Lines], block: int
+) -> None:
+    monkeypatch.setattr(metrics_file, "_BLOCK_BYTES", block)
     assert repr(of_attempts(tmp_path, *attempts)) == repr(naive(attempts))
