@@ -4,8 +4,8 @@
 function curve(row, metric, x) {
   for (const set of data.curves[row]) {
     if (!Object.hasOwn(set.y, metric)) continue;
-    const over = set.x[x] ?? set.x.line;
-    return over === undefined ? null : { x: numbers(over), y: numbers(set.y[metric]) };
+    const over = set.x[x] ?? Object.values(set.x)[0]; // what hasn't been logged with x is drawn over what it has
+    return { x: numbers(over), y: numbers(set.y[metric]) };
   }
   return null;
 }
@@ -139,7 +139,7 @@ function drawCurves() {
     ...colours.legend.map(([value, color]) => make("span", { className: "key" }, swatch(color), cut(value, 40))),
   );
   const what = hasSeeds && byId("seeds").checked ? "bands (mean ± standard error over seeds)" : "lines";
-  const notes = [`${drawn.length} ${what}`, `up to ${data.points} points of each, and its extremes`];
+  const notes = [`${drawn.length} ${what}`, `minimum and maximum of up to ${data.points} parts of each, more at its start`];
   if (notFinite) notes.push(`${notFinite} with NaN or infinity, which leave gaps`);
   byId("curves-note").textContent = drawn.length
     ? notes.join(" · ")
