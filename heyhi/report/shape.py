@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
-from heyhi.experiment.metrics import is_small_good
+from heyhi.experiment.directions import assumed
 from heyhi.experiment.names import Status
 from heyhi.report.gathered import Gathered
 from heyhi.report.readings import OWN_NAMES
@@ -192,7 +192,7 @@ def best(table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, smallest:
         GroupError: there is no such column.
     """
     check_columns(table, [metric, *per])
-    sign = 1 if (is_small_good(metric) if smallest is None else smallest) else -1
+    sign = 1 if (assumed(metric.removesuffix(".best")) == "min" if smallest is None else smallest) else -1
     winners: dict[tuple[Hashable, ...], tuple[float, int]] = {}
     for place, (key, value) in enumerate(zip(_combinations(table, per), table[metric].tolist(), strict=True)):
         if _is_number(value) and not math.isnan(value):
