@@ -22,9 +22,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from heyhi.files import replace_file
+from heyhi.report.decimation import BUCKETS
 from heyhi.report.fields import is_replicate
-from heyhi.report.page_curves import MAX_EXACT, POINTS, X_KEYS, Arrays, thinned
+from heyhi.report.page_arrays import MAX_EXACT, Arrays
+from heyhi.report.page_curves import CurveSet
 from heyhi.report.page_libraries import PageError, read_libraries
+from heyhi.report.x_axes import names_of_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,42 +73,43 @@ class PageData:
         table: a row an experiment, in the order to show, with a column `exp_id`. Column names are unique.
         metrics: columns that hold results.
         overrides: columns that hold overrides.
-        curves: exp id -> lines of metrics.jsonl.
+        curves: exp id -> its learning curves.
         details: exp id -> what else there is to tell.
         replicate: keys of the flat config in which seeds of one experiment differ (`seed` means `train.seed` too).
         durations: columns that hold seconds.
         times: columns that hold seconds since 1970.
         hidden: columns that are shown on demand only.
+        buckets: into how many even ones a curve was parted, of each of which its smallest and largest are drawn.
     """
 
     title: str
     table: pd.DataFrame
     metrics: Sequence[str] = ()
     overrides: Sequence[str] = ()
-    curves: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[CurveSet]] = field(default_factory=dict)
     details: Mapping[str, Detail] = field(default_factory=dict)
     replicate: Sequence[str] = ()
     durations: Sequence[str] = ("seconds",)
     times: Sequence[str] = ("updated",)
     hidden: Sequence[str] = ("job_id", "code")
+    buckets: int = BUCKETS
 
 
-def write_page(path: Path, page: PageData, *, points: int = POINTS) -> None:
+def write_page(path: Path, page: PageData) -> None:
     """Write a sweep's page; a reader sees the old one or the new one, whole.
 
     Args:
         path: the HTML file. Links to folders and logs are relative to where it is.
         page: what to show.
-        points: how many points of a curve are kept, beside its extremes and its end.
 
     Raises:
         PageError: plotly or itables is missing, or the table has no exp_id or a name twice.
         ResultError: the file can't be written.
     """
-    replace_file(path, render_page(page, folder=path.absolute().parent, points=points))
+    replace_file(path, render_page(page, folder=path.absolute().parent))
 
 
-def render_page(page: PageData, *, folder: Path, points: int = POINTS) -> str:
+def render_page(page: PageData, *, folder: Path) -> str:
     """Make a page's text; `folder` is where it will be, for relative links."""
     libraries = read_libraries()
     scripts = {"plotly": libraries.plotly, "tables": libraries.tables, "script": "\n".join(map(_own, _SCRIPTS))}
@@ -115,7 +119,7 @@ def render_page(page: PageData, *, folder: Path, points: int = POINTS) -> str:
         title=_printable(page.title),
         library_style=libraries.tables_style,
         style=_own("style.css"),
-        data=_json(_payload(page, folder, points)),
+        data=_json(_payload(page, folder)),
     )
 
 
@@ -134,26 +138,27 @@ def _template() -> Template:
     return environment.get_template("page.html")
 
 
-def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
+def _payload(page: PageData, folder: Path) -> dict[str, Any]:
     """Make what values.js reads: rows, curves and details in the table's order."""
     names = [str(name) for name in page.table.columns]
     if "exp_id" not in names or len(set(names)) != len(names):
         raise PageError(f"a page's table needs a column exp_id and unique names, has: {', '.join(names)}")
     ids = [str(exp_id) for exp_id in page.table["exp_id"]]
     details = [page.details.get(exp_id, Detail()) for exp_id in ids]
-    arrays = Arrays()
+    runs = [page.curves.get(exp_id, ()) for exp_id in ids]
+    arrays, axes = Arrays(), names_of_axes(runs)
     common, differing = _flat_configs([detail.flat for detail in details])
     return {
         "title": _printable(page.title),
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "points": points,
+        "points": page.buckets,
         "ids": ids,
         "columns": [{"name": name, "kind": _kind(name, page), "hidden": name in page.hidden} for name in names],
         "rows": [list(row) for row in zip(*_cells(page.table), strict=True)],
         "groups": _groups(details, page.replicate),
-        "curves": [thinned(page.curves.get(exp_id, ()), points, arrays) for exp_id in ids],
+        "curves": [[_curve_set(one, axes, arrays) for one in sets] for sets in runs],
         "arrays": arrays.packed,
-        "x": list(X_KEYS),
+        "x": axes,
         "common": common,
         "details": [
             {
@@ -166,6 +171,14 @@ def _payload(page: PageData, folder: Path, points: int) -> dict[str, Any]:
             }
             for detail, flat in zip(details, differing, strict=True)
         ],
+    }
+
+
+def _curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
+    """Return the numbers of the arrays of some metrics, `x` by the order of the axes and `y`."""
+    return {
+        "x": {name: arrays.add(one.x[name]) for name in axes if name in one.x},
+        "y": {name: arrays.add(values) for name, values in one.y.items()},
     }
 
 

@@ -15,7 +15,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
-from heyhi.report.read import metrics_of
+from heyhi.report.kept_curves import KeptCurves, buckets_of
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.shaped import Shaped
 
@@ -45,9 +45,10 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     varying = [str(v) for v in table.attrs.get("varying", ())]
     metrics = [str(c) for c in table.columns if c not in {*OWN_NAMES, *varying}]
     metrics.sort(key=is_counter)  # what only counts is the last that anybody looks for
-    curves, details = {}, {}
+    buckets = buckets_of(len(table))
+    found = KeptCurves(project, buckets).read(table["exp_path"].tolist())
+    curves, details = dict(zip(table["exp_id"], found, strict=True)), {}
     for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
-        curves[exp_id] = metrics_of(folder)
         details[exp_id] = _detail(ExperimentDir(Path(folder), project.results_root))
     page = PageData(
         title=title,
@@ -57,6 +58,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         curves=curves,
         details=details,
         replicate=project.settings.replicate,
+        buckets=buckets,
     )
     write_page(path, page)
 

@@ -21,13 +21,13 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
-from heyhi.experiment.metrics_file import Damage, counting_lines, sum_up
+from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
-from heyhi.report.kept_readings import UNKNOWN, Remembered, Stamp, look_at
+from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
 from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
 
@@ -35,7 +35,6 @@ _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 6
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
-_SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -127,7 +126,7 @@ class Reader:
             return Reading(status.value, reason), UNKNOWN
         if kept is not None and kept.stamps[place] == stamp:
             return kept.readings.row(place)._replace(status=status.value, reason=reason, updated=updated), stamp
-        settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
+        settled = updated is not None and updated < time.time() - SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
@@ -335,15 +334,6 @@ def _bytes(path: str) -> bytes:
         return b"".join(parts)
     finally:
         os.close(handle)
-
-
-def metrics_of(folder: str) -> list[dict[str, Any]]:
-    """Return the metrics of an experiment that count, as far as they can be read."""
-    # What is damaged was said where the table was made.
-    try:
-        return list(counting_lines(f"{folder}/{METRICS_NAME}", History(ExperimentDir(Path(folder)).attempts()).starts))
-    except HeyhiError:
-        return []
 
 
 def _folder(entry: Entry) -> ExperimentDir:

@@ -4,8 +4,8 @@
 function curve(row, metric, x) {
   for (const set of data.curves[row]) {
     if (!Object.hasOwn(set.y, metric)) continue;
-    const over = set.x[x] ?? set.x.line;
-    return over === undefined ? null : { x: numbers(over), y: numbers(set.y[metric]) };
+    const over = Object.hasOwn(set.x, x) ? x : Object.keys(set.x)[0]; // what wasn't logged with x is drawn over another
+    return { over, x: numbers(set.x[over]), y: numbers(set.y[metric]) };
   }
   return null;
 }
@@ -80,6 +80,7 @@ function drawCurves() {
   const colours = colouring();
   const traces = [];
   const drawn = [];
+  const drawnOver = new Set();
   let notFinite = 0;
   curveColours = new Map();
 
@@ -87,6 +88,7 @@ function drawCurves() {
     const raw = rows.map((row) => curve(row, metric, over)).filter((line) => line);
     if (!raw.length) continue;
     drawn.push(rows);
+    raw.forEach((line) => drawnOver.add(line.over));
     if (raw.some((line) => line.y.some((value) => !Number.isFinite(value)))) notFinite += 1;
     const lines = raw.map((line) => ({ x: line.x, y: smoothed(line.y, weight) }));
     const on = rows.some((row) => chosen.has(row));
@@ -129,7 +131,7 @@ function drawCurves() {
   }
 
   const axes = {
-    xaxis: { title: axisTitle(over), type: logX ? "log" : "linear" },
+    xaxis: { title: axisTitle([...drawnOver].join(", ") || over), type: logX ? "log" : "linear" },
     yaxis: { title: axisTitle(metric), type: logY ? "log" : "linear" },
     // A zoom stays while lines come and go, and ends when the axes mean something else.
     uirevision: [metric, over, logX, logY].join("\n"),
@@ -139,7 +141,7 @@ function drawCurves() {
     ...colours.legend.map(([value, color]) => make("span", { className: "key" }, swatch(color), cut(value, 40))),
   );
   const what = hasSeeds && byId("seeds").checked ? "bands (mean ± standard error over seeds)" : "lines";
-  const notes = [`${drawn.length} ${what}`, `up to ${data.points} points of each, and its extremes`];
+  const notes = [`${drawn.length} ${what}`, `minimum and maximum of up to ${data.points} parts of each, more at its start`];
   if (notFinite) notes.push(`${notFinite} with NaN or infinity, which leave gaps`);
   byId("curves-note").textContent = drawn.length
     ? notes.join(" · ")

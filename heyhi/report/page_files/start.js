@@ -27,7 +27,7 @@ function fillSelect(id, values, wanted) {
 function makeControls() {
   const sets = data.curves.flat();
   const metrics = [...new Set(sets.flatMap((set) => Object.keys(set.y)))];
-  const xs = [...data.x, "line"].filter((name) => sets.some((set) => name in set.x));
+  const xs = data.x;
   const score = metricColumns[0]?.name;
   fillSelect(
     "metric",
