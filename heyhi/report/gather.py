@@ -17,8 +17,6 @@ from heyhi.report.terminal import show_progress
 if TYPE_CHECKING:
     import pandas as pd
 
-_MAX_TITLE = 120  # characters: it becomes a file's name
-
 
 def table(
     sweep: str | Path | Sequence[str | Path] | None = None,
@@ -86,8 +84,3 @@ def gather_table(
     merged = pd.DataFrame({c: [r.get(c) for r in rows.values()] for c in columns}, dtype=object)
     merged.attrs["varying"] = list(dict.fromkeys(name for t in tables for name in t.attrs.get("varying", ())))
     return merged
-
-
-def title_of(sources: Sequence[Source]) -> str:
-    """Return the name of a table of several sweeps, which its files have too."""
-    return "+".join(dict.fromkeys(s.manifest.label for s in sources))[-_MAX_TITLE:]

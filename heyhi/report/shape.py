@@ -88,7 +88,7 @@ class Shape:
         places = list(range(len(whole)))
         is_done = [status == Status.DONE for status in whole["status"]]
         spread: Spread | None = "se" if self.mean_over is not None else None
-        return Shaped(table, whole, [[place] for place in places], is_done, places, spread)
+        return Shaped(table, whole, [[place] for place in range(len(table))], is_done, places, spread)
 
 
 def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.DataFrame:

@@ -20,10 +20,10 @@ from heyhi.experiment.handle import Handle
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import End, Start
 from heyhi.project import Project, find_project
-from heyhi.report.export import to_csv
 from heyhi.report.shape import grouped
 from heyhi.report.table import collect
 from heyhi.report.terminal import counted, print_table
+from heyhi.report.text_files import to_csv
 
 
 @pytest.fixture
@@ -260,7 +260,7 @@ def test_on_a_terminal_no_line_of_the_table_is_wider_than_it(
     assert all(len(line) <= columns for line in lines)
     assert lines[0].split()[0] == "status"
     assert "test_accuracy" in lines[0]
-    assert ("more columns" in out.getvalue()) == (columns < 200)
+    assert ("left out: " in out.getvalue()) == (columns < 200)
 
 
 def test_long_cells_of_a_printed_table_are_cut_but_in_no_file(project: Project) -> None:
