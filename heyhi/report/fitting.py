@@ -1,11 +1,12 @@
 """Which columns of a table a terminal has room for, and the line that names the others.
 
-What varies comes first, then what came out, and last what is the same in all rows. An exp id is cut at its begin, since
-seeds stand at its end.
+What varies comes first, then what came out; what is the same in all rows gives way. Heads are folded where that makes
+room, and an exp id is cut at its begin, since seeds stand at its end.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
@@ -16,7 +17,9 @@ MAX_CELL = 40
 _LEAST_ID = 24  # characters of an exp id that are worth their room
 _MAX_NAMED = 10  # columns that a line names
 _MAX_NAME = 60
+_MAX_LINES = 3  # of a head
 _ID = "exp_id"
+_PIECE = re.compile(r"± \S+|[^_./\s-]*[_./\s-]+|[^_./\s-]+")
 _MARKS = ("missing", "diverged", "excluded", "code", "stale", "mixed", "problem")  # of a row of means
 _LAST = ("n", "wanted", "needs", "attempts", "seconds", "job_id", "code")
 _RESULT, _MARK, _LATE, _SAME = 2, 3, 5, 6
@@ -35,17 +38,24 @@ def fitting(
         is_mean: whether the rows are means.
     """
     if sum(_width(column) + GAP for column in columns) - GAP <= room:
-        ordered = list(columns)
+        ordered, widths = list(columns), {id(column): _width(column) for column in columns}
     else:
         ordered = _in_order(columns, varying, asked, is_mean)
-    shown, used = ordered[:1], _width(ordered[0]) if ordered else 0
-    for column in ordered[1:]:
-        if used + GAP + _width(column) <= room:
-            shown = [*shown, column]
-            used += GAP + _width(column)
-    left = room - used
-    kept = {id(column) for column in shown}
-    return [_cut(c, _width(c) + max(left, 0)) if c.name == _ID else c for c in columns if id(c) in kept]
+        widths = {id(column): _least_width(column) for column in ordered}
+    shown: dict[int, int] = {}
+    used = -GAP
+    for column in ordered:
+        if not shown or used + GAP + widths[id(column)] <= room:
+            shown[id(column)] = widths[id(column)]
+            used += GAP + widths[id(column)]
+    for column in ordered:  # what is left is for heads in one line, and for more of an exp id
+        if id(column) in shown:
+            most = max(map(len, column.cells), default=0) if column.name == _ID else _width(column)
+            more = min(max(room - used, 0), max(most - shown[id(column)], 0))
+            if column.name == _ID or shown[id(column)] + more == most:
+                shown[id(column)] += more
+                used += more
+    return [_in_width(column, shown[id(column)]) for column in columns if id(column) in shown]
 
 
 def left_out(columns: Sequence[ShownColumn], shown: Collection[str], rows: int) -> str:
@@ -104,7 +114,29 @@ def _width(column: ShownColumn) -> int:
     return min(widest, _LEAST_ID if column.name == _ID else MAX_CELL)
 
 
-def _cut(column: ShownColumn, width: int) -> ShownColumn:
-    """Return a column whose cells are no wider than some characters, and keep their ends."""
+def _least_width(column: ShownColumn) -> int:
+    """Return how wide a column has to be where its head may take a few lines."""
+    cells = min(max(map(len, column.cells), default=0), _LEAST_ID if column.name == _ID else MAX_CELL)
+    width = max([cells, *(len(piece.rstrip()) for piece in _PIECE.findall(column.head))])
+    while len(_folded(column.head, width)) > _MAX_LINES:
+        width += 1
+    return min(width, MAX_CELL)
+
+
+def _folded(head: str, width: int) -> list[str]:
+    """Write a head in lines of some characters, each of which ends with a word of it."""
+    lines = [""]
+    for piece in _PIECE.findall(head):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+            lines.append("")
+        lines[-1] += piece
+    return [line.rstrip() for line in lines]
+
+
+def _in_width(column: ShownColumn, width: int) -> ShownColumn:
+    """Return a column whose head is in lines no wider than some characters; of an exp id the end is kept."""
+    head = "\n".join(_folded(column.head, width)) if len(column.head) > width else column.head
+    if column.name != _ID:
+        return replace(column, head=head)
     cells = [cell if len(cell) <= width else f"…{cell[len(cell) - width + 1 :]}" for cell in column.cells]
-    return replace(column, cells=cells)
+    return replace(column, head=head, cells=cells)

@@ -103,7 +103,7 @@ def _print_rich(table: ShownTable, shaped: Shaped, out: TextIO, asked: Sequence[
     for column in shown:
         justify: Literal["left", "right"] = "left" if column.is_text else "right"
         width = None if column.name == "exp_id" else MAX_CELL
-        printed.add_column(Text(column.head), no_wrap=True, max_width=width, justify=justify)
+        printed.add_column(Text(column.head), no_wrap=True, max_width=width, justify=justify, vertical="bottom")
     rows = list(zip(*(column.cells for column in shown), strict=True))
     for row in rows:
         # Text, not str: brackets in it are no commands to rich.

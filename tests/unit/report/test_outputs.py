@@ -15,7 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.report.cell_text import mean_text
+from heyhi.report.fitting import fitting
 from heyhi.report.shaped import Shaped, Spread
+from heyhi.report.shown_table import ShownTable
 from heyhi.report.terminal import print_shaped
 from heyhi.report.text_files import to_csv, to_json, to_markdown, to_tex, to_tsv
 
@@ -126,6 +128,13 @@ def on_terminal(monkeypatch: pytest.MonkeyPatch, shaped: Shaped, columns: int = 
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
 
+def shown(shaped: Shaped, columns: int, asked: tuple[str, ...] = ()) -> list[str]:
+    """Return the names of the columns that a terminal has room for."""
+    varying, is_mean = shaped.table.attrs["varying"], shaped.spread is not None
+    table = ShownTable.of(shaped, asked)
+    return [c.name for c in fitting(table.columns, columns, varying=varying, asked=asked, is_mean=is_mean)]
+
+
 def sweep(count: int = 8) -> Shaped:
     """Return a table like that of a sweep: long exp ids, much that is the same for all."""
     numbers = list(range(count))
@@ -148,12 +157,19 @@ def test_at_80_columns_what_varies_is_shown_and_what_is_the_same_is_named_below(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     text = on_terminal(monkeypatch, sweep())
-    head = text.splitlines()[0].split()
-    assert head == ["status", "batch_size", "lr", "seed", "val_loss", "test_accuracy", "seconds"]
+    assert shown(sweep(), 80) == ["status", "batch_size", "lr", "seed", "val_loss", "test_accuracy", "exp_id"]
+    assert text.splitlines()[1].split() == ["status", "size", "lr", "seed", "val_loss", "accuracy", "exp_id"]
     (said,) = re.findall(r"left out: (.*?) \(--columns chooses\)", " ".join(text.splitlines()))
     assert "epochs (all 3)" in said and "step (all 1000)" in said and "val_loss.best" in said
     assert "attempts (all 1)" in said
     assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_all_that_varies_has_room_before_a_second_metric(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = {f"a_key_{'of_' * (i % 3)}a_config_{i}": [i, i + 1, i + 2] for i in range(5)}
+    shaped = made(varying=tuple(keys), **keys, val_loss=[1, 2, 3], **{"val_accuracy_of_the_best": [1, 2, 3]})
+    assert set(shown(shaped, 80)) > {"status", *keys, "val_accuracy_of_the_best"}
+    assert all(len(line) <= 80 for line in on_terminal(monkeypatch, shaped).splitlines())
 
 
 def test_an_exp_id_is_cut_at_its_begin_so_that_seeds_show(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +182,8 @@ def test_an_exp_id_is_cut_at_its_begin_so_that_seeds_show(monkeypatch: pytest.Mo
 def test_a_best_value_that_is_the_last_one_gives_way_first(monkeypatch: pytest.MonkeyPatch) -> None:
     shaped = sweep()
     for columns in range(60, 200, 7):
-        head = on_terminal(monkeypatch, shaped, columns).splitlines()[0].split()
-        assert ("val_loss.best" not in head) or ("val_loss" in head and "seconds" in head)
+        names = shown(shaped, columns)
+        assert "val_loss.best" not in names or {"val_loss", "seconds", "exp_id"} <= set(names)
     assert "left out" not in on_terminal(monkeypatch, shaped, columns=300)
 
 
@@ -218,8 +234,8 @@ def test_notes_and_marks_are_said_below(monkeypatch: pytest.MonkeyPatch) -> None
 def test_marks_of_means_go_before_other_metrics(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     metrics = {f"a_long_metric_{i}{end}": [0.5 + i, 0.25] for i in range(9) for end in ("", ".se")}
     shaped = means(status=["DONE"] * 2, lr=[1, 2], **metrics, n=[3, 3], wanted=[3, 3], code=["2 versions", None])
-    head = on_terminal(monkeypatch, shaped, columns).splitlines()[0]
-    assert "code" in head and "lr" in head and "± se" in head
+    assert {"lr", "code", "a_long_metric_8"} <= set(shown(shaped, columns))
+    assert "± se" in on_terminal(monkeypatch, shaped, columns).partition("─")[0]
 
 
 # --- files of text
