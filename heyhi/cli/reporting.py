@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, TextIO, cast
 
 from heyhi.errors import HeyhiError
 from heyhi.report.destination import is_standard_output, suffix_of
-from heyhi.report.shape import GroupError, Shape
+from heyhi.report.frames import GroupError
+from heyhi.report.shape import Shape
 
 if TYPE_CHECKING:
     from heyhi.experiment.directions import Direction
@@ -28,9 +29,7 @@ def check(args: argparse.Namespace, project: Project) -> None:
     Raises:
         HeyhiError: they don't.
     """
-    if args.per and args.best is None:
-        raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
-    shape_of(args, project)
+    shape_of(args, project).check(with_needs=args.needs)
     for path in args.to:
         suffix_of(path)
     on_output = [path for path in args.to if is_standard_output(path)]
@@ -44,11 +43,8 @@ def shape_of(args: argparse.Namespace, project: Project) -> Shape:
     Raises:
         GroupError: an option lacks what it needs.
     """
-    from heyhi.report.where import check as check_conditions
-
     if args.group_by is not None and not _names(args.group_by):
         raise GroupError("--group-by takes keys, such as --group-by lr; to put seeds together: --mean-over")
-    check_conditions(args.where)
     best, direction = _directed(args.best)
     at_best, at_best_direction = _directed(args.at_best)
     return Shape(
@@ -116,7 +112,9 @@ class _Report:
     @cached_property
     def whole(self) -> Shaped:
         """The whole table of the sweep."""
-        return Shape().apply(self.gathered) if is_view(self.shape) else self.shaped
+        if not is_view(self.shape):
+            return self.shaped
+        return Shape().apply(self.gathered if self.shape.at_best is None else _gathered(self.args, self.sources))
 
     def say(self, line: str) -> None:
         """Print a line about it."""
@@ -134,15 +132,14 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
-    from heyhi.report.gather import gather
-    from heyhi.report.terminal import print_shaped, show_progress
+    from heyhi.report.terminal import print_shaped
 
     own = list(dict.fromkeys(source.project for source in sources))
     project = own[0] if len(own) == 1 else here
     shape = shape_of(args, project)
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
-    gathered = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
+    gathered = _gathered(args, sources, shape)
     if warning := shape.warning(gathered.table):
         print(f"warning: {warning}", file=sys.stderr)
     # What is piped on is the table and nothing else.
@@ -155,6 +152,21 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
         print(f"error: {problem}", file=sys.stderr)
     if problems:
         raise problems[-1]
+
+
+def _gathered(args: argparse.Namespace, sources: Sequence[Source], shape: Shape | None = None) -> Gathered:
+    """Read what is reported."""
+    from heyhi.report.gather import gather
+    from heyhi.report.terminal import show_progress
+
+    return gather(
+        sources,
+        with_needs=args.needs,
+        drift=args.drift,
+        at_best=None if shape is None else shape.at_best,
+        at_best_direction=None if shape is None else shape.at_best_direction,
+        progress=show_progress,
+    )
 
 
 def _say_how_made(report: _Report) -> None:

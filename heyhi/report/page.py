@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from heyhi.files import replace_file
+from heyhi.report.fields import is_replicate
 from heyhi.report.page_curves import MAX_EXACT, POINTS, X_KEYS, Arrays, thinned
 from heyhi.report.page_libraries import PageError, read_libraries
-from heyhi.report.shape import is_replicate
 
 if TYPE_CHECKING:
     import pandas as pd

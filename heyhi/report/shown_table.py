@@ -93,6 +93,7 @@ def _places(shaped: Shaped, names: Sequence[str], asked: Collection[str]) -> lis
     else:  # stands in one cell with its mean
         means = [name for name in names if f"{name}.{shaped.spread}" in names]
         left_out.update(f"{name}.{end}" for name in means for end in (shaped.spread, "n", "wanted"))
+        left_out.update(("n", "wanted") if asked else ())
     return [place for place, name in enumerate(names) if name in asked or name not in left_out]
 
 
@@ -124,14 +125,13 @@ def _column(shaped: Shaped, names: Sequence[str], place: int, most: int | None, 
 def _counts(shaped: Shaped, names: Sequence[str], name: str) -> list[tuple[int | None, int | None]]:
     """Return of each row how many values a mean is of, and how many there should be."""
 
-    def counts(end: str, known: Callable[[list[int]], int]) -> list[int | None]:
+    def counts(end: str) -> list[int | None]:
+        """Return a number for each row: the metric's own, else that of all the row's experiments."""
         columns = [shaped.table.iloc[:, names.index(one)].tolist() for one in (f"{name}.{end}", end) if one in names]
-        found = zip(*columns, strict=True) if columns else ((),) * len(shaped.table)
-        rows = zip(found, shaped.members, strict=True)
-        return [next((int(v) for v in row if v is not None and v == v), known(members)) for row, members in rows]
+        rows = zip(*columns, strict=True) if columns else [()] * len(shaped.table)
+        return [next((int(value) for value in row if value is not None and value == value), None) for row in rows]
 
-    counting = counts("n", lambda members: sum(shaped.counts[place] for place in members))
-    return list(zip(counting, counts("wanted", len), strict=True))
+    return list(zip(counts("n"), counts("wanted"), strict=True))
 
 
 def _is_alike(values: Sequence[Any], others: Sequence[Any]) -> bool:

@@ -35,15 +35,15 @@ def made(*, varying: tuple[str, ...] = (), notes: tuple[str, ...] = (), **column
     return Shaped(table, table, [[place] for place in places], [True] * count, places, notes=list(notes))
 
 
-def means(*, spread: Spread = "se", members: int = 3, counting: int = 3, **columns: list[Any]) -> Shaped:
-    """Return a table of means, each of so many experiments, of which so many count."""
+def means(*, spread: Spread = "se", members: int = 3, **columns: list[Any]) -> Shaped:
+    """Return a table of means, each of so many experiments."""
     count = len(next(iter(columns.values())))
     whole = made(lr=[0] * count * members).table
     table = pd.DataFrame(columns, dtype=object)
     table.attrs["varying"] = ["lr"]
     rows = [list(range(i * members, (i + 1) * members)) for i in range(count)]
-    counts = [i % members < counting for i in range(count * members)]
-    return Shaped(table, whole, rows, counts, [i // members for i in range(count * members)], spread)
+    groups = [i // members for i in range(count * members)]
+    return Shaped(table, whole, rows, [True] * len(groups), groups, spread)
 
 
 # --- means
@@ -108,9 +108,14 @@ def test_spread_and_how_many_stand_in_the_cell_of_a_mean() -> None:
     ]
 
 
-def test_how_many_count_is_said_also_where_these_columns_were_not_chosen() -> None:
-    shaped = means(lr=[0.1], **{"loss": [0.5], "loss.se": [0.01]}, counting=2)
-    assert "0.500 ± 0.010 (2/3)" in to_markdown(shaped) and "0.500 \\pm 0.010$ (2/3)" in to_tex(shaped, "t")
+def test_how_many_count_is_said_also_where_these_columns_were_not_asked_for() -> None:
+    shaped = means(lr=[0.1], **{"loss": [0.5], "loss.se": [0.01], "n": [2], "wanted": [3]})
+    for text in (to_markdown(shaped, ["lr", "loss"]), to_tex(shaped, "t", ["lr", "loss"]).replace("\\pm", "±")):
+        assert "0.500 ± 0.010" in text and "(2/3)" in text and "wanted" not in text
+    assert "wanted" in to_markdown(shaped) and "wanted" in to_markdown(shaped, ["loss", "wanted"])
+    # Of a pivot, each column says it of its own cells.
+    cells = {"lr=1": [0.5], "lr=1.se": [0.01], "lr=1.n": [2], "lr=1.wanted": [3], "lr=2": [1.0], "lr=2.se": [0.5]}
+    assert to_markdown(means(size=[1], **cells)).splitlines()[-1] == "| 1 | 0.500 ± 0.010 (2/3) | 1.00 ± 0.50 |"
 
 
 # --- the terminal
@@ -168,7 +173,7 @@ def test_at_80_columns_what_varies_is_shown_and_what_is_the_same_is_named_below(
 def test_all_that_varies_has_room_before_a_second_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = {f"a_key_{'of_' * (i % 3)}a_config_{i}": [i, i + 1, i + 2] for i in range(5)}
     shaped = made(varying=tuple(keys), **keys, val_loss=[1, 2, 3], **{"val_accuracy_of_the_best": [1, 2, 3]})
-    assert set(shown(shaped, 80)) > {"status", *keys, "val_accuracy_of_the_best"}
+    assert set(shown(shaped, 80)) >= {"status", *keys, "val_accuracy_of_the_best"}
     assert all(len(line) <= 80 for line in on_terminal(monkeypatch, shaped).splitlines())
 
 
@@ -299,10 +304,11 @@ def test_a_table_for_latex_has_the_rules_of_booktabs_and_escapes_everything() ->
     shaped = means(
         lr=[0.1, 1e-7],
         **{"val_loss": [0.913, -1.25e-7], "val_loss.se": [0.0042, 2e-9], "accuracy": [math.nan, None]},
+        n=[2, 2],
+        wanted=[3, 3],
         name=["50 % of $x_1$", None],
-        counting=2,
     )
-    text = to_tex(shaped, "conf/a_b.py #1")
+    text = to_tex(shaped, "conf/a_b.py #1", ["lr", "val_loss", "accuracy", "name"])
     assert re.findall(r"\\(\w+rule)", text) == ["toprule", "midrule", "bottomrule"]
     assert r"\caption{conf/a\_b.py \#1}" in text and r"\label{tab:conf-a-b.py-1}" in text
     rows = [line.strip() for line in text.splitlines() if line.endswith(r"\\")]

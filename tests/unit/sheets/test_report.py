@@ -137,12 +137,12 @@ def test_means_and_their_errors_are_numbers_in_a_sheet_too(server: Server, root:
     for lr in (0.1, 0.2):
         maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"lr={lr}"])
     words = ("--cfg", "work", "--sweep", "lr=0.1,0.2,0.3", "--mean-over", "lr")
-    assert "0.150 ± 0.050" in run("report", *words, "--sheet", "My runs", "digits")[1]
+    assert "0.150 ± 0.050 (2/3)" in run("report", *words, "--sheet", "My runs", "digits")[1]
     (row,) = rows_of(server)
     numbers = {
-        name: row[name]["userEnteredValue"]["numberValue"] for name in ("accuracy", "accuracy.se", "done", "wanted")
+        name: row[name]["userEnteredValue"]["numberValue"] for name in ("accuracy", "accuracy.se", "n", "wanted")
     }
-    assert numbers == pytest.approx({"accuracy": 0.15, "accuracy.se": 0.05, "done": 2, "wanted": 3})
+    assert numbers == pytest.approx({"accuracy": 0.15, "accuracy.se": 0.05, "n": 2, "wanted": 3})
     assert row["missing"]["userEnteredValue"] == {"stringValue": "lr=0.3"}
 
 
