@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from heyhi.report.cell_text import mean_text, value_text, with_times
+from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
 from heyhi.report.shaped import Shaped
 
 if TYPE_CHECKING:
@@ -101,8 +101,6 @@ def _column(shaped: Shaped, names: Sequence[str], place: int, most: int | None, 
     """Return a column as text; None where nobody has anything in it."""
     name = names[place]
     values = shaped.table.iloc[:, place].tolist()
-    if all(value is None for value in values):
-        return None
     last = name.removesuffix(".best")
     is_echo = last != name and last in names and _is_alike(values, shaped.table.iloc[:, names.index(last)].tolist())
     spread = f"{name}.{shaped.spread}"
@@ -113,8 +111,12 @@ def _column(shaped: Shaped, names: Sequence[str], place: int, most: int | None, 
             spell(mean, beside, n, wanted)
             for mean, beside, (n, wanted) in zip(values, spreads, _counts(shaped, names, name), strict=True)
         ]
+        if set(cells) <= {MISSING}:
+            return None
         is_same = len(cells) > 1 and len(set(cells)) == 1
         return ShownColumn(value_text(name), value_text(head, _MAX_TEXT), cells[:most], False, is_same, is_echo)
+    if all(value is None for value in values):
+        return None
     limit = None if name in _WHOLE else _MAX_TEXT
     cells = [value_text(with_times(name, value), limit) for value in values[:most]]
     is_text = any(isinstance(with_times(name, value), str) for value in values)

@@ -118,8 +118,17 @@ def test_best_pivot_and_columns(run: Any) -> None:
     table = run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id")[1]
     assert [line.split()[:2] for line in table.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.3"], ["0.2", "0.4"]]
     out = run("report", "--pivot", "lr", "seed", "accuracy", "--to", "p.csv")[1]
-    assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=0.se,seed=0.n,seed=1,seed=1.se,seed=1.n"
+    assert (
+        Path("p.csv").read_text().splitlines()[0]
+        == "lr,seed=0,seed=0.se,seed=0.n,seed=1,seed=1.se,seed=1.n,seed=1.wanted"
+    )
     assert "seed=0" in out
+    # Of each cell it is said of how many of how many it is.
+    lines = [
+        re.split(r"\s{2,}", line.strip())
+        for line in run("report", "--pivot", "lr", "status", "accuracy")[1].split("\n")
+    ]
+    assert lines[1:3] == [["0.1", "-", "0.250 ± 0.050"], ["0.2", "- (0/1)", "0.4"]]
 
 
 @pytest.mark.parametrize(
