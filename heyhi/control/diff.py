@@ -15,6 +15,7 @@ from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CONFIG_NAME
+from heyhi.experiment.notes import Notes
 from heyhi.experiment.records import History
 from heyhi.experiment.status import find_state
 from heyhi.files import is_there
@@ -59,6 +60,9 @@ def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
     yield f"{name}  {folder.exp_id}"
     yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
     yield f"   {find_state(folder.path).text}"
+    noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
+    if noted is not None:
+        yield f"   note: {noted.line}"
 
 
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:

@@ -15,6 +15,8 @@ OWN_NAMES = (
     "sweep status reason problem note excluded needs drifted stale mixed attempts seconds updated job_id code packages"  # noqa: SIM905
     " exp_id exp_path".split()
 )
+# Those of them that are left out of a table where nobody has them, though they were looked for.
+IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", "job_id", "code", "packages")
 
 
 class Entry(NamedTuple):

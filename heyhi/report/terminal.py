@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TextIO
 
 from heyhi.experiment.names import Status
 from heyhi.report.cell_text import value_text
+from heyhi.report.cells import is_missing
 from heyhi.report.fitting import MAX_CELL, fitting, left_out
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable, plain
@@ -29,7 +30,8 @@ _COLOURS = {
     Status.PRUNED: "blue",
 }
 _MARKS = ("stale", "mixed", "note")  # of which a line each is said
-_COUNTED = ("stale", "mixed", "excluded")
+# Column -> what those are called that have something there.
+_COUNTED = {"stale": "stale", "mixed": "mixed", "note": "noted", "excluded": "excluded"}
 
 
 def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
@@ -119,8 +121,8 @@ def counted(table: pd.DataFrame) -> str:
     """Sum up a table in a line: `8 experiments: 6 DONE, 1 DEAD, 1 BLOCKED`."""
     counts = Counter(table["status"])
     listed = ", ".join(f"{counts[s.value]} {s.value}" for s in reversed(Status) if counts[s.value])
-    marks = [(name, int(table[name].notna().sum())) for name in _COUNTED if name in table]
-    marked = "".join(f"; {count} {name}" for name, count in marks if count)
+    marks = [(text, int(table[name].notna().sum())) for name, text in _COUNTED.items() if name in table]
+    marked = "".join(f"; {count} {text}" for text, count in marks if count)
     return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}{marked}"
 
 
@@ -149,7 +151,9 @@ def _trouble(table: pd.DataFrame) -> list[str]:
 
 def _excluded(table: pd.DataFrame) -> list[bool]:
     """Return for each experiment whether a note leaves it out of means."""
-    return [value is True for value in table["excluded"]] if "excluded" in table else [False] * len(table)
+    if "excluded" not in table:
+        return [False] * len(table)
+    return [not is_missing(value) and bool(value) for value in table["excluded"]]
 
 
 def _style(status: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import heyhi
 from heyhi.errors import HeyhiError
@@ -17,6 +19,7 @@ from heyhi.experiment.directions import DirectionError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import End, Start
 from heyhi.project import find_project
+from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
 from heyhi.report.frames import GroupError
 from heyhi.report.gather import gather
@@ -261,6 +264,29 @@ def test_the_same_config_twice_counts_once_and_is_said(lab: Lab) -> None:
     assert shaped.counts == [True, False, True] and shaped.members == [[0, 1, 2]]
 
 
+def test_a_default_that_was_changed_between_two_manifests_parts_them(lab: Lab) -> None:
+    project = find_project(lab.root)
+    before = Source.open(project, lab.sweep("a", {"seed": 0})).manifest
+    (lab.root / "conf/conf.proto").write_text(PROTO.replace("[default = 0.3]", "[default = 0.4]"))
+    sources = [Source.of(before), Source.open(project, lab.sweep("b", {"seed": 1}))]
+    assert len(Shape(mean_over=("seed",)).apply(gather(sources)).table) == 2
+    with pytest.raises(GroupError, match=r"^decay varies"):
+        Shape(group_by=("lr",)).apply(gather(sources))
+    (lab.root / "conf/conf.proto").write_text(
+        PROTO.replace("message Eval {", "message Eval { optional int32 more = 9;")
+    )
+    sources = [Source.of(before), Source.open(project, lab.sweep("b", {"seed": 1}))]
+    assert len(Shape(mean_over=("seed",)).apply(gather(sources)).table) == 1
+
+
+def test_tasks_are_not_put_together(lab: Lab) -> None:
+    sweeps = lab.sweep("a", {"seed": 0}), lab.sweep("b", {"seed": 1}, cfg="eval")
+    assert len(lab.shape(*sweeps, mean_over=("seed",)).table) == 2
+    with pytest.raises(GroupError, match=r"^task varies"):
+        lab.shape(*sweeps, group_by=("status",))
+    assert lab.shape(*sweeps, group_by=("task",)).table["task"].tolist() == ["train", "eval"]
+
+
 def test_an_unknown_key_to_group_by_names_the_nearest(lab: Lab) -> None:
     with pytest.raises(GroupError, match=r"did you mean 'data\.name'"):
         lab.shape(lab.sweep("a", *seeds()), group_by=("data.nam",))
@@ -434,6 +460,30 @@ def test_what_is_needed_and_values_at_the_best_of_a_metric_do_not_go_together() 
         Shape(at_best="loss").check(with_needs=True)
 
 
+# --- what is needed
+
+
+def test_means_of_evaluations_show_what_varies_in_the_trainings_and_no_mean_of_it(lab: Lab) -> None:
+    points = [{"of": f"{{{{exp train.prototxt lr={lr} seed={seed}}}}}"} for lr in (0.2, 0.3) for seed in range(2)]
+    sweep = lab.sweep("a", *points, cfg="eval")
+    lab.run(sweep, outcome=lambda row: {"acc": 1.0})
+    project = find_project(lab.root)
+    gathered = gather([Source.open(project, sweep)], with_needs=True)
+    assert gathered.table["train.seed"].tolist() == [0, 1, 0, 1]
+    rows = records(Shape(mean_over=("seed",)).apply(gathered).table)
+    assert [(r["train.lr"], r["n"]) for r in rows] == [(0.2, 2), (0.3, 2)]
+    assert not {"train.lr.se", "train.seed", "train.seed.se"} & set(rows[0])
+
+
+def test_what_varies_in_what_is_needed_is_what_differs_among_all_sweeps(lab: Lab) -> None:
+    one, other = (
+        lab.sweep(name, {"of": f"{{{{exp train.prototxt lr={lr}}}}}"}, cfg="eval")
+        for name, lr in (("a", 0.2), ("b", 0.3))
+    )
+    assert heyhi.table([one, other], with_needs=True)["train.lr"].tolist() == [0.2, 0.3]
+    assert "train.lr" not in heyhi.table(one, with_needs=True)
+
+
 # --- in a notebook
 
 
@@ -457,3 +507,43 @@ def test_what_was_logged_as_nan_is_told_from_what_is_missing(lab: Lab) -> None:
     table = heyhi.table(sweep)
     assert table["loss"].isna().tolist() == [False, True, True]
     assert table.attrs["logged_nan"]["loss"] == [1]
+
+
+_CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=3),
+)
+_COLUMNS = st.one_of(
+    *(
+        st.lists(st.one_of(st.none(), one), min_size=4, max_size=4)
+        for one in (st.floats(), st.integers(), st.booleans())
+    ),
+    st.lists(_CELLS, min_size=4, max_size=4),
+)
+
+
+@given(_COLUMNS)
+def test_columns_with_types_hold_what_they_were_made_of(values: list[Any]) -> None:
+    frame = pd.DataFrame({"m": pd.Series(values, dtype=object), "i": range(4)})
+    frame.attrs["metrics"] = ["m"]
+    found = with_types(frame)
+    kind = str(found["m"].dtype)
+    nan = set(found.attrs["logged_nan"].get("m", ()))
+    for row, (value, cell) in enumerate(zip(values, found["m"].tolist(), strict=True)):
+        if value is None:
+            assert cell is None or pd.isna(cell)
+            assert row not in nan
+        elif value != value:
+            assert cell != cell and (kind == "object" or row in nan)
+        else:
+            assert cell == value and not pd.isna(cell)
+    types = {type(value) for value in values if value is not None}
+    if types <= {float}:
+        assert kind == "float64"
+    if types == {bool}:
+        assert kind == "boolean"
+    if str in types:
+        assert kind == "object"

@@ -232,7 +232,7 @@ def test_notes_and_marks_are_said_below(monkeypatch: pytest.MonkeyPatch) -> None
     lines = out.getvalue().splitlines()
     assert "best: smallest val_loss (assumed by its name)" in lines
     assert "note    p/0: bad data (excluded)" in lines and "note    p/2: look at this" in lines
-    assert lines[-1] == "3 experiments: 3 DONE; 1 excluded"
+    assert lines[-1] == "3 experiments: 3 DONE; 2 noted; 1 excluded"
 
 
 @pytest.mark.parametrize("columns", [60, 80, 120])
