@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from heyhi.report.cell_text import MISSING, number_text, with_times
+from heyhi.report.cell_text import MISSING, UPDATED, number_text, with_times
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
 
@@ -59,19 +59,24 @@ def to_tsv(table: pd.DataFrame) -> str:
 def _delimited(table: pd.DataFrame, delimiter: str) -> str:
     out = io.StringIO()
     names = [str(name) for name in table.columns]
-    is_tabs = delimiter == "\t"
 
-    def cell(value: Any) -> str:
-        text = _csv_cell(value)
-        return re.sub(r"[\t\r\n]+", " ", text) if is_tabs else text
+    def in_line(value: Any) -> str:
+        return re.sub(r"[\t\r\n]+", " ", _csv_cell(value))
 
+    cell = in_line if delimiter == "\t" else _csv_cell
     writer = csv.writer(out, delimiter=delimiter, lineterminator="\n")
     writer.writerow(map(cell, names))
-    writer.writerows(
-        [cell(with_times(name, value)) for name, value in zip(names, row, strict=True)]
-        for row in table.itertuples(index=False, name=None)
-    )
+    writer.writerows(map(cell, row) for row in _rows(table))
     return out.getvalue()
+
+
+def _rows(table: pd.DataFrame) -> Iterable[tuple[Any, ...]]:
+    """Return the rows of a table, in which times have their zone."""
+    columns = [table.iloc[:, place].tolist() for place in range(len(table.columns))]
+    for place, name in enumerate(table.columns):
+        if name == UPDATED:
+            columns[place] = [with_times(UPDATED, value) for value in columns[place]]
+    return zip(*columns, strict=True)
 
 
 def _csv_cell(value: Any) -> str:
@@ -90,8 +95,7 @@ def to_json(table: pd.DataFrame) -> str:
     """
     names = [str(name) for name in table.columns]
     rows = (
-        json.dumps({name: _json_value(with_times(name, value)) for name, value in zip(names, row, strict=True)})
-        for row in table.itertuples(index=False, name=None)
+        json.dumps({name: _json_value(value) for name, value in zip(names, row, strict=True)}) for row in _rows(table)
     )
     return f"[{','.join(f'{chr(10)}  {row}' for row in rows)}\n]\n"
 
