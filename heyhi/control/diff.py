@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.notes import Notes
 from heyhi.experiment.records import History
@@ -138,8 +140,12 @@ def _result(folder: ExperimentDir) -> dict[str, Any] | None:
 
 
 def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:
-    lines = folder.read_metrics()
-    return _flat(lines[-1]) if lines else None
+    """Return the last line of metrics that counts."""
+    damage = Damage()
+    lines = counting_lines(folder.metrics_path, History(folder.attempts()).starts, damaged=damage)
+    last = deque(lines, maxlen=1)
+    damage.warn(folder.metrics_path)
+    return _flat(last[0]) if last else None
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

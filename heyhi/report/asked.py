@@ -9,7 +9,7 @@ from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
 from heyhi.report import where
 from heyhi.report.cells import varying
-from heyhi.report.fields import is_replicate
+from heyhi.report.fields import covers
 from heyhi.report.frames import GroupError
 from heyhi.report.shaped import Spread
 
@@ -84,6 +84,6 @@ class Asked:
     def warning(self, table: pd.DataFrame) -> str:
         """Return a warning where no experiments differ in the fields that are averaged over, else an empty string."""
         names = varying(table)
-        if not self.mean_over or any(is_replicate(name, self.mean_over) for name in names):
+        if not self.mean_over or any(covers(name, self.mean_over) for name in names):
             return ""
         return f"no experiments differ in {' or '.join(map(repr, self.mean_over))}{suggest(self.mean_over[0], names)}"

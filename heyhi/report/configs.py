@@ -219,8 +219,7 @@ def _recorded(origin: _Origin, row: ConfigRow, now: Mapping[str, str], before: M
 
 
 def _message(record: _Record) -> Message:
-    message: Message = getattr(record.origin.manifest.schema().parse_root(record.config), record.task)
-    return message
+    return record.origin.manifest.task_message(record.task, record.config)
 
 
 def _marked(text: str, record: _Record) -> str:

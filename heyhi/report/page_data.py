@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, UnknownError
+from heyhi.experiment.counters import is_counter
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.metrics import has_best
 from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
@@ -44,7 +44,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         table.attrs.update(attrs)
     varying = [str(v) for v in table.attrs.get("varying", ())]
     metrics = [str(c) for c in table.columns if c not in {*OWN_NAMES, *varying}]
-    metrics.sort(key=lambda name: not has_best(name))  # what only counts is the last that anybody looks for
+    metrics.sort(key=is_counter)  # what only counts is the last that anybody looks for
     curves, details = {}, {}
     for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
         curves[exp_id] = metrics_of(folder)

@@ -27,7 +27,7 @@ def reader(
     project: Project, get_logs_data: Collector | None = None, source: bytes = b"", at_best: AtBest | None = None
 ) -> Reader:
     """Return what reads a project's experiments; see `collect`."""
-    return Reader(project, get_logs_data, source, **({} if at_best is None else {"at_best": at_best}))
+    return Reader(project, get_logs_data, source, at_best)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
 from heyhi.report.cells import varying
-from heyhi.report.fields import is_replicate
+from heyhi.report.fields import covers
 from heyhi.report.frames import (
     GroupError,
     best_places,
@@ -30,7 +30,7 @@ from heyhi.report.spread import DEFAULT_SPREAD
 if TYPE_CHECKING:
     import pandas as pd
 
-_CODE = "code"
+_CODE, _PACKAGES = "code", "packages"
 _MAX_SAID = 5  # of one kind
 
 
@@ -99,7 +99,7 @@ class Work:
             groups=Lazily(len(whole), lambda: _numbered(self.rows.replicate_keys(self.fields))),
             spread=self.spread if is_of_means else None,
             notes=list(dict.fromkeys(self.notes)),
-            hidden=("packages",) if "packages" in table.columns else (),
+            hidden=(_PACKAGES,) if _PACKAGES in table.columns else (),
         )
 
     # --- means
@@ -112,11 +112,11 @@ class Work:
             self._check_alike(groups)
         else:
             needed = [name for name in table.attrs.get("needed", ()) if name in table]
-            names = [name for name in [*varying(table), *needed] if not is_replicate(name, self.fields)]
+            names = [name for name in [*varying(table), *needed] if not covers(name, self.fields)]
             keys = {name: table[name].tolist() for name in names}
             groups = list(_places_by(self.rows.replicate_keys(self.fields)).values())
         counted = self._counted(groups)
-        found = mean_rows(table, groups, counted, keys, self.fields, self.spread)
+        found = mean_rows(self._with_versions(table), groups, counted, keys, self.fields, self.spread)
         if _CODE in found and _CODE not in keys:
             count = int(found[_CODE].notna().sum())
             self.notes.append(
@@ -126,6 +126,22 @@ class Work:
         if "diverged" in found:
             self.notes.append("values that are NaN or infinite are in no mean: the column diverged names them")
         return found, groups
+
+    def _with_versions(self, table: pd.DataFrame) -> pd.DataFrame:
+        """Give the same digest to packages that are the same: one run may load more of them than another."""
+        column: list[Any] = table[_PACKAGES].tolist() if _PACKAGES in table else []
+        digests = list(dict.fromkeys(digest for digest in column if isinstance(digest, str)))
+        if len(digests) < 2:
+            return table
+        same = self.rows.same_packages
+        kinds = dict.fromkeys(digests, digests[0])
+        if not same(digests):
+            for place, digest in enumerate(digests):
+                earlier = dict.fromkeys(kinds[one] for one in digests[:place])
+                kinds[digest] = next((one for one in earlier if same([one, digest])), digest)
+        found = table.copy(deep=False)
+        found[_PACKAGES] = [kinds.get(digest, digest) for digest in column]
+        return found
 
     def _counted(self, groups: Sequence[Sequence[int]]) -> Counted:
         """Return what counts in groups: of an experiment that stands there twice, under two names, only one."""
@@ -187,7 +203,8 @@ class Work:
         """Return the column of a key: of the table, else of the composed configs."""
         table = self.rows.table
         if name == _CODE:
-            columns = {str(column): table[column].tolist() for column in ("code", "packages") if column in table}
+            marked = self._with_versions(table)
+            columns = {column: marked[column].tolist() for column in (_CODE, _PACKAGES) if column in table}
             return version_column(columns, range(len(table)))
         if name in table.columns:
             found: list[Any] = table[name].tolist()
@@ -217,10 +234,9 @@ class Work:
 
     def _best(self, table: pd.DataFrame, members: list[list[int]], metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
         table = self._with_columns(table, [metric])
-        direction = self.shape.direction or self.rows.directions.needed(metric_of(metric))
-        why = (
-            "" if self.shape.direction or self.rows.directions.declared(metric_of(metric)) else " (assumed by its name)"
-        )
+        plain = metric_of(metric.removesuffix(f".{self.spread}"))
+        direction = self.shape.direction or self.rows.directions.needed(plain)
+        why = "" if self.shape.direction or self.rows.directions.declared(plain) else " (assumed by its name)"
         self.notes.append(f"best: {'smallest' if direction == 'min' else 'largest'} {metric}{why}")
         if self.shape.has_means:
             check_columns(table, self.shape.per)

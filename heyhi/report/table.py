@@ -105,6 +105,8 @@ def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
         for folder in part.outline.folders:
             sweeps.setdefault(folder, []).append(label)
     columns = _columns(joined, joined.outline.varying)
+    if len(set(labels)) < 2:
+        return _frame(columns, joined)
     named = [", ".join(dict.fromkeys(sweeps[folder])) for folder in joined.outline.folders]
     return _frame({"status": columns["status"], "sweep": named} | columns, joined)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -217,7 +219,8 @@ def test_another_member_of_a_oneof_is_named_by_the_oneof(lab: Lab) -> None:
         ("adam", None, 2),
         ("sgd", 0.6, 1),
     ]
-    assert lab.shape(sweep, mean_over=("seed", "optimizer")).table["n"].tolist() == [5]
+    (row,) = records(lab.shape(sweep, mean_over=("seed", "optimizer")).table)
+    assert (row["n"], row["sgd.momentum"]) == (5, "0.5, -, 0.6")
 
 
 def test_evaluations_of_one_training_per_seed_fall_together(lab: Lab) -> None:
@@ -432,10 +435,8 @@ def test_a_metric_that_nobody_has_yet_can_be_sorted_by_and_shown(lab: Lab) -> No
 def test_best_values_of_a_metric_without_a_direction_say_how_to_declare_one(lab: Lab) -> None:
     sweep = lab.sweep("a", *seeds())
     lab.run(sweep, outcome=lambda row: {"foo": 1.0})
-    table = lab.shape(sweep).table
-    if "foo.best" not in table:
-        with pytest.raises(DirectionError, match="minimize"):
-            lab.shape(sweep, sort=("foo.best",))
+    with pytest.raises(DirectionError, match="minimize"):
+        lab.shape(sweep, sort=("foo.best",))
 
 
 @pytest.mark.parametrize(
@@ -547,3 +548,52 @@ def test_columns_with_types_hold_what_they_were_made_of(values: list[Any]) -> No
         assert kind == "boolean"
     if str in types:
         assert kind == "object"
+
+
+def test_packages_are_others_only_where_a_version_differs_that_both_have_loaded(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds(3))
+    lab.run(sweep, outcome=lambda row: {"loss": row["seed"]}, code=lambda row: "a" * 40)
+    project = find_project(lab.root)
+    gathered = gather([Source.open(project, sweep)])
+    gathered.table["packages"] = ["p", "q", "r"]
+    for same, marks in (("pqr", None), ("pq", "2 versions"), ("", "3 versions")):
+        asked = dataclasses.replace(gathered, same_packages=lambda digests, same=same: set(digests) <= set(same))
+        table = Shape(mean_over=("seed",)).apply(asked).table
+        assert (table["code"].tolist() if "code" in table else [None]) == [marks]
+
+
+def test_metrics_at_the_best_of_one_are_averaged_as_they_were_there(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds(2))
+    lab.run(
+        sweep,
+        outcome=lambda row: {
+            "lines": [
+                {"epoch": 1, "val_acc": 0.9, "test_acc": 0.5 + row["seed"] / 10},
+                {"epoch": 2, "val_acc": 0.8, "test_acc": 0.99},
+            ]
+        },
+    )
+    table = heyhi.table(sweep, mean_over="seed", at_best="val_acc")
+    assert table["test_acc"].tolist() == [pytest.approx(0.55)] and table["epoch"].tolist() == [1.0]
+    with pytest.raises(DirectionError, match="foo"):
+        heyhi.table(sweep, at_best="foo")
+    assert heyhi.table(sweep, at_best=("epoch", "max"))["test_acc"].tolist() == [0.99, 0.99]
+
+
+def test_a_damaged_config_in_a_manifest_is_an_error_that_names_it(lab: Lab) -> None:
+    manifest = Source.open(find_project(lab.root), lab.sweep("a", {"lr": 0.2}, {})).manifest
+    copy = lab.root / "copy.sqlite"
+    copy.write_bytes(manifest.path.read_bytes())
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE experiment SET config = x'ffffff'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(HeyhiError, match="damaged"):
+        heyhi.table(copy)
+
+
+def test_sources_of_one_label_have_no_column_that_tells_nothing(lab: Lab) -> None:
+    project = find_project(lab.root)
+    sweep = lab.sweep("a", *seeds(2))
+    sources = [Source.open(project, sweep), Source.open(project, sweep)]
+    assert "sweep" not in gather(sources).table
