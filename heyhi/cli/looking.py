@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.control.survey import Row, Survey
     from heyhi.project import Project
-    from heyhi.report.shape import Shape
-    from heyhi.report.source import Source
 
 
 NOT_LOOKED = "not compared with the configs and the code of today: --drift does that"
@@ -182,12 +180,12 @@ def report(args: argparse.Namespace) -> int:
     import signal
     import time
 
+    from heyhi.cli.reporting import check, report_once
     from heyhi.cli.selection import project_for, select
-    from heyhi.errors import HeyhiError, error_text
+    from heyhi.errors import error_text
 
     project = project_for(args)
-    if args.per and args.best is None:
-        raise HeyhiError("--per goes with --best KEY: the best row for each combination of these columns")
+    check(args, project)
     only_looks(project)
     select(project, args, default=True)  # a wrong word is said before a watch begins
 
@@ -204,7 +202,7 @@ def report(args: argparse.Namespace) -> int:
     while not stopped:
         try:
             # Each time: configs and sweep files may have changed.
-            _report_once(project, args, select(project, args, default=True).sources())
+            report_once(project, args, select(project, args, default=True).sources())
         except BrokenPipeError:
             raise  # nobody looks any more
         except Exception as error:  # whatever it is: the next round may find it mended
@@ -318,80 +316,3 @@ def print_json(rows: Iterable[object]) -> None:
         sys.stdout.write(f"{'[' if first else ','}\n  {json.dumps(row)}")
         first = False
     sys.stdout.write("[]\n" if first else "\n]\n")
-
-
-def _shape(args: argparse.Namespace, project: Project) -> Shape:
-    """Return how the options of `heyhi report` want a table put together."""
-    from heyhi.report.shape import Shape
-
-    def names(text: str | None) -> tuple[str, ...]:
-        return tuple(name.strip() for name in text.split(",") if name.strip()) if text else ()
-
-    return Shape(
-        sort=tuple(args.sort),
-        columns=names(args.columns),
-        mean_over=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
-        best=args.best,
-        per=names(args.per),
-        pivot=tuple(args.pivot) if args.pivot else None,
-    )
-
-
-def _report_once(here: Project, args: argparse.Namespace, sources: Sequence[Source]) -> None:
-    """Print a table, write its files and export it, by the settings of the project that all of it is of.
-
-    Args:
-        here: the project around the working directory, whose settings count where there are several.
-        args: of the command.
-        sources: what is reported.
-
-    Raises:
-        HeyhiError: something can't be read or written; what can be written is.
-    """
-    from heyhi.experiment.project_names import is_anothers
-    from heyhi.report.drift_lines import NO_CODE_LOOKED, drift_line, find_recoded_rows
-    from heyhi.report.export import suffix_of
-    from heyhi.report.gather import gather, title_of
-    from heyhi.report.terminal import print_table, rendered, show_progress
-    from heyhi.report.write import export_sheets, fixed_files, write_files
-
-    own = list(dict.fromkeys(source.project for source in sources))
-    project = own[0] if len(own) == 1 else here
-    shape = _shape(args, project)
-    for path in args.to:
-        suffix_of(path)  # a name that asks for no format is said before anything is read
-    for warning in (w for s in sources for w in s.warnings):
-        print(f"warning: {warning}", file=sys.stderr)
-    gathered = gather(sources, with_needs=args.needs, drift=args.drift, progress=show_progress)
-    whole = gathered.table
-    if warning := shape.warning(whole):
-        print(f"warning: {warning}", file=sys.stderr)
-    shaped = shape.apply(gathered)
-    print_table(rendered(shaped.table), about=whole)
-    if line := drift_line(whole, sources):
-        print(line, flush=True)
-    if args.drift:
-        print_recoded(find_recoded_rows(whole, sources))
-    elif not line and not args.watch and "DONE" in set(whole["status"]):
-        print(NO_CODE_LOOKED, flush=True)
-    title = title_of(sources)
-    # Below its own name lies only the whole of a sweep, and no table of another project.
-    is_part = any(source.only for source in sources)
-    formats = () if is_part or is_anothers(project) else project.settings.reports
-    paths = args.to or fixed_files(project, title, formats)
-    written = write_files(paths, shaped, project, title)
-    if written.files:
-        name = project.relative if project.root == here.root else str
-        print(f"written: {', '.join(name(path.absolute()) for path in written.files)}", flush=True)
-    elif not paths:
-        why = "this is no whole sweep" if is_part else "the results are another project's"
-        print(f"no file was written, since {why}: --to FILE writes one", flush=True)
-    sheets = [args.sheet] if args.sheet else dict.fromkeys(s.sheet for s in sources if s.sheet is not None)
-    problems = [
-        *written.problems,
-        *export_sheets(shaped.table, sheets, project, group=title, known=list(whole.columns)),
-    ]
-    for problem in problems[:-1]:
-        print(f"error: {problem}", file=sys.stderr)
-    if problems:
-        raise problems[-1]

@@ -120,7 +120,8 @@ def _is_value(action: argparse.Action, text: str) -> bool:
             float(text)
             return True
         return False
-    return not text.startswith("-") and "/" not in text and not text.endswith((".py", ".sqlite", ".prototxt"))
+    is_word = "/" in text or "=" in text or text.isdecimal() or text.endswith((".py", ".sqlite", ".prototxt"))
+    return not text.startswith("-") and not is_word
 
 
 def _check_option(command: argparse.ArgumentParser, text: str) -> None:
@@ -319,20 +320,42 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             help="sort by a column, -KEY downward; may be repeated",
         )
         report.add_argument("--columns", metavar="A,B", help="only these columns, in this order")
+        _add_where(report)
         report.add_argument(
-            "--group-by", nargs="?", const="", metavar="FIELDS",
-            help="put seeds together: mean ± standard error (default fields: [tool.heyhi] replicate)",
+            "--mean-over", nargs="?", const="", metavar="FIELDS",
+            help="put seeds together: means of the runs whose configs differ in nothing but these fields, such as"
+            " seed,data.seed (default: [tool.heyhi] replicate)",
         )  # fmt: skip
-        report.add_argument("--best", metavar="KEY", help="only the best row by this column")
+        report.add_argument(
+            "--group-by", nargs="?", const="", metavar="KEYS",
+            help="a row of means for each combination of these keys, such as lr,optimizer (or code)",
+        )  # fmt: skip
+        report.add_argument(
+            "--spread", choices=("se", "std", "ci95"),
+            help="what stands beside a mean: its standard error (default), the deviation of the runs, or half of the"
+            " 95 %% confidence interval by Student's t",
+        )  # fmt: skip
+        report.add_argument(
+            "--best", metavar="KEY[:min|max]",
+            help="only the best row by this column; which way is better: as said here, as [tool.heyhi] minimize and"
+            " maximize say, or by a plain word of its name",
+        )  # fmt: skip
         report.add_argument(
             "--per", metavar="A,B", help="with --best: the best row for each combination of these columns"
         )
-        report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys")
+        report.add_argument(
+            "--at-best", metavar="KEY[:min|max]",
+            help="the other metrics at the step where this one was best, such as the test accuracy at the best"
+            " validation epoch",
+        )  # fmt: skip
+        report.add_argument("--pivot", nargs=3, metavar=("ROWS", "COLUMNS", "KEY"), help="a table of two keys: means")
         report.add_argument("--needs", action="store_true", help="also the columns of what each experiment needs")
         report.add_argument("--drift", action="store_true", help="also what was made with another config or code")
         report.add_argument(
             "--to", action="append", default=[], type=Path, metavar="FILE",
-            help="write this .csv, .xlsx, .parquet or .html instead of those of [tool.heyhi] reports; may be repeated",
+            help="write what is shown to this .csv, .tsv, .md, .tex, .json, .xlsx, .parquet or .html, instead of the"
+            " whole table to those of [tool.heyhi] reports; - is standard output as CSV, -.md as Markdown …; may be"
+            " repeated",
         )  # fmt: skip
         report.add_argument("--sheet", nargs=2, metavar=("FILE", "TAB"), help="Google spreadsheet and worksheet")
         report.add_argument(
@@ -383,9 +406,15 @@ _REPORT_EPILOG = """\
 examples:
   heyhi report                                        the sweep of [tool.heyhi]: table, CSV and page
   heyhi report SWEEP.py --sort=-val_accuracy.best     the best first
-  heyhi report SWEEP.py --group-by                    seeds put together
+  heyhi report SWEEP.py --mean-over                   seeds put together: mean ± standard error
+  heyhi report SWEEP.py --mean-over seed,fold --spread ci95 --to table.tex
+  heyhi report A.py B.py --group-by lr,optimizer      a row for each combination of keys
+  heyhi report SWEEP.py --where 'lr<=0.1' --where status=DONE
   heyhi report SWEEP.py --best val_accuracy --per batch_size
+  heyhi report SWEEP.py --best latency_ms:min --columns lr,latency_ms,exp_id
+  heyhi report SWEEP.py --at-best val_accuracy        test accuracy at the best validation epoch
   heyhi report SWEEP.py --pivot lr batch_size val_loss --to table.xlsx
+  heyhi report SWEEP.py --columns lr,val_loss --to - | column -ts,
   heyhi report --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)' epochs=3
   heyhi report SWEEP.py --watch 600 --sheet "My runs" digits
 """

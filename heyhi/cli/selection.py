@@ -284,7 +284,7 @@ class Selection:
                 case ManifestWord(path):
                     found.append(Source.of(Manifest.open(path), self.project))
                 case ConfigWord():
-                    found.append(Source.of_expansion(self.project, self.schema, expanded[place]))
+                    found.append(Source.of_expansion(self.project, self.schema, expanded[place], word.words))
                 case ExperimentWord() if place == 0 or not isinstance(self.named[place - 1], ExperimentWord):
                     beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
                     named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
@@ -343,15 +343,14 @@ class Selection:
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
-        from heyhi.sweep.file import label_of
+        from heyhi.sweep.label import label_of_experiments
 
         points, exp_ids = [], []
         for folder in folders:
             identity, given = self._identity(folder)
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
-        labels = {label_of(self.project, str(cfg)) for cfg, _ in points}
-        label = labels.pop() if len(labels) == 1 else "experiments"
+        label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
         return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
 
     def _identity(self, folder: str) -> tuple[Identity, list[str]]:
@@ -438,11 +437,13 @@ class Selection:
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
-        from heyhi.sweep.file import label_of
+        from heyhi.sweep.label import label_of_words
 
-        label = label_of(self.project, word.cfg)
+        label = label_of_words(self.project, word.cfg, word.words[2:])
         points = _counted(word.points())
-        return expand(self.project, self.schema, points, label=label, pattern=word.pattern, adhoc=word.adhoc)
+        return expand(
+            self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
+        )
 
 
 # --- reading words

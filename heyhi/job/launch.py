@@ -21,6 +21,7 @@ from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
 from heyhi.sweep.target import exp_id_of, exp_ids_of
 
@@ -191,8 +192,9 @@ class Launch:
         """Compose the experiment, and check it against its folder."""
         checked_redo(redo_drifted)
         schema = load_schema(project)
-        expansion = expand(project, schema, [(cfg, overrides)], adhoc=adhoc, pattern=pattern)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
+        label = label_of_words(project, str(cfg), [*overrides, *options])
+        expansion = expand(project, schema, [(cfg, overrides)], label=label, adhoc=adhoc, pattern=pattern)
         words = ("--cfg", str(cfg), *overrides, *options)
         return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted)
 

@@ -11,6 +11,7 @@ from heyhi.errors import reporting_errors
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.source import Source
+from heyhi.report.titles import title_of
 from heyhi.report.write import write_table
 from heyhi.sweep.manifest import Manifest
 from heyhi.text import take_any_text
@@ -29,7 +30,7 @@ def main(args: Sequence[str] | None = None) -> int:
         source = Source.of(manifest)
         shaped = Shape().apply(gather([source]))
         for path in options.to:
-            write_table(path, shaped, source.project, manifest.label)
+            write_table(path, shaped, source.project, title_of([manifest]))
     return 0
 
 

@@ -1,21 +1,18 @@
-"""A table as the formats of files: CSV, XLSX and Parquet."""
+"""A table as XLSX and Parquet."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import datetime
 import io
 import math
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status
 from heyhi.files import replace_bytes
-from heyhi.report.terminal import number_text
+from heyhi.report.cell_text import UPDATED, moment, number_text
+from heyhi.report.destination import ExportError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,10 +32,7 @@ _MAX_ADDRESS = 2_079  # characters of what a cell leads to
 _MAX_LINKS = 64_999  # rows of them: a sheet has 65,530 links
 _MAX_EXACT = 2**53  # a cell's number is a double
 _MAX_WIDTH = 60
-
-
-class ExportError(HeyhiError):
-    """The table doesn't fit the format, or the format's library is missing."""
+_FIRST_YEAR = 1900  # that a cell's time can have
 
 
 def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | None = None) -> None:
@@ -71,16 +65,15 @@ def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | No
     targets = {"exp_id": "exp_path"} if links is None else links
     columns = {name: table.iloc[:, i].tolist() for i, name in enumerate(names)}
     for col, name in enumerate(names):
-        sheet.write_string(0, col, name[:_MAX_CELL], header)
+        sheet.write_string(0, col, f"{name} (UTC)" if name == UPDATED else name[:_MAX_CELL], header)
         values = columns[name]
         goals = columns.get(targets.get(name, ""), [None] * len(values))
         for row, (value, goal) in enumerate(zip(values, goals, strict=True), 1):
             address = None if value is None or row > _MAX_LINKS else _address(goal)
             if address is not None:
                 sheet.write_url(row, col, address, link, string=str(value)[:_MAX_CELL])
-            elif name == "updated" and isinstance(value, float) and math.isfinite(value):
-                moment = datetime.datetime.fromtimestamp(value, datetime.UTC).replace(tzinfo=None)
-                sheet.write_datetime(row, col, moment, date)
+            elif name == UPDATED and (time := moment(value)) is not None and time.year >= _FIRST_YEAR:
+                sheet.write_datetime(row, col, time.replace(tzinfo=None), date)
             else:
                 _write_cell(sheet, row, col, value)
         shown = [len(_shown(v)) for v in values[:1000]]
@@ -132,7 +125,7 @@ def _shown(value: Any) -> str:
 
 
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
-    """Write a table as Parquet: numbers as numbers, NaN as NaN, what is missing as null.
+    """Write a table as Parquet: numbers as numbers, NaN as NaN, what is missing as null, times with their zone.
 
     Raises:
         ExportError: pyarrow isn't installed.
@@ -146,6 +139,10 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     arrays, names = [], []
     for index, name in enumerate(table.columns):
         values = [v.item() if hasattr(v, "item") else v for v in table.iloc[:, index].tolist()]
+        if name == UPDATED:
+            arrays.append(pa.array([moment(v) for v in values], type=pa.timestamp("ms", tz="UTC")))
+            names.append(str(name))
+            continue
         kinds = {type(v) for v in values if v is not None}
         if kinds == {int, float}:
             with contextlib.suppress(OverflowError):  # an integer that no float can hold
@@ -161,33 +158,3 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
     out = io.BytesIO()
     pq.write_table(pa.table(arrays, names=names), out)
     replace_bytes(path, out.getvalue())
-
-
-def suffix_of(path: Path) -> str:
-    """Return the format that a file's name asks for: csv, xlsx, parquet or html.
-
-    Raises:
-        ExportError: it asks for another one.
-    """
-    suffix = os.path.splitext(path.name)[1].lower().lstrip(".")  # noqa: PTH122
-    if suffix not in ("csv", "xlsx", "parquet", "html"):
-        raise ExportError(f"{path}: expected a name that ends in .csv, .xlsx, .parquet or .html")
-    return suffix
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """Write a table as CSV: what is missing is empty, text that a spreadsheet would take for a formula is marked."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(_csv_cell(str(name)) for name in table.columns)
-    writer.writerows([_csv_cell(value) for value in row] for row in table.itertuples(index=False, name=None))
-    return out.getvalue()
-
-
-def _csv_cell(value: Any) -> str:
-    """Return the text of a cell, marked with an apostrophe where a spreadsheet would run it as a formula."""
-    if value is None:
-        return ""
-    if isinstance(value, str):
-        return f"'{value}" if value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
-    return number_text(value, ".17g") if isinstance(value, float) and not math.isfinite(value) else str(value)

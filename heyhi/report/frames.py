@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,10 @@ def pivot_table(
     cells: dict[tuple[Hashable, Hashable], list[float]] = {}
     rows: dict[Hashable, list[int]] = {}
     side_values, head_values = ({hashable(value): value for value in column} for _, column in (sides, heads))
+    wanted: Counter[tuple[Hashable, Hashable]] = Counter()
     for place, side in enumerate(sides[1]):
         rows.setdefault(hashable(side), []).append(place)
+        wanted[hashable(side), hashable(heads[1][place])] += 1
     for place in counting:
         if is_finite(values[place]):
             key = (hashable(sides[1][place]), hashable(heads[1][place]))
@@ -140,6 +143,9 @@ def pivot_table(
         data[name] = [mean for mean, _ in pairs]
         data[f"{name}.{spread}"] = [error for _, error in pairs]
         data[f"{name}.n"] = [len(own) for own in found]
+        there = [wanted[side, head] for side in ordered]
+        if any(len(own) < count for own, count in zip(found, there, strict=True)):
+            data[f"{name}.wanted"] = there
     frame = pd.DataFrame(data, dtype=object)
     frame.attrs["varying"] = [sides[0]]
     return typed(frame), [rows[side] for side in ordered]

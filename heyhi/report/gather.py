@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from heyhi.project import Project
 
-_MAX_TITLE = 120  # characters: it becomes a file's name
-
 
 def table(
     sweep: str | Path | Sequence[str | Path] | None = None,
@@ -144,11 +142,6 @@ def gather(
 def directions(project: Project) -> Directions:
     """Return which way metrics are better in a project."""
     return Directions(project.settings.minimize, project.settings.maximize)
-
-
-def title_of(sources: Sequence[Source]) -> str:
-    """Return the name of a table of several sweeps, which its files have too."""
-    return "+".join(dict.fromkeys(s.manifest.label for s in sources))[-_MAX_TITLE:]
 
 
 def _names(given: str | Sequence[str]) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def export_sheet(
     *,
     group: str = "",
     known: Iterable[str] | None = None,
-) -> None:
+) -> str | None:
     """Export a table to a Google spreadsheet; without credentials one line says so.
 
     Args:
@@ -29,12 +29,15 @@ def export_sheet(
         group: whose tables these are, where several sweeps share a worksheet.
         known: columns that the settings may name, where some of them were left out of the table.
 
+    Returns:
+        the address of the worksheet; None without credentials.
+
     Raises:
         HeyhiError: it couldn't be written; what stood there still does.
     """
     from heyhi.sheets.export import save_pandas_table
 
-    save_pandas_table(
+    done = save_pandas_table(
         table,
         sheet[0],
         sheet[1],
@@ -43,6 +46,7 @@ def export_sheet(
         group=group,
         credentials=project.sheets_credentials,
     )
+    return None if done is None else done.url
 
 
 def sheet_links(project: Project, known: Iterable[str]) -> Mapping[str, str]:

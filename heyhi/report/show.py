@@ -10,17 +10,18 @@ from heyhi.errors import HeyhiError
 from heyhi.report.drift_lines import drift_line
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
+from heyhi.report.shaped import Shaped
+from heyhi.report.shown_table import plain
 from heyhi.report.source import Source
 from heyhi.report.table import collect
-from heyhi.report.terminal import print_table
+from heyhi.report.terminal import print_shaped
+from heyhi.report.titles import title_of
 from heyhi.report.write import export_sheets, fixed_files, write_files
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.text import take_any_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import pandas as pd
 
     from heyhi.sweep.flow import Flow
 
@@ -45,16 +46,18 @@ def show(flow: Flow) -> None:
 def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     source = Source.of(manifest)
     shaped = Shape().apply(gather([source]))
-    found = shaped.whole
-    _print(found, [source])  # first: the disk may be full, which may be why something has failed
+    _print(shaped, [source])  # first: the disk may be full, which may be why something has failed
     paths = fixed_files(flow.project, manifest.label, dict.fromkeys(["csv", *flow.project.settings.reports]))
-    written = write_files(paths, shaped, flow.project, manifest.label)
+    written = write_files(paths, shaped, flow.project, title_of([manifest]))
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
     files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files
     print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
     if source.sheet is not None:
-        _say(*export_sheets(found, [source.sheet], flow.project, group=manifest.label))
+        exported = export_sheets(shaped.table, [source.sheet], flow.project, group=manifest.label)
+        for link in exported.links:
+            print(f"sheet: {link}", flush=True)
+        _say(*exported.problems)
 
 
 def _show_asked(flow: Flow) -> None:
@@ -63,12 +66,12 @@ def _show_asked(flow: Flow) -> None:
     source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
     collector, text = source.collector() if source is not None else (None, b"")
     found = collect(experiments, collector, project=flow.project, collector_source=text)
-    _print(found, [Source(manifest, flow.project) for manifest in manifests.values()])
+    _print(plain(found), [Source(manifest, flow.project) for manifest in manifests.values()])
 
 
-def _print(table: pd.DataFrame, sources: Sequence[Source]) -> None:
-    print_table(table)
-    if line := drift_line(table, sources):
+def _print(shaped: Shaped, sources: Sequence[Source]) -> None:
+    print_shaped(shaped)
+    if line := drift_line(shaped.whole, sources):
         print(line, flush=True)
 
 

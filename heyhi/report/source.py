@@ -85,20 +85,22 @@ class Source:
         return source
 
     @classmethod
-    def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
-        """Report a sweep that was expanded just now."""
+    def of_expansion(cls, project: Project, schema: Schema, expansion: Expansion, words: Sequence[str] = ()) -> Source:
+        """Report a sweep that was expanded just now, by the words that name it."""
         try:
-            manifest = Manifest.open(write_manifest(expansion, project, schema, folder=looked_at_root(project)))
+            folder = looked_at_root(project)
+            manifest = Manifest.open(write_manifest(expansion, project, schema, words=words, folder=folder))
         except ManifestError:  # somebody else's results, or a full disk: both can be looked at
-            return cls._passing(project, schema, expansion)
+            return cls._passing(project, schema, expansion, words)
         sheet, warnings = _sheet_of(project, manifest)
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
 
     @classmethod
-    def _passing(cls, project: Project, schema: Schema, expansion: Expansion) -> Source:
+    def _passing(cls, project: Project, schema: Schema, expansion: Expansion, words: Sequence[str] = ()) -> Source:
         """Report what is expanded into a manifest that is gone afterwards."""
         passing = tempfile.TemporaryDirectory(prefix="heyhi-")
-        manifest = Manifest.open(write_manifest(expansion, project, schema, folder=Path(passing.name)))
+        folder = Path(passing.name)
+        manifest = Manifest.open(write_manifest(expansion, project, schema, words=words, folder=folder))
         sheet, warnings = _sheet_of(project, manifest)
         return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import math
 import sys
+import textwrap
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, Literal, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Literal, TextIO
 
 from heyhi.experiment.names import Status
+from heyhi.report.cell_text import value_text
+from heyhi.report.cells import is_missing
+from heyhi.report.fitting import MAX_CELL, fitting, left_out
+from heyhi.report.shaped import Shaped
+from heyhi.report.shown_table import ShownColumn, ShownTable, plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-_MAX_ROWS, _MAX_TROUBLE, _MAX_CELL = 50, 20, 40  # of what is printed
-# Characters of a cell in a pipe, too, where each row is as wide as the widest one, and of a line below the table.
-_MAX_TEXT, _MAX_LINE = 200, 1000
+_MAX_ROWS, _MAX_TROUBLE = 50, 20  # of what is printed
+_MAX_LINE = 1000  # characters of a line below the table
 _COLOURS = {
     Status.DONE: "green",
     Status.DEAD: "red",
@@ -27,156 +29,99 @@ _COLOURS = {
     Status.RUNNING: "cyan",
     Status.PRUNED: "blue",
 }
-_MISSING = "-"
-SE = ".se"  # what ends the name of a standard error's column
-_GAP = 3  # between two columns on a terminal
-# Columns that are not printed (lines below the table say what matters of them), and those that come last.
-_BELOW = ("reason", "problem", "note", "drifted", "stale", "mixed", "updated", "exp_path")
-_MARKS = {
-    "stale": "stale",
-    "mixed": "mixed",
-    "note": "noted",
-}  # column -> what those are called that have something there
-_WHOLE = ("exp_id", "cfg")  # what is copied to the next command
-_LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
+_MARKS = ("stale", "mixed", "note")  # of which a line each is said
+# Column -> what those are called that have something there.
+_COUNTED = {"stale": "stale", "mixed": "mixed", "note": "noted", "excluded": "excluded"}
 
 
-def number_text(value: float, form: str) -> str:
-    """Write a number in a format; NaN and infinities as they are called everywhere."""
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return format(value, form)
+def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
+    """Print a table of experiments as it is; see `print_shaped`."""
+    print_shaped(plain(table), file)
 
 
-def print_table(table: pd.DataFrame, file: TextIO | None = None, *, about: pd.DataFrame | None = None) -> None:
-    """Print a table, then what went wrong, then how many experiments have which status.
+def print_shaped(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[str] = ()) -> None:
+    """Print a table, then what is to be said of it, what went wrong, and how many experiments have which status.
 
     Args:
-        table: from `collect`.
+        shaped: what to print.
         file: where to; default: standard output. A terminal gets colours, and as many columns as it has room for;
             a file or pipe gets all columns as plain text.
-        about: the experiments that a grouped or chosen table was made of, of which the last lines speak.
+        asked: columns that were asked for by name: of these it is said which aren't shown.
     """
     out = sys.stdout if file is None else file
-    grid = _Grid.of(table)
-    shown = _print_rich(grid, out) if out.isatty() else _print_plain(grid, out)
-    hidden = {"rows": len(table) - len(grid.rows), "columns": len(grid.heads) - len(shown)}
-    if any(hidden.values()):
-        print(f"… {' and '.join(f'{n} more {what}' for what, n in hidden.items() if n)}", file=out)
-    whole = table if about is None else about
-    for line in [*_trouble(whole), counted(whole)]:
+    table = ShownTable.of(shaped, asked, most=_MAX_ROWS)
+    shown = _print_rich(table, shaped, out, asked) if out.isatty() else _print_plain(table.columns, out)
+    if (more := len(shaped.table) - _MAX_ROWS) > 0:
+        print(f"… {more} more row{'s' * (more != 1)}", file=out)
+    hidden = _hidden(table, shown, shaped, asked, out)
+    for line in [*hidden, *shaped.notes, *_trouble(shaped.whole), counted(shaped.whole)]:
         print(line, file=out)
     out.flush()
 
 
-def rendered(table: pd.DataFrame) -> pd.DataFrame:
-    """Write means with their errors as one cell, as a terminal shows them: `0.91 ± 0.02`."""
-    errors = [str(c) for c in table.columns if str(c).endswith(SE)]
-    if not errors:
-        return table
-    found = table.copy()
-    found.attrs.update(table.attrs)
-    for name in errors:
-        plain = name.removesuffix(SE)
-        pairs = zip(table[plain], table[name], strict=True)
-        found[plain] = [
-            m if m is None or e is None else f"{number_text(m, '.5g')} ± {number_text(e, '.2g')}" for m, e in pairs
-        ]
-    return found.drop(columns=errors)
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """A table as text.
-
-    Attributes:
-        heads: of the columns.
-        rows: the first ones.
-        is_text: of each column.
-        ranks: of each column: where there is no room for all, those of rank 0 come first, then one of each of the
-            ranks 1 and 2 in turn, then the others.
-    """
-
-    heads: list[str]
-    rows: list[list[str]]
-    is_text: list[bool]
-    ranks: list[int]
-
-    @classmethod
-    def of(cls, table: pd.DataFrame) -> _Grid:
-        names = [str(name) for name in table.columns]
-        limits = [None if name in _WHOLE else _MAX_TEXT for name in names]
-        head = table.head(_MAX_ROWS).itertuples(index=False, name=None)
-        rows = [[_text(value, limit) for value, limit in zip(row, limits, strict=True)] for row in head]
-        # What nobody has is left out; why something failed stands below, where it has room.
-        kept = [i for i, n in enumerate(names) if n not in _BELOW and any(row[i] != _MISSING for row in rows)]
-        varying = table.attrs.get("varying", ())
-        return cls(
-            [_text(names[i], _MAX_TEXT) for i in kept],
-            [[row[i] for i in kept] for row in rows],
-            [any(isinstance(value, str) for value in table.iloc[:, i]) for i in kept],
-            [0 if i == 0 else 1 if names[i] in varying else 3 if names[i] in _LAST else 2 for i in kept],
+def _hidden(
+    table: ShownTable, shown: Sequence[str], shaped: Shaped, asked: Sequence[str], out: TextIO
+) -> Iterable[str]:
+    """Say which columns are not shown."""
+    lines = []
+    if names := left_out(table.columns, shown, len(shaped.table)):
+        lines.append(
+            f"no room for: {names} (a wider terminal, or a pipe, shows them)"
+            if asked
+            else f"left out: {names} (--columns chooses)"
         )
+    if table.empty:
+        lines.append(f"empty everywhere: {', '.join(value_text(name, _MAX_LINE) for name in table.empty)}")
+    if not out.isatty():
+        return lines
+    from rich.console import Console
 
-    def widths(self, limit: int | None = None) -> list[int]:
-        """Return how wide each column is."""
-        widths = [max(map(len, column)) for column in zip(self.heads, *self.rows, strict=True)]
-        return widths if limit is None else [min(width, limit) for width in widths]
-
-    def fitting(self, room: int) -> list[int]:
-        """Choose the columns that there is room for."""
-        ranked: dict[int, list[int]] = {rank: [i for i, r in enumerate(self.ranks) if r == rank] for rank in range(4)}
-        # What tells most rows apart comes first: a learning rate before a size of which there are two.
-        ranked[1].sort(key=lambda i: -len({row[i] for row in self.rows}))
-        # A training logs what it is after last.
-        in_turn = [i for pair in zip_longest(reversed(ranked[2]), ranked[1]) for i in pair if i is not None]
-        widths = self.widths(_MAX_CELL)
-        shown, used = ranked[0], sum(widths[i] for i in ranked[0])
-        for index in [*in_turn, *ranked[3]]:
-            if used + _GAP + widths[index] <= room:
-                shown = [*shown, index]
-                used += _GAP + widths[index]
-        return sorted(shown)
+    return [part for line in lines for part in textwrap.wrap(line, Console(file=out).width)]
 
 
-def _print_plain(grid: _Grid, out: TextIO) -> list[int]:
-    """Print all columns as plain text; return which they are."""
-    widths = grid.widths()
-    for line in (grid.heads, *grid.rows) if grid.rows else ():
-        justified = zip(line, widths, grid.is_text, strict=True)
-        print("  ".join(t.ljust(w) if is_text else t.rjust(w) for t, w, is_text in justified).rstrip(), file=out)
-    return list(range(len(grid.heads)))
+def _print_plain(columns: Sequence[ShownColumn], out: TextIO) -> list[str]:
+    """Print all columns as plain text; return their names."""
+    justified = []
+    for column in columns:
+        width = max(map(len, [column.head, *column.cells]))
+        justified.append([t.ljust(width) if column.is_text else t.rjust(width) for t in [column.head, *column.cells]])
+    lines = ["  ".join(row).rstrip() for row in zip(*justified, strict=True)]
+    for line in lines if len(lines) > 1 else ():
+        print(line, file=out)
+    return [column.name for column in columns]
 
 
-def _print_rich(grid: _Grid, out: TextIO) -> list[int]:
-    """Print with colours what fits the terminal; return which columns that was."""
+def _print_rich(table: ShownTable, shaped: Shaped, out: TextIO, asked: Sequence[str]) -> list[str]:
+    """Print with colours what fits the terminal; return the names of these columns."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console(file=out, highlight=False)
-    shown = grid.fitting(console.width)
+    varying = [str(name) for name in shaped.table.attrs.get("varying", ())]
+    shown = fitting(table.columns, console.width, varying=varying, asked=asked, is_mean=shaped.spread is not None)
     printed = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for i in shown:
-        justify: Literal["left", "right"] = "left" if grid.is_text[i] else "right"
-        printed.add_column(Text(grid.heads[i]), no_wrap=True, max_width=_MAX_CELL, justify=justify)
-    for row in grid.rows:
+    for column in shown:
+        justify: Literal["left", "right"] = "left" if column.is_text else "right"
+        width = None if column.name == "exp_id" else MAX_CELL
+        printed.add_column(Text(column.head), no_wrap=True, max_width=width, justify=justify, vertical="bottom")
+    rows = list(zip(*(column.cells for column in shown), strict=True))
+    for row in rows:
         # Text, not str: brackets in it are no commands to rich.
-        printed.add_row(*(Text(row[i], style=_style(row[i]) if i == 0 else "") for i in shown))
-    if grid.rows:
+        printed.add_row(
+            *(Text(cell, style=_style(cell) if c.name == "status" else "") for c, cell in zip(shown, row, strict=True))
+        )
+    if rows:
         console.print(printed)
-    return shown
+    return [column.name for column in shown]
 
 
 def counted(table: pd.DataFrame) -> str:
     """Sum up a table in a line: `8 experiments: 6 DONE, 1 DEAD, 1 BLOCKED`."""
     counts = Counter(table["status"])
     listed = ", ".join(f"{counts[s.value]} {s.value}" for s in reversed(Status) if counts[s.value])
-    called = {**_MARKS, "excluded": "excluded"}
-    marks = [(text, int(table[name].notna().sum())) for name, text in called.items() if name in table]
+    marks = [(text, int(table[name].notna().sum())) for name, text in _COUNTED.items() if name in table]
     marked = "".join(f"; {count} {text}" for text, count in marks if count)
     return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}{marked}"
 
@@ -189,30 +134,26 @@ def _trouble(table: pd.DataFrame) -> list[str]:
         table["status"], table["exp_id"], table["reason"], problems, strict=True
     ):
         if status in (Status.DEAD, Status.UNKNOWN, Status.BLOCKED):
-            lines.append(f"{status:<7} {exp_id}: {_text(reason, _MAX_LINE)}")
+            lines.append(f"{status:<7} {exp_id}: {value_text(reason, _MAX_LINE)}")
         if problem:
-            lines.append(f"problem {exp_id}: {_text(problem, _MAX_LINE)}")
+            lines.append(f"problem {exp_id}: {value_text(problem, _MAX_LINE)}")
     for name in _MARKS:
-        marks = zip(table["exp_id"], table[name], strict=True) if name in table else ()
-        lines += [f"{name:<7} {exp_id}: {_text(mark, _MAX_LINE)}" for exp_id, mark in marks if mark]
+        marks = zip(table["exp_id"], table[name], _excluded(table), strict=True) if name in table else ()
+        lines += [
+            f"{name:<7} {exp_id}: {value_text(mark, _MAX_LINE)}{' (excluded)' if name == 'note' and excluded else ''}"
+            for exp_id, mark, excluded in marks
+            if mark
+        ]
     if len(lines) > _MAX_TROUBLE:
         lines = [*lines[:_MAX_TROUBLE], f"… and {len(lines) - _MAX_TROUBLE} more such lines"]
     return lines
 
 
-def _text(value: Any, limit: int | None) -> str:
-    """Return the text that a terminal shows for a value, cut at a number of characters."""
-    if value is None:
-        return _MISSING
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return number_text(value, ".5g")
-    text = str(value)
-    if limit is not None and len(text) > limit:
-        text = f"{text[: limit - 1]}…"
-    # Nothing that a config or a log says may command the terminal.
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+def _excluded(table: pd.DataFrame) -> list[bool]:
+    """Return for each experiment whether a note leaves it out of means."""
+    if "excluded" not in table:
+        return [False] * len(table)
+    return [not is_missing(value) and bool(value) for value in table["excluded"]]
 
 
 def _style(status: str) -> str:

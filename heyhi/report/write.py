@@ -5,18 +5,21 @@ What was written and what failed is returned; telling it is left to the caller.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
 from heyhi.files import replace_file, writing
 from heyhi.project import Project
-from heyhi.report.export import suffix_of, to_csv, write_parquet, write_xlsx
+from heyhi.report.destination import is_standard_output, suffix_of
+from heyhi.report.export import write_parquet, write_xlsx
 from heyhi.report.page_data import write_html
 from heyhi.report.shaped import Shaped
 from heyhi.report.sheet import export_sheet
+from heyhi.report.text_files import to_csv, to_json, to_markdown, to_tex, to_tsv
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,46 +38,80 @@ class Written:
     problems: list[HeyhiError]
 
 
-def fixed_files(project: Project, title: str, suffixes: Iterable[str]) -> list[Path]:
-    """Return the files in which people find a table, by its title: one of each format."""
-    return [project.reports_root / f"{title}.{suffix}" for suffix in suffixes]
+def fixed_files(project: Project, label: str, suffixes: Iterable[str]) -> list[Path]:
+    """Return the files in which people find the table of a sweep, by its label: one of each format."""
+    return [project.reports_root / f"{label}.{suffix}" for suffix in suffixes]
 
 
-def write_files(paths: Iterable[Path], shaped: Shaped, project: Project, title: str) -> Written:
+def write_files(
+    paths: Iterable[Path], shaped: Shaped, project: Project, title: str, *, asked: Sequence[str] = ()
+) -> Written:
     """Write a table to each file that can be written; see `write_table`."""
     written = Written([], [])
     for path in paths:
         try:
-            write_table(path, shaped, project, title)
+            write_table(path, shaped, project, title, asked=asked)
             written.files.append(path)
         except HeyhiError as error:
             written.problems.append(error)
     return written
 
 
-def write_table(path: Path, shaped: Shaped, project: Project, title: str) -> None:
-    """Write a table to a file, in the format that its name asks for.
+def write_table(path: Path, shaped: Shaped, project: Project, title: str, *, asked: Sequence[str] = ()) -> None:
+    """Write a table to a file, in the format that its name asks for, or to standard output.
 
     Args:
-        path: of the file.
+        path: of the file; `-`, or `-.md` for another format than CSV: standard output.
         shaped: what it shows.
         project: where the experiments are.
-        title: of a page.
+        title: of a page, or of a table in a paper.
+        asked: columns that were asked for by name.
 
     Raises:
         HeyhiError: the name asks for no known format, or the file can't be written.
     """
     suffix = suffix_of(path)
+    if is_standard_output(path):
+        sys.stdout.write(_text(suffix, shaped, title, asked))
+        sys.stdout.flush()
+        return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if suffix == "csv":
-        replace_file(path, to_csv(shaped.table))
-    elif suffix == "xlsx":
+    if suffix == "xlsx":
         write_xlsx(shaped.table, path)
     elif suffix == "parquet":
         write_parquet(shaped.table, path)
-    else:
+    elif suffix == "html":
         write_html(path, shaped, project, title)
+    else:
+        replace_file(path, _text(suffix, shaped, title, asked))
+
+
+def _text(suffix: str, shaped: Shaped, title: str, asked: Sequence[str]) -> str:
+    """Return a table in one of the formats that are text."""
+    match suffix:
+        case "md":
+            return to_markdown(shaped, asked)
+        case "tex":
+            return to_tex(shaped, title, asked)
+        case "json":
+            return to_json(shaped.table)
+        case "tsv":
+            return to_tsv(shaped.table)
+    return to_csv(shaped.table)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What became of spreadsheets that a table was to be exported to.
+
+    Attributes:
+        links: addresses of the worksheets that were written.
+        problems: why others were not.
+    """
+
+    links: list[str] = field(default_factory=list)
+    problems: list[HeyhiError] = field(default_factory=list)
 
 
 def export_sheets(
@@ -84,16 +121,14 @@ def export_sheets(
     *,
     group: str,
     known: Collection[str] | None = None,
-) -> list[HeyhiError]:
-    """Export a table to each Google spreadsheet that can be written; see `export_sheet`.
-
-    Returns:
-        why the others could not be.
-    """
-    problems = []
+) -> Exported:
+    """Export a table to each Google spreadsheet that can be written; see `export_sheet`."""
+    exported = Exported()
     for sheet in sheets:
         try:
-            export_sheet(table, sheet, project, group=group, known=known)
+            link = export_sheet(table, sheet, project, group=group, known=known)
         except HeyhiError as error:
-            problems.append(error)
-    return problems
+            exported.problems.append(error)
+        else:
+            exported.links.extend([link] if link is not None else [])
+    return exported

@@ -120,20 +120,29 @@ def _table(
 ) -> Table:
     names, columns = _columns(frame)
     updated = _index(names, (updated_column,) if updated_column is not None else UPDATED_COLUMNS)
+    heads = list(names)
     if updated is not None:
-        columns[updated] = [_in_zone(value, zone or datetime.UTC) for value in columns[updated]]
+        given, columns[updated] = (
+            columns[updated],
+            [_in_zone(value, zone or datetime.UTC) for value in columns[updated]],
+        )
+        if columns[updated] != given:  # the cells can't say it: they are compared with the sheet's clock
+            heads[updated] = f"{names[updated]} ({_zone_name(zone or datetime.UTC)})"
     cells = [[cell_of(value) for value in column] for column in columns]
     for name, address in addresses.items():
         _link(name, address, names, columns, cells)
-    rows = [[text_cell(name) for name in names], *(list(row) for row in zip(*cells, strict=True))]
+    heads += names[len(heads) :]  # of links
+    rows = [[text_cell(head) for head in heads], *(list(row) for row in zip(*cells, strict=True))]
     width = max(len(names), 1)
     if not names:
         rows = [[text_cell("(no columns)")]]
-    heads = 1
     if title:
         rows.insert(0, [text_cell(title), *({} for _ in range(width - 1))])
-        heads = 2
-    return Table(key, rows, heads, width, _index(names, (status_column,)), updated)
+    return Table(key, rows, 2 if title else 1, width, _index(names, (status_column,)), updated)
+
+
+def _zone_name(zone: datetime.tzinfo) -> str:
+    return str(getattr(zone, "key", zone))
 
 
 def _index(names: Sequence[str], wanted: Iterable[str]) -> int | None:

@@ -102,6 +102,7 @@ def expand(
     points: Iterable[Point],
     *,
     label: str = "sweep",
+    title: str = "",
     sweep: str | None = None,
     pattern: str | None = None,
     adhoc: bool = False,
@@ -114,6 +115,7 @@ def expand(
         schema: what configs must fit.
         points: (config, overrides).
         label: name for reports and manifests.
+        title: name for messages; default: the sweep file, or the label.
         sweep: sweep file they came from, relative to the project root.
         pattern: exp id pattern of the points; what they need has the default one.
         adhoc: put the points below `adhoc/<date>`.
@@ -136,9 +138,9 @@ def expand(
             except HeyhiError as error:
                 gather.errors.setdefault(str(error), []).append((index, str(cfg), overrides))
     if gather.errors:
-        raise SweepError(_grouped(sweep or label, count, gather.errors))
+        raise SweepError(_grouped(title or sweep or label, count, gather.errors))
     if not gather.own:
-        raise SweepError(f"{sweep or label}: the sweep has no experiments")
+        raise SweepError(f"{title or sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     planned, own = list(gather.planned.values()), list(gather.own)
     return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)

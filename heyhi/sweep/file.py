@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
@@ -21,6 +20,7 @@ from heyhi.errors import HeyhiError, SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
+from heyhi.sweep.label import label_of
 
 _END = object()  # of the points
 
@@ -163,14 +163,6 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
             yield point
 
     return SweepFile(name, pattern, points())
-
-
-def label_of(project: Project, path: str) -> str:
-    """Return the name of a sweep's reports and manifests: the path of its file or config below `conf`, as one word."""
-    relative = Path(project.relative(project.root / path)).with_suffix("")
-    conf = Path(project.settings.conf)
-    relative = relative.relative_to(conf) if relative.is_relative_to(conf) else relative
-    return re.sub(r"[^A-Za-z0-9._]+", "-", str(relative)).strip("-.")[-80:] or "sweep"
 
 
 def default_sweep(project: Project) -> Path:

@@ -293,14 +293,16 @@ def test_the_sweeps_that_were_launched_are_listed_with_words_and_the_way_to_thei
     code, out, err = run("status", "--sweeps")
     assert (code, err) == (0, "")
     lines = out.splitlines()
+    label = Manifest.open(Path(second)).label
+    assert re.fullmatch("work-lr-1-2-[0-9a-f]{6}", label)
     assert [line.partition("  ")[2] for line in lines if line[0].isdigit()] == [
-        "work  2 experiments: NOT_STARTED 2",
+        f"{label}  2 experiments: NOT_STARTED 2",
         "many  3 experiments: DEAD 1  DONE 2",
     ]
     assert lines[1].endswith(": snakemake --cfg work --sweep lr=1,2")
     assert lines[2] == f"    table: heyhi report {second}"
     assert re.fullmatch(rf"{TIME} … {TIME} UTC, 2 times  many  3 .*", lines[3])
-    assert re.match(rf"{TIME} UTC  work", lines[0]) and lines[4].endswith(": heyhi launch")
+    assert re.match(rf"{TIME} UTC  {label}  ", lines[0]) and lines[4].endswith(": heyhi launch")
     assert lines[6:] == ["by run.py and maybe_launch: 4 experiments: DEAD 1  DONE 3"]
 
     rows = json.loads(run("status", "--sweeps", "--json")[1])

@@ -311,8 +311,8 @@ def test_an_option_takes_no_word_for_its_value() -> None:
     assert parsed.every == 0.0 and parsed.given == [("word", "conf/two.py")]
     parsed = parse(make_parser(), ["status", "--watch", "3", "conf/two.py"])
     assert parsed.every == 3.0
-    parsed = parse(make_parser(), ["report", "--group-by", "conf/two.py", "--sort", "-loss", "--to", "x.csv"])
-    assert (parsed.group_by, parsed.sort, parsed.given) == ("", ["-loss"], [("word", "conf/two.py")])
+    parsed = parse(make_parser(), ["report", "--mean-over", "conf/two.py", "--sort", "-loss", "--to", "x.csv"])
+    assert (parsed.mean_over, parsed.sort, parsed.given) == ("", ["-loss"], [("word", "conf/two.py")])
     parsed = parse(make_parser(), ["report", "--pivot", "a", "b", "c", "--sheet", "f", "t", "--", "--odd.py"])
     assert (parsed.pivot, parsed.sheet, parsed.given) == (["a", "b", "c"], ["f", "t"], [("word", "--odd.py")])
     parsed = parse(make_parser(), ["logs", "-n", "5", "-f", "x"])

@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from heyhi.errors import HeyhiError, ResultError
-from heyhi.report.export import ExportError, suffix_of, write_parquet, write_xlsx
+from heyhi.report.destination import ExportError, suffix_of
+from heyhi.report.export import write_parquet, write_xlsx
 
 HOSTILE = ['=IMPORTXML("http://x")', "+1", "-1", "@x", "\tx", "http://x/y", "1.5", "ü 漢", "a\nb", "\x00\x1b[31m"]
 
@@ -87,6 +88,14 @@ def test_what_cant_be_written_is_said_and_the_old_file_stays(tmp_path: Path) -> 
 
 
 def test_a_name_says_its_format() -> None:
-    assert [suffix_of(Path(n)) for n in ("a.csv", "b.XLSX", "c.d.html")] == ["csv", "xlsx", "html"]
-    with pytest.raises(ExportError, match=r"\.csv, \.xlsx, \.parquet or \.html"):
+    assert [suffix_of(Path(n)) for n in ("a.csv", "b.XLSX", "c.d.html", "-", "-.md")] == [
+        "csv",
+        "xlsx",
+        "html",
+        "csv",
+        "md",
+    ]
+    with pytest.raises(ExportError, match=r"\.csv, .*\.xlsx, \.parquet or \.html"):
         suffix_of(Path("a.txt"))
+    with pytest.raises(ExportError, match=r"-\.xlsx: \.xlsx is no text; expected a file, or -\.csv, "):
+        suffix_of(Path("-.xlsx"))

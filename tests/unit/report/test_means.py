@@ -378,9 +378,11 @@ def test_a_pivot_has_means_of_what_is_done_with_spread_and_count(lab: Lab, dying
         "lr=0.2": pytest.approx(0.91),
         "lr=0.2.std": pytest.approx(math.sqrt(2) / 100),
         "lr=0.2.n": 2,
+        "lr=0.2.wanted": 3,
         "lr=0.3": 0.5,
         "lr=0.3.std": None,
         "lr=0.3.n": 1,
+        "lr=0.3.wanted": 2,
     }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +21,8 @@ import pytest
 import heyhi
 from heyhi import maybe_launch
 from heyhi.cli.main import main
+from heyhi.cli.parser import make_parser, parse
+from heyhi.cli.reporting import shape_of
 from heyhi.cli.selection import Selection
 from heyhi.project import find_project
 from heyhi.report.drift_lines import NO_CODE_LOOKED
@@ -81,13 +85,13 @@ def test_a_report_has_metrics_reasons_and_the_files_of_the_settings(run: Any, ro
     rows = list(csv.DictReader((root / "results/reports/many.csv").open()))
     assert [row["accuracy"] for row in rows] == ["0.4", "0.30000000000000004", "0.2", ""]
     sheet = openpyxl.load_workbook(root / "results/reports/many.xlsx").active
-    assert [c.value for c in sheet[1]] == list(rows[0])
+    assert [c.value for c in sheet[1]] == [name if name != "updated" else "updated (UTC)" for name in rows[0]]
 
 
 def test_grouped_numbers_are_the_same_in_every_output(run: Any, root: Path) -> None:
     launch_all()
     files = ["t.csv", "t.xlsx", "t.parquet"]
-    code, out, _ = run("report", "--group-by", *(w for f in files for w in ("--to", f)))
+    code, out, _ = run("report", "--mean-over", *(w for f in files for w in ("--to", f)))
     assert code == 0 and "±" in out
     frame = heyhi.table(mean_over=["seed"])
     assert frame["missing"].tolist() == [None, "seed=1"]
@@ -105,7 +109,7 @@ def test_nan_and_infinity_are_called_the_same_in_means(run: Any, root: Path) -> 
     paths = heyhi.table()["exp_path"]
     for path, value in zip(paths, ("NaN", "1", "Infinity", "1"), strict=True):
         (Path(path) / "result.json").write_text(f'{{"accuracy": {value}}}')
-    out = run("report", "--group-by", "--columns", "lr,accuracy")[1]
+    out = run("report", "--mean-over", "--columns", "lr,accuracy")[1]
     assert "NaN ±" not in out and "Infinity" not in out
     rows = heyhi.table(mean_over="seed")
     assert rows["accuracy"].tolist() == [1, 1] and rows["diverged"].tolist() == ["seed=0: accuracy"] * 2
@@ -116,8 +120,17 @@ def test_best_pivot_and_columns(run: Any) -> None:
     table = run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id")[1]
     assert [line.split()[:2] for line in table.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.3"], ["0.2", "0.4"]]
     out = run("report", "--pivot", "lr", "seed", "accuracy", "--to", "p.csv")[1]
-    assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=0.se,seed=0.n,seed=1,seed=1.se,seed=1.n"
+    assert (
+        Path("p.csv").read_text().splitlines()[0]
+        == "lr,seed=0,seed=0.se,seed=0.n,seed=1,seed=1.se,seed=1.n,seed=1.wanted"
+    )
     assert "seed=0" in out
+    # Of each cell it is said of how many of how many it is.
+    lines = [
+        re.split(r"\s{2,}", line.strip())
+        for line in run("report", "--pivot", "lr", "status", "accuracy")[1].split("\n")
+    ]
+    assert lines[1:3] == [["0.1", "-", "0.250 ± 0.050"], ["0.2", "- (0/1)", "0.4"]]
 
 
 @pytest.mark.parametrize(
@@ -127,12 +140,19 @@ def test_best_pivot_and_columns(run: Any) -> None:
         (["--columns", "nope"], "no column 'nope'"),
         (["--best", "acuracy"], "did you mean 'accuracy'"),
         (["--pivot", "lr", "sed", "accuracy"], "did you mean 'seed'"),
-        (["--to", "x.txt"], ".csv, .xlsx, .parquet or .html"),
+        (["--to", "x.txt"], ".xlsx, .parquet or .html"),
         (["nosuch.py"], "doesn't exist"),
         (["--watch", "0"], "--watch"),
         (["--watch", "x"], "--watch: expected seconds"),
         (["--watch", "nan"], "--watch: expected seconds"),
         (["--per", "lr"], "--per goes with --best"),
+        (["--group-by"], "--group-by takes keys, such as --group-by lr; to put seeds together: --mean-over"),
+        (["--group-by", ","], "--group-by takes keys"),
+        (["--spread", "sd"], "choose from"),
+        (["--where", "lr"], "expected KEY=VALUE"),
+        (["--to", "-.xlsx"], "-.xlsx: .xlsx is no text"),
+        (["--to", "-", "--to", "-.md"], "standard output holds one table"),
+        (["--to", "-", "--watch", "5"], "standard output holds one table"),
     ],
 )
 def test_a_wrong_report_gets_one_message(run: Any, args: list[str], expected: str) -> None:
@@ -148,15 +168,149 @@ def test_downward_is_a_dash_with_or_without_an_equals_sign(run: Any) -> None:
     assert run("report", "--sort", "--drift")[0] == 2
 
 
-def test_a_sweep_file_is_none_of_the_fields_to_group_by(run: Any) -> None:
+@pytest.mark.parametrize("best", ["accuracy", "accuracy:max", "accuracy:min", "a:b", "a:min:max", ":min"])
+def test_only_a_direction_at_the_end_of_a_key_is_one(best: str) -> None:
+    shape = shape_of(parse(make_parser(), ["report", "--best", best, "--at-best", best]), find_project())
+    expected = {"accuracy:max": ("accuracy", "max"), "accuracy:min": ("accuracy", "min"), "a:min:max": ("a:min", "max")}
+    assert (shape.best, shape.direction) == expected.get(best, (best, None))
+    assert (shape.at_best, shape.at_best_direction) == expected.get(best, (best, None))
+
+
+def test_every_option_of_a_report_arrives_where_a_table_is_put_together() -> None:
+    words = (
+        "report --sort -a --sort=b --columns a,b --where x=1 --where y>2 --mean-over seed,fold --group-by lr, --per z"
+    )
+    words += " --spread ci95 --best loss:min --at-best acc --pivot r c k"
+    shape = shape_of(parse(make_parser(), words.split()), find_project())
+    assert shape == Shape(
+        sort=("-a", "b"),
+        columns=("a", "b"),
+        where=("x=1", "y>2"),
+        mean_over=("seed", "fold"),
+        group_by=("lr",),
+        per=("z",),
+        spread="ci95",
+        best="loss",
+        direction="min",
+        at_best="acc",
+        pivot=("r", "c", "k"),
+    )
+    assert shape_of(parse(make_parser(), ["report", "--mean-over"]), find_project()).mean_over == ("seed",)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        ["--best", "accuracy"],
+        ["--pivot", "lr", "seed", "accuracy"],
+        ["--columns", "lr,accuracy"],
+        ["--mean-over"],
+    ],
+)
+def test_a_view_never_takes_the_place_of_the_whole_table(run: Any, root: Path, view: list[str]) -> None:
     launch_all()
-    assert run("report", "--group-by", "conf/many.py") == run("report", "conf/many.py", "--group-by")
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\nreports = ["csv", "html"]\n')
+    run("report")
+    files = [root / "results/reports/many.csv", root / "results/reports/many.html"]
+    made = r'"made":"[^"]*"'  # when
+    whole = [re.sub(made, "", path.read_text()) for path in files]
+    for path in files:
+        path.unlink()
+    out = run("report", *view)[1]
+    assert [re.sub(made, "", path.read_text()) for path in files] == whole
+    assert "many.html (the whole table; --to FILE writes what is shown)" in out
+    assert "written: v.csv\n" in run("report", *view, "--to", "v.csv")[1]
+    assert (root / "v.csv").read_text().count("\n") < 5 or (root / "v.csv").read_text().startswith("lr,accuracy\n")
+
+
+def test_sorted_the_whole_table_is_still_the_whole_table(run: Any, root: Path) -> None:
+    launch_all()
+    out = run("report", "--sort=-lr", "--needs")[1]
+    assert "written: results/reports/many.csv, results/reports/many.xlsx\n" in out
+    rows = list(csv.DictReader((root / "results/reports/many.csv").open()))
+    assert [row["lr"] for row in rows] == ["0.2", "0.2", "0.1", "0.1"]
+
+
+def test_sweeps_of_other_names_or_words_write_other_files(run: Any, root: Path) -> None:
+    (root / "conf/bad").mkdir()
+    for name in ("bad/sweep.py", "bad-sweep.py"):
+        (root / "conf" / name).write_text(SWEEP)
+    for words in (
+        ["conf/bad/sweep.py"],
+        ["conf/bad-sweep.py"],
+        ["--cfg", "work", "--sweep", "lr=0.1,0.2"],
+        ["--cfg", "work", "--sweep", "lr=0.1,0.3"],
+        ["--cfg", "work"],
+        ["conf/bad/sweep.py", "conf/bad-sweep.py"],
+        ["conf/many.py", "conf/bad-sweep.py"],
+    ):
+        for _ in range(2):  # the same words write the same file
+            assert run("report", *words)[0] == 0
+    names = sorted(path.stem for path in (root / "results/reports").glob("*.csv"))
+    assert len(names) == 7 and {"bad-sweep"} < set(names)
+    assert sum(name.startswith("work-lr-0.1-0.") for name in names) == 2
+    assert sum("+" in name for name in names) == 2
+
+
+def test_a_page_is_titled_by_the_sweep_in_words(run: Any, root: Path) -> None:
+    words = ["--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0"]
+    assert run("report", *words, "--to", "a.html")[0] == 0
+    assert "<title>--cfg work seed=0 --sweep lr=0.1,0.2</title>" in (root / "a.html").read_text()
+    assert run("report", "conf/many.py", *words, "--to", "b.html")[0] == 0
+    assert "<title>conf/many.py + --cfg work seed=0 --sweep lr=0.1,0.2</title>" in (root / "b.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"), [("-", "lr,accuracy\n"), ("-.md", "| lr | accuracy |\n"), ("-.json", "[\n")]
+)
+def test_on_standard_output_stands_the_table_and_nothing_else(run: Any, root: Path, name: str, begin: str) -> None:
+    launch_all()
+    code, out, err = run("report", "--columns", "lr,accuracy", "--to", name, "--to", f"t.{name[2:] or 'csv'}")
+    assert code == 0 and out.startswith(begin) and out == (root / f"t.{name[2:] or 'csv'}").read_text()
+    assert "4 experiments: 1 DEAD, 3 DONE" in err and f"written: t.{name[2:] or 'csv'}\n" in err
+    assert not (root / name).exists()
+
+
+def test_the_settings_may_name_every_format(run: Any, root: Path) -> None:
+    launch_all()
+    formats = ["csv", "tsv", "md", "tex", "json", "xlsx", "parquet", "html"]
+    (root / "pyproject.toml").write_text(f'[tool.heyhi]\nsweep = "conf/many.py"\nreports = {formats}\n')
+    out = run("report")[1]
+    assert out.endswith(f"written: {', '.join(f'results/reports/many.{one}' for one in formats)}\n")
+    found = json.loads((root / "results/reports/many.json").read_text())
+    assert [row["accuracy"] for row in found] == [*heyhi.table()["accuracy"].tolist()[:3], None]
+    assert r"\caption{conf/many.py}" in (root / "results/reports/many.tex").read_text()
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\nreports = []\n')
+    assert "written" not in run("report")[1]
+
+
+def test_times_say_their_zone(run: Any, root: Path) -> None:
+    launch_all()
+    when = 1_764_328_800
+    for path in heyhi.table()["exp_path"]:
+        for one in Path(path).iterdir():
+            os.utime(one, (when, when))
+    assert run("report", *(w for end in ("csv", "json", "xlsx", "parquet") for w in ("--to", f"t.{end}")))[0] == 0
+    time = "2025-11-28T11:20:00+00:00"
+    assert {row["updated"] for row in csv.DictReader((root / "t.csv").open())} == {time}
+    assert {row["updated"] for row in json.loads((root / "t.json").read_text())} == {time}
+    heads, *cells = openpyxl.load_workbook(root / "t.xlsx").active.values
+    assert {str(row[heads.index("updated (UTC)")]) for row in cells} == {"2025-11-28 11:20:00"}
+    column = pq.read_table(root / "t.parquet").column("updated")
+    assert str(column.type) == "timestamp[ms, tz=UTC]" and {t.isoformat() for t in column.to_pylist()} == {time}
+
+
+@pytest.mark.parametrize("word", ["conf/many.py", "results/p", "4711", "lr=0.1"])
+def test_what_names_experiments_is_none_of_the_fields_to_average_over(run: Any, word: str) -> None:
+    parsed = parse(make_parser(), ["report", "--mean-over", word])
+    assert (parsed.mean_over, parsed.given) == ("", [("word", word)])
+    assert run("report", "--mean-over", "conf/many.py") == run("report", "conf/many.py", "--mean-over")
 
 
 def test_fields_in_which_nothing_differs_are_warned_about(run: Any) -> None:
-    code, _, err = run("report", "--group-by", "sed")
+    code, _, err = run("report", "--mean-over", "sed")
     assert code == 0 and "warning: no experiments differ in 'sed' (did you mean 'seed'?)" in err
-    assert run("report", "--group-by", "seed,other")[2] == ""
+    assert run("report", "--mean-over", "seed,other")[2] == ""
 
 
 def test_what_can_be_written_is_although_something_cannot(run: Any, root: Path) -> None:
@@ -333,9 +487,9 @@ def test_a_report_takes_a_config_and_what_is_swept(run: Any, root: Path) -> None
     code, out, err = run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--columns", "lr,accuracy")
     assert code == 0 and err == ""
     assert [line.split() for line in out.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.2"], ["0.2", "0.4"]]
-    assert "written: results/reports/work.csv, results/reports/work.xlsx" in out
+    assert re.search(r"written: results/reports/work-seed-0-lr-0\.1-0\.2-\w{6}\.csv, results/reports/work-", out)
     one = run("report", "--cfg", "work", "--lr=0.2", "seed=1")[1]
-    assert "1 experiment: 1 DEAD" in one and "written: results/reports/work.csv" in one
+    assert "1 experiment: 1 DEAD" in one and "written: results/reports/work-lr-0.2-seed-1-" in one
     words = ("--cfg", "work", "--sweep", "lr=0.1,0.2", "--sweep", "seed=0,1", "--zip")
     assert "2 experiments: 1 DEAD, 1 DONE" in run("report", *words)[1]
 
@@ -394,7 +548,7 @@ def test_a_table_says_in_a_line_that_a_config_was_edited_in_between(run: Any, ro
         in out
     )
     assert "\n4 drifted: launched with another config than would be composed today" in run("report", "--drift")[1]
-    assert "\n2 drifted: " in run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--group-by")[1]
+    assert "\n2 drifted: " in run("report", "--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=0", "--mean-over")[1]
     (root / "conf/work.prototxt").write_text("work {}\n")
     assert "drifted" not in run("report")[1]
 

@@ -4,6 +4,7 @@ import datetime
 import enum
 import json
 import math
+import zoneinfo
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -27,10 +28,15 @@ def table(frame: pd.DataFrame, **options: Any) -> Table:
     return found
 
 
+def _place(heads: list[Any], name: str) -> int:
+    """Return where a column stands; behind the name of one of times stands their zone."""
+    return next(i for i, head in enumerate(heads) if head == name or str(head).startswith(f"{name} ("))
+
+
 def column(frame: pd.DataFrame, name: str, **options: Any) -> list[Any]:
     found = table(frame, **options)
     heads = [entered(cell) for cell in found.rows[0]]
-    return [entered(row[heads.index(name)]) for row in found.rows[1:]]
+    return [entered(row[_place(heads, name)]) for row in found.rows[1:]]
 
 
 class Colour(enum.Enum):
@@ -260,6 +266,8 @@ def test_last_updates_are_written_by_the_clock_of_the_spreadsheet(value: object)
     for name in ("updated", "last"):
         frame = pd.DataFrame({name: pd.Series([value, None, "yesterday", 12], dtype=object)})
         assert column(frame, name, zone=zone) == ["2026-11-24 03:30:05", None, "yesterday", 12]
+        assert entered(table(frame, zone=zone).rows[0][0]) == f"{name} (UTC-05:00)"
+        assert entered(table(frame, zone=zoneinfo.ZoneInfo("UTC")).rows[0][0]) == f"{name} (UTC)"
 
 
 def test_the_column_of_last_updates_can_be_named() -> None:

@@ -136,14 +136,34 @@ def test_means_and_their_errors_are_numbers_in_a_sheet_too(server: Server, root:
     (root / "conf/many.py").write_text(SWEEP)
     for lr in (0.1, 0.2):
         maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"lr={lr}"])
-    words = ("--cfg", "work", "--sweep", "lr=0.1,0.2,0.3", "--group-by", "lr")
-    assert "0.15 ± 0.05" in run("report", *words, "--sheet", "My runs", "digits")[1]
+    words = ("--cfg", "work", "--sweep", "lr=0.1,0.2,0.3", "--mean-over", "lr")
+    assert "0.150 ± 0.050 (2/3)" in run("report", *words, "--sheet", "My runs", "digits")[1]
     (row,) = rows_of(server)
     numbers = {
-        name: row[name]["userEnteredValue"]["numberValue"] for name in ("accuracy", "accuracy.se", "done", "wanted")
+        name: row[name]["userEnteredValue"]["numberValue"] for name in ("accuracy", "accuracy.se", "n", "wanted")
     }
-    assert numbers == pytest.approx({"accuracy": 0.15, "accuracy.se": 0.05, "done": 2, "wanted": 3})
+    assert numbers == pytest.approx({"accuracy": 0.15, "accuracy.se": 0.05, "n": 2, "wanted": 3})
     assert row["missing"]["userEnteredValue"] == {"stringValue": "lr=0.3"}
+
+
+@pytest.mark.usefixtures("as_service_account")
+def test_the_worksheet_of_a_sweep_file_keeps_the_whole_table_and_a_named_one_gets_what_is_shown(
+    server: Server, root: Path, run: Run
+) -> None:
+    (root / "conf/many.py").write_text(SWEEP + '\nSHEET = ("My runs", "digits")\n')
+    code, out, _ = run("report", "--columns", "lr,exp_id,exp_path", "--where", "lr=0.1")
+    assert code == 0 and len(rows_of(server)) == 2 and "status" in rows_of(server)[0]
+    (link,) = re.findall(r"^sheet: (https://docs\.google\.com/spreadsheets/d/\S+/edit#gid=\d+)$", out, re.MULTILINE)
+    assert f"sheet: {link}\n" in run("report", "--columns", "lr,exp_id,exp_path", "--sheet", "My runs", "digits")[1]
+    assert [set(row) for row in rows_of(server)] == [{"lr", "exp_id", "exp_path", "log"}] * 2
+
+
+@pytest.mark.usefixtures("as_service_account")
+def test_last_updates_in_a_sheet_say_their_zone(server: Server, root: Path, run: Run) -> None:
+    maybe_launch(work, cfg="conf/work.prototxt", overrides=["lr=0.1"])
+    assert run("report", "--cfg", "work", "lr=0.1", "--sheet", "My runs", "digits")[0] == 0
+    (row,) = rows_of(server)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d [\d:]{8}", row["updated (Etc/UTC)"]["userEnteredValue"]["stringValue"])
 
 
 # --- whose credentials ----------------------------------------------------------------------------------------------
@@ -206,6 +226,7 @@ def test_the_table_at_the_end_of_a_run_uses_them_too(
     put(named, account)
     show(flow)
     assert len(rows_of(server)) == 2
+    assert "\nsheet: https://docs.google.com/spreadsheets/d/" in capsys.readouterr().out
 
 
 def test_the_environment_goes_before_the_settings(

@@ -14,7 +14,7 @@ from heyhi.errors import HeyhiError, IdentityError, SweepError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
 from heyhi.sweep.expand import expand
-from heyhi.sweep.file import expand_sweep_file, label_of
+from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.points import grid, sample, sweep_points
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
@@ -240,8 +240,3 @@ def test_a_pattern_that_leaves_the_root_or_is_no_clean_path_is_refused(
 def test_an_absolute_pattern_is_allowed(project: Project, schema: Schema, tmp_path: Path) -> None:
     found = expand(project, schema, [(TRAIN, {})], pattern=f"{tmp_path}/elsewhere/run")
     assert found.experiments[0].exp_path == tmp_path / "elsewhere/run"
-
-
-def test_labels_are_plain_words(project: Project) -> None:
-    assert label_of(project, "conf/c02_sup_train/rs_yolo_01_example.py") == "c02_sup_train-rs_yolo_01_example"
-    assert label_of(project, "/a b/c;d.py") == "a-b-c-d"
