@@ -140,7 +140,7 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
     gathered = _gathered(args, sources, shape)
-    if warning := shape.warning(gathered.table):
+    if warning := shape.warning(gathered):
         print(f"warning: {warning}", file=sys.stderr)
     # What is piped on is the table and nothing else.
     out = sys.stderr if any(map(is_standard_output, args.to)) else sys.stdout

@@ -15,7 +15,7 @@ from heyhi.report.shaped import Spread
 from heyhi.report.spread import SPREADS
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from heyhi.report.gathered import Gathered
 
 DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
 
@@ -91,9 +91,11 @@ class Asked:
                 raise GroupError(text)
         where.check(self.where)
 
-    def warning(self, table: pd.DataFrame) -> str:
+    def warning(self, gathered: Gathered) -> str:
         """Return a warning where no experiments differ in the fields that are averaged over, else an empty string."""
-        names = varying(table)
+        names = varying(gathered.table)
         if not self.mean_over or any(covers(name, self.mean_over) for name in names):
+            return ""
+        if len(set(gathered.replicate_keys(self.mean_over))) < len(gathered.table):  # what they need may differ in them
             return ""
         return f"no experiments differ in {' or '.join(map(repr, self.mean_over))}{suggest(self.mean_over[0], names)}"

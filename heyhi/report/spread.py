@@ -29,6 +29,8 @@ def mean_and_spread(values: Sequence[float], spread: Spread = DEFAULT_SPREAD) ->
     if not values:
         return None, None
     count = len(values)
+    if count > 1 and min(values) == max(values):  # a sum is rounded: 0.7 ± 8e-17
+        return float(values[0]), 0.0
     # Of runs that diverged, neither sums nor squares may be too large for a float.
     scale = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1) or 1.0
     small = [value / scale for value in values] if scale > 1e100 else [float(value) for value in values]

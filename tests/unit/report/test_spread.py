@@ -31,6 +31,11 @@ def test_a_single_value_has_no_spread_and_none_no_mean() -> None:
     assert mean_and_spread([3], "ci95") == (3.0, None)
 
 
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(2, 9))
+def test_equal_values_have_themselves_as_their_mean_and_no_spread(value: float, count: int) -> None:
+    assert mean_and_spread([value] * count, "ci95") == (value, 0.0)
+
+
 @pytest.mark.parametrize(
     ("degrees", "expected"),
     # From the table in any textbook.
