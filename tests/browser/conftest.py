@@ -93,7 +93,7 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             write_page(path, data)
         context = chromium.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
         contexts.append(context)
-        context.set_default_timeout(120_000)  # milliseconds, after which something hangs
+        context.set_default_timeout(int(os.environ.get("PT", "120000")))  # milliseconds, after which something hangs
         context.add_init_script(LISTEN)
         page = context.new_page()
         watched = Watched(page)
@@ -110,8 +110,9 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     for watched in opened:
         outside = [url for url in watched.requests if not url.startswith(("file://", "data:", "blob:"))]
         assert not outside, "the page asked the network for something"
-        frames = {frame.url for frame in watched.page.frames}
-        assert {url for url in watched.requests if url.startswith("file://")} <= frames, "it needs another file"
+        frames = {frame.url.partition("#")[0] for frame in watched.page.frames}
+        files = {url.partition("#")[0] for url in watched.requests if url.startswith("file://")}
+        assert files <= frames, "it needs another file"
         assert not watched.messages
         assert watched.page.evaluate("window.violations") == []
     for context in contexts:
