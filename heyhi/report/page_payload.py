@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from heyhi.report.page import Detail, PageData
+from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import MAX_EXACT, X_KEYS, Arrays, thinned
 from heyhi.report.page_libraries import PageError
 from heyhi.report.shape import is_replicate

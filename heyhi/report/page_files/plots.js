@@ -27,10 +27,10 @@ const STATUS = {
 };
 const NONE = "#9aa3ad";
 
-/** Return the colour of a status; of `2/3 DONE, 1/3 DEAD` that of the last, which needs most attention. */
-function statusColour(value) {
-  const last = value.split(" ").at(-1);
-  return Object.hasOwn(STATUS, last) ? STATUS[last] : NONE;
+/** Return the colour of a status; of `1/3 DEAD, 2/3 DONE` that of what isn't DONE. */
+function statusColour(text) {
+  const found = text.split(/[ ,]+/).filter((word) => Object.hasOwn(STATUS, word));
+  return STATUS[found.find((word) => word !== "DONE") ?? found[0]] ?? NONE;
 }
 
 /** Return a function row -> colour, and the legend's entries, for what the Colour control says. */
