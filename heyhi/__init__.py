@@ -43,7 +43,6 @@ if TYPE_CHECKING:
     from heyhi.logs import setup_logging as setup_logging
     from heyhi.report.gather import table as table
     from heyhi.report.shape import best as best
-    from heyhi.report.shape import grouped as grouped
     from heyhi.report.shape import pivot as pivot
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
@@ -60,7 +59,7 @@ _HOMES = {
     "experiment.modes": "MODES",
     "experiment.names": "Status",
     "config.frozen": "FrozenConfig",
-    "report.shape": "best grouped pivot",
+    "report.shape": "best pivot",
     "gsheets": "save_pandas_table",
     "experiment.handle": "Handle",
     "job_env": "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache",

@@ -300,7 +300,7 @@ def _shape(args: argparse.Namespace, project: Project) -> Shape:
     return Shape(
         sort=tuple(args.sort),
         columns=names(args.columns),
-        group_by=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
+        mean_over=None if args.group_by is None else names(args.group_by) or project.settings.replicate,
         best=args.best,
         per=names(args.per),
         pivot=tuple(args.pivot) if args.pivot else None,

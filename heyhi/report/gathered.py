@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from heyhi.experiment.directions import Directions
+from heyhi.report.cells import hashable, varying
+from heyhi.report.fields import covers
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Differences = Callable[[Sequence[int], Sequence[str]], Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -21,9 +27,51 @@ class Gathered:
         replicate_keys: given the fields that are averaged over, returns for each row what it has in common with its
             replicates, and with nobody else.
         replicate: the fields of `[tool.heyhi] replicate`.
+        directions: which way its metrics are better.
+        differences: given the places of some rows and the fields that are averaged over, names the keys in which their
+            configs differ otherwise.
     """
 
     table: pd.DataFrame
     configs: Callable[[], Sequence[Mapping[str, Any]]]
     replicate_keys: Callable[[Sequence[str]], Sequence[Hashable]]
     replicate: tuple[str, ...] = ("seed",)
+    directions: Directions = field(default_factory=Directions)
+    differences: Differences = lambda places, fields: ()
+
+    @classmethod
+    def of_table(cls, table: pd.DataFrame) -> Gathered:
+        """Go by the columns of a table alone: what varies in it is all that its rows may differ in."""
+
+        def columns(fields: Sequence[str]) -> dict[str, list[Hashable]]:
+            names = [name for name in varying(table) if name in table and not covers(name, fields)]
+            return {name: list(map(hashable, table[name].tolist())) for name in names}
+
+        def keys(fields: Sequence[str]) -> list[Hashable]:
+            found = columns(fields)
+            return list(zip(*found.values(), strict=True)) if found else [()] * len(table)
+
+        def differences(places: Sequence[int], fields: Sequence[str]) -> list[str]:
+            return [name for name, column in columns(fields).items() if len({column[p] for p in places}) > 1]
+
+        return cls(table, lambda: [{}] * len(table), keys, differences=differences)
+
+    def only(self, places: Sequence[int]) -> Gathered:
+        """Return some of the rows, in order."""
+        if list(places) == list(range(len(self.table))):
+            return self
+        table = self.table.iloc[list(places)].reset_index(drop=True)
+        table.attrs.update(self.table.attrs)
+
+        def configs() -> list[Mapping[str, Any]]:
+            every = self.configs()
+            return [every[place] for place in places]
+
+        def keys(fields: Sequence[str]) -> list[Hashable]:
+            every = self.replicate_keys(fields)
+            return [every[place] for place in places]
+
+        def differences(some: Sequence[int], fields: Sequence[str]) -> Sequence[str]:
+            return self.differences([places[place] for place in some], fields)
+
+        return Gathered(table, configs, keys, self.replicate, self.directions, differences)

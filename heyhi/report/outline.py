@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Self
 
 from heyhi.experiment.folder import Experiment
 from heyhi.report.columns import ColumnCache
+from heyhi.report.composed import ComposedAt, composed_columns, value_of_text
 from heyhi.report.readings import Entry, transposed
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import target_of
@@ -18,6 +18,7 @@ from heyhi.sweep.target import target_of
 EntriesAt = Callable[[Sequence[int]], list[Entry]]  # returns the entries at some places
 _FEW = 10  # where less than one in so many has to be read, these are looked up one by one
 _VARYING = "varying: "
+_CLEARED = "NULL"  # as an override writes it
 
 
 @dataclass(frozen=True)
@@ -28,31 +29,39 @@ class Outline:
         exp_ids: their names.
         folders: their exp paths.
         needs: exp path -> exp paths of what it needs, for all that need any; also for those that are only needed.
-        varying: columns of the config and of the overrides that are not the same for all; None where one has none.
+        varying: columns of the config and of the overrides that are not the same for all. Where one doesn't override
+            a key, that is the composed value; None where its config has no such key.
+        constant: the value of the others, which all have.
     """
 
     exp_ids: list[str]
     folders: list[str]
     needs: dict[str, tuple[str, ...]]
     varying: dict[str, list[Any]]
+    constant: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], found: Iterable[Entry]) -> Self:
+    def of(cls, entries: Sequence[Entry], found: Iterable[Entry], composed: ComposedAt) -> Self:
         """Outline experiments.
 
         Args:
             entries: of the table.
             found: these, and those that they need.
+            composed: returns what keys were composed to, in the order of the entries; asked only where one has a gap.
         """
         needs = {entry.folder: entry.needs for entry in found if entry.needs}
-        return cls([e.exp_id for e in entries], [e.folder for e in entries], needs, varying_columns(entries))
+        columns = filled(varying_columns(entries, everything=True), composed)
+        varying = {key: column for key, column in columns.items() if not is_same_for_all(column)}
+        constant = {key: column[0] for key, column in columns.items() if column and key not in varying}
+        return cls([e.exp_id for e in entries], [e.folder for e in entries], needs, varying, constant)
 
     @classmethod
     def of_columns(cls, columns: dict[str, list[Any]]) -> Self:
         """Restore what `columns` returned."""
         needs = dict(zip(columns["needing"], map(tuple, columns["needed"]), strict=True))
         varying = {column.removeprefix(_VARYING): v for column, v in columns.items() if column.startswith(_VARYING)}
-        return cls(columns["exp_id"], columns["folder"], needs, varying)
+        constant = dict(zip(columns["constant"], columns["constants"], strict=True))
+        return cls(columns["exp_id"], columns["folder"], needs, varying, constant)
 
     def columns(self) -> dict[str, list[Any]]:
         """Return everything as columns, to be kept on disk."""
@@ -61,6 +70,8 @@ class Outline:
             "folder": self.folders,
             "needing": list(self.needs),
             "needed": [list(needed) for needed in self.needs.values()],
+            "constant": list(self.constant),
+            "constants": list(self.constant.values()),
             **{f"{_VARYING}{key}": column for key, column in self.varying.items()},
         }
 
@@ -73,13 +84,13 @@ def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, E
     """
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
-    name = f"manifest-{manifest.digest}-{place}"
+    name = f"outline-{manifest.digest}-{place}"
     kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
         entries = [found[place] for place in own]
-        outline = Outline.of(entries, found)
+        outline = Outline.of(entries, found, composed_in(manifest, [entry.exp_id for entry in entries]))
         cache.store(name, outline.columns())
         return outline, lambda places: [entries[place] for place in places]
     outline = Outline.of_columns(kept)
@@ -92,6 +103,35 @@ def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, E
         return [Entry._make(rows[own[place]]) for place in places]
 
     return outline, entries_at
+
+
+def composed_in(manifest: Manifest, exp_ids: Sequence[str]) -> ComposedAt:
+    """Return what says to what keys were composed in some experiments of a manifest."""
+
+    def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
+        rows = {row.exp_id: (row.task, row.config) for row in manifest.configs()}
+        return composed_columns(manifest.schema(), [rows[exp_id] for exp_id in exp_ids], keys)
+
+    return columns
+
+
+def filled(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, list[Any]]:
+    """Fill gaps in columns of overrides with what was composed; where the config has no such key, a gap stays one."""
+    gaps = [key for key, column in columns.items() if None in column]
+    if not gaps:
+        return columns
+    found = composed(gaps)
+    return columns | {
+        key: [other if own is None else own for own, other in zip(columns[key], found[key], strict=True)]
+        for key in gaps
+        if key in found
+    }
+
+
+def is_same_for_all(column: Sequence[Any]) -> bool:
+    """Return whether a column says nothing that tells its rows apart; 1, 1.0 and True are three values."""
+    first = column[0] if column else None
+    return column.count(first) == len(column) if type(first) is str else len(set(map(repr, column))) < 2
 
 
 def entry_of(experiment: Experiment) -> Entry:
@@ -124,22 +164,7 @@ def varying_columns(entries: Sequence[Entry], *, everything: bool = False) -> di
         columns |= transposed([tuple([keys[text] for text in one]) for one in settings], rows)
     varying = {}
     for name, column in columns.items():
-        values = {text: text if text is None else _scalar(text) for text in set(column)}
+        values = {text: None if text in (None, _CLEARED) else value_of_text(text) for text in set(column)}
         if len(values) > 1 or everything:
             varying[name] = [values[text] for text in column]
     return varying
-
-
-def _scalar(text: str) -> Any:
-    """Read an override's value: numbers as such, so that a table can be sorted by them."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
-    return text

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.files import replace_file
-from heyhi.report.page_curves import POINTS
 from heyhi.report.page_content import Detail as Detail
 from heyhi.report.page_content import PageData as PageData
+from heyhi.report.page_curves import POINTS
 from heyhi.report.page_libraries import read_libraries
 from heyhi.report.page_payload import payload_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from time import time as now
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,6 @@ _CONFIG_BYTES = 1_000_000
 _MOST_EXPERIMENTS = 5_000  # of a page that a browser can still open
 _REFRESH = 20  # seconds after which a page loads itself again while something runs
 _PAUSE = 600  # seconds between two experiments of a sweep that goes on
-_OF_MEANS = ("n", "wanted", "missing", "diverged")  # what a table of means says of its rows
 
 
 def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None:
@@ -70,12 +69,13 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         groups=[shaped.groups[place] for place in places],
         spread=shaped.spread,
         notes=shaped.notes,
-        metrics=_metrics([whole, table], {*OWN_NAMES, *varying, *(_OF_MEANS if is_mean else ())}),
+        metrics=_metrics(whole, table),
         overrides=varying,
         direction=Directions(project.settings.minimize, project.settings.maximize).of,
         curves=curves,
         details=details,
         replicate=project.settings.replicate,
+        durations=("seconds", "seconds.sum"),
         hidden=sorted(hidden),
         refresh=_REFRESH if _is_going_on(whole) else 0,
     )
@@ -102,9 +102,13 @@ def _part(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
     return found
 
 
-def _metrics(tables: Sequence[pd.DataFrame], others: Container[str]) -> list[str]:
-    """Return the columns of results: those that are no column of something else."""
-    return [n for n in dict.fromkeys(str(c) for table in tables for c in table.columns) if n not in others]
+def _metrics(*tables: pd.DataFrame) -> list[str]:
+    """Return the columns of results: of means those that say so, else those that are no column of something else."""
+    found: dict[str, None] = {}
+    for table in tables:
+        others = {*OWN_NAMES, *table.attrs.get("varying", ())}
+        found |= dict.fromkeys(map(str, table.attrs.get("metrics") or table.columns.difference(others, sort=False)))
+    return list(found)
 
 
 def _is_going_on(whole: pd.DataFrame) -> bool:

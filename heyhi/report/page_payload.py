@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from heyhi.report.fields import is_replicate
 from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import MAX_EXACT, X_KEYS, Arrays, thinned
 from heyhi.report.page_libraries import PageError
-from heyhi.report.shape import is_replicate
+from heyhi.report.spread import DEFAULT_SPREAD, factor
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,12 +119,12 @@ def _directions(page: PageData, curves: Iterable[str]) -> dict[str, str]:
 
 
 def _factors(page: PageData) -> list[float]:
-    """Return by what a sample deviation of 0, 1, 2 … numbers is multiplied for the half width of a band."""
+    """Return by what the sample deviation of 0, 1, 2 … numbers is multiplied for the half width of a band."""
     sizes: dict[int, int] = {}
     for group in page.groups:
         sizes[group] = sizes.get(group, 0) + 1
     most = max([*map(len, page.members), *sizes.values()], default=0)
-    return [0.0, 0.0] + [1 / math.sqrt(count) for count in range(2, most + 1)]
+    return [0.0, 0.0] + [factor(page.spread or DEFAULT_SPREAD, count) for count in range(2, most + 1)]
 
 
 def _cells(table: pd.DataFrame) -> list[list[object]]:

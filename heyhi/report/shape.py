@@ -1,30 +1,36 @@
-"""What is computed from a table of experiments: seeds put together, best rows, and pivot tables."""
+"""What is made of a table of experiments by the options of a report: which of them, means, the best, in what order."""
 
 from __future__ import annotations
 
-import math
-import sys
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from heyhi.errors import HeyhiError, suggest
-from heyhi.experiment.metrics import is_small_good
+from heyhi.errors import suggest
+from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.names import Status
+from heyhi.report import where
+from heyhi.report.cells import varying
+from heyhi.report.fields import is_replicate as is_replicate
+from heyhi.report.frames import GroupError as GroupError
+from heyhi.report.frames import (
+    best_places,
+    check_columns,
+    chosen,
+    listed,
+    pivot_table,
+    sorted_places,
+    taken,
+)
 from heyhi.report.gathered import Gathered
-from heyhi.report.readings import OWN_NAMES
-from heyhi.report.shaped import Shaped, Spread
+from heyhi.report.means import BEST, Counted, combinations, mean_rows, version_column
+from heyhi.report.shaped import Lazily, Shaped, Spread
+from heyhi.report.spread import DEFAULT_SPREAD
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SE = ".se"  # what ends the name of a standard error's column
-_SUMMED = ("seconds",)
-_MAX_LISTED = 40  # columns that an error names
-
-
-class GroupError(HeyhiError):
-    """What to group, sort or choose by is no column of the table."""
+_CODE = "code"
 
 
 @dataclass(frozen=True)
@@ -34,300 +40,399 @@ class Shape:
     Attributes:
         sort: columns to sort by, `-name` downward.
         columns: columns to keep; empty: all.
-        group_by: replicate fields to put together; None: no grouping.
+        mean_over: fields such as `seed`: a row for all runs whose configs differ in nothing else; None: not asked for.
+        group_by: columns or keys of the config: a row for each combination of their values; empty: not asked for.
+        spread: what stands beside a mean; None: the standard error.
+        where: conditions on the experiments that are looked at.
+        at_best: metric at whose best value the others are taken; None: their last and best ones.
+        at_best_direction: which way it is better; None: as declared.
         best: column of which the best rows are kept.
+        direction: which way that is better; None: as declared.
         per: columns for each combination of which the best row is kept.
         pivot: (rows, columns, metric).
     """
 
     sort: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
-    group_by: tuple[str, ...] | None = None
+    mean_over: tuple[str, ...] | None = None
+    group_by: tuple[str, ...] = ()
+    spread: Spread | None = None
+    where: tuple[str, ...] = ()
+    at_best: str | None = None
+    at_best_direction: Direction | None = None
     best: str | None = None
+    direction: Direction | None = None
     per: tuple[str, ...] = ()
     pivot: tuple[str, str, str] | None = None
 
+    @property
+    def has_means(self) -> bool:
+        """Whether its rows are means."""
+        return self.mean_over is not None or bool(self.group_by)
+
+    def check(self, *, with_needs: bool = False) -> None:
+        """Make sure that it can be, before anything is read.
+
+        Args:
+            with_needs: what the experiments need is shown, too.
+
+        Raises:
+            GroupError: two options contradict each other.
+            WhereError: a condition can't be read.
+        """
+        pivot, means = self.pivot is not None, self.has_means
+        both = sorted(set(self.group_by) & set(self.mean_over or ()))
+        contradictions = {
+            "--mean-over names no field": self.mean_over == (),
+            "--pivot goes without --best: it shows all rows": pivot and self.best is not None,
+            "--pivot goes without --group-by: its keys group by themselves": pivot and bool(self.group_by),
+            "--spread goes with --mean-over, --group-by or --pivot": self.spread and not (means or pivot),
+            "--per goes with --best KEY: the best row for each combination of these columns": self.per
+            and self.best is None,
+            "--at-best goes without --needs": self.at_best is not None and with_needs,
+            f"'{', '.join(both)}' can't be averaged over and be a key of --group-by": bool(both),
+        }
+        for text, is_so in contradictions.items():
+            if is_so:
+                raise GroupError(text)
+        where.check(self.where)
+
     def warning(self, table: pd.DataFrame) -> str:
-        """Return a warning where no experiments differ in the fields to group by, else an empty string."""
-        varying = _varying(table)
-        if not self.group_by or any(is_replicate(name, self.group_by) for name in varying):
+        """Return a warning where no experiments differ in the fields that are averaged over, else an empty string."""
+        names = varying(table)
+        if not self.mean_over or any(is_replicate(name, self.mean_over) for name in names):
             return ""
-        return f"no experiments differ in {' or '.join(map(repr, self.group_by))}{suggest(self.group_by[0], varying)}"
+        return f"no experiments differ in {' or '.join(map(repr, self.mean_over))}{suggest(self.mean_over[0], names)}"
 
     def apply(self, gathered: Gathered) -> Shaped:
         """Put a table together.
 
         Raises:
-            GroupError: it lacks a column.
+            GroupError: it lacks a column, or rows would be put together that differ.
+            DirectionError: nobody knows which way a metric is better.
+            WhereError: a condition names no column.
         """
-        table = whole = gathered.table
-        if self.group_by is not None:
-            table = grouped(table, self.group_by)
-        if self.best is not None:
-            table = best(table, self.best, self.per)
-        if self.pivot is not None:
-            table = pivot(table, *self.pivot)
-        if self.sort:
-            table = sorted_by(table, self.sort)
-        # A mean is chosen with its error.
-        wanted = [n for name in self.columns for n in (name, f"{name}{SE}") if n == name or n in table.columns]
-        table = chosen(table, wanted) if wanted else table
-        places = list(range(len(whole)))
-        is_done = [status == Status.DONE for status in whole["status"]]
-        spread: Spread | None = "se" if self.group_by is not None else None
-        return Shaped(table, whole, [[place] for place in places], is_done, places, spread)
+        self.check()
+        return _Work.of(self, gathered).shaped()
 
 
-def grouped(table: pd.DataFrame, replicate: Sequence[str] = ("seed",)) -> pd.DataFrame:
-    """Put together experiments that differ in replicate fields only.
+@dataclass(frozen=True)
+class _Work:
+    """A table that is put together.
 
-    Args:
-        table: from `collect`.
-        replicate: fields such as `seed`; a name also means every key that ends in it (`data.seed`).
-
-    Returns:
-        a row a group: `status` (of all, or `2/3 DONE`), what varies between groups, of each number its mean over
-        those that have it and, as `<name>.se`, the standard error of that mean (sample deviation / √n; None for a
-        single one), `done`, `wanted`, and `missing`: the replicates that are not done.
+    Attributes:
+        rows: the experiments that were chosen.
+        counts: whether each counts.
+        has_metrics: whether any experiment, chosen or not, has a metric yet.
+        notes: what is said of it.
     """
-    import pandas as pd
 
-    varying = _varying(table)
-    seeds = [name for name in varying if is_replicate(name, replicate)]
-    keys = [name for name in varying if name not in seeds]
-    # Of a group the others say nothing, or what the group's own columns say.
-    left_out = {*varying, *OWN_NAMES}.difference(_SUMMED)
-    numbers = [str(c) for c in table.columns if c not in left_out and _is_numeric(table[c])]
-    groups: dict[tuple[Hashable, ...], list[int]] = {}
-    for place, key in enumerate(_combinations(table, keys)):
-        groups.setdefault(key, []).append(place)
-    columns = {name: table[name].tolist() for name in (*keys, *seeds, *numbers, "status")}
-    rows = [
-        _group_row(
-            {name: [column[place] for place in members] for name, column in columns.items()}, keys, seeds, numbers
-        )
-        for members in groups.values()
-    ]
-    # A table without rows has these columns still.
-    names = dict.fromkeys(name for row in rows for name in row) or ("status", "done", "wanted", "missing")
-    frame = pd.DataFrame({n: [row.get(n) for row in rows] for n in names}, dtype=object)
-    frame.attrs["varying"] = keys
-    return _typed(frame)
+    shape: Shape
+    rows: Gathered
+    counts: list[bool]
+    has_metrics: bool
+    notes: list[str] = field(default_factory=list)
 
+    @classmethod
+    def of(cls, shape: Shape, gathered: Gathered) -> _Work:
+        places = _chosen_places(shape.where, gathered)
+        rows = gathered.only(places)
+        return cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
 
-def _group_row(
-    members: dict[str, list[Any]], keys: Sequence[str], seeds: Sequence[str], numbers: Sequence[str]
-) -> dict[str, Any]:
-    """Return the row of a group.
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The fields that are averaged over."""
+        return self.shape.mean_over or self.rows.replicate
 
-    Args:
-        members: columns of the group's experiments, by name.
-        keys: columns in which they are the same.
-        seeds: columns of replicate fields.
-        numbers: columns to average, or to add up.
-    """
-    statuses = members["status"]
-    count = len(statuses)
-    row: dict[str, Any] = {"status": _group_status(statuses), **{name: members[name][0] for name in keys}}
-    for name in numbers:
-        values = [value for value in members[name] if _is_number(value)]
-        if name in _SUMMED:
-            row[name] = math.fsum(values) if values else None
+    @property
+    def spread(self) -> Spread:
+        return self.shape.spread or DEFAULT_SPREAD
+
+    def shaped(self) -> Shaped:
+        shape, whole = self.shape, self.rows.table
+        is_of_means = shape.has_means or shape.pivot is not None
+        counts = self.counts
+        if shape.pivot is not None:
+            table, members = self._pivot(*shape.pivot)
+        elif shape.has_means:
+            table, members = self._means()
         else:
-            row[name], row[f"{name}{SE}"] = mean_and_error(values)
-    missing = [i for i in range(count) if statuses[i] != Status.DONE]
-    row |= {"done": count - len(missing), "wanted": count}
-    row["missing"] = "; ".join(_named(seeds, [members[name][i] for name in seeds]) for i in missing) or None
-    return row
+            table, members = whole, [[place] for place in range(len(whole))]
+        if is_of_means:
+            self._say_excluded()
+        if shape.best is not None:
+            table, members = self._best(table, members, shape.best)
+        if shape.sort:
+            table = self._with_columns(table, [key.removeprefix("-") for key in shape.sort])
+            order = sorted_places(table, shape.sort)
+            table, members = taken(table, order), [members[place] for place in order]
+        if shape.columns:
+            table = chosen(
+                self._with_columns(table, shape.columns), shape.columns, self.spread if is_of_means else None
+            )
+        return Shaped(
+            table=table,
+            whole=whole,
+            members=members,
+            counts=counts,
+            groups=Lazily(len(whole), lambda: _numbered(self.rows.replicate_keys(self.fields))),
+            spread=self.spread if is_of_means else None,
+            notes=list(dict.fromkeys(self.notes)),
+            hidden=("packages",) if "packages" in table.columns else (),
+        )
+
+    # --- means
+
+    def _means(self) -> tuple[pd.DataFrame, list[list[int]]]:
+        table = self.rows.table
+        if self.shape.group_by:
+            keys = {name: self._key(name) for name in self.shape.group_by}
+            groups = list(combinations(keys.values(), len(table)).values())
+            self._check_alike(groups)
+        else:
+            needed = [name for name in table.attrs.get("needed", ()) if name in table]
+            names = [name for name in [*varying(table), *needed] if not is_replicate(name, self.fields)]
+            keys = {name: table[name].tolist() for name in names}
+            groups = list(_places_by(self.rows.replicate_keys(self.fields)).values())
+        counted = self._counted(groups)
+        found = mean_rows(table, groups, counted, keys, self.fields, self.spread)
+        if _CODE in found and _CODE not in keys:
+            count = int(found[_CODE].notna().sum())
+            self.notes.append(
+                f"{count} {'means are' if count > 1 else 'mean is'} of results of different code: --group-by code parts"
+                " them"
+            )
+        if "diverged" in found:
+            self.notes.append("values that are NaN or infinite are in no mean: the column diverged names them")
+        return found, groups
+
+    def _counted(self, groups: Sequence[Sequence[int]]) -> Counted:
+        """Return what counts in groups: of an experiment that stands there twice, under two names, only one."""
+        exact = self.rows.replicate_keys(())
+        statuses = self.rows.table["status"].tolist()
+        twins: set[int] = set()
+        for places in groups:
+            for same in _places_by([exact[place] for place in places]).values():
+                own = sorted(
+                    (places[place] for place in same),
+                    key=lambda place: (not self.counts[place], statuses[place] != Status.DONE, place),
+                )
+                twins.update(own[1:])
+                if len(own) > 1:
+                    self.notes.append(f"the same config twice: {', '.join(map(self._exp_id, own))}: only one counts")
+        for place in twins:
+            self.counts[place] = False
+        return Counted(self.counts, frozenset(twins))
+
+    def _exp_id(self, place: int) -> str:
+        table = self.rows.table
+        return str(table["exp_id"].tolist()[place]) if "exp_id" in table else f"row {place + 1}"
+
+    def _check_alike(self, groups: Sequence[Sequence[int]]) -> None:
+        """Make sure that the rows of each group are replicates of one another."""
+        names = self._differences(groups)
+        if names:
+            keys = ",".join([*self.shape.group_by, *names])
+            fields = ",".join([*(name for name in self.fields if name not in self.shape.group_by), *names])
+            raise GroupError(
+                f"{_varies(names)}: --group-by {keys} or --mean-over {fields} (a row would put together what differs"
+                f" in {'it' if len(names) == 1 else 'them'})"
+            )
+
+    def _differences(self, groups: Sequence[Sequence[int]]) -> list[str]:
+        keys = self.rows.replicate_keys(self.fields)
+        names: dict[str, None] = {}
+        for places in groups:
+            if len({keys[place] for place in places}) > 1:
+                names.update(dict.fromkeys(self.rows.differences(places, self.fields) or ["the config"]))
+        return list(names)
+
+    def _say_excluded(self) -> None:
+        table = self.rows.table
+        if "excluded" not in table:
+            return
+        notes = table["note"].tolist() if "note" in table else [None] * len(table)
+        left_out = [
+            self._exp_id(place) + (f" ({notes[place]})" if notes[place] else "")
+            for place, flag in enumerate(table["excluded"])
+            if flag is True and not self.counts[place]
+        ]
+        if left_out:
+            self.notes.append(f"excluded from means: {', '.join(left_out)}")
+
+    def _key(self, name: str) -> list[Any]:
+        """Return the column of a key: of the table, else of the composed configs."""
+        table = self.rows.table
+        if name == _CODE:
+            columns = {str(column): table[column].tolist() for column in ("code", "packages") if column in table}
+            return version_column(columns, range(len(table)))
+        if name in table.columns:
+            found: list[Any] = table[name].tolist()
+            return found
+        configs = self.rows.configs()
+        if any(name in config for config in configs):
+            return [config.get(name) for config in configs]
+        known = list(dict.fromkeys([*map(str, table.columns), *(key for config in configs for key in config)]))
+        raise GroupError(
+            f"the table has no column '{name}', and the configs no such key{suggest(name, known)};"
+            f" the table has: {listed(list(map(str, table.columns)))}"
+        )
+
+    def _pivot(self, side: str, head: str, metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
+        sides, heads = self._key(side), self._key(head)
+        table = self._with_columns(self.rows.table, [metric])
+        cells = list(combinations([sides, heads], len(table)).values())
+        names = [name for name in self._differences(cells) if name not in (side, head)]
+        if names:
+            fields = ",".join([*self.fields, *names])
+            raise GroupError(f"{_varies(names)} within a cell of the pivot: --mean-over {fields} puts that together")
+        counted = self._counted(cells)
+        every = range(len(table))
+        return pivot_table((side, sides), (head, heads), table[metric].tolist(), counted.of(every), self.spread)
+
+    # --- rows and columns
+
+    def _best(self, table: pd.DataFrame, members: list[list[int]], metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
+        table = self._with_columns(table, [metric])
+        direction = self.shape.direction or self.rows.directions.needed(_plain(metric))
+        why = "" if self.shape.direction or self.rows.directions.declared(_plain(metric)) else " (assumed by its name)"
+        self.notes.append(f"best: {'smallest' if direction == 'min' else 'largest'} {metric}{why}")
+        if self.shape.has_means:
+            check_columns(table, self.shape.per)
+            per = [table[name].tolist() for name in self.shape.per]
+            counts = [True] * len(table)
+        else:
+            per, counts = [self._key(name) for name in self.shape.per], self.counts
+        places = best_places(table[metric].tolist(), direction, per, counts)
+        return taken(table, places), [members[place] for place in places]
+
+    def _with_columns(self, table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+        """Make sure that a table has some columns; before anything has run, any may be a metric's."""
+        missing = [name for name in dict.fromkeys(names) if name not in table.columns]
+        if not missing:
+            return table
+        for name in missing:
+            plain = _plain(name)
+            if name != plain and plain in table.columns:
+                self.rows.directions.needed(plain)
+        if self.has_metrics:
+            check_columns(table, names)
+        self.notes.append(f"no experiment has a metric yet, nor {', '.join(missing)}")
+        found = table.copy()
+        for name in missing:
+            found[name] = None
+        return found
 
 
-def _group_status(statuses: Sequence[str]) -> str:
-    """Return the status that all have, or how many have which: `1/3 DEAD, 2/3 DONE`."""
-    present = [status for status in Status if status in statuses]
-    if len(present) == 1:
-        return present[0].value
-    return ", ".join(f"{statuses.count(status)}/{len(statuses)} {status.value}" for status in reversed(present))
+def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
+    """Return for each experiment of a table whether its results count in means.
 
-
-def mean_and_error(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Return the mean of some numbers and its standard error.
-
-    Returns:
-        (None, None) for none; no error for a single one; NaN where one of them is NaN.
+    Those that are DONE do; where a condition is on the status, all that were chosen by it. Excluded ones don't, but
+    where a condition is on that.
     """
-    if not values:
-        return None, None
-    count = len(values)
-    if not all(map(math.isfinite, values)):
-        total = sum(values)
-        return total / count, (math.nan if count > 1 else None)
-    try:
-        mean = math.fsum(values) / count
-        if count == 1:
-            return mean, None
-        return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (count - 1) / count)
-    except OverflowError:  # the loss of a run that diverged
-        scale = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1)
-        small = [v / scale for v in values]
-        mean = math.fsum(small) / count
-        error = math.sqrt(math.fsum((v - mean) ** 2 for v in small) / (count - 1) / count)
-        return mean * scale, error * scale
+    asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
+    count = len(table)
+    is_done = [True] * count if "status" in asked or "status" not in table else list(table["status"] == Status.DONE)
+    if "excluded" not in table or "excluded" in asked:
+        return is_done
+    return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
 
 
-def is_replicate(name: str, replicate: Sequence[str]) -> bool:
-    """Return whether a key is one of the replicate fields, by its whole name or its last part."""
-    return any(name == field or name.endswith(f".{field}") for field in replicate)
-
-
-def best(table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, smallest: bool | None = None) -> pd.DataFrame:
-    """Choose the best row, or the best one for each combination of some columns.
+def best(
+    table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, direction: Direction | None = None
+) -> pd.DataFrame:
+    """Choose the best row of a table, or the best one for each combination of some columns.
 
     Args:
-        table: from `collect` or `grouped`.
+        table: from `heyhi.table`, also of means; of experiments those that are DONE are compared.
         metric: column to compare; rows without a number in it are left out.
         per: columns that tell the groups apart.
-        smallest: whether small is good; default: by the metric's name (a loss is).
+        direction: `min` or `max`; default: as plain words of the metric's name say.
 
     Raises:
         GroupError: there is no such column.
+        DirectionError: nobody knows which way the metric is better.
     """
     check_columns(table, [metric, *per])
-    sign = 1 if (is_small_good(metric) if smallest is None else smallest) else -1
-    winners: dict[tuple[Hashable, ...], tuple[float, int]] = {}
-    for place, (key, value) in enumerate(zip(_combinations(table, per), table[metric].tolist(), strict=True)):
-        if _is_number(value) and not math.isnan(value):
-            candidate = (sign * value, place)
-            winners[key] = min(winners.get(key, candidate), candidate)
-    kept = table.iloc[[place for _, place in winners.values()]].reset_index(drop=True)
-    kept.attrs.update(table.attrs)
-    return kept
+    found = direction or Directions().needed(_plain(metric))
+    counts = [True] * len(table) if "wanted" in table else counting(table)
+    return taken(table, best_places(table[metric].tolist(), found, [table[name].tolist() for name in per], counts))
 
 
-def pivot(table: pd.DataFrame, rows: str, columns: str, metric: str) -> pd.DataFrame:
-    """Put a metric into a table of two keys, as for head-to-head evaluations: means where several rows meet.
+def pivot(
+    table: pd.DataFrame,
+    rows: str,
+    columns: str,
+    metric: str,
+    *,
+    mean_over: Sequence[str] = ("seed",),
+    spread: Spread = DEFAULT_SPREAD,
+) -> pd.DataFrame:
+    """Put a metric into a table of two keys, as for head-to-head evaluations: means where replicates meet.
 
     Args:
-        table: from `collect`.
+        table: from `heyhi.table`; experiments that are DONE count.
         rows: column whose values become rows.
         columns: column whose values become columns.
         metric: column that fills the cells; a cell without a number is None.
+        mean_over: fields in which the experiments of a cell may differ.
+        spread: what stands beside each mean, as `<column>.<spread>`; `<column>.n` says of how many it is.
 
     Raises:
-        GroupError: there is no such column.
+        GroupError: there is no such column, or the experiments of a cell differ in something else.
     """
-    import pandas as pd
-
     check_columns(table, [rows, columns, metric])
-    cells: dict[tuple[Hashable, Hashable], list[float]] = {}
-    heads: dict[Hashable, Any] = {}
-    sides: dict[Hashable, Any] = {}
-    for side, head, value in zip(table[rows], table[columns], table[metric], strict=True):
-        sides.setdefault(_hashable(side), side)
-        heads.setdefault(_hashable(head), head)
-        if _is_number(value):
-            cells.setdefault((_hashable(side), _hashable(head)), []).append(value)
-    data: dict[str, list[Any]] = {rows: [sides[s] for s in _sorted(sides)]}
-    for head in _sorted(heads):
-        name = f"{columns}={heads[head] if heads[head] is not None else '-'}"
-        data[name] = [mean_and_error(cells.get((side, head), []))[0] for side in _sorted(sides)]
-    frame = pd.DataFrame(data, dtype=object)
-    frame.attrs["varying"] = [rows]
-    return _typed(frame)
+    gathered = replace(Gathered.of_table(table), replicate=tuple(mean_over))
+    return Shape(pivot=(rows, columns, metric), spread=spread).apply(gathered).table
 
 
-def sorted_by(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
-    """Sort a table by columns, in order; `-name` downward. Numbers come before text, what is missing last.
+def _chosen_places(conditions: Sequence[str], gathered: Gathered) -> list[int]:
+    table = gathered.table
+    if not conditions:
+        return list(range(len(table)))
 
-    Raises:
-        GroupError: there is no such column.
-    """
-    names = [key.removeprefix("-") for key in keys]
-    check_columns(table, names)
-    order = list(range(len(table)))
-    for key, name in reversed(list(zip(keys, names, strict=True))):
-        values = table[name].tolist()
-        present = [i for i in order if values[i] is not None and values[i] == values[i]]
-        absent = [i for i in order if not (values[i] is not None and values[i] == values[i])]
-        present.sort(key=lambda i: _rank(values[i]), reverse=key.startswith("-"))
-        order = [*present, *absent]
-    found = table.iloc[order].reset_index(drop=True)
-    found.attrs.update(table.attrs)
+    def more() -> Mapping[str, Sequence[Any]]:
+        configs = gathered.configs()
+        names = dict.fromkeys(name for config in configs for name in config)
+        return {name: [config.get(name) for config in configs] for name in names}
+
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    return where.chosen_rows(conditions, columns, _once(more))
+
+
+def _once(function: Callable[[], Mapping[str, Sequence[Any]]]) -> Callable[[], Mapping[str, Sequence[Any]]]:
+    found: list[Mapping[str, Sequence[Any]]] = []
+
+    def remembered() -> Mapping[str, Sequence[Any]]:
+        if not found:
+            found.append(function())
+        return found[0]
+
+    return remembered
+
+
+def _has_metrics(table: pd.DataFrame) -> bool:
+    """Return whether any experiment of a table has a metric yet; of one that doesn't say which these are, all have."""
+    names = table.attrs.get("metrics")
+    return names is None or any(table[name].notna().any() for name in names if name in table)
+
+
+def _plain(name: str) -> str:
+    """Return the metric that a column is of."""
+    return name.removesuffix(BEST)
+
+
+def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
+    found: dict[Hashable, list[int]] = {}
+    for place, key in enumerate(keys):
+        found.setdefault(key, []).append(place)
     return found
 
 
-def chosen(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Keep some columns, in the order given.
-
-    Raises:
-        GroupError: there is no such column.
-    """
-    check_columns(table, names)
-    found = table[list(dict.fromkeys(names))].copy()
-    found.attrs.update(table.attrs)
-    return found
+def _numbered(keys: Sequence[Hashable]) -> list[int]:
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [numbers[key] for key in keys]
 
 
-def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
-    """Make sure that a table has some columns.
-
-    Raises:
-        GroupError: it lacks one; the message names the nearest.
-    """
-    known = [str(c) for c in table.columns]
-    for name in names:
-        if name not in known:
-            # Nothing that a log says may command the terminal.
-            listed = "".join(c if c.isprintable() else " " for c in ", ".join(known[:_MAX_LISTED]))
-            more = f" and {len(known) - _MAX_LISTED} more" if len(known) > _MAX_LISTED else ""
-            raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {listed}{more}")
-
-
-def _combinations(table: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple[Hashable, ...]]:
-    """Return for each row what tells its values in some columns from those of other rows."""
-    return zip(*(map(_hashable, table[name]) for name in names), strict=True) if names else [()] * len(table)
-
-
-def _varying(table: pd.DataFrame) -> list[str]:
-    """Return the columns of the config and of the overrides that are not the same for all."""
-    return [str(name) for name in table.attrs.get("varying", ())]
-
-
-def _sorted(values: dict[Hashable, Any]) -> list[Hashable]:
-    return sorted(values, key=lambda v: (values[v] is None, _rank(values[v])))
-
-
-def _rank(value: Any) -> tuple[int, float, str]:
-    """Return what a value is sorted by: numbers come before text."""
-    if isinstance(value, (int, float)):
-        return 0, value, ""  # as it is: no float holds every integer
-    return 1, 0.0, str(value)
-
-
-def _hashable(value: Any) -> Hashable:
-    """Return what a value is compared by: 1, 1.0 and True are three values, and NaN is itself."""
-    return type(value).__name__, repr(value)
-
-
-def _is_number(value: Any) -> bool:
-    """Return whether a value can be computed with; a bool can't, nor an integer that no float can hold."""
-    if isinstance(value, float):
-        return True
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def _is_numeric(column: pd.Series[Any]) -> bool:
-    values = [v for v in column.tolist() if v is not None]
-    return bool(values) and all(map(_is_number, values))
-
-
-def _named(names: Sequence[str], values: Sequence[Any]) -> str:
-    """Write a replicate: `seed=1`; where no replicate field varies, `1`."""
-    return ",".join(f"{n}={v}" for n, v in zip(names, values, strict=True)) or "1"
-
-
-def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    """Give a column of nothing but numbers their type; None stays None in the others."""
-    for name in frame.columns:
-        if all(isinstance(v, (bool, int, float)) for v in frame[name]):
-            frame[name] = frame[name].infer_objects()
-    return frame
+def _varies(names: Sequence[str]) -> str:
+    return f"{', '.join(names)} {'varies' if len(names) == 1 else 'vary'}"

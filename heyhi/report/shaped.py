@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from functools import cached_property
+from typing import TYPE_CHECKING, Literal, overload
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Spread = Literal["se", "std", "ci95"]
+
+
+class Lazily(Sequence[int]):
+    """Numbers that are computed when one is first asked for.
+
+    Args:
+        count: how many there are.
+        compute: returns them.
+    """
+
+    def __init__(self, count: int, compute: Callable[[], list[int]]) -> None:
+        self._count = count
+        self._compute = compute
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        return self._compute()
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[int]: ...
+    def __getitem__(self, place: int | slice) -> int | list[int]:
+        return self._numbers[place]
 
 
 @dataclass(frozen=True)
@@ -34,7 +63,7 @@ class Shaped:
     whole: pd.DataFrame
     members: list[list[int]]
     counts: list[bool]
-    groups: list[int]
+    groups: Sequence[int]
     spread: Spread | None = None
     notes: list[str] = field(default_factory=list)
     hidden: tuple[str, ...] = ()

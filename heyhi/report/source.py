@@ -14,8 +14,8 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.report.read import Collector
-from heyhi.report.table import collect
-from heyhi.sweep.expand import composable
+from heyhi.report.table import AtBest, Part, Progress, read_part, reader
+from heyhi.sweep.expand import composable, paused_collection
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
@@ -24,8 +24,6 @@ from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from heyhi.config.schema import Schema
     from heyhi.sweep.expand import Expansion
 
@@ -149,25 +147,25 @@ class Source:
             print(f"warning: {error}; the table has the default columns", file=sys.stderr)
             return None, b""
 
-    def table(
+    def part(
         self,
         *,
         with_needs: bool = False,
         drift: bool = False,
-        progress: Callable[[int], Callable[[], None]] = lambda total: lambda: None,
-    ) -> pd.DataFrame:
-        """Gather its experiments."""
+        at_best: AtBest | None = None,
+        progress: Progress = lambda total: lambda: None,
+    ) -> Part:
+        """Read its experiments."""
         collector, source = self.collector()
-        found = self._drift() if drift else None
-        return collect(
-            [self.manifest.experiment(target) for target in self.only] if self.only else self.manifest,
-            collector,
-            project=self.project,
-            collector_source=source,
-            with_needs=with_needs,
-            drift=found,
-            progress=progress,
-        )
+        with paused_collection():
+            return read_part(
+                self.manifest,
+                reader(self.project, collector, source, at_best),
+                with_needs=with_needs,
+                drift=self._drift() if drift else None,
+                progress=progress,
+                only=self.only,
+            )
 
     def _drift(self) -> dict[str, list[str]]:
         from heyhi.control.survey import Part, Survey

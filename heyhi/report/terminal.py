@@ -11,7 +11,6 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Literal, TextIO
 
 from heyhi.experiment.names import Status
-from heyhi.report.shape import SE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +28,7 @@ _COLOURS = {
     Status.PRUNED: "blue",
 }
 _MISSING = "-"
+SE = ".se"  # what ends the name of a standard error's column
 _GAP = 3  # between two columns on a terminal
 # Columns that are not printed (lines below the table say what matters of them), and those that come last.
 _BELOW = ("reason", "problem", "drifted", "stale", "mixed", "updated", "exp_path")

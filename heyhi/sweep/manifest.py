@@ -63,6 +63,22 @@ class Node(NamedTuple):
     resources: dict[str, int | str]
 
 
+class ConfigRow(NamedTuple):
+    """What two experiments are compared by.
+
+    Attributes:
+        exp_id: its name.
+        task: field of the root message.
+        config: root message, serialised.
+        needs: exp ids of what it needs itself.
+    """
+
+    exp_id: str
+    task: str
+    config: bytes
+    needs: tuple[str, ...]
+
+
 class Origin(NamedTuple):
     """What the configs of a manifest were composed for.
 
@@ -344,6 +360,19 @@ class Manifest:
             folders = folders_at(exp_ids, root)
             needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
             return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
+
+    def configs(self) -> list[ConfigRow]:
+        """Return the configs of all experiments, each after what it needs.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        rows = self._read("SELECT exp_id, task, config, needs FROM experiment ORDER BY position")
+        with _reading(self.path):
+            return [
+                ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
+                for exp_id, task, config, needs in rows
+            ]
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""

@@ -134,6 +134,7 @@ WRONG_WORDS = (
     "heyhi report --sort accurcy",
     "heyhi report --columns seed,accurcy",
     "heyhi report --best accurcy",
+    "heyhi report --best seconds",
     "heyhi report --per seed",
     "heyhi report --best accuracy --per sed",
     "heyhi report --pivot lr seed",

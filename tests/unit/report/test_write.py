@@ -87,7 +87,7 @@ def test_grouped_numbers_are_the_same_in_every_output(run: Any, root: Path) -> N
     files = ["t.csv", "t.xlsx", "t.parquet"]
     code, out, _ = run("report", "--group-by", *(w for f in files for w in ("--to", f)))
     assert code == 0 and "±" in out
-    frame = heyhi.table(group_by=["seed"])
+    frame = heyhi.table(mean_over=["seed"])
     assert frame["missing"].tolist() == [None, "seed=1"]
     wanted = frame["accuracy"].tolist()
     rows = list(csv.DictReader((root / "t.csv").open()))
@@ -104,7 +104,9 @@ def test_nan_and_infinity_are_called_the_same_in_means(run: Any, root: Path) -> 
     for path, value in zip(paths, ("NaN", "1", "Infinity", "1"), strict=True):
         (Path(path) / "result.json").write_text(f'{{"accuracy": {value}}}')
     out = run("report", "--group-by", "--columns", "lr,accuracy")[1]
-    assert "NaN ± NaN" in out and "Infinity ± NaN" in out
+    assert "NaN ±" not in out and "Infinity" not in out
+    rows = heyhi.table(mean_over="seed")
+    assert rows["accuracy"].tolist() == [1, 1] and rows["diverged"].tolist() == ["seed=0: accuracy"] * 2
 
 
 def test_best_pivot_and_columns(run: Any) -> None:
@@ -112,7 +114,7 @@ def test_best_pivot_and_columns(run: Any) -> None:
     table = run("report", "--best", "accuracy", "--per", "lr", "--columns", "lr,accuracy,exp_id")[1]
     assert [line.split()[:2] for line in table.splitlines()[:3]] == [["lr", "accuracy"], ["0.1", "0.3"], ["0.2", "0.4"]]
     out = run("report", "--pivot", "lr", "seed", "accuracy", "--to", "p.csv")[1]
-    assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=1"
+    assert Path("p.csv").read_text().splitlines()[0] == "lr,seed=0,seed=0.se,seed=0.n,seed=1,seed=1.se,seed=1.n"
     assert "seed=0" in out
 
 

@@ -1,0 +1,55 @@
+"""Cells of a table: how their values are compared, put in order and put together."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def varying(table: pd.DataFrame) -> list[str]:
+    """Return the columns of the config and of the overrides that are not the same for all."""
+    return [str(name) for name in table.attrs.get("varying", ())]
+
+
+def hashable(value: Any) -> Hashable:
+    """Return what a value is compared by: 1, 1.0 and True are three values, and NaN is itself."""
+    return type(value).__name__, repr(value)
+
+
+def rank(value: Any) -> tuple[int, float, str]:
+    """Return what a value is sorted by: numbers come before text."""
+    if isinstance(value, (int, float)):
+        return 0, value, ""  # as it is: no float holds every integer
+    return 1, 0.0, str(value)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether a cell has no value to be put in order: None, NaN, or what a typed column has for them."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # of pandas
+        return True
+
+
+def in_order(values: Mapping[Hashable, Any]) -> list[Hashable]:
+    """Return the keys of some values in the order of these."""
+    return sorted(values, key=lambda key: (is_missing(values[key]), is_missing(values[key]) or rank(values[key])))
+
+
+def shared(values: Sequence[Any]) -> Any:
+    """Return the value that all have; where they have several, these as text."""
+    distinct = list({hashable(value): value for value in values}.values())
+    if len(distinct) == 1:
+        return distinct[0]
+    return ", ".join("-" if value is None else str(value) for value in distinct) or None
+
+
+def typed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Give a column of nothing but numbers their type; None stays None in the others."""
+    for name in frame.columns:
+        if all(isinstance(value, (bool, int, float)) for value in frame[name]):
+            frame[name] = frame[name].infer_objects()
+    return frame

@@ -1,0 +1,114 @@
+"""The values that keys have in composed configs, as a table shows those of overrides."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from heyhi.errors import HeyhiError
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from heyhi.config.keys import Key
+    from heyhi.config.schema import Schema
+    from heyhi.experiment.folder import Experiment
+    from heyhi.project import Project
+
+ComposedAt = Callable[[Sequence[str]], dict[str, list[Any]]]  # returns a column for each of some keys, as far as known
+
+
+def no_gaps(keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Fill no gaps: what was composed isn't known."""
+    return {}
+
+
+def composed_of(project: Project, experiments: Sequence[Experiment]) -> ComposedAt:
+    """Return what says to what keys were composed in some experiments of a project, by its schema of today."""
+
+    def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
+        from heyhi.config.schema import load_schema
+
+        if not any(one.config for one in experiments):
+            return {}
+        return composed_columns(load_schema(project), [(one.task, one.config) for one in experiments], keys)
+
+    return columns
+
+
+def composed_columns(schema: Schema, configs: Iterable[tuple[str, bytes]], keys: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the values of some keys in composed configs.
+
+    Args:
+        schema: of the configs.
+        configs: task and serialised root message of each.
+        keys: below the task, as overrides write them.
+
+    Returns:
+        a column for each key: what is set, else the default; None where the config has no such key, or nothing there.
+    """
+    found: dict[str, list[Any]] = {key: [] for key in keys}
+    known: dict[tuple[str, str], Key | None] = {}
+    for task, config in configs:
+        message: Message = getattr(schema.parse_root(config), task)
+        for name, column in found.items():
+            if (task, name) not in known:
+                known[task, name] = _find(schema, task, name)
+            key = known[task, name]
+            column.append(None if key is None else _value(message, key))
+    return found
+
+
+def value_of_text(text: str) -> Any:
+    """Read an override's value: numbers as such, so that a table can be sorted by them."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    if text.startswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            pass
+    return text
+
+
+def _find(schema: Schema, task: str, name: str) -> Key | None:
+    """Find a key of a task that leads to a scalar; None for an include, a message and what the task doesn't have."""
+    from heyhi.config.keys import Kind, find_key
+
+    kind = schema.tasks[task].message_type if task in schema.tasks else None
+    if kind is None:
+        return None
+    try:
+        key = find_key(kind, name)
+    except HeyhiError:
+        return None
+    return key if key.kind is Kind.SCALAR else None
+
+
+def _value(message: Message, key: Key) -> Any:
+    from heyhi.config.keys import present
+    from heyhi.config.overrides import default_of, in_oneof
+    from heyhi.config.values import scalar_text
+
+    *parents, last = key.steps
+    for step in parents:
+        found = present(message, step)
+        if found is None:
+            if in_oneof(step.field) or step.has_entry or step.index is not None:
+                return None
+            found = getattr(message, step.field.name)  # an empty one, whose defaults can be read
+        message = found
+    held = getattr(message, last.field.name)
+    if last.has_entry:
+        value = held.get(last.entry)
+    elif last.index is not None:
+        value = held[last.index] if 0 <= last.index < len(held) else None
+    elif last.field.has_presence and not message.HasField(last.field.name):
+        value = None if in_oneof(last.field) else default_of(last.field)
+    else:
+        value = held
+    return None if value is None else value_of_text(scalar_text(key.field, value))

@@ -1,0 +1,266 @@
+"""The composed configs behind a table's rows: who is a replicate of whom, and in what rows differ that are none.
+
+A need counts as what it was composed to, by itself: evaluations of one training per seed are replicates of one another.
+What of a config counts, `config/comparable` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from google.protobuf.message import Message
+
+from heyhi.config.comparable import Comparable, changed_defaults
+from heyhi.config.overrides import leaves
+from heyhi.config.scheduling import Scheduling
+from heyhi.config.schema import TASK_ONEOF, type_of
+from heyhi.config.values import Special, scalar_text
+from heyhi.project import Project
+from heyhi.report.composed import value_of_text
+from heyhi.report.fields import covers
+from heyhi.sweep.manifest import ConfigRow, Manifest
+from heyhi.sweep.target import folders_at
+
+# Marks where a config names another experiment's folder, its own, or where project and results lie; no value as it is
+# written has such a character.
+_MARK = "\0"
+_LINK = re.compile(f"{_MARK}([^{_MARK}]*){_MARK}")
+_OWN, _RESULTS, _PROJECT = (f"{_MARK}{name}{_MARK}" for name in ("own", "results", "project"))
+_MAX_COMPARED = 50  # kinds of rows of which the differences are listed
+
+
+class _Origin(NamedTuple):
+    """Where a manifest's configs were composed, and how they are compared."""
+
+    manifest: Manifest
+    comparable: Comparable
+    results_root: str
+    project_root: str
+
+
+class _Record(NamedTuple):
+    """The config of one experiment.
+
+    Attributes:
+        needs: exp path of each need, as it is now.
+        paths: exp path as its config has it -> mark, of itself and of what it needs.
+    """
+
+    origin: _Origin
+    task: str
+    config: bytes
+    needs: tuple[str, ...]
+    paths: dict[str, str]
+
+
+class Configs:
+    """The configs of the experiments of some manifests.
+
+    Args:
+        sources: the manifests, each with the project whose settings say what counts.
+    """
+
+    def __init__(self, sources: Sequence[tuple[Manifest, Project]]) -> None:
+        self._sources = sources
+        self._lines: dict[str, dict[str, str]] = {}
+        self._keys: dict[tuple[str, ...], dict[str, str]] = {}
+
+    @cached_property
+    def _records(self) -> dict[str, _Record]:
+        """All experiments by their exp paths, each after what it needs."""
+        told = changed_defaults(manifest.schema() for manifest, _ in self._sources)
+        found: dict[str, _Record] = {}
+        for manifest, project in self._sources:
+            then = manifest.written_for
+            comparable = Comparable(Scheduling(project.settings.identity_ignore), told)
+            origin = _Origin(manifest, comparable, then.results_root, then.project_root)
+            rows = manifest.configs()
+            ids = [row.exp_id for row in rows]
+            now = dict(zip(ids, folders_at(ids, manifest.results_root), strict=True))
+            before = dict(zip(ids, folders_at(ids, origin.results_root), strict=True))
+            for row in rows:
+                if now[row.exp_id] not in found:
+                    found[now[row.exp_id]] = _recorded(origin, row, now, before)
+        return found
+
+    def message(self, folder: str) -> Message | None:
+        """Return an experiment's task message; None where no manifest has it."""
+        record = self._records.get(folder)
+        return _message(record) if record is not None else None
+
+    def flat(self, folders: Sequence[str]) -> list[dict[str, Any]]:
+        """Return for each experiment its config as dotted keys below the task, its oneofs by their chosen members.
+
+        What it needs stands there as `<task>.<key>`. Values are as a table has those of overrides.
+        """
+        memo: dict[str, dict[str, Any]] = {}
+
+        def own(folder: str) -> dict[str, Any]:
+            if folder not in memo:
+                message = self.message(folder)
+                memo[folder] = dict(_flat(message)) if message is not None else {}
+            return memo[folder]
+
+        rows = []
+        for folder in folders:
+            row: dict[str, Any] = {}
+            record = self._records.get(folder)
+            for need in record.needs if record is not None else ():
+                if need in self._records:
+                    row |= {f"{self._records[need].task}.{key}": value for key, value in own(need).items()}
+            rows.append(row | own(folder))
+        return rows
+
+    def replicate_keys(self, folders: Sequence[str], fields: Sequence[str]) -> list[str]:
+        """Return for each experiment what it has in common with its replicates, and with nobody else.
+
+        Args:
+            folders: their exp paths; one that no manifest has is nobody's replicate.
+            fields: keys of the config that are averaged over, in what is needed, too.
+        """
+        keys = self._keys_of(tuple(fields))
+        return [keys.get(folder) or f"{_MARK}{folder}" for folder in folders]
+
+    def _keys_of(self, fields: tuple[str, ...]) -> dict[str, str]:
+        if fields not in self._keys:
+            keys: dict[str, str] = {}
+            for folder, record in self._records.items():  # needs come first
+                text = "\n".join([record.task, *self._compared(folder, fields)])
+                if record.needs:
+                    text = _LINK.sub(lambda match: keys.get(match[1], match[1]), text)
+                keys[folder] = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+            self._keys[fields] = keys
+        return self._keys[fields]
+
+    def _compared(self, folder: str, fields: tuple[str, ...]) -> Iterator[str]:
+        """Yield the lines of an experiment's config that count beside some fields."""
+        for key, value in self._lines_of(folder).items():
+            if not self._is_covered(folder, key, fields):
+                yield f"{key}={value}"
+
+    def _is_covered(self, folder: str, key: str, fields: tuple[str, ...]) -> bool:
+        record = self._records[folder]
+        memo = self._covered.setdefault((record.task, fields), {})
+        found = memo.get(key)
+        if found is None:
+            names = (key, *record.origin.comparable.oneofs.get(key, ()))
+            found = memo[key] = any(covers(f"{record.task}.{name}", fields) for name in names)
+        return found
+
+    @cached_property
+    def _covered(self) -> dict[tuple[str, tuple[str, ...]], dict[str, bool]]:
+        return {}
+
+    def _lines_of(self, folder: str) -> dict[str, str]:
+        found = self._lines.get(folder)
+        if found is None:
+            record = self._records[folder]
+            found = record.origin.comparable.lines(_message(record))
+            found = {key: _marked(value, record) if "/" in value else value for key, value in found.items()}
+            self._lines[folder] = found
+        return found
+
+    # --- in what they differ
+
+    def differences(self, folders: Sequence[str], fields: Sequence[str]) -> list[str]:
+        """Name the keys in which experiments differ, beside some fields; those of what is needed as `<task>.<key>`."""
+        chosen = tuple(fields)
+        keys = dict(zip(self.replicate_keys(folders, fields), folders, strict=True))
+        first, *others = list(keys.values())[:_MAX_COMPARED] or [""]
+        names: dict[str, None] = {}
+        for other in others:
+            names.update(dict.fromkeys(self._difference(first, other, chosen)))
+        return list(names)
+
+    def _difference(self, one: str, other: str, fields: tuple[str, ...]) -> list[str]:
+        """Name the keys in which two experiments differ."""
+        keys = self._keys_of(fields)
+        if one not in keys or other not in keys:
+            return ["exp_id"]
+        if keys[one] == keys[other]:
+            return []
+        if self._records[one].task != self._records[other].task:
+            return [TASK_ONEOF]
+        mine, theirs = self._lines_of(one), self._lines_of(other)
+        names = []
+        for key in dict.fromkeys([*mine, *theirs]):
+            if mine.get(key) != theirs.get(key) and not self._is_covered(one, key, fields):
+                names += self._named(key, mine.get(key), theirs.get(key), (one, other), fields)
+        return names
+
+    def _other_choice(self, key: str, one: str, other: str) -> str:
+        """Return the oneof on a key's way in which two experiments chose otherwise; empty where there is none."""
+        mine, theirs = self._lines_of(one), self._lines_of(other)
+        oneofs = {folder: self._records[folder].origin.comparable.oneofs.get(key, ()) for folder in (one, other)}
+        for oneof in oneofs[one] or oneofs[other]:
+            prefix = oneof[: oneof.rfind(".") + 1]
+            member = prefix + key.removeprefix(prefix).partition(".")[0]
+            if (member in mine) != (member in theirs):
+                return oneof
+        return ""
+
+    def _named(
+        self, key: str, mine: str | None, theirs: str | None, pair: tuple[str, str], fields: tuple[str, ...]
+    ) -> list[str]:
+        """Name a key whose values differ: as such, as the oneof that was chosen otherwise, or by what is needed."""
+        one, other = pair
+        if mine is None or theirs is None:
+            return [self._other_choice(key, one, other) or key]
+        if _LINK.sub("", mine) != _LINK.sub("", theirs):
+            return [key]
+        keys = self._keys_of(fields)
+        names = []
+        for left, right in zip(_LINK.findall(mine), _LINK.findall(theirs), strict=False):
+            if keys.get(left, left) != keys.get(right, right):
+                inner = self._difference(left, right, fields)
+                task = self._records[left].task if left in self._records else ""
+                names += [f"{task}.{name}" if name not in (TASK_ONEOF, "exp_id") else key for name in inner] or [key]
+        return names
+
+
+def _recorded(origin: _Origin, row: ConfigRow, now: Mapping[str, str], before: Mapping[str, str]) -> _Record:
+    paths = {before[need]: f"{_MARK}{now[need]}{_MARK}" for need in row.needs if need in now}
+    paths[before[row.exp_id]] = _OWN
+    return _Record(origin, row.task, row.config, tuple(now[need] for need in row.needs if need in now), paths)
+
+
+def _message(record: _Record) -> Message:
+    message: Message = getattr(record.origin.manifest.schema().parse_root(record.config), record.task)
+    return message
+
+
+def _marked(text: str, record: _Record) -> str:
+    """Mark the folders of experiments in a value, and where project and results lie."""
+    origin = record.origin
+    places = {**record.paths, origin.results_root: _RESULTS, origin.project_root: _PROJECT}
+    if not any(place in text for place in places):
+        return text
+    ordered = sorted(places, key=len, reverse=True)
+    # A folder's name goes on with these.
+    found = re.compile("(?:" + "|".join(map(re.escape, ordered)) + r")(?![A-Za-z0-9._=@+,-])")
+    return found.sub(lambda match: places[match[0]], text)
+
+
+def _flat(task: Message) -> Iterable[tuple[str, Any]]:
+    """Yield the keys of a task's message with all defaults."""
+    yield from _choices(task, "")
+    for key, field, value in leaves(task, with_defaults=True):
+        if value is None:
+            yield key, None
+        else:
+            yield key, value.value if isinstance(value, Special) else value_of_text(scalar_text(field, value))
+
+
+def _choices(message: Message, prefix: str) -> Iterator[tuple[str, str]]:
+    """Yield which member is chosen in each oneof outside of lists and maps."""
+    for oneof in type_of(message).oneofs:
+        chosen = message.WhichOneof(oneof.name)
+        if chosen is not None:
+            yield prefix + oneof.name, chosen
+    for field, value in message.ListFields():
+        if field.message_type is not None and not field.is_repeated:
+            yield from _choices(value, f"{prefix}{field.name}.")
