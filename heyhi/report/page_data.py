@@ -103,11 +103,12 @@ def _part(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
 
 
 def _metrics(*tables: pd.DataFrame) -> list[str]:
-    """Return the columns of results: of means those that say so, else those that are no column of something else."""
+    """Return the columns of results: those that a table calls so, else those that are no column of something else."""
     found: dict[str, None] = {}
     for table in tables:
         others = {*OWN_NAMES, *table.attrs.get("varying", ())}
-        found |= dict.fromkeys(map(str, table.attrs.get("metrics") or table.columns.difference(others, sort=False)))
+        names = [str(name) for name in table.columns if name not in others]
+        found |= dict.fromkeys(table.attrs.get("metrics", names))
     return list(found)
 
 
