@@ -7,7 +7,10 @@ function bundleTraces(bundle, style) {
   const curves = (runs) => runs.map((run) => curve(run, style.metric, style.over)).filter((line) => line);
   const [counting, others] = [curves(bundle.counting), curves(bundle.others)];
   const lines = counting.map((line) => ({ ...line, y: smoothed(line.y, style.weight) }));
-  const traces = others.map((line) => thinTrace(line, bundle, style));
+  const traces = others.map((line, i) => ({
+    ...thinTrace(line, bundle, style),
+    showlegend: style.inLegend && !counting.length && i === 0,
+  }));
   if (lines.length > 1) traces.push(...meanTraces(lines, bundle, style));
   else if (lines.length === 1) {
     if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
@@ -40,10 +43,9 @@ function hover(label, style, ids, value = "%{y:.5~g}") {
 }
 
 function lineTrace(line, bundle, style) {
-  const versions = bundle.runs.length > 1 ? runsLabel([line.run]) : bundle.name;
   return {
     ...baseTrace(bundle, style),
-    ...hover(versions, style, shortId(line.run)),
+    ...hover(runsLabel([line.run]), style, shortId(line.run)),
     x: line.x,
     y: line.y,
     mode: line.x.length === 1 ? "markers" : "lines",
@@ -71,7 +73,6 @@ function thinTrace(line, bundle, style) {
     ...hover(`${runsLabel([line.run])} (doesn't count: ${whyNot(line.run)})`, style, shortId(line.run)),
     line: { color: style.color, width: 1, dash: "dot" },
     opacity: style.faint ? 0.15 : 0.6,
-    showlegend: false,
   };
 }
 

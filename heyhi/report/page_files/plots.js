@@ -82,9 +82,11 @@ const css = (name) => getComputedStyle(document.documentElement).getPropertyValu
 function saveDrawing(plot) {
   const extra = { ...plot.layout, showlegend: plot.data.some((trace) => trace.showlegend), paper_bgcolor: css("--card") };
   const name = `${data.title} ${plot.getAttribute("aria-label")}`.replace(/[^A-Za-z0-9._=-]+/g, "_").slice(0, 120);
+  const named = plot.data.filter((trace) => trace.showlegend).length;
+  const height = Math.max(plot.clientHeight, 60 + 20 * named); // for all of the legend
   return Plotly.downloadImage(
     { data: plot.data, layout: { ...extra, legend: { font: { color: css("--text") } }, autosize: false } },
-    { format: "svg", filename: name, width: Math.max(plot.clientWidth, 640), height: plot.clientHeight },
+    { format: "svg", filename: name, width: Math.max(plot.clientWidth, 640), height },
   );
 }
 
