@@ -73,10 +73,15 @@ class Directions(NamedTuple):
 @lru_cache(maxsize=4096)
 def assumed(name: str) -> Direction | None:
     """Return which way a metric is better by plain words of its name; None where they say nothing, or two things."""
-    words = {word.lower() for word in _WORD.findall(name)}
-    if words & _ABOUT:
+    found = set(words(name))
+    if found & _ABOUT:
         return None
-    is_small, is_large = not words.isdisjoint(_SMALL), not words.isdisjoint(_LARGE)
+    is_small, is_large = not found.isdisjoint(_SMALL), not found.isdisjoint(_LARGE)
     if is_small == is_large:
         return None
     return "min" if is_small else "max"
+
+
+def words(name: str) -> list[str]:
+    """Return the words of a name in lower case: `val/topAccuracy_5` is val, top, accuracy, 5."""
+    return [word.lower() for word in _WORD.findall(name)]

@@ -145,13 +145,19 @@ def _best(key: str, values: Sequence[float]) -> float:
     return min(values) if is_small_good(key) else max(values)
 
 
-def dotted_items(record: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def dotted_items(record: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
     """Yield the values of nested dicts, each with its keys joined by dots; a value of None is left out."""
-    for key, value in record.items():
-        if isinstance(value, dict):
-            yield from dotted_items(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", value
+    waiting = [("", iter(record.items()))]  # no recursion: a file may hold a thousand dicts in one another
+    while waiting:
+        prefix, items = waiting[-1]
+        for key, value in items:
+            if isinstance(value, dict):
+                waiting.append((f"{prefix}{key}.", iter(value.items())))
+                break
+            if value is not None:
+                yield f"{prefix}{key}", value
+        else:
+            waiting.pop()
 
 
 def is_number(value: object) -> bool:

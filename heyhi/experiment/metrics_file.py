@@ -1,13 +1,28 @@
-"""The file of an experiment's metrics: a block of lines after the other, and which of them count."""
+"""The file of an experiment's metrics: a block of lines after the other, and which of them count.
+
+It is the one way in which metrics are read. What a task wrote may be of any size, and damaged anywhere; only a block of
+it is ever held.
+"""
 
 from __future__ import annotations
 
+import json
+import logging
+import os
+import stat
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heyhi.experiment.folder import ExperimentDir
+from heyhi.errors import ResultError
+from heyhi.experiment.abandoned import Logged
 from heyhi.experiment.records import Start
+
+_BLOCK_BYTES = 1 << 18
+_MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held
+_DICTS = frozenset({dict})
+_log = logging.getLogger(__name__)
 
 
 class Block(NamedTuple):
@@ -22,10 +37,33 @@ class Block(NamedTuple):
     lines: list[dict[str, Any]]
 
 
+class Damage:
+    """The lines of a file that can't be read; to be called with the number of each."""
+
+    def __init__(self) -> None:
+        self.first = 0
+        self.count = 0
+
+    def __call__(self, line: int) -> None:
+        """Note a line."""
+        self.first = self.first or line
+        self.count += 1
+
+    def warn(self, path: Path | str) -> None:
+        """Log a warning, if there were any."""
+        if self.count:
+            others = self.count - 1
+            more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
+            _log.warning("%s:%d: is no JSON object; it is left out%s", path, self.first, more)
+
+
 def counting_blocks(
-    path: Path, starts: Sequence[Start] = (), *, damaged: Callable[[int], None] = lambda line: None
+    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
 ) -> Iterator[Block]:
     """Read the metrics that count, a block after the other, so that a file of any size fits into memory.
+
+    What an attempt logged doesn't count where a later one has logged it again, at a counter at or below:
+    `abandoned` says how that is found out.
 
     Args:
         path: of the file; where there is none, there are no metrics.
@@ -35,4 +73,197 @@ def counting_blocks(
     Raises:
         ResultError: it can't be read.
     """
-    yield Block(starts[0].attempt if starts else 0, ExperimentDir(path.parent).read_metrics(warn=False))
+    with _Opened(path) as file:
+        yield from _counting(file, starts, damaged)
+
+
+def all_blocks(
+    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
+) -> Iterator[Block]:
+    """Read all metrics, those that don't count as well; as `counting_blocks`."""
+    with _Opened(path) as file:
+        for part, lines in file.blocks(_bounds(starts), damaged):
+            yield Block(_number(starts, part), lines)
+
+
+def counting_lines(
+    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
+) -> Iterator[dict[str, Any]]:
+    """Read the metrics that count, a line after the other; as `counting_blocks`."""
+    return chain.from_iterable(block.lines for block in counting_blocks(path, starts, damaged=damaged))
+
+
+def _counting(file: _Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
+    bounds = _bounds(starts)
+    # Mostly one attempt has written all of it, and there is nothing to be struck.
+    if len({bound for bound in [0, *bounds] if bound < file.size}) < 2:
+        for part, lines in file.blocks(bounds, damaged):
+            yield Block(_number(starts, part), lines)
+        return
+    logged, parts = Logged(), list[int]()
+    for part, lines in file.blocks(bounds, lambda line: None):
+        if part not in parts[-1:]:
+            parts.append(part)
+            logged.begin_attempt()
+        logged.add(lines)
+    limits = dict(zip(parts, logged.limits(), strict=True))
+    for part, lines in file.blocks(bounds, damaged):
+        kept = logged.kept(lines, limits.get(part, {}))
+        if kept:
+            yield Block(_number(starts, part), kept)
+
+
+def _number(starts: Sequence[Start], part: int) -> int:
+    return starts[part - 1].attempt if part else 0
+
+
+def _bounds(starts: Sequence[Start]) -> list[int]:
+    """Return from which byte on the lines are of each attempt, or of a later one.
+
+    An attempt whose file was cut back below its beginning by a later one, or that logged nothing, has no lines.
+    """
+    bounds: list[int] = []
+    for start in reversed(starts):
+        bounds.append(min([max(start.metrics_size, 0), *bounds[-1:]]))
+    return bounds[::-1]
+
+
+class _Opened:
+    """A metrics file that is open; what is added to it from then on is left out.
+
+    Raises:
+        ResultError: it can't be opened.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = path
+        self._handle = -1
+        self.size = 0
+        try:
+            # Without waiting for who writes into a pipe.
+            self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            found = os.fstat(self._handle)
+            if not stat.S_ISREG(found.st_mode):
+                raise ResultError(f"{path}: can't be read: it is no file")
+            self.size = found.st_size
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._unreadable(error) from None
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __enter__(self) -> _Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def _unreadable(self, error: OSError) -> ResultError:
+        return ResultError(f"{self.path}: can't be read: {error.strerror or error}")
+
+    def blocks(
+        self, bounds: Sequence[int], damaged: Callable[[int], object]
+    ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
+        """Yield the lines from the first on, and of which part they are: how many bounds are at or below them."""
+        part = 0
+        for offset, number, data in self._pieces(damaged):
+            begin = 0
+            while begin < len(data):
+                # A line belongs to where it begins.
+                while part < len(bounds) and bounds[part] <= offset + begin:
+                    part += 1
+                end = len(data)
+                if part < len(bounds) and bounds[part] < offset + end:
+                    end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
+                if begin or end < len(data):
+                    at = number + data.count(b"\n", 0, begin)
+                    lines = parsed(data[begin:end], lambda line, at=at: damaged(at + line))  # type: ignore[misc]
+                else:
+                    lines = parsed(data, lambda line, at=number: damaged(at + line))  # type: ignore[misc]
+                if lines:
+                    yield part, lines
+                begin = end
+
+    def _pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
+        """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes."""
+        offset, number, read = 0, 1, 0
+        rest = b""
+        skips = False
+        while read < self.size and (data := self._read(read)):
+            read += len(data)
+            if skips:
+                end = data.find(b"\n") + 1
+                offset += end or len(data)
+                if not end:
+                    continue
+                data, skips, number = data[end:], False, number + 1
+            end = data.rfind(b"\n") + 1
+            if end:
+                whole = rest + data[:end] if rest or end < len(data) else data
+                yield offset, number, whole
+                rest = data[end:]
+                offset += len(whole)
+                number += whole.count(b"\n") if rest or read < self.size else 0  # mostly there is but one
+                continue
+            rest += data
+            if len(rest) > _MOST_LINE_BYTES:
+                damaged(number)
+                offset, rest, skips = offset + len(rest), b"", True
+        if rest:
+            yield offset, number, rest
+
+    def _read(self, offset: int) -> bytes:
+        try:
+            return os.pread(self._handle, min(_BLOCK_BYTES, self.size - offset), offset)
+        except OSError as error:
+            raise self._unreadable(error) from None
+
+
+def parsed(data: bytes, damaged: Callable[[int], object] = lambda line: None) -> list[dict[str, Any]]:
+    """Return the JSON objects of some lines; what is none is left out.
+
+    Args:
+        data: the lines; the last may have no end: then it may be half-written, which is no damage.
+        damaged: called with the number of each damaged line, from 0.
+    """
+    import orjson  # of no use to a run
+
+    if data.endswith(b"\n"):
+        joined = b"[%b]" % data[:-1].replace(b"\n", b",")
+        for load in (orjson.loads, _load):
+            try:
+                found: list[Any] = load(joined)
+            except (ValueError, RecursionError):
+                continue
+            if _DICTS.issuperset(map(type, found)) and len(found) == data.count(b"\n"):
+                return found
+    return _one_by_one(data, damaged)
+
+
+def _load(data: bytes) -> Any:
+    """Read JSON with NaN, infinities and integers of any size."""
+    return json.loads(data.decode())
+
+
+def _one_by_one(data: bytes, damaged: Callable[[int], object]) -> list[dict[str, Any]]:
+    import orjson
+
+    lines = data.split(b"\n")
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(lines):
+        try:
+            record = orjson.loads(line)
+        except ValueError:
+            try:
+                record = json.loads(line.decode("utf-8", "replace"))
+            except (ValueError, RecursionError):
+                record = None
+        if isinstance(record, dict):
+            found.append(record)
+        elif number < len(lines) - 1 and line.strip():
+            damaged(number)
+    return found

@@ -16,6 +16,7 @@ from heyhi.report.readings import Reading, Readings, printable_names
 # Time of change, size and number of the result; where there is none, zeros and the same of the other files.
 Stamp = tuple[int, ...]
 UNKNOWN: Stamp = ()  # of what is not remembered
+SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _ABSENT = (0, 0, 0)
 _FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
 # Columns on disk, beside a column for each field: the parts of a result's stamp, the rest of the stamp, the tuples of

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING
 from heyhi.files import replace_file
 from heyhi.report.page_content import Detail as Detail
 from heyhi.report.page_content import PageData as PageData
-from heyhi.report.page_curves import POINTS
 from heyhi.report.page_libraries import read_libraries
 from heyhi.report.page_payload import payload_of
 
@@ -32,24 +31,23 @@ _SCRIPTS = (
 )
 
 
-def write_page(path: Path, page: PageData, *, points: int = POINTS) -> None:
+def write_page(path: Path, page: PageData) -> None:
     """Write a sweep's page; a reader sees the old one or the new one, whole.
 
     Args:
         path: the HTML file. Links to folders and logs are relative to where it is.
         page: what to show.
-        points: how many points of a curve are kept, beside its extremes and its end.
 
     Raises:
         PageError: plotly or itables is missing, or the table has no exp_id or a name twice.
         ResultError: the file can't be written.
     """
-    replace_file(path, render_page(page, folder=path.absolute().parent, points=points))
+    replace_file(path, render_page(page, folder=path.absolute().parent))
 
 
-def render_page(page: PageData, *, folder: Path, points: int = POINTS) -> str:
+def render_page(page: PageData, *, folder: Path) -> str:
     """Make a page's text; `folder` is where it will be, for relative links."""
-    payload = payload_of(page, folder, points)
+    payload = payload_of(page, folder)
     libraries = read_libraries()
     scripts = {"plotly": libraries.plotly, "tables": libraries.tables, "script": "\n".join(map(_own, _SCRIPTS))}
     return _template().render(

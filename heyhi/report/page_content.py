@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.experiment.directions import Direction, Directions
+from heyhi.report.decimation import BUCKETS
+from heyhi.report.page_curves import CurveSet
 from heyhi.report.shaped import Spread
 
 if TYPE_CHECKING:
@@ -54,12 +56,13 @@ class PageData:
         metrics: columns that hold results, of either table.
         overrides: columns that hold overrides, likewise.
         direction: returns which way a metric is better, given its name without `.best`.
-        curves: exp id -> lines of metrics.jsonl.
+        curves: exp id -> its learning curves.
         details: exp id -> what else there is to tell.
         replicate: keys in which seeds of one experiment differ (`seed` means `train.seed` too).
         durations: columns that hold seconds.
         times: columns that hold seconds since 1970.
         hidden: columns that are shown on demand only.
+        buckets: into how many even ones a curve was parted, of each of which its smallest and largest are drawn.
         refresh: after how many seconds the page loads itself again; 0: nothing will change.
     """
 
@@ -67,7 +70,7 @@ class PageData:
     table: pd.DataFrame
     metrics: Sequence[str] = ()
     overrides: Sequence[str] = ()
-    curves: Mapping[str, Sequence[Mapping[str, object]]] = field(default_factory=dict)
+    curves: Mapping[str, Sequence[CurveSet]] = field(default_factory=dict)
     details: Mapping[str, Detail] = field(default_factory=dict)
     replicate: Sequence[str] = ()
     durations: Sequence[str] = ("seconds",)
@@ -81,3 +84,4 @@ class PageData:
     notes: Sequence[str] = ()
     direction: Callable[[str], Direction | None] = Directions().of
     refresh: float = 0
+    buckets: int = BUCKETS

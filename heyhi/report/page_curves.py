@@ -1,173 +1,260 @@
-"""The learning curves of a page: thinned out to what a screen shows, and their numbers packed."""
+"""The learning curves of one experiment as a page draws them, made while its metrics are read.
+
+They are thinned out block by block (`decimation`), so that metrics of any length fit into memory.
+"""
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from operator import itemgetter
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heyhi.report.decimation import BUCKETS, Parts, kept_places, parted
+from heyhi.report.metric_columns import Column, columns_of
+from heyhi.report.page_arrays import packed, packed_axis
+from heyhi.report.x_axes import LINE, Trend, is_axis_name, rank
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from heyhi.report.decimation import Floats, Positions
 
-    Floats: TypeAlias = NDArray[np.float64]
-    Positions: TypeAlias = NDArray[np.intp]
-
-POINTS = 300  # of a learning curve, beside its extremes: more than a screen shows
-# What may count a curve's progress, the usual one first; all else that is a number is a metric.
-X_KEYS = ("step", "global_step", "iteration", "iter", "update", "epoch", "samples", "tokens", "seconds", "time")
-MAX_EXACT = 2**53  # JavaScript's numbers hold no larger integers
-_FLOAT32 = (1e-37, 3e38)  # what 32 bits hold in full precision
+MOST_METRICS = 1_000  # of an experiment: nobody looks at more, and a name may be made for each line
+_MOST_COUNTERS, _MOST_OTHERS = 8, 4  # over which the same metric may be drawn
+_MOST_WAITING = 1 << 20  # numbers that are held until they are thinned out
 
 
-class Arrays:
-    """The numbers of all curves, each array once: seeds and metrics mostly share their steps.
+class CurveSet(NamedTuple):
+    """Metrics that are drawn at the same places.
 
     Attributes:
-        packed: the arrays; the first letter of each tells the type of the rest, in base64.
+        x: what they can be drawn over, the usual first, each with packed numbers (`page_arrays`).
+        y: the metrics, likewise.
     """
 
-    def __init__(self) -> None:
-        self.packed: list[str] = []
-        self._numbers: dict[str, int] = {}
-
-    def add(self, values: Floats, *, exact: bool = False) -> int:
-        """Add an array if it is new, and return its number."""
-        text = _packed(values, exact)
-        number = self._numbers.setdefault(text, len(self.packed))
-        if number == len(self.packed):
-            self.packed.append(text)
-        return number
+    x: dict[str, str]
+    y: dict[str, str]
 
 
-def _packed(values: Floats, exact: bool) -> str:
-    """Write numbers in the smallest of three types that changes nothing a plot could show, or nothing at all."""
-    import numpy as np
-
-    kind, dtype = "d", "<f8"
-    sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-    if not exact and (not sizes.size or (sizes.min() > _FLOAT32[0] and sizes.max() < _FLOAT32[1])):
-        kind, dtype = "f", "<f4"
-    if len(values) and np.isfinite(values).all() and (values == np.rint(values)).all():
-        top = np.abs(values).max()
-        if top < 2**31:
-            kind, dtype = "i", "<i4"
-        elif top < MAX_EXACT:
-            kind, dtype = "d", "<f8"  # a time stamp or a count of tokens needs its last digits
-    return kind + base64.b64encode(values.astype(dtype).tobytes()).decode("ascii")
-
-
-def thinned(lines: Sequence[Mapping[str, object]], points: int, arrays: Arrays) -> list[dict[str, Any]]:
-    """Thin out one experiment's curves.
+def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCKETS) -> list[CurveSet]:
+    """Make the curves of one experiment.
 
     Args:
-        lines: of its metrics file.
-        points: how many points of a curve are kept, beside its extremes and its end.
-        arrays: to which the numbers are added.
-
-    Returns:
-        one dict for each set of lines that hold the same metrics: `x` and `y`, each name -> array's number.
+        blocks: lines of its metrics file, a block after the other.
+        buckets: how many even ones a curve is parted into; few points are all kept.
     """
-    import numpy as np
-
-    if not lines:
-        return []
-    columns = _numbers(lines)
-    x = {key: columns.pop(key) for key in X_KEYS if key in columns}
-    # Metrics that are logged at the same lines share their x, and what is kept of it.
-    sets: dict[bytes, list[str]] = {}
-    for name, (where, _) in columns.items():
-        sets.setdefault(where.tobytes(), []).append(name)
-    found = []
-    for names in sets.values():
-        where = columns[names[0]][0]
-        kept = _kept([columns[name][1] for name in names], points)
-        positions = {key: _at(where[kept], *values, len(lines)) for key, values in x.items()}
-        if not positions:
-            positions = {"line": (where[kept] + 1).astype(np.float64)}
-        found.append(
-            {
-                "x": {key: arrays.add(values, exact=True) for key, values in positions.items()},
-                "y": {name: arrays.add(np.asarray(columns[name][1][kept])) for name in names},
-            }
-        )
-    return found
+    run = _Run(buckets)
+    for lines in blocks:
+        run.add(lines)
+    return run.curves()
 
 
-def _numbers(lines: Sequence[Mapping[str, object]]) -> dict[str, tuple[Positions, Floats]]:
-    """Return for each key the lines where it is a number, and the numbers."""
-    import numpy as np
+class _Points(NamedTuple):
+    """What is kept of a metric: its places among all that it has, their lines, and values over each axis."""
 
-    everywhere = np.arange(len(lines))
-    columns = {}
-    for key, values in _by_key(lines):
-        where = everywhere
-        # One look at the types decides for all lines; only a mixed column is gone through one by one.
-        if set(map(type, values)) - {float, int}:
-            where = np.array([i for i, v in enumerate(values) if isinstance(v, int | float)], dtype=np.intp)
-            values = [values[i] for i in where]
-        if len(where):
-            columns[str(key)] = (where, _floats(values))
-    return columns
+    positions: Positions
+    lines: Positions
+    values: Floats
+    x: dict[str, Floats]
 
 
-def _by_key(lines: Sequence[Mapping[str, object]]) -> Iterator[tuple[str, list[Any]]]:
-    """Turn lines into columns, None where a line lacks a key; fast where all lines have the same keys."""
-    if set(map(len, lines)) == {len(lines[0])}:
-        with contextlib.suppress(KeyError):
-            yield from [(key, list(map(itemgetter(key), lines))) for key in lines[0]]
+class _Chunk(NamedTuple):
+    """Lines of a set that were read and not thinned out yet."""
+
+    lines: Positions
+    x: dict[str, Floats]
+    y: dict[str, Floats]
+
+
+@dataclass
+class _Set:
+    """Metrics that were in the same lines so far.
+
+    Attributes:
+        count: of these lines.
+        axes: what may be drawn over.
+        kept: what is kept of each metric; empty as long as nothing was thinned out.
+    """
+
+    metrics: list[str]
+    count: int = 0
+    axes: dict[str, Trend] = field(default_factory=dict)
+    kept: dict[str, _Points] = field(default_factory=dict)
+    waiting: list[_Chunk] = field(default_factory=list)
+
+    def add(self, where: Positions, first_line: int, columns: Mapping[str, Column], candidates: Sequence[str]) -> int:
+        """Add lines that have these metrics, and return how many numbers wait."""
+        x = {}
+        for name in self._admitted(candidates):
+            values = columns[name].at(where)
+            self.axes[name].add(values)
+            x[name] = values
+        self.waiting.append(_Chunk(where + first_line, x, {name: columns[name].values for name in self.metrics}))
+        self.count += len(where)
+        return len(where) * (1 + len(x) + len(self.metrics))
+
+    def _admitted(self, candidates: Sequence[str]) -> list[str]:
+        for name in candidates:
+            if name not in self.axes:
+                like = sum(is_axis_name(other) == is_axis_name(name) for other in self.axes)
+                if like < (_MOST_COUNTERS if is_axis_name(name) else _MOST_OTHERS):
+                    self.axes[name] = Trend()
+        return [name for name in candidates if name in self.axes and not self.axes[name].falls]
+
+    def thin(self, buckets: int, left_out: Collection[str] = ()) -> None:
+        """Thin out what waits, together with what was kept before; of what is left out nothing is needed any more."""
+        import numpy as np
+
+        if not self.waiting:
             return
-    for key in dict.fromkeys(key for line in lines for key in line):
-        yield key, [line.get(key) for line in lines]
+        names = [name for name, trend in self.axes.items() if not trend.falls]
+        lines = np.concatenate([chunk.lines for chunk in self.waiting])
+        positions = np.arange(self.count - len(lines), self.count)
+        x = {
+            name: _joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
+        }
+        parts = parted(positions, buckets, self.count) if self.count > buckets and not self.kept else None
+        for metric in self.metrics:
+            if metric in left_out:
+                continue
+            new = _Points(positions, lines, _joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
+            if metric in self.kept:
+                new = _appended(self.kept[metric], new)
+                self.kept[metric] = _thinned(new, parted(new.positions, buckets, self.count))
+            else:
+                self.kept[metric] = new if parts is None else _thinned(new, parts)
+        self.waiting.clear()
+
+    def divided(self, groups: Iterable[list[str]], buckets: int) -> list[_Set]:
+        """Part the set where its metrics are not in the same lines any more."""
+        self.thin(buckets)
+        found = []
+        for group in groups:
+            axes = {name: trend.copy() for name, trend in self.axes.items()}
+            found.append(_Set(group, self.count, axes, {name: self.kept[name] for name in group}))
+        return found
 
 
-def _floats(values: list[Any]) -> Floats:
+class _Run:
+    """One experiment's metrics, while they are read."""
+
+    def __init__(self, buckets: int) -> None:
+        self._buckets = buckets
+        self._sets: list[_Set] = []
+        self._trends: dict[str, Trend] = {}
+        self._lines = self._waiting = 0
+
+    def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
+        """Go on with the next lines."""
+        columns = columns_of(lines)
+        for name in list(columns):
+            if name not in self._trends:
+                if len(self._trends) >= MOST_METRICS:
+                    del columns[name]
+                    continue
+                self._trends[name] = Trend()
+            self._trends[name].add(columns[name].values)
+        candidates = [name for name in columns if is_axis_name(name) or self._trends[name].counts(name)]
+        candidates.sort(key=_by_rank)
+        self._part(columns)
+        for one in self._sets:
+            if one.metrics[0] in columns:
+                where = columns[one.metrics[0]].where
+                self._waiting += one.add(where, self._lines, columns, candidates)
+        self._lines += len(lines)
+        if self._waiting > _MOST_WAITING:
+            self._thin()
+
+    def _part(self, columns: Mapping[str, Column]) -> None:
+        """Have each set's metrics be in the same lines of a block, all of them or none."""
+        places: dict[str, bytes] = {name: column.where.tobytes() for name, column in columns.items()}
+        sets, known = [], set()
+        for one in self._sets:
+            known.update(one.metrics)
+            groups = _grouped(one.metrics, places)
+            sets += [one] if len(groups) == 1 else one.divided(groups, self._buckets)
+        new = [name for name in columns if name not in known]
+        self._sets = sets + [_Set(group) for group in _grouped(new, places)]
+
+    def _thin(self) -> None:
+        for one in self._sets:
+            one.thin(self._buckets)
+        self._waiting = 0
+
+    def curves(self) -> list[CurveSet]:
+        """Return what is drawn of what was read."""
+        drawn_over = {name for name, trend in self._trends.items() if is_axis_name(name) and not trend.falls}
+        for one in self._sets:
+            one.thin(self._buckets, drawn_over)
+        return [curve for one in self._sets for curve in self._drawn(one)]
+
+    def _drawn(self, one: _Set) -> list[CurveSet]:
+        axes = self._axes(one)
+        together: dict[bytes, list[str]] = {}
+        for metric in one.metrics:
+            if self._trends[metric].falls or not is_axis_name(metric):
+                together.setdefault(one.kept[metric].positions.tobytes(), []).append(metric)
+        found = []
+        for metrics in together.values():
+            points = one.kept[metrics[0]]
+            x = {name: points.x[name] for name in axes} or {LINE: (points.lines + 1).astype(float)}
+            found.append(
+                CurveSet(
+                    {name: packed_axis(values) for name, values in x.items()},
+                    {name: packed(one.kept[name].values) for name in metrics},
+                )
+            )
+        return found
+
+    def _axes(self, one: _Set) -> list[str]:
+        """Return over what a set is drawn: what most of its lines have, and what grows, if there is such."""
+        names = [
+            name
+            for name, trend in one.axes.items()
+            if not trend.falls
+            and 2 * trend.seen >= one.count
+            and (is_axis_name(name) or self._trends[name].counts(name))
+        ]
+        names.sort(key=_by_rank)
+        return [name for name in names if one.axes[name].grows] or names
+
+
+def _thinned(points: _Points, parts: Parts) -> _Points:
+    """Thin out what there is of a metric."""
+    places = kept_places(points.values, parts)
+    x = {name: values[places] for name, values in points.x.items()}
+    return _Points(points.positions[places], points.lines[places], points.values[places], x)
+
+
+def _appended(old: _Points, new: _Points) -> _Points:
+    """Put what was kept of a metric before what came after it; an axis that is new has no values before."""
     import numpy as np
 
-    try:
-        return np.array(values, dtype=np.float64)
-    except OverflowError:  # an integer beyond any float
-        return np.array([_float(value) for value in values])
+    nothing = np.full(len(old.positions), np.nan)
+    x = {name: np.concatenate([old.x.get(name, nothing), values]) for name, values in new.x.items()}
+    return _Points(
+        np.concatenate([old.positions, new.positions]),
+        np.concatenate([old.lines, new.lines]),
+        np.concatenate([old.values, new.values]),
+        x,
+    )
 
 
-def _float(value: float) -> float:
-    """Return a number as a float, infinite where it is an integer beyond any float."""
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def _kept(metrics: Sequence[Floats], points: int) -> Positions:
-    """Choose positions: evenly spaced ones, each metric's extremes, and where it first isn't finite."""
+def _joined(parts: Sequence[Floats | int], count: int) -> Floats:
+    """Put arrays after one another; a number stands for as many places without a value."""
     import numpy as np
 
-    count = len(metrics[0])
-    if count <= points:
-        return np.arange(count)
-    kept = [np.linspace(0, count - 1, points).round().astype(np.intp)]
-    for values in metrics:
-        finite = np.isfinite(values)
-        if finite.all():
-            kept.append(np.array([values.argmin(), values.argmax()]))
-            continue
-        first_bad = int(finite.argmin())
-        kept.append(np.array([max(first_bad - 1, 0), first_bad]))
-        if finite.any():
-            inner = np.where(finite, values, np.nan)
-            kept.append(np.array([np.nanargmin(inner), np.nanargmax(inner)]))
-    return np.unique(np.concatenate(kept))
+    if len(parts) == 1 and not isinstance(parts[0], int):
+        return parts[0]
+    return np.concatenate([np.full(part, np.nan) if isinstance(part, int) else part for part in parts])
 
 
-def _at(wanted: Positions, where: Positions, values: Floats, count: int) -> Floats:
-    """Return values at some lines, NaN where a line has none."""
-    import numpy as np
+def _grouped(names: Iterable[str], places: Mapping[str, bytes]) -> list[list[str]]:
+    """Group metrics by the lines of a block that have them."""
+    groups: dict[bytes | None, list[str]] = {}
+    for name in names:
+        groups.setdefault(places.get(name), []).append(name)
+    return list(groups.values())
 
-    if len(where) == count:
-        return values[wanted]
-    full = np.full(count, np.nan)
-    full[where] = values
-    return full[wanted]
+
+def _by_rank(name: str) -> tuple[bool, tuple[int, int, str]]:
+    found = rank(name)
+    return found is None, found or (0, 0, name)

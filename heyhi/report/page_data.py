@@ -17,7 +17,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
-from heyhi.report.read import metrics_of
+from heyhi.report.kept_curves import KeptCurves, buckets_of
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.shaped import Shaped
 
@@ -53,10 +53,9 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     whole = _part(shaped.whole, places)
     table = whole if shaped.table is shaped.whole else _part(shaped.table, range(rows))
     varying = list(dict.fromkeys(str(name) for frame in (table, whole) for name in frame.attrs.get("varying", ())))
-    curves, details = {}, {}
-    for exp_id, folder in zip(whole["exp_id"], whole["exp_path"], strict=True):
-        curves[exp_id] = metrics_of(folder)
-        details[exp_id] = _detail(ExperimentDir(Path(folder), project.results_root))
+    buckets = buckets_of(len(whole))
+    curves = KeptCurves(project, buckets).read(whole["exp_path"].tolist())
+    details = [_detail(ExperimentDir(Path(folder), project.results_root)) for folder in whole["exp_path"]]
     shown = whole.drop(columns=["exp_path"])
     is_mean = shaped.spread is not None
     hidden = {*shaped.hidden, "job_id", "packages", *(() if is_mean else ("code",))}
@@ -72,11 +71,12 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         metrics=_metrics(whole, table),
         overrides=varying,
         direction=Directions(project.settings.minimize, project.settings.maximize).of,
-        curves=curves,
-        details=details,
+        curves=dict(zip(whole["exp_id"], curves, strict=True)),
+        details=dict(zip(whole["exp_id"], details, strict=True)),
         replicate=project.settings.replicate,
         durations=("seconds", "seconds.sum"),
         hidden=sorted(hidden),
+        buckets=buckets,
         refresh=_REFRESH if _is_going_on(whole) else 0,
     )
     write_page(path, page)

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from heyhi.report.fields import is_replicate
+from heyhi.report.page_arrays import MAX_EXACT, Arrays
 from heyhi.report.page_content import Detail, PageData
-from heyhi.report.page_curves import MAX_EXACT, X_KEYS, Arrays, thinned
+from heyhi.report.page_curves import CurveSet
 from heyhi.report.page_libraries import PageError
 from heyhi.report.spread import DEFAULT_SPREAD, factor
+from heyhi.report.x_axes import names_of_axes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +31,7 @@ _COLOUR_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
 _BEST = ".best"
 
 
-def payload_of(page: PageData, folder: Path, points: int) -> dict[str, Any]:
+def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
     """Make what values.js reads: rows in the table's order; experiments with their curves and details in theirs.
 
     Raises:
@@ -40,15 +42,15 @@ def payload_of(page: PageData, folder: Path, points: int) -> dict[str, Any]:
         raise PageError(f"a page's table needs a column exp_id, has: {', '.join(map(str, whole.columns))}")
     ids = [str(exp_id) for exp_id in whole["exp_id"]]
     details = [page.details.get(exp_id, Detail()) for exp_id in ids]
-    arrays = Arrays()
-    curves = [thinned(page.curves.get(exp_id, ()), points, arrays) for exp_id in ids]
+    curves = [page.curves.get(exp_id, ()) for exp_id in ids]
+    arrays, axes = Arrays(), names_of_axes(curves)
     common, differing = _flat_configs([detail.flat for detail in details])
     return {
         "title": _printable(page.title),
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
         "refresh": page.refresh,
         "notes": [_printable(note) for note in page.notes],
-        "points": points,
+        "points": page.buckets,
         "ids": ids,
         "runs": _table(page, whole),
         "table": None if page.table is whole else _table(page, page.table),
@@ -57,10 +59,10 @@ def payload_of(page: PageData, folder: Path, points: int) -> dict[str, Any]:
         "groups": list(page.groups) or list(range(len(ids))),
         "spread": page.spread,
         "factors": _factors(page),
-        "directions": _directions(page, {name for sets in curves for one in sets for name in one["y"]}),
-        "curves": curves,
+        "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),
+        "curves": [[_curve_set(one, axes, arrays) for one in sets] for sets in curves],
         "arrays": arrays.packed,
-        "x": list(X_KEYS),
+        "x": axes,
         "common": common,
         "details": [
             {
@@ -73,6 +75,14 @@ def payload_of(page: PageData, folder: Path, points: int) -> dict[str, Any]:
             }
             for detail, flat in zip(details, differing, strict=True)
         ],
+    }
+
+
+def _curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
+    """Return the numbers of the arrays of some metrics, `x` by the order of the axes and `y`."""
+    return {
+        "x": {name: arrays.add(one.x[name]) for name in axes if name in one.x},
+        "y": {name: arrays.add(values) for name, values in one.y.items()},
     }
 
 

@@ -23,14 +23,13 @@ from heyhi.experiment.records import History, Record, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
-from heyhi.report.kept_readings import UNKNOWN, Remembered, Stamp, look_at
+from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
 from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 5
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
-_SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -111,7 +110,7 @@ class Reader:
             return Reading(status.value, reason), UNKNOWN
         if kept is not None and kept.stamps[place] == stamp:
             return kept.readings.row(place)._replace(status=status.value, reason=reason, updated=updated), stamp
-        settled = updated is not None and updated < time.time() - _SETTLED_SECONDS
+        settled = updated is not None and updated < time.time() - SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
@@ -202,14 +201,6 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
     return {}
 
 
-def _lines(path: str, careful: Callable[[], list[dict[str, Any]]], problems: list[str]) -> list[dict[str, Any]]:
-    """Read a file of JSON objects: all at once where nothing is wrong with it, else with care."""
-    found = _all_at_once(path)
-    if found is not None and _DICTS.issuperset(map(type, found)):
-        return found
-    return _with_care(careful, problems)
-
-
 def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
     """Read the records of an experiment's attempts."""
     found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
@@ -286,12 +277,6 @@ def _bytes(path: str) -> bytes:
         return data
     finally:
         os.close(handle)
-
-
-def metrics_of(folder: str) -> list[dict[str, Any]]:
-    """Return the metrics that an experiment wrote, as far as they can be read."""
-    # What is damaged was said where the table was made.
-    return _lines(f"{folder}/{METRICS_NAME}", lambda: ExperimentDir(Path(folder)).read_metrics(warn=False), [])
 
 
 def _folder(entry: Entry) -> ExperimentDir:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from heyhi.report.page import Detail, PageData, write_page
+from heyhi.report.page_curves import curves_of
 
 EPOCHS = 20
 SEEDS = 3
@@ -30,10 +31,11 @@ def sweep(tmp_path: Path) -> PageData:
             exp_id = f"p/sl/lr={lr}_seed={seed}"
             absent = (lr, seed) == (0.3, 2)
             if not absent:
-                curves[exp_id] = [
+                lines = [
                     {"epoch": e, "step": 45 * e, "loss": lr / e, "val_accuracy": accuracy(lr, seed, e)}
                     for e in range(1, EPOCHS + 1)
                 ]
+                curves[exp_id] = curves_of([lines])
             folder = tmp_path / "results" / exp_id
             folder.mkdir(parents=True)
             (folder / "log.txt").write_text("done\n")
@@ -383,7 +385,7 @@ def sweep_of(count: int, lines: int = 3) -> PageData:
         {"status": "DONE", "score": [float(i) for i in range(count)], "x": range(count), "exp_id": names}
     )
     curves = {
-        name: [{"step": s, **{f"m{k}": math.sin(s / 9 + i) + k for k in range(5)}} for s in range(lines)]
+        name: curves_of([[{"step": s, **{f"m{k}": math.sin(s / 9 + i) + k for k in range(5)}} for s in range(lines)]])
         for i, name in enumerate(names)
     }
     return PageData("many", table, ["score"], ["x"], curves)
@@ -492,7 +494,8 @@ def hostile_page() -> PageData:
             "folder": HOSTILE,
         }
     )
-    curves = {name: [{"step": s, **dict.fromkeys(HOSTILE, s * 1.0)} for s in range(3)] for name in names}
+    lines = [{"step": s, **dict.fromkeys(HOSTILE, s * 1.0)} for s in range(3)]
+    curves = {name: curves_of([lines]) for name in names}
     details = {
         name: Detail(
             config=text,
@@ -565,7 +568,8 @@ def test_numbers_that_are_none_are_told_from_missing_ones(open_page: Callable[..
     values = [0.5, float("nan"), None, float("inf"), float("-inf"), 2**60 + 1]
     names = [f"e{i}" for i in range(len(values))]
     table = pd.DataFrame({"exp_id": names, "score": pd.Series(values, dtype=object), "lr": range(len(values))})
-    curves = {"e0": [{"step": s, "score": v} for s, v in enumerate([1.0, float("nan"), float("inf"), 2.0])]}
+    lines = [{"step": s, "score": v} for s, v in enumerate([1.0, float("nan"), float("inf"), 2.0])]
+    curves = {"e0": curves_of([lines])}
     page = open_page(PageData("numbers", table, ["score"], ["lr"], curves))
     assert shown(page, 2) == ["0.5", "NaN", "", "Infinity", "-Infinity", str(2**60 + 1)]
     heading(page, "score").locator(".dt-column-title").click()

@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from heyhi.report.page import PageData, write_page
+from heyhi.report.page_curves import curves_of
 from tests.browser.test_page_in_browser import (
     SEEDS,
     accuracy,
@@ -202,7 +203,13 @@ def small() -> PageData:
     names = [row["exp_id"] for row in rows]
     overrides = ["batch_size", "seed", "lr"]
     return PageData(
-        "first", typed(rows), ["epoch", "loss", "val_accuracy"], overrides, dict.fromkeys(names, lines), {}, ["seed"]
+        "first",
+        typed(rows),
+        ["epoch", "loss", "val_accuracy"],
+        overrides,
+        dict.fromkeys(names, curves_of([lines])),
+        {},
+        ["seed"],
     )
 
 
@@ -288,7 +295,7 @@ def test_marks_and_notes_are_shown_in_rows_and_details(open_page: Callable[..., 
 def test_each_metric_is_drawn_over_what_it_has(open_page: Callable[..., Any]) -> None:
     lines: list[dict[str, Any]] = [{"step": s, "loss": 1.0 / (s + 1)} for s in range(20)]
     lines += [{"epoch": e, "val_loss": 1.0 / (e + 1)} for e in range(3)]
-    page = open_page(PageData("t", typed([{"status": "DONE", "exp_id": "e"}]), curves={"e": lines}))
+    page = open_page(PageData("t", typed([{"status": "DONE", "exp_id": "e"}]), curves={"e": curves_of([lines])}))
     draw_metrics(page, "val_loss")
     settled(page, "document.getElementById('curves').layout.yaxis.title.text === 'val_loss'")
     assert layout(page)["xaxis"]["title"]["text"] == "epoch"

@@ -169,7 +169,7 @@ function noteCurves(drawn, found, metrics) {
   if (others) notes.push(`${others} dotted: not DONE, or left out, so that no mean counts them`);
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
   if (mixed) notes.push(`${mixed} made by several versions of the code`);
-  notes.push(`of each some ${data.points} points, its smallest and largest values among them`);
+  notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
   if (found.notFinite) notes.push(`${found.notFinite} with NaN or infinity, which leave gaps`);
   for (const [metric, overs] of found.elsewhere) notes.push(`some of ${metric} over ${[...overs].join(", ")}`);
   byId("curves-note").textContent = drawn.length

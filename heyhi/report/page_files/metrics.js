@@ -43,16 +43,16 @@ function mainCurve() {
   return curveMetrics.find((name) => name === told) ?? curveMetrics.find((name) => told.includes(name)) ?? all[0]?.name;
 }
 
-/** Return what metrics can be drawn over, what most of their curves have first. */
+/** Return what metrics can be drawn over, the usual first, but what few of their curves have last. */
 function axesOf(metrics) {
   const sets = metrics.flatMap((metric) => setsOf.get(metric) ?? []);
-  const names = [...new Set([...data.x, "line", ...sets.flatMap((set) => Object.keys(set.x))])];
-  const share = new Map(names.map((name) => [name, sets.filter((set) => Object.hasOwn(set.x, name)).length]));
-  return names.filter((name) => share.get(name)).sort((a, b) => share.get(b) - share.get(a));
+  const share = new Map(data.x.map((name) => [name, sets.filter((set) => Object.hasOwn(set.x, name)).length]));
+  const few = (name) => share.get(name) < sets.length / 2;
+  return data.x.filter((name) => share.get(name)).sort((a, b) => few(a) - few(b));
 }
 
 /** Return the name of what a curve is drawn over: what is asked for, else what it has. */
 function axisOf(set, wanted) {
   if (Object.hasOwn(set.x, wanted)) return wanted;
-  return [...data.x, "line", ...Object.keys(set.x)].find((name) => Object.hasOwn(set.x, name));
+  return data.x.find((name) => Object.hasOwn(set.x, name));
 }

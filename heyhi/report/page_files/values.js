@@ -60,9 +60,15 @@ function numbers(index) {
     const packed = data.arrays[index];
     const bytes = Uint8Array.from(atob(packed.slice(1)), (c) => c.charCodeAt(0));
     const Type = { f: Float32Array, d: Float64Array, i: Int32Array }[packed[0]];
-    decoded.set(index, new Type(bytes.buffer));
+    decoded.set(index, Type ? new Type(bytes.buffer) : fromSteps(bytes, packed[0] === "1" ? Uint8Array : Uint16Array));
   }
   return decoded.get(index);
+}
+
+/** Return numbers that never decrease: packed are the first, a unit, and each one's distance to the one before in units. */
+function fromSteps(bytes, Type) {
+  let [value, unit] = new Float64Array(bytes.buffer, 0, 2);
+  return Float64Array.from(new Type(bytes.buffer, 16), (steps) => (value += unit * steps));
 }
 
 /** Sort texts, those of numbers by size. */

@@ -17,12 +17,13 @@ import pandas as pd
 import pytest
 
 from heyhi.report.page import Detail, PageData, render_page, write_page
+from heyhi.report.page_curves import curves_of
 from heyhi.report.page_libraries import PageError
 
 
-def made(page: PageData, **options: Any) -> dict[str, Any]:
+def made(page: PageData) -> dict[str, Any]:
     """Return the data in a page."""
-    text = render_page(page, folder=Path("/reports"), **options)
+    text = render_page(page, folder=Path("/reports"))
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert found
     return json.loads(found[1])
@@ -30,22 +31,6 @@ def made(page: PageData, **options: Any) -> dict[str, Any]:
 
 def table(*names: str, **columns: list[Any]) -> pd.DataFrame:
     return pd.DataFrame({"exp_id": list(names), **{k: pd.Series(v, dtype=object) for k, v in columns.items()}})
-
-
-def array(data: dict[str, Any], number: int) -> list[float]:
-    """Return one of the arrays of a page."""
-    packed = data["arrays"][number]
-    return np.frombuffer(base64.b64decode(packed[1:]), {"f": "<f4", "d": "<f8", "i": "<i4"}[packed[0]]).tolist()
-
-
-def curves(lines: list[dict[str, Any]], points: int = 300) -> dict[str, tuple[dict[str, list[float]], list[float]]]:
-    """Return for each metric its x and its y, as a page holds them."""
-    data = made(PageData("t", table("e"), curves={"e": lines}), points=points)
-    return {
-        name: ({key: array(data, number) for key, number in one["x"].items()}, array(data, y))
-        for one in data["curves"][0]
-        for name, y in one["y"].items()
-    }
 
 
 class Scripts(HTMLParser):
@@ -96,7 +81,7 @@ def test_no_text_can_end_the_data_or_start_a_script(text: str):
     page = PageData(
         text,
         table(row, **{row: [row]}),
-        curves={row: [{"step": 1, text: 1.0}]},
+        curves={row: curves_of([[{"step": 1, text: 1.0}]])},
         details={row: Detail(config=text, flat={text: text}, attempts=[{text: text}], log=[text])},
     )
     data = made(page)
@@ -137,47 +122,6 @@ def test_text_columns_have_no_nan():
 def test_table_without_exp_id_is_refused():
     with pytest.raises(PageError, match="exp_id"):
         render_page(PageData("t", pd.DataFrame({"lr": [1]})), folder=Path("/"))
-
-
-def test_long_curves_are_thinned_but_keep_ends_extremes_and_where_they_break():
-    values = [math.sin(i / 50) for i in range(1000)]
-    values[333], values[777] = 9.0, -9.0
-    loss = [1.0] * 700 + [math.nan] * 300
-    lines = [{"step": 10 * i, "score": v, "loss": w} for i, (v, w) in enumerate(zip(values, loss, strict=True))]
-    found = curves(lines, points=50)
-    x, y = found["score"]
-    assert 50 <= len(y) <= 60
-    assert (x["step"][0], x["step"][-1]) == (0, 9990)
-    assert y[x["step"].index(3330)] == 9.0
-    assert y[x["step"].index(7770)] == -9.0
-    x, y = found["loss"]
-    assert (y[x["step"].index(6990)], str(y[x["step"].index(7000)])) == (1.0, "nan")
-
-
-def test_metrics_that_are_logged_at_times_have_their_own_steps():
-    lines: list[dict[str, Any]] = [{"step": i, "loss": float(i)} for i in range(6)]
-    lines[2]["accuracy"], lines[5]["accuracy"] = 0.5, 0.75
-    lines[3]["accuracy"], lines[4]["note"] = None, "text is no metric"
-    found = curves(lines)
-    assert set(found) == {"loss", "accuracy"}
-    assert found["accuracy"] == ({"step": [2, 5]}, [0.5, 0.75])
-    assert found["loss"][0]["step"] == list(range(6))
-
-
-def test_curves_without_a_step_are_drawn_over_their_lines():
-    assert curves([{"loss": 1.0}, {"loss": 2.0}]) == {"loss": ({"line": [1, 2]}, [1, 2])}
-
-
-def test_numbers_lose_nothing_that_could_be_seen():
-    lines = [
-        {"time": 1.7e9 + i / 4, "step": 2**40 + i, "tiny": 1e-300 * (i + 1), "huge": 10**400, "on": i > 0}
-        for i in range(3)
-    ]
-    found = curves(lines)
-    assert found["tiny"][1] == [1e-300, 2e-300, 3e-300]
-    assert found["huge"][1] == [math.inf] * 3
-    assert found["on"][1] == [0, 1, 1]
-    assert found["tiny"][0] == {"time": [1.7e9, 1.7e9 + 0.25, 1.7e9 + 0.5], "step": [2**40, 2**40 + 1, 2**40 + 2]}
 
 
 def test_configs_are_parted_into_what_all_of_a_task_share_and_what_differs():
@@ -231,16 +175,16 @@ def test_thousand_experiments_of_a_thousand_lines_are_written_in_five_seconds(tm
     lines = [{"epoch": i, "step": 45 * i, **{f"m{k}": math.sin(i / 9 + k) for k in range(4)}} for i in range(1000)]
     names = [f"p/e{i}" for i in range(1000)]
     flat = {f"train.key{k}": k for k in range(40)}
+    started = time.process_time()  # of this process only: others may have the processors
     page = PageData(
         "t",
         table(*names, score=[float(i) for i in range(1000)]),
-        curves=dict.fromkeys(names, lines),
+        curves={name: curves_of([lines]) for name in names},
         details={
             name: Detail("x\n" * 50, {**flat, "train.lr": i}, [{"attempt": 1}], ["y"] * 20)
             for i, name in enumerate(names)
         },
         replicate=["seed"],
     )
-    started = time.process_time()  # of this process only: others may have the processors
     write_page(tmp_path / "report.html", page)
     assert time.process_time() - started < 5

@@ -1,0 +1,111 @@
+"""Lines of metrics as columns of numbers."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from heyhi.report.decimation import Floats, Positions
+
+_MOST_LEVELS = 50  # of dicts in dicts that are looked into
+_NUMBERS = frozenset({int, float})
+
+
+class Column(NamedTuple):
+    """A metric in some lines.
+
+    Attributes:
+        where: places of the lines that have it, ascending.
+        values: what it is there.
+    """
+
+    where: Positions
+    values: Floats
+
+    def at(self, where: Positions) -> Floats:
+        """Return the values at some lines, NaN where one has none."""
+        import numpy as np
+
+        if self.where is where or np.array_equal(self.where, where):
+            return self.values
+        places = np.searchsorted(self.where, where).clip(max=len(self.where) - 1)
+        return np.where(self.where[places] == where, self.values[places], np.nan)
+
+
+def columns_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
+    """Return for each metric the lines in which it is a number, and the numbers; nested ones by dotted names."""
+    import numpy as np
+
+    parts: dict[str, list[Column]] = {}
+    _gather(parts, lines, np.arange(len(lines)), "", _MOST_LEVELS)
+    return {name: found[0] if len(found) == 1 else _merged(found) for name, found in parts.items()}
+
+
+def _gather(
+    parts: dict[str, list[Column]], lines: Sequence[Mapping[str, Any]], where: Positions, prefix: str, levels: int
+) -> None:
+    """Add the columns of some lines, those of the same keys together: a line is seldom gone through by itself."""
+    if lines and set(map(len, lines)) == {len(lines[0])}:
+        columns = None
+        with contextlib.suppress(KeyError):
+            columns = [(key, list(map(itemgetter(key), lines))) for key in lines[0]]
+        if columns is not None:
+            _add(parts, columns, where, prefix, levels)
+            return
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for place, line in enumerate(lines):
+        kinds.setdefault(tuple(line), []).append(place)
+    for keys, places in kinds.items():
+        members = [lines[place] for place in places]
+        columns = [(key, list(map(itemgetter(key), members))) for key in keys]
+        _add(parts, columns, where[places], prefix, levels)
+
+
+def _add(
+    parts: dict[str, list[Column]], columns: Sequence[tuple[str, list[Any]]], where: Positions, prefix: str, levels: int
+) -> None:
+    """Add columns of values of any kind."""
+    for key, values in columns:
+        name = f"{prefix}{key}"
+        # One look at the types decides for all lines; only a mixed column is gone through one by one.
+        if _NUMBERS.issuperset(map(type, values)):
+            parts.setdefault(name, []).append(Column(where, _floats(values)))
+            continue
+        numbers = [i for i, value in enumerate(values) if isinstance(value, int | float)]
+        if numbers:
+            parts.setdefault(name, []).append(Column(where[numbers], _floats([values[i] for i in numbers])))
+        inner = [i for i, value in enumerate(values) if isinstance(value, dict)] if levels else []
+        if inner:
+            _gather(parts, [values[i] for i in inner], where[inner], f"{name}.", levels - 1)
+
+
+def _merged(parts: Sequence[Column]) -> Column:
+    """Put a metric of lines with different keys together; of a name that stands twice in a line the last counts."""
+    import numpy as np
+
+    where = np.concatenate([part.where for part in parts])
+    order = np.argsort(where, kind="stable")
+    where, values = where[order], np.concatenate([part.values for part in parts])[order]
+    is_last = np.append(where[1:] != where[:-1], True)
+    return Column(where[is_last], values[is_last])
+
+
+def _floats(values: Sequence[Any]) -> Floats:
+    import numpy as np
+
+    try:
+        return np.array(values, dtype=np.float64)
+    except OverflowError:  # an integer beyond any float
+        return np.array([_float(value) for value in values])
+
+
+def _float(value: float) -> float:
+    """Return a number as a float, infinite where it is an integer beyond any float."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf

@@ -1,0 +1,125 @@
+"""Reading a metrics file: of any size, and damaged anywhere."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from heyhi.errors import ResultError
+from heyhi.experiment import metrics_file
+from heyhi.experiment.metrics_file import all_blocks, counting_blocks
+from heyhi.experiment.records import Start
+
+
+def lines_of(path: Path, damaged: list[int] | None = None) -> list[dict[str, Any]]:
+    note = (damaged if damaged is not None else []).append
+    return [line for block in counting_blocks(path, damaged=note) for line in block.lines]
+
+
+def written(tmp_path: Path, data: bytes) -> Path:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(data)
+    return path
+
+
+def test_where_there_is_no_file_there_are_no_metrics(tmp_path: Path) -> None:
+    assert lines_of(tmp_path / "metrics.jsonl") == lines_of(written(tmp_path, b"")) == []
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_an_error_and_nobody_waits_for_it(tmp_path: Path, make: Any) -> None:
+    path = tmp_path / "metrics.jsonl"
+    make(path)
+    with pytest.raises(ResultError, match=r"metrics\.jsonl: can't be read: it is no file"):
+        lines_of(path)
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ResultError, match=r"metrics\.jsonl: can't be read: Not a directory"):
+        lines_of(written(tmp_path, b"{}") / "metrics.jsonl")
+
+
+def test_damaged_lines_are_left_out_and_called_by_number_whatever_lies_around_them(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"a": 1}\n{"a": 2},{"a": 3}\n\n{"a": 4,\n"b": 5}\n[6]\n\xff\n{"a": NaN}\n{"a": 8')
+    damaged: list[int] = []
+    found = lines_of(path, damaged)
+    assert damaged == [2, 4, 5, 6, 7] and found[0] == {"a": 1} and math.isnan(found[1]["a"]) and len(found) == 2
+
+
+def test_a_line_of_some_megabytes_is_skipped_and_what_follows_is_read(tmp_path: Path) -> None:
+    damaged: list[int] = []
+    long = b'{"a": "%b"}\n' % (b"x" * 5_000_000)
+    assert lines_of(written(tmp_path, b'{"a": 1}\n' + long + b'{"a": 3}\n{"a"\n' + long + b'{"a": 6}'), damaged) == [
+        {"a": 1}, {"a": 3}, {"a": 6},
+    ]  # fmt: skip
+    assert damaged == [2, 4, 5]
+    damaged.clear()
+    assert lines_of(written(tmp_path, b"\0" * 5_000_000), damaged) == [] and damaged == [1]
+
+
+pieces = st.lists(
+    st.one_of(
+        st.sampled_from([b"\n", b"\n\n", b"{", b"}", b",", b"\xff", b" ", b"NaN", b"[1]\n", b'{"a": {"b": 1}}\n']),
+        st.integers(0, 99).map(lambda n: b'{"step": %d, "loss": 1}\n' % n),
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(parts=pieces, block=st.integers(1, 40), most=st.integers(200, 300), cuts=st.lists(st.integers(0, 200)))
+def test_blocks_of_any_size_give_what_line_by_line_gives(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: list[bytes], block: int, most: int, cuts: list[int]
+) -> None:
+    data = b"".join(parts)
+    expected: list[tuple[int, Any]] = []
+    bad, offset = [], 0
+    for number, text in enumerate(data.splitlines(keepends=True) if b"\r" not in data else [], 1):
+        attempt = next((i for i in range(len(cuts), 0, -1) if cuts[i - 1] <= offset), 0)
+        try:
+            one = json.loads(text.decode("utf-8", "replace"))
+        except ValueError:
+            one = None
+        if isinstance(one, dict):
+            expected.append((attempt, one))
+        elif text.strip() and text.endswith(b"\n"):
+            bad.append(number)
+        offset += len(text)
+    monkeypatch.setattr(metrics_file, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(metrics_file, "_MOST_LINE_BYTES", most)
+    path, damaged = written(tmp_path, data), list[int]()
+    starts = [Start(number, metrics_size=cut) for number, cut in enumerate(cuts, 1)]
+    found = [(one.attempt, line) for one in all_blocks(path, starts, damaged=damaged.append) for line in one.lines]
+    assert (found, damaged) == (expected, bad)
+
+
+def test_a_large_file_is_never_held(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    chunk = b"".join(b'{"step": %d, "loss": 0.125, "val": {"loss": NaN}}\n' % step for step in range(20_000))
+    with path.open("wb") as file:
+        for _ in range(20):
+            file.write(chunk)
+        file.write(b"x" * 30_000_000)
+        file.write(b"\n")
+        for _ in range(5):
+            file.write(chunk)
+    size = path.stat().st_size
+    code = (
+        "import re, sys; from heyhi.experiment.metrics_file import counting_blocks;"
+        "from heyhi.experiment.records import Start;"
+        f"starts = [Start(1), Start(2, metrics_size={size // 2})];"
+        "print(sum(len(b.lines) for b in counting_blocks(sys.argv[1], starts)));"
+        "print(re.search(r'VmHWM:\\s*(\\d+) kB', open('/proc/self/status').read())[1])"
+    )
+    printed = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
+    lines, kilobytes = map(int, printed.split())
+    assert lines == 500_000 and kilobytes < 60_000

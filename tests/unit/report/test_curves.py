@@ -1,0 +1,238 @@
+"""The learning curves of one experiment: what is drawn of each metric, and over what."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.report.page_curves import MOST_METRICS, CurveSet, curves_of
+from heyhi.report.x_axes import names_of_axes
+
+Lines = list[dict[str, Any]]
+
+
+class Curve(NamedTuple):
+    x: dict[str, list[float]]
+    y: list[float]
+
+
+def unpacked(packed: str) -> list[float]:
+    """Return the numbers of an array of a page, as its script does."""
+    data = base64.b64decode(packed[1:])
+    if packed[0] in "12":
+        first, unit = np.frombuffer(data[:16], "<f8")
+        return (first + unit * np.cumsum(np.frombuffer(data[16:], f"<u{packed[0]}").astype(float))).tolist()
+    return np.frombuffer(data, {"f": "<f4", "d": "<f8", "i": "<i4"}[packed[0]]).tolist()
+
+
+def curves(lines: Lines, buckets: int = 400, block: int | None = None) -> dict[str, Curve]:
+    """Return the curve of each metric."""
+    blocks = [lines[i : i + block] for i in range(0, len(lines), block)] if block else [lines]
+    return {
+        name: Curve({key: unpacked(text) for key, text in one.x.items()}, unpacked(y))
+        for one in curves_of(blocks, buckets)
+        for name, y in one.y.items()
+    }
+
+
+def test_a_million_lines_with_four_spikes_show_all_four_and_how_they_began() -> None:
+    spikes = {17: 9.0, 123_456: -8.0, 500_001: 7.0, 999_998: -6.0}
+
+    def blocks() -> Iterator[Lines]:
+        for begin in range(0, 1_000_000, 2_500):
+            yield [{"step": s, "loss": spikes.get(s, 1 / (1 + s)), "lr": 0.1} for s in range(begin, begin + 2_500)]
+
+    found = curves_of(blocks())
+    (loss,) = [one for one in found if "loss" in one.y]
+    steps, values = unpacked(loss.x["step"]), unpacked(loss.y["loss"])
+    for step, spike in spikes.items():
+        assert values[steps.index(step)] == spike
+    assert len(values) <= 1_200
+    assert sum(step < 3_345 for step in steps) >= 100, "over a logarithmic axis"
+    assert (steps[0], steps[-1]) == (0, 999_999)
+    (flat,) = [one for one in found if "lr" in one.y]
+    assert len(unpacked(flat.y["lr"])) <= 1_200
+
+
+def test_the_size_is_linear_in_the_number_of_metrics() -> None:
+    draw = random.Random(0)
+    names = [f"m{k}" for k in range(50)]
+    lines = [{"step": s, "epoch": s // 100, **{name: draw.random() for name in names}} for s in range(20_000)]
+    one = sum(map(_size, curves_of([[{key: line[key] for key in ("step", "epoch", "m0")} for line in lines]])))
+    all_of_them = curves_of([lines])
+    assert {name for part in all_of_them for name in part.y} == set(names)
+    assert sum(map(_size, all_of_them)) < 55 * one
+    assert one < 1_200 * (4 + 2 + 2) * 4 / 3 + 200
+
+
+def _size(one: CurveSet) -> int:
+    return sum(len(text) for part in one for text in part.values())
+
+
+def test_few_lines_are_all_drawn_and_their_metrics_share_their_steps() -> None:
+    (one,) = curves_of([[{"step": s, "a": math.sin(s), "b": math.cos(s)} for s in range(400)]])
+    assert (list(one.x), list(one.y)) == (["step"], ["a", "b"])
+    assert unpacked(one.x["step"]) == list(range(400))
+
+
+def test_long_curves_keep_ends_extremes_and_where_they_break() -> None:
+    values = [math.sin(i / 50) for i in range(1000)]
+    values[333], values[777] = 9.0, -9.0
+    loss = [1.0] * 700 + [math.nan] * 300
+    lines = [{"step": 10 * i, "score": v, "loss": w} for i, (v, w) in enumerate(zip(values, loss, strict=True))]
+    found = curves(lines, buckets=50)
+    x, y = found["score"]
+    assert 50 <= len(y) <= 150
+    assert (x["step"][0], x["step"][-1]) == (0, 9990)
+    assert y[x["step"].index(3330)] == 9.0
+    assert y[x["step"].index(7770)] == -9.0
+    x, y = found["loss"]
+    assert (y[x["step"].index(6990)], str(y[x["step"].index(7000)])) == (1.0, "nan")
+
+
+def test_nested_metrics_have_curves_by_dotted_names() -> None:
+    lines = [{"trainer": {"step": s}, "train": {"loss": 1.0 + s, "by": {"class": [1]}}} for s in (1, 2)]
+    assert curves(lines) == {"train.loss": Curve({"trainer.step": [1, 2]}, [2, 3])}
+
+
+def test_metrics_that_are_logged_at_times_have_their_own_steps() -> None:
+    lines: Lines = [{"step": i, "loss": float(i)} for i in range(6)]
+    lines[2]["accuracy"], lines[5]["accuracy"] = 0.5, 0.75
+    lines[3]["accuracy"], lines[4]["note"] = None, "text is no metric"
+    found = curves(lines)
+    assert set(found) == {"loss", "accuracy"}
+    assert found["accuracy"] == Curve({"step": [2, 5]}, [0.5, 0.75])
+    assert found["loss"].x["step"] == list(range(6))
+
+
+def test_each_metric_is_drawn_over_what_its_own_lines_have() -> None:
+    lines: Lines = [{"step": i, "loss": 1 / (1 + i)} for i in range(6)]
+    lines[3:3] = [{"epoch": 1, "val_loss": 0.5}]
+    lines += [{"epoch": 2, "val_loss": 0.4}]
+    found = curves(lines)
+    assert found["loss"].x == {"step": [0, 1, 2, 3, 4, 5]}
+    assert found["val_loss"].x == {"epoch": [1, 2]}
+    assert names_of_axes([curves_of([lines])]) == ["step", "epoch"]
+
+
+def test_a_first_line_without_a_step_takes_the_step_from_no_other() -> None:
+    lines: Lines = [{"loss": 9.0}, {"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}]
+    assert repr(curves(lines)["loss"].x["step"]) == "[nan, 1.0, 2.0]"
+
+
+@pytest.mark.parametrize("name", ["trainer/global_step", "env_steps", "Epoch", "wall_time", "samples", "total_tokens"])
+def test_counters_are_offered_whatever_stands_around_their_word(name: str) -> None:
+    assert curves([{name: i, "loss": 1.0} for i in range(3)]) == {"loss": Curve({name: [0, 1, 2]}, [1, 1, 1])}
+
+
+def test_a_counter_that_starts_again_is_no_axis_and_nothing_is_lost() -> None:
+    lines = [{"step": i % 3, "epoch": i // 3, "loss": float(i)} for i in range(9)]
+    found = curves(lines)
+    assert found["loss"].x == {"epoch": [0, 0, 0, 1, 1, 1, 2, 2, 2]}
+    assert found["step"].y == [0, 1, 2] * 3
+    assert list(curves([{"time": 0.3 - i / 10, "loss": 1.0} for i in range(3)])) == ["time", "loss"]
+
+
+def test_a_number_of_another_name_that_never_decreases_is_both() -> None:
+    lines = [{"step": i, "queries": 10 * i, "loss": float(i), "speed": float(i % 2)} for i in range(20)]
+    found = curves(lines)
+    assert set(found) == {"queries", "loss", "speed"}
+    assert list(found["speed"].x) == ["step", "queries"]
+    assert names_of_axes([curves_of([lines])]) == ["step", "queries"]
+    falls = [{"queries": float(-i), "loss": 1.0} for i in range(20)]
+    assert names_of_axes([curves_of([lines]), curves_of([falls])]) == ["step", "line"]
+
+
+def test_what_most_metrics_have_is_the_first_axis() -> None:
+    train = [{"step": i, "seconds": i / 2, "loss": 1.0} for i in range(3)]
+    val: Lines = [{"epoch": i, "seconds": i / 2, "val_loss": 1.0, "val_accuracy": 0.5} for i in range(3)]
+    lines = [line for pair in zip(train, val, strict=True) for line in pair]
+    assert names_of_axes([curves_of([lines])]) == ["seconds", "epoch", "step"]
+
+
+def test_curves_without_a_step_are_drawn_over_their_lines() -> None:
+    assert curves([{"loss": 1.0}, {"loss": 2.0}]) == {"loss": Curve({"line": [1, 2]}, [1, 2])}
+    assert curves([]) == {}
+    assert curves([{"note": "x"}, {"step": 1}]) == {}
+
+
+def test_a_counter_that_stands_still_is_an_axis_only_where_there_is_no_other() -> None:
+    assert list(curves([{"epoch": 1, "step": i, "loss": 1.0} for i in range(3)])["loss"].x) == ["step"]
+    assert list(curves([{"epoch": 1, "loss": 1.0}])["loss"].x) == ["epoch"]
+
+
+def test_numbers_lose_nothing_that_could_be_seen() -> None:
+    lines = [
+        {"time": 1.7e9 + i / 4, "step": 2**40 + i, "tiny": 1e-300 * (i + 1), "huge": 10**400, "on": i > 0}
+        for i in range(3)
+    ]
+    found = curves(lines)
+    assert found["tiny"].y == [1e-300, 2e-300, 3e-300]
+    assert found["huge"].y == [math.inf] * 3
+    assert found["on"].y == [0, 1, 1]
+    assert found["tiny"].x == {"step": [2**40, 2**40 + 1, 2**40 + 2], "time": [1.7e9, 1.7e9 + 0.25, 1.7e9 + 0.5]}
+
+
+@given(st.lists(st.integers(0, 2**53 - 1) | st.integers(0, 300), min_size=1))
+def test_steps_come_back_exactly(steps: list[int]) -> None:
+    steps.sort()
+    assert curves([{"step": step, "m": 1.0} for step in steps])["m"].x["step"] == steps
+
+
+KEYS = st.sampled_from(["step", "epoch", "a", "b", "c"])
+VALUES = st.one_of(
+    st.integers(-3, 3),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=2),
+    st.dictionaries(st.sampled_from("ab"), st.integers()),
+)
+
+
+@given(st.lists(st.dictionaries(KEYS, VALUES), max_size=80), st.integers(1, 30), st.integers(2, 12))
+def test_any_lines_give_the_same_curves_in_whatever_blocks_they_come(lines: Lines, block: int, buckets: int) -> None:
+    assert _over_counters(lines, buckets, block) == _over_counters(lines, buckets, None)
+    for name, curve in curves(lines, 100).items():
+        logged = [v for line in lines for v in _at(line, name)]
+        with np.errstate(over="ignore"):
+            np.testing.assert_array_equal(np.array(curve.y, "f4"), np.array(logged, "f8").astype("f4"))
+
+
+def _over_counters(lines: Lines, buckets: int, block: int | None) -> list[str]:
+    """Return the curves as texts; what else they may be drawn over is seen only after some lines."""
+    return sorted(
+        repr((name, y, {key: values for key, values in x.items() if key in ("step", "epoch")}))
+        for name, (x, y) in curves(lines, buckets, block).items()
+    )
+
+
+def _at(line: dict[str, Any], name: str) -> Sequence[Any]:
+    """Return the number that a line has under a dotted name, if it has one."""
+    value: Any = line
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return [value] if isinstance(value, int | float) else []
+
+
+def test_a_name_for_each_line_and_dicts_without_end_are_cut_off() -> None:
+    found = curves_of([[{f"m{i}": 1.0} for i in range(2 * MOST_METRICS)]])
+    assert sum(len(one.y) for one in found) == MOST_METRICS
+    deep: dict[str, Any] = {"loss": 1.0}
+    for _ in range(900):
+        deep = {"d": deep}
+    assert curves([{"loss": 2.0, **deep}]) == {"loss": Curve({"line": [1]}, [2])}
+
+
+def test_packed_curves_are_json() -> None:
+    found = curves_of([[{"step": 10**400, "a": math.nan, "b": -math.inf, "c": 2**63}] * 3])
+    assert json.loads(json.dumps(found, allow_nan=False)) == [list(one) for one in found]
