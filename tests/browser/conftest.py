@@ -93,7 +93,7 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
             write_page(path, data)
         context = chromium.new_context(**{"viewport": {"width": 1400, "height": 1000}, **options})
         contexts.append(context)
-        context.set_default_timeout(int(os.environ.get("PT", "120000")))  # milliseconds, after which something hangs
+        context.set_default_timeout(120_000)  # milliseconds, after which something hangs
         context.add_init_script(LISTEN)
         page = context.new_page()
         watched = Watched(page)

@@ -184,6 +184,27 @@ def test_the_best_row_is_marked_where_one_knows_which_way_is_better(
     assert "★ best (smallest)" in page.locator("#overrides-note").text_content()
 
 
+def test_rows_that_are_equally_good_are_marked_all(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    data = sweep(tmp_path)
+    rounded = data.table.assign(best_val_accuracy=[0.9] * 9 + [0.95, 0.95, None])
+    page = open_page(replace(data, table=rounded))
+    assert page.locator("tr.best-row").count() == 9, "of what is DONE"
+
+
+def test_a_curve_says_which_run_it_is(open_page: Callable[..., Any], tmp_path: Path) -> None:
+    page = open_page(sweep(tmp_path))
+    box = page.locator("#curves .nsewdrag").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + box["height"] * 0.15)
+    page.wait_for_selector("#curves .hoverlayer .hovertext")
+    told = page.locator("#curves .hoverlayer").text_content()
+    assert "lr=" in told and "mean ± standard error of 3" in told and "_seed=0 and 2 more" in told
+    page.get_by_label("seeds as bands").uncheck()
+    settled(page, "document.getElementById('curves').data.length === 11")
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.15)
+    settled(page, "/lr=[0-9.]+ seed=[0-9]/.test(document.querySelector('#curves .hoverlayer').textContent)")
+    assert "_seed=" in page.locator("#curves .hoverlayer").text_content(), "its exp id"
+
+
 def small() -> PageData:
     """Make a sweep as a first run has it: most columns say nothing."""
     rows = [

@@ -35,10 +35,10 @@ const mark = (text, title) => make("span", { className: "mark", title: cut(title
 const star = (column) =>
   make("span", { className: "star", title: `best ${column.name} (${directionName(column)})`, role: "img" }, "★");
 
-let bestCells = new Map(); // column's name -> row with the best value
+let bestCells = new Map(); // column's name -> rows with the best value
 
 function readBest() {
-  bestCells = new Map(columns.map((column) => [column.name, bestRow(column)]).filter(([, row]) => row !== null));
+  bestCells = new Map(columns.map((column) => [column.name, bestRows(column)]));
 }
 
 /** Show a cell; what is shown is an element, so that no text is markup. */
@@ -54,7 +54,7 @@ function cellElement(column, row) {
   if (folder) return link(folder, "open");
   const text = cellText(column, row);
   const element = make("span", { title: exactText(value), className: column.numeric ? "" : "text" }, text);
-  if (bestCells.get(column.name) === row) {
+  if (bestCells.get(column.name)?.has(row)) {
     element.classList.add("best");
     element.title += ` · best of the column (${directionName(column)})`;
   }

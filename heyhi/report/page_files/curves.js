@@ -9,8 +9,8 @@ function drawCurves() {
   const metrics = drawnMetrics();
   const bundles = drawnBundles();
   const colours = colouring();
-  const best = bestRow(columnNamed(byId("scatter-y").value));
-  bundles.forEach((bundle) => (bundle.best = best !== null && bundle.rows.includes(best)));
+  const best = bestRows(columnNamed(byId("scatter-y").value));
+  bundles.forEach((bundle) => (bundle.best = bundle.rows.some((row) => best.has(row))));
   const multiples = metrics.length > 1 && byId("multiples").checked;
   // Where nothing else has to be told apart, metrics are by their colours.
   const byMetric = !multiples && metrics.length > 1 && bundles.length === 1;
@@ -137,7 +137,7 @@ function legendButton(bundle, byMetric, colours) {
     },
     ...(byMetric ? [] : [swatch(colours.of(bundle.rows[0]))]),
     ...(bundle.best ? [star(columnNamed(byId("scatter-y").value))] : []),
-    cut(bundle.name, 48),
+    cut(bundle.name, 72),
   );
   button.setAttribute("aria-pressed", bundle.on);
   if (bundle.versions > 1) button.append(mark(`code ${bundle.versions} versions`, "these replicates differ in it"));

@@ -146,6 +146,7 @@ function severalExperiments(row) {
 const distinctLabel = (place, places, among) =>
   among
     .filter((column) => column.kind === "override" && places.some((one) => column.values[one] !== column.values[place]))
+    .filter((column) => column.values[place] !== null)
     .map((column) => named(column, column.values[place]))
     .join(" ");
 

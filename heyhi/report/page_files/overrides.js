@@ -32,14 +32,19 @@ function drawScatter() {
     dragmode: "select",
     uirevision: [x.name, y.name, log].join("\n"),
   });
-  overridesNote(rows, y, "drag over points to choose them");
+  const hollow = rows.filter((row) => !rowCounts(row)).length;
+  overridesNote(rows, y, [
+    "drag over points to choose them",
+    ...(hollow ? [`${hollow} hollow: not DONE, or left out`] : []),
+    ...(bestRows(y).size ? [`★ best (${directionName(y)})`] : []),
+  ]);
 }
 
 function scatterTrace(rows, x, y, xOf) {
   const colours = colouring();
-  const best = bestRow(y);
-  const symbol = (row) => (row === best ? "star" : rowCounts(row) ? "circle" : "circle-open");
-  const size = (row) => (chosen.has(row) ? 13 : 8) + (row === best ? 3 : 0);
+  const best = bestRows(y);
+  const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
+  const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);
   const errors = isMean() ? columnNamed(`${y.name}.${data.spread}`)?.values : null;
   return {
     x: rows.map(xOf),
@@ -53,7 +58,7 @@ function scatterTrace(rows, x, y, xOf) {
       ...hoverTexts(row),
       plotText(cut(exactText(x.values[row]), 40)),
       plotText(cellText(y, row)),
-      row === best ? " ★ best" : rowCounts(row) ? "" : " (doesn't count)",
+      best.has(row) ? " ★ best" : rowCounts(row) ? "" : " (doesn't count)",
     ]),
     hovertemplate:
       `<b>%{customdata[0]}</b><br>${plotText(cut(y.name, 40))} %{customdata[3]}%{customdata[4]}<br>` +
@@ -80,13 +85,10 @@ function nothingToDraw() {
   byId("overrides-note").textContent = "Nothing to draw: an override that varies and a metric are needed.";
 }
 
-function overridesNote(rows, metric, hint) {
+function overridesNote(rows, metric, hints) {
   const left = shownRows.length - rows.length;
-  const idle = rows.filter((row) => !rowCounts(row)).length;
-  const notes = [`${rows.length} ${data.table ? "rows" : "experiments"}, ${hint}`];
+  const notes = [`${rows.length} ${data.table ? "rows" : "experiments"}`, ...hints];
   if (left) notes.push(`${left} without finite values left out`);
-  if (idle) notes.push(`${idle} hollow: not DONE, or left out`);
-  if (metric?.direction && bestRow(metric) !== null) notes.push(`★ best (${directionName(metric)})`);
   byId("overrides-note").textContent = notes.join(" · ");
   byId("overrides").setAttribute("aria-label", `Overrides against ${metric?.name ?? "nothing"}`);
 }

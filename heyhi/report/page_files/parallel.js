@@ -45,25 +45,27 @@ function drawParallel() {
     text: axes.flatMap((axis) => axis.ticks.map(([, text]) => `${plotText(cut(text, 14))} `)),
     mode: "text",
     textposition: "middle left",
-    textfont: { size: 11, color: css("--quiet") },
+    textfont: { size: 11, color: css("--text") },
     hoverinfo: "skip",
   });
+  const room = byId("overrides").clientWidth / axes.length / 8; // letters of a name that stands level
   showOverrides(traces, {
     xaxis: {
       tickvals: axes.map((_, i) => i),
       ticktext: axes.map((axis) => plotText(cut(axis.name, 18))),
       ticklabeloverflow: "allow",
-      tickangle: axes.length > 5 ? -20 : 0,
+      tickangle: axes.some((axis) => axis.name.length > room) ? -20 : 0,
       range: [-0.75, axes.length - 0.85],
       gridcolor: css("--quiet"),
+      automargin: false,
       side: "top",
     },
     yaxis: { visible: false, range: [-0.06, 1.06] },
-    margin: { l: 8, r: 48, t: 48, b: 8 },
+    margin: { l: 8, r: 90, t: 56, b: 8 },
     dragmode: "select",
     uirevision: `parallel ${used.map((column) => column.name).join("\n")}`,
   });
-  overridesNote(rows, metric, "drag over an axis to choose");
+  overridesNote(rows, metric, ["drag over an axis to choose"]);
 }
 
 /** Return an axis from 0 to 1: numbers by size or logarithm; texts, and columns with gaps, by their order. */
@@ -96,6 +98,6 @@ function parallelAxis(column, rows) {
     name: column.name,
     text,
     place: (row) => scale(bend(asNumber(column.values[row]))),
-    ticks: ticks.map((tick) => [scale(bend(tick)), String(Number(tick.toPrecision(few ? 6 : 3)))]),
+    ticks: ticks.map((tick) => [scale(bend(tick)), String(Number(tick.toPrecision(few ? 4 : 3)))]),
   };
 }

@@ -121,11 +121,11 @@ const box = (row) => {
   return make("span", { className: "choice" }, element);
 };
 
-/** Show at each row which colour it is drawn in, whether it is chosen, and which is the best. */
+/** Show at each row which colour it is drawn in, whether it is chosen, and which are the best. */
 function colourBoxes() {
   if (!table) return;
   const objective = columnNamed(byId("scatter-y").value);
-  const best = bestRow(objective);
+  const best = bestRows(objective);
   for (const tr of byId("table").querySelectorAll("tbody tr[data-row]")) {
     const row = Number(tr.dataset.row);
     const element = tr.querySelector(".choose");
@@ -133,9 +133,9 @@ function colourBoxes() {
     element.style.setProperty("--colour", color ?? "transparent");
     element.classList.toggle("drawn", color !== undefined);
     element.checked = chosen.has(row);
-    tr.classList.toggle("best-row", row === best);
+    tr.classList.toggle("best-row", best.has(row));
     tr.querySelector(".choice .star")?.remove();
-    if (row === best) element.after(star(objective));
+    if (best.has(row)) element.after(star(objective));
   }
 }
 

@@ -141,7 +141,7 @@ function foldersOfAll(ids) {
 // ---- Names ----
 
 const shortId = (run) => data.ids[run].slice(sharedFolder.length);
-const named = (column, value) => `${column.name.split(".").pop()}=${cut(exactText(value), 40)}`;
+const named = (column, value) => `${/[^.]*(\.\d+)*$/.exec(column.name)[0]}=${cut(exactText(value), 40)}`;
 
 /** What tells experiments from others, in few words: the overrides that they share, seeds left out of a band's name. */
 function runsLabel(runs) {
@@ -174,17 +174,14 @@ const idsText = (runs) => shortId(runs[0]) + (runs.length > 1 ? ` and ${runs.len
 const isMean = () => data.spread !== null;
 const rowCounts = (row) => data.members[row].some((run) => data.counts[run]);
 
-/** Return the best row by a column of the table; null where nobody knows which way is better, or nothing counts. */
-function bestRow(column) {
-  if (!column?.direction || !column.numeric) return null;
-  const sign = column.direction === "min" ? 1 : -1;
-  let best = null;
-  column.values.forEach((value, row) => {
-    const number = value === null ? NaN : asNumber(value);
-    if (!Number.isFinite(number) || !rowCounts(row)) return;
-    if (best === null || sign * number < sign * asNumber(column.values[best])) best = row;
-  });
-  return best;
+/** Return the best rows by a column of the table: none where nobody knows which way is better, or nothing counts. */
+function bestRows(column) {
+  if (!column?.direction || !column.numeric) return new Set();
+  const number = (row) => (column.values[row] === null ? NaN : asNumber(column.values[row]));
+  const rows = [...column.values.keys()].filter((row) => Number.isFinite(number(row)) && rowCounts(row));
+  const [low, high] = extent(rows.map(number));
+  const best = column.direction === "min" ? low : high;
+  return new Set(rows.filter((row) => number(row) === best));
 }
 
 /** What is to be known of a row before its numbers are believed: [short, long] each. */
