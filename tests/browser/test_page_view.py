@@ -200,7 +200,15 @@ def test_a_curve_says_which_run_it_is(open_page: Callable[..., Any], tmp_path: P
     assert "lr=" in told and "mean ± standard error of 3" in told and "_seed=0 and 2 more" in told
     page.get_by_label("seeds as bands").uncheck()
     settled(page, "document.getElementById('curves').data.length === 11")
-    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.15)
+    end = page.evaluate(
+        """() => {
+          const line = [...document.querySelectorAll("#curves .js-line")].at(-1); // below the buttons
+          const {x, y} = line.getPointAtLength(line.getTotalLength());
+          const point = new DOMPoint(x, y).matrixTransform(line.getScreenCTM());
+          return [point.x - 1, point.y];
+        }"""
+    )
+    page.mouse.move(*end)
     settled(page, "/lr=[0-9.]+ seed=[0-9]/.test(document.querySelector('#curves .hoverlayer').textContent)")
     assert "_seed=" in page.locator("#curves .hoverlayer").text_content(), "its exp id"
 
