@@ -21,6 +21,7 @@ class Row:
         at_most: how many times the peer's cost ours may be.
         at_least: how many times ours the peer's cost must be; the ratio is then this way round.
         both: the goal is about wall time, too.
+        unit: of what was measured: `s`, or `MB`, which stand in place of the times.
     """
 
     what: str
@@ -29,6 +30,7 @@ class Row:
     at_most: float | None = None
     at_least: float | None = None
     both: bool = False
+    unit: str = "s"
 
     def ratio(self, kind: str = "cpu") -> float:
         """Return the ratio of CPU times, or of `wall` times."""
@@ -58,7 +60,8 @@ def render(rows: Sequence[Row]) -> str:
     lines = [_HEADER]
     for row in rows:
         ratios = (_number(row.ratio()), f"({_number(row.ratio('wall'))})")
-        lines.append((row.what, _time(row.ours.cpu), _time(row.peer.cpu), *ratios, row.goal, row.verdict))
+        shown = _time if row.unit == "s" else _memory
+        lines.append((row.what, shown(row.ours.cpu), shown(row.peer.cpu), *ratios, row.goal, row.verdict))
     widths = [max(len(line[i]) for line in lines) for i in range(len(_HEADER))]
     texts = ["| " + " | ".join(_padded(line, widths)) + " |" for line in lines]
     texts.insert(1, "|" + "|".join("-" * (w + 1) + (":" if 1 <= i <= 4 else "-") for i, w in enumerate(widths)) + "|")
@@ -79,3 +82,7 @@ def _time(seconds: float) -> str:
     if seconds < 1e-3:
         return f"{seconds * 1e6:.1f} µs"
     return f"{seconds * 1e3:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _memory(megabytes: float) -> str:
+    return f"{megabytes:,.0f} MB"

@@ -18,16 +18,17 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """What a process took, in seconds."""
+    """What a process took, in seconds, and the most memory that it had, in MB, where that was measured."""
 
     cpu: float
     wall: float
+    peak: float = 0.0
 
     def __sub__(self, other: Cost) -> Cost:
-        return Cost(self.cpu - other.cpu, self.wall - other.wall)
+        return Cost(self.cpu - other.cpu, self.wall - other.wall, self.peak)
 
     def __truediv__(self, count: float) -> Cost:
-        return Cost(self.cpu / count, self.wall / count)
+        return Cost(self.cpu / count, self.wall / count, self.peak)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def run(command: Command) -> Cost:
             stderr.seek(0)
             tail = stderr.read().decode(errors="replace")[-2000:]
             raise CommandFailed(f"{' '.join(map(str, command.args))}\nended with {process.returncode}:\n{tail}")
-    return Cost(usage.ru_utime + usage.ru_stime, wall)
+    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
 
 
 def in_turns(commands: Mapping[str, Command], rounds: int) -> dict[str, list[Cost]]:

@@ -140,6 +140,16 @@ def is_adhoc() -> bool:
     return "adhoc" in Path.cwd().parts
 
 
+def user_name() -> str:
+    """Return the name of the user that this process runs as; the number where there is no name, as in a container."""
+    import getpass  # of no use to a run
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
 def reset_slurm_cache() -> None:
     """Do nothing: kept for scripts of the first HeyHi, which had a cache of Slurm's answers."""
 

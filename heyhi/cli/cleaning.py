@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
     from heyhi.control.clean import CleanPlan, Item, Left
     from heyhi.control.removal import Outcome
+    from heyhi.control.survey import Survey
     from heyhi.experiment.checkpoints import Keep
     from heyhi.project import Project
 
@@ -24,6 +25,7 @@ _NAMES = {
     "manifest": ("manifest", "manifests"),
     "checkpoint": ("checkpoint", "checkpoints"),
     "experiment": ("experiment", "experiments"),
+    "note": ("note on what is gone", "notes on what is gone"),
 }
 _MAX_LISTED = 20  # lines about what stays
 _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -103,17 +105,13 @@ def _planner(project: Project, args: argparse.Namespace, keep: Keep) -> Callable
     return plan
 
 
-def _chosen(project: Project, selection: Selection, where: Sequence[str]) -> tuple[list[str], Any]:
+def _chosen(project: Project, selection: Selection, where: Sequence[str]) -> tuple[list[str], Survey]:
     """Return the exp paths that are named and meet the conditions, and a survey of these and of all that are known."""
+    from heyhi.cli.choosing import Choice
     from heyhi.control.survey import Part, Survey
-    from heyhi.report.where import choose
 
-    known = Part.of_index(project)
-    survey = Survey.of_parts([known, *(group.part for group in selection.groups)])
-    folders = [path for _, path in selection.own_experiments()] if selection else known.folders
-    if where:
-        folders = choose(project, folders, survey.needs_of, where)
-    return folders, survey
+    survey = Survey.of_parts([Part.of_index(project), *(group.part for group in selection.groups)])
+    return Choice(selection, where, own=True).folders(), survey
 
 
 # --- print

@@ -287,7 +287,7 @@ def launch(args: argparse.Namespace) -> int:
     ]
     folders = [f for group in groups if not group.is_whole for f in group.part.folders]
     named = [target_of(f, project.root) for f in folders if f not in unknown]
-    _print_unknown(survey)
+    _print_unknown(survey, survey.others)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
         return 0 if args.dry_run else 1
     own = {path for group in groups for path in group.own_folders}
@@ -381,36 +381,46 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
 
 def cancel(args: argparse.Namespace) -> int:
     """End jobs, runs and controllers of what is named."""
+    from heyhi.cli.choosing import Choice
     from heyhi.control.cancel import Canceller, describe, idle_lines, plan_cancel
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
 
     here = project_for(args)
     selection = select(here, args)
-    if args.all and selection:
-        raise HeyhiError("--all goes without anything named: which is it?")
-    if not args.all and not selection:
-        raise HeyhiError("cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, or say --all")
+    choice = Choice(selection, args.where)
+    if args.all and (selection or args.where):
+        raise HeyhiError("--all goes without anything named, and without --where: which is it?")
+    if not args.all and not selection and not args.where:
+        raise HeyhiError(
+            "cancel what? Name targets, exp ids, jobs, a sweep file, a manifest or a config, choose by --where, or say"
+            " --all"
+        )
     plans = []
     for project in selection.projects:
         may_change(project, is_dry_run=args.dry_run)
     if args.all:
         plans.append((here, plan_cancel(here, Survey.of_index(here).folders, everything=True)))
-    for project in {group.project: None for group in selection.groups}:
-        its = [group for group in selection.groups if group.project == project]
-        folders = list(dict.fromkeys(path for group in its for path in group.part.folders))
-        sweeps = [group.sweep for group in its if group.is_whole]
+    parts = [] if args.all else choice.parts()
+    if not args.all and not any(part.folders for part in parts) and args.where:
+        print(choice.none_text)
+        return 0
+    for project in dict.fromkeys(part.project for part in parts):
+        folders = list(dict.fromkeys(path for part in parts if part.project == project for path in part.folders))
+        # Who chooses some of a sweep leaves the others to its controller.
+        whole = [] if args.where else [group for group in selection.groups if group.is_whole]
+        sweeps = [group.sweep for group in whole if group.project == project]
         plans.append((project, plan_cancel(project, folders, sweeps=sweeps)))
     if args.dry_run:
         lines = [line for one in plans for line in (*describe(*one), *idle_lines(*one))]
         print("\n".join([*lines, "dry run: nothing was cancelled"]))
         return 0
     size = sum(one.size for _, one in plans)
-    if size > 1 and not args.force:
+    if size > (0 if args.where else 1) and not args.force:
         lines = [line for one in plans for line in describe(*one)]
         agrees(
-            f"{size} jobs or runs would be cancelled",
-            "cancel them?",
+            f"{size} job{'s' * (size > 1)} or run{'s' * (size > 1)} would be cancelled",
+            f"cancel {'them' if size > 1 else 'it'}?",
             lines,
             otherwise="nothing was cancelled",
             more=", or --dry-run to see them",
@@ -426,6 +436,7 @@ def cancel(args: argparse.Namespace) -> int:
 
 def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
+    from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.going_on import Goings
@@ -440,24 +451,30 @@ def retry(args: argparse.Namespace) -> int:
     profile = find_profile(project, args.profile)
     may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
+    choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")
     survey = selection.survey()
-    dead = survey.dead
-    if not (args.dead or args.redo_drifted):
+    chosen = set(choice.folders()) if args.where else set(survey.folders)
+    if args.where and not chosen:
+        print(choice.none_text)
+        return 0
+    dead = [row for row in survey.dead if row.exp_path in chosen]
+    wants_dead = args.dead or bool(args.where and not args.redo_drifted)
+    if not (wants_dead or args.redo_drifted):
         which = (
             f"--dead starts those of them that are DEAD ({len(dead)} now)"
             if selection
             else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
         )
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
-    redoing = Redoing(selection, survey, redo_in(args))
+    redoing = Redoing(selection, survey, redo_in(args), among=chosen if args.where else None)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    dead = dead if args.dead else []
+    dead = dead if wants_dead else []
     if not dead and not redoing.folders:
-        if args.dead:
-            print(f"nothing to start: none of {len(survey.folders)} experiments is DEAD")
-        _print_unknown(survey)
+        if wants_dead:
+            print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
+        _print_unknown(survey, chosen)
         return 0
     goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
     dead = [row for row in dead if row.exp_path not in goings.left]
@@ -472,7 +489,7 @@ def retry(args: argparse.Namespace) -> int:
     blocked = known.blocked_by(row.exp_path for row in dead)
     starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked, *redoing.folders]))
     print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines, *unmade)), end="")
-    _print_unknown(survey)
+    _print_unknown(survey, chosen)
     if not dead and not redoing.folders:
         return 0 if args.dry_run else 1
     would = "would start" if args.dry_run else "to start"
@@ -500,10 +517,10 @@ def retry(args: argparse.Namespace) -> int:
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
 
-def _print_unknown(survey: Survey) -> None:
-    """Say which experiments nobody knows about: whether one of them is DEAD can't be told."""
+def _print_unknown(survey: Survey, among: Container[str]) -> None:
+    """Say which of some experiments nobody knows about: whether one of them is DEAD can't be told."""
     from heyhi.experiment.names import Status
 
     for row in survey.not_done:
-        if row.status is Status.UNKNOWN:
+        if row.status is Status.UNKNOWN and row.exp_path in among:
             print(f"left as it is: {row.text}")

@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.cli.whose import only_looks
 
@@ -40,22 +40,24 @@ def status(args: argparse.Namespace) -> int:
         return _status_of_job(args)
     if args.sweeps:
         return _status_of_sweeps(args)
-    look, projects, schema_of = _looked_at(args)
+    looked = _Looked.at(args)
     if args.every is not None:
         from heyhi.control.watch import DEFAULT_SECONDS, watch
         from heyhi.errors import HeyhiError
 
         if args.json or args.drift or args.all:
             raise HeyhiError("--watch goes without --json, --drift and --all")
-        return watch(projects(), look, args.every or DEFAULT_SECONDS)
-    survey = look()
-    drift = survey.drift(schema_of) if args.drift else {}  # the schema is loaded for this only
+        return watch(looked.projects(), looked.look, args.every or DEFAULT_SECONDS)
+    survey = looked.look()
+    drift = survey.drift(looked.schema_of) if args.drift else {}  # the schema is loaded for this only
     recoded = survey.recoded() if args.drift else {}
     if args.json:
         print_json(
             {**row.to_dict(), **(otherwise(row, drift, recoded) if args.drift else {}), **survey.marks(row)}
             for row in survey.rows
         )
+    elif args.where and not survey.folders:
+        print(looked.none_text())
     else:
         print(survey.render(drift, everything=args.all))
         print_recoded(recoded.values())
@@ -79,30 +81,46 @@ def print_recoded(changes: Iterable[CodeChange]) -> None:
         print("\n".join(code_lines(found)), flush=True)
 
 
-def _looked_at(
-    args: argparse.Namespace,
-) -> tuple[Callable[[], Survey], Callable[[], Sequence[Project]], Callable[[Project], Schema]]:
-    """Return what looks at the experiments of the words, whose they are, and what loads the schema of a project."""
-    if args.given:
-        from heyhi.cli.selection import project_for, select
+class _Looked(NamedTuple):
+    """What `status` looks at.
 
-        project = project_for(args)
+    Attributes:
+        look: looks at it now.
+        projects: returns whose experiments these are.
+        schema_of: loads the schema of a project.
+        none_text: returns what is said where --where chose none.
+    """
+
+    look: Callable[[], Survey]
+    projects: Callable[[], Sequence[Project]]
+    schema_of: Callable[[Project], Schema]
+    none_text: Callable[[], str] = str
+
+    @classmethod
+    def at(cls, args: argparse.Namespace) -> _Looked:
+        """Read what is named; conditions choose anew at each look."""
+        if args.given or args.where:
+            from heyhi.cli.choosing import Choice
+            from heyhi.cli.selection import project_for, select
+
+            project = project_for(args)
+            only_looks(project)
+            selection = select(project, args)
+            choice = Choice(selection, args.where)
+            return cls(choice.survey, lambda: selection.projects, selection.schema_of, lambda: choice.none_text)
+        # All that are known, which is asked most: without what reads words.
+        from heyhi.control.survey import Survey
+        from heyhi.project import find_project
+
+        project = find_project()
         only_looks(project)
-        selection = select(project, args)
-        return selection.survey, lambda: selection.projects, selection.schema_of
-    # All that are known, which is asked most: without what reads words.
-    from heyhi.control.survey import Survey
-    from heyhi.project import find_project
 
-    project = find_project()
-    only_looks(project)
+        def schema_of(of: Project) -> Schema:
+            from heyhi.config.schema import load_schema
 
-    def schema_of(of: Project) -> Schema:
-        from heyhi.config.schema import load_schema
+            return load_schema(of)
 
-        return load_schema(of)
-
-    return lambda: Survey.of_index(project), lambda: [project], schema_of
+        return cls(lambda: Survey.of_index(project), lambda: [project], schema_of)
 
 
 def _status_of_job(args: argparse.Namespace) -> int:
@@ -110,7 +128,7 @@ def _status_of_job(args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
 
-    if args.given or args.every is not None:
+    if args.given or args.where or args.every is not None:
         raise HeyhiError("--job ID goes alone, or with --json")
     project = find_project()
     only_looks(project)
@@ -127,7 +145,7 @@ def _status_of_sweeps(args: argparse.Namespace) -> int:
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
 
-    if args.given or args.every is not None or args.drift or args.all:
+    if args.given or args.where or args.every is not None or args.drift or args.all:
         raise HeyhiError("--sweeps goes alone, or with --json: it lists what was launched")
     found = launches_of(find_project())
     if args.json:
@@ -146,7 +164,17 @@ def logs(args: argparse.Namespace) -> int:
     here = project_for(args)
     only_looks(here)
     project, path = select(here, args).one_experiment("the log")
+    print_note(project, path)
     return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
+
+
+def print_note(project: Project, exp_path: str) -> None:
+    """Say what somebody noted of an experiment, if anything."""
+    from heyhi.experiment.notes import Notes
+
+    shown = Notes.read(project.results_root).shown(exp_path)
+    if shown is not None:
+        print(f"note: {shown.line}", file=sys.stderr, flush=True)
 
 
 def report(args: argparse.Namespace) -> int:

@@ -54,6 +54,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.cleaning import clean
 
         return clean(args)
+    if args.command == "note":
+        from heyhi.cli.noting import note
+
+        return note(args)
     from heyhi.cli import looking
 
     return {

@@ -205,6 +205,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "status"):
         _add_words(status, default="all that are known")
+        _add_where(status)
         status.add_argument(
             "--sweeps", action="store_true", help="list what was launched, when and by which words, and how it is"
         )
@@ -240,9 +241,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _WORDS_EPILOG,
     )
     if only in (None, "cancel"):
-        _add_words(cancel, default="none, see --all")
+        _add_words(cancel, default="none, see --all; with --where all that are known")
+        _add_where(cancel)
         cancel.add_argument("--all", action="store_true", help="everything of this results root")
-        cancel.add_argument("--force", "-y", action="store_true", help="don't ask before several jobs are cancelled")
+        cancel.add_argument(
+            "--force", "-y", action="store_true",
+            help="don't ask before several jobs are cancelled, or what --where chose",
+        )  # fmt: skip
         cancel.add_argument("--dry-run", action="store_true", help="only say what would be cancelled")
 
     retry = command(
@@ -252,21 +257,21 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "retry"):
         _add_words(retry, default="all that are known")
-        retry.add_argument("--dead", action="store_true", help="those that are DEAD, and what is BLOCKED by them")
+        _add_where(retry)
+        retry.add_argument(
+            "--dead", action="store_true",
+            help="those that are DEAD, and what is BLOCKED by them; so does --where where nothing else is asked for",
+        )  # fmt: skip
         _add_launch_arguments(retry)
 
     clean = command(
         "clean",
-        "remove the trash, copies of code and manifests that nothing needs, and chosen checkpoints",
+        "remove the trash, copies of code and manifests that nothing needs, notes on what is gone, chosen checkpoints",
         _CLEAN_EPILOG + _WORDS_EPILOG,
     )
     if only in (None, "clean"):
-        _add_words(clean, default="none: trash, copies and manifests")
-        clean.add_argument(
-            "--where", action="append", default=[], metavar="CONDITION",
-            help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
-            " may be repeated: all must hold",
-        )  # fmt: skip
+        _add_words(clean, default="none: trash, copies, manifests and notes")
+        _add_where(clean)
         clean.add_argument(
             "--keep", choices=("last", "best", "none"),
             help="which of the checkpoints stay that a pattern of [tool.heyhi] checkpoints matches (default: last)",
@@ -280,6 +285,27 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         clean.add_argument("--force", "-y", action="store_true", help="don't ask")
         clean.add_argument("--dry-run", action="store_true", help="only say what would be removed")
         clean.add_argument("--json", action="store_true", help="print as JSON what goes and what stays, and why")
+
+    note = command(
+        "note",
+        "make a note on experiments, take them out of means, or list the notes there are",
+        _NOTE_EPILOG + _WORDS_EPILOG,
+    )
+    if only in (None, "note"):
+        _add_words(note, default="none; all notes are listed")
+        _add_where(note)
+        note.add_argument(
+            "--text", metavar="TEXT", help="the note, where it could be taken for a word; an empty one is refused"
+        )
+        change = note.add_mutually_exclusive_group()
+        change.add_argument(
+            "--exclude", action="store_true",
+            help="the results don't count in means; tables count and name such experiments",
+        )  # fmt: skip
+        change.add_argument("--include", action="store_true", help="results count again; the note stays")
+        change.add_argument("--remove", action="store_true", help="remove the notes, and with them that they exclude")
+        note.add_argument("--dry-run", action="store_true", help="only say what would be noted")
+        note.add_argument("--json", action="store_true", help="print the notes that there are as JSON")
 
     report = command("report", "gather sweeps into one table, and write it where people look at it", _REPORT_EPILOG)
     if only in (None, "report"):
@@ -364,9 +390,22 @@ examples:
 """
 
 
+_NOTE_EPILOG = """\
+examples:
+  heyhi note p/c02_sup_train/sl/lr=0.1_… "bad data"             the last word is the text
+  heyhi note SWEEP.py --where 'loss>10' "diverged" --exclude    out of means; a launch leaves it DONE
+  heyhi note                                                    lists all notes; with words, those of them
+  heyhi note SWEEP.py --include                                 takes exclusions back; --remove the notes, too
+
+The last word is the text where it has a blank in it, or names no experiment. A note is of the run that is there now: of
+an experiment that is wiped and run anew it is shown as an earlier run's, and excludes nothing.
+
+"""
+
+
 _CLEAN_EPILOG = """\
 examples:
-  heyhi clean                                         trash, copies of code, manifests; shows them, then asks
+  heyhi clean                                         trash, copies of code, manifests, notes; shows, then asks
   heyhi clean --dry-run                               only shows them
   heyhi clean --older-than 7d --force                 of the trash, what is older than a week; doesn't ask
   heyhi clean SWEEP.py                                old checkpoints of a sweep's experiments, all but the last
@@ -421,6 +460,15 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
+
+
+def _add_where(parser: argparse.ArgumentParser) -> None:
+    """Add what chooses among them, for every command alike: see `heyhi.cli.choosing`."""
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="CONDITION",
+        help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
+        " may be repeated: all must hold",
+    )  # fmt: skip
 
 
 def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:

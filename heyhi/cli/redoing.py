@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,15 +28,19 @@ class Redoing:
         selection: what is named.
         survey: how it is.
         redo: what is made anew.
+        among: exp paths of those that may be; default: all.
     """
 
-    def __init__(self, selection: Selection, survey: Survey, redo: Redo) -> None:
+    def __init__(
+        self, selection: Selection, survey: Survey, redo: Redo, *, among: Container[str] | None = None
+    ) -> None:
         self._project = selection.project
         self._redo = redo
         self.found = Provenance()
         self._inspected: dict[str, tuple[Inspector, bytes | None]] = {}  # by exp path
         for inspector, configs in _inspectors(selection, survey, redo):
             its = {path: config for path, config in configs.items() if path not in self._inspected}
+            its = its if among is None else {path: config for path, config in its.items() if path in among}
             self._inspected |= {path: (inspector, config) for path, config in its.items()}
             self.found = self.found.merged(inspector.look(its, most=None if redo else MAX_COMPARED))
         self.left: list[str] = []  # why some are not made anew

@@ -255,9 +255,19 @@ class Selection:
         """Look at the experiments now; where nothing is named, at all that are known."""
         from heyhi.control.survey import Survey
 
+        return Survey.of_parts(self.parts())
+
+    def parts(self, *, own: bool = False) -> list[Part]:
+        """Return what a survey looks at; where nothing is named, all that is known now.
+
+        Args:
+            own: less what is only needed.
+        """
+        from heyhi.control.survey import Part
+
         if not self.named:
-            return Survey.of_index(self.project)
-        return Survey.of_parts(group.part for group in self.groups)
+            return [Part.of_index(self.project)]
+        return [group.part._replace(folders=group.own_folders) if own else group.part for group in self.groups]
 
     def sources(self) -> list[Source]:
         """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
@@ -612,15 +622,28 @@ def select(project: Project, args: argparse.Namespace, *, default: bool = False)
     Raises:
         HeyhiError: a word names nothing, or an option belongs to nothing.
     """
-    reader = _Reader(project)
-    for kind, text in args.given:
-        reader.read(kind, text)
-    named = reader.end()
-    if named or not default:
-        return Selection(project, named)
+    found = read_words(project, args.given)
+    if found or not default:
+        return found
     from heyhi.sweep.file import default_sweep
 
     return Selection(project, [SweepWord(default_sweep(project))])
+
+
+def read_words(project: Project, given: Iterable[tuple[str, str]]) -> Selection:
+    """Read what words name.
+
+    Args:
+        project: around the working directory.
+        given: words and options in the order of the command line, each with its kind.
+
+    Raises:
+        HeyhiError: a word names nothing, or an option belongs to nothing.
+    """
+    reader = _Reader(project)
+    for kind, text in given:
+        reader.read(kind, text)
+    return Selection(project, reader.end())
 
 
 def _is_beside(project: Project, text: str) -> bool:

@@ -12,7 +12,7 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from heyhi.errors import ResultError
 from heyhi.files import read_by_digest, replace_bytes
 from heyhi.project import Project
 
+DIGITS = 8  # of a digest, that tell it from others in a table
 _FOLDER_NAME = "environments"
 _MAPS = Path("/proc/self/maps")
 _DRIVER = Path("/proc/driver/nvidia/version")
@@ -31,6 +32,7 @@ _CUDA_MODULES = (
     ("torch.version", ("cuda",)),
     ("tensorflow.python.platform.build_info", ("build_info", "cuda_version")),
 )
+_NO_PACKAGES = ("platform", "driver")  # of a record: what may differ from node to node
 _log = logging.getLogger(__name__)
 
 
@@ -68,6 +70,36 @@ def read_environment(project: Project, digest: str) -> dict[str, str] | None:
     if not isinstance(packages, dict):
         raise ResultError(f"{_folder(project) / digest}.json: can't be read: it names no packages")
     return {str(name): str(version) for name, version in {**content, **packages}.items()}
+
+
+def same_packages(project: Project, digests: Iterable[str]) -> bool:
+    """Return whether attempts ran with the same packages, as far as they are on record.
+
+    What was loaded in one of them only says nothing: a run may import more than the next one of the same environment.
+
+    Args:
+        project: that they are of.
+        digests: of what they ran with, or at least DIGITS of each; what has no record says nothing.
+
+    Returns:
+        False where a package, Python or CUDA has different versions in two that have loaded it.
+    """
+    known: dict[str, str] = {}
+    for digest in dict.fromkeys(digests):
+        for found in _records(project, digest):
+            for name, version in found.items():
+                if name not in _NO_PACKAGES and known.setdefault(normalized(name), version) != version:
+                    return False
+    return True
+
+
+def _records(project: Project, digest: str) -> Iterator[dict[str, str]]:
+    """Yield the record of a digest that may be cut, if there is one that can be read."""
+    if not digest.isalnum():
+        return
+    for path in sorted(_folder(project).glob(f"{digest}*.json")):
+        with contextlib.suppress(ResultError):
+            yield read_environment(project, path.stem) or {}
 
 
 def normalized(name: str) -> str:

@@ -18,12 +18,13 @@ from typing import NamedTuple
 
 from heyhi.config.identity import TRASH_BESIDE
 from heyhi.control.needed import Needed, find_needed, needed_experiments
+from heyhi.control.old_notes import find_old_notes
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.checkpoints import Keep, Pattern, find_checkpoints
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import STATE_NAME, Status
+from heyhi.experiment.names import NOTES_NAME, STATE_NAME, Status
 from heyhi.experiment.trash import TRASH_NAME, entries
 from heyhi.files import Tree, measure
 from heyhi.project import Project
@@ -41,6 +42,7 @@ class Kind(enum.StrEnum):
     MANIFEST = "manifest"
     CHECKPOINT = "checkpoint"
     EXPERIMENT = "experiment"  # moved to the trash
+    NOTE = "note"
 
 
 class Item(NamedTuple):
@@ -92,7 +94,7 @@ class CleanPlan:
 
 
 def plan_rubbish(project: Project, *, older_than: float = 0.0) -> CleanPlan:
-    """Find the trash, and the copies of code and manifests that nothing needs.
+    """Find the trash, copies of code and manifests that nothing needs, and notes on what is gone.
 
     Args:
         project: whose results root is looked at.
@@ -105,6 +107,7 @@ def plan_rubbish(project: Project, *, older_than: float = 0.0) -> CleanPlan:
     needed = find_needed(project, survey)
     plan.add(_plan_kept(project, Kind.CODE, needed))
     plan.add(_plan_kept(project, Kind.MANIFEST, needed))
+    plan.add(_plan_notes(project, survey))
     return plan
 
 
@@ -166,6 +169,19 @@ def _plan_kept(project: Project, kind: Kind, needed: Needed) -> CleanPlan:
             # What is to be removed for good has a hidden name for a moment.
             why = why or ("made or asked for in the last day" if made > young else "")
             _add(plan, kind, path, project.results_root, name, made, why)
+    return plan
+
+
+def _plan_notes(project: Project, survey: Survey) -> CleanPlan:
+    plan = CleanPlan()
+    root = project.results_root
+    found = find_old_notes(root, survey.folders)
+    if found and (why := _out_of_reach(root, project.state_root / NOTES_NAME)):
+        plan.left.append(Left(Kind.NOTE, str(project.state_root / NOTES_NAME), why))
+        return plan
+    for exp_id, path in found.items():
+        with contextlib.suppress(FileNotFoundError):  # removed just now
+            _add(plan, Kind.NOTE, path, root, f"note on {exp_id}", path.lstat().st_mtime, "")
     return plan
 
 

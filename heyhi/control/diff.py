@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,9 @@ from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import ResultError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
+from heyhi.experiment.notes import Notes
 from heyhi.experiment.records import History
 from heyhi.experiment.status import find_state
 from heyhi.files import is_there
@@ -59,6 +62,9 @@ def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
     yield f"{name}  {folder.exp_id}"
     yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
     yield f"   {find_state(folder.path).text}"
+    noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
+    if noted is not None:
+        yield f"   note: {noted.line}"
 
 
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
@@ -134,8 +140,12 @@ def _result(folder: ExperimentDir) -> dict[str, Any] | None:
 
 
 def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:
-    lines = folder.read_metrics()
-    return _flat(lines[-1]) if lines else None
+    """Return the last line of metrics that counts."""
+    damage = Damage()
+    lines = counting_lines(folder.metrics_path, History(folder.attempts()).starts, damaged=damage)
+    last = deque(lines, maxlen=1)
+    damage.warn(folder.metrics_path)
+    return _flat(last[0]) if last else None
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

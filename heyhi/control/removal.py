@@ -48,7 +48,7 @@ def remove(project: Project, planned: CleanPlan, plan_again: Callable[[], CleanP
     items = [item for item in planned.items if item in now]
     remover = _Remover(project, keep, gone, problems)
     for item in items:
-        if item.kind in (Kind.TRASH, Kind.CODE, Kind.MANIFEST):
+        if item.kind in (Kind.TRASH, Kind.CODE, Kind.MANIFEST, Kind.NOTE):
             remover.remove(item)
     by_experiment: dict[str, list[Item]] = {}
     for item in items:
@@ -72,7 +72,7 @@ class _Remover:
     def remove(self, item: Item) -> None:
         """Remove what belongs to no experiment."""
         try:
-            if item.kind is Kind.TRASH:
+            if item.kind in (Kind.TRASH, Kind.NOTE):
                 remove_below(item.root, item.path)
             elif not _removed_unless_used(item):
                 self._problems.append(f"{item.name}: is left: somebody has just asked for it")

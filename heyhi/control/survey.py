@@ -13,7 +13,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, STATE_NAME, Status
+from heyhi.control.plans import PlanOf, no_plan, plans_of_expansion, plans_of_index, plans_of_manifest
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, NOTES_NAME, STATE_NAME, Status
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
@@ -21,6 +22,7 @@ from heyhi.sweep.target import target_of
 if TYPE_CHECKING:
     from heyhi.code.changes import CodeChange
     from heyhi.config.schema import Schema
+    from heyhi.experiment.notes import Shown
     from heyhi.sweep.drift import DriftCheck
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
@@ -94,6 +96,7 @@ class Part(NamedTuple):
         planned: returns the serialised root message that a launch starts an experiment with, by its exp path; None
             where nobody knows.
         needing: returns the exp paths that each experiment needs itself, of those that need any.
+        plan_of: returns what an experiment was expanded to, by its exp path; None where nobody knows.
     """
 
     project: Project
@@ -102,6 +105,7 @@ class Part(NamedTuple):
     configs: Mapping[str, bytes] = {}
     planned: Callable[[str], bytes | None] = _not_planned
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
+    plan_of: PlanOf = no_plan
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -116,7 +120,8 @@ class Part(NamedTuple):
         def needing() -> dict[str, tuple[str, ...]]:
             return {folder: p.needs for folder, p in planned.items() if p.needs}
 
-        return cls(project, list(planned), needs, configs, configs.get, needing)
+        plan_of = plans_of_expansion(project, planned)
+        return cls(project, list(planned), needs, configs, configs.get, needing, plan_of)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
@@ -128,7 +133,14 @@ class Part(NamedTuple):
         def needing() -> Mapping[str, Sequence[str]]:
             return manifest.needed_folders
 
-        return cls(project, manifest.folders, _looked_up(needing), planned=planned, needing=needing)
+        return cls(
+            project,
+            manifest.folders,
+            _looked_up(needing),
+            planned=planned,
+            needing=needing,
+            plan_of=plans_of_manifest(manifest),
+        )
 
     @classmethod
     def of_folders(cls, project: Project, folders: Sequence[str]) -> Part:
@@ -158,7 +170,14 @@ class Part(NamedTuple):
                 checks.append(DriftCheck(project, load_schema(project)))
             return checks[0].composed_today(Path(path))
 
-        return cls(project, folders, _looked_up(index.needs), planned=planned, needing=index.needs)
+        return cls(
+            project,
+            folders,
+            _looked_up(index.needs),
+            planned=planned,
+            needing=index.needs,
+            plan_of=plans_of_index(index, folders),
+        )
 
 
 def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
@@ -295,13 +314,32 @@ class Survey:
                 noted |= find_mixed(root)
         return {path: noted[path] for path in self.folders if path in noted} if noted else {}
 
+    @cached_property
+    def notes(self) -> dict[str, Shown]:
+        """Exp path of each on which somebody made a note -> what that says."""
+        found: dict[str, Shown] = {}
+        for root in dict.fromkeys(part.project.results_root for part in self.parts):
+            if os.access(f"{root}/{STATE_NAME}/{NOTES_NAME}", os.F_OK):
+                from heyhi.experiment.notes import Notes
+
+                if notes := Notes.read(root):
+                    shown = ((path, notes.shown(path)) for path in self.folders if path not in found)
+                    found |= {path: one for path, one in shown if one is not None}
+        return found
+
     def _has_ended(self, path: str) -> bool:
         status = self.others[path].status if path in self.others else Status.DONE
         return status.is_over and status.is_started
 
     def marks(self, row: Row) -> dict[str, Any]:
         """Return what is to be said of an experiment beside how it is, as JSON holds it."""
-        return {"stale": self.stale.get(row.exp_path, []), "mixed": self.mixed.get(row.exp_path, "")}
+        note = self.notes.get(row.exp_path)
+        return {
+            "stale": self.stale.get(row.exp_path, []),
+            "mixed": self.mixed.get(row.exp_path, ""),
+            "note": note.text if note is not None else "",
+            "excluded": note is not None and note.excluded,
+        }
 
     def drift(self, schema_of: Callable[[Project], Schema]) -> dict[str, list[str]]:
         """Compare what each started experiment was composed to with what it would be today.
@@ -344,6 +382,8 @@ class Survey:
         lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
         marked: dict[str, Collection[str]] = {**_drifted_or_not(drift), "stale": self.stale, "mixed": self.mixed}
         lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)
+        # What has a note isn't listed for that alone: `heyhi note` lists these.
+        lines[0] += _counted_notes(self.notes.values())
         some = self.rows if everything or any(marked.values()) else self._rows_of(self.others)
         wanted = [r for r in some if everything or r.status is not Status.DONE or self._is_marked(r, drift)]
         wanted.sort(key=lambda row: row.status.urgency)
@@ -372,6 +412,14 @@ class Survey:
             yield f"stale: {stale_text(self.stale[row.exp_path])}"
         if row.exp_path in self.mixed:
             yield f"mixed: {self.mixed[row.exp_path]}"
+        if row.exp_path in self.notes:
+            yield f"note: {self.notes[row.exp_path].line}"
+
+
+def _counted_notes(notes: Collection[Shown]) -> str:
+    """Say how many have a note, and how many of these are excluded."""
+    excluded = sum(note.excluded for note in notes)
+    return f"  noted {len(notes)}{f' (excluded {excluded})' if excluded else ''}" if notes else ""
 
 
 def _drifted_or_not(drift: Mapping[str, list[str]]) -> dict[str, Collection[str]]:

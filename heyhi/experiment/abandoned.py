@@ -56,7 +56,7 @@ class Logged:
                     own if known is None else [one.around(other) for one, other in zip(known, own, strict=True)]
                 )
         for key in dict.fromkeys(key for kind in kinds for key in kind.counters):
-            self._note_order(key, [kind for kind in kinds if key in kind.columns])
+            self._note_order(key, [kind for kind in kinds if key in kind.counters])
 
     def _note_order(self, key: str, kinds: Sequence[Kind]) -> None:
         """Note for which metrics a counter goes down."""

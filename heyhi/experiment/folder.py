@@ -520,24 +520,6 @@ class ExperimentDir:
         except OSError as error:
             raise UnknownError(f"{self.metrics_path}: can't be looked at: {error.strerror or error}") from None
 
-    def read_metrics(self, *, warn: bool = True) -> list[dict[str, Any]]:
-        """Return the metrics; a half-written last line is left out, and so are damaged ones, with one warning.
-
-        Raises:
-            ResultError: the file can't be read.
-        """
-        try:
-            found, damaged = _parse_lines(self.metrics_path.read_bytes())
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise ResultError(f"{self.metrics_path}: can't be read: {error.strerror}") from None
-        if warn and damaged:
-            others = len(damaged) - 1
-            more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
-            _log.warning("%s:%d: is no JSON object; it is left out%s", self.metrics_path, damaged[0], more)
-        return found
-
     def attempts(self) -> list[Record]:
         """Return what is on record of its attempts: for each a start, and an end unless it was killed.
 

@@ -9,7 +9,9 @@ from typing import Any
 from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.metrics_file import Damage, all_blocks, counting_lines
 from heyhi.experiment.names import Status
+from heyhi.experiment.records import History
 from heyhi.experiment.status import find_job_id, find_status
 from heyhi.project import Project, find_project
 
@@ -87,9 +89,27 @@ class Handle:
         """
         return self.folder.read_result()
 
-    def metrics(self) -> list[dict[str, Any]]:
-        """Return the metrics that it wrote on its way, also while it runs."""
-        return self.folder.read_metrics()
+    def metrics(self, *, all: bool = False) -> list[dict[str, Any]]:  # noqa: A002 (as it reads best)
+        """Return the metrics that it wrote on its way, also while it runs.
+
+        What an attempt logged and a later one has logged again, at the same step or an earlier one, is left out.
+
+        Args:
+            all: return that as well, and in each line, as `attempt`, which attempt wrote it (0 where no record says
+                it); a line that has such a key keeps its own.
+
+        Raises:
+            HeyhiError: they, or the records of its attempts, can't be read.
+        """
+        path, damage = self.folder.metrics_path, Damage()
+        starts = History(self.folder.attempts()).starts
+        if all:
+            blocks = all_blocks(path, starts, damaged=damage)
+            found = [{"attempt": block.attempt, **line} for block in blocks for line in block.lines]
+        else:
+            found = list(counting_lines(path, starts, damaged=damage))
+        damage.warn(path)
+        return found
 
     def maybe_get_job_id(self) -> str | None:
         """Return the id of the job that has it or had it last, also of one that waits; None where there was none.

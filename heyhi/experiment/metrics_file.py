@@ -17,6 +17,8 @@ from typing import Any, NamedTuple
 
 from heyhi.errors import ResultError
 from heyhi.experiment.abandoned import Logged
+from heyhi.experiment.directions import Directions
+from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
 
 _BLOCK_BYTES = 1 << 18
@@ -93,10 +95,35 @@ def counting_lines(
     return chain.from_iterable(block.lines for block in counting_blocks(path, starts, damaged=damaged))
 
 
+def sum_up(
+    path: Path | str, starts: Sequence[Start], directions: Directions, *, damaged: Callable[[int], object]
+) -> Summary:
+    """Sum up the metrics that count.
+
+    Args:
+        path: of the file; where there is none, there are no metrics.
+        starts: of the experiment's attempts.
+        directions: of the project.
+        damaged: called with the number of each line that can't be read, from 1.
+
+    Raises:
+        ResultError: it can't be read.
+    """
+    summary = Summary(directions)
+    with _Opened(path) as file:
+        if file.may_be_struck(starts):
+            for block in _counting(file, starts, damaged):
+                summary.add(block.lines)
+            return summary
+        for _, number, data in file.pieces(damaged):
+            if not summary.add_unparsed(data):
+                summary.add(parsed(data, _from(number, damaged)))
+    return summary
+
+
 def _counting(file: _Opened, starts: Sequence[Start], damaged: Callable[[int], object]) -> Iterator[Block]:
     bounds = _bounds(starts)
-    # Mostly one attempt has written all of it, and there is nothing to be struck.
-    if len({bound for bound in [0, *bounds] if bound < file.size}) < 2:
+    if not file.may_be_struck(starts):
         for part, lines in file.blocks(bounds, damaged):
             yield Block(_number(starts, part), lines)
         return
@@ -165,12 +192,18 @@ class _Opened:
     def _unreadable(self, error: OSError) -> ResultError:
         return ResultError(f"{self.path}: can't be read: {error.strerror or error}")
 
+    def may_be_struck(self, starts: Sequence[Start]) -> bool:
+        """Return whether several attempts have written to it; mostly one has, and all of it counts."""
+        if not any(start.metrics_size for start in starts):
+            return False
+        return len({bound for bound in [0, *_bounds(starts)] if bound < self.size}) > 1
+
     def blocks(
         self, bounds: Sequence[int], damaged: Callable[[int], object]
     ) -> Iterator[tuple[int, list[dict[str, Any]]]]:
         """Yield the lines from the first on, and of which part they are: how many bounds are at or below them."""
         part = 0
-        for offset, number, data in self._pieces(damaged):
+        for offset, number, data in self.pieces(damaged):
             begin = 0
             while begin < len(data):
                 # A line belongs to where it begins.
@@ -179,16 +212,12 @@ class _Opened:
                 end = len(data)
                 if part < len(bounds) and bounds[part] < offset + end:
                     end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
-                if begin or end < len(data):
-                    at = number + data.count(b"\n", 0, begin)
-                    lines = parsed(data[begin:end], lambda line, at=at: damaged(at + line))  # type: ignore[misc]
-                else:
-                    lines = parsed(data, lambda line, at=number: damaged(at + line))  # type: ignore[misc]
+                lines = parsed(data[begin:end], _from(number + data.count(b"\n", 0, begin), damaged))
                 if lines:
                     yield part, lines
                 begin = end
 
-    def _pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
+    def pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
         """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes."""
         offset, number, read = 0, 1, 0
         rest = b""
@@ -221,6 +250,11 @@ class _Opened:
             return os.pread(self._handle, min(_BLOCK_BYTES, self.size - offset), offset)
         except OSError as error:
             raise self._unreadable(error) from None
+
+
+def _from(first: int, damaged: Callable[[int], object]) -> Callable[[int], object]:
+    """Return what is called with the numbers of lines that begin at a line, counted from 0."""
+    return lambda line: damaged(first + line)
 
 
 def parsed(data: bytes, damaged: Callable[[int], object] = lambda line: None) -> list[dict[str, Any]]:

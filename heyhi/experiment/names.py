@@ -17,6 +17,7 @@ ROOT_NAMES = ("project_root", "results_root")
 CONFIG_KEY = "config"  # in identity.json: digest of the config that lies beside it
 STATE_NAME = ".heyhi"  # of a results root
 MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with another config
+NOTES_NAME = "notes"  # in it: what people noted of experiments
 RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one

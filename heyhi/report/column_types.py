@@ -20,38 +20,49 @@ def with_types(table: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     metrics = set(table.attrs.get("metrics", ()))
+    bare = table.copy(deep=False)
+    bare.attrs = {}  # they would be copied with each column
     columns: dict[str, Any] = {}
     logged: dict[str, list[int]] = {}
     for place, name in enumerate(map(str, table.columns)):
-        values = table.iloc[:, place].tolist()
-        kind = _kind(values, is_metric=name in metrics)
-        columns[name] = pd.Series(_converted(values, kind), dtype=kind, index=table.index)
-        if kind == "float64" and (rows := [row for row, value in enumerate(values) if value != value]):
-            logged[name] = rows
+        column = bare.iloc[:, place]
+        if column.dtype.kind == "i":
+            columns[name] = column.astype("Int64")
+        elif column.dtype.kind == "f":
+            columns[name] = column
+            logged[name] = column.isna().to_numpy().nonzero()[0].tolist()
+        else:
+            values = column.tolist()
+            kind = _kind(values, is_metric=name in metrics)
+            columns[name] = pd.Series(_converted(values, kind), dtype=kind, index=table.index)
+            if kind == "float64":
+                logged[name] = [row for row, value in enumerate(values) if value is not None and value != value]
     found = pd.DataFrame(columns, index=table.index)
     found.attrs.update(table.attrs)
-    found.attrs["logged_nan"] = logged
+    found.attrs["logged_nan"] = {name: rows for name, rows in logged.items() if rows}
     return found
 
 
 def _kind(values: Sequence[Any], *, is_metric: bool) -> str:
-    types = {type(value) for value in values if value is not None}
+    types = set(map(type, values)) - {type(None)}
     if not types:
         return "float64" if is_metric else "object"
     if types == {bool}:
         return "boolean"
     if types == {int}:
-        return "Int64" if all(value is None or -(2**_BITS) <= value < 2**_BITS for value in values) else "object"
-    if types <= {int, float} and all(type(v) is not int or int(_float(v)) == v for v in values if v is not None):
+        present = [value for value in values if value is not None]
+        return "Int64" if min(present) >= -(2**_BITS) and max(present) < 2**_BITS else "object"
+    if types <= {int, float} and all(type(v) is not int or _is_exact(v) for v in values):
         return "float64"
     return "object"
 
 
-def _float(value: int) -> float:
+def _is_exact(value: int) -> bool:
+    """Return whether a float can hold an integer as it is."""
     try:
-        return float(value)
+        return int(float(value)) == value
     except OverflowError:
-        return 0.0
+        return False
 
 
 def _converted(values: Sequence[Any], kind: str) -> list[Any]:

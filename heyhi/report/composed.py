@@ -28,21 +28,30 @@ def composed_of(project: Project, experiments: Sequence[Experiment]) -> Composed
     """Return what says to what keys were composed in some experiments of a project, by its schema of today."""
 
     def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
+        from google.protobuf.message import DecodeError
+
         from heyhi.config.schema import load_schema
 
         if not any(one.config for one in experiments):
             return {}
-        return composed_columns(load_schema(project), [(one.task, one.config) for one in experiments], keys)
+        try:
+            schema = load_schema(project)
+            messages = [(one.task, getattr(schema.parse_root(one.config), one.task)) for one in experiments]
+        except (HeyhiError, DecodeError, AttributeError):  # composed by protos of another day
+            return {}
+        return composed_columns(schema, messages, keys)
 
     return columns
 
 
-def composed_columns(schema: Schema, configs: Iterable[tuple[str, bytes]], keys: Sequence[str]) -> dict[str, list[Any]]:
+def composed_columns(
+    schema: Schema, configs: Iterable[tuple[str, Message]], keys: Sequence[str]
+) -> dict[str, list[Any]]:
     """Return the values of some keys in composed configs.
 
     Args:
         schema: of the configs.
-        configs: task and serialised root message of each.
+        configs: task of each, and its message.
         keys: below the task, as overrides write them.
 
     Returns:
@@ -50,8 +59,7 @@ def composed_columns(schema: Schema, configs: Iterable[tuple[str, bytes]], keys:
     """
     found: dict[str, list[Any]] = {key: [] for key in keys}
     known: dict[tuple[str, str], Key | None] = {}
-    for task, config in configs:
-        message: Message = getattr(schema.parse_root(config), task)
+    for task, message in configs:
         for name, column in found.items():
             if (task, name) not in known:
                 known[task, name] = _find(schema, task, name)

@@ -87,11 +87,6 @@ class Configs:
                     found[now[row.exp_id]] = _recorded(origin, row, now, before)
         return found
 
-    def message(self, folder: str) -> Message | None:
-        """Return an experiment's task message; None where no manifest has it."""
-        record = self._records.get(folder)
-        return _message(record) if record is not None else None
-
     def flat(self, folders: Sequence[str]) -> list[dict[str, Any]]:
         """Return for each experiment its config as dotted keys below the task, its oneofs by their chosen members.
 
@@ -99,21 +94,16 @@ class Configs:
         """
         memo: dict[str, dict[str, Any]] = {}
 
-        def own(folder: str) -> dict[str, Any]:
+        def row(folder: str) -> dict[str, Any]:
             if folder not in memo:
-                message = self.message(folder)
-                memo[folder] = dict(_flat(message)) if message is not None else {}
+                record = self._records[folder]
+                found: dict[str, Any] = {TASK_ONEOF: record.task}
+                for need in record.needs:
+                    found |= {f"{self._records[need].task}.{key}": value for key, value in row(need).items()}
+                memo[folder] = found | dict(_flat(_message(record)))
             return memo[folder]
 
-        rows = []
-        for folder in folders:
-            row: dict[str, Any] = {}
-            record = self._records.get(folder)
-            for need in record.needs if record is not None else ():
-                if need in self._records:
-                    row |= {f"{self._records[need].task}.{key}": value for key, value in own(need).items()}
-            rows.append(row | own(folder))
-        return rows
+        return [row(folder) if folder in self._records else {} for folder in folders]
 
     def replicate_keys(self, folders: Sequence[str], fields: Sequence[str]) -> list[str]:
         """Return for each experiment what it has in common with its replicates, and with nobody else.
@@ -229,8 +219,7 @@ def _recorded(origin: _Origin, row: ConfigRow, now: Mapping[str, str], before: M
 
 
 def _message(record: _Record) -> Message:
-    message: Message = getattr(record.origin.manifest.schema().parse_root(record.config), record.task)
-    return message
+    return record.origin.manifest.task_message(record.task, record.config)
 
 
 def _marked(text: str, record: _Record) -> str:

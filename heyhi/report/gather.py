@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from heyhi.code.environment import same_packages
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.project_names import foreign_names
 from heyhi.project import find_project
@@ -127,6 +128,7 @@ def gather(
     ]
     found = frame_of(parts, [source.manifest.label for source in sources])
     folders = found["exp_path"].tolist()
+    projects = list(dict.fromkeys(source.project for source in sources))
     configs = Configs([(source.manifest, source.project) for source in sources])
     return Gathered(
         found,
@@ -135,6 +137,7 @@ def gather(
         sources[0].project.settings.replicate,
         directions(sources[0].project),
         lambda places, fields: configs.differences([folders[place] for place in places], fields),
+        lambda digests: all(same_packages(project, digests) for project in projects),
     )
 
 

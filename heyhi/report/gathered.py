@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.directions import Directions
@@ -28,6 +28,7 @@ class Gathered:
             replicates, and with nobody else.
         replicate: the fields of `[tool.heyhi] replicate`.
         directions: which way its metrics are better.
+        same_packages: given digests of what runs had loaded, returns whether these are of the same packages.
         differences: given the places of some rows and the fields that are averaged over, names the keys in which their
             configs differ otherwise.
     """
@@ -38,6 +39,7 @@ class Gathered:
     replicate: tuple[str, ...] = ("seed",)
     directions: Directions = field(default_factory=Directions)
     differences: Differences = lambda places, fields: ()
+    same_packages: Callable[[Sequence[str]], bool] = lambda digests: len(set(digests)) < 2
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Gathered:
@@ -74,4 +76,4 @@ class Gathered:
         def differences(some: Sequence[int], fields: Sequence[str]) -> Sequence[str]:
             return self.differences([places[place] for place in some], fields)
 
-        return Gathered(table, configs, keys, self.replicate, self.directions, differences)
+        return replace(self, table=table, configs=configs, replicate_keys=keys, differences=differences)

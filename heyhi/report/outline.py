@@ -109,8 +109,9 @@ def composed_in(manifest: Manifest, exp_ids: Sequence[str]) -> ComposedAt:
     """Return what says to what keys were composed in some experiments of a manifest."""
 
     def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
-        rows = {row.exp_id: (row.task, row.config) for row in manifest.configs()}
-        return composed_columns(manifest.schema(), [rows[exp_id] for exp_id in exp_ids], keys)
+        rows = {row.exp_id: row for row in manifest.configs()}
+        own = [(rows[exp_id].task, manifest.task_message(rows[exp_id].task, rows[exp_id].config)) for exp_id in exp_ids]
+        return composed_columns(manifest.schema(), own, keys)
 
     return columns
 

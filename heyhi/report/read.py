@@ -13,13 +13,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from heyhi.code.environment import DIGITS
 from heyhi.errors import HeyhiError
+from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics import dotted_items, summed_up, summed_up_unparsed
+from heyhi.experiment.kinds import dotted_items
+from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
-from heyhi.experiment.records import History, Record, to_records
+from heyhi.experiment.records import End, History, Record, Start, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
@@ -28,7 +31,7 @@ from heyhi.report.readings import Entry, Reading, Readings, printable, printable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 5
+_FORMAT = 6
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
@@ -44,13 +47,24 @@ class Reader:
         get_logs_data: returns what came out of an experiment; default: the last and best value of each metric and the
             scalars of the result.
         source: what the function is made of: where it changes, what is remembered of it is forgotten.
+        at_best: a metric and which way it is better: what came out is the other metrics where that was best, in place
+            of all else.
     """
 
-    def __init__(self, project: Project, get_logs_data: Collector | None = None, source: bytes = b"") -> None:
+    def __init__(
+        self,
+        project: Project,
+        get_logs_data: Collector | None = None,
+        source: bytes = b"",
+        at_best: tuple[str, Direction] | None = None,
+    ) -> None:
         self.project = project
         self._results_root = project.results_root
-        self.get_logs_data = get_logs_data
-        self._name = f"{_FORMAT}\0{get_logs_data is not None}\0".encode() + hashlib.sha256(source).digest()
+        self._directions = Directions(project.settings.minimize, project.settings.maximize)
+        self._at_best = at_best
+        self.get_logs_data = get_logs_data if at_best is None else None
+        what = (_FORMAT, self.get_logs_data is not None, self._directions, at_best)
+        self._name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
         self.cache = ColumnCache(project.state_root / "readings")
 
     def read_all(
@@ -122,40 +136,41 @@ class Reader:
         """Read the files of an experiment."""
         problems: list[str] = []
         history = History(_attempts(entry, problems))
-        if status is Status.DONE:
-            problems += _dropped(history)
-        started = history.starts
-        seconds = [end.seconds for end in history.ends if end.seconds is not None]
+        starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
+        last = starts[-1] if starts else None
+        own = [end for end in ends if last is not None and end.attempt == last.attempt]
+        if status is Status.DONE and any(end.dropped for end in own):
+            problems.append(_dropped(own))
+        seconds = [end.seconds for end in ends if end.seconds is not None]
         names: tuple[str, ...] = ()
         values: Sequence[Any] = ()
-        if started or status is Status.DONE:
-            names, values = _printable(self._outcome(entry, status, problems))
-        given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
-        last = started[-1] if started else None
+        if starts or status is Status.DONE:
+            names, values = _printable(self._outcome(entry, status, starts, problems))
+        given = mixed = None
+        if any(start.needs or start.is_mixed for start in starts):
+            given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
         return Reading(
             status=status.value,
             reason=reason,
             names=names,
             values=values,
             problem="; ".join(problem for problem in problems if problem != reason),
-            attempts=len(started),
+            attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=(last.version.name or None) if last is not None else None,
+            code=_code(entry, history, starts, status, problems) or None,
+            packages=own[-1].environment[:DIGITS] or None if own else None,
             mixed=mixed or None,
             given=given or None,
             updated=updated,
         )
 
-    def _outcome(self, entry: Entry, status: Status, problems: list[str]) -> dict[str, Any]:
+    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
             return _collected(self.get_logs_data, entry, self.project, problems)
-        outcome = _summed_up_file(f"{entry.folder}/{METRICS_NAME}")
-        if outcome is None:
-            metrics: list[dict[str, Any]] = _with_care(_folder(entry).read_metrics, problems)
-            outcome = summed_up(metrics)
-        if status is Status.DONE:
+        outcome = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
+        if status is Status.DONE and self._at_best is None:
             try:
                 result = _result(entry)
             except HeyhiError as error:
@@ -166,12 +181,29 @@ class Reader:
                 outcome.update(result)
         return outcome
 
+    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
+        """Return what a file of metrics comes to."""
+        damage = Damage()
+        try:
+            if self._at_best is not None:
+                from heyhi.experiment.at_best import values_at_best
 
-def _dropped(history: History) -> list[str]:
+                found = values_at_best(path, starts, *self._at_best, damaged=damage)
+            else:
+                summary = sum_up(path, starts, self._directions, damaged=damage)
+                found = summary.result()
+                if summary.is_cut:
+                    problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
+        except HeyhiError as error:
+            problems.append(str(error))
+            return {}
+        damage.warn(path)
+        return found
+
+
+def _dropped(ends: Sequence[End]) -> str:
     """Say what the attempt that made the result could not keep of it."""
-    last = history.starts[-1].attempt if history.starts else 0
-    keys = [key for end in history.ends if end.attempt == last for key in end.dropped]
-    return [printable(f"dropped from its result: {', '.join(keys)}")] if keys else []
+    return str(printable(f"dropped from its result: {', '.join(key for end in ends for key in end.dropped)}"))
 
 
 def _printable(outcome: dict[str, Any]) -> tuple[tuple[str, ...], Sequence[Any]]:
@@ -231,6 +263,21 @@ def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) 
         return ""
 
 
+def _code(entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]) -> str:
+    """Return the version of the code that made what came out, or all of them where it was made by several."""
+    last = starts[-1].version.name if starts else ""
+    if len(starts) < 2 or {start.version.name for start in starts} == {last}:
+        return last
+    try:
+        made = history.logged(_folder(entry).metrics_now())
+    except HeyhiError as error:
+        problems.append(str(error))
+        return last
+    made += starts[-1:] if status is Status.DONE else []
+    names = dict.fromkeys(start.version.name for start in made if start.version.name)
+    return " → ".join(names) if len(names) > 1 else last
+
+
 def _all_at_once(path: str) -> list[Any] | None:
     """Read a file of JSON lines all at once, objects or not; None where it has to be read with care."""
     try:
@@ -270,11 +317,13 @@ def _bytes(path: str) -> bytes:
     # 10,000 of them, so none of the layers that open() puts around a file.
     handle = os.open(path, os.O_RDONLY)
     try:
-        data = more = os.read(handle, _READ_BYTES)
-        while len(more) == _READ_BYTES:  # of a file, what comes short of that is its end
-            more = os.read(handle, _READ_BYTES)
-            data += more
-        return data
+        data = os.read(handle, _READ_BYTES)
+        if len(data) < _READ_BYTES:  # of a file, what comes short of that is its end
+            return data
+        parts = [data]
+        while data := os.read(handle, _READ_BYTES):
+            parts.append(data)
+        return b"".join(parts)
     finally:
         os.close(handle)
 
@@ -298,23 +347,6 @@ def _result(entry: Entry) -> dict[str, Any]:
     except (OSError, ValueError):
         pass  # with NaN, cut short, or unreadable
     return _folder(entry).read_result()
-
-
-def _summed_up_file(path: str) -> dict[str, Any] | None:
-    """Return the last and best values of a file of metrics; None where it has to be read with care."""
-    try:
-        data = _bytes(path)
-    except FileNotFoundError:
-        return {}
-    except OSError:
-        return None
-    found = summed_up_unparsed(data)
-    if found is None:
-        metrics = _parsed(data)
-        if metrics is None or not _DICTS.issuperset(map(type, metrics)):
-            return None
-        found = summed_up(metrics)
-    return found
 
 
 def _cell(value: Any) -> Any:

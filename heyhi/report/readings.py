@@ -15,6 +15,8 @@ OWN_NAMES = (
     "sweep status reason problem note excluded needs drifted stale mixed attempts seconds updated job_id code packages"  # noqa: SIM905
     " exp_id exp_path".split()
 )
+# Those of them that are left out of a table where nobody has them, though they were looked for.
+IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", "job_id", "code", "packages")
 
 
 class Entry(NamedTuple):
@@ -45,7 +47,9 @@ class Reading(NamedTuple):
         seconds: of all its attempts that ended.
         job_id: of its last attempt, if that ran as a job.
         code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
-        packages: digest of the packages that its last attempt had loaded; None where that isn't known.
+            Where attempts that made what came out ran several, all of them, joined by ` → `.
+        packages: begin of the digest of the packages that its last attempt had loaded; None where that isn't known.
+            Equal packages may have different ones: `code.environment.same_packages` says whether any differ.
         mixed: which attempts went on from what another config had done; None where none did.
         given: exp id of what it needs -> digests of the results that it is made of; None where it needs nothing.
         updated: when a file of it was last written, in seconds since 1970; None where there is none.

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
+from heyhi.report.parts import AtBest, Part, Progress, read_part, reader
 from heyhi.report.read import Collector
-from heyhi.report.table import AtBest, Part, Progress, read_part, reader
 from heyhi.sweep.expand import composable, paused_collection
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex

@@ -31,8 +31,12 @@ _MISSING = "-"
 SE = ".se"  # what ends the name of a standard error's column
 _GAP = 3  # between two columns on a terminal
 # Columns that are not printed (lines below the table say what matters of them), and those that come last.
-_BELOW = ("reason", "problem", "drifted", "stale", "mixed", "updated", "exp_path")
-_MARKS = ("stale", "mixed")
+_BELOW = ("reason", "problem", "note", "drifted", "stale", "mixed", "updated", "exp_path")
+_MARKS = {
+    "stale": "stale",
+    "mixed": "mixed",
+    "note": "noted",
+}  # column -> what those are called that have something there
 _WHOLE = ("exp_id", "cfg")  # what is copied to the next command
 _LAST = ("needs", "attempts", "seconds", "job_id", "code", "exp_id")
 
@@ -171,8 +175,9 @@ def counted(table: pd.DataFrame) -> str:
     """Sum up a table in a line: `8 experiments: 6 DONE, 1 DEAD, 1 BLOCKED`."""
     counts = Counter(table["status"])
     listed = ", ".join(f"{counts[s.value]} {s.value}" for s in reversed(Status) if counts[s.value])
-    marks = [(name, int(table[name].notna().sum())) for name in _MARKS if name in table]
-    marked = "".join(f"; {count} {name}" for name, count in marks if count)
+    called = {**_MARKS, "excluded": "excluded"}
+    marks = [(text, int(table[name].notna().sum())) for name, text in called.items() if name in table]
+    marked = "".join(f"; {count} {text}" for text, count in marks if count)
     return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}{marked}"
 
 

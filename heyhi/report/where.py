@@ -2,22 +2,21 @@
 
 A condition is a column, an operator and a value. Cells that are numbers are compared with a number, text with text;
 `~` looks for a part of the text, whatever its case. `KEY=` holds where a cell is empty, `KEY!=` where it isn't; `!=`
-holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, `>`, `>=` and `~` don't hold there.
+holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, `>`, `>=` and `~` don't hold there. A
+column that is left out where nobody has it is empty for all.
+
+Of which table the columns are, `chosen` says, or whoever shapes one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-from heyhi.errors import HeyhiError, UnknownError, suggest
-
-if TYPE_CHECKING:
-    from heyhi.project import Project
+from heyhi.errors import HeyhiError, suggest
+from heyhi.report.readings import IF_ANY
 
 Columns = Mapping[str, Sequence[Any]]
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
@@ -116,7 +115,10 @@ def _resolved(text: str, columns: Columns, more: Callable[[], Columns]) -> tuple
         for meaning in meanings:
             if meaning.key in known:
                 return meaning, known[meaning.key]
-    names = list(dict.fromkeys([*columns, *more()]))
+    for meaning in meanings:
+        if meaning.key in IF_ANY:
+            return meaning, [None] * len(next(iter(columns.values()), ()))
+    names = list(dict.fromkeys([*columns, *more(), *IF_ANY]))
     key = meanings[0].key if meanings else text
     listed = "".join(c if c.isprintable() else " " for c in ", ".join(names[:_MAX_LISTED]))
     left = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
@@ -164,69 +166,3 @@ def _number(text: str) -> int | float | None:
         with contextlib.suppress(ValueError):
             return kind(text)
     return None
-
-
-# --- the table of some experiments
-
-
-def choose(
-    project: Project, folders: Sequence[str], needs_of: Callable[[str], Sequence[str]], conditions: Sequence[str]
-) -> list[str]:
-    """Return those of some experiments for which all conditions hold.
-
-    The columns are those of `heyhi report`, less those of a sweep's own `get_logs_data`; `cfg` and all overrides, also
-    where they are the same for all; and the keys of the composed configs.
-
-    Args:
-        project: whose experiments they are.
-        folders: their exp paths.
-        needs_of: returns the exp paths that one needs, by its own.
-        conditions: as they were given.
-
-    Raises:
-        WhereError: as `chosen_rows`.
-    """
-    from heyhi.report.readings import Entry
-    from heyhi.report.table import gathered_columns
-
-    check(conditions)
-    if not folders:
-        return []
-    root = project.results_root
-    entries = [Entry(*_named(root, folder), "", tuple(needs_of(folder))) for folder in folders]
-    columns = gathered_columns(project, entries)
-    configs: list[Columns] = []
-
-    def more() -> Columns:
-        if not configs:
-            configs.append(_config_columns(folders))
-        return configs[0]
-
-    return [folders[row] for row in chosen_rows(conditions, columns, more)]
-
-
-def _named(results_root: Path, folder: str) -> tuple[str, str, Any]:
-    """Return exp id, exp path and identity of an experiment; an empty identity where its folder says none."""
-    from heyhi.config.identity import Identity
-    from heyhi.experiment.folder import ExperimentDir
-
-    experiment = ExperimentDir(Path(folder), results_root)
-    identity = None
-    with contextlib.suppress(UnknownError):
-        identity = experiment.read_identity()
-    return experiment.exp_id, folder, identity or Identity("", ())
-
-
-def _config_columns(folders: Sequence[str]) -> Columns:
-    """Return a column for each key of the composed configs, named below the task as overrides are."""
-    from heyhi.experiment.folder import ExperimentDir
-
-    rows: list[dict[str, Any]] = []
-    for folder in folders:
-        row: dict[str, Any] = {}
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            found = json.loads(ExperimentDir(Path(folder)).flat_config_path.read_text(encoding="utf-8"))
-            row = {key.partition(".")[2]: value for key, value in found.items()} if isinstance(found, dict) else {}
-        rows.append(row)
-    names = dict.fromkeys(name for row in rows for name in row if name)
-    return {name: [row.get(name) for row in rows] for name in names}

@@ -60,15 +60,13 @@ class LaunchRecord(NamedTuple):
     ) -> LaunchRecord:
         """Return the record of a launch by this process."""
         import datetime  # `heyhi status`, which only reads, can do without all of these
-        import getpass
         import socket
 
-        user = str(os.getuid())
-        with contextlib.suppress(KeyError, OSError):  # a container knows no names
-            user = getpass.getuser()
+        from heyhi.job_env import user_name
+
         # Two in one second have an order, too.
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-        return cls(time, user, socket.gethostname(), command, tuple(words), label, manifest, known)
+        return cls(time, user_name(), socket.gethostname(), command, tuple(words), label, manifest, known)
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""

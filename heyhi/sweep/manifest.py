@@ -29,6 +29,8 @@ from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
+    from google.protobuf.message import Message
+
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
@@ -373,6 +375,22 @@ class Manifest:
                 ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
                 for exp_id, task, config, needs in rows
             ]
+
+    def task_message(self, task: str, config: bytes) -> Message:
+        """Read the message of the task in one of its configs.
+
+        Raises:
+            ManifestError: it is damaged.
+        """
+        from google.protobuf.message import DecodeError
+
+        try:
+            message: Message = getattr(self._schema.parse_root(config), task)
+        except (DecodeError, AttributeError) as error:
+            raise ManifestError(
+                f"{self.path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"
+            ) from None
+        return message
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""

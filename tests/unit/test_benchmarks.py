@@ -42,6 +42,11 @@ def test_the_table_tells_cost_ratio_and_goal() -> None:
     ]
 
 
+def test_memory_is_told_in_megabytes() -> None:
+    line = render([Row("a page", Cost(120, 120), Cost(300, 300), at_most=1, unit="MB")]).splitlines()[-1]
+    assert "120 MB |" in line and "300 MB |" in line and "0.40" in line
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"), [("00:00.215", 0.215), ("02:03.5", 123.5), ("01:00:02", 3602), ("1-00:00:01", 86_401)]
 )

@@ -123,6 +123,9 @@ def ask_task_file(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("heyhi describe train act", ["act "]),
         ("heyhi launch --profile ", ["profiles/local", "profiles/slurm"]),
         ("heyhi cancel ", ["conf/a/sweep_it.py "]),
+        ("heyhi note ", ["conf/a/sweep_it.py "]),
+        ("heyhi status --where status=DE", ["DEAD "]),
+        ("heyhi retry --where status=D", ["DONE", "DEAD"]),
     ],
 )
 def test_commands_configs_sweeps_and_modes_are_offered(shell: Shell, line: str, offered: list[str]) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import heyhi
 from heyhi.code import environment, packages
-from heyhi.code.environment import read_environment, record_environment
+from heyhi.code.environment import DIGITS, read_environment, record_environment, same_packages
 from heyhi.code.packages import Packages, map_of
 from heyhi.errors import ResultError
 from heyhi.project import Project
@@ -170,6 +170,41 @@ def test_what_is_loaded_goes_on_record_once_for_a_content(
     assert record_environment(project, tmp_path) == digest and recorded(project, digest) == found
     assert len(list(path.parent.iterdir())) == 2
     assert read_environment(project, "0123") is None and read_environment(project, "../x") is None
+
+
+def test_runs_of_one_environment_have_the_same_packages_whatever_each_has_imported(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path, results_override=tmp_path / "out")
+    for name in ("one", "lazy", "other_lazy"):
+        install(site, name, "1.5", f"{name}/__init__.py")
+    loaded(monkeypatch, "one", f"{site}/one/__init__.py")
+    digests = []
+    for name in ("lazy", "other_lazy"):
+        with monkeypatch.context() as patch:
+            loaded(patch, name, f"{site}/{name}/__init__.py")
+            digests.append(record_environment(project, tmp_path))
+    assert digests[0] != digests[1]  # so digests alone don't tell
+    assert same_packages(project, digests) and same_packages(project, [digest[:DIGITS] for digest in digests])
+    assert same_packages(project, [digests[0], "0123", "../x", ""])
+    newer = tmp_path / "newer"
+    newer.mkdir()
+    install(newer, "One", "1.6", "one/__init__.py")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(newer)])
+    loaded(monkeypatch, "one", f"{newer}/one/__init__.py")
+    digests.append(record_environment(project, tmp_path))
+    assert not same_packages(project, digests) and same_packages(project, digests[2:])
+
+
+def test_python_counts_among_the_packages_and_the_node_does_not(tmp_path: Path) -> None:
+    project = Project(tmp_path, results_override=tmp_path / "out")
+    folder = tmp_path / "out/.heyhi/environments"
+    folder.mkdir(parents=True)
+    for digest, more in {"a": {}, "b": {"platform": "y", "driver": "2"}, "c": {"python": "3.12.0"}}.items():
+        record = {"python": "3.11.7", "platform": "x", "driver": "1", **more, "packages": {}}
+        (folder / f"{digest * 16}.json").write_text(json.dumps(record))
+    (folder / f"{'d' * 16}.json").write_text("cut sho")
+    assert same_packages(project, ["a" * 8, "b" * 8, "d" * 8]) and not same_packages(project, ["a" * 8, "c" * 8])
 
 
 def test_a_lazy_module_is_not_imported_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,7 @@ from heyhi.experiment.checkpoints import Keep, Pattern, find_checkpoints
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import is_record
+from heyhi.experiment.notes import Notes, write_note
 from heyhi.experiment.records import End, Start, Submission
 from heyhi.files import measure
 from heyhi.project import Project, Settings
@@ -731,3 +732,59 @@ def test_what_a_living_job_runs_is_needed_and_everything_where_that_is_not_known
     assert {one.why for one in world.rubbish().left} == {"job 8 runs what isn't known here"}
     Answer.found = {"8": Job("8", "COMPLETED", workdir=str(world.project.results_root / "p" / "gone"))}
     assert {item.name for item in world.rubbish().items} == {"aaaa", "bbbb", path.name}
+
+
+def test_a_note_goes_when_nobody_knows_its_experiment_and_nothing_of_it_is_left(world: World, tmp_path: Path) -> None:
+    root = world.project.results_root
+    done, launched, expanded, gone = (world.experiment(seed) for seed in range(4))
+    outside = ExperimentDir(tmp_path / "outside/one", root)
+    folders = [ExperimentDir(one.exp_path, root) for one in (done, launched, expanded, gone)]
+    world.start(done, "done")
+    world.write(world.expand(1))
+    for folder in (*folders, outside):
+        write_note(folder, f"on {folder.exp_id}")
+    items = [item for item in world.rubbish().items if item.kind is Kind.NOTE]
+    names = [f"note on {folder.exp_id}" for folder in (*folders[2:], outside)]
+    assert sorted(item.name for item in items) == sorted(names)
+    world.clean()
+    assert set(Notes.read(root).by_id) == {done.exp_id, launched.exp_id}
+    # What was wiped may be moved back.
+    ExperimentDir(done.exp_path, root).wipe(done.identity)
+    done.exp_path.rmdir()
+    assert [item.kind for item in world.rubbish().items] == [Kind.TRASH]
+    world.clean()
+    assert set(Notes.read(root).by_id) == {done.exp_id, launched.exp_id}
+    world.clean()
+    assert set(Notes.read(root).by_id) == {launched.exp_id}
+
+
+def test_a_note_that_was_changed_after_somebody_agreed_stays(world: World) -> None:
+    folder = ExperimentDir(world.experiment(0).exp_path, world.project.results_root)
+    write_note(folder, "old")
+    plan = world.rubbish()
+    write_note(folder, "newer")
+    outcome = remove(world.project, plan, world.rubbish, Keep.LAST)
+    assert outcome.gone == [] and "has changed since" in outcome.problems[0]
+    assert [note.text for note in Notes.read(world.project.results_root).by_id.values()] == ["newer"]
+
+
+@pytest.mark.parametrize("closed", ["results/p", "results/.heyhi/trash"])
+def test_a_note_stays_where_nobody_can_tell_whether_its_experiment_is_there(
+    world: World, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    folder = ExperimentDir(world.experiment(0).exp_path, world.project.results_root)
+    write_note(folder, "old")
+    place = str(world.project.root / closed)
+    Path(place).mkdir(parents=True, exist_ok=True)
+
+    def refusing(look: Any) -> Any:
+        def ask(path: Any, *args: Any, **options: Any) -> Any:
+            if str(path).startswith(place):
+                raise PermissionError(13, "Permission denied", str(path))
+            return look(path, *args, **options)
+
+        return ask
+
+    for name in ("lstat", "scandir"):
+        monkeypatch.setattr(os, name, refusing(getattr(os, name)))
+    assert [item for item in world.rubbish().items if item.kind is Kind.NOTE] == []

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -468,22 +467,6 @@ def test_a_result_that_was_cut_short_is_named(tmp_path: Path, content: bytes) ->
 def test_a_result_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match=r"result\.json: can't be read: No such file"):
         ExperimentDir(tmp_path).read_result()
-
-
-def test_a_half_written_last_metrics_line_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = ExperimentDir(tmp_path)
-    assert folder.read_metrics() == []
-    folder.metrics_path.write_text('{"epoch": 1}\n{"epoch": NaN}\n{"epo')
-    assert [len(line) for line in folder.read_metrics()] == [1, 1]
-    assert not caplog.records
-
-
-def test_a_damaged_metrics_line_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = ExperimentDir(tmp_path)
-    folder.metrics_path.write_bytes(b'{"epoch": 1}\n{"ep{"epoch": 2}\n\n[3]\n\xff\n{"epoch": 4}')
-    assert folder.read_metrics() == [{"epoch": 1}, {"epoch": 4}]
-    named = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert named == [f"{folder.metrics_path}:2: is no JSON object; it is left out; so are 2 other lines"]
 
 
 def test_an_attempt_after_a_half_written_one_is_a_line_of_its_own(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import subprocess
@@ -16,6 +17,8 @@ from hypothesis import strategies as st
 
 from heyhi.errors import ResultError
 from heyhi.experiment import metrics_file
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.handle import Handle
 from heyhi.experiment.metrics_file import all_blocks, counting_blocks
 from heyhi.experiment.records import Start
 
@@ -53,6 +56,34 @@ def test_damaged_lines_are_left_out_and_called_by_number_whatever_lies_around_th
     damaged: list[int] = []
     found = lines_of(path, damaged)
     assert damaged == [2, 4, 5, 6, 7] and found[0] == {"a": 1} and math.isnan(found[1]["a"]) and len(found) == 2
+
+
+def test_handle_leaves_a_half_written_last_line_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    handle = Handle(tmp_path)
+    assert handle.metrics() == []
+    written(tmp_path, b'{"epoch": 1}\n{"epoch": NaN}\n{"epo')
+    assert [len(line) for line in handle.metrics()] == [1, 1]
+    assert not caplog.records
+
+
+def test_a_damaged_line_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = written(tmp_path, b'{"epoch": 1}\n{"ep{"epoch": 2}\n\n[3]\n\xff\n{"epoch": 4}')
+    for everything in (False, True):
+        caplog.clear()
+        assert [line["epoch"] for line in Handle(tmp_path).metrics(all=everything)] == [1, 4]
+        named = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+        assert named == [f"{path}:2: is no JSON object; it is left out; so are 2 other lines"]
+
+
+def test_a_handle_has_what_counts_and_all_with_their_attempts(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    lines = ['{"epoch": 1, "loss": 3}', '{"epoch": 2, "loss": 2, "attempt": "mine"}', '{"epoch": 2, "loss": 1}']
+    folder.append_attempt(Start(1))
+    folder.append_attempt(Start(2, metrics_size=len("\n".join(lines[:2])) + 1))
+    written(tmp_path, "".join(f"{line}\n" for line in lines).encode())
+    handle = Handle(tmp_path)
+    assert handle.metrics() == [json.loads(lines[0]), json.loads(lines[2])]
+    assert [line["attempt"] for line in handle.metrics(all=True)] == [1, "mine", 2]
 
 
 def test_a_line_of_some_megabytes_is_skipped_and_what_follows_is_read(tmp_path: Path) -> None:

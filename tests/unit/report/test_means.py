@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import heyhi
 from heyhi.errors import HeyhiError
@@ -17,6 +21,7 @@ from heyhi.experiment.directions import DirectionError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import End, Start
 from heyhi.project import find_project
+from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
 from heyhi.report.frames import GroupError
 from heyhi.report.gather import gather
@@ -127,7 +132,7 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 @pytest.fixture
 def two(lab: Lab) -> tuple[Path, Path]:
     """Two sweeps that differ in a value that is constant in each."""
-    sweeps = lab.sweep("a", *seeds(kind="SMALL")), lab.sweep("b", *seeds(kind="LARGE"))
+    sweeps = lab.sweep("a", *seeds(kind="SMALL", flag=True)), lab.sweep("b", *seeds(kind="LARGE", flag=True))
     lab.run(*sweeps, outcome=lambda row: {"acc": (0.5 if row["kind"] == "SMALL" else 0.9) + row["seed"] / 100})
     return sweeps
 
@@ -136,6 +141,7 @@ def test_what_varies_is_what_differs_among_all_sweeps(lab: Lab, two: tuple[Path,
     table = heyhi.table(list(two))
     assert table["kind"].tolist() == ["SMALL", "SMALL", "LARGE", "LARGE"]
     assert table["sweep"].tolist() == ["a", "a", "b", "b"]
+    assert not {"flag", "cfg", "lr"} & set(table.columns)
     assert "kind" not in heyhi.table(two[0]) and "sweep" not in heyhi.table(two[0])
 
 
@@ -214,7 +220,8 @@ def test_another_member_of_a_oneof_is_named_by_the_oneof(lab: Lab) -> None:
         ("adam", None, 2),
         ("sgd", 0.6, 1),
     ]
-    assert lab.shape(sweep, mean_over=("seed", "optimizer")).table["n"].tolist() == [5]
+    (row,) = records(lab.shape(sweep, mean_over=("seed", "optimizer")).table)
+    assert (row["n"], row["sgd.momentum"]) == (5, "0.5, -, 0.6")
 
 
 def test_evaluations_of_one_training_per_seed_fall_together(lab: Lab) -> None:
@@ -259,6 +266,29 @@ def test_the_same_config_twice_counts_once_and_is_said(lab: Lab) -> None:
     assert (row["acc"], row["n"], row["wanted"]) == (2.0, 2, 2)
     assert any(note.startswith("the same config twice: p/train/") for note in shaped.notes)
     assert shaped.counts == [True, False, True] and shaped.members == [[0, 1, 2]]
+
+
+def test_a_default_that_was_changed_between_two_manifests_parts_them(lab: Lab) -> None:
+    project = find_project(lab.root)
+    before = Source.open(project, lab.sweep("a", {"seed": 0})).manifest
+    (lab.root / "conf/conf.proto").write_text(PROTO.replace("[default = 0.3]", "[default = 0.4]"))
+    sources = [Source.of(before), Source.open(project, lab.sweep("b", {"seed": 1}))]
+    assert len(Shape(mean_over=("seed",)).apply(gather(sources)).table) == 2
+    with pytest.raises(GroupError, match=r"^decay varies"):
+        Shape(group_by=("lr",)).apply(gather(sources))
+    (lab.root / "conf/conf.proto").write_text(
+        PROTO.replace("message Eval {", "message Eval { optional int32 more = 9;")
+    )
+    sources = [Source.of(before), Source.open(project, lab.sweep("b", {"seed": 1}))]
+    assert len(Shape(mean_over=("seed",)).apply(gather(sources)).table) == 1
+
+
+def test_tasks_are_not_put_together(lab: Lab) -> None:
+    sweeps = lab.sweep("a", {"seed": 0}), lab.sweep("b", {"seed": 1}, cfg="eval")
+    assert len(lab.shape(*sweeps, mean_over=("seed",)).table) == 2
+    with pytest.raises(GroupError, match=r"^task varies"):
+        lab.shape(*sweeps, group_by=("status",))
+    assert lab.shape(*sweeps, group_by=("task",)).table["task"].tolist() == ["train", "eval"]
 
 
 def test_an_unknown_key_to_group_by_names_the_nearest(lab: Lab) -> None:
@@ -404,10 +434,8 @@ def test_a_metric_that_nobody_has_yet_can_be_sorted_by_and_shown(lab: Lab) -> No
 def test_best_values_of_a_metric_without_a_direction_say_how_to_declare_one(lab: Lab) -> None:
     sweep = lab.sweep("a", *seeds())
     lab.run(sweep, outcome=lambda row: {"foo": 1.0})
-    table = lab.shape(sweep).table
-    if "foo.best" not in table:
-        with pytest.raises(DirectionError, match="minimize"):
-            lab.shape(sweep, sort=("foo.best",))
+    with pytest.raises(DirectionError, match="minimize"):
+        lab.shape(sweep, sort=("foo.best",))
 
 
 @pytest.mark.parametrize(
@@ -430,6 +458,30 @@ def test_contradictions_are_said_before_anything_is_read(options: dict[str, Any]
 def test_what_is_needed_and_values_at_the_best_of_a_metric_do_not_go_together() -> None:
     with pytest.raises(GroupError, match="--at-best goes without --needs"):
         Shape(at_best="loss").check(with_needs=True)
+
+
+# --- what is needed
+
+
+def test_means_of_evaluations_show_what_varies_in_the_trainings_and_no_mean_of_it(lab: Lab) -> None:
+    points = [{"of": f"{{{{exp train.prototxt lr={lr} seed={seed}}}}}"} for lr in (0.2, 0.3) for seed in range(2)]
+    sweep = lab.sweep("a", *points, cfg="eval")
+    lab.run(sweep, outcome=lambda row: {"acc": 1.0})
+    project = find_project(lab.root)
+    gathered = gather([Source.open(project, sweep)], with_needs=True)
+    assert gathered.table["train.seed"].tolist() == [0, 1, 0, 1]
+    rows = records(Shape(mean_over=("seed",)).apply(gathered).table)
+    assert [(r["train.lr"], r["n"]) for r in rows] == [(0.2, 2), (0.3, 2)]
+    assert not {"train.lr.se", "train.seed", "train.seed.se"} & set(rows[0])
+
+
+def test_what_varies_in_what_is_needed_is_what_differs_among_all_sweeps(lab: Lab) -> None:
+    one, other = (
+        lab.sweep(name, {"of": f"{{{{exp train.prototxt lr={lr}}}}}"}, cfg="eval")
+        for name, lr in (("a", 0.2), ("b", 0.3))
+    )
+    assert heyhi.table([one, other], with_needs=True)["train.lr"].tolist() == [0.2, 0.3]
+    assert "train.lr" not in heyhi.table(one, with_needs=True)
 
 
 # --- in a notebook
@@ -455,3 +507,92 @@ def test_what_was_logged_as_nan_is_told_from_what_is_missing(lab: Lab) -> None:
     table = heyhi.table(sweep)
     assert table["loss"].isna().tolist() == [False, True, True]
     assert table.attrs["logged_nan"]["loss"] == [1]
+
+
+_CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(),
+    st.text(max_size=3),
+)
+_COLUMNS = st.one_of(
+    *(
+        st.lists(st.one_of(st.none(), one), min_size=4, max_size=4)
+        for one in (st.floats(), st.integers(), st.booleans())
+    ),
+    st.lists(_CELLS, min_size=4, max_size=4),
+)
+
+
+@given(_COLUMNS)
+def test_columns_with_types_hold_what_they_were_made_of(values: list[Any]) -> None:
+    frame = pd.DataFrame({"m": pd.Series(values, dtype=object), "i": range(4)})
+    frame.attrs["metrics"] = ["m"]
+    found = with_types(frame)
+    kind = str(found["m"].dtype)
+    nan = set(found.attrs["logged_nan"].get("m", ()))
+    for row, (value, cell) in enumerate(zip(values, found["m"].tolist(), strict=True)):
+        if value is None:
+            assert cell is None or pd.isna(cell)
+            assert row not in nan
+        elif value != value:
+            assert cell != cell and (kind == "object" or row in nan)
+        else:
+            assert cell == value and not pd.isna(cell)
+    types = {type(value) for value in values if value is not None}
+    if types <= {float}:
+        assert kind == "float64"
+    if types == {bool}:
+        assert kind == "boolean"
+    if str in types:
+        assert kind == "object"
+
+
+def test_packages_are_others_only_where_a_version_differs_that_both_have_loaded(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds(3))
+    lab.run(sweep, outcome=lambda row: {"loss": row["seed"]}, code=lambda row: "a" * 40)
+    project = find_project(lab.root)
+    gathered = gather([Source.open(project, sweep)])
+    gathered.table["packages"] = ["p", "q", "r"]
+    for same, marks in (("pqr", None), ("pq", "2 versions"), ("", "3 versions")):
+        asked = dataclasses.replace(gathered, same_packages=lambda digests, same=same: set(digests) <= set(same))
+        table = Shape(mean_over=("seed",)).apply(asked).table
+        assert (table["code"].tolist() if "code" in table else [None]) == [marks]
+
+
+def test_metrics_at_the_best_of_one_are_averaged_as_they_were_there(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds(2))
+    lab.run(
+        sweep,
+        outcome=lambda row: {
+            "lines": [
+                {"epoch": 1, "val_acc": 0.9, "test_acc": 0.5 + row["seed"] / 10},
+                {"epoch": 2, "val_acc": 0.8, "test_acc": 0.99},
+            ]
+        },
+    )
+    table = heyhi.table(sweep, mean_over="seed", at_best="val_acc")
+    assert table["test_acc"].tolist() == [pytest.approx(0.55)] and table["epoch"].tolist() == [1.0]
+    with pytest.raises(DirectionError, match="foo"):
+        heyhi.table(sweep, at_best="foo")
+    assert heyhi.table(sweep, at_best=("epoch", "max"))["test_acc"].tolist() == [0.99, 0.99]
+
+
+def test_a_damaged_config_in_a_manifest_is_an_error_that_names_it(lab: Lab) -> None:
+    manifest = Source.open(find_project(lab.root), lab.sweep("a", {"lr": 0.2}, {})).manifest
+    copy = lab.root / "copy.sqlite"
+    copy.write_bytes(manifest.path.read_bytes())
+    connection = sqlite3.connect(copy)
+    connection.execute("UPDATE experiment SET config = x'ffffff'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(HeyhiError, match="damaged"):
+        heyhi.table(copy)
+
+
+def test_sources_of_one_label_have_no_column_that_tells_nothing(lab: Lab) -> None:
+    project = find_project(lab.root)
+    sweep = lab.sweep("a", *seeds(2))
+    sources = [Source.open(project, sweep), Source.open(project, sweep)]
+    assert "sweep" not in gather(sources).table

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 
 from heyhi.config.identity import Identity
-from heyhi.experiment.metrics import summed_up
+from heyhi.experiment.directions import Directions
+from heyhi.experiment.metrics import Summary
 from heyhi.project import Project
 from heyhi.report.read import Reader
 from heyhi.report.readings import Entry, Reading, Readings
@@ -43,6 +46,14 @@ def write(one: Entry, **files: str | None) -> None:
         else:
             path.write_text(text)
             os.utime(path, (LONG_AGO, LONG_AGO))
+
+
+def summed_up(lines: Sequence[dict[str, Any]], block: int = 1_000_000) -> dict[str, Any]:
+    """Sum up metrics of which `a` and `b` are better when larger, in blocks of some lines."""
+    summary = Summary(Directions(maximize=("[ab]",)))
+    for place in range(0, len(lines), block):
+        summary.add(lines[place : place + block])
+    return summary.result()
 
 
 START = '{"event": "start", "attempt": 1, "commit": "0123456789", "dirty": true, "job_id": 7}\n'
@@ -343,11 +354,14 @@ def test_a_file_of_any_size_is_read_whole(project: Project) -> None:
 
 
 def test_a_nan_hides_no_best_value_wherever_it_stands() -> None:
-    for place in range(3):
+    for place, odd, block in itertools.product(range(3), (math.nan, math.inf, -math.inf), (1, 2, 3)):
         losses = [3.0, 1.0, 2.0]
-        losses[place] = math.nan
-        found = summed_up([{"step": i, "loss": loss} for i, loss in enumerate(losses)])
-        assert found["loss.best"] == min(v for v in losses if v == v)
+        losses[place] = odd
+        found = summed_up([{"step": i, "loss": loss, "acc": loss} for i, loss in enumerate(losses)], block)
+        assert found["loss.best"] == min(v for v in losses if math.isfinite(v))
+        assert found["acc.best"] == max(v for v in losses if math.isfinite(v))
+    assert summed_up([{"loss": math.nan}, {"loss": math.inf}])["loss.best"] == math.inf
+    assert math.isnan(summed_up([{"loss": math.nan}, {"loss": math.nan}])["loss.best"])
 
 
 def test_lines_with_as_many_but_other_keys_are_not_mixed_up() -> None:
@@ -465,3 +479,110 @@ def test_a_null_or_the_word_in_a_value_is_remembered_as_it_is(project: Project) 
     for _ in range(2):
         (found,) = read(project, one, get_logs_data=collector)
         assert found.outcome["a"] is None and found.outcome["b"] == "null" and math.isnan(found.outcome["c"])
+
+
+# --- directions, several attempts, and what was best
+
+
+def declared(project: Project, **settings: Any) -> Project:
+    return project._replace(settings=project.settings._replace(**settings))
+
+
+def test_only_a_metric_with_a_direction_has_a_best_value_and_a_changed_setting_is_seen(project: Project) -> None:
+    one = entry(project)
+    done(one, metrics='{"latency_ms": 3, "loss": 1, "step": 1}\n{"latency_ms": 5, "loss": 1, "step": 2}\n')
+    for _ in range(2):
+        assert read(project, one)[0].outcome == {"latency_ms": 5, "loss": 1, "step": 2, "loss.best": 1}
+        small = read(declared(project, minimize=("latency_*",)), one)[0].outcome
+        large = read(declared(project, maximize=("latency_*",)), one)[0].outcome
+        assert (small["latency_ms.best"], large["latency_ms.best"]) == (3, 5)
+
+
+def attempt(number: int, size: int = 0, **more: Any) -> str:
+    return json.dumps({"event": "start", "attempt": number, "metrics_size": size, **more}) + "\n"
+
+
+def test_what_a_later_attempt_logged_again_is_no_best_value(project: Project) -> None:
+    one = entry(project)
+    first = '{"epoch": 1, "loss": 3}\n{"epoch": 2, "loss": 1}\n'
+    write(one, metrics_jsonl=first + '{"epoch": 2, "loss": 2}\n', attempts_jsonl=attempt(1) + attempt(2, len(first)))
+    for _ in range(2):
+        assert read(project, one)[0].outcome == {"epoch": 2, "loss": 2, "loss.best": 2}
+    write(one, metrics_jsonl=first + '{"epoch": 3, "loss": 2.5}\n')
+    assert read(project, one)[0].outcome == {"epoch": 3, "loss": 2.5, "loss.best": 1}
+
+
+def test_a_large_file_is_summed_up_as_a_small_one_is(project: Project) -> None:
+    one = entry(project)
+    lines = [{"step": i, "loss": abs(i - 7_000) + 0.5} for i in range(20_000)]
+    lines[3_000] |= {"note": "x", "val": {"acc": 0.25}}
+    done(one, metrics="".join(f"{json.dumps(line)}\n" for line in lines))
+    assert read(project, one)[0].outcome == {
+        "step": 19_999, "loss": 12_999.5, "val.acc": 0.25, "loss.best": 0.5, "val.acc.best": 0.25,
+    }  # fmt: skip
+
+
+def test_what_has_too_many_metrics_is_cut_and_says_so(project: Project) -> None:
+    one = entry(project)
+    done(one, metrics="".join(f'{{"loss": {i}, "m{i}": 1}}\n' for i in range(10_500)))
+    (found,) = read(project, one)
+    assert found.outcome["loss"] == 10_499 and len(found.outcome) == 10_001
+    assert "metrics.jsonl: has more metrics than a table can have" in found.problem
+
+
+def test_metrics_that_are_no_file_are_a_problem_of_their_row(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one), done(other)
+    Path(one.folder, "metrics.jsonl").unlink()
+    os.mkfifo(f"{one.folder}/metrics.jsonl")
+    bad, good = read(project, one, other)
+    assert "metrics.jsonl: can't be read: it is no file" in bad.problem and good.outcome["loss"] == 3.0
+
+
+def test_at_best_gives_what_was_logged_there_and_is_remembered_apart(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    metrics = '{"epoch": 1, "loss": 1, "acc": 5}\n{"epoch": 2, "loss": 3, "acc": 4}\n'
+    done(one, metrics=metrics, result='{"final": 1}'), done(other, metrics='{"epoch": 1, "x": 1}\n')
+    for _ in range(2):
+        found = read(project, one, other, at_best=("loss", "min"))
+        assert [one.outcome for one in found] == [{"epoch": 1, "loss": 1, "acc": 5}, {}]
+        assert read(project, one, at_best=("loss", "max"))[0].outcome == {"epoch": 2, "loss": 3, "acc": 4}
+        assert read(project, one, at_best=("acc", "min"))[0].outcome["epoch"] == 2
+        assert read(project, one)[0].outcome["final"] == 1
+    found = read(project, one, get_logs_data=lambda _: {"mine": 1}, at_best=("loss", "min"))
+    assert found[0].outcome == {"epoch": 1, "loss": 1, "acc": 5}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_done", "code"),
+    [
+        ([0, 26], False, "aaaaaaaa → bbbbbbbb"),
+        ([0, 0], True, "bbbbbbbb"),  # the first one logged nothing
+        ([0, 52], True, "aaaaaaaa → bbbbbbbb"),  # the last one made the result
+        ([0, 52], False, "bbbbbbbb"),  # nothing yet
+    ],
+)
+def test_all_code_that_made_what_came_out_is_named(
+    project: Project, sizes: list[int], is_done: bool, code: str
+) -> None:
+    one = entry(project)
+    lines = [f'{{"step": {i}, "loss": 1.00}}\n' for i in (1, 2)]
+    assert len("".join(lines)) == 52
+    tails = [zlib.crc32("".join(lines)[:size].encode()) if size else 0 for size in sizes]
+    starts = zip(sizes, tails, ("a" * 40, "b" * 40), strict=True)
+    records = [attempt(n, size, metrics_tail=tail, commit=c) for n, (size, tail, c) in enumerate(starts, 1)]
+    write(one, metrics_jsonl="".join(lines), attempts_jsonl="".join(records))
+    write(one, result_json="{}") if is_done else None
+    for _ in range(2):
+        assert read(project, one)[0].code == code
+
+
+def test_the_packages_of_the_last_attempt_are_named(project: Project) -> None:
+    one = entry(project)
+    end = json.dumps({"event": "end", "attempt": 1, "environment": "0123456789abcdef"}) + "\n"
+    write(one, attempts_jsonl=attempt(1) + end, result_json="{}")
+    for _ in range(2):
+        assert read(project, one)[0].packages == "01234567"
+    write(one, attempts_jsonl=attempt(1) + end + attempt(2))
+    write(one, result_json="{ }")
+    assert read(project, one)[0].packages is None

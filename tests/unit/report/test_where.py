@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heyhi import maybe_launch
-from heyhi.project import Project
-from heyhi.report.where import Condition, WhereError, check, choose, chosen_rows, readings
+from heyhi.report.where import Condition, WhereError, check, chosen_rows, readings
 
 ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -119,32 +116,12 @@ def test_conditions_are_checked_before_there_is_a_table() -> None:
         check(["lr=1", "status"])
 
 
-def test_experiments_are_chosen_by_what_they_are_and_what_came_out(
-    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(repository)
-    monkeypatch.setenv("HH_EXP_DIR", str(tmp_path / "results"))
-
-    def task(*, cfg: Any, **_: object) -> dict[str, float]:
-        Path("metrics.jsonl").write_text(f'{{"val_loss": {cfg.lr}}}\n')
-        if cfg.seed == 2:
-            raise ValueError("a loss of nan")
-        return {"accuracy": 1 - cfg.lr}
-
-    for lr, seed in ((0.1, 1), (0.2, 1), (0.2, 2)):
-        maybe_launch(task, cfg="conf/c02_sup_train/sl.prototxt", overrides=[f"lr={lr}", f"seed={seed}", "epochs=3"])
-    project = Project(repository, results_override=tmp_path / "results")
-    folders = sorted(str(path.parent) for path in (tmp_path / "results").rglob("identity.json"))
-
-    def chosen(*conditions: str) -> list[int]:
-        return [folders.index(folder) for folder in choose(project, folders, lambda _: (), conditions)]
-
-    assert len(folders) == 3
-    assert chosen("status=DONE") == [0, 1] and chosen("status!=DONE") == [2]
-    assert chosen("lr>0.1") == [1, 2] and chosen("lr>0.1", "seed=1") == [1]
-    assert chosen("epochs=3") == [0, 1, 2]  # all have it
-    assert chosen("batch_size>0") == [0, 1, 2] and chosen("batch_size<0") == []  # of the config alone
-    assert chosen("val_loss<=0.1") == [0] and chosen("accuracy>=0.9") == [0]
-    assert chosen("reason~LOSS OF") == [2] and chosen("cfg~sl") == [0, 1, 2]
-    with pytest.raises(WhereError, match=r"no column 'batch_sizes' \(did you mean 'batch_size'"):
-        chosen("batch_sizes=1")
+def test_a_column_that_nobody_has_is_empty() -> None:
+    columns = {"status": ["DONE", "DEAD"]}
+    assert chosen_rows(["excluded=true"], columns) == [] and chosen_rows(["excluded!=true"], columns) == [0, 1]
+    assert chosen_rows(["note~bad"], columns) == [] and chosen_rows(["note="], columns) == [0, 1]
+    assert chosen_rows(["note~bad"], columns, lambda: {"note": ["Bad", "good"]}) == [0]  # a field of that name
+    with pytest.raises(WhereError, match="no column 'drifted'"):  # which is only there if asked for
+        chosen_rows(["drifted!="], columns)
+    with pytest.raises(WhereError, match="did you mean 'note'"):
+        chosen_rows(["nota~bad"], columns)

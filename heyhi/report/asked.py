@@ -1,0 +1,89 @@
+"""What is asked of a table: the options of a report, and which of them contradict each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from heyhi.errors import suggest
+from heyhi.experiment.directions import Direction
+from heyhi.report import where
+from heyhi.report.cells import varying
+from heyhi.report.fields import covers
+from heyhi.report.frames import GroupError
+from heyhi.report.shaped import Spread
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How a table is put together.
+
+    Attributes:
+        sort: columns to sort by, `-name` downward.
+        columns: columns to keep; empty: all.
+        mean_over: fields such as `seed`: a row for all runs whose configs differ in nothing else; None: not asked for.
+        group_by: columns or keys of the config: a row for each combination of their values; empty: not asked for.
+        spread: what stands beside a mean; None: the standard error.
+        where: conditions on the experiments that are looked at.
+        at_best: metric at whose best value the others are taken; None: their last and best ones.
+        at_best_direction: which way it is better; None: as declared.
+        best: column of which the best rows are kept.
+        direction: which way that is better; None: as declared.
+        per: columns for each combination of which the best row is kept.
+        pivot: (rows, columns, metric).
+    """
+
+    sort: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    mean_over: tuple[str, ...] | None = None
+    group_by: tuple[str, ...] = ()
+    spread: Spread | None = None
+    where: tuple[str, ...] = ()
+    at_best: str | None = None
+    at_best_direction: Direction | None = None
+    best: str | None = None
+    direction: Direction | None = None
+    per: tuple[str, ...] = ()
+    pivot: tuple[str, str, str] | None = None
+
+    @property
+    def has_means(self) -> bool:
+        """Whether its rows are means."""
+        return self.mean_over is not None or bool(self.group_by)
+
+    def check(self, *, with_needs: bool = False) -> None:
+        """Make sure that it can be, before anything is read.
+
+        Args:
+            with_needs: what the experiments need is shown, too.
+
+        Raises:
+            GroupError: two options contradict each other.
+            WhereError: a condition can't be read.
+        """
+        pivot, means = self.pivot is not None, self.has_means
+        both = sorted(set(self.group_by) & set(self.mean_over or ()))
+        contradictions = {
+            "--mean-over names no field": self.mean_over == (),
+            "--pivot goes without --best: it shows all rows": pivot and self.best is not None,
+            "--pivot goes without --group-by: its keys group by themselves": pivot and bool(self.group_by),
+            "--spread goes with --mean-over, --group-by or --pivot": self.spread and not (means or pivot),
+            "--per goes with --best KEY: the best row for each combination of these columns": self.per
+            and self.best is None,
+            "--at-best goes without --needs": self.at_best is not None and with_needs,
+            f"'{', '.join(both)}' can't be averaged over and be a key of --group-by": bool(both),
+        }
+        for text, is_so in contradictions.items():
+            if is_so:
+                raise GroupError(text)
+        where.check(self.where)
+
+    def warning(self, table: pd.DataFrame) -> str:
+        """Return a warning where no experiments differ in the fields that are averaged over, else an empty string."""
+        names = varying(table)
+        if not self.mean_over or any(covers(name, self.mean_over) for name in names):
+            return ""
+        return f"no experiments differ in {' or '.join(map(repr, self.mean_over))}{suggest(self.mean_over[0], names)}"

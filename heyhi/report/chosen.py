@@ -1,0 +1,148 @@
+"""Which of some experiments conditions choose, by the columns that a report of them would have."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
+
+from heyhi.config.difference import plain
+from heyhi.config.frozen import flatten
+from heyhi.config.identity import Identity
+from heyhi.control.plans import Plan
+from heyhi.control.survey import Part
+from heyhi.errors import HeyhiError, UnknownError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.project import Project
+from heyhi.report.readings import Entry
+from heyhi.report.table import gathered_columns
+from heyhi.report.where import Columns, check, chosen_rows, readings
+
+
+def narrowed(parts: Sequence[Part], conditions: Sequence[str]) -> list[Part]:
+    """Return the same parts with only those of their experiments for which all conditions hold.
+
+    The columns are those of `heyhi report`, less those of a sweep's own `get_logs_data`; `cfg` and all overrides, also
+    where they are the same for all; and the keys of the composed configs. What hasn't started yet has those that it
+    was expanded to.
+
+    Raises:
+        WhereError: a condition can't be read or names no column, or a column of numbers is compared with none.
+    """
+    chosen = set(_choose(parts, conditions))
+    return [part._replace(folders=[folder for folder in part.folders if folder in chosen]) for part in parts]
+
+
+def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
+    check(conditions)
+    all_of = [_Candidates(project, parts) for project in dict.fromkeys(part.project for part in parts)]
+    all_of = [some for some in all_of if some.folders]
+    if not all_of:
+        return []
+    sizes = [len(some.folders) for some in all_of]
+    keys = {meaning.key for condition in conditions for meaning in readings(condition)}
+    columns = _joined([some.columns(keys) for some in all_of], sizes)
+
+    @cache
+    def configs() -> Columns:
+        return _joined([some.config_columns for some in all_of], sizes)
+
+    folders = [folder for some in all_of for folder in some.folders]
+    return [folders[row] for row in chosen_rows(conditions, columns, configs)]
+
+
+class _Candidates:
+    """Experiments of one project that may be chosen.
+
+    Args:
+        project: whose they are.
+        parts: that they are in, and others.
+    """
+
+    def __init__(self, project: Project, parts: Iterable[Part]) -> None:
+        self._project = project
+        self._parts = [part for part in parts if part.project == project]
+        self._part_of = {folder: part for part in reversed(self._parts) for folder in part.folders}
+        self.folders = list(dict.fromkeys(folder for part in self._parts for folder in part.folders))
+
+    def columns(self, keys: Collection[str]) -> Columns:
+        """Return the columns of their table.
+
+        Args:
+            keys: that are asked for: what doesn't override one of them has the value in its config there.
+        """
+        needs = self._all_needs()
+        entries = [self._entry(folder, needs) for folder in self.folders]
+        found = gathered_columns(self._project, entries, needs)
+        overridden = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
+        for key in overridden.intersection(keys, found):
+            if None in found[key]:
+                composed = self.config_columns.get(key, [None] * len(entries))
+                found[key] = [other if own is None else own for own, other in zip(found[key], composed, strict=True)]
+        return found
+
+    def _all_needs(self) -> dict[str, tuple[str, ...]]:
+        """Return what they need, and what that needs: one may be blocked from afar."""
+        found: dict[str, tuple[str, ...]] = {}
+        left = [*self.folders]
+        seen = set(left)
+        while left:
+            folder = left.pop()
+            needs = dict.fromkeys(need for part in self._parts for need in part.needs_of(folder))
+            if needs:
+                found[folder] = tuple(needs)
+                left += needs.keys() - seen
+                seen |= needs.keys()
+        return found
+
+    def _entry(self, folder: str, needs: Mapping[str, tuple[str, ...]]) -> Entry:
+        experiment = ExperimentDir(Path(folder), self._project.results_root)
+        identity = None
+        with contextlib.suppress(UnknownError):  # which its status says
+            identity = experiment.read_identity()
+        if identity is None and (plan := self._plan(folder)) is not None:
+            identity = plan.identity
+        return Entry(experiment.exp_id, folder, identity or Identity("", ()), "", needs.get(folder, ()))
+
+    def _plan(self, folder: str) -> Plan | None:
+        return self._part_of[folder].plan_of(folder)
+
+    @cached_property
+    def config_columns(self) -> Columns:
+        """A column for each key of the composed configs, named below the task as overrides are."""
+        rows = [_below_task(_read_flat(folder) or self._planned_flat(folder)) for folder in self.folders]
+        names = dict.fromkeys(name for row in rows for name in row if name)
+        return {name: [row.get(name) for row in rows] for name in names}
+
+    def _planned_flat(self, folder: str) -> Mapping[str, Any]:
+        plan = self._plan(folder)
+        with contextlib.suppress(HeyhiError):  # protos of another day
+            if plan is not None:
+                message = plan.schema().parse_root(plan.config)
+                return {key: plain(value) for key, value in flatten(message).items()}
+        return {}
+
+
+def _read_flat(folder: str) -> Mapping[str, Any]:
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        found = json.loads(ExperimentDir(Path(folder)).flat_config_path.read_text(encoding="utf-8"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:
+    return {key.partition(".")[2]: value for key, value in flat.items()}
+
+
+def _joined(tables: Sequence[Columns], sizes: Sequence[int]) -> Columns:
+    """Put tables of several projects below one another; what one of them lacks is missing there."""
+    if len(tables) == 1:
+        return tables[0]
+    names = dict.fromkeys(name for table in tables for name in table)
+    return {
+        name: [cell for table, size in zip(tables, sizes, strict=True) for cell in table.get(name, [None] * size)]
+        for name in names
+    }

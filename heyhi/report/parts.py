@@ -1,0 +1,178 @@
+"""What is read of the experiments of one source of a table: which they are, what came out, and what is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from heyhi.experiment.directions import Direction
+from heyhi.experiment.folder import Experiment
+from heyhi.experiment.given import Results, stale_text
+from heyhi.experiment.names import Status
+from heyhi.experiment.notes import Notes
+from heyhi.project import Project
+from heyhi.report.composed import ComposedAt, composed_of, no_gaps
+from heyhi.report.outline import EntriesAt, Outline, composed_in, entry_of, filled, outline_manifest, varying_columns
+from heyhi.report.read import Collector, Reader
+from heyhi.report.readings import Entry, Reading
+from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
+from heyhi.sweep.manifest import Manifest
+
+Progress = Callable[[int], Callable[[], None]]
+AtBest = tuple[str, Direction]  # a metric, and which way it is better
+
+
+def reader(
+    project: Project, get_logs_data: Collector | None = None, source: bytes = b"", at_best: AtBest | None = None
+) -> Reader:
+    """Return what reads a project's experiments; see `collect`."""
+    return Reader(project, get_logs_data, source, at_best)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is in a table of the experiments of one source.
+
+    Attributes:
+        outline: which they are.
+        status: of each.
+        outcome: what came out, by name.
+        own: further columns about the experiments themselves.
+        needed: what varies and came out of what they need, by `<task>.<name>`; None where a row has no such need.
+        settings: those names among them that are keys of the config.
+        composed: returns what keys were composed to.
+    """
+
+    outline: Outline
+    status: list[Any]
+    outcome: dict[str, list[Any]]
+    own: dict[str, list[Any]]
+    needed: dict[str, list[Any]] = field(default_factory=dict)
+    settings: frozenset[str] = frozenset()
+    composed: ComposedAt = no_gaps
+
+
+def read_part(
+    source: Manifest | Sequence[Experiment],
+    reader: Reader,
+    *,
+    with_needs: bool = False,
+    drift: Mapping[str, Sequence[str]] | None = None,
+    progress: Progress = lambda total: lambda: None,
+    only: Sequence[str] = (),
+) -> Part:
+    """Read the experiments of a source.
+
+    Args:
+        source: a manifest, of which the sweep's own experiments are taken, or experiments.
+        reader: of their folders.
+        with_needs: also what varies and came out of each needed experiment.
+        drift: exp id -> what differs today.
+        progress: given how many experiments will be read, returns what is called after each.
+        only: targets of the manifest's experiments that are taken instead.
+    """
+    entries_at: EntriesAt
+    known: list[Entry] = []
+    if isinstance(source, Manifest) and not only:
+        outline, entries_at = outline_manifest(source, reader.cache)
+        composed = composed_in(source, outline.exp_ids)
+    else:
+        if isinstance(source, Manifest):
+            entries = list(map(Entry._make, source.entries_of(only)))
+            composed = composed_in(source, [entry.exp_id for entry in entries])
+        else:
+            entries = known = [entry_of(e) for e in source]
+            composed = composed_of(reader.project, source)
+        outline, entries_at = Outline.of(entries, entries, composed), lambda places: [entries[p] for p in places]
+    needed: list[Entry] = []
+    if with_needs and outline.needs:
+        wanted = dict.fromkeys(need for folder in outline.folders for need in outline.needs.get(folder, ()))
+        everything = list(map(Entry._make, source.entries()[0])) if isinstance(source, Manifest) else known
+        by_folder = {entry.folder: entry for entry in everything}
+        needed = [by_folder[folder] for folder in wanted if folder in by_folder]
+    tick = progress(len(outline.folders) + len(needed))
+    found = reader.read(outline.folders, entries_at, outline.needs, tick)
+    part = Part(
+        outline,
+        found.fields["status"],
+        found.outcome,
+        own_columns(reader.project, outline, found.fields, drift),
+        composed=composed,
+    )
+    if needed:
+        # The default columns: get_logs_data speaks of the sweep's own experiments.
+        read = Reader(reader.project).read_all(needed, outline.needs, tick)
+        composed_needs = composed_in(source, [e.exp_id for e in needed]) if isinstance(source, Manifest) else no_gaps
+        part = _with_needs(part, needed, read, composed_needs)
+    return part
+
+
+def _with_needs(part: Part, needed: Sequence[Entry], read: Sequence[Reading], composed: ComposedAt) -> Part:
+    """Add what was overridden and came out of what each experiment needs."""
+    columns = filled(varying_columns(needed, everything=True), composed)
+    settings = dict(zip((e.folder for e in needed), zip(*columns.values(), strict=True), strict=True))
+    readings = dict(zip((e.folder for e in needed), read, strict=True))
+    tasks = {e.folder: e.task for e in needed}
+    rows: list[dict[str, Any]] = []
+    keys: set[str] = set()
+    outcomes: set[str] = set()
+    for folder in part.outline.folders:
+        row: dict[str, Any] = {}
+        for need in part.outline.needs.get(folder, ()):
+            if need in readings:
+                point = {k: v for k, v in zip(columns, settings[need], strict=True) if v is not None}
+                found = {"status": readings[need].status, **point} | readings[need].outcome
+                row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})
+                keys.update(f"{tasks[need]}.{key}" for key in point)
+                outcomes.update(f"{tasks[need]}.{key}" for key in readings[need].outcome)
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return replace(part, needed={n: [row.get(n) for row in rows] for n in names}, settings=frozenset(keys - outcomes))
+
+
+def own_columns(
+    project: Project,
+    outline: Outline,
+    fields: Mapping[str, list[Any]],
+    drift: Mapping[str, Sequence[str]] | None,
+) -> dict[str, list[Any]]:
+    """Return the columns about each experiment itself, but its status."""
+    root = f"{project.results_root}/"
+    notes = Notes.read(project.results_root)
+    noted, excluded = notes.columns(outline.folders) if notes else ([], [])
+    own: dict[str, list[Any]] = {
+        "reason": [reason or None for reason in fields["reason"]],
+        "problem": [problem or None for problem in fields["problem"]],
+        "note": noted,
+        "excluded": excluded,
+        "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
+        "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
+        "stale": _stale(project, fields),
+        "mixed": fields["mixed"],
+        **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code", "packages")},
+        "exp_id": outline.exp_ids,
+        "exp_path": outline.folders,
+    }
+    return own
+
+
+def _drifted(lines: Sequence[str]) -> str | None:
+    """Write what has drifted into a cell, or why nobody can tell."""
+    why = why_not_compared(lines)
+    return f"{NOT_COMPARED}: {why}" if why else "; ".join(lines) or None
+
+
+def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:
+    """Say which experiments are made of an earlier result of what they need: as it is today, which isn't remembered."""
+    results = Results(project.results_root)
+    found: list[str | None] = []
+    for status, given in zip(fields["status"], fields["given"], strict=True):
+        has_ended = given is not None and not Status(status).is_alive
+        found.append(stale_text(results.made_anew(given)) or None if has_ended else None)
+    return found
+
+
+def _names(root: str, folders: Sequence[str]) -> str | None:
+    """Return exp ids as a cell; None for none."""
+    return ", ".join([folder.removeprefix(root) for folder in folders]) or None
