@@ -51,6 +51,7 @@ class PageData:
         members: for each row of the table the places of its experiments in `whole`; empty: a row is an experiment.
         counts: for each experiment whether its results count in means and for the best; empty: all do.
         groups: for each experiment a number, the same for replicates of one another; empty: none has any.
+        packages: for each experiment a digest of its packages, the same where these are; empty: nobody knows.
         spread: what stands beside a mean of the table; None where its rows are no means.
         notes: lines to be said of the table.
         metrics: columns that hold results, of either table.
@@ -80,6 +81,7 @@ class PageData:
     members: Sequence[Sequence[int]] = ()
     counts: Sequence[bool] = ()
     groups: Sequence[int] = ()
+    packages: Sequence[str | None] = ()
     spread: Spread | None = None
     notes: Sequence[str] = ()
     direction: Callable[[str], Direction | None] = Directions().of

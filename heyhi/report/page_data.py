@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time as now
 from typing import TYPE_CHECKING, Any
 
+from heyhi.code.environment import same_packages
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
@@ -18,6 +19,7 @@ from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.kept_curves import KeptCurves, buckets_of
+from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.shaped import Shaped
 
@@ -66,6 +68,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         members=[[place_of[place] for place in row] for row in shaped.members[:rows]],
         counts=[shaped.counts[place] for place in places],
         groups=[shaped.groups[place] for place in places],
+        packages=_packages(whole, project),
         spread=shaped.spread,
         notes=shaped.notes,
         metrics=_metrics(whole, table),
@@ -110,6 +113,13 @@ def _metrics(*tables: pd.DataFrame) -> list[str]:
         names = [str(name) for name in table.columns if name not in others]
         found |= dict.fromkeys(table.attrs.get("metrics", names))
     return list(found)
+
+
+def _packages(whole: pd.DataFrame, project: Project) -> list[str | None]:
+    """Return for each experiment the digest of its packages, the same where these are the same."""
+    digests: list[Any] = whole["packages"].tolist() if "packages" in whole else [None] * len(whole)
+    kinds = kinds_of(digests, lambda some: same_packages(project, some))
+    return [kinds.get(digest) for digest in digests]
 
 
 def _is_going_on(whole: pd.DataFrame) -> bool:

@@ -57,6 +57,7 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
         "members": [list(row) for row in page.members] or [[place] for place in range(len(ids))],
         "counts": list(page.counts) or [True] * len(ids),
         "groups": list(page.groups) or list(range(len(ids))),
+        "packages": list(page.packages) or [None] * len(ids),
         "spread": page.spread,
         "factors": _factors(page),
         "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),

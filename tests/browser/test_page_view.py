@@ -117,6 +117,8 @@ def test_replicates_of_other_code_are_marked_where_they_are_put_together(
     page = open_page(replace(data, table=table))
     assert page.locator("#legend .mark").all_text_contents() == ["code 2 versions"]
     assert "1 made by several versions of the code" in page.locator("#curves-note").text_content()
+    page = open_page(replace(data, packages=[None, "p", "q", *["r", None, "r"] * 3]))
+    assert page.locator("#legend button:has(.mark)").all_text_contents() == ["★lr=0.001code 2 versions"]
 
 
 def test_train_and_val_share_a_chart_or_have_one_each(open_page: Callable[..., Any], tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ function suggestLog() {
 function showHead() {
   document.title = data.title;
   byId("title").textContent = data.title;
-  const rows = data.table ? `${rowCount()} rows of ` : "";
+  const rows = data.table ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
   const count = `${data.ids.length} experiment${data.ids.length === 1 ? "" : "s"}`;
   byId("made").textContent = `${rows}${count} · ${new Date(data.made).toLocaleString()}`;
   byId("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));

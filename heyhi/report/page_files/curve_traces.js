@@ -16,7 +16,7 @@ function bundleTraces(bundle, style) {
     if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
     traces.push(lineTrace(lines[0], bundle, style));
   }
-  return { traces, used: [...counting, ...others] };
+  return { traces, used: [...counting, ...others], dotted: others.map((line) => line.run) };
 }
 
 function baseTrace(bundle, style) {

@@ -18,7 +18,7 @@ function drawCurves() {
   const charts = metrics.length ? (multiples ? metrics.map((metric) => [metric]) : [metrics]) : [[]];
   const traces = [];
   const drawn = new Set();
-  const found = { notFinite: 0, elsewhere: new Map(), axes: [] };
+  const found = { notFinite: 0, dotted: new Set(), elsewhere: new Map(), axes: [] };
   curveColours = new Map();
 
   charts.forEach((own, chart) => {
@@ -43,6 +43,7 @@ function drawCurves() {
         drawn.add(bundle);
         bundle.rows.forEach((row) => curveColours.set(row, byMetric ? colours.of(bundle.rows[0]) : color));
         tell(found, made.used, metric, over);
+        made.dotted.forEach((run) => found.dotted.add(run));
         for (const line of made.used) {
           ranges.x.push(...extent(line.x));
           ranges.y.push(...extent(line.y.filter(Number.isFinite)));
@@ -165,8 +166,7 @@ function noteCurves(drawn, found, metrics) {
   if (bands) notes.push(`${bands} ${bands === 1 ? "band" : "bands"} (mean ± ${bandName()})`);
   if (lines) notes.push(`${lines} ${lines === 1 ? "line" : "lines"}`);
   if (metrics.length > 1) notes.push(`${metrics.length} metrics`);
-  const others = drawn.reduce((sum, bundle) => sum + bundle.others.length, 0);
-  if (others) notes.push(`${others} dotted: not DONE, or left out, so that no mean counts them`);
+  if (found.dotted.size) notes.push(`${found.dotted.size} dotted: not DONE, or left out, so that no mean counts them`);
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
   if (mixed) notes.push(`${mixed} made by several versions of the code`);
   notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);

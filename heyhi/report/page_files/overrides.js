@@ -87,7 +87,7 @@ function nothingToDraw() {
 
 function overridesNote(rows, metric, hints) {
   const left = shownRows.length - rows.length;
-  const notes = [`${rows.length} ${data.table ? "rows" : "experiments"}`, ...hints];
+  const notes = [`${rows.length} ${data.table ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`, ...hints];
   if (left) notes.push(`${left} without finite values left out`);
   byId("overrides-note").textContent = notes.join(" · ");
   byId("overrides").setAttribute("aria-label", `Overrides against ${metric?.name ?? "nothing"}`);

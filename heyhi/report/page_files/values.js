@@ -187,18 +187,28 @@ function bestRows(column) {
 /** What is to be known of a row before its numbers are believed: [short, long] each. */
 function marksOf(row) {
   const marks = [];
-  const code = exactText(valueOf("code", row));
+  const runs = data.members[row];
+  // Also where the columns that say it weren't asked for.
+  const told = (name) => exactText(valueOf(name, row) ?? (runs.length === 1 ? runValueOf(name, runs[0]) : null));
+  const code = told("code");
   if (/^\d+ versions$/.test(code)) marks.push([`code ${code}`, `made by ${code} of the code or its packages`]);
   for (const name of ["excluded", "note", "stale", "mixed", "problem", "diverged"]) {
-    const text = exactText(valueOf(name, row));
+    const text = told(name);
     if (text && text !== "false") marks.push([name, text === "true" ? "left out of means and of the best" : text]);
   }
   return marks;
 }
 
-/** Return of how many versions of the code and its packages experiments are. */
-const versionsOf = (runs) =>
-  new Set(runs.map((run) => ["code", "packages"].map((name) => exactText(runValueOf(name, run))).join(" "))).size;
+/** Return of how many versions of the code and its packages experiments are, as far as is known. */
+function versionsOf(runs) {
+  const packages = new Map(); // of each version of the code
+  for (const run of runs) {
+    const code = exactText(runValueOf("code", run));
+    if (!packages.has(code)) packages.set(code, new Set());
+    if (data.packages[run] !== null) packages.get(code).add(data.packages[run]);
+  }
+  return [...packages.values()].reduce((sum, { size }) => sum + Math.max(size, 1), 0);
+}
 
 // ---- State: what the table shows, in its order, and what is chosen ----
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 
 from heyhi.project import Project, Settings
 from heyhi.report import page_data
+from heyhi.report.package_kinds import kinds_of
 from heyhi.report.page_data import write_html
 from heyhi.report.shaped import Shaped
 
@@ -121,6 +124,17 @@ def test_a_page_has_as_many_experiments_as_a_browser_can_open(
     data = written(tmp_path, replace(what, table=rows, members=[[2, 3], [0, 1]], spread="se"))
     assert (data["ids"], data["members"]) == (["p/2", "p/3"], [[0, 1]]), "no mean of half its experiments"
     assert len(data["table"]["rows"]) == 1
+
+
+def test_packages_are_the_same_whatever_more_one_has_loaded() -> None:
+    some = {"a": {"numpy": 1}, "b": {"numpy": 1, "torch": 2}, "c": {"numpy": 3}, "d": {"torch": 2}}
+
+    def same(digests: Sequence[str]) -> bool:
+        return all(len({some[d][name] for d in digests if name in some[d]}) == 1 for d in digests for name in some[d])
+
+    assert kinds_of(["a", "b", None, math.nan, "d"], same) == dict.fromkeys("abd", "a")
+    assert kinds_of(["a", "b", "c"], same) == {"a": "a", "b": "a", "c": "c"}
+    assert kinds_of([None], same) == {}
 
 
 def test_directions_are_declared_or_plain_words(tmp_path: Path) -> None:
