@@ -23,7 +23,7 @@ function showReloading() {
   byId("reload").setAttribute("aria-pressed", on);
   clearTimeout(reloading);
   // What takes long to open is opened less often.
-  if (data.refresh && on) reloading = setTimeout(loadAgain, Math.max(1000 * data.refresh, 5 * opened));
+  if (data.refresh && on) reloading = setTimeout(loadAgain, Math.max(1000 * data.refresh, 3 * opened));
 }
 
 /** Load the page again, once nobody is at work on it. */
