@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.table import Row
-from benchmarks.timing import Command, Cost, in_turns, median, run, say
+from benchmarks.timing import Command, Cost, beyond, in_turns
 from benchmarks.workspace import Effort, Workspace
 
 CPU_PER_MB, PEAK_MB = 0.1, 300.0
@@ -22,7 +22,7 @@ _MB = 1 << 20
 _LINES = 10_000  # written at once
 _SWEEP = """\
 def yield_sweep():
-    for seed in range({runs}):
+    for seed in {seeds}:
         yield "conf/c02_sup_train/sl.prototxt", {{"seed": seed}}
 """
 _Line = Callable[[random.Random, int], dict[str, object]]
@@ -31,45 +31,45 @@ _Line = Callable[[random.Random, int], dict[str, object]]
 def measure(effort: Effort) -> Iterator[Row]:
     """Measure files of several sizes."""
     with Workspace() as work:
-        (folder,) = _experiments(work, "one.py", 1)
-        table = _forgetful(work, "one.py", "table.csv")
-        start = median(in_turns({"heyhi report without metrics": table}, effort.rounds)["heyhi report without metrics"])
+        _experiment(work, "none.py", "range(1)")
+        folder = _experiment(work, "one.py", "range(1, 2)")
+        commands = {name: _forgetful(work, f"{name}.py") for name in ("none", "one")}
+
+        def rows(name: str, size: int) -> Iterator[Row]:
+            costs = in_turns(commands, effort.rounds)
+            limit = Cost(CPU_PER_MB, CPU_PER_MB)
+            cost = beyond(costs["one"], costs["none"], size)
+            yield Row(f"metrics: a MB of {name} / {CPU_PER_MB:g} s", cost, limit, at_most=1.0)
+            peak = max(one.peak for one in costs["one"])
+            peaks = Cost(peak, peak), Cost(PEAK_MB, PEAK_MB)
+            yield Row(f"metrics: memory for {name} / {PEAK_MB:g} MB", *peaks, at_most=1.0, unit="MB")
+
         for size in (16, 64, 256) if effort.quick else (16, 64, 256, 1024):
             _write(folder, _plain, size, attempts=1)
-            yield from _rows(f"{size} MB", size, start, run(table))
+            yield from rows(f"{size:,} MB", size)
         _write(folder, _nested, 64, attempts=3)
-        yield from _rows("64 MB, three attempts", 64, start, run(table))
+        yield from rows("64 MB, three attempts", 64)
 
 
-def _rows(name: str, size: int, start: Cost, cost: Cost) -> Iterator[Row]:
-    say(f"  measured: {name}")
-    limit = Cost(CPU_PER_MB, CPU_PER_MB)
-    yield Row(f"metrics: a MB of {name} / {CPU_PER_MB:g} s", (cost - start) / size, limit, at_most=1.0)
-    peaks = Cost(cost.peak, cost.peak), Cost(PEAK_MB, PEAK_MB)
-    yield Row(f"metrics: memory for {name} / {PEAK_MB:g} MB", *peaks, at_most=1.0, unit="MB")
-
-
-def _forgetful(work: Workspace, sweep: str, to: str) -> Command:
-    command = work.heyhi("report", sweep, "--to", to)
+def _forgetful(work: Workspace, sweep: str) -> Command:
+    command = work.heyhi("report", sweep, "--to", "table.csv")
     remembered = work.results / ".heyhi/readings"
     return Command(command.args, command.cwd, command.env, lambda: shutil.rmtree(remembered, ignore_errors=True))
 
 
-def _experiments(work: Workspace, name: str, runs: int) -> list[Path]:
+def _experiment(work: Workspace, name: str, seeds: str) -> Path:
+    """Make the one experiment of a sweep, done and without metrics, and return its folder."""
     from heyhi.sweep.manifest import Manifest
 
-    (work.root / name).write_text(_SWEEP.format(runs=runs))
+    (work.root / name).write_text(_SWEEP.format(seeds=seeds))
     path = work.root / work.output(work.heyhi("expand", name, "--manifest")).strip()
-    folders = []
     with Manifest.open(path) as manifest:
-        roots = {"project_root": str(work.root), "results_root": str(work.results)}
-        for experiment in manifest.experiments(own=True):
-            experiment.exp_path.mkdir(parents=True)
-            folders.append(experiment.exp_path)
-            identity = {**experiment.identity.to_dict(), **roots}
-            (experiment.exp_path / "identity.json").write_text(json.dumps(identity))
-            (experiment.exp_path / "result.json").write_text("{}")
-    return folders
+        (experiment,) = manifest.experiments(own=True)
+    roots = {"project_root": str(work.root), "results_root": str(work.results)}
+    experiment.exp_path.mkdir(parents=True)
+    (experiment.exp_path / "identity.json").write_text(json.dumps({**experiment.identity.to_dict(), **roots}))
+    (experiment.exp_path / "result.json").write_text("{}")
+    return experiment.exp_path
 
 
 def _write(folder: Path, line: _Line, size: int, attempts: int) -> None:

@@ -103,15 +103,15 @@ class Summary:
                 best[name] = found
         except (KeyError, TypeError):
             return False
-        self._put(last, best)
+        self._put(dict(last), best)
         return True
 
-    def _put(self, last: Mapping[str, float], best: dict[str, float]) -> None:
+    def _put(self, last: dict[str, float], best: dict[str, float]) -> None:
         """Take in what some lines come to."""
         if not self._last:  # mostly there is but one block
-            self._last, self._best = dict(last), best
+            self._last, self._best = last, best
             return
-        self._last.update(last)
+        self._last |= last
         for name, value in best.items():
             self._note_best(name, [value])
 

@@ -23,6 +23,7 @@ from heyhi.experiment.records import Start
 
 _BLOCK_BYTES = 1 << 18
 _MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held
+_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without waiting for who writes into a pipe
 _DICTS = frozenset({dict})
 _log = logging.getLogger(__name__)
 
@@ -167,8 +168,7 @@ class _Opened:
         self._handle = -1
         self.size = 0
         try:
-            # Without waiting for who writes into a pipe.
-            self._handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._handle = os.open(path, _OPEN)
             found = os.fstat(self._handle)
             if not stat.S_ISREG(found.st_mode):
                 raise ResultError(f"{path}: can't be read: it is no file")
@@ -219,6 +219,10 @@ class _Opened:
 
     def pieces(self, damaged: Callable[[int], object]) -> Iterator[tuple[int, int, bytes]]:
         """Yield whole lines, some at a time: where they begin, the number of the first from 1, their bytes."""
+        if self.size <= _BLOCK_BYTES:  # as most are
+            if self.size:
+                yield 0, 1, self._read(0)
+            return
         offset, number, read = 0, 1, 0
         rest = b""
         skips = False

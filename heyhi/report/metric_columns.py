@@ -48,43 +48,43 @@ def columns_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 def _gather(
     parts: dict[str, list[Column]], lines: Sequence[Mapping[str, Any]], where: Positions, prefix: str, levels: int
 ) -> None:
-    """Add the columns of some lines, those of the same keys together: a line is seldom gone through by itself."""
+    """Add the columns of some lines; where all have the same keys, none is gone through by itself."""
     if lines and set(map(len, lines)) == {len(lines[0])}:
         columns = None
         with contextlib.suppress(KeyError):
             columns = [(key, list(map(itemgetter(key), lines))) for key in lines[0]]
+        for key, values in columns or ():
+            _add(parts, f"{prefix}{key}", values, where, levels)
         if columns is not None:
-            _add(parts, columns, where, prefix, levels)
             return
-    kinds: dict[tuple[str, ...], list[int]] = {}
+    found: dict[str, tuple[list[int], list[Any]]] = {}
     for place, line in enumerate(lines):
-        kinds.setdefault(tuple(line), []).append(place)
-    for keys, places in kinds.items():
-        members = [lines[place] for place in places]
-        columns = [(key, list(map(itemgetter(key), members))) for key in keys]
-        _add(parts, columns, where[places], prefix, levels)
+        for key, value in line.items():
+            if key not in found:
+                found[key] = ([], [])
+            places, values = found[key]
+            places.append(place)
+            values.append(value)
+    for key, (places, values) in found.items():
+        _add(parts, f"{prefix}{key}", values, where[places], levels)
 
 
-def _add(
-    parts: dict[str, list[Column]], columns: Sequence[tuple[str, list[Any]]], where: Positions, prefix: str, levels: int
-) -> None:
-    """Add columns of values of any kind."""
-    for key, values in columns:
-        name = f"{prefix}{key}"
-        # One look at the types decides for all lines; only a mixed column is gone through one by one.
-        if _NUMBERS.issuperset(map(type, values)):
-            parts.setdefault(name, []).append(Column(where, _floats(values)))
-            continue
-        numbers = [i for i, value in enumerate(values) if isinstance(value, int | float)]
-        if numbers:
-            parts.setdefault(name, []).append(Column(where[numbers], _floats([values[i] for i in numbers])))
-        inner = [i for i, value in enumerate(values) if isinstance(value, dict)] if levels else []
-        if inner:
-            _gather(parts, [values[i] for i in inner], where[inner], f"{name}.", levels - 1)
+def _add(parts: dict[str, list[Column]], name: str, values: list[Any], where: Positions, levels: int) -> None:
+    """Add a column of values of any kind."""
+    # One look at the types decides for all lines; only a mixed column is gone through one by one.
+    if _NUMBERS.issuperset(map(type, values)):
+        parts.setdefault(name, []).append(Column(where, _floats(values)))
+        return
+    numbers = [i for i, value in enumerate(values) if isinstance(value, int | float)]
+    if numbers:
+        parts.setdefault(name, []).append(Column(where[numbers], _floats([values[i] for i in numbers])))
+    inner = [i for i, value in enumerate(values) if isinstance(value, dict)] if levels else []
+    if inner:
+        _gather(parts, [values[i] for i in inner], where[inner], f"{name}.", levels - 1)
 
 
 def _merged(parts: Sequence[Column]) -> Column:
-    """Put a metric of lines with different keys together; of a name that stands twice in a line the last counts."""
+    """Put together what has one name, `a.b` and `b` in `a`; of two in one line the last counts."""
     import numpy as np
 
     where = np.concatenate([part.where for part in parts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -38,8 +39,14 @@ def packed_axis(values: Floats) -> str:
         as `packed`, or `1` or `2` (bytes of an integer) and in base64: the first value and a unit, of 64 bits each,
         and by how many units each value is larger than the one before (the first by none).
     """
+    return _packed_axis(values.tobytes())
+
+
+@lru_cache(maxsize=64)  # most experiments of a sweep have the same steps
+def _packed_axis(data: bytes) -> str:
     import numpy as np
 
+    values = np.frombuffer(data, np.float64)
     if len(values) > 2 and np.isfinite(values).all() and np.abs(values).max() < MAX_EXACT:
         steps = np.diff(values, prepend=values[0])
         if values[0] >= 0 and (steps >= 0).all() and (values == np.rint(values)).all():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_METRICS = 1_000  # of an experiment: nobody looks at more, and a name may be made for each line
 _MOST_COUNTERS, _MOST_OTHERS = 8, 4  # over which the same metric may be drawn
 _MOST_WAITING = 1 << 20  # numbers that are held until they are thinned out
+_EACH = 32  # numbers that take as much memory as an array does beside its own
 
 
 class CurveSet(NamedTuple):
@@ -89,7 +90,7 @@ class _Set:
             x[name] = values
         self.waiting.append(_Chunk(where + first_line, x, {name: columns[name].values for name in self.metrics}))
         self.count += len(where)
-        return len(where) * (1 + len(x) + len(self.metrics))
+        return (len(where) + _EACH) * (1 + len(x) + len(self.metrics))
 
     def _admitted(self, candidates: Sequence[str]) -> list[str]:
         for name in candidates:
@@ -152,7 +153,7 @@ class _Run:
                     continue
                 self._trends[name] = Trend()
             self._trends[name].add(columns[name].values)
-        candidates = [name for name in columns if is_axis_name(name) or self._trends[name].counts(name)]
+        candidates = [name for name in columns if self._may_be_axis(name)]
         candidates.sort(key=_by_rank)
         self._part(columns)
         for one in self._sets:
@@ -195,7 +196,9 @@ class _Run:
         found = []
         for metrics in together.values():
             points = one.kept[metrics[0]]
-            x = {name: points.x[name] for name in axes} or {LINE: (points.lines + 1).astype(float)}
+            x = {name: points.x[name] for name in axes}
+            if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
+                x[LINE] = (points.lines + 1).astype(float)
             found.append(
                 CurveSet(
                     {name: packed_axis(values) for name, values in x.items()},
@@ -204,14 +207,16 @@ class _Run:
             )
         return found
 
+    def _may_be_axis(self, name: str) -> bool:
+        # What is called a counter may decrease elsewhere, where an attempt went back, and not in the lines of a metric.
+        return is_axis_name(name) or (name != LINE and self._trends[name].counts(name))
+
     def _axes(self, one: _Set) -> list[str]:
         """Return over what a set is drawn: what most of its lines have, and what grows, if there is such."""
         names = [
             name
             for name, trend in one.axes.items()
-            if not trend.falls
-            and 2 * trend.seen >= one.count
-            and (is_axis_name(name) or self._trends[name].counts(name))
+            if not trend.falls and 2 * trend.seen >= one.count and self._may_be_axis(name)
         ]
         names.sort(key=_by_rank)
         return [name for name in names if one.axes[name].grows] or names

@@ -616,3 +616,17 @@ def test_five_hundred_experiments_of_a_thousand_points_open_in_three_seconds(ope
     assert len(traces(page)) == 20
     assert page.locator("#table tbody tr").count() == 50
     assert used() - before < 3
+
+
+def test_a_metric_without_the_chosen_axis_is_drawn_over_what_it_has_and_the_axis_says_so(
+    open_page: Callable[..., Any],
+):
+    lines: list[dict[str, Any]] = [{"step": 7000 * s, "loss": 1 / s, "lr": 1.0} for s in (1, 2, 9)]
+    lines += [{"epoch": 1, "val_loss": 0.5}, {"epoch": 3, "val_loss": 0.25}]
+    table = pd.DataFrame({"exp_id": ["e0"], "loss": [0.5]})
+    page = open_page(PageData("axes", table, ["loss"], [], {"e0": curves_of([lines])}))
+    assert layout(page)["xaxis"]["title"]["text"] == "step"
+    assert traces(page)[0]["x"] == [7000, 14000, 63000]
+    draw_metrics(page, "val_loss")
+    settled(page, "document.getElementById('curves').layout.xaxis.title.text === 'epoch'")
+    assert traces(page)[0]["x"] == [1, 3]

@@ -23,7 +23,7 @@ function drawCurves() {
 
   charts.forEach((own, chart) => {
     const [over, suffix] = [axisFor(own), chart ? String(chart + 1) : ""];
-    const ranges = { x: [], y: [] };
+    const [ranges, overs] = [{ x: [], y: [] }, new Set()];
     for (const bundle of bundles)
       own.forEach((metric, place) => {
         const color = byMetric ? PALETTE[place % PALETTE.length] : colours.of(bundle.rows[0]);
@@ -45,11 +45,12 @@ function drawCurves() {
         tell(found, made.used, metric, over);
         made.dotted.forEach((run) => found.dotted.add(run));
         for (const line of made.used) {
+          overs.add(line.over);
           ranges.x.push(...extent(line.x));
           ranges.y.push(...extent(line.y.filter(Number.isFinite)));
         }
       });
-    found.axes.push({ own, over, suffix, ranges });
+    found.axes.push({ own, over: [...overs].join(", ") || over, suffix, ranges });
   });
 
   showCurves(traces, found.axes, { logX, logY, metrics });

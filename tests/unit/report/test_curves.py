@@ -148,8 +148,14 @@ def test_a_number_of_another_name_that_never_decreases_is_both() -> None:
     assert set(found) == {"queries", "loss", "speed"}
     assert list(found["speed"].x) == ["step", "queries"]
     assert names_of_axes([curves_of([lines])]) == ["step", "queries"]
-    falls = [{"queries": float(-i), "loss": 1.0} for i in range(20)]
-    assert names_of_axes([curves_of([lines]), curves_of([falls])]) == ["step", "line"]
+    rises, falls = ([{"queries": float(sign * i), "loss": 1.0} for i in range(20)] for sign in (1, -1))
+    assert names_of_axes([curves_of([rises])]) == ["queries", "line"]
+    assert names_of_axes([curves_of([rises]), curves_of([falls])]) == ["line"]
+
+
+def test_a_metric_that_is_called_line_is_no_other_ones_axis() -> None:
+    found = curves([{"line": 10 * i, "loss": 1.0} for i in range(20)])
+    assert found["loss"].x == {"line": list(range(1, 21))}
 
 
 def test_what_most_metrics_have_is_the_first_axis() -> None:

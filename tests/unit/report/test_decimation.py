@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
     from heyhi.report.decimation import Floats, Positions
 
 VALUES = st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.5, 1e300, math.nan, math.inf, -math.inf]), min_size=1)
-SERIES = st.one_of(VALUES, st.lists(st.floats(width=32), min_size=1, max_size=400))
+
+
+def noise(seed: int, count: int, gaps: float) -> list[float]:
+    draw = random.Random(seed)
+    return [math.nan if draw.random() < gaps else draw.gauss(0, 1) for _ in range(count)]
+
+
+NOISE = st.builds(noise, st.integers(0, 10**6), st.integers(1, 400), st.sampled_from([0.0, 0.05, 0.9]))
+SERIES = st.one_of(VALUES, NOISE)
 
 
 def keep(values: Floats, buckets: int) -> Positions:
