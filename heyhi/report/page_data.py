@@ -7,26 +7,34 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import time as now
 from typing import TYPE_CHECKING, Any
 
+from heyhi.code.environment import same_packages
 from heyhi.errors import HeyhiError, UnknownError
-from heyhi.experiment.counters import is_counter
+from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
 from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.kept_curves import KeptCurves, buckets_of
+from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.shaped import Shaped
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from heyhi.report.page import Detail
 
 
 _LOG_LINES = 40  # of each experiment, on the page
 _LOG_BYTES = 20_000
 _CONFIG_BYTES = 1_000_000
-_MOST_ROWS = 5_000  # experiments of a page that a browser can still open
+_MOST_EXPERIMENTS = 5_000  # of a page that a browser can still open
+_REFRESH = 20  # seconds after which a page loads itself again while something runs
+_PAUSE = 600  # seconds between two experiments of a sweep that goes on
 
 
 def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None:
@@ -37,30 +45,91 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     """
     from heyhi.report.page import PageData, write_page
 
-    table = shaped.whole
-    if len(table) > _MOST_ROWS:  # no failure: the aggregate rule must have its file
-        print(f"warning: {path}: shows the first {_MOST_ROWS} of {len(table)} experiments", file=sys.stderr)
-        attrs, table = table.attrs, table.head(_MOST_ROWS)
-        table.attrs.update(attrs)
-    varying = [str(v) for v in table.attrs.get("varying", ())]
-    metrics = [str(c) for c in table.columns if c not in {*OWN_NAMES, *varying}]
-    metrics.sort(key=is_counter)  # what only counts is the last that anybody looks for
-    buckets = buckets_of(len(table))
-    found = KeptCurves(project, buckets).read(table["exp_path"].tolist())
-    curves, details = dict(zip(table["exp_id"], found, strict=True)), {}
-    for exp_id, folder in zip(table["exp_id"], table["exp_path"], strict=True):
-        details[exp_id] = _detail(ExperimentDir(Path(folder), project.results_root))
+    rows, places = _rows_with_experiments(shaped.members)
+    if rows < len(shaped.members):  # no failure: the aggregate rule must have its file
+        print(
+            f"warning: {path}: shows the first {rows} of {len(shaped.members)} rows ({_MOST_EXPERIMENTS} experiments)",
+            file=sys.stderr,
+        )
+    place_of = {place: new for new, place in enumerate(places)}
+    whole = _part(shaped.whole, places)
+    table = whole if shaped.table is shaped.whole else _part(shaped.table, range(rows))
+    varying = list(dict.fromkeys(str(name) for frame in (table, whole) for name in frame.attrs.get("varying", ())))
+    buckets = buckets_of(len(whole))
+    curves = KeptCurves(project, buckets).read(whole["exp_path"].tolist())
+    details = [_detail(ExperimentDir(Path(folder), project.results_root)) for folder in whole["exp_path"]]
+    shown = whole.drop(columns=["exp_path"])
+    is_mean = shaped.spread is not None
+    hidden = {*shaped.hidden, "job_id", "packages", *(() if is_mean else ("code",))}
     page = PageData(
         title=title,
-        table=table.drop(columns=["exp_path"]),
-        metrics=metrics,
+        table=shown if table is whole else table.drop(columns=["exp_path"], errors="ignore"),
+        whole=shown,
+        members=[[place_of[place] for place in row] for row in shaped.members[:rows]],
+        counts=[shaped.counts[place] for place in places],
+        groups=[shaped.groups[place] for place in places],
+        packages=_packages(whole, project),
+        spread=shaped.spread,
+        notes=shaped.notes,
+        metrics=_metrics(whole, table),
         overrides=varying,
-        curves=curves,
-        details=details,
+        direction=Directions(project.settings.minimize, project.settings.maximize).of,
+        curves=dict(zip(whole["exp_id"], curves, strict=True)),
+        details=dict(zip(whole["exp_id"], details, strict=True)),
         replicate=project.settings.replicate,
+        durations=("seconds", "seconds.sum"),
+        hidden=sorted(hidden),
         buckets=buckets,
+        refresh=_REFRESH if _is_going_on(whole) else 0,
     )
     write_page(path, page)
+
+
+def _rows_with_experiments(members: Sequence[Sequence[int]]) -> tuple[int, list[int]]:
+    """Return how many rows a page shows, and the places of the experiments that these have, in order."""
+    found: dict[int, None] = {}
+    for row, its in enumerate(members):
+        new = [place for place in its if place not in found]
+        if len(found) + len(new) > _MOST_EXPERIMENTS:
+            return row, sorted(found)
+        found.update(dict.fromkeys(new))
+    return len(members), sorted(found)
+
+
+def _part(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
+    """Return some rows of a table."""
+    if len(places) == len(table):
+        return table
+    found = table.iloc[list(places)].reset_index(drop=True)
+    found.attrs.update(table.attrs)
+    return found
+
+
+def _metrics(*tables: pd.DataFrame) -> list[str]:
+    """Return the columns of results: those that a table calls so, else those that are no column of something else."""
+    found: dict[str, None] = {}
+    for table in tables:
+        others = {*OWN_NAMES, *table.attrs.get("varying", ())}
+        names = [str(name) for name in table.columns if name not in others]
+        found |= dict.fromkeys(table.attrs.get("metrics", names))
+    return list(found)
+
+
+def _packages(whole: pd.DataFrame, project: Project) -> list[str | None]:
+    """Return for each experiment the digest of its packages, the same where these are the same."""
+    digests: list[Any] = whole["packages"].tolist() if "packages" in whole else [None] * len(whole)
+    kinds = kinds_of(digests, lambda some: same_packages(project, some))
+    return [kinds.get(digest) for digest in digests]
+
+
+def _is_going_on(whole: pd.DataFrame) -> bool:
+    """Return whether other results will be there soon: something runs, or the next one is about to."""
+    statuses = {Status(status) for status in whole["status"]}
+    if any(status.is_alive for status in statuses):
+        return True
+    # Between the end of one and the start of the next nothing runs.
+    times = [time for time in whole.get("updated", ()) if isinstance(time, float | int)]
+    return Status.NOT_STARTED in statuses and any(time > now() - _PAUSE for time in times)
 
 
 def _detail(folder: ExperimentDir) -> Detail:

@@ -24,6 +24,7 @@ from heyhi.report.frames import (
 )
 from heyhi.report.gathered import Gathered
 from heyhi.report.means import BEST, Counted, combinations, mean_rows, version_column
+from heyhi.report.package_kinds import kinds_of
 from heyhi.report.shaped import Lazily, Shaped, Spread
 from heyhi.report.spread import DEFAULT_SPREAD
 
@@ -130,15 +131,9 @@ class Work:
     def _with_versions(self, table: pd.DataFrame) -> pd.DataFrame:
         """Give the same digest to packages that are the same: one run may load more of them than another."""
         column: list[Any] = table[_PACKAGES].tolist() if _PACKAGES in table else []
-        digests = list(dict.fromkeys(digest for digest in column if isinstance(digest, str)))
-        if len(digests) < 2:
+        kinds = kinds_of(column, self.rows.same_packages)
+        if len(kinds) < 2:
             return table
-        same = self.rows.same_packages
-        kinds = dict.fromkeys(digests, digests[0])
-        if not same(digests):
-            for place, digest in enumerate(digests):
-                earlier = dict.fromkeys(kinds[one] for one in digests[:place])
-                kinds[digest] = next((one for one in earlier if same([one, digest])), digest)
         found = table.copy(deep=False)
         found[_PACKAGES] = [kinds.get(digest, digest) for digest in column]
         return found

@@ -39,7 +39,7 @@ def mean_and_spread(values: Sequence[float], spread: Spread = DEFAULT_SPREAD) ->
     if count == 1:
         return mean * scale, None
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in small) / (count - 1))
-    return mean * scale, deviation * _factor(spread, count) * scale
+    return mean * scale, deviation * factor(spread, count) * scale
 
 
 def is_number(value: Any) -> bool:
@@ -54,8 +54,8 @@ def is_finite(value: Any) -> bool:
     return is_number(value) and math.isfinite(value)
 
 
-def _factor(spread: Spread, count: int) -> float:
-    """Return what a sample deviation is multiplied by."""
+def factor(spread: Spread, count: int) -> float:
+    """Return by what the sample deviation of some numbers, two or more, is multiplied."""
     match spread:
         case "std":
             return 1.0

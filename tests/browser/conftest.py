@@ -110,8 +110,9 @@ def open_page(chromium: Any, tmp_path: Path) -> Iterator[Callable[..., Any]]:
     for watched in opened:
         outside = [url for url in watched.requests if not url.startswith(("file://", "data:", "blob:"))]
         assert not outside, "the page asked the network for something"
-        frames = {frame.url for frame in watched.page.frames}
-        assert {url for url in watched.requests if url.startswith("file://")} <= frames, "it needs another file"
+        frames = {frame.url.partition("#")[0] for frame in watched.page.frames}
+        files = {url.partition("#")[0] for url in watched.requests if url.startswith("file://")}
+        assert files <= frames, "it needs another file"
         assert not watched.messages
         assert watched.page.evaluate("window.violations") == []
     for context in contexts:

@@ -60,7 +60,18 @@ def sweep(tmp_path: Path) -> PageData:
                 }
             )
     table = pd.DataFrame({key: pd.Series([row[key] for row in rows], dtype=object) for key in rows[0]})
-    return PageData("digits", table, ["best_val_accuracy"], ["lr", "seed"], curves, details, replicate=["seed"])
+    groups = [place // SEEDS for place in range(len(rows))]
+    return PageData(
+        "digits",
+        table,
+        ["best_val_accuracy"],
+        ["lr", "seed"],
+        curves,
+        details,
+        replicate=["seed"],
+        groups=groups,
+        counts=[row["status"] == "DONE" for row in rows],
+    )
 
 
 def shown(page: Any, column: int) -> list[str]:
@@ -95,6 +106,14 @@ def settled(page: Any, condition: str) -> None:
 
 def select(page: Any, name: str) -> Any:
     return page.get_by_role("combobox", name=name, exact=True)
+
+
+def draw_metrics(page: Any, *wanted: str) -> None:
+    """Choose the metrics whose curves are drawn, as a person does in their menu."""
+    page.locator("#metrics-menu summary").click()
+    for box in page.locator("#metrics input").all():
+        box.set_checked(box.get_attribute("value") in wanted)
+    page.locator("#metrics-menu summary").click()
 
 
 def row(page: Any, exp_id: str) -> Any:
@@ -163,9 +182,9 @@ def test_columns_filter_by_number_and_by_list(open_page: Callable[..., Any], tmp
 
 def test_metric_and_step_can_be_chosen(open_page: Callable[..., Any], tmp_path: Path):
     page = open_page(sweep(tmp_path))
-    assert page.locator("#metric option").all_text_contents() == ["loss", "val_accuracy"]
+    assert [text.strip() for text in page.locator("#metrics label").all_text_contents()] == ["loss", "val_accuracy"]
     assert layout(page)["yaxis"]["title"]["text"] == "val_accuracy", "what the table's first metric is about"
-    select(page, "Metric").select_option("loss")
+    draw_metrics(page, "loss")
     select(page, "over").select_option("epoch")
     page.get_by_label("seeds as bands").uncheck()
     settled(page, "document.getElementById('curves').layout.yaxis.title.text === 'loss'")
@@ -297,8 +316,8 @@ def test_dragging_over_points_chooses_all_of_them(open_page: Callable[..., Any],
     settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 3")
     assert chosen(page) == [f"lr=0.001_seed={seed}" for seed in range(SEEDS)]
     settled(page, "!document.querySelector('#overrides .selectionlayer path, #overrides .select-outline')")
-    heads = page.locator("#details h2").text_content(), page.locator("#details summary").first.text_content()
-    assert heads == ("3 chosen", "What differs (1)")
+    heads = page.locator("#details h2").text_content(), page.locator("#details summary").all_text_contents()[:2]
+    assert heads == ("3 chosen", ["Metrics (1)", "What differs (1)"])
 
 
 def test_boxes_add_rows_and_two_are_compared(open_page: Callable[..., Any], tmp_path: Path):
@@ -306,17 +325,20 @@ def test_boxes_add_rows_and_two_are_compared(open_page: Callable[..., Any], tmp_
     row(page, "lr=0.001_seed=0").get_by_role("checkbox").click()
     row(page, "lr=0.1_seed=2").get_by_role("checkbox").click()
     settled(page, "document.querySelector('#details h2').textContent === '2 chosen'")
-    assert page.locator("#details details").first.locator("tbody tr").all_text_contents() == [
-        "train.lr0.0010.1",
-        "train.seed02",
+    metrics, configs = page.locator("#details details").all()[:2]
+    assert metrics.locator("tr").all_text_contents() == [
+        "metriclr=0.001 seed=0lr=0.1 seed=2",
+        "best_val_accuracy0.9740.855",
     ]
+    assert metrics.locator("td.best").all_text_contents() == ["0.974"]
+    assert configs.locator("tbody tr").all_text_contents() == ["train.lr0.0010.1", "train.seed02"]
     row(page, "lr=0.1_seed=2").get_by_role("checkbox").click()
     settled(page, "document.querySelectorAll('tr[aria-selected=true]').length === 1")
 
 
 def test_everything_can_be_done_by_keyboard(open_page: Callable[..., Any], tmp_path: Path):
     page = open_page(sweep(tmp_path))
-    select(page, "Metric").focus()
+    page.locator("#metrics-menu summary").focus()
     reached = []
     for _ in range(60):
         page.keyboard.press("Tab")
@@ -394,8 +416,8 @@ def test_first_rows_of_the_table_are_drawn_at_first_and_all_on_demand(open_page:
 def test_colours_can_tell_an_override_and_curves_share_them_with_rows(open_page: Callable[..., Any], tmp_path: Path):
     page = open_page(sweep(tmp_path))
     select(page, "Colour").select_option("lr")
-    settled(page, "document.querySelectorAll('#legend .key').length === 4")
-    assert page.locator("#legend .key").all_text_contents() == ["0.001", "0.01", "0.1", "0.3"]
+    settled(page, "document.querySelectorAll('#legend .key').length === 5")
+    assert page.locator("#legend .key").all_text_contents() == ["lr:", "0.001", "0.01", "0.1", "0.3"]
     color = traces(page)[2]["line"]["color"]
     box = row(page, "lr=0.001_seed=0").get_by_role("checkbox")
     assert box.evaluate("e => e.style.getPropertyValue('--colour')") == color
@@ -423,8 +445,9 @@ def test_dark_follows_the_system_and_the_button(open_page: Callable[..., Any], t
 
 def test_settings_are_kept_when_the_page_is_loaded_again(open_page: Callable[..., Any], tmp_path: Path):
     page = open_page(sweep(tmp_path))
-    select(page, "Metric").select_option("loss")
+    draw_metrics(page, "loss")
     page.get_by_label("log y").check()
+    settled(page, "location.hash.includes('log-y')")
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert layout(page)["yaxis"]["title"]["text"] == "loss"
@@ -498,9 +521,9 @@ def test_hostile_values_are_shown_as_text(open_page: Callable[..., Any]):
         HOSTILE[0],
         HOSTILE[4],
     ]
-    assert page.locator("#metric option").all_text_contents() == HOSTILE
+    assert [text.strip() for text in page.locator("#metrics label").all_text_contents()] == HOSTILE
     for metric in HOSTILE:
-        select(page, "Metric").select_option(metric)
+        draw_metrics(page, metric)
         page.wait_for_function("(text) => document.querySelector('#curves .ytitle')?.textContent === text", arg=metric)
         assert len(traces(page)) == len(HOSTILE)
 
@@ -514,8 +537,8 @@ def test_hostile_values_are_shown_as_text(open_page: Callable[..., Any]):
     page.keyboard.press("Escape")
 
     select(page, "Colour").select_option(HOSTILE[0])
-    settled(page, "document.querySelectorAll('#legend .key').length === 7")
-    assert page.locator("#legend .key").all_text_contents() == HOSTILE
+    settled(page, "document.querySelectorAll('#legend .key').length === 8")
+    assert page.locator("#legend .key").all_text_contents()[1:] == HOSTILE
     page.locator("#shape").select_option("parallel")
     settled(page, "document.getElementById('overrides').data.length > 1")
     for i, text in enumerate(HOSTILE):
@@ -604,6 +627,6 @@ def test_a_metric_without_the_chosen_axis_is_drawn_over_what_it_has_and_the_axis
     page = open_page(PageData("axes", table, ["loss"], [], {"e0": curves_of([lines])}))
     assert layout(page)["xaxis"]["title"]["text"] == "step"
     assert traces(page)[0]["x"] == [7000, 14000, 63000]
-    select(page, "Metric").select_option("val_loss")
+    draw_metrics(page, "val_loss")
     settled(page, "document.getElementById('curves').layout.xaxis.title.text === 'epoch'")
     assert traces(page)[0]["x"] == [1, 3]

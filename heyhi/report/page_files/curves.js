@@ -1,176 +1,183 @@
-// The learning curves: which are drawn, smoothing, and seeds as bands.
-
-/** Return {x, y} of one experiment for the chosen metric, or null. */
-function curve(row, metric, x) {
-  for (const set of data.curves[row]) {
-    if (!Object.hasOwn(set.y, metric)) continue;
-    const over = Object.hasOwn(set.x, x) ? x : Object.keys(set.x)[0]; // what wasn't logged with x is drawn over another
-    return { over, x: numbers(set.x[over]), y: numbers(set.y[metric]) };
-  }
-  return null;
-}
-
-/** Smooth by an exponential moving average that doesn't start at zero; what isn't finite stays as it is. */
-function smoothed(values, weight) {
-  if (!weight) return values;
-  let average = 0;
-  let total = 0;
-  return Array.from(values, (value) => {
-    if (!Number.isFinite(value)) return value;
-    average = weight * average + (1 - weight) * value;
-    total = weight * total + (1 - weight);
-    return average / total;
-  });
-}
-
-/** Return a curve's value at x, between its points on a line; undefined outside of it. */
-function valueAt(line, x, from) {
-  let i = line.x[from.i - 1] > x ? 0 : from.i; // a run that was set back logs some steps twice
-  while (i < line.x.length && line.x[i] < x) i += 1;
-  from.i = i; // x mostly grows, so that the next search starts here
-  if (i >= line.x.length) return undefined;
-  if (line.x[i] === x) return line.y[i];
-  if (i === 0) return undefined;
-  const part = (x - line.x[i - 1]) / (line.x[i] - line.x[i - 1]);
-  return line.y[i - 1] + part * (line.y[i] - line.y[i - 1]);
-}
-
-/** Return mean, standard error and number of seeds along the longest seed's x. */
-function band(lines) {
-  const x = lines.reduce((longest, line) => (line.x.length > longest.length ? line.x : longest), []);
-  const from = lines.map(() => ({ i: 0 }));
-  const result = { x: Array.from(x), mean: [], error: [], count: [] };
-  for (const at of x) {
-    const values = lines.map((line, i) => valueAt(line, at, from[i])).filter((value) => value !== undefined);
-    const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    result.mean.push(mean);
-    result.error.push(values.length > 1 ? Math.sqrt(squares / (values.length - 1) / values.length) : 0);
-    result.count.push(values.length);
-  }
-  return result;
-}
-
-/** Choose what is drawn: groups of rows, the chosen last so that they lie on top. */
-function drawnGroups(bands) {
-  const limit = Number(byId("lines").value);
-  const members = new Map();
-  const add = (row) => {
-    const key = bands ? data.groups[row] : row;
-    if (!members.has(key)) members.set(key, bands ? shownRows.filter((r) => data.groups[r] === key) : [row]);
-    if (!members.get(key).includes(row)) members.get(key).push(row);
-  };
-  for (const row of shownRows) {
-    if (members.size >= limit) break;
-    add(row);
-  }
-  chosen.forEach(add);
-  const isChosen = (rows) => rows.some((row) => chosen.has(row));
-  return [...members.values()].sort((a, b) => isChosen(a) - isChosen(b));
-}
+// The card of the learning curves: one chart or one for each metric, their legend, and what is said of them.
 
 let curveColours = new Map(); // row -> colour, of the rows that are drawn
 
+const drawnMetrics = () =>
+  [...byId("metrics").querySelectorAll("input:checked")].map((input) => input.value).filter((m) => setsOf.has(m));
+
 function drawCurves() {
-  const metric = byId("metric").value;
-  const over = byId("x").value;
-  const weight = Number(byId("smooth").value);
-  const [logX, logY] = [byId("log-x").checked, byId("log-y").checked];
-  const groups = drawnGroups(hasSeeds && byId("seeds").checked);
+  const metrics = drawnMetrics();
+  const bundles = drawnBundles();
   const colours = colouring();
+  const best = bestRows(columnNamed(byId("scatter-y").value));
+  bundles.forEach((bundle) => (bundle.best = bundle.rows.some((row) => best.has(row))));
+  const multiples = metrics.length > 1 && byId("multiples").checked;
+  // Where nothing else has to be told apart, metrics are by their colours.
+  const byMetric = !multiples && metrics.length > 1 && bundles.length === 1;
+  const [logX, logY] = [byId("log-x").checked, byId("log-y").checked];
+  const charts = metrics.length ? (multiples ? metrics.map((metric) => [metric]) : [metrics]) : [[]];
   const traces = [];
-  const drawn = [];
-  const drawnOver = new Set();
-  let notFinite = 0;
+  const drawn = new Set();
+  const found = { notFinite: 0, dotted: new Set(), elsewhere: new Map(), axes: [] };
   curveColours = new Map();
 
-  for (const rows of groups) {
-    const raw = rows.map((row) => curve(row, metric, over)).filter((line) => line);
-    if (!raw.length) continue;
-    drawn.push(rows);
-    raw.forEach((line) => drawnOver.add(line.over));
-    if (raw.some((line) => line.y.some((value) => !Number.isFinite(value)))) notFinite += 1;
-    const lines = raw.map((line) => ({ x: line.x, y: smoothed(line.y, weight) }));
-    const on = rows.some((row) => chosen.has(row));
-    const faint = chosen.size > 0 && !on;
-    const color = colours.of(rows[0]);
-    rows.forEach((row) => curveColours.set(row, color));
-    const name = plotText(cut(label(rows[0], rows), 90));
-    const trace = {
-      x: lines[0].x,
-      y: lines[0].y,
-      mode: lines[0].x.length === 1 ? "markers" : "lines",
-      line: { color, width: on ? 2.6 : 1.6 },
-      marker: { color },
-      opacity: faint ? 0.22 : 1,
-      meta: { rows, label: name, id: plotText(cut(shortId(rows[0]), 70)) },
-      hovertemplate: "<b>%{meta.label}</b><br>%{y:.5~g} at %{x:,~f}<br>%{meta.id}<extra></extra>",
-    };
-    if (lines.length > 1) {
-      const seeds = band(lines);
-      Object.assign(trace, {
-        x: seeds.x,
-        y: seeds.mean,
-        customdata: seeds.mean.map((_, i) => [seeds.error[i], seeds.count[i]]),
+  charts.forEach((own, chart) => {
+    const [over, suffix] = [axisFor(own), chart ? String(chart + 1) : ""];
+    const [ranges, overs] = [{ x: [], y: [] }, new Set()];
+    for (const bundle of bundles)
+      own.forEach((metric, place) => {
+        const color = byMetric ? PALETTE[place % PALETTE.length] : colours.of(bundle.rows[0]);
+        const style = {
+          ...{ metric, over, color, logY, xaxis: `x${suffix}`, yaxis: `y${suffix}`, axisName: over },
+          name: own.length > 1 ? `${bundle.name} · ${metric}` : bundle.name,
+          weight: Number(byId("smooth").value),
+          showRaw: bundles.length * own.length <= 30,
+          dash: byMetric || own.length === 1 ? "solid" : DASHES[place % DASHES.length],
+          faint: chosen.size > 0 && !bundle.on,
+          inLegend: chart === 0 && bundles.length * own.length <= 40,
+          meta: { rows: bundle.rows },
+        };
+        const made = bundleTraces(bundle, style);
+        if (!made.used.length) return;
+        traces.push(...made.traces);
+        drawn.add(bundle);
+        bundle.rows.forEach((row) => curveColours.set(row, byMetric ? colours.of(bundle.rows[0]) : color));
+        tell(found, made.used, metric, over);
+        made.dotted.forEach((run) => found.dotted.add(run));
+        for (const line of made.used) {
+          overs.add(line.over);
+          ranges.x.push(...extent(line.x));
+          ranges.y.push(...extent(line.y.filter(Number.isFinite)));
+        }
       });
-      trace.hovertemplate =
-        "<b>%{meta.label}</b><br>%{y:.5~g} ± %{customdata[0]:.2~g} at %{x:,~f}<br>" +
-        "mean ± standard error of %{customdata[1]} seeds<extra></extra>";
-      traces.push(...bandTraces(seeds, color, faint ? 0.06 : 0.2, logY));
-    } else if (weight && groups.length <= 30) {
-      traces.push({
-        ...trace,
-        y: raw[0].y,
-        line: { color, width: 1 },
-        opacity: faint ? 0.08 : 0.25,
-        hoverinfo: "skip",
-        hovertemplate: undefined,
-      });
-    }
-    traces.push(trace);
-  }
+    found.axes.push({ own, over: [...overs].join(", ") || over, suffix, ranges });
+  });
 
-  const axes = {
-    xaxis: { title: axisTitle([...drawnOver].join(", ") || over), type: logX ? "log" : "linear" },
-    yaxis: { title: axisTitle(metric), type: logY ? "log" : "linear" },
-    // A zoom stays while lines come and go, and ends when the axes mean something else.
-    uirevision: [metric, over, logX, logY].join("\n"),
-  };
-  Plotly.react("curves", traces, layout(axes), modeBar);
-  byId("legend").replaceChildren(
-    ...colours.legend.map(([value, color]) => make("span", { className: "key" }, swatch(color), cut(value, 40))),
-  );
-  const what = hasSeeds && byId("seeds").checked ? "bands (mean ± standard error over seeds)" : "lines";
-  const notes = [`${drawn.length} ${what}`, `minimum and maximum of up to ${data.points} parts of each, more at its start`];
-  if (notFinite) notes.push(`${notFinite} with NaN or infinity, which leave gaps`);
-  byId("curves-note").textContent = drawn.length
-    ? notes.join(" · ")
-    : metric
-      ? "Nothing to draw: no curve of this metric is shown."
-      : "No experiment has logged metrics.";
-  byId("curves").setAttribute("aria-label", `Learning curves: ${metric} over ${over}, ${drawn.length} lines`);
+  showCurves(traces, found.axes, { logX, logY, metrics });
+  showLegend([...drawn], colours, { metrics, byMetric, multiples });
+  noteCurves([...drawn], found, metrics);
   colourBoxes();
 }
 
-/** Return the two edges of a band, with the space between them filled. */
-function bandTraces(seeds, color, opacity, logY) {
-  const at = [...seeds.x.keys()].filter((i) => seeds.count[i] > 1 && Number.isFinite(seeds.mean[i]));
-  // A logarithmic axis has no place for what is not positive: there the band ends at the lowest mean.
-  const floor = logY ? extent(at.map((i) => seeds.mean[i]).filter((mean) => mean > 0))[0] : -Infinity;
-  const edge = { x: at.map((i) => seeds.x[i]), mode: "lines", line: { width: 0, color }, hoverinfo: "skip" };
-  return [
+/** Return what the curves of a chart are drawn over: what is chosen, where one of them has it. */
+function axisFor(metrics) {
+  const [wanted, possible] = [byId("x").value, axesOf(metrics)];
+  return possible.includes(wanted) ? wanted : (possible[0] ?? wanted);
+}
+
+/** Keep what has to be said of some lines. */
+function tell(found, lines, metric, over) {
+  if (lines.some((line) => line.y.some((value) => !Number.isFinite(value)))) found.notFinite += 1;
+  for (const line of lines)
+    if (line.over !== over) found.elsewhere.set(metric, new Set([...(found.elsewhere.get(metric) ?? []), line.over]));
+}
+
+/** Draw the charts, side by side where there are several. */
+function showCurves(traces, charts, { logX, logY, metrics }) {
+  const across = charts.length === 1 ? 1 : byId("curves").clientWidth < 560 ? 1 : charts.length > 4 ? 3 : 2;
+  const down = Math.ceil(charts.length / across);
+  byId("curves").style.setProperty("--rows", String(down));
+  const axes = {};
+  charts.forEach(({ own, over, suffix, ranges }, i) => {
+    const [column, line] = [i % across, Math.floor(i / across)];
+    const domain = (place, count, gap) => {
+      const size = (1 - gap * (count - 1)) / count;
+      return [place * (size + gap), place * (size + gap) + size];
+    };
+    const [low, high] = domain(line, down, 0.24 / down);
+    axes[`xaxis${suffix}`] = {
+      ...axisNumbers(ranges.x, logX),
+      title: axisTitle(over),
+      domain: domain(column, across, 0.1),
+      anchor: `y${suffix}`,
+    };
+    axes[`yaxis${suffix}`] = {
+      ...axisNumbers(ranges.y, logY),
+      title: axisTitle(own.length > 1 ? "" : (own[0] ?? "")),
+      domain: [1 - high, 1 - low],
+      anchor: `x${suffix}`,
+    };
+  });
+  // A zoom stays while lines come and go, and ends when the axes mean something else.
+  axes.uirevision = [...metrics, charts.length, ...charts.map(({ over }) => over), logX, logY].join("\n");
+  Plotly.react("curves", traces, layout(axes), modeBar());
+}
+
+const MOST_NAMED = 12;
+
+/** Say which colour and which dashes are whose. */
+function showLegend(drawn, colours, { metrics, byMetric, multiples }) {
+  const entries = [];
+  if (metrics.length > 1 && !multiples)
+    metrics.forEach((metric, i) => {
+      const color = byMetric ? PALETTE[i % PALETTE.length] : "currentColor";
+      entries.push(make("span", { className: "key" }, dashed(byMetric ? 0 : i, color), cut(metric, 40)));
+    });
+  if (colours.legend) {
+    entries.push(make("span", { className: "key quiet" }, `${cut(colours.legend.title, 40)}:`));
+    for (const { name, color } of colours.legend.entries)
+      entries.push(make("span", { className: "key" }, swatch(color), cut(name, 40)));
+  } else {
+    const order = new Map(shownRows.map((row, place) => [row, place]));
+    const sorted = [...drawn].sort((a, b) => (order.get(a.rows[0]) ?? Infinity) - (order.get(b.rows[0]) ?? Infinity));
+    for (const bundle of sorted.slice(0, MOST_NAMED)) entries.push(legendButton(bundle, byMetric, colours));
+    if (sorted.length > MOST_NAMED)
+      entries.push(make("span", { className: "key quiet" }, `and ${sorted.length - MOST_NAMED} more`));
+  }
+  byId("legend").replaceChildren(...entries);
+}
+
+/** Make an entry of the legend; a click chooses what it names. */
+function legendButton(bundle, byMetric, colours) {
+  const button = make(
+    "button",
     {
-      ...edge,
-      y: at.map((i) => {
-        const low = seeds.mean[i] - seeds.error[i];
-        return low > 0 ? low : Math.max(low, floor);
-      }),
+      type: "button",
+      className: "key",
+      title: bundle.runs.map((run) => data.ids[run]).join("\n"),
+      onclick: (event) => choose(bundle.rows, event),
     },
-    {
-      ...edge,
-      y: at.map((i) => seeds.mean[i] + seeds.error[i]),
-      fill: "tonexty",
-      fillcolor: transparent(color, opacity),
-    },
-  ];
+    ...(byMetric ? [] : [swatch(colours.of(bundle.rows[0]))]),
+    ...(bundle.best ? [star(columnNamed(byId("scatter-y").value))] : []),
+    cut(bundle.name, 72),
+  );
+  button.setAttribute("aria-pressed", bundle.on);
+  if (bundle.versions > 1) button.append(mark(`code ${bundle.versions} versions`, "these replicates differ in it"));
+  return button;
+}
+
+/** Draw a piece of a line as the metric at a place is drawn. */
+function dashed(place, color) {
+  const space = "http://www.w3.org/2000/svg";
+  const [svg, line] = ["svg", "line"].map((tag) => document.createElementNS(space, tag));
+  svg.setAttribute("class", "dash");
+  svg.setAttribute("viewBox", "0 0 28 4");
+  svg.setAttribute("aria-hidden", "true");
+  const pattern = ["", "6 4", "2 3", "7 3 2 3", "11 4", "11 3 2 3"][place % DASHES.length];
+  const attributes = { x1: 0, x2: 28, y1: 2, y2: 2, stroke: color, "stroke-width": 2, "stroke-dasharray": pattern };
+  for (const [name, value] of Object.entries(attributes)) line.setAttribute(name, value);
+  svg.append(line);
+  return svg;
+}
+
+function noteCurves(drawn, found, metrics) {
+  const isBand = (bundle) => bundle.counting.length > 1;
+  const [bands, lines] = [drawn.filter(isBand).length, drawn.filter((bundle) => !isBand(bundle)).length];
+  const notes = [];
+  if (bands) notes.push(`${bands} ${bands === 1 ? "band" : "bands"} (mean ± ${bandName()})`);
+  if (lines) notes.push(`${lines} ${lines === 1 ? "line" : "lines"}`);
+  if (metrics.length > 1) notes.push(`${metrics.length} metrics`);
+  if (found.dotted.size) notes.push(`${found.dotted.size} dotted: not DONE, or left out, so that no mean counts them`);
+  const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
+  if (mixed) notes.push(`${mixed} made by several versions of the code`);
+  notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
+  if (found.notFinite) notes.push(`${found.notFinite} with NaN or infinity, which leave gaps`);
+  for (const [metric, overs] of found.elsewhere) notes.push(`some of ${metric} over ${[...overs].join(", ")}`);
+  byId("curves-note").textContent = drawn.length
+    ? notes.join(" · ")
+    : curveMetrics.length
+      ? "Nothing to draw: no curve of what is chosen is shown."
+      : "No experiment has logged metrics.";
+  const told = `${metrics.join(", ")} over ${[...new Set(found.axes.map(({ over }) => over))].join(", ")}`;
+  byId("curves").setAttribute("aria-label", `Learning curves: ${told}, ${drawn.length} drawn`);
 }

@@ -1,24 +1,45 @@
 // The card with the details of the chosen experiments.
 
 const MOST_COMPARED = 6;
-const flatOf = (row) => ({ ...data.common[data.details[row].flat.common], ...data.details[row].flat.own });
+const flatOf = (run) => ({ ...data.common[data.details[run].flat.common], ...data.details[run].flat.own });
+
+/** Return the config of a row: of several experiments what they share. */
+function rowFlat(row) {
+  const [first, ...others] = data.members[row].map(flatOf);
+  return Object.fromEntries(
+    Object.entries(first ?? {}).filter(([key, value]) => others.every((other) => other[key] === value)),
+  );
+}
 
 function drawDetails() {
   const card = byId("details");
+  const row = lastChosen ?? [...chosen][0];
   card.hidden = !chosen.size;
   document.body.classList.toggle("with-details", chosen.size > 0);
-  if (!chosen.size) return;
+  if (!chosen.size) return card.replaceChildren();
+  const [kept, scrolled] = [openSections(card), card.scrollTop];
   const close = make("button", { type: "button", className: "plain", onclick: () => choose([], {}) }, "Close");
   const rows = [...chosen];
   if (rows.length > 1) rows.sort((a, b) => shownRows.indexOf(a) - shownRows.indexOf(b));
   const heading = rows.length > 1 ? `${rows.length} chosen` : "Chosen";
   card.replaceChildren(make("div", { className: "bar" }, make("h2", {}, heading), close));
   if (rows.length > 1) card.append(...comparison(rows));
-  card.append(...oneExperiment(lastChosen ?? rows[0], rows.length > 1));
+  const runs = data.members[row];
+  if (runs.length > 1) card.append(...severalExperiments(row));
+  const run = runs.includes(lastRun) ? lastRun : runs[0];
+  if (run !== undefined) card.append(...oneExperiment(run, rows.length > 1 || runs.length > 1));
+  for (const one of card.querySelectorAll("details")) one.open = kept.get(one.dataset.about) ?? one.open;
+  card.scrollTop = scrolled;
 }
 
+/** Return which sections somebody has opened or closed, by what they are about. */
+const openSections = (card) =>
+  new Map([...card.querySelectorAll("details")].map((one) => [one.dataset.about, one.open]));
+
 function section(title, open, ...children) {
-  return make("details", { open }, make("summary", {}, title), ...children);
+  const element = make("details", { open }, make("summary", {}, title), ...children);
+  element.dataset.about = title.replace(/ \(.*/, "");
+  return element;
 }
 
 /** Return a table of keys (rows) and experiments (columns). */
@@ -33,9 +54,10 @@ function keyTable(headings, keys, cell) {
   );
 }
 
+/** Compare rows side by side: by what came out, then by what they were given. */
 function comparison(rows) {
   const compared = rows.slice(0, MOST_COMPARED);
-  const flats = compared.map(flatOf);
+  const flats = compared.map(rowFlat);
   const keys = [...new Set(flats.flatMap(Object.keys))].filter((key) =>
     flats.some((flat) => flat[key] !== flats[0][key]),
   );
@@ -45,10 +67,10 @@ function comparison(rows) {
       {
         type: "button",
         className: "inline",
-        title: data.ids[row],
+        title: data.members[row].map((run) => data.ids[run]).join("\n"),
         onclick: () => ((lastChosen = row), drawDetails()),
       },
-      cut(label(row), 40),
+      cut(distinctLabel(row, compared, columns) || rowLabel(row), 40),
     );
     return make("span", { className: "compared" }, swatch(curveColours.get(row) ?? NONE), button);
   };
@@ -61,18 +83,97 @@ function comparison(rows) {
         flats.map((flat) => make("td", { className: "differs" }, flat[key] ?? "–")),
       )
     : make("p", { className: "quiet" }, "Their configs are equal.");
-  return [section(`What differs (${keys.length})`, true, body, ...more)];
+  return [
+    ...metricsCompared(compared, heading),
+    section(`What differs (${keys.length})`, true, body, ...more),
+  ];
 }
 
-function oneExperiment(row, amongOthers) {
-  const detail = data.details[row];
+/** Compare what came out, the best of each metric marked. */
+function metricsCompared(rows, heading) {
+  const found = metricColumns().filter((column) => rows.some((row) => column.values[row] !== null));
+  if (!found.length) return [];
+  const order = new Map(found.map((column) => [column.name, column]));
+  const body = keyTable(["metric", ...rows.map(heading)], [...order.keys()], (name) => {
+    const column = order.get(name);
+    const numbers = rows.map((row) => (column.values[row] === null ? NaN : asNumber(column.values[row])));
+    const finite = numbers.filter(Number.isFinite);
+    const [low, high] = extent(finite);
+    const best = low < high ? { min: low, max: high }[column.direction] : undefined;
+    return rows.map((row, i) => {
+      const isBest = numbers[i] === best && rowCounts(row);
+      return make("td", { className: isBest ? "best" : "", title: exactText(column.values[row]) }, cellText(column, row) || "–");
+    });
+  });
+  return [section(`Metrics (${found.length})`, true, body)];
+}
+
+/** List the experiments of a row that puts several together; one of them is told about below. */
+function severalExperiments(row) {
+  const runs = data.members[row];
+  const metric = runColumnNamed(wordless(byId("scatter-y").value)) ?? runColumnNamed(byId("scatter-y").value);
+  const head = ["experiment", "status", ...(metric ? [metric.name] : []), ""];
+  const lines = runs.map((run) => {
+    const button = make(
+      "button",
+      { type: "button", className: "inline", title: data.ids[run], onclick: () => ((lastRun = run), drawDetails()) },
+      cut(distinctLabel(run, runs, runColumns) || shortId(run), 60),
+    );
+    const value = metric ? metric.values[run] : null;
+    return make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, button),
+      make("td", {}, status(exactText(runValueOf("status", run)))),
+      ...(metric ? [make("td", {}, value === null ? "–" : isNumber(value) ? shortNumber(value) : exactText(value))] : []),
+      make("td", { className: "quiet" }, data.counts[run] ? "" : "doesn't count"),
+    );
+  });
+  const table = make(
+    "table",
+    { className: "keys" },
+    make("thead", {}, make("tr", {}, ...head.map((text) => make("th", { scope: "col" }, text)))),
+    make("tbody", {}, ...lines),
+  );
+  return [
+    make("h3", {}, rowLabel(row)),
+    make("p", {}, marksElement(row)),
+    section(`Experiments (${runs.length})`, true, make("div", { className: "scroll" }, table)),
+  ];
+}
+
+/** What tells a row or a run from those beside it; nothing where no override does. */
+const distinctLabel = (place, places, among) =>
+  among
+    .filter((column) => column.kind === "override" && places.some((one) => column.values[one] !== column.values[place]))
+    .filter((column) => column.values[place] !== null)
+    .map((column) => named(column, column.values[place]))
+    .join(" ");
+
+/** What is to be known of a run before its numbers are believed, and why it is as it is. */
+function factsOf(run) {
+  const names = ["reason", "note", "excluded", "stale", "mixed", "drifted", "problem", "code", "packages", "needs"];
+  return names
+    .map((name) => [name, exactText(runValueOf(name, run))])
+    .filter(([, text]) => text && text !== "false")
+    .map(([name, text]) => [name, name === "excluded" && text === "true" ? "left out of means and of the best" : text]);
+}
+
+function oneExperiment(run, amongOthers) {
+  const detail = data.details[run];
   const links = make("p", { className: "links" });
   if (detail.folder) links.append(link(detail.folder, "folder"));
   if (detail.log_link) links.append(link(detail.log_link, "log"));
-  const facts = make("p", {}, ...(statusColumn ? [status(exactText(statusColumn.values[row]))] : []));
-  const reason = columnNamed("reason");
-  if (reason?.values[row]) facts.append(" ", make("span", { className: "reason" }, exactText(reason.values[row])));
-  const parts = [make("h3", { className: "id", title: data.ids[row] }, data.ids[row]), facts, links];
+  const state = exactText(runValueOf("status", run));
+  const facts = factsOf(run);
+  const parts = [
+    make("h3", { className: "id", title: data.ids[run] }, data.ids[run]),
+    make("p", {}, ...(state ? [status(state)] : []), ...(data.counts[run] ? [] : [" ", make("span", { className: "quiet" }, "doesn't count in means")])),
+    ...(facts.length
+      ? [keyTable(null, facts.map(([name]) => name), (key) => [make("td", { className: "fact" }, new Map(facts).get(key))])]
+      : []),
+    links,
+  ];
 
   const own = detail.flat.own;
   const common = data.common[detail.flat.common] ?? {};

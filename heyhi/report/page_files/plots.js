@@ -1,4 +1,4 @@
-// What both plots share: colours, and how Plotly is set up.
+// What all plots share: colours, axes, the picture that is saved, and how Plotly is set up.
 
 // ---- Colours ----
 
@@ -26,18 +26,23 @@ const STATUS = {
   NOT_STARTED: "#8a94a0",
 };
 const NONE = "#9aa3ad";
-const statusColour = (value) => (Object.hasOwn(STATUS, value) ? STATUS[value] : NONE);
+
+/** Return the colour of a status; of `1/3 DEAD, 2/3 DONE` that of what isn't DONE. */
+function statusColour(text) {
+  const found = text.split(/[ ,]+/).filter((word) => Object.hasOwn(STATUS, word));
+  return STATUS[found.find((word) => word !== "DONE") ?? found[0]] ?? NONE;
+}
 
 /** Return a function row -> colour, and the legend's entries, for what the Colour control says. */
 function colouring() {
   const column = columnNamed(byId("colour").value);
   if (!column) {
-    const place = hasSeeds ? (row) => data.groups[row] : (row) => row;
-    return { of: (row) => PALETTE[place(row) % PALETTE.length], legend: [] };
+    const place = (row) => (data.members[row].length === 1 ? data.groups[data.members[row][0]] : row);
+    return { of: (row) => PALETTE[place(row) % PALETTE.length], legend: null };
   }
   let values = column.distinct;
   let colours = values.map((_, i) => PALETTE[i % PALETTE.length]);
-  if (column === statusColumn) colours = values.map(statusColour);
+  if (column.kind === "status") colours = values.map(statusColour);
   else if (column.numeric) {
     values = [...values].sort((a, b) => Number(a) - Number(b));
     // Overrides are chosen on a grid or a log scale, so that their order tells more than their size.
@@ -49,13 +54,12 @@ function colouring() {
     colours = values.map((_, i) => SCALE[Math.round(part(i) * (SCALE.length - 1))]);
   }
   const colourOf = new Map(values.map((value, i) => [value, colours[i]]));
-  return {
-    of: (row) => colourOf.get(exactText(column.values[row])) ?? NONE,
-    legend: spread(values.length, column.numeric ? 6 : 12).map((i) => [
-      column.numeric ? shortNumber(Number(values[i])) : values[i],
-      colours[i],
-    ]),
-  };
+  const of = (row) => colourOf.get(exactText(column.values[row])) ?? NONE;
+  const entries = spread(values.length, column.numeric ? 6 : 12).map((i) => ({
+    name: column.numeric ? shortNumber(Number(values[i])) : values[i],
+    color: colours[i],
+  }));
+  return { of, legend: { title: column.name, entries } };
 }
 
 const swatch = (color) => {
@@ -72,19 +76,45 @@ function transparent(color, opacity) {
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// ---- Plots: what both share ----
+// ---- Plots ----
 
-const modeBar = {
+/** Save a plot as a drawing, with the legend that the page shows beside it. */
+function saveDrawing(plot) {
+  const extra = { ...plot.layout, showlegend: plot.data.some((trace) => trace.showlegend), paper_bgcolor: css("--card") };
+  const name = `${data.title} ${plot.getAttribute("aria-label")}`.replace(/[^A-Za-z0-9._=-]+/g, "_").slice(0, 120);
+  const named = plot.data.filter((trace) => trace.showlegend).length;
+  const height = Math.max(plot.clientHeight, 60 + 20 * named); // for all of the legend
+  return Plotly.downloadImage(
+    { data: plot.data, layout: { ...extra, legend: { font: { color: css("--text") } }, autosize: false } },
+    { format: "svg", filename: name, width: Math.max(plot.clientWidth, 640), height },
+  );
+}
+
+const modeBar = () => ({
   displaylogo: false,
   responsive: true,
   // Named one by one: the default bar can send a chart to a server.
-  modeBarButtons: [["zoom2d", "pan2d", "select2d", "resetScale2d", "toImage"]],
-};
+  modeBarButtons: [
+    [
+      "zoom2d",
+      "pan2d",
+      "select2d",
+      "resetScale2d",
+      { name: "svg", title: "Download as SVG", icon: Plotly.Icons.camera, click: saveDrawing },
+    ],
+  ],
+});
 
 const touch = matchMedia("(pointer: coarse)");
+const axis = () => ({
+  gridcolor: css("--grid"),
+  zeroline: false,
+  linecolor: css("--grid"),
+  ticks: "",
+  automargin: true,
+});
 
 function layout(extra) {
-  const axis = { gridcolor: css("--grid"), zeroline: false, linecolor: css("--grid"), ticks: "", automargin: true };
   const merged = {
     margin: { l: 48, r: 12, t: 8, b: 40 },
     font: { family: css("--font"), size: 12, color: css("--text") },
@@ -102,9 +132,16 @@ function layout(extra) {
     ...extra,
   };
   if (touch.matches) merged.dragmode = false; // a finger on a plot scrolls the page
-  merged.xaxis = { ...axis, ...extra.xaxis };
-  merged.yaxis = { ...axis, ...extra.yaxis };
+  for (const name of ["xaxis", "yaxis", ...Object.keys(extra).filter((key) => /^[xy]axis\d+$/.test(key))])
+    merged[name] = { ...axis(), ...extra[name] };
   return merged;
 }
 
 const axisTitle = (text) => ({ text: plotText(cut(text, 60)), standoff: 10 });
+
+/** Return how an axis writes its numbers: small ones as 1e-4, counts of thousands as 20k. */
+function axisNumbers(values, log) {
+  const [low, high] = extent(values.filter((value) => Number.isFinite(value) && value !== 0).map(Math.abs));
+  if (log) return { type: "log", exponentformat: "e", dtick: high / low >= 100 ? 1 : undefined };
+  return { type: "linear", exponentformat: high >= 1000 ? "SI" : "e" };
+}

@@ -1,87 +1,64 @@
-// The table, its filters, and choosing rows by mouse and keyboard. DataTables draws it.
+// The table, its filters, and what of them is kept in the address. DataTables draws it.
 
-const BLANK_LAST = (sign) => (a, b) => {
-  const rank = (value) => (value === null || value === "" ? 2 : Number.isNaN(value) ? 1 : 0);
-  return rank(a) - rank(b) || (rank(a) ? 0 : sign * (a < b ? -1 : a > b ? 1 : 0));
-};
-DataTable.type("blank-last", {
-  detect: () => false,
-  className: "number",
-  order: { asc: BLANK_LAST(1), desc: BLANK_LAST(-1) },
-});
+const OWN_COLUMNS = 2; // the box and the marks stand before the columns of the data
+const PAGE_LENGTH = 50;
+let table = null;
+let builtFor = "";
 
-/** Return how a column is shown, sorted and searched; what is shown is an element, so that no text is markup. */
-function columnOptions(column) {
-  const show = (value, row) => {
-    if (value === null) return make("span");
-    if (column.kind === "status") return status(value);
-    if (column.kind === "id") return make("span", { className: "id", title: value }, shortId(row));
-    if (column.kind === "time" && isNumber(value))
-      return make("span", {}, new Date(1000 * asNumber(value)).toLocaleString());
-    if (column.kind === "folder" && data.details[row].folder) return link(data.details[row].folder, "open");
-    const text =
-      column.kind === "duration" && isNumber(value)
-        ? duration(asNumber(value))
-        : column.numeric
-          ? shortNumber(value)
-          : value;
-    return make("span", { title: exactText(value), className: column.numeric ? "" : "text" }, exactText(text));
-  };
-  const list = column.distinct.length <= 30 && column.kind !== "id" && (!column.numeric || column.kind === "override");
-  let filter = "searchText";
-  if (list) {
-    const sorted = sortedTexts(column.distinct);
-    if (column.values.includes(null)) sorted.push("");
-    filter = {
-      extend: "searchList",
-      options: sorted.map((value) => ({ value, label: escapeHtml(cut(value, 40) || "–") })),
-    };
-  } else if (column.numeric) filter = { extend: "searchNumber", excludeLogic: ["empty", "notEmpty"] };
-  // To a number filter a blank is no number: it would take an empty text for less than any.
-  const blank = column.numeric && !list ? "–" : "";
-  return {
-    data: (row) => row.cells[column.index],
-    visible: !column.hidden,
-    type: column.numeric ? "blank-last" : "string",
-    className: `${column.kind}${column.numeric ? " number" : ""}`,
-    render: (value, type, row) => {
-      if (type === "display") return show(value, row.index);
-      if (type === "sort" || type === "type")
-        return column.numeric ? (value === null ? null : asNumber(value)) : exactText(value);
-      return value === null ? blank : exactText(value);
-    },
-    columnControl: [
-      { extend: "dropdown", icon: "search", text: escapeHtml(`Filter ${column.name}`), content: [filter] },
-    ],
-  };
+/** Show the rows: in the table that is there where only they are new, else in another one. */
+function showTable() {
+  readBest();
+  const places = [...Array(rowCount()).keys()];
+  const wanted = JSON.stringify([
+    places.some((row) => marksOf(row).length),
+    data.spread,
+    columns.map((column) => [column.name, column.kind, column.hidden, column.numeric, isListed(column) && column.distinct]),
+  ]);
+  const [focused, scrolled] = [document.activeElement?.dataset?.row, scroller()?.scrollTop];
+  if (table && wanted === builtFor) {
+    table.clear().rows.add(entriesOf(places)).draw(false);
+    searchStatuses();
+  } else {
+    table?.destroy(true);
+    table = null;
+    makeTable(places);
+  }
+  builtFor = wanted;
+  if (scrolled) scroller().scrollTop = scrolled;
+  if (focused !== undefined) byId("table").querySelector(`tbody tr[data-row="${Number(focused)}"]`)?.focus();
 }
 
-const status = (value) => make("span", { className: "status" }, swatch(statusColour(value)), value);
-const link = (address, text) => make("a", { href: address, target: "_blank", rel: "noopener" }, text);
+const scroller = () => byId("table")?.closest(".dt-layout-cell");
 
-let table;
-function makeTable() {
-  const head = make("tr", {}, make("th", { "aria-label": "Chosen" }));
-  columns.forEach((column) =>
-    head.append(
-      make(
-        "th",
-        { scope: "col", title: column.kind === "override" ? "override" : column.kind === "metric" ? "metric" : "" },
-        column.name,
-      ),
-    ),
-  );
-  byId("table").append(make("thead", {}, head));
-  byId("table").setAttribute("aria-label", "Experiments");
+function makeTable(places) {
+  const element = make("table", { id: "table", className: "compact nowrap hover row-border" });
+  byId("table-card").prepend(element);
+  const head = make("tr", {}, make("th", { "aria-label": "Chosen" }), make("th", { scope: "col" }, "marks"));
+  for (const column of columns) {
+    const title = column.kind === "override" ? "override" : column.kind === "metric" ? metricTitle(column) : "";
+    head.append(make("th", { scope: "col", title }, headingOf(column)));
+  }
+  element.append(make("thead", {}, head));
+  element.setAttribute("aria-label", "Experiments");
+  const state = tableState(places);
+  shownRows = places;
   table = new DataTable("#table", {
-    data: data.rows.map((cells, index) => ({ cells, index })),
+    data: entriesOf(places),
     columns: [
       {
-        data: null,
+        data: ({ row }) => row,
         orderable: false,
         searchable: false,
         className: "box",
-        render: (_, type, row) => (type === "display" ? box(row.index) : ""),
+        render: (row, type) => (type === "display" ? box(row) : ""),
+        columnControl: [],
+      },
+      {
+        data: ({ row }) => row,
+        visible: places.some((row) => marksOf(row).length),
+        className: "marks",
+        type: "string",
+        render: (row, type) => (type === "display" ? marksElement(row) : marksOf(row).flat().join(" ")),
         columnControl: [],
       },
       ...columns.map(columnOptions),
@@ -89,14 +66,18 @@ function makeTable() {
     order: [],
     autoWidth: false,
     deferRender: true,
-    pageLength: 50,
+    pageLength: PAGE_LENGTH,
     lengthMenu: [20, 50, 200, { label: "all", value: -1 }],
     select: { style: "os", info: false },
+    stateSave: true,
+    stateDuration: 0,
+    stateSaveCallback: (_, found) => keepTable(found),
+    stateLoadCallback: () => state,
     layout: {
       topStart: "search",
       topEnd: {
         buttons: [
-          { extend: "colvis", text: "Columns", columns: ":gt(0)", columnText: (_, i) => headingOf(i) },
+          { extend: "colvis", text: "Columns", columns: ":gt(1)", columnText: (_, i) => escapeHtml(nameAt(i) ?? "") },
           { text: "Clear filters", action: clearFilters },
         ],
       },
@@ -106,38 +87,27 @@ function makeTable() {
     language: {
       search: "Search",
       info: "_START_–_END_ of _TOTAL_",
-      infoEmpty: "no experiment",
+      infoEmpty: data.table ? "no row" : "no experiment",
       infoFiltered: "(_MAX_ in all)",
       lengthMenu: "_MENU_ a page",
       emptyTable: "No experiments",
-      zeroRecords: "No experiment fits the filters",
+      zeroRecords: "Nothing fits the filters",
     },
-    createdRow: (element, row) => {
-      element.tabIndex = -1;
-      element.dataset.row = row.index;
-      element.setAttribute("aria-selected", chosen.has(row.index));
+    createdRow: (tr, { row }) => {
+      tr.tabIndex = -1;
+      tr.dataset.row = row;
+      tr.setAttribute("aria-selected", chosen.has(row));
     },
   });
-  byId("table").setAttribute("role", "grid");
-  byId("table").setAttribute("aria-multiselectable", "true");
-  table.on("select deselect", () => setChosen(table.rows({ selected: true }).indexes().toArray()));
-  table.on("user-select", (event, _, __, cell) => {
-    if (cell.index().column !== 0) return;
-    event.preventDefault(); // the box adds to what is chosen, a click elsewhere replaces it
-    toggle(cell.index().row);
-  });
-  table.on("draw", () => {
-    const rows = table.rows({ search: "applied", order: "applied" }).indexes().toArray();
-    if (rows.length !== shownRows.length || rows.some((row, i) => row !== shownRows[i])) {
-      shownRows = rows;
-      redraw(drawCurves, drawOverrides);
-    }
-    reachFirst();
-    colourBoxes();
-  });
-  reachFirst();
-  byId("table").addEventListener("keydown", onKey);
+  element.setAttribute("role", "grid");
+  element.setAttribute("aria-multiselectable", "true");
+  linkTable(element);
 }
+
+const entriesOf = (places) => places.map((row) => ({ row }));
+const nameAt = (index) => columns[index - OWN_COLUMNS]?.name;
+const metricTitle = (column) =>
+  column.direction ? `metric, better when ${column.direction === "min" ? "smaller" : "larger"}` : "metric";
 
 /** Let Tab reach one row; arrows lead to the others. */
 function reachFirst() {
@@ -145,116 +115,113 @@ function reachFirst() {
   if (first) first.tabIndex = 0;
 }
 
-const headingOf = (index) => escapeHtml(columns[index - 1]?.name ?? "");
-/** Escape what goes where a library takes markup only. */
-const escapeHtml = (text) => make("span", {}, text).innerHTML;
-
 const box = (row) => {
   const element = make("input", { type: "checkbox", className: "choose", tabIndex: -1, checked: chosen.has(row) });
-  element.setAttribute("aria-label", `Choose ${data.ids[row]}`);
-  return element;
+  element.setAttribute("aria-label", `Choose ${data.members[row].length === 1 ? keyOf(row) : rowLabel(row)}`);
+  return make("span", { className: "choice" }, element);
 };
 
+/** Show at each row which colour it is drawn in, whether it is chosen, and which are the best. */
 function colourBoxes() {
-  for (const row of byId("table").querySelectorAll("tbody tr[data-row]")) {
-    const element = row.querySelector(".choose");
-    const color = curveColours.get(Number(row.dataset.row));
+  if (!table) return;
+  const objective = columnNamed(byId("scatter-y").value);
+  const best = bestRows(objective);
+  for (const tr of byId("table").querySelectorAll("tbody tr[data-row]")) {
+    const row = Number(tr.dataset.row);
+    const element = tr.querySelector(".choose");
+    const color = curveColours.get(row);
     element.style.setProperty("--colour", color ?? "transparent");
     element.classList.toggle("drawn", color !== undefined);
-    element.checked = chosen.has(Number(row.dataset.row));
+    element.checked = chosen.has(row);
+    tr.classList.toggle("best-row", best.has(row));
+    tr.querySelector(".choice .star")?.remove();
+    if (best.has(row)) element.after(star(objective));
   }
+}
+
+// ---- Filters ----
+
+/** Show the rows that have one of the statuses whose buttons are pressed. */
+function searchStatuses() {
+  const on = new Set(seenAll("status"));
+  const fits = (row) => data.members[row].some((run) => on.has(exactText(runValueOf("status", run))));
+  table.column(0).search.fixed("statuses", on.size ? (_, { row }) => fits(row) : null);
+  table.draw(false);
 }
 
 function clearFilters() {
+  remember("status", null);
   table.search("").columns().search("");
-  table.columns().every(function () {
-    this.search.fixed("statuses", null);
-  });
   table.columns().columnControl.searchClear();
-  byId("statuses")
-    .querySelectorAll("button")
-    .forEach((button) => button.setAttribute("aria-pressed", "false"));
-  table.draw();
+  showStatuses();
+  searchStatuses();
 }
 
-function toggle(row) {
-  if (chosen.has(row)) table.row(row).deselect();
-  else table.row(row).select();
+// ---- What the address keeps of the table ----
+
+/** Keep how the table is sorted, searched and turned, as far as that isn't what a new page has. */
+function keepTable(state) {
+  if (!table) return; // it is being made
+  const names = state.order.map(([index, way]) => [nameAt(index), way]).filter(([name, way]) => name && way);
+  remember("sort", names.length ? JSON.stringify(names.map(([name, way]) => (way === "desc" ? `-${name}` : name))) : null);
+  remember("search", state.search.search || null);
+  remember("page", state.start > 0 && state.length > 0 ? String(state.start / state.length + 1) : null);
+  remember("length", state.length === PAGE_LENGTH ? null : String(state.length));
+  const turned = state.columns.flatMap(({ visible }, i) => {
+    const column = columns[i - OWN_COLUMNS];
+    return column && visible === column.hidden ? [(visible ? "+" : "-") + column.name] : [];
+  });
+  remember("column", turned);
+  const filters = Object.entries(state.columnControl ?? {}).flatMap(([index, { searchInput, searchList }]) => {
+    const name = nameAt(index);
+    if (name === undefined) return [];
+    if (searchList?.length) return [JSON.stringify([name, searchList])];
+    return searchInput && searchInput.value !== "" ? [JSON.stringify([name, searchInput.logic, searchInput.value])] : [];
+  });
+  remember("filter", filters);
 }
 
-/** Choose rows from elsewhere than the table, and bring the first into sight. */
-function choose(rows, event) {
-  const add = event.ctrlKey || event.metaKey || event.shiftKey;
-  if (add && rows.length === 1) toggle(rows[0]);
-  else {
-    const wanted = new Set(rows);
-    quiet = true; // one change, not one a row
-    table.rows({ selected: true }).deselect();
-    quiet = false;
-    if (rows.length) table.rows([...wanted]).select();
-    else setChosen([]);
+/** Return a text of the address as JSON, or nothing where somebody has cut it. */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
   }
-  if (rows.length) reveal(rows[0]);
 }
 
-let quiet = false;
-function setChosen(rows) {
-  if (quiet) return;
-  const before = chosen;
-  chosen = new Set(rows);
-  lastChosen = rows.find((row) => !before.has(row)) ?? (chosen.has(lastChosen) ? lastChosen : (rows[0] ?? null));
-  byId("table")
-    .querySelectorAll("tbody tr[data-row]")
-    .forEach((row) => row.setAttribute("aria-selected", chosen.has(Number(row.dataset.row))));
-  colourBoxes();
-  redraw(drawCurves, drawDetails, drawOverrides);
-}
-
-function reveal(row) {
-  const place = shownRows.indexOf(row);
-  if (place < 0) return;
-  const size = table.page.len();
-  if (size > 0 && Math.floor(place / size) !== table.page()) table.page(Math.floor(place / size)).draw("page");
-  const element = table.row(row).node();
-  const scroller = element.closest(".dt-layout-cell");
-  const offset = element.offsetTop - scroller.scrollTop;
-  if (offset < 30 || offset > scroller.clientHeight - 30)
-    scroller.scrollTop = element.offsetTop - scroller.clientHeight / 2;
-}
-
-/** Move among rows by arrows (over the ends of pages), choose by Enter or Space, clear by Escape. */
-function onKey(event) {
-  const row = event.target.closest("tbody tr[data-row]");
-  if (!row || event.target !== row) return;
-  const rows = [...row.parentElement.children];
-  const place = rows.indexOf(row);
-  const focusOn = (element) => {
-    rows.forEach((one) => (one.tabIndex = -1));
-    element.tabIndex = 0;
-    element.focus();
+/** Return the state that the address asks for, as DataTables keeps it; columns that are gone are left out. */
+function tableState(places) {
+  const indexOf = (name) => columns.findIndex((column) => column.name === name) + OWN_COLUMNS;
+  const length = Number(seen("length") ?? PAGE_LENGTH);
+  const sort = parsed(seen("sort")) ?? [];
+  const keys = (Array.isArray(sort) ? sort : []).map(String).map((key) => {
+    // A name may itself begin with a minus.
+    const down = key.startsWith("-") && indexOf(key) < OWN_COLUMNS;
+    return [indexOf(down ? key.slice(1) : key), down ? "desc" : "asc"];
+  });
+  const turned = new Set(seenAll("column"));
+  const own = [{ visible: true }, { visible: places.some((row) => marksOf(row).length) }];
+  const controls = {};
+  for (const filter of seenAll("filter").map(parsed).filter(Array.isArray)) {
+    const [name, logic, value] = filter;
+    if (indexOf(name) < OWN_COLUMNS) continue;
+    const isList = isListed(columns[indexOf(name) - OWN_COLUMNS]);
+    if (isList && Array.isArray(logic)) controls[indexOf(name)] = { searchList: logic.map(String) };
+    if (!isList && typeof logic === "string") controls[indexOf(name)] = { searchInput: { logic, value: String(value) } };
+  }
+  const known = Number.isInteger(length) && (length > 0 || length === -1) ? length : PAGE_LENGTH;
+  const page = Math.max(Number.parseInt(seen("page") ?? "1", 10) || 1, 1);
+  return {
+    time: Date.now(),
+    start: known > 0 ? Math.min((page - 1) * known, Math.floor(Math.max(places.length - 1, 0) / known) * known) : 0,
+    length: known,
+    order: keys.filter(([index]) => index >= OWN_COLUMNS),
+    search: { search: seen("search") ?? "", smart: true, regex: false, caseInsensitive: true },
+    columns: [
+      ...own,
+      ...columns.map(({ name, hidden }) => ({ visible: hidden ? turned.has(`+${name}`) : !turned.has(`-${name}`) })),
+    ],
+    columnControl: controls,
   };
-  const turn = (page, last) => {
-    if (page < 0 || page >= table.page.info().pages) return;
-    table.page(page).draw("page");
-    const turned = byId("table").querySelectorAll("tbody tr[data-row]");
-    turned.forEach((one) => (one.tabIndex = -1));
-    focusOn(last ? turned[turned.length - 1] : turned[0]);
-  };
-  const actions = {
-    ArrowDown: () => (rows[place + 1] ? focusOn(rows[place + 1]) : turn(table.page() + 1, false)),
-    ArrowUp: () => (rows[place - 1] ? focusOn(rows[place - 1]) : turn(table.page() - 1, true)),
-    Home: () => focusOn(rows[0]),
-    End: () => focusOn(rows.at(-1)),
-    PageDown: () => turn(table.page() + 1, false),
-    PageUp: () => turn(table.page() - 1, false),
-    Enter: () =>
-      event.ctrlKey || event.shiftKey ? toggle(Number(row.dataset.row)) : chooseOnly(Number(row.dataset.row)),
-    " ": () => toggle(Number(row.dataset.row)),
-    Escape: () => choose([], {}),
-  };
-  if (!(event.key in actions)) return;
-  event.preventDefault();
-  actions[event.key]();
 }
-
-const chooseOnly = (row) => choose(chosen.size === 1 && chosen.has(row) ? [] : [row], {});

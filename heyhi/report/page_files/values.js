@@ -1,8 +1,7 @@
-// The data that page.py put into the page, and values as texts; every part of the page reads them here.
-// Texts from data reach the page through textContent only, and Plotly through plotText.
+// The data that the page shows, as page_payload.py makes it, and values as texts; every part of the page reads them
+// here. Texts from data reach the page through textContent only, and Plotly through plotText.
 
-const data = JSON.parse(document.getElementById("data").textContent);
-const rowCount = data.ids.length;
+let data = null; // a run is an experiment's place in data.ids, a row one of the table
 const byId = (id) => document.getElementById(id);
 
 /** Make an element; strings among the children become text, never markup. */
@@ -33,6 +32,17 @@ const exactText = (value) => (value === null ? "" : Array.isArray(value) ? value
 function shortNumber(value) {
   if (Array.isArray(value)) return value[0];
   return Number.isInteger(value) && Math.abs(value) < 1e15 ? String(value) : String(Number(value.toPrecision(5)));
+}
+
+/** Write a mean: its error to two digits and itself as far as these go, and of how many it is where some are missing. */
+function meanText(mean, error, count, wanted) {
+  const some = count !== null && wanted !== null && count < wanted ? ` (${count}/${wanted})` : "";
+  if (typeof mean !== "number" || typeof error !== "number") return `${shortNumber(mean)}${some}`;
+  const places = error > 0 ? Math.max(1 - Math.floor(Math.log10(Number(error.toPrecision(2)))), 0) : null;
+  const [low, high] = [Math.min(Math.abs(mean) || 1, error), Math.max(Math.abs(mean), error)];
+  if (places === null || low < 1e-5 || high >= 1e6)
+    return `${shortNumber(mean)} ± ${Number(error.toPrecision(2))}${some}`;
+  return `${mean.toFixed(places)} ± ${error.toFixed(places)}${some}`;
 }
 
 function duration(seconds) {
@@ -80,52 +90,132 @@ function spansOrders(values) {
   return low > 0 && high / low >= 50;
 }
 
-// ---- Columns ----
+// ---- What is worked out of the data: all of it is done anew when there is other data ----
 
-const columns = data.columns.map((column, index) => {
-  const values = data.rows.map((row) => row[index]);
-  const filled = values.filter((value) => value !== null);
-  const distinct = [...new Set(filled.map(exactText))];
-  return {
-    ...column,
-    index,
-    values,
-    distinct,
-    numeric: filled.length > 0 && filled.every(isNumber),
-  };
-});
-const columnNamed = (name) => columns.find((column) => column.name === name);
-const overrides = columns.filter((column) => column.kind === "override");
-const metricColumns = columns.filter((column) => column.kind === "metric" && column.numeric);
-const statusColumn = columns.find((column) => column.kind === "status");
+let columns = []; // of the table
+let runColumns = []; // of the experiments; the same where a row is an experiment
+let rowsOfRun = []; // for each run the rows that it is in
+let sharedFolder = "";
+let hasSeeds = false;
 
-/** The folders that all exp ids share are left out where there is little room. */
-const shared = (() => {
-  if (rowCount < 2) return "";
-  let prefix = data.ids[0];
-  for (const id of data.ids) while (!id.startsWith(prefix)) prefix = prefix.slice(0, -1);
-  return prefix.slice(0, prefix.lastIndexOf("/") + 1);
-})();
-const shortId = (row) => data.ids[row].slice(shared.length);
-
-/** What tells an experiment from the others, in few words; seeds are left out of a band's name. */
-function label(row, members = [row]) {
-  const parts = overrides
-    .filter((column) => column.values[row] !== null && members.every((m) => column.values[m] === column.values[row]))
-    .map((column) => `${column.name.split(".").pop()}=${cut(exactText(column.values[row]), 40)}`);
-  return parts.join(" ") || shortId(row);
+function readData() {
+  decoded.clear();
+  runColumns = columnsOf(data.runs);
+  columns = data.table ? columnsOf(data.table) : runColumns;
+  rowsOfRun = data.ids.map(() => []);
+  data.members.forEach((runs, row) => runs.forEach((run) => rowsOfRun[run].push(row)));
+  sharedFolder = foldersOfAll(data.ids);
+  hasSeeds = new Set(data.groups).size < data.ids.length;
 }
 
-const hasSeeds = new Set(data.groups).size < rowCount;
+const columnsOf = (table) =>
+  table.columns.map((column, index) => {
+    const values = table.rows.map((row) => row[index]);
+    const filled = values.filter((value) => value !== null);
+    return {
+      ...column,
+      index,
+      values,
+      distinct: [...new Set(filled.map(exactText))],
+      numeric: filled.length > 0 && filled.every(isNumber),
+      direction: Object.hasOwn(data.directions, column.name) ? data.directions[column.name] : null,
+    };
+  });
 
-/** What a plot tells about an experiment when one points at it. */
-const hoverTexts = (row) => [plotText(cut(label(row), 90)), plotText(cut(shortId(row), 70))];
+const rowCount = () => data.members.length;
+const columnNamed = (name) => columns.find((column) => column.name === name);
+const runColumnNamed = (name) => runColumns.find((column) => column.name === name);
+const overrides = () => columns.filter((column) => column.kind === "override");
+const metricColumns = () => columns.filter((column) => column.kind === "metric" && column.numeric);
+const valueOf = (name, row) => columnNamed(name)?.values[row] ?? null;
+const runValueOf = (name, run) => runColumnNamed(name)?.values[run] ?? null;
+
+/** Return the folders that all names share, which are left out where there is little room. */
+function foldersOfAll(ids) {
+  if (ids.length < 2) return "";
+  let prefix = ids[0];
+  for (const id of ids) while (!id.startsWith(prefix)) prefix = prefix.slice(0, -1);
+  return prefix.slice(0, prefix.lastIndexOf("/") + 1);
+}
+
+// ---- Names ----
+
+const shortId = (run) => data.ids[run].slice(sharedFolder.length);
+const named = (column, value) => `${/[^.]*(\.\d+)*$/.exec(column.name)[0]}=${cut(exactText(value), 40)}`;
+
+/** What tells experiments from others, in few words: the overrides that they share, seeds left out of a band's name. */
+function runsLabel(runs) {
+  const parts = runColumns
+    .filter((column) => column.kind === "override" && column.distinct.length + column.values.includes(null) > 1)
+    .filter((column) => column.values[runs[0]] !== null)
+    .filter((column) => runs.every((run) => column.values[run] === column.values[runs[0]]))
+    .map((column) => named(column, column.values[runs[0]]));
+  return parts.join(" ") || shortId(runs[0]);
+}
+
+/** What tells a row from the others. */
+function rowLabel(row) {
+  const runs = data.members[row];
+  if (!data.table || runs.length === 1) return runsLabel(runs);
+  const parts = overrides()
+    .filter((column) => column.values[row] !== null)
+    .map((column) => named(column, column.values[row]));
+  return parts.join(" ") || (runs.length ? runsLabel(runs) : `row ${row + 1}`);
+}
+
+/** What a row is known by when there is other data. */
+const keyOf = (row) => data.ids[data.members[row][0]] ?? `row ${row + 1}`;
+
+/** Where an experiment is, in short. */
+const idsText = (runs) => shortId(runs[0]) + (runs.length > 1 ? ` and ${runs.length - 1} more` : "");
+
+// ---- Which rows count, and which is best ----
+
+const isMean = () => data.spread !== null;
+const rowCounts = (row) => data.members[row].some((run) => data.counts[run]);
+
+/** Return the best rows by a column of the table: none where nobody knows which way is better, or nothing counts. */
+function bestRows(column) {
+  if (!column?.direction || !column.numeric) return new Set();
+  const number = (row) => (column.values[row] === null ? NaN : asNumber(column.values[row]));
+  const rows = [...column.values.keys()].filter((row) => Number.isFinite(number(row)) && rowCounts(row));
+  const [low, high] = extent(rows.map(number));
+  const best = column.direction === "min" ? low : high;
+  return new Set(rows.filter((row) => number(row) === best));
+}
+
+/** What is to be known of a row before its numbers are believed: [short, long] each. */
+function marksOf(row) {
+  const marks = [];
+  const runs = data.members[row];
+  // Also where the columns that say it weren't asked for.
+  const told = (name) => exactText(valueOf(name, row) ?? (runs.length === 1 ? runValueOf(name, runs[0]) : null));
+  const code = told("code");
+  if (/^\d+ versions$/.test(code)) marks.push([`code ${code}`, `made by ${code} of the code or its packages`]);
+  for (const name of ["excluded", "note", "stale", "mixed", "problem", "diverged"]) {
+    const text = told(name);
+    if (text && text !== "false") marks.push([name, text === "true" ? "left out of means and of the best" : text]);
+  }
+  return marks;
+}
+
+/** Return of how many versions of the code and its packages experiments are, as far as is known. */
+function versionsOf(runs) {
+  const packages = new Map(); // of each version of the code
+  for (const run of runs) {
+    const code = exactText(runValueOf("code", run));
+    if (!packages.has(code)) packages.set(code, new Set());
+    if (data.packages[run] !== null) packages.get(code).add(data.packages[run]);
+  }
+  return [...packages.values()].reduce((sum, { size }) => sum + Math.max(size, 1), 0);
+}
 
 // ---- State: what the table shows, in its order, and what is chosen ----
 
-let shownRows = [...Array(rowCount).keys()];
-let chosen = new Set();
-let lastChosen = null;
+let shownRows = [];
+let chosen = new Set(); // rows
+let lastChosen = null; // a row
+let lastRun = null; // which of its experiments is told about
 
 /** Draw each changed part once, before the next frame. */
 const pending = new Set();

@@ -86,7 +86,7 @@ def test_no_text_can_end_the_data_or_start_a_script(text: str):
     )
     data = made(page)
     assert data["ids"] == [row]
-    assert data["rows"] == [[row, row]]
+    assert data["runs"]["rows"] == [[row, row]]
     assert list(data["curves"][0][0]["y"]) == [text]
     detail = data["details"][0]
     assert (detail["config"], detail["log"], detail["attempts"]) == (text, [text], [{text: text}])
@@ -99,7 +99,7 @@ def test_no_text_can_end_the_data_or_start_a_script(text: str):
 def test_missing_values_are_told_from_nan_and_large_integers_keep_their_digits():
     values = [None, pd.NA, math.nan, math.inf, -math.inf, 2**53 + 1, 7, 0.5, True, np.float32(0.5), np.int64(3)]
     data = made(PageData("t", table(*map(str, range(len(values))), score=values)))
-    assert [row[1] for row in data["rows"]] == [
+    assert [row[1] for row in data["runs"]["rows"]] == [
         None,
         None,
         ["NaN"],
@@ -116,22 +116,12 @@ def test_missing_values_are_told_from_nan_and_large_integers_keep_their_digits()
 
 def test_text_columns_have_no_nan():
     frame = pd.DataFrame({"exp_id": ["a", "b"], "reason": pd.Series(["timeout", None], dtype="str")})
-    assert [row[1] for row in made(PageData("t", frame))["rows"]] == ["timeout", None]
+    assert [row[1] for row in made(PageData("t", frame))["runs"]["rows"]] == ["timeout", None]
 
 
 def test_table_without_exp_id_is_refused():
     with pytest.raises(PageError, match="exp_id"):
         render_page(PageData("t", pd.DataFrame({"lr": [1]})), folder=Path("/"))
-
-
-def test_seeds_are_grouped_by_configs_that_are_equal_but_for_replicate_keys():
-    flats = [{"train.lr": lr, "train.seed": seed} for lr in (0.1, 0.2) for seed in (0, 1)]
-    details = {str(i): Detail(flat=flat) for i, flat in enumerate(flats)}
-    page = PageData("t", table("0", "1", "2", "3"), details=details, replicate=["seed"])
-    assert made(page)["groups"] == [0, 0, 1, 1]
-    assert made(PageData("t", page.table, details=details))["groups"] == [0, 1, 2, 3]
-    named = {str(i): Detail(group="odd" if i % 2 else "even") for i in range(4)}
-    assert made(PageData("t", page.table, details=named))["groups"] == [0, 1, 0, 1]
 
 
 def test_configs_are_parted_into_what_all_of_a_task_share_and_what_differs():

@@ -1,0 +1,107 @@
+// What is drawn as one: a run, or runs that are replicates of one another.
+
+const bandsOn = () => hasSeeds && byId("seeds").checked;
+
+/**
+ * Choose what is drawn, the chosen last so that they lie on top.
+ *
+ * Runs are put together when they are replicates of one another; of a row that puts several together, only its own.
+ */
+function drawnBundles() {
+  const limit = Number(byId("lines").value);
+  const keyOfRun = (row, run) => {
+    if (!bandsOn()) return `run ${run}`;
+    return data.members[row].length > 1 ? `row ${row} ${data.groups[run]}` : `group ${data.groups[run]}`;
+  };
+  const keysOf = (row) => data.members[row].map((run) => keyOfRun(row, run));
+  const bundles = new Map();
+  let begun = 0;
+  for (const row of shownRows) {
+    const keys = keysOf(row).filter((key) => !bundles.has(key));
+    if (!keys.length) continue;
+    if (begun >= limit) break;
+    begun += 1; // a row's runs are drawn or not, all of them
+    keys.forEach((key) => bundles.set(key, { rows: [], runs: [] }));
+  }
+  chosen.forEach((row) => keysOf(row).forEach((key) => bundles.has(key) || bundles.set(key, { rows: [], runs: [] })));
+  for (const row of new Set([...shownRows, ...chosen]))
+    for (const run of data.members[row]) {
+      const bundle = bundles.get(keyOfRun(row, run));
+      if (!bundle || bundle.runs.includes(run)) continue;
+      bundle.runs.push(run);
+      if (!bundle.rows.includes(row)) bundle.rows.push(row);
+    }
+  return [...bundles.values()].map(describe).sort((a, b) => a.on - b.on);
+}
+
+/** Tell what a plot needs to know of runs that are drawn as one. */
+function describe(bundle) {
+  const { rows, runs } = bundle;
+  const isRow = rows.length === 1 && runs.length === data.members[rows[0]].length;
+  const counting = runs.filter((run) => data.counts[run]);
+  const versions = counting.length > 1 ? versionsOf(counting) : 1;
+  return {
+    ...bundle,
+    // A run that is alone is drawn as it is; among others only what counts is in their mean.
+    counting: runs.length > 1 ? counting : runs,
+    others: runs.length > 1 ? runs.filter((run) => !data.counts[run]) : [],
+    on: rows.some((row) => chosen.has(row)),
+    name: isRow && runs.length > 1 ? rowLabel(rows[0]) : runsLabel(runs),
+    versions,
+  };
+}
+
+/** Return {x, y, over} of one run's metric, or null. */
+function curve(run, metric, wanted) {
+  for (const set of data.curves[run]) {
+    if (!Object.hasOwn(set.y, metric)) continue;
+    const over = axisOf(set, wanted);
+    if (over !== undefined) return { run, over, x: numbers(set.x[over]), y: numbers(set.y[metric]) };
+  }
+  return null;
+}
+
+/** Smooth by an exponential moving average that doesn't start at zero; what isn't finite stays as it is. */
+function smoothed(values, weight) {
+  if (!weight) return values;
+  let average = 0;
+  let total = 0;
+  return Array.from(values, (value) => {
+    if (!Number.isFinite(value)) return value;
+    average = weight * average + (1 - weight) * value;
+    total = weight * total + (1 - weight);
+    return average / total;
+  });
+}
+
+/** Return a curve's value at x, between its points on a line; undefined outside of it. */
+function valueAt(line, x, from) {
+  let i = line.x[from.i - 1] > x ? 0 : from.i; // what is no counter may go back
+  while (i < line.x.length && line.x[i] < x) i += 1;
+  from.i = i; // x mostly grows, so that the next search starts here
+  if (i >= line.x.length) return undefined;
+  if (line.x[i] === x) return line.y[i];
+  if (i === 0) return undefined;
+  const part = (x - line.x[i - 1]) / (line.x[i] - line.x[i - 1]);
+  return line.y[i - 1] + part * (line.y[i] - line.y[i - 1]);
+}
+
+const BANDS = { se: "standard error", std: "standard deviation", ci95: "95 % confidence interval" };
+const bandName = () => BANDS[data.spread ?? "se"];
+
+/** Return mean, half width of the band and number of runs along the longest run's x. */
+function band(lines) {
+  const x = lines.reduce((longest, line) => (line.x.length > longest.length ? line.x : longest), []);
+  const from = lines.map(() => ({ i: 0 }));
+  const result = { x: Array.from(x), mean: [], error: [], count: [] };
+  for (const at of x) {
+    const values = lines.map((line, i) => valueAt(line, at, from[i])).filter((value) => value !== undefined);
+    const count = values.length;
+    const mean = values.reduce((sum, value) => sum + value, 0) / count;
+    const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+    result.mean.push(mean);
+    result.error.push(count > 1 ? Math.sqrt(squares / (count - 1)) * data.factors[count] : 0);
+    result.count.push(count);
+  }
+  return result;
+}

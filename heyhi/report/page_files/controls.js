@@ -1,0 +1,181 @@
+// The controls above the plots, the buttons of the statuses, and light and dark.
+
+function fillSelect(id, values, wanted) {
+  const select = byId(id);
+  // What somebody has chosen, then what is shown, then what is suggested.
+  const kept = [seen(id), select.dataset.filled ? select.value : null, wanted];
+  select.replaceChildren(...values.map(([value, text]) => make("option", { value }, cut(text, 60))));
+  select.dataset.filled = "true";
+  const value = kept.find((one) => values.some(([known]) => known === one));
+  if (value !== undefined) select.value = value;
+}
+
+const byName = (found) => found.map((column) => [column.name, column.name]);
+
+/** Fill the controls by the data; what is chosen stays where it is still there. */
+function showControls() {
+  const varied = overrides().filter((column) => column.distinct.length > 1);
+  showMetrics();
+  fillAxes();
+  fillSelect("scatter-x", byName([...varied, ...metricColumns()]), mainOverride()?.name);
+  fillSelect("scatter-y", byName([...metricColumns()].sort(byInterest)), mainColumn()?.name);
+  const statuses = columns.filter((column) => column.kind === "status");
+  fillSelect("colour", [
+    ["", hasSeeds ? "each group of seeds" : data.table ? "each row" : "each experiment"],
+    ...byName([...statuses, ...varied, ...metricColumns()]),
+  ]);
+  byId("seeds-label").hidden = !hasSeeds;
+  if (seen("lines") === null) byId("lines").value = rowCount() <= 20 ? "Infinity" : "20";
+  if (seen("scatter-log") === null) suggestLog();
+}
+
+const fillAxes = () => {
+  const names = axesOf(drawnMetrics());
+  fillSelect("x", (names.length ? names : ["step"]).map((name) => [name, name]), names[0]);
+};
+
+/** List the metrics that have curves, and mark those that are drawn. */
+function showMetrics() {
+  const before = [...byId("metrics").querySelectorAll("input:checked")].map((input) => input.value);
+  const known = (names) => names.filter((name) => setsOf.has(name));
+  const wanted = [known(seenAll("metric")), known(before), known([mainCurve() ?? ""])].find((names) => names.length) ?? [];
+  byId("metrics").replaceChildren(
+    ...curveMetrics.map((name) => {
+      const input = make("input", { type: "checkbox", value: name, checked: wanted.includes(name) });
+      const label = make("label", {}, input, ` ${cut(name, 60)}`);
+      return label;
+    }),
+  );
+  showMetricsChosen();
+}
+
+function showMetricsChosen() {
+  const metrics = drawnMetrics();
+  byId("metric").textContent =
+    metrics.length > 1 ? `${cut(metrics[0], 24)} and ${metrics.length - 1} more` : cut(metrics[0] ?? "none", 30);
+  byId("multiples-label").hidden = metrics.length < 2;
+}
+
+function linkControls() {
+  byId("metrics").addEventListener("input", () => {
+    remember("metric", drawnMetrics());
+    showMetricsChosen();
+    fillAxes();
+    redraw(drawCurves);
+  });
+  const menu = byId("metrics-menu");
+  document.addEventListener("pointerdown", (event) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+  menu.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !menu.open) return;
+    event.stopPropagation();
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+  for (const control of document.querySelectorAll(".bar select, .bar > label > input")) {
+    const kept = seen(control.id);
+    if (control.type === "checkbox" && kept !== null) control.checked = kept === "1";
+    else if (control.type === "range" && kept !== null) control.value = kept;
+    else if (kept !== null && [...control.options].some((option) => option.value === kept)) control.value = kept;
+    control.addEventListener("input", () => onControl(control));
+  }
+  showSmoothing();
+}
+
+function onControl(control) {
+  remember(control.id, control.type === "checkbox" ? String(Number(control.checked)) : control.value);
+  if (control.id === "scatter-x") {
+    remember("scatter-log", null);
+    suggestLog();
+  }
+  if (control.id === "scatter-y") colourBoxes();
+  showSmoothing();
+  const both = ["colour", "scatter-y"].includes(control.id); // the best row is marked in both
+  redraw(...(both ? [drawCurves, drawOverrides] : control.closest("#curves-card") ? [drawCurves] : [drawOverrides]));
+}
+
+const showSmoothing = () => (byId("smooth-value").textContent = byId("smooth").value);
+
+function suggestLog() {
+  const column = columnNamed(byId("scatter-x").value);
+  byId("scatter-log").checked = spansOrders(
+    (column?.numeric ? column.values : []).filter((value) => value !== null).map(asNumber),
+  );
+}
+
+// ---- Title, notes and statuses ----
+
+function showHead() {
+  document.title = data.title;
+  byId("title").textContent = data.title;
+  const rows = data.table ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
+  const count = `${data.ids.length} experiment${data.ids.length === 1 ? "" : "s"}`;
+  byId("made").textContent = `${rows}${count} · ${new Date(data.made).toLocaleString()}`;
+  byId("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
+  byId("notes").hidden = !data.notes.length;
+  showStatuses();
+}
+
+function showStatuses() {
+  const column = runColumns.find(({ kind }) => kind === "status");
+  const focused = document.activeElement?.dataset?.status;
+  const on = new Set(seenAll("status"));
+  const order = Object.keys(STATUS);
+  const place = (value) => (order.includes(value) ? order.indexOf(value) : order.length);
+  const buttons = [...(column?.distinct ?? [])].sort((a, b) => place(a) - place(b)).map((value) => {
+    const count = column.values.filter((one) => exactText(one) === value).length;
+    const children = [swatch(statusColour(value)), make("b", {}, String(count)), ` ${value}`];
+    const button = make("button", { type: "button", className: "chip" }, ...children);
+    button.setAttribute("aria-pressed", on.has(value));
+    button.dataset.status = value;
+    button.addEventListener("click", () => {
+      const pressed = new Set(seenAll("status"));
+      if (!pressed.delete(value)) pressed.add(value);
+      remember("status", [...pressed]);
+      button.setAttribute("aria-pressed", pressed.has(value));
+      searchStatuses();
+    });
+    return button;
+  });
+  byId("statuses").replaceChildren(...buttons);
+  if (focused !== undefined) buttons.find((button) => button.dataset.status === focused)?.focus();
+}
+
+// ---- Light and dark ----
+
+const system = matchMedia("(prefers-color-scheme: dark)");
+const THEMES = { auto: "light", light: "dark", dark: "auto" };
+let theme = "auto";
+
+function showTheme() {
+  const dark = theme === "auto" ? system.matches : theme === "dark";
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  document.documentElement.classList.toggle("dark", dark); // DataTables' own switch
+  byId("theme").textContent = { auto: "◐ auto", light: "☀ light", dark: "☾ dark" }[theme];
+  byId("theme").setAttribute("aria-label", `Colours: ${theme}`);
+}
+
+function changeTheme(next) {
+  theme = next;
+  remember("theme", theme);
+  try {
+    localStorage.setItem("heyhi theme", theme); // for other pages
+  } catch {
+    // it holds for this page
+  }
+  showTheme();
+  redraw(drawCurves, drawOverrides);
+}
+
+function linkTheme() {
+  try {
+    theme = seen("theme") ?? localStorage.getItem("heyhi theme");
+  } catch {
+    theme = seen("theme");
+  }
+  if (!Object.hasOwn(THEMES, theme ?? "")) theme = "auto";
+  showTheme();
+  byId("theme").addEventListener("click", () => changeTheme(THEMES[theme]));
+  system.addEventListener("change", () => (showTheme(), redraw(drawCurves, drawOverrides)));
+}

@@ -1,0 +1,128 @@
+// The learning curves as Plotly draws them: lines and bands of one metric in one chart.
+
+const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+
+/** Return the traces of a bundle's metric; none where it has no such curve. */
+function bundleTraces(bundle, style) {
+  const curves = (runs) => runs.map((run) => curve(run, style.metric, style.over)).filter((line) => line);
+  const [counting, others] = [curves(bundle.counting), curves(bundle.others)];
+  const lines = counting.map((line) => ({ ...line, y: smoothed(line.y, style.weight) }));
+  const traces = others.map((line, i) => ({
+    ...thinTrace(line, bundle, style),
+    showlegend: style.inLegend && !counting.length && i === 0,
+  }));
+  if (lines.length > 1) traces.push(...meanTraces(lines, bundle, style));
+  else if (lines.length === 1) {
+    if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
+    traces.push(lineTrace(lines[0], bundle, style));
+  }
+  return { traces, used: [...counting, ...others], dotted: others.map((line) => line.run) };
+}
+
+function baseTrace(bundle, style) {
+  return {
+    mode: "lines",
+    line: { color: style.color, width: bundle.on ? 2.6 : 1.6, dash: style.dash },
+    marker: { color: style.color },
+    opacity: style.faint ? 0.22 : 1,
+    name: plotText(cut(`${bundle.best ? "★ " : ""}${style.name}`, 70)),
+    xaxis: style.xaxis,
+    yaxis: style.yaxis,
+  };
+}
+
+/** Return what a curve says when one points at it: which run it is of, always. */
+function hover(label, style, ids, value = "%{y:.5~g}") {
+  const [name, metric, id] = [cut(label, 90), style.metric, cut(ids, 90)].map(plotText);
+  return {
+    meta: { ...style.meta, label: name, metric, id },
+    hovertemplate:
+      `<b>%{meta.label}</b><br>%{meta.metric} ${value}<br>` +
+      `at ${plotText(style.axisName)} %{x:,~f}<br>%{meta.id}<extra></extra>`,
+  };
+}
+
+function lineTrace(line, bundle, style) {
+  return {
+    ...baseTrace(bundle, style),
+    ...hover(runsLabel([line.run]), style, shortId(line.run)),
+    x: line.x,
+    y: line.y,
+    mode: line.x.length === 1 ? "markers" : "lines",
+    showlegend: style.inLegend,
+  };
+}
+
+/** Draw what was logged behind what is smoothed. */
+function rawTrace(line, bundle, style) {
+  return {
+    ...baseTrace(bundle, style),
+    x: line.x,
+    y: line.y,
+    line: { color: style.color, width: 1 },
+    opacity: style.faint ? 0.08 : 0.25,
+    hoverinfo: "skip",
+    showlegend: false,
+  };
+}
+
+/** Draw a run that doesn't count, beside the mean of those that do. */
+function thinTrace(line, bundle, style) {
+  return {
+    ...lineTrace({ ...line, y: smoothed(line.y, style.weight) }, bundle, style),
+    ...hover(`${runsLabel([line.run])} (doesn't count: ${whyNot(line.run)})`, style, shortId(line.run)),
+    line: { color: style.color, width: 1, dash: "dot" },
+    opacity: style.faint ? 0.15 : 0.6,
+  };
+}
+
+const whyNot = (run) =>
+  exactText(runValueOf("excluded", run)) === "true" ? "excluded" : exactText(runValueOf("status", run)) || "left out";
+
+function meanTraces(lines, bundle, style) {
+  const seeds = band(lines);
+  const versions = bundle.versions > 1 ? `, code ${bundle.versions} versions` : "";
+  const value = "%{y:.5~g} ± %{customdata[0]:.2~g}";
+  const told = `mean ± ${bandName()} of %{customdata[1]}${versions}`;
+  const mean = {
+    ...baseTrace(bundle, style),
+    ...hover(bundle.name, style, idsText(lines.map((line) => line.run)), `${value}<br>${told}`),
+    x: seeds.x,
+    y: seeds.mean,
+    customdata: seeds.mean.map((_, i) => [seeds.error[i], seeds.count[i]]),
+    mode: seeds.x.length === 1 ? "markers" : "lines",
+    showlegend: style.inLegend,
+  };
+  return [...bandTraces(seeds, style), mean];
+}
+
+/** Return the two edges of a band, with the space between them filled. */
+function bandTraces(seeds, style) {
+  const at = [...seeds.x.keys()].filter((i) => seeds.count[i] > 1 && Number.isFinite(seeds.mean[i]));
+  // A logarithmic axis has no place for what is not positive: there the band ends at the lowest mean.
+  const floor = style.logY ? extent(at.map((i) => seeds.mean[i]).filter((mean) => mean > 0))[0] : -Infinity;
+  const edge = {
+    x: at.map((i) => seeds.x[i]),
+    mode: "lines",
+    line: { width: 0, color: style.color },
+    hoverinfo: "skip",
+    showlegend: false,
+    xaxis: style.xaxis,
+    yaxis: style.yaxis,
+  };
+  return [
+    {
+      ...edge,
+      y: at.map((i) => {
+        const low = seeds.mean[i] - seeds.error[i];
+        return low > 0 ? low : Math.max(low, floor);
+      }),
+    },
+    {
+      ...edge,
+      y: at.map((i) => seeds.mean[i] + seeds.error[i]),
+      fill: "tonexty",
+      fillcolor: transparent(style.color, style.faint ? 0.06 : 0.2),
+    },
+  ];
+}

@@ -1,0 +1,49 @@
+// A page of experiments that aren't through loads itself again, and is looked at as before.
+
+const REST = 2000; // milliseconds for which nobody has touched the page
+let lastTouch = -Infinity;
+let reloading = null; // the timer
+let opened = 0; // milliseconds that it took to open the page
+
+function linkReloading() {
+  for (const kind of ["pointerdown", "pointermove", "keydown", "wheel", "touchmove"])
+    addEventListener(kind, () => (lastTouch = performance.now()), { passive: true, capture: true });
+  byId("reload").addEventListener("click", () => {
+    remember("reload", seen("reload") === "off" ? null : "off");
+    showReloading();
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || showReloading());
+}
+
+/** Say whether the page loads itself again, and see to it. */
+function showReloading() {
+  const on = seen("reload") !== "off";
+  byId("reload").hidden = !data.refresh;
+  byId("reload").textContent = on ? `⟳ every ${data.refresh} s` : "⟳ off";
+  byId("reload").setAttribute("aria-pressed", on);
+  clearTimeout(reloading);
+  // What takes long to open is opened less often.
+  if (data.refresh && on) reloading = setTimeout(loadAgain, Math.max(1000 * data.refresh, 3 * opened));
+}
+
+/** Load the page again, once nobody is at work on it. */
+function loadAgain() {
+  const rest = Math.min(REST, 1000 * data.refresh);
+  const busy = performance.now() - lastTouch < rest || document.querySelector(".dt-button-collection, .dtcc-dropdown");
+  const typing = document.activeElement?.matches("input[type=search], input[type=text], input:not([type])");
+  if (document.hidden) return; // it goes on when somebody looks
+  if (busy || typing || byId("metrics-menu").open || !getSelection().isCollapsed) {
+    reloading = setTimeout(loadAgain, rest);
+    return;
+  }
+  rememberAll();
+  location.reload();
+}
+
+/** Keep what nobody has chosen, too: other data could suggest another picture. */
+function rememberAll() {
+  for (const id of ["x", "scatter-x", "scatter-y", "lines"]) if (byId(id).value) remember(id, byId(id).value);
+  remember("metric", drawnMetrics());
+  remember("at", [scrollY, scroller()?.scrollTop ?? 0].map(Math.round).join(","));
+  writeAddress();
+}

@@ -1,0 +1,227 @@
+"""What a page's script is given: rows, experiments, curves and details, as JSON holds them.
+
+page_files/values.js reads it. The same can be sent again, whole or in parts, to a page that is open.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from heyhi.report.fields import is_replicate
+from heyhi.report.page_arrays import MAX_EXACT, Arrays
+from heyhi.report.page_content import Detail, PageData
+from heyhi.report.page_curves import CurveSet
+from heyhi.report.page_libraries import PageError
+from heyhi.report.spread import DEFAULT_SPREAD, factor
+from heyhi.report.x_axes import names_of_axes
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_COLOUR_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
+_BEST = ".best"
+
+
+def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
+    """Make what values.js reads: rows in the table's order; experiments with their curves and details in theirs.
+
+    Raises:
+        PageError: the experiments have no exp_id, or a table has a name twice.
+    """
+    whole = page.table if page.whole is None else page.whole
+    if "exp_id" not in whole.columns:
+        raise PageError(f"a page's table needs a column exp_id, has: {', '.join(map(str, whole.columns))}")
+    ids = [str(exp_id) for exp_id in whole["exp_id"]]
+    details = [page.details.get(exp_id, Detail()) for exp_id in ids]
+    curves = [page.curves.get(exp_id, ()) for exp_id in ids]
+    arrays, axes = Arrays(), names_of_axes(curves)
+    common, differing = _flat_configs([detail.flat for detail in details])
+    return {
+        "title": _printable(page.title),
+        "made": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "refresh": page.refresh,
+        "notes": [_printable(note) for note in page.notes],
+        "points": page.buckets,
+        "ids": ids,
+        "runs": _table(page, whole),
+        "table": None if page.table is whole else _table(page, page.table),
+        "members": [list(row) for row in page.members] or [[place] for place in range(len(ids))],
+        "counts": list(page.counts) or [True] * len(ids),
+        "groups": list(page.groups) or list(range(len(ids))),
+        "packages": list(page.packages) or [None] * len(ids),
+        "spread": page.spread,
+        "factors": _factors(page),
+        "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),
+        "curves": [[_curve_set(one, axes, arrays) for one in sets] for sets in curves],
+        "arrays": arrays.packed,
+        "x": axes,
+        "common": common,
+        "details": [
+            {
+                "config": detail.config,
+                "flat": flat,
+                "attempts": [{str(k): _shown(v) for k, v in one.items()} for one in detail.attempts],
+                "log": [_COLOUR_CODES.sub("", line.rstrip("\r\n")) for line in detail.log],
+                "folder": _link(detail.folder, folder, is_folder=True),
+                "log_link": _link(detail.log_path, folder),
+            }
+            for detail, flat in zip(details, differing, strict=True)
+        ],
+    }
+
+
+def _curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
+    """Return the numbers of the arrays of some metrics, `x` by the order of the axes and `y`."""
+    return {
+        "x": {name: arrays.add(one.x[name]) for name in axes if name in one.x},
+        "y": {name: arrays.add(values) for name, values in one.y.items()},
+    }
+
+
+def _table(page: PageData, table: pd.DataFrame) -> dict[str, Any]:
+    """Return columns, and rows of cells."""
+    names = [str(name) for name in table.columns]
+    if len(set(names)) != len(names):
+        raise PageError(f"a page's table needs unique names, has: {', '.join(names)}")
+    parts = _parts(page, names)
+    return {
+        "columns": [
+            {
+                "name": name,
+                "kind": "part" if name in parts else _kind(name, page),
+                "hidden": name in page.hidden or name in parts,
+                "replicate": is_replicate(name, page.replicate),
+            }
+            for name in names
+        ],
+        # A table without columns has rows, too.
+        "rows": [list(row) for row in zip(*_cells(table), strict=True)] if names else [[] for _ in range(len(table))],
+    }
+
+
+def _parts(page: PageData, names: Sequence[str]) -> set[str]:
+    """Return the columns that are shown in the cell of a mean: its spread, and of how many it is."""
+    if page.spread is None:
+        return set()
+    return {part for name in names for part in (f"{name}.{page.spread}", f"{name}.n") if part in names}
+
+
+def _kind(name: str, page: PageData) -> str:
+    """Return what a column holds, by which the page formats it."""
+    kinds = {"exp_id": "id", "status": "status", "exp_path": "folder", "folder": "folder"}
+    kinds |= dict.fromkeys(page.durations, "duration") | dict.fromkeys(page.times, "time")
+    kinds |= dict.fromkeys(page.overrides, "override") | dict.fromkeys(page.metrics, "metric")
+    return kinds.get(name, "fact")
+
+
+def _directions(page: PageData, curves: Iterable[str]) -> dict[str, str]:
+    """Return which way those metrics are better of which one knows."""
+    found = {name: page.direction(name.removesuffix(_BEST)) for name in {*map(str, page.metrics), *curves}}
+    return {name: direction for name, direction in sorted(found.items()) if direction is not None}
+
+
+def _factors(page: PageData) -> list[float]:
+    """Return by what the sample deviation of 0, 1, 2 … numbers is multiplied for the half width of a band."""
+    sizes: dict[int, int] = {}
+    for group in page.groups:
+        sizes[group] = sizes.get(group, 0) + 1
+    most = max([*map(len, page.members), *sizes.values()], default=0)
+    return [0.0, 0.0] + [factor(page.spread or DEFAULT_SPREAD, count) for count in range(2, most + 1)]
+
+
+def _cells(table: pd.DataFrame) -> list[list[object]]:
+    """Return the columns as JSON holds them."""
+    columns: list[list[object]] = []
+    for i in range(table.shape[1]):
+        column = table.iloc[:, i]
+        # Columns of text have no other way to say missing, so that there a NaN is none.
+        missing_is_nan = not (column.dtype == object or column.dtype.kind == "f")
+        columns.append([_cell(value, missing_is_nan) for value in column.tolist()])
+    return columns
+
+
+def _cell(value: object, missing_is_nan: bool) -> object:
+    """Return a cell: text, a number, None for none, or `[text]` for a number that JSON can't hold."""
+    import pandas as pd
+
+    if value is None or value is pd.NA or value is pd.NaT:
+        return None
+    if isinstance(value, enum.Enum):
+        value = value.value
+    if not isinstance(value, str | bool | int | float) and hasattr(value, "item"):
+        value = value.item()  # NumPy's and tensor libraries' scalars
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if math.isnan(value) and missing_is_nan:
+            return None
+        return value if math.isfinite(value) else [_shown(value)]
+    if isinstance(value, int):
+        return value if abs(value) <= MAX_EXACT else [str(value)]
+    return _shown(value)
+
+
+def _shown(value: object) -> str:
+    """Return a value as text, as configs and metrics write it."""
+    if value is None:
+        return ""
+    if isinstance(value, enum.Enum):
+        return _shown(value.value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return json.dumps(value)
+    if isinstance(value, dict | list | tuple):
+        return json.dumps(value, default=str, ensure_ascii=False)
+    return str(value)
+
+
+def _flat_configs(flats: Sequence[Mapping[str, object]]) -> tuple[list[dict[str, str]], list[dict[str, Any]]]:
+    """Part the configs into what those of one task share, and what each has beside it.
+
+    Returns:
+        The shared keys with their values, one dict a task; for each config the number of its task's dict
+        (`common`) and its own keys (`own`).
+    """
+    texts = [{str(key): _shown(value) for key, value in flat.items()} for flat in flats]
+    by_task: dict[str, list[dict[str, str]]] = {}
+    tasks = []
+    for text in texts:
+        heads = {key.partition(".")[0] for key in text}
+        task = heads.pop() if len(heads) == 1 else ""  # an evaluation isn't compared with a training
+        tasks.append(task)
+        by_task.setdefault(task, []).append(text)
+    common = {}
+    for task, members in by_task.items():
+        shared = set(members[0].items())
+        for text in members[1:]:
+            shared &= text.items()
+        common[task] = {key: value for key, value in members[0].items() if (key, value) in shared}
+    order = list(common)
+    return list(common.values()), [
+        {"common": order.index(task), "own": {k: v for k, v in text.items() if k not in common[task]}}
+        for task, text in zip(tasks, texts, strict=True)
+    ]
+
+
+def _link(target: Path | None, folder: Path, *, is_folder: bool = False) -> str:
+    """Return a relative address; it opens after the whole results folder was moved or copied."""
+    if target is None:
+        return ""
+    # The leading dot keeps a name with a colon from being read as a scheme.
+    path = "./" + os.path.relpath(target.absolute(), folder) + ("/" if is_folder else "")
+    return quote(os.fsencode(path))
+
+
+def _printable(text: str) -> str:
+    """Replace what UTF-8 can't hold, such as bytes of a file name that are no text."""
+    return text.encode("utf-8", "replace").decode("utf-8")
