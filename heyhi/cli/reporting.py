@@ -132,7 +132,7 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     Raises:
         HeyhiError: something can't be read or written; what can be written is.
     """
-    from heyhi.report.terminal import print_shaped
+    from heyhi.report.terminal import print_table
 
     own = list(dict.fromkeys(source.project for source in sources))
     project = own[0] if len(own) == 1 else here
@@ -145,7 +145,7 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     # What is piped on is the table and nothing else.
     out = sys.stderr if any(map(is_standard_output, args.to)) else sys.stdout
     report = _Report(here, project, args, sources, gathered, shape, shape.apply(gathered), out)
-    print_shaped(report.shaped, out, asked=shape.columns)
+    print_table(report.shaped, out, asked=shape.columns)
     _say_how_made(report)
     problems = [*_write(report), *_export(report)]
     for problem in problems[:-1]:

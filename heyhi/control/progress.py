@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from heyhi.experiment.counters import counters_among
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.kinds import NUMBERS, dotted_items
 from heyhi.files import read_end
 
 _END = 8192  # bytes of metrics that are looked at
-# The finest first: a line that has several is of that one.
-_COUNTERS = ("step", "iteration", "iter", "update", "epoch")
-_BESIDE = "((global|local|total|num|n|env|environment|train|trainer|optimizer|gradient)[_ ]?)*"
+_MOST = 1e15  # of a counter
 
 
 def progress_of(folder: ExperimentDir) -> str:
@@ -29,18 +29,8 @@ def progress_of(folder: ExperimentDir) -> str:
 
 
 def _counter_in(line: Mapping[str, Any]) -> str:
-    numbers = dict(_numbers(line))
-    for counter in _COUNTERS:
-        for name, value in numbers.items():
-            if re.fullmatch(rf"{_BESIDE}{counter}s?", name.lower()):
-                return f"{name} {f'{value:g}' if value % 1 else f'{value:.0f}'}"
+    numbers = {name: value for name, value in dotted_items(line) if type(value) in NUMBERS and abs(value) < _MOST}
+    for name in counters_among(tuple(numbers))[:1]:
+        value = numbers[name]
+        return f"{re.split('[/.]', name)[-1]} {f'{value:g}' if value % 1 else f'{value:.0f}'}"
     return ""
-
-
-def _numbers(line: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a line, by the last part of their names."""
-    for name, value in line.items():
-        if isinstance(value, dict):
-            yield from _numbers(value)
-        elif type(value) in (int, float) and abs(value) < 1e15:
-            yield re.split(r"[/.]", name)[-1], value

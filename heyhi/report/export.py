@@ -41,7 +41,7 @@ def write_xlsx(table: pd.DataFrame, path: Path, *, links: Mapping[str, str] | No
     Text is text, also where it begins with `=`; NaN and infinities are text, what is missing is an empty cell.
 
     Args:
-        table: from `collect` or `grouped`.
+        table: a report's.
         path: of the workbook.
         links: column -> column that holds the path its cells lead to; default: `exp_id` leads to `exp_path`.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.code.environment import same_packages
+from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.project_names import foreign_names
 from heyhi.project import find_project
@@ -15,6 +16,7 @@ from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
 from heyhi.report.frames import GroupError
 from heyhi.report.gathered import Gathered
+from heyhi.report.means import BEST
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Spread
 from heyhi.report.source import Source, sweeps_of
@@ -41,6 +43,15 @@ def table(
 ) -> pd.DataFrame:
     """Gather a sweep into a table: `heyhi.table("conf/c02_sup_train/rs_yolo_01_example.py")` in a notebook.
 
+    Columns: `status`; `cfg` and overrides, where they differ; what came out: the last value of each metric, its best as
+    `<name>.best` where it is known which way it is better, and the scalars of the result, or what the sweep file's
+    `get_logs_data` returns; `reason` (why it is dead, by what it is blocked, who runs it); `problem` (what could not be
+    read, or was dropped from the result); `note` (what somebody noted of it); `excluded` (whether that takes its
+    results out of means); `needs` (exp ids); `drifted` (what differs, if asked for); `stale` (of which needs there is
+    another result now than it was made of); `mixed` (which attempts went on from what another config had done);
+    `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with edits); `packages`;
+    `exp_id`; `exp_path`.
+
     A column of numbers is float64, or Int64 where all of them are whole; one of flags is boolean; text and what is
     mixed are objects. What is missing is NaN in float64, `<NA>` in Int64 and boolean, else None. What a task logged as
     NaN is NaN, too: `table.attrs["logged_nan"]` names the rows by their columns.
@@ -59,8 +70,7 @@ def table(
         progress: show progress on standard error when there are many.
 
     Returns:
-        a row an experiment, running, dead, blocked and absent ones too; see `heyhi.report.table.collect` for the
-        columns.
+        a row an experiment, running, dead, blocked and absent ones too.
 
     Raises:
         HeyhiError: the sweep is wrong, or an option.
@@ -110,6 +120,7 @@ def gather(
 
     Raises:
         DirectionError: nobody knows which way `at_best` is better.
+        GroupError: no experiment has logged it, and some have logged others.
     """
     if at_best is not None and with_needs:
         raise GroupError("--at-best goes without --needs")
@@ -125,6 +136,8 @@ def gather(
         for source in sources
     ]
     found = frame_of(parts, [source.manifest.label for source in sources])
+    if at_best is not None and at_best not in found:
+        _check_is_unlogged(at_best, gather(sources).table)
     folders = found["exp_path"].tolist()
     projects = list(dict.fromkeys(source.project for source in sources))
     configs = Configs([(source.manifest, source.project) for source in sources])
@@ -137,6 +150,19 @@ def gather(
         lambda places, fields: configs.differences([folders[place] for place in places], fields),
         lambda digests: all(same_packages(project, digests) for project in projects),
     )
+
+
+def _check_is_unlogged(metric: str, table: pd.DataFrame) -> None:
+    """Make sure that a metric isn't there because nothing was logged yet.
+
+    Raises:
+        GroupError: others were.
+    """
+    names = [name for name in table.attrs["metrics"] if table[name].notna().any() and not name.endswith(BEST)]
+    if metric in names:
+        raise GroupError(f"--at-best {metric}: it is in results only, and no experiment has logged it on its way")
+    if names:
+        raise GroupError(f"--at-best {metric}: no experiment has logged it{suggest(metric, names)}")
 
 
 def directions(project: Project) -> Directions:

@@ -21,7 +21,7 @@ class Gathered:
     """The experiments of one or several sweeps.
 
     Attributes:
-        table: a row an experiment, as `heyhi.report.table.collect` says.
+        table: a row an experiment, as `heyhi.table` says.
         configs: returns the composed config of each row as dotted keys below its task, an empty one where none is
             known; read when it is first asked for.
         replicate_keys: given the fields that are averaged over, returns for each row what it has in common with its

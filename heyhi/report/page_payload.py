@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from heyhi.report.fields import is_replicate
+from heyhi.report.means import BEST
 from heyhi.report.page_arrays import MAX_EXACT, Arrays
 from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import CurveSet
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _COLOUR_CODES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]")
-_BEST = ".best"
 
 
 def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def _kind(name: str, page: PageData) -> str:
 
 def _directions(page: PageData, curves: Iterable[str]) -> dict[str, str]:
     """Return which way those metrics are better of which one knows."""
-    found = {name: page.direction(name.removesuffix(_BEST)) for name in {*map(str, page.metrics), *curves}}
+    found = {name: page.direction(name.removesuffix(BEST)) for name in {*map(str, page.metrics), *curves}}
     return {name: direction for name, direction in sorted(found.items()) if direction is not None}
 
 

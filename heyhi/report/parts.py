@@ -14,20 +14,13 @@ from heyhi.experiment.notes import Notes
 from heyhi.project import Project
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
 from heyhi.report.outline import EntriesAt, Outline, composed_in, entry_of, filled, outline_manifest, varying_columns
-from heyhi.report.read import Collector, Reader
+from heyhi.report.read import Reader
 from heyhi.report.readings import Entry, Reading
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
 
 Progress = Callable[[int], Callable[[], None]]
 AtBest = tuple[str, Direction]  # a metric, and which way it is better
-
-
-def reader(
-    project: Project, get_logs_data: Collector | None = None, source: bytes = b"", at_best: AtBest | None = None
-) -> Reader:
-    """Return what reads a project's experiments; see `collect`."""
-    return Reader(project, get_logs_data, source, at_best)
 
 
 @dataclass(frozen=True)

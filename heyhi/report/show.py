@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import HeyhiError
@@ -11,10 +13,8 @@ from heyhi.report.drift_lines import drift_line
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Shaped
-from heyhi.report.shown_table import plain
 from heyhi.report.source import Source
-from heyhi.report.table import collect
-from heyhi.report.terminal import print_shaped
+from heyhi.report.terminal import print_table
 from heyhi.report.titles import title_of
 from heyhi.report.write import export_sheets, fixed_files, write_files
 from heyhi.sweep.manifest import Manifest, table_of
@@ -61,16 +61,16 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
 
 
 def _show_asked(flow: Flow) -> None:
+    targets: dict[Path, list[str]] = {}
     manifests = {manifest.path: manifest for _, manifest in flow.asked}
-    experiments = [manifest.experiment(target) for target, manifest in flow.asked]
-    source = Source.of(next(iter(manifests.values()))) if len(manifests) == 1 else None
-    collector, text = source.collector() if source is not None else (None, b"")
-    found = collect(experiments, collector, project=flow.project, collector_source=text)
-    _print(plain(found), [Source(manifest, flow.project) for manifest in manifests.values()])
+    for target, manifest in flow.asked:
+        targets.setdefault(manifest.path, []).append(target)
+    sources = [replace(Source.of(manifests[path]), only=tuple(its)) for path, its in targets.items()]
+    _print(Shape().apply(gather(sources)), sources)
 
 
 def _print(shaped: Shaped, sources: Sequence[Source]) -> None:
-    print_shaped(shaped)
+    print_table(shaped)
     if line := drift_line(shaped.whole, sources):
         print(line, flush=True)
 

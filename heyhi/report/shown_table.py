@@ -13,7 +13,7 @@ from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
 from heyhi.report.shaped import Shaped
 
 if TYPE_CHECKING:
-    import pandas as pd
+    pass
 
 # Of a table of experiments, columns that lines below it speak of, and what is there for machines.
 _BELOW = ("reason", "problem", "drifted", "stale", "mixed", "note", "excluded", "packages")
@@ -77,12 +77,6 @@ class ShownTable:
             elif names[place] in asked:
                 empty.append(names[place])
         return cls(columns, empty)
-
-
-def plain(table: pd.DataFrame) -> Shaped:
-    """Return a table of experiments as it is: nothing chosen, nothing put together."""
-    places = list(range(len(table)))
-    return Shaped(table, table, [[place] for place in places], [True] * len(places), places)
 
 
 def _places(shaped: Shaped, names: Sequence[str], asked: Collection[str]) -> list[int]:

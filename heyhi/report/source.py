@@ -14,8 +14,8 @@ from heyhi.code.import_path import own_modules_first
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
-from heyhi.report.parts import AtBest, Part, Progress, read_part, reader
-from heyhi.report.read import Collector
+from heyhi.report.parts import AtBest, Part, Progress, read_part
+from heyhi.report.read import Collector, Reader
 from heyhi.sweep.expand import composable, paused_collection
 from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
@@ -170,7 +170,7 @@ class Source:
         with paused_collection():
             return read_part(
                 self.manifest,
-                reader(self.project, collector, source, at_best),
+                Reader(self.project, collector, source, at_best),
                 with_needs=with_needs,
                 drift=self._drift() if drift else None,
                 progress=progress,

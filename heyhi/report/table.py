@@ -9,14 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from heyhi.experiment.folder import Experiment
-from heyhi.project import Project, find_project
+from heyhi.project import Project
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
-from heyhi.report.parts import Part, Progress, own_columns, read_part, reader
-from heyhi.report.read import Collector, Reader
+from heyhi.report.parts import Part, own_columns
+from heyhi.report.read import Reader
 from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry
-from heyhi.sweep.expand import paused_collection
-from heyhi.sweep.manifest import Manifest, project_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,52 +22,10 @@ if TYPE_CHECKING:
 _OPTIONAL = (*IF_ANY, "drifted")
 
 
-def collect(
-    source: Manifest | Iterable[Experiment],
-    get_logs_data: Collector | None = None,
-    *,
-    project: Project | None = None,
-    collector_source: bytes = b"",
-    with_needs: bool = False,
-    drift: Mapping[str, Sequence[str]] | None = None,
-    progress: Progress = lambda total: lambda: None,
-) -> pd.DataFrame:
-    """Gather experiments into a table.
-
-    Columns: `status`; `cfg` and overrides, where they differ; what came out; `reason` (why it is dead, by what it is
-    blocked, who runs it); `problem` (what could not be read, or was dropped from the result); `note` (what somebody
-    noted of it); `excluded` (True where that takes its results out of means); `needs` (exp ids); `drifted` (what
-    differs, if asked for); `stale` (of which needs there is another result now than it was made of);
-    `mixed` (which attempts went on from what another config had done); `attempts`; `seconds` of all attempts; `updated`
-    (seconds since 1970); `job_id`; `code` (commit, `+` with uncommitted changes); `exp_id`; `exp_path`. What is missing
-    is None; NaN is what somebody wrote as a value.
-
-    What is read of an experiment is remembered as long as its files stay as they are.
-
-    Args:
-        source: a manifest, of which the sweep's own experiments are taken, or experiments.
-        get_logs_data: returns what came out of an experiment that was started. Default: the last value of each
-            metric, its best value as `<name>.best` (the smallest of losses and errors, else the largest), and the
-            scalars of the result.
-        project: where they belong; default: that of the manifest, or around the working directory.
-        collector_source: what get_logs_data is made of (its file): a change of it forgets what is remembered.
-        with_needs: also what varies and came out of each needed experiment, as `<task>.<name>`.
-        drift: exp id -> what differs today.
-        progress: given how many experiments will be read, returns what is called after each.
-    """
-    if isinstance(source, Manifest):
-        project = project or project_of(source)
-    reads = reader(project or find_project(), get_logs_data, collector_source)
-    experiments = source if isinstance(source, Manifest) else list(source)
-    with paused_collection():
-        # What it holds is freed before the collector would look at all of it.
-        return frame_of([read_part(experiments, reads, with_needs=with_needs, drift=drift, progress=progress)])
-
-
 def gathered_columns(
     project: Project, entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]]
 ) -> dict[str, list[Any]]:
-    """Gather experiments as `collect` does, as plain columns; those of the overrides also where all have the same.
+    """Gather experiments as columns, named as in a table; those of the overrides also where all have the same.
 
     Args:
         project: whose experiments they are.
@@ -91,6 +46,8 @@ def gathered_columns(
 
 def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
     """Put the experiments of some sources into one table, where what varies is what differs among all of them.
+
+    `heyhi.table` says which columns it has. What is missing is None; NaN is what somebody wrote as a value.
 
     Args:
         parts: of each source.

@@ -13,7 +13,7 @@ from heyhi.report.cell_text import value_text
 from heyhi.report.cells import is_missing
 from heyhi.report.fitting import MAX_CELL, fitting, left_out
 from heyhi.report.shaped import Shaped
-from heyhi.report.shown_table import ShownColumn, ShownTable, plain
+from heyhi.report.shown_table import ShownColumn, ShownTable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +34,7 @@ _MARKS = ("stale", "mixed", "note")  # of which a line each is said
 _COUNTED = {"stale": "stale", "mixed": "mixed", "note": "noted", "excluded": "excluded"}
 
 
-def print_table(table: pd.DataFrame, file: TextIO | None = None) -> None:
-    """Print a table of experiments as it is; see `print_shaped`."""
-    print_shaped(plain(table), file)
-
-
-def print_shaped(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[str] = ()) -> None:
+def print_table(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[str] = ()) -> None:
     """Print a table, then what is to be said of it, what went wrong, and how many experiments have which status.
 
     Args:

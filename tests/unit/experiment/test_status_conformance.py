@@ -37,7 +37,9 @@ from heyhi.job.launch import maybe_launch
 from heyhi.job.order import Order
 from heyhi.job.submit import submit_job
 from heyhi.project import Project, find_project
-from heyhi.report.table import collect
+from heyhi.report.parts import read_part
+from heyhi.report.read import Reader
+from heyhi.report.table import frame_of
 from heyhi.slurm.commands import View
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.sweep.expand import Expansion, expand
@@ -337,7 +339,7 @@ def by_survey_of_manifest(lab: Lab, run: Run) -> Found:
 
 
 def by_table(lab: Lab, run: Run) -> Found:
-    table = collect(list(lab.expansion.experiments), project=lab.project)
+    table = frame_of([read_part(list(lab.expansion.experiments), Reader(lab.project))])
     return list(zip(table["status"], [reason or "" for reason in table["reason"]], strict=True))
 
 

@@ -581,6 +581,8 @@ def test_metrics_at_the_best_of_one_are_averaged_as_they_were_there(lab: Lab) ->
     assert table["test_acc"].tolist() == [pytest.approx(0.55)] and table["epoch"].tolist() == [1.0]
     with pytest.raises(DirectionError, match="foo"):
         heyhi.table(sweep, at_best="foo")
+    with pytest.raises(GroupError, match=r"no experiment has logged it \(did you mean 'val_acc'\?\)"):
+        heyhi.table(sweep, at_best=("val_accc", "max"))
     assert heyhi.table(sweep, at_best=("epoch", "max"))["test_acc"].tolist() == [0.99, 0.99]
 
 

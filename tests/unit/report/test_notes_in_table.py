@@ -15,7 +15,9 @@ from heyhi import maybe_launch
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.notes import write_note
+from heyhi.report.gathered import Gathered
 from heyhi.report.readings import IF_ANY, OWN_NAMES
+from heyhi.report.shape import Shape
 from heyhi.report.terminal import print_table
 from heyhi.report.where import chosen_rows
 
@@ -74,7 +76,7 @@ def test_columns_of_a_sweep_that_have_the_same_names_are_told_apart(handles: lis
 def test_print_says_below_the_table_what_was_noted_and_how_many_are_excluded(handles: list[Handle]) -> None:
     noted(handles[0], "bad data", excluded=True)
     noted(handles[2], "fine")
-    print_table(table(), out := io.StringIO())
+    print_table(Shape().apply(Gathered.of_table(table())), out := io.StringIO())
     head, *_, first, second, last = out.getvalue().splitlines()
     assert not {"note", "excluded"} & set(re.split(r"\s{2,}", head))
     assert [first, second] == [

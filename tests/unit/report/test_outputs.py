@@ -18,7 +18,7 @@ from heyhi.report.cell_text import mean_text
 from heyhi.report.fitting import fitting
 from heyhi.report.shaped import Shaped, Spread
 from heyhi.report.shown_table import ShownTable
-from heyhi.report.terminal import print_shaped
+from heyhi.report.terminal import print_table
 from heyhi.report.text_files import to_csv, to_json, to_markdown, to_tex, to_tsv
 
 INFINITE = (math.nan, math.inf, -math.inf)
@@ -99,7 +99,7 @@ def test_spread_and_how_many_stand_in_the_cell_of_a_mean() -> None:
         spread="ci95",
     )
     out = io.StringIO()
-    print_shaped(shaped, out)
+    print_table(shaped, out)
     lines = [re.split(r"\s{2,}", line.strip()) for line in out.getvalue().splitlines()[:3]]
     assert lines == [
         ["status", "lr", "loss ± ci95", "acc ± ci95", "n", "wanted", "missing"],
@@ -129,7 +129,7 @@ class Terminal(io.StringIO):
 def on_terminal(monkeypatch: pytest.MonkeyPatch, shaped: Shaped, columns: int = 80, asked: tuple[str, ...] = ()) -> str:
     monkeypatch.setenv("COLUMNS", str(columns))
     out = Terminal()
-    print_shaped(shaped, out, asked=asked)
+    print_table(shaped, out, asked=asked)
     return re.sub(r"\x1b\[[\d;]*m", "", out.getvalue())
 
 
@@ -207,15 +207,15 @@ def test_chosen_columns_that_are_not_shown_are_said(monkeypatch: pytest.MonkeyPa
     assert "no room for: " in text and "m1" in text.partition("no room for: ")[2].partition(" (a wider terminal")[0]
     assert "empty everywhere: nothing" in text
     out = io.StringIO()
-    print_shaped(shaped, out, asked=asked)
+    print_table(shaped, out, asked=asked)
     assert "/x/1" in out.getvalue() and "empty everywhere: nothing" in out.getvalue()
-    print_shaped(shaped, out := io.StringIO())
+    print_table(shaped, out := io.StringIO())
     assert "/x/1" not in out.getvalue() and "empty" not in out.getvalue()
 
 
 def test_a_pipe_gets_all_columns() -> None:
     out = io.StringIO()
-    print_shaped(sweep(), out)
+    print_table(sweep(), out)
     assert {"epochs", "val_loss.best", "attempts"} <= set(out.getvalue().splitlines()[0].split())
     assert "left out" not in out.getvalue()
 
@@ -228,7 +228,7 @@ def test_notes_and_marks_are_said_below(monkeypatch: pytest.MonkeyPatch) -> None
         excluded=[True, None, None],
     )
     out = io.StringIO()
-    print_shaped(shaped, out)
+    print_table(shaped, out)
     lines = out.getvalue().splitlines()
     assert "best: smallest val_loss (assumed by its name)" in lines
     assert "note    p/0: bad data (excluded)" in lines and "note    p/2: look at this" in lines

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from heyhi.config.identity import Identity
@@ -20,7 +21,12 @@ from heyhi.experiment.handle import Handle
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import End, Start
 from heyhi.project import Project, find_project
-from heyhi.report.table import collect
+from heyhi.report.gathered import Gathered
+from heyhi.report.parts import read_part
+from heyhi.report.read import Collector, Reader
+from heyhi.report.shape import Shape
+from heyhi.report.shaped import Shaped
+from heyhi.report.table import frame_of
 from heyhi.report.terminal import counted, print_table
 from heyhi.report.text_files import to_csv
 
@@ -28,6 +34,14 @@ from heyhi.report.text_files import to_csv
 @pytest.fixture
 def project(repository: Path, tmp_path: Path) -> Project:
     return find_project(repository)._replace(results_override=tmp_path / "results")
+
+
+def collect(experiments: list[Experiment], get_logs_data: Collector | None = None, *, project: Project) -> pd.DataFrame:
+    return frame_of([read_part(experiments, Reader(project, get_logs_data))])
+
+
+def as_it_is(table: pd.DataFrame) -> Shaped:
+    return Shape().apply(Gathered.of_table(table))
 
 
 def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experiment, ...] = ()) -> Experiment:
@@ -230,7 +244,7 @@ def test_a_printed_table_is_plain_in_a_pipe_and_names_what_failed(project: Proje
     end(start(bad), exception="ValueError: boom")
     out = io.StringIO()
 
-    print_table(collect([good, bad], project=project), out)
+    print_table(as_it_is(collect([good, bad], project=project)), out)
 
     lines = out.getvalue().splitlines()
     assert lines[0].split() == ["status", "lr", "name", "epoch", "attempts", "seconds", "job_id", "exp_id"]
@@ -254,7 +268,7 @@ def test_on_a_terminal_no_line_of_the_table_is_wider_than_it(
     end(start(experiments[0], {"time": 0.5}), {"test_accuracy": 0.25})
     out = Terminal()
 
-    print_table(collect(experiments, project=project), out)
+    print_table(as_it_is(collect(experiments, project=project)), out)
 
     lines = re.sub(r"\x1b\[\d*m", "", out.getvalue()).splitlines()
     assert all(len(line) <= columns for line in lines)
@@ -271,7 +285,7 @@ def test_long_cells_of_a_printed_table_are_cut_but_in_no_file(project: Project) 
     end(start(experiments[1]), {"note": "short"})
     table = collect(experiments, project=project)
     out = io.StringIO()
-    print_table(table, out)
+    print_table(as_it_is(table), out)
     assert "y" * 199 + "…" in out.getvalue() and "y" * 200 not in out.getvalue()
     assert f"p/{'x' * 240}" in out.getvalue()
     assert len(out.getvalue()) < 4_000
@@ -282,13 +296,13 @@ def test_what_goes_wrong_at_length_is_cut_below_a_printed_table(project: Project
     bad = experiment(project, "bad")
     end(start(bad), exception="ValueError: " + "z" * 1_000_000)
     out = io.StringIO()
-    print_table(collect([bad], project=project), out)
+    print_table(as_it_is(collect([bad], project=project)), out)
     assert "DEAD    p/bad: exit code 1: ValueError: zz" in out.getvalue() and len(out.getvalue()) < 4_000
 
 
 def test_long_tables_are_cut_and_say_so(project: Project) -> None:
     out = io.StringIO()
-    print_table(collect([experiment(project, str(i), f"seed={i}") for i in range(60)], project=project), out)
+    print_table(as_it_is(collect([experiment(project, str(i), f"seed={i}") for i in range(60)], project=project)), out)
     lines = out.getvalue().splitlines()
     assert lines[-2:] == ["… 10 more rows", "60 experiments: 60 NOT_STARTED"]
 
@@ -296,7 +310,7 @@ def test_long_tables_are_cut_and_say_so(project: Project) -> None:
 def test_a_table_of_nothing_is_a_table(project: Project) -> None:
     table = collect([], project=project)
     out = io.StringIO()
-    print_table(table, out)
+    print_table(as_it_is(table), out)
     assert out.getvalue().strip() == "0 experiments:"
     assert to_csv(table).startswith("status,")
 
@@ -307,7 +321,7 @@ def test_on_a_narrow_terminal_the_column_that_tells_rows_apart_is_shown(
     monkeypatch.setenv("COLUMNS", "40")
     experiments = [experiment(project, str(i), f"a_long_name_of_a_size={i % 2}", f"lr={i}") for i in range(4)]
     out = Terminal()
-    print_table(collect(experiments, project=project), out)
+    print_table(as_it_is(collect(experiments, project=project)), out)
     assert "lr" in re.sub(r"\x1b\[\d*m", "", out.getvalue()).partition("─")[0].split()
 
 
@@ -365,7 +379,7 @@ def test_rows_of_two_configs_and_of_earlier_results_say_so_also_when_done(
         assert list(table["mixed"]) == ["train.lr 0.1 → 0.2 at attempt 2", None, None, None]
         assert list(table["stale"]) == [None, "made of an earlier result of p/need", None, None]
     assert counted(table).endswith("; 1 stale; 1 mixed")
-    print_table(table)
+    print_table(as_it_is(table))
     out = capsys.readouterr().out
     assert "stale   p/s: made of an earlier result of p/need\nmixed   p/m: train.lr 0.1 → 0.2 at attempt 2\n" in out
     assert "made of an earlier result" in to_csv(table) and "0.1 → 0.2 at attempt 2" in to_csv(table)
