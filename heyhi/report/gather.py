@@ -49,8 +49,8 @@ def table(
     read, or was dropped from the result); `note` (what somebody noted of it); `excluded` (whether that takes its
     results out of means); `needs` (exp ids); `drifted` (what differs, if asked for); `stale` (of which needs there is
     another result now than it was made of); `mixed` (which attempts went on from what another config had done);
-    `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with edits); `packages`;
-    `exp_id`; `exp_path`.
+    `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with edits);
+    `packages`; `exp_id`; `exp_path`.
 
     A column of numbers is float64, or Int64 where all of them are whole; one of flags is boolean; text and what is
     mixed are objects. What is missing is NaN in float64, `<NA>` in Int64 and boolean, else None. What a task logged as
