@@ -16,10 +16,8 @@ from typing import Any
 import pytest
 
 from heyhi import maybe_launch
-from heyhi.control.controller import Controller, ControllerSpec, Started
+from heyhi.control.controller import ControllerSpec
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.owner import Owner
-from heyhi.project import Project
 
 PROTO = """
 syntax = "proto3";
@@ -32,35 +30,11 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("HH_EXP_DIR", raising=False)
-    root = tmp_path / "project"
-    (root / "conf").mkdir(parents=True)
+def project(make_project: Callable[..., Path]) -> Path:
+    root = make_project(PROTO, need="conf/work.prototxt seed=2", seeds=5)
     (root / "profiles/local").mkdir(parents=True)
     (root / "profiles/local/config.yaml").write_text("executor: local\n")
-    (root / "conf/conf.proto").write_text(PROTO)
-    (root / "conf/work.prototxt").write_text("work {\n  lr: 0.1\n}\n")
-    (root / "conf/check.prototxt").write_text('check { of: "{{exp conf/work.prototxt seed=2}}" }\n')
-    (root / "conf/many.py").write_text(
-        "def yield_sweep():\n    for seed in range(5):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
-    )
-    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
-    monkeypatch.chdir(root)
     return root
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[ControllerSpec]:
-    """What controllers were told to do; none is started."""
-    specs: list[ControllerSpec] = []
-
-    def start(of: Project, spec: ControllerSpec) -> Started:
-        specs.append(spec)
-        owner = Owner.this_process("controller")
-        return Started(Controller(spec.name, of.state_root / "controllers" / spec.name, owner), True)
-
-    monkeypatch.setattr("heyhi.control.controller.start", start)
-    return specs
 
 
 def work(*, cfg: Any, **_: object) -> dict[str, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +36,8 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "project"
-    (root / "conf").mkdir(parents=True)
-    (root / "conf/conf.proto").write_text(PROTO)
-    (root / "conf/work.prototxt").write_text("work {\n  lr: 0.1\n}\n")
-    (root / "conf/check.prototxt").write_text('check { of: "{{exp conf/work.prototxt seed=1}}" }\n')
-    (root / "conf/many.py").write_text(
-        "def yield_sweep():\n    for seed in range(3):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
-    )
-    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\ncheckpoints = ["epoch_*.pt"]\n')
-    monkeypatch.chdir(root)
-    return root
+def project(make_project: Callable[..., Path]) -> Path:
+    return make_project(PROTO, settings='checkpoints = ["epoch_*.pt"]\n')
 
 
 def work(*, cfg: Any, **_: object) -> dict[str, float]:

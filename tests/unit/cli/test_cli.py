@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,8 @@ message Slurm { int32 hours = 1; }
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    root = tmp_path / "project"
-    (root / "conf").mkdir(parents=True)
-    (root / "conf/conf.proto").write_text(PROTO)
-    (root / "conf/work.prototxt").write_text("work {\n  lr: 0.1\n}\n")
-    (root / "conf/check.prototxt").write_text('check { of: "{{exp work.prototxt}}" }\n')
-    (root / "conf/many.py").write_text(
-        "def yield_sweep():\n    for seed in range(3):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
-    )
-    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
-    monkeypatch.chdir(root)
-    return root
+def project(make_project: Callable[..., Path]) -> Path:
+    return make_project(PROTO, need="work.prototxt")
 
 
 def done(**_: object) -> dict[str, int]:

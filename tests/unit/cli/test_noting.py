@@ -26,19 +26,8 @@ Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.delenv("HH_EXP_DIR", raising=False)
-    root = tmp_path / "project"
-    (root / "conf").mkdir(parents=True)
-    (root / "conf/conf.proto").write_text(PROTO)
-    (root / "conf/work.prototxt").write_text("work {\n  lr: 0.1\n}\n")
-    (root / "conf/check.prototxt").write_text('check { of: "{{exp conf/work.prototxt seed=1}}" }\n')
-    (root / "conf/many.py").write_text(
-        "def yield_sweep():\n    for seed in range(3):\n        yield 'conf/work.prototxt', {'seed': seed}\n"
-    )
-    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
-    monkeypatch.chdir(root)
-    return root
+def project(make_project: Callable[..., Path]) -> Path:
+    return make_project(PROTO)
 
 
 def work(*, cfg: Any, **_: object) -> dict[str, float]:

@@ -16,11 +16,10 @@ import pytest
 from heyhi import maybe_launch
 from heyhi.cli.looking import NOT_LOOKED
 from heyhi.cli.task_command import parse_args_and_maybe_launch
-from heyhi.control.controller import Controller, ControllerSpec, Started
+from heyhi.control.controller import ControllerSpec
 from heyhi.errors import ClaimError, HeyhiError, ModeError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.owner import Owner
 from heyhi.project import Project
 from heyhi.report.drift_lines import NO_CODE_LOOKED
 
@@ -73,20 +72,6 @@ def task(project: Path, monkeypatch: pytest.MonkeyPatch) -> Task:
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(Task, "__module__", module.__name__)
     return Task()
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[ControllerSpec]:
-    """What controllers were told to do; none is started."""
-    specs: list[ControllerSpec] = []
-
-    def start(of: Project, spec: ControllerSpec) -> Started:
-        specs.append(spec)
-        owner = Owner.this_process("controller")
-        return Started(Controller(spec.name, of.state_root / "controllers" / spec.name, owner), True)
-
-    monkeypatch.setattr("heyhi.control.controller.start", start)
-    return specs
 
 
 def all_done(task: Task) -> None:
