@@ -108,7 +108,7 @@ class Notes:
         folder = results_root / STATE_NAME / NOTES_NAME
         try:
             names = sorted(name for name in os.listdir(folder) if _is_name(name))  # noqa: PTH208 (names are all)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return cls(results_root, {}, {})
         except OSError as error:
             _log.warning("%s: can't be read, so no notes are shown: %s", folder, error.strerror)

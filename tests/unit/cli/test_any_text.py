@@ -9,7 +9,7 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,14 @@ def work(*, cfg: Any, **_: object) -> dict[object, object]:
 
 
 @pytest.fixture
-def folders(monkeypatch: pytest.MonkeyPatch) -> list[ExperimentDir]:
+def folders() -> Iterator[list[ExperimentDir]]:
     # Pytest's processes can't tell one another such text.
-    monkeypatch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logging.disable(logging.CRITICAL)
     handles = [
         maybe_launch(work, cfg="conf/work.prototxt", overrides=[f"seed={seed}", 'name="é→"']) for seed in range(3)
     ]
-    return [ExperimentDir(handle.exp_path) for handle in handles]
+    yield [ExperimentDir(handle.exp_path) for handle in handles]
+    logging.disable(logging.NOTSET)
 
 
 def as_of_earlier(folder: ExperimentDir) -> None:

@@ -160,7 +160,11 @@ class Bench:
         """Let the executor look at its jobs; return how many it still waits for."""
 
         async def look() -> list[Any]:
-            return [info async for info in self.executor.check_active_jobs(self.executor.active_jobs)]
+            # As Snakemake does: what isn't active any more isn't looked at again, and submissions add to the list.
+            active, self.executor.active_jobs = self.executor.active_jobs, []
+            still_active = [info async for info in self.executor.check_active_jobs(active)]
+            self.executor.active_jobs.extend(still_active)
+            return still_active
 
         # In a thread, as Snakemake does: the main one may have an event loop of the browser tests'.
         with ThreadPoolExecutor(1) as pool:
