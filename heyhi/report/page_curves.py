@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.report.bucket_means import Bucketing, CurveMeans
 from heyhi.report.decimation import BUCKETS, Parts, kept_places, parted
 from heyhi.report.metric_columns import Column, columns_of
 from heyhi.report.page_arrays import packed, packed_axis
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 MOST_METRICS = 1_000  # of an experiment: nobody looks at more, and a name may be made for each line
 _MOST_COUNTERS, _MOST_OTHERS = 8, 4  # over which the same metric may be drawn
 _MOST_WAITING = 1 << 20  # numbers that are held until they are thinned out
+_MEAN_SHARE = 2  # as many buckets have one mean: a smooth line needs fewer points than one with spikes
 _EACH = 32  # numbers that take as much memory as an array does beside its own
 
 
@@ -29,10 +31,14 @@ class CurveSet(NamedTuple):
     Attributes:
         x: what they can be drawn over, the usual first, each with packed numbers (`page_arrays`).
         y: the metrics, likewise.
+        mean_x: where the means of their parts stand, likewise; nothing where all points may be drawn.
+        mean: these means.
     """
 
     x: dict[str, str]
     y: dict[str, str]
+    mean_x: dict[str, str]
+    mean: dict[str, str]
 
 
 def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCKETS) -> list[CurveSet]:
@@ -73,6 +79,7 @@ class _Set:
         count: of these lines.
         axes: what may be drawn over.
         kept: what is kept of each metric; empty as long as nothing was thinned out.
+        means: of their parts; nothing as long as all points are kept.
     """
 
     metrics: list[str]
@@ -80,6 +87,7 @@ class _Set:
     axes: dict[str, Trend] = field(default_factory=dict)
     kept: dict[str, _Points] = field(default_factory=dict)
     waiting: list[_Chunk] = field(default_factory=list)
+    means: CurveMeans = field(default_factory=CurveMeans)
 
     def add(self, where: Positions, first_line: int, columns: Mapping[str, Column], candidates: Sequence[str]) -> int:
         """Add lines that have these metrics, and return how many numbers wait."""
@@ -112,17 +120,41 @@ class _Set:
         x = {
             name: _joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
         }
+        came = {
+            metric: _Points(positions, lines, _joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
+            for metric in self.metrics
+            if metric not in left_out
+        }
+        self.waiting.clear()
+        if self.count > buckets:
+            self._sum_up(came, buckets)
         parts = parted(positions, buckets, self.count) if self.count > buckets and not self.kept else None
-        for metric in self.metrics:
-            if metric in left_out:
-                continue
-            new = _Points(positions, lines, _joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
+        for metric, new in came.items():
             if metric in self.kept:
-                new = _appended(self.kept[metric], new)
-                self.kept[metric] = _thinned(new, parted(new.positions, buckets, self.count))
+                points = _appended(self.kept[metric], new)
+                self.kept[metric] = _thinned(points, parted(points.positions, buckets, self.count))
             else:
                 self.kept[metric] = new if parts is None else _thinned(new, parts)
-        self.waiting.clear()
+
+    def _sum_up(self, came: Mapping[str, _Points], buckets: int) -> None:
+        if self.means.metrics is None and self.kept:  # until now, all points were kept
+            came = {metric: _appended(self.kept[metric], new) for metric, new in came.items()}
+        for points in list(came.values())[:1]:  # the others are in the same lines
+            x = {**points.x, LINE: points.lines + 1.0}
+            bucketing = Bucketing(max(buckets // _MEAN_SHARE, 1), self.count)
+            self.means.add(bucketing, points.positions, x, {metric: one.values for metric, one in came.items()})
+
+    def drawn(self, metrics: Sequence[str], axes: Sequence[str]) -> CurveSet:
+        """Return metrics that stand at the same places, over some axes."""
+        points, means = self.kept[metrics[0]], self.means
+        x = {name: points.lines + 1.0 if name == LINE else points.x[name] for name in axes}
+        mean_x = {} if means.metrics is None else {name: means.x(metrics[0], name) for name in axes}
+        return CurveSet(
+            {name: packed_axis(values) for name, values in x.items()},
+            {name: packed(self.kept[name].values) for name in metrics},
+            {name: packed_axis(values) for name, values in mean_x.items()},
+            {} if means.metrics is None else {name: packed(means.y(name)) for name in metrics},
+        )
 
     def divided(self, groups: Iterable[list[str]], buckets: int) -> list[_Set]:
         """Part the set where its metrics are not in the same lines any more."""
@@ -130,7 +162,8 @@ class _Set:
         found = []
         for group in groups:
             axes = {name: trend.copy() for name, trend in self.axes.items()}
-            found.append(_Set(group, self.count, axes, {name: self.kept[name] for name in group}))
+            kept = {name: self.kept[name] for name in group}
+            found.append(_Set(group, self.count, axes, kept, means=self.means.divided(group)))
         return found
 
 
@@ -189,23 +222,14 @@ class _Run:
 
     def _drawn(self, one: _Set) -> list[CurveSet]:
         axes = self._axes(one)
-        together: dict[bytes, list[str]] = {}
+        if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
+            axes.append(LINE)
+        together: dict[tuple[bytes, bytes], list[str]] = {}
         for metric in one.metrics:
             if self._trends[metric].falls or not is_axis_name(metric):
-                together.setdefault(one.kept[metric].positions.tobytes(), []).append(metric)
-        found = []
-        for metrics in together.values():
-            points = one.kept[metrics[0]]
-            x = {name: points.x[name] for name in axes}
-            if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
-                x[LINE] = (points.lines + 1).astype(float)
-            found.append(
-                CurveSet(
-                    {name: packed_axis(values) for name, values in x.items()},
-                    {name: packed(one.kept[name].values) for name in metrics},
-                )
-            )
-        return found
+                places = one.kept[metric].positions.tobytes(), one.means.places(metric)
+                together.setdefault(places, []).append(metric)
+        return [one.drawn(metrics, axes) for metrics in together.values()]
 
     def _may_be_axis(self, name: str) -> bool:
         # What is called a counter may decrease elsewhere, where an attempt went back, and not in the lines of a metric.
