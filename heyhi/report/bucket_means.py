@@ -49,11 +49,11 @@ class Bucketing(NamedTuple):
 
     Attributes:
         buckets: how many even ones there may be.
-        count: how many points the curve has so far.
+        points: how many the curve has so far.
     """
 
     buckets: int
-    count: int
+    points: int
 
     def sums(
         self, positions: Positions, series: Mapping[str, Floats], counting: NDArray[np.bool_] | None = None
@@ -67,7 +67,7 @@ class Bucketing(NamedTuple):
         """
         import numpy as np
 
-        starts = bucket_starts(positions, self.buckets, self.count)
+        starts = bucket_starts(positions, self.buckets, self.points)
         edges = edges_of(starts)
         of = {}
         for name, values in series.items():
@@ -83,7 +83,7 @@ class Bucketing(NamedTuple):
         import numpy as np
 
         places = np.concatenate([old.starts, new.starts])
-        starts = bucket_starts(places, self.buckets, self.count)
+        starts = bucket_starts(places, self.buckets, self.points)
         edges = edges_of(starts)
         nothing = np.zeros((2, len(old.starts)))
         of = {
@@ -142,7 +142,8 @@ class CurveMeans:
         if metric not in self.own:
             return every
         own = self.own[metric].means(axis)
-        return np.where(np.isnan(own), every, own)
+        places: Floats = np.where(np.isnan(own), every, own)
+        return places
 
     def y(self, metric: str) -> Floats:
         """Return the means of a metric; NaN where none of its points is finite."""

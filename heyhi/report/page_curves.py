@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.report.bucket_means import Bucketing, CurveMeans
-from heyhi.report.decimation import BUCKETS, Parts, kept_places, parted
+from heyhi.report.curve_points import Points, appended, joined, thinned
+from heyhi.report.decimation import BUCKETS, parted
 from heyhi.report.metric_columns import Column, columns_of
 from heyhi.report.page_arrays import packed, packed_axis
 from heyhi.report.x_axes import LINE, Trend, is_axis_name, rank
@@ -54,15 +55,6 @@ def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCK
     return run.curves()
 
 
-class _Points(NamedTuple):
-    """What is kept of a metric: its places among all that it has, their lines, and values over each axis."""
-
-    positions: Positions
-    lines: Positions
-    values: Floats
-    x: dict[str, Floats]
-
-
 class _Chunk(NamedTuple):
     """Lines of a set that were read and not thinned out yet."""
 
@@ -85,7 +77,7 @@ class _Set:
     metrics: list[str]
     count: int = 0
     axes: dict[str, Trend] = field(default_factory=dict)
-    kept: dict[str, _Points] = field(default_factory=dict)
+    kept: dict[str, Points] = field(default_factory=dict)
     waiting: list[_Chunk] = field(default_factory=list)
     means: CurveMeans = field(default_factory=CurveMeans)
 
@@ -118,10 +110,10 @@ class _Set:
         lines = np.concatenate([chunk.lines for chunk in self.waiting])
         positions = np.arange(self.count - len(lines), self.count)
         x = {
-            name: _joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
+            name: joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
         }
         came = {
-            metric: _Points(positions, lines, _joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
+            metric: Points(positions, lines, joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
             for metric in self.metrics
             if metric not in left_out
         }
@@ -131,23 +123,23 @@ class _Set:
         parts = parted(positions, buckets, self.count) if self.count > buckets and not self.kept else None
         for metric, new in came.items():
             if metric in self.kept:
-                points = _appended(self.kept[metric], new)
-                self.kept[metric] = _thinned(points, parted(points.positions, buckets, self.count))
+                points = appended(self.kept[metric], new)
+                self.kept[metric] = thinned(points, parted(points.positions, buckets, self.count))
             else:
-                self.kept[metric] = new if parts is None else _thinned(new, parts)
+                self.kept[metric] = new if parts is None else thinned(new, parts)
 
-    def _sum_up(self, came: Mapping[str, _Points], buckets: int) -> None:
+    def _sum_up(self, came: Mapping[str, Points], buckets: int) -> None:
         if self.means.metrics is None and self.kept:  # until now, all points were kept
-            came = {metric: _appended(self.kept[metric], new) for metric, new in came.items()}
+            came = {metric: appended(self.kept[metric], new) for metric, new in came.items()}
         for points in list(came.values())[:1]:  # the others are in the same lines
-            x = {**points.x, LINE: points.lines + 1.0}
+            x = {**points.x, LINE: points.numbers()}
             bucketing = Bucketing(max(buckets // _MEAN_SHARE, 1), self.count)
             self.means.add(bucketing, points.positions, x, {metric: one.values for metric, one in came.items()})
 
     def drawn(self, metrics: Sequence[str], axes: Sequence[str]) -> CurveSet:
         """Return metrics that stand at the same places, over some axes."""
         points, means = self.kept[metrics[0]], self.means
-        x = {name: points.lines + 1.0 if name == LINE else points.x[name] for name in axes}
+        x = {name: points.numbers() if name == LINE else points.x[name] for name in axes}
         mean_x = {} if means.metrics is None else {name: means.x(metrics[0], name) for name in axes}
         return CurveSet(
             {name: packed_axis(values) for name, values in x.items()},
@@ -244,36 +236,6 @@ class _Run:
         ]
         names.sort(key=_by_rank)
         return [name for name in names if one.axes[name].grows] or names
-
-
-def _thinned(points: _Points, parts: Parts) -> _Points:
-    """Thin out what there is of a metric."""
-    places = kept_places(points.values, parts)
-    x = {name: values[places] for name, values in points.x.items()}
-    return _Points(points.positions[places], points.lines[places], points.values[places], x)
-
-
-def _appended(old: _Points, new: _Points) -> _Points:
-    """Put what was kept of a metric before what came after it; an axis that is new has no values before."""
-    import numpy as np
-
-    nothing = np.full(len(old.positions), np.nan)
-    x = {name: np.concatenate([old.x.get(name, nothing), values]) for name, values in new.x.items()}
-    return _Points(
-        np.concatenate([old.positions, new.positions]),
-        np.concatenate([old.lines, new.lines]),
-        np.concatenate([old.values, new.values]),
-        x,
-    )
-
-
-def _joined(parts: Sequence[Floats | int], count: int) -> Floats:
-    """Put arrays after one another; a number stands for as many places without a value."""
-    import numpy as np
-
-    if len(parts) == 1 and not isinstance(parts[0], int):
-        return parts[0]
-    return np.concatenate([np.full(part, np.nan) if isinstance(part, int) else part for part in parts])
 
 
 def _grouped(names: Iterable[str], places: Mapping[str, bytes]) -> list[list[str]]:

@@ -6,6 +6,7 @@ import math
 import random
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -135,6 +136,14 @@ def test_where_all_seeds_are_nan_there_is_a_gap_in_mean_and_band(open_page: Call
     assert gone == [10.0 * i for i in range(40, 60)]
     assert [(edge["x"][0], edge["x"][-1]) for edge in edges] == [(0, 390)] * 2 + [(600, 990)] * 2
     assert "2 with NaN or infinity" in note(page)
+
+
+def test_a_dotted_line_beside_a_band_is_of_means_as_the_band_is(open_page: Callable[..., Any]) -> None:
+    series = [noise(seed) for seed in range(3)]
+    page = open_page(replace(seeds(*map(logged, series)), counts=[True, True, False]))
+    (dotted,) = [trace for trace in drawn(page) if trace["dash"] == "dot"]
+    assert dotted["y"] == pytest.approx([y for _, y in sorted(means(series[2]).items())], rel=1e-5)
+    assert "bands, dotted and smoothed lines: of the means" in note(page)
 
 
 def test_a_seed_over_another_axis_is_dotted_beside_the_band_of_the_others(open_page: Callable[..., Any]) -> None:

@@ -13,25 +13,27 @@ function bundleTraces(bundle, style) {
   const [all, others] = [curves(bundle.counting), curves(bundle.others)];
   const over = commonAxis(all, style.over);
   const [counting, apart] = [all.filter((line) => line.over === over), all.filter((line) => line.over !== over)];
+  const isBand = counting.length > 1;
+  const isSmooth = isBand || style.weight > 0;
+  const shown = (line) => (isSmooth ? smoothLine(line, style.weight) : line); // beside a band as the band is
   const thin = [
-    ...others.map((line) => thinTrace(line, bundle, style, `doesn't count: ${whyNot(line.run)}`)),
-    ...apart.map((line) => thinTrace(line, bundle, style, `over ${line.over}, so that no mean counts it`)),
+    ...others.map((line) => thinTrace(shown(line), bundle, style, `doesn't count: ${whyNot(line.run)}`)),
+    ...apart.map((line) => thinTrace(shown(line), bundle, style, `over ${line.over}, so that no mean counts it`)),
   ];
   const traces = thin.map((trace, i) => ({ ...trace, showlegend: style.inLegend && !counting.length && i === 0 }));
-  const isSmooth = counting.length > 1 || style.weight > 0;
-  const lines = isSmooth ? counting.map((line) => smoothLine(line, style.weight)) : counting;
-  if (lines.length > 1) traces.push(...meanTraces(lines, bundle, style));
+  const lines = counting.map(shown);
+  if (isBand) traces.push(...meanTraces(lines, bundle, style));
   else if (lines.length === 1) {
     if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
     traces.push(lineTrace(lines[0], bundle, style));
   }
   return {
     traces,
-    isBand: lines.length > 1,
+    isBand,
     used: [...all, ...others],
     dotted: others.map((line) => line.run),
     apart: apart.map((line) => line.run),
-    ofParts: [...(isSmooth ? counting : []), ...(style.weight ? [...others, ...apart] : [])].some((line) => line.isThin),
+    ofParts: isSmooth && [...all, ...others].some((line) => line.isThin),
   };
 }
 
@@ -92,7 +94,7 @@ function rawTrace(line, bundle, style) {
 /** Draw a run that isn't in the mean of the others, beside it. */
 function thinTrace(line, bundle, style, why) {
   return {
-    ...lineTrace(style.weight ? smoothLine(line, style.weight) : line, bundle, style),
+    ...lineTrace(line, bundle, style),
     ...hover(`${runsLabel([line.run])} (${why})`, style, shortId(line.run)),
     line: { color: style.color, width: 1, dash: "dot" },
     opacity: style.faint ? 0.15 : 0.6,

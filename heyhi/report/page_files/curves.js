@@ -176,7 +176,8 @@ function noteCurves(drawn, found, metrics) {
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
   if (mixed) notes.push(`${mixed} made by several versions of the code`);
   notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
-  if (found.ofParts) notes.push("bands and smoothed lines: of the means of half as many parts");
+  const worked = found.dotted.size + found.apart.size ? "bands, dotted and smoothed lines" : "bands and smoothed lines";
+  if (found.ofParts) notes.push(`${worked}: of the means of half as many parts`);
   if (found.notFinite.size)
     notes.push(`${found.notFinite.size} with NaN or infinity: gaps in lines, and left out of bands there`);
   for (const [metric, overs] of found.elsewhere) notes.push(`some of ${metric} over ${[...overs].join(", ")}`);

@@ -234,7 +234,7 @@ def test_means_of_parts_are_those_of_the_whole_series_in_whatever_blocks_it_come
 ) -> None:
     steps = np.cumsum([grown for _, grown, _ in logged]).tolist()
     lines: Lines = [
-        {"step": step, "a": value, "b": float(i % 7), **({"samples": 10 * step} if has_samples else {})}
+        {"step": step, "a": value, "b": float(i % 7), **({"samples": 10 * step, "c": float(i)} if has_samples else {})}
         for i, (step, (value, _, has_samples)) in enumerate(zip(steps, logged, strict=True))
     ]
     # Not all at once: a block of its own is summed up, put to what there was, and made coarser as the curve grows.
@@ -243,11 +243,13 @@ def test_means_of_parts_are_those_of_the_whole_series_in_whatever_blocks_it_come
         patch.setattr("heyhi.report.page_curves._MOST_WAITING", 0)
         in_parts = curves_of([lines[i : i + block] for i in range(0, len(lines), block)], buckets)
     for curves_found in (found, in_parts):
-        for name in ("a", "b"):
-            (one,) = [one for one in curves_found if name in one.y]
-            assert (name in one.mean) == (len(lines) > buckets)
-            if name in one.mean:
-                _assert_means(one, name, lines, buckets)
+        for name in ("a", "b", "c"):
+            own = [line for line in lines if name in line]
+            for one in curves_found:
+                if name in one.y:
+                    assert (name in one.mean) == (len(own) > buckets)
+                if name in one.mean:
+                    _assert_means(one, name, own, buckets)
 
 
 def _assert_means(one: CurveSet, name: str, lines: Lines, buckets: int) -> None:
