@@ -234,7 +234,7 @@ def test_means_of_parts_are_those_of_the_whole_series_in_whatever_blocks_it_come
 ) -> None:
     steps = np.cumsum([grown for _, grown, _ in logged]).tolist()
     lines: Lines = [
-        {"step": step, "a": value, "b": float(i % 7), **({"samples": 10 * step, "c": float(i)} if has_samples else {})}
+        {"step": step, "a": value, "b": float(i % 7), **({"samples": 10 * step, "c": -float(i)} if has_samples else {})}
         for i, (step, (value, _, has_samples)) in enumerate(zip(steps, logged, strict=True))
     ]
     # Not all at once: a block of its own is summed up, put to what there was, and made coarser as the curve grows.
