@@ -93,7 +93,9 @@ def _in_order(
     # What tells most rows apart comes first: a learning rate before a size of which there are two.
     first = sorted(of(1), key=lambda column: -len(set(column.cells)))
     # What is a loss or an accuracy by its name, then numbers; a training logs what it is after last.
-    results = sorted(of(_RESULT)[::-1], key=_interest)
+    results = of(_RESULT)
+    results.reverse()
+    results.sort(key=_interest)
     ids = [column for column in columns if column.name == _ID]
     return [*head, *first[:1], *results[:1], *first[1:], *of(_MARK), *results[1:], *ids, *of(_LATE)]
 
