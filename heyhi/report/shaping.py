@@ -125,7 +125,7 @@ class Work:
             counts=counts,
             groups=Lazily(len(whole), lambda: _numbered(self.rows.replicate_keys(self.fields))),
             spread=self.spread if is_of_means else None,
-            notes=list(dict.fromkeys(self.notes)),
+            notes=self.notes[:1] if self.is_empty else list(dict.fromkeys(self.notes)),
             hidden=(_PACKAGES,) if _PACKAGES in table.columns else (),
         )
 

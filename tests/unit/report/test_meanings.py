@@ -133,7 +133,7 @@ def test_conditions_that_nothing_meets_ask_for_no_columns(lab: Lab, shadowed: Pa
     for options in ({"columns": ("loss", "nosuch")}, {"sort": ("nosuch",)}, {"best": "loss"}, {"group_by": ("lrr",)}):
         shaped = lab.shape(shadowed, where=("seed=77",), **options)
         assert not len(shaped.table)
-        assert shaped.notes[0] == "none of 6 experiments meets --where seed=77"
+        assert shaped.notes == ["none of 6 experiments meets --where seed=77"]
 
 
 def test_the_best_in_a_notebook_goes_by_what_the_project_declares(lab: Lab) -> None:  # noqa: F811
