@@ -113,9 +113,12 @@ def with_meanings(gathered: Gathered, names: Iterable[str]) -> Gathered:
     """
     import pandas as pd
 
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return gathered
     known = known_in(gathered)
     table, attrs = gathered.table, dict(gathered.table.attrs)
-    for name in dict.fromkeys(names):
+    for name in wanted:
         found = known.find(name)
         if found is None or found.kind == "column" or (found.kind == "outcome" and name in table):
             continue

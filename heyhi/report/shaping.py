@@ -11,8 +11,8 @@ from heyhi.errors import suggest
 from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
-from heyhi.report.cells import is_missing, is_none, varying
-from heyhi.report.counted import Counted
+from heyhi.report.cells import varying
+from heyhi.report.counted import Counted, counting
 from heyhi.report.fields import covers, key_of
 from heyhi.report.frames import (
     GroupError,
@@ -31,15 +31,14 @@ from heyhi.report.means import (
     BEST,
     LAST,
     combinations,
-    count_versions,
-    left_out_notes,
     mean_rows,
     version_column,
 )
 from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import IF_ANY
+from heyhi.report.remarks import Remarks, first, listed_first
 from heyhi.report.shaped import Lazily, Shaped, Spread
-from heyhi.report.spread import DEFAULT_SPREAD, is_finite, is_number
+from heyhi.report.spread import DEFAULT_SPREAD
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +46,6 @@ if TYPE_CHECKING:
 _CODE, _PACKAGES = "code", "packages"
 # Columns that only some tables have, and that are empty in the others.
 EMPTY = frozenset({*IF_ANY, *LAST, "drifted", "sweep"}) - {"n", "wanted"}
-_MAX_SAID = 5  # of one kind
 
 
 @dataclass(frozen=True)
@@ -95,6 +93,11 @@ class Work:
         """What stands beside a mean."""
         return self.shape.spread or DEFAULT_SPREAD
 
+    @property
+    def remarks(self) -> Remarks:
+        """What there is to say of the experiments."""
+        return Remarks(self.rows.table, self.counts)
+
     def shaped(self) -> Shaped:
         """Put the table together."""
         shape, whole = self.shape, self.rows.table
@@ -107,7 +110,7 @@ class Work:
         else:
             table, members = whole, [[place] for place in range(len(whole))]
         if is_of_means:
-            self._say_excluded()
+            self.notes.extend(self.remarks.excluded())
         if shape.best is not None:
             table, members = self._best(table, members, shape.best)
         if shape.sort:
@@ -181,29 +184,11 @@ class Work:
                 )
                 twins.update(own[1:])
                 if len(own) > 1:
-                    said.append(self._twins_text(own))
-        self.notes.extend(_first(said))
+                    said.append(self.remarks.twins(own))
+        self.notes.extend(first(said))
         for place in twins:
             self.counts[place] = False
         return Counted(self.counts, frozenset(twins))
-
-    def _twins_text(self, places: Sequence[int]) -> str:
-        """Say of experiments with one config which of them counts, and whether their results differ."""
-        first, *others = places
-        metrics = [n for n in self.rows.table.attrs.get("metrics", ()) if n in self.rows.table]
-        values = {name: self.rows.table[name].tolist() for name in metrics}
-        text = f"the same config twice: {', '.join(map(self._exp_id, places))}: "
-        text += f"only {self._exp_id(first)} counts" if self.counts[first] else "none counts yet"
-        for name, column in values.items():
-            for other in others:
-                pair = column[first], column[other]
-                if not any(map(is_missing, pair)) and pair[0] != pair[1]:
-                    return f"{text}, and their results differ ({name}: {pair[0]} and {pair[1]})"
-        return text
-
-    def _exp_id(self, place: int) -> str:
-        table = self.rows.table
-        return str(table["exp_id"].iloc[place]) if "exp_id" in table else f"row {place + 1}"
 
     def _check_alike(self, groups: Sequence[Sequence[int]]) -> None:
         """Make sure that the rows of each group are replicates of one another."""
@@ -224,23 +209,6 @@ class Work:
                 found = self.rows.differences(places, self.fields) or ["the config"]
                 names.update(dict.fromkeys(map(override_name, found)))
         return list(names)
-
-    def _say_excluded(self) -> None:
-        table = self.rows.table
-        if "excluded" not in table:
-            return
-        left_out = [
-            self._noted(place)
-            for place, flag in enumerate(table["excluded"].tolist())
-            if flag is True and not self.counts[place]
-        ]
-        if left_out:
-            self.notes.append(f"excluded from means: {_listed(left_out)}")
-
-    def _noted(self, place: int) -> str:
-        """Name an experiment with what was noted of it."""
-        note = self.rows.table["note"].iloc[place] if "note" in self.rows.table else None
-        return self._exp_id(place) + ("" if is_missing(note) or not note else f" ({note})")
 
     def _key(self, name: str) -> list[Any]:
         """Return the column of a key: of the table, else of the composed configs."""
@@ -270,26 +238,8 @@ class Work:
         counted = self._counted(cells)
         values = table[metric].tolist()
         check_numbers(metric, values)
-        self._say_of_cells(metric, values, cells, counted)
+        self.notes.extend(self.remarks.cells((metric, values), self._with_versions(table), cells, counted))
         return pivot_table((side, sides), (head, heads), values, counted, self.spread)
-
-    def _say_of_cells(
-        self, metric: str, values: Sequence[Any], cells: Sequence[Sequence[int]], counted: Counted
-    ) -> None:
-        """Say of a pivot what rows of means have columns for."""
-        table = self._with_versions(self.rows.table)
-        columns = {name: table[name].tolist() for name in (_CODE, _PACKAGES) if name in table}
-        mixed = sum(count_versions(columns, counted.of(places)) > 1 for places in cells)
-        if mixed:
-            self.notes.append(
-                f"{mixed} {'cells are' if mixed > 1 else 'cell is'} of results of different code: --where code=VERSION"
-                " chooses one"
-            )
-        places = counted.of(range(len(values)))
-        diverged = [self._exp_id(p) for p in places if is_number(values[p]) and not is_finite(values[p])]
-        if diverged:
-            self.notes.append(f"values that are NaN or infinite are in no mean: {metric} of {_listed(diverged)}")
-        self.notes.extend(left_out_notes({metric: values}, places))
 
     # --- rows and columns
 
@@ -312,7 +262,9 @@ class Work:
             also = counting(table.drop(columns="excluded"), self.shape.where)
             better = [place for place in best_places(values, direction, per, also) if not counts[place]]
             if better:
-                self.notes.append(f"best leaves out excluded: {_listed([self._noted(place) for place in better])}")
+                self.notes.append(
+                    f"best leaves out excluded: {listed_first([self.remarks.noted(place) for place in better])}"
+                )
         return taken(table, places), [members[place] for place in places]
 
     def _with_columns(self, table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -331,25 +283,6 @@ class Work:
         return _with_empty(table, absent)
 
 
-def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
-    """Return for each experiment of a table whether its results count in means.
-
-    Those that are DONE do; where a condition is on the status, all that were chosen by it and have any result yet.
-    Excluded ones don't, but where a condition is on that.
-    """
-    asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
-    if "status" not in table:
-        is_done = [True] * len(table)
-    else:
-        done = Status.DONE.value  # as text: there may be 10,000
-        is_done = [status == done for status in table["status"].tolist()]
-        if "status" in asked:
-            is_done = [own or some for own, some in zip(is_done, _has_results(table), strict=True)]
-    if "excluded" not in table or "excluded" in asked:
-        return is_done
-    return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
-
-
 def _asked_names(shape: Asked) -> list[str]:
     """Return the names that may be keys of the configs."""
     shown = [] if shape.pivot is not None else [*shape.per, *shape.columns, *(k.removeprefix("-") for k in shape.sort)]
@@ -362,16 +295,6 @@ def _has_metrics(table: pd.DataFrame) -> bool:
     """Return whether any experiment of a table has a metric yet; of one that doesn't say which these are, all have."""
     names = table.attrs.get("metrics")
     return names is None or any(table[name].notna().any() for name in names if name in table)
-
-
-def _has_results(table: pd.DataFrame) -> list[bool]:
-    """Return for each experiment of a table whether anything came out of it yet."""
-    begun = [status != Status.NOT_STARTED for status in table["status"].tolist()]
-    names = table.attrs.get("metrics")
-    if names is None:
-        return begun
-    columns = [table[name].tolist() for name in names if name in table]
-    return [has and any(not is_none(c[place]) for c in columns) for place, has in enumerate(begun)]
 
 
 def _with_empty(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
@@ -399,16 +322,6 @@ def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
 def _numbered(keys: Sequence[Hashable]) -> list[int]:
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return [numbers[key] for key in keys]
-
-
-def _first(texts: Sequence[str]) -> list[str]:
-    """Return the first of some texts, and how many more there are."""
-    more = len(texts) - _MAX_SAID
-    return [*texts[:_MAX_SAID], f"and {more} more"] if more > 1 else list(texts)
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return ", ".join(_first(texts))
 
 
 def _typed(names: Sequence[str]) -> str:
