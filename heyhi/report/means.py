@@ -102,6 +102,8 @@ def left_out_notes(columns: Mapping[str, Sequence[Any]], places: Sequence[int]) 
     """
     notes = []
     for name, column in columns.items():
+        if set(map(type, column)) <= {float, type(None)}:  # mostly
+            continue
         kinds = Counter(
             kind_of(value) for place in places if not is_none(value := column[place]) and not is_number(value)
         )
@@ -294,9 +296,10 @@ def _text(code: str | None) -> str:
 
 def _is_numeric(values: Sequence[Any], counting: Sequence[int]) -> bool:
     """Return whether a column has numbers, by those that count; where none of these has anything, by all."""
-    present = [value for place in counting if not is_none(value := values[place])]
-    if present:
-        return any(map(is_number, present))
+    if any(is_number(values[place]) for place in counting):
+        return True
+    if any(not is_none(values[place]) for place in counting):
+        return False
     present = [value for value in values if not is_none(value)]
     return bool(present) and all(map(is_number, present))
 
