@@ -38,7 +38,8 @@ class Known:
     """What names may mean.
 
     Attributes:
-        columns: what varies in configs and overrides, as the table names it, and the table's own columns.
+        columns: what varies in configs and overrides, as the table names it, what all have alike, and the table's own
+            columns.
         read_configs: returns a column for each key of the composed configs; asked once, and only where it has to be.
         outcome: what came out.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
@@ -93,13 +94,15 @@ def known_in(gathered: Gathered) -> Known:
     table = gathered.table
     first = {*varying(table), *table.attrs.get("needed", ()), *OWN_NAMES}
     columns = {str(name): table[name].tolist() for name in table.columns}
+    # A key that all override alike, or the config file of all, has no column.
+    constant = {name: [value] * len(table) for name, value in table.attrs.get("constant", {}).items()}
 
     def configs() -> Columns:
         rows = gathered.configs()
         return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
 
     return Known(
-        {name: column for name, column in columns.items() if name in first},
+        {name: column for name, column in columns.items() if name in first} | constant,
         configs,
         {name: column for name, column in columns.items() if name not in first},
         gathered.may_be_key,
@@ -120,15 +123,18 @@ def with_meanings(gathered: Gathered, names: Iterable[str]) -> Gathered:
     table, attrs = gathered.table, dict(gathered.table.attrs)
     for name in wanted:
         found = known.find(name)
-        if found is None or found.kind == "column" or (found.kind == "outcome" and name in table):
+        if found is None or (name in table and (name not in known.outcome or found.kind == "outcome")):
             continue
-        renamed = {name: name + RESULT} if found.kind == "key" else {name.removesuffix(RESULT): name}
-        while found.kind == "key" and renamed[name] in table:
+        if found.kind == "column" and name in IF_ANY:  # nobody has it
+            continue
+        is_setting = found.kind != "outcome"
+        renamed = {name: name + RESULT} if is_setting else {name.removesuffix(RESULT): name}
+        while is_setting and renamed[name] in table:
             renamed[name] += RESULT
         table = table.rename(columns=renamed)
         if "metrics" in attrs:
             attrs["metrics"] = [renamed.get(metric, metric) for metric in attrs["metrics"]]
-        if found.kind == "key":
+        if is_setting:
             table.insert(min(1, len(table.columns)), name, pd.Series(found.column, index=table.index, dtype=object))
             attrs["varying"] = [*attrs.get("varying", ()), name]
     if table is gathered.table:

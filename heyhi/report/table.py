@@ -103,6 +103,7 @@ def _joined(parts: Sequence[Part]) -> Part:
         list(places),
         {folder: needs for part in parts for folder, needs in part.outline.needs.items()},
         {key: column for key, column in varying.items() if not is_same_for_all(column)},
+        {key: column[0] for key, column in varying.items() if column and is_same_for_all(column)},
     )
     return Part(
         outline,
@@ -159,6 +160,7 @@ def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
     frame = pd.DataFrame(data)
     varying = [override_name(key) for key in part.outline.varying]
     frame.attrs["varying"] = varying
+    frame.attrs["constant"] = {override_name(key): value for key, value in part.outline.constant.items()}
     frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
     frame.attrs["metrics"] = [result_name(key, ("status", *varying)) for key in part.outcome]
     return frame

@@ -60,7 +60,7 @@ def test_a_condition_on_a_key_finds_dead_runs_in_reports_as_elsewhere(lab: Lab, 
     assert (row["n"], row["wanted"], row["missing"]) == (2, 3, "seed=2")
     project = find_project(lab.root)
     folders = Source.open(project, shadowed).manifest.own_folders
-    for condition in ("lr=0.2", "lr (result)=0.2", "n=7", "score>99", "status=DEAD", "seed=2"):
+    for condition in ("lr=0.2", "lr (result)=0.2", "n=7", "score>99", "status=DEAD", "seed=2", "cfg~low"):
         (part,) = narrowed([Part.of_folders(project, folders)], [condition])
         shown = lab.shape(shadowed, where=(condition,)).whole["exp_path"].tolist()
         assert part.folders == shown, condition
@@ -86,6 +86,18 @@ def test_columns_take_keys_of_the_config_in_tables_of_experiments_and_of_means(
     assert lab.shape(shadowed, sort=("-lr", "seed")).table["lr"].tolist() == [0.3] * 3 + [0.2] * 3
     with pytest.raises(GroupError, match="did you mean 'decay'"):
         lab.shape(shadowed, columns=("decai",))
+
+
+def test_what_all_override_alike_and_the_one_config_file_can_be_named_too(lab: Lab) -> None:  # noqa: F811
+    one, other = lab.sweep("a", *seeds(2, lr=0.2)), lab.sweep("b", *seeds(3, lr=0.2))
+    lab.run(one, other, outcome=lambda row: {"lr": 9, "score": row["seed"]})
+    for sweeps in ((one,), (one, other)):
+        shaped = lab.shape(*sweeps, where=("cfg~train", "lr=0.2"), columns=("cfg", "lr", "lr (result)", "seed"))
+        assert shaped.table["lr"].tolist() == [0.2] * len(shaped.whole)
+        assert shaped.table["lr (result)"].tolist() == [9] * len(shaped.whole)
+        assert set(shaped.table["cfg"]) == {"conf/train.prototxt"} and "cfg" not in lab.shape(*sweeps).table
+    (row,) = records(lab.shape(one, group_by=("cfg", "lr")).table)
+    assert (row["lr"], row["lr (result)"], row["n"]) == (0.2, 9, 2)
 
 
 @pytest.fixture
