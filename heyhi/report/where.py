@@ -30,6 +30,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
 }
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
+_DATE_DIGITS = (4, 8)  # of a year and a day, which are no seconds since 1970
 _MAX_LISTED = 40  # columns that an error names
 
 
@@ -135,10 +136,12 @@ def none_text(conditions: Sequence[str], total: int) -> str:
 
 def _at_time(text: str, condition: Condition) -> Condition:
     """Turn a date, or a time of a day, into seconds since 1970; one without a zone is in UTC."""
-    if condition.sign == "~" or not condition.value or _number(condition.value) is not None:
+    is_date = condition.value.isdecimal() and len(condition.value) in _DATE_DIGITS
+    if condition.sign == "~" or not condition.value or (not is_date and _number(condition.value) is not None):
         return condition
     try:
-        found = datetime.datetime.fromisoformat(condition.value)
+        text_of = f"{condition.value}-01-01" if is_date and len(condition.value) == _DATE_DIGITS[0] else condition.value
+        found = datetime.datetime.fromisoformat(text_of)
     except ValueError:
         raise WhereError(
             f"--where {text}: '{UPDATED}' has times, and '{condition.value}' is none: expected such as 2026-11-28 or"

@@ -148,5 +148,7 @@ def test_when_something_was_last_written_is_compared_with_dates_and_times() -> N
     assert chosen_rows(["updated>=2026-11-28T13:00:00+01:00"], columns) == [0, 1]
     assert chosen_rows(["updated<=2026-11-28T12:00:00Z"], columns) == [0]
     assert chosen_rows([f"updated={noon}"], columns) == [0]
+    assert chosen_rows(["updated>2026"], columns) == [0, 1] and chosen_rows(["updated>2027"], columns) == []
+    assert chosen_rows(["updated>20261128"], columns) == [0, 1] and chosen_rows(["updated>20261129"], columns) == []
     with pytest.raises(WhereError, match="'updated' has times, and 'yesterday' is none: expected such as 2026-11-28"):
         chosen_rows(["updated>yesterday"], columns)
