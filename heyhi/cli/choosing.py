@@ -5,7 +5,6 @@ What a condition means is said in `heyhi.report.where`, and of which columns in 
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -63,5 +62,6 @@ class Choice:
     @property
     def none_text(self) -> str:
         """What is said where none was chosen."""
-        what = " ".join(f"--where {shlex.quote(condition)}" for condition in self._conditions)
-        return f"none of {self._total} experiment{'s' * (self._total != 1)} meets {what}"
+        from heyhi.report.where import none_text
+
+        return none_text(self._conditions, self._total)

@@ -496,8 +496,8 @@ def _add_where(parser: argparse.ArgumentParser) -> None:
     """Add what chooses among them, for every command alike: see `heyhi.cli.choosing`."""
     parser.add_argument(
         "--where", action="append", default=[], metavar="CONDITION",
-        help="choose experiments by a column of the report: KEY=VALUE, with one of = != > < >= <= ~ (contains);"
-        " may be repeated: all must hold",
+        help="choose experiments by a column of the report or a key of their configs: KEY=VALUE, with one of"
+        " = != > < >= <= ~ (contains); may be repeated: all must hold",
     )  # fmt: skip
 
 

@@ -32,9 +32,16 @@ def check(args: argparse.Namespace, project: Project) -> None:
     shape_of(args, project).check(with_needs=args.needs)
     for path in args.to:
         suffix_of(path)
-    on_output = [path for path in args.to if is_standard_output(path)]
-    if len(on_output) > 1 or (on_output and args.watch is not None):
-        raise HeyhiError(f"--to {on_output[0]}: standard output holds one table, of one round: without --watch")
+    on_output = [path for path in destinations(args) if is_standard_output(path)]
+    if len(on_output) > 1:
+        raise HeyhiError(f"--to {' --to '.join(map(str, on_output))}: standard output holds one table")
+    if on_output and args.watch is not None:
+        raise HeyhiError(f"--to {on_output[0]}: standard output holds the table of one round: without --watch")
+
+
+def destinations(args: argparse.Namespace) -> list[Path]:
+    """Return where a table is to go, each place once."""
+    return list({path if is_standard_output(path) else path.absolute(): path for path in args.to}.values())
 
 
 def shape_of(args: argparse.Namespace, project: Project) -> Shape:
@@ -191,7 +198,9 @@ def _write(report: _Report) -> list[HeyhiError]:
 
     title = title_of([source.manifest for source in report.sources])
     if report.args.to:
-        written = write_files(report.args.to, report.shaped, report.project, title, asked=report.shape.columns)
+        written = write_files(
+            destinations(report.args), report.shaped, report.project, title, asked=report.shape.columns
+        )
     elif paths := _fixed_files(report):
         written = write_files(paths, report.whole, report.project, title)
     else:

@@ -34,6 +34,11 @@ def is_missing(value: Any) -> bool:
         return True
 
 
+def is_none(value: Any) -> bool:
+    """Return whether a cell has no value at all: NaN is one."""
+    return value is None or (not isinstance(value, float) and is_missing(value))
+
+
 def in_order(values: Mapping[Hashable, Any]) -> list[Hashable]:
     """Return the keys of some values in the order of these."""
     return sorted(values, key=lambda key: (is_missing(values[key]), is_missing(values[key]) or rank(values[key])))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
+from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.readings import Entry
 from heyhi.report.table import gathered_columns
-from heyhi.report.where import Columns, check, chosen_rows, readings
+from heyhi.report.where import check, chosen_rows, readings
 
 
 def narrowed(parts: Sequence[Part], conditions: Sequence[str]) -> list[Part]:
@@ -44,14 +46,14 @@ def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
         return []
     sizes = [len(some.folders) for some in all_of]
     keys = {meaning.key for condition in conditions for meaning in readings(condition)}
-    columns = _joined([some.columns(keys) for some in all_of], sizes)
-
-    @cache
-    def configs() -> Columns:
-        return _joined([some.config_columns for some in all_of], sizes)
-
+    each = [some.known(keys) for some in all_of]
+    known = Known(
+        _joined([some.columns for some in each], sizes),
+        lambda: _joined([some.configs for some in each], sizes),
+        _joined([some.outcome for some in each], sizes),
+    )
     folders = [folder for some in all_of for folder in some.folders]
-    return [folders[row] for row in chosen_rows(conditions, columns, configs)]
+    return [folders[row] for row in chosen_rows(conditions, known)]
 
 
 class _Candidates:
@@ -68,8 +70,8 @@ class _Candidates:
         self._part_of = {folder: part for part in reversed(self._parts) for folder in part.folders}
         self.folders = list(dict.fromkeys(folder for part in self._parts for folder in part.folders))
 
-    def columns(self, keys: Collection[str]) -> Columns:
-        """Return the columns of their table.
+    def known(self, keys: Collection[str]) -> Known:
+        """Return what names mean among them, as in their table.
 
         Args:
             keys: that are asked for: what doesn't override one of them has the value in its config there.
@@ -77,12 +79,14 @@ class _Candidates:
         needs = self._all_needs()
         entries = [self._entry(folder, needs) for folder in self.folders]
         found = gathered_columns(self._project, entries, needs)
+        columns = dict(found.columns)
         overridden = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
-        for key in overridden.intersection(keys, found):
-            if None in found[key]:
+        for key in overridden:
+            name = override_name(key)
+            if name in keys and None in columns.get(name, ()):
                 composed = self.config_columns.get(key, [None] * len(entries))
-                found[key] = [other if own is None else own for own, other in zip(found[key], composed, strict=True)]
-        return found
+                columns[name] = [a if a is not None else b for a, b in zip(columns[name], composed, strict=True)]
+        return replace(found, columns=columns, read_configs=lambda: self.config_columns)
 
     def _all_needs(self) -> dict[str, tuple[str, ...]]:
         """Return what they need, and what that needs: one may be blocked from afar."""

@@ -87,6 +87,21 @@ class Configs:
                     found[now[row.exp_id]] = _recorded(origin, row, now, before)
         return found
 
+    def may_have(self, key: str) -> bool:
+        """Return whether the configs may have a key, by the schemas alone."""
+        return re.split(r"[.\[]", key, maxsplit=1)[0] in self._first_names
+
+    @cached_property
+    def _first_names(self) -> frozenset[str]:
+        """The names with which keys begin: fields and oneofs of all tasks, and the tasks that may be needed."""
+        found = {TASK_ONEOF}
+        for manifest, _ in self._sources:
+            for task, field in manifest.schema().tasks.items():
+                found.add(task)
+                if (message := field.message_type) is not None:
+                    found |= {*message.fields_by_name, *message.oneofs_by_name}
+        return frozenset(found)
+
     def flat(self, folders: Sequence[str]) -> list[dict[str, Any]]:
         """Return for each experiment its config as dotted keys below the task, its oneofs by their chosen members.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,6 +156,17 @@ def write_parquet(table: pd.DataFrame, path: Path) -> None:
         except (pa.ArrowInvalid, OverflowError):  # an integer of more than 64 bits
             arrays.append(pa.array([None if v is None else str(v) for v in values]))
         names.append(str(name))
+    table_of = pa.table(arrays, names=names)
     out = io.BytesIO()
-    pq.write_table(pa.table(arrays, names=names), out)
+    pq.write_table(table_of.replace_schema_metadata({b"pandas": _for_pandas(table_of)}), out)
     replace_bytes(path, out.getvalue())
+
+
+def _for_pandas(table: Any) -> bytes:
+    """Say of an Arrow table that pandas keeps integers with gaps: it would make floats of them, and round some."""
+    columns = [
+        {"name": name, "field_name": name, "pandas_type": "int64", "numpy_type": "Int64", "metadata": None}
+        for name, column in zip(table.column_names, table.columns, strict=True)
+        if str(column.type) == "int64" and column.null_count
+    ]
+    return json.dumps({"index_columns": [], "column_indexes": [], "columns": columns}).encode()

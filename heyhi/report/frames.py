@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
 from heyhi.experiment.directions import Direction
 from heyhi.report.cells import hashable, in_order, is_missing, rank, typed
+from heyhi.report.counted import Counted
 from heyhi.report.spread import is_finite, is_number, mean_and_spread
 
 if TYPE_CHECKING:
@@ -83,8 +84,13 @@ def chosen(table: pd.DataFrame, names: Sequence[str], spread: Spread | None = No
     return found
 
 
-def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
+def check_columns(table: pd.DataFrame, names: Sequence[str], keys: Callable[[], Sequence[str]] = tuple) -> None:
     """Make sure that a table has some columns.
+
+    Args:
+        table: that has them.
+        names: of the columns.
+        keys: returns what else could have been meant.
 
     Raises:
         GroupError: it lacks one; the message names the nearest.
@@ -92,7 +98,20 @@ def check_columns(table: pd.DataFrame, names: Sequence[str]) -> None:
     known = [str(column) for column in table.columns]
     for name in names:
         if name not in known:
-            raise GroupError(f"the table has no column '{name}'{suggest(name, known)}; it has: {listed(known)}")
+            raise GroupError(
+                f"the table has no column '{name}'{suggest(name, [*known, *keys()])}; it has: {listed(known)}"
+            )
+
+
+def check_numbers(name: str, values: Sequence[Any]) -> None:
+    """Make sure that a column has a number, if it has anything.
+
+    Raises:
+        GroupError: it has none.
+    """
+    present = [value for value in values if not is_missing(value)]
+    if present and not any(map(is_number, values)):
+        raise GroupError(f"'{name}' has no numbers: {present[0]!r:.40}")
 
 
 def listed(names: Sequence[str]) -> str:
@@ -106,7 +125,7 @@ def pivot_table(
     sides: tuple[str, Sequence[Any]],
     heads: tuple[str, Sequence[Any]],
     values: Sequence[Any],
-    counting: Sequence[int],
+    counted: Counted,
     spread: Spread,
 ) -> tuple[pd.DataFrame, list[list[int]]]:
     """Put values into a table of two keys: means, their spreads, and of how many they are.
@@ -115,7 +134,7 @@ def pivot_table(
         sides: name of the key whose values become rows, and its column.
         heads: likewise of the one whose values become columns.
         values: that fill the cells; a cell without a finite number has no mean.
-        counting: places of the rows that count.
+        counted: which of the rows count.
         spread: what stands beside a mean.
 
     Returns:
@@ -129,8 +148,10 @@ def pivot_table(
     wanted: Counter[tuple[Hashable, Hashable]] = Counter()
     for place, side in enumerate(sides[1]):
         rows.setdefault(hashable(side), []).append(place)
-        wanted[hashable(side), hashable(heads[1][place])] += 1
-    for place in counting:
+    every = range(len(values))
+    for place in counted.wanted(every):
+        wanted[hashable(sides[1][place]), hashable(heads[1][place])] += 1
+    for place in counted.of(every):
         if is_finite(values[place]):
             key = (hashable(sides[1][place]), hashable(heads[1][place]))
             cells.setdefault(key, []).append(values[place])

@@ -54,7 +54,8 @@ def table(
 
     A column of numbers is float64, or Int64 where all of them are whole; one of flags is boolean; text and what is
     mixed are objects. What is missing is NaN in float64, `<NA>` in Int64 and boolean, else None. What a task logged as
-    NaN is NaN, too: `table.attrs["logged_nan"]` names the rows by their columns.
+    NaN is NaN, too: `table.attrs["logged_nan"]` names the rows by their columns. `table.attrs["minimize"]` and
+    `["maximize"]` are those of the project, by which `heyhi.best` goes.
 
     Args:
         sweep: sweep file or manifest, or several; default: the sweep of `[tool.heyhi]`.
@@ -96,7 +97,9 @@ def table(
         at_best_direction=direction,
         progress=show_progress if progress else lambda total: lambda: None,
     )
-    return with_types(shape.apply(gathered).table)
+    found = with_types(shape.apply(gathered).table)
+    found.attrs["minimize"], found.attrs["maximize"] = map(list, gathered.directions)
+    return found
 
 
 def gather(
@@ -149,6 +152,7 @@ def gather(
         directions(sources[0].project),
         lambda places, fields: configs.differences([folders[place] for place in places], fields),
         lambda digests: all(same_packages(project, digests) for project in projects),
+        configs.may_have,
     )
 
 

@@ -31,6 +31,7 @@ class Gathered:
         same_packages: given digests of what runs had loaded, returns whether these are of the same packages.
         differences: given the places of some rows and the fields that are averaged over, names the keys in which their
             configs differ otherwise.
+        may_be_key: whether the configs may have a key, as far as is known without reading them.
     """
 
     table: pd.DataFrame
@@ -40,6 +41,7 @@ class Gathered:
     directions: Directions = field(default_factory=Directions)
     differences: Differences = lambda places, fields: ()
     same_packages: Callable[[Sequence[str]], bool] = lambda digests: len(set(digests)) < 2
+    may_be_key: Callable[[str], bool] = lambda name: True
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Gathered:

@@ -10,8 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.names import Status
-from heyhi.report.cells import hashable, is_missing, shared, typed, varying
-from heyhi.report.fields import covers
+from heyhi.report.cells import hashable, is_missing, is_none, shared, typed, varying
+from heyhi.report.counted import Counted
+from heyhi.report.fields import OVERRIDE, covers
+from heyhi.report.meanings import RESULT
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import is_finite, is_number, mean_and_spread
@@ -23,28 +25,7 @@ BEST = ".best"  # what ends the name of a metric's best value
 _SECONDS = "seconds"
 # What is told of single experiments, and named in the row of a mean.
 _TOLD = ("problem", "note", "drifted", "stale", "mixed")
-_LAST = ("n", "wanted", "missing", "diverged", "excluded", "code", *_TOLD)
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Which experiments count in means.
-
-    Attributes:
-        counts: for each row, whether its results do.
-        twins: rows whose experiment stands in another row, too, under another name, and counts there.
-    """
-
-    counts: Sequence[bool]
-    twins: frozenset[int] = frozenset()
-
-    def of(self, places: Iterable[int]) -> list[int]:
-        """Return those of some rows whose results count."""
-        return [place for place in places if self.counts[place]]
-
-    def wanted(self, places: Iterable[int]) -> list[int]:
-        """Return those of some rows that there should be, less twins."""
-        return [place for place in places if place not in self.twins]
+LAST = ("n", "wanted", "missing", "diverged", "excluded", "code", *_TOLD)
 
 
 def mean_rows(
@@ -54,7 +35,7 @@ def mean_rows(
     keys: Mapping[str, Sequence[Any]],
     fields: Sequence[str],
     spread: Spread,
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, list[str]]:
     """Return a row for each group of experiments.
 
     Args:
@@ -64,6 +45,9 @@ def mean_rows(
         keys: columns that are shown of what a group has in common.
         fields: that are averaged over.
         spread: what stands beside a mean.
+
+    Returns:
+        the rows; what is said of values that are in no mean.
     """
     import pandas as pd
 
@@ -72,14 +56,17 @@ def mean_rows(
         if name in columns:
             columns[name] = [None if is_missing(value) else value for value in columns[name]]
     taken = {*keys, *varying(table), *table.attrs.get("needed", ()), *OWN_NAMES}
-    numbers = [name for name in columns if (name not in taken or name == _SECONDS) and _is_numeric(columns[name])]
+    counting = counted.of(range(len(table)))
+    numbers = [
+        name for name in columns if (name not in taken or name == _SECONDS) and _is_numeric(columns[name], counting)
+    ]
     named = [name for name in varying(table) if name in columns and covers(name, fields)]
     rows = [_Row(columns, places, counted, named) for places in groups]
-    names = {name: _free(name, [*numbers, *keys], spread) for name in numbers}
+    shown = {name: f"{name}{OVERRIDE}" if name in LAST and name != "code" else name for name in keys}
+    names = _names(numbers, [*columns, *shown.values()], shown.values(), spread)
     data: dict[str, list[Any]] = {"status": [row.status for row in rows]}
     if "sweep" in columns and "sweep" not in keys:
         data["sweep"] = [shared([columns["sweep"][place] for place in row.places]) for row in rows]
-    shown = {name: f"{name} (override)" if name in _LAST and name != "code" else name for name in keys}
     for name, values in keys.items():
         data[shown[name]] = [shared([values[place] for place in row.places]) for row in rows]
     for name in numbers:
@@ -101,7 +88,36 @@ def mean_rows(
     frame = pd.DataFrame(data, dtype=object)
     frame.attrs["varying"] = list(shown.values())
     frame.attrs["metrics"] = [names[name] for name in numbers if name != _SECONDS]
-    return typed(frame)
+    frame.attrs["spread"] = spread
+    notes = left_out_notes({names[name]: columns[name] for name in numbers}, counting)
+    return typed(frame), notes
+
+
+def left_out_notes(columns: Mapping[str, Sequence[Any]], places: Sequence[int]) -> list[str]:
+    """Say what has no number in columns of numbers, of the experiments that count.
+
+    Args:
+        columns: of which there are means, by their names there.
+        places: of the experiments that count.
+    """
+    notes = []
+    for name, column in columns.items():
+        if set(map(type, column)) <= {float, type(None)}:  # mostly
+            continue
+        kinds = Counter(
+            kind_of(value) for place in places if not is_none(value := column[place]) and not is_number(value)
+        )
+        for kind, count in kinds.items():
+            what = "experiment that counts" if count == 1 else "experiments that count"
+            notes.append(f"{name} is {kind} in {count} {what}: left out of its mean")
+    return notes
+
+
+def kind_of(value: Any) -> str:
+    """Return what a value is that is no number."""
+    if isinstance(value, bool):
+        return "true or false"
+    return "text" if isinstance(value, str) else "no number that can be averaged"
 
 
 def _mean_columns(name: str, values: list[list[float]], counts: list[int], spread: Spread) -> dict[str, list[Any]]:
@@ -116,11 +132,26 @@ def _mean_columns(name: str, values: list[list[float]], counts: list[int], sprea
     return found
 
 
-def _free(name: str, taken: Sequence[str], spread: Spread) -> str:
-    """Return a name that is no other column's in a table of means."""
-    stem, _, last = name.rpartition(".")
-    is_taken = name in _LAST or (last in (spread, "n") and stem in taken)
-    return f"{name} (result)" if is_taken else name
+def _names(numbers: Sequence[str], known: Iterable[str], keys: Iterable[str], spread: Spread) -> dict[str, str]:
+    """Return what each metric is called in a table of means: ` (result)` is added where a column is called as it is.
+
+    Args:
+        numbers: the metrics.
+        known: all names that mean something there.
+        keys: what the rows have in common.
+        spread: what stands beside a mean.
+    """
+    own = {*LAST, "status", "sweep", f"{_SECONDS}.sum", *keys}
+    own |= {f"{name}.{end}" for name in (*numbers, *keys) for end in (spread, "n")}
+    found: dict[str, str] = {}
+    used = {*known, *own} - {name for name in numbers if name not in own}
+    for name in numbers:
+        shown = name
+        while shown in used:
+            shown += RESULT
+        used |= {shown, f"{shown}.{spread}", f"{shown}.n"}
+        found[name] = shown
+    return found
 
 
 @dataclass(frozen=True)
@@ -263,8 +294,13 @@ def _text(code: str | None) -> str:
     return "unknown" if code is None else str(code)
 
 
-def _is_numeric(values: Sequence[Any]) -> bool:
-    present = [value for value in values if value is not None]
+def _is_numeric(values: Sequence[Any], counting: Sequence[int]) -> bool:
+    """Return whether a column has numbers, by those that count; where none of these has anything, by all."""
+    if any(is_number(values[place]) for place in counting):
+        return True
+    if any(not is_none(values[place]) for place in counting):
+        return False
+    present = [value for value in values if not is_none(value)]
     return bool(present) and all(map(is_number, present))
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.report.asked import Asked
+from heyhi.report.counted import counting
 from heyhi.report.fields import is_replicate as is_replicate
 from heyhi.report.frames import GroupError as GroupError
-from heyhi.report.frames import best_places, check_columns, taken
+from heyhi.report.frames import best_places, check_columns, check_numbers, taken
 from heyhi.report.gathered import Gathered
 from heyhi.report.shaped import Shaped, Spread
-from heyhi.report.shaping import Work, counting, metric_of
+from heyhi.report.shaping import Work, metric_of
 from heyhi.report.spread import DEFAULT_SPREAD
 
 if TYPE_CHECKING:
@@ -44,17 +45,21 @@ def best(
         table: from `heyhi.table`, also of means; of experiments those that are DONE are compared.
         metric: column to compare; rows without a number in it are left out.
         per: columns that tell the groups apart.
-        direction: `min` or `max`; default: as plain words of the metric's name say.
+        direction: `min` or `max`; default: as the project has declared it (`table.attrs["minimize"]`), else as plain
+            words of the metric's name say.
 
     Raises:
-        GroupError: there is no such column.
+        GroupError: there is no such column, or it has no numbers.
         DirectionError: nobody knows which way the metric is better.
     """
     Shape(best=metric, direction=direction).check()
     check_columns(table, [metric, *per])
-    found = direction or Directions().needed(metric_of(metric))
-    counts = [True] * len(table) if "wanted" in table else counting(table)
-    return taken(table, best_places(table[metric].tolist(), found, [table[name].tolist() for name in per], counts))
+    declared = Directions(*(tuple(table.attrs.get(name, ())) for name in ("minimize", "maximize")))
+    found = direction or declared.needed(metric_of(metric))
+    values = table[metric].tolist()
+    check_numbers(metric, values)
+    counts = [True] * len(table) if _is_of_means(table) else counting(table)
+    return taken(table, best_places(values, found, [table[name].tolist() for name in per], counts))
 
 
 def pivot(
@@ -69,7 +74,7 @@ def pivot(
     """Put a metric into a table of two keys, as for head-to-head evaluations: means where replicates meet.
 
     Args:
-        table: from `heyhi.table`; experiments that are DONE count.
+        table: from `heyhi.table`, of experiments; those that are DONE count.
         rows: column whose values become rows.
         columns: column whose values become columns.
         metric: column that fills the cells; a cell without a number is None.
@@ -77,8 +82,18 @@ def pivot(
         spread: what stands beside each mean, as `<column>.<spread>`; `<column>.n` says of how many it is.
 
     Raises:
-        GroupError: there is no such column, or the experiments of a cell differ in something else.
+        GroupError: there is no such column, or the experiments of a cell differ in something else, or are means.
     """
     check_columns(table, [rows, columns, metric])
+    if _is_of_means(table):
+        raise GroupError(
+            "this is a table of means, whose cells have no spread: give heyhi.pivot the table of experiments, and what"
+            " is averaged over as mean_over"
+        )
     gathered = replace(Gathered.of_table(table), replicate=tuple(mean_over))
     return Shape(pivot=(rows, columns, metric), spread=spread).apply(gathered).table
+
+
+def _is_of_means(table: pd.DataFrame) -> bool:
+    """Return whether a table's rows are means; its attributes may be lost on its way."""
+    return "spread" in table.attrs or {"n", "wanted", "missing"} <= set(table.columns)

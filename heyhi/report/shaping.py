@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import shlex
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
 from heyhi.report.cells import varying
-from heyhi.report.fields import covers
+from heyhi.report.counted import Counted, counting
+from heyhi.report.fields import covers, key_of
 from heyhi.report.frames import (
     GroupError,
     best_places,
     check_columns,
+    check_numbers,
     chosen,
     listed,
     pivot_table,
@@ -23,8 +26,17 @@ from heyhi.report.frames import (
     taken,
 )
 from heyhi.report.gathered import Gathered
-from heyhi.report.means import BEST, Counted, combinations, mean_rows, version_column
+from heyhi.report.meanings import known_in, override_name, with_meanings
+from heyhi.report.means import (
+    BEST,
+    LAST,
+    combinations,
+    mean_rows,
+    version_column,
+)
 from heyhi.report.package_kinds import kinds_of
+from heyhi.report.readings import IF_ANY
+from heyhi.report.remarks import Remarks, first, listed_first
 from heyhi.report.shaped import Lazily, Shaped, Spread
 from heyhi.report.spread import DEFAULT_SPREAD
 
@@ -32,7 +44,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _CODE, _PACKAGES = "code", "packages"
-_MAX_SAID = 5  # of one kind
+# Columns that only some tables have, and that are empty in the others.
+EMPTY = frozenset({*IF_ANY, *LAST, "drifted", "sweep"}) - {"n", "wanted"}
 
 
 @dataclass(frozen=True)
@@ -55,9 +68,20 @@ class Work:
     @classmethod
     def of(cls, shape: Asked, gathered: Gathered) -> Work:
         """Take the experiments that are asked for."""
-        places = _chosen_places(shape.where, gathered)
-        rows = gathered.only(places)
-        return cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
+        if not shape.where:
+            rows = gathered
+        else:
+            rows = gathered.only(where.chosen_rows(shape.where, known_in(gathered)))
+        rows = with_meanings(rows, _asked_names(shape))
+        work = cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
+        if work.is_empty:
+            work.notes.append(where.none_text(shape.where, len(gathered.table)))
+        return work
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether conditions chose nothing."""
+        return bool(self.shape.where) and not len(self.rows.table)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -68,6 +92,11 @@ class Work:
     def spread(self) -> Spread:
         """What stands beside a mean."""
         return self.shape.spread or DEFAULT_SPREAD
+
+    @property
+    def remarks(self) -> Remarks:
+        """What there is to say of the experiments."""
+        return Remarks(self.rows.table, self.counts)
 
     def shaped(self) -> Shaped:
         """Put the table together."""
@@ -81,7 +110,7 @@ class Work:
         else:
             table, members = whole, [[place] for place in range(len(whole))]
         if is_of_means:
-            self._say_excluded()
+            self.notes.extend(self.remarks.excluded())
         if shape.best is not None:
             table, members = self._best(table, members, shape.best)
         if shape.sort:
@@ -99,7 +128,7 @@ class Work:
             counts=counts,
             groups=Lazily(len(whole), lambda: _numbered(self.rows.replicate_keys(self.fields))),
             spread=self.spread if is_of_means else None,
-            notes=list(dict.fromkeys(self.notes)),
+            notes=self.notes[:1] if self.is_empty else list(dict.fromkeys(self.notes)),
             hidden=(_PACKAGES,) if _PACKAGES in table.columns else (),
         )
 
@@ -111,13 +140,15 @@ class Work:
             keys = {name: self._key(name) for name in self.shape.group_by}
             groups = list(combinations(keys.values(), len(table)).values())
             self._check_alike(groups)
+            asked = [name for name in _asked_names(self.shape) if name in varying(table)]
+            keys |= {name: table[name].tolist() for name in asked if not covers(name, self.fields)}
         else:
             needed = [name for name in table.attrs.get("needed", ()) if name in table]
             names = [name for name in [*varying(table), *needed] if not covers(name, self.fields)]
             keys = {name: table[name].tolist() for name in names}
             groups = list(_places_by(self.rows.replicate_keys(self.fields)).values())
         counted = self._counted(groups)
-        found = mean_rows(self._with_versions(table), groups, counted, keys, self.fields, self.spread)
+        found, left_out = mean_rows(self._with_versions(table), groups, counted, keys, self.fields, self.spread)
         if _CODE in found and _CODE not in keys:
             count = int(found[_CODE].notna().sum())
             self.notes.append(
@@ -126,6 +157,7 @@ class Work:
             )
         if "diverged" in found:
             self.notes.append("values that are NaN or infinite are in no mean: the column diverged names them")
+        self.notes.extend(left_out)
         return found, groups
 
     def _with_versions(self, table: pd.DataFrame) -> pd.DataFrame:
@@ -152,22 +184,18 @@ class Work:
                 )
                 twins.update(own[1:])
                 if len(own) > 1:
-                    said.append(f"the same config twice: {', '.join(map(self._exp_id, own))}: only one counts")
-        self.notes.extend(_first(said))
+                    said.append(self.remarks.twins(own))
+        self.notes.extend(first(said))
         for place in twins:
             self.counts[place] = False
         return Counted(self.counts, frozenset(twins))
-
-    def _exp_id(self, place: int) -> str:
-        table = self.rows.table
-        return str(table["exp_id"].iloc[place]) if "exp_id" in table else f"row {place + 1}"
 
     def _check_alike(self, groups: Sequence[Sequence[int]]) -> None:
         """Make sure that the rows of each group are replicates of one another."""
         names = self._differences(groups)
         if names:
-            keys = ",".join([*self.shape.group_by, *names])
-            fields = ",".join([*(name for name in self.fields if name not in self.shape.group_by), *names])
+            keys = _typed([*self.shape.group_by, *names])
+            fields = _typed([*(name for name in self.fields if name not in self.shape.group_by), *names])
             raise GroupError(
                 f"{_varies(names)}: --group-by {keys} or --mean-over {fields} (a row would put together what differs"
                 f" in {'it' if len(names) == 1 else 'them'})"
@@ -178,21 +206,9 @@ class Work:
         names: dict[str, None] = {}
         for places in groups:
             if len({keys[place] for place in places}) > 1:
-                names.update(dict.fromkeys(self.rows.differences(places, self.fields) or ["the config"]))
+                found = self.rows.differences(places, self.fields) or ["the config"]
+                names.update(dict.fromkeys(map(override_name, found)))
         return list(names)
-
-    def _say_excluded(self) -> None:
-        table = self.rows.table
-        if "excluded" not in table:
-            return
-        notes = table["note"].tolist() if "note" in table else [None] * len(table)
-        left_out = [
-            self._exp_id(place) + (f" ({notes[place]})" if notes[place] else "")
-            for place, flag in enumerate(table["excluded"])
-            if flag is True and not self.counts[place]
-        ]
-        if left_out:
-            self.notes.append(f"excluded from means: {', '.join(_first(left_out))}")
 
     def _key(self, name: str) -> list[Any]:
         """Return the column of a key: of the table, else of the composed configs."""
@@ -204,10 +220,9 @@ class Work:
         if name in table.columns:
             found: list[Any] = table[name].tolist()
             return found
-        configs = self.rows.configs()
-        if not configs or any(name in config for config in configs):
-            return [config.get(name) for config in configs]
-        known = list(dict.fromkeys([*map(str, table.columns), *(key for config in configs for key in config)]))
+        if name in EMPTY or self.is_empty:
+            return [None] * len(table)
+        known = known_in(self.rows).names()
         raise GroupError(
             f"the table has no column '{name}', and the configs no such key{suggest(name, known)};"
             f" the table has: {listed(list(map(str, table.columns)))}"
@@ -217,13 +232,14 @@ class Work:
         sides, heads = self._key(side), self._key(head)
         table = self._with_columns(self.rows.table, [metric])
         cells = list(combinations([sides, heads], len(table)).values())
-        names = [name for name in self._differences(cells) if name not in (side, head)]
-        if names:
-            fields = ",".join([*self.fields, *names])
+        if names := self._differences(cells):
+            fields = _typed([*self.fields, *names])
             raise GroupError(f"{_varies(names)} within a cell of the pivot: --mean-over {fields} puts that together")
         counted = self._counted(cells)
-        every = range(len(table))
-        return pivot_table((side, sides), (head, heads), table[metric].tolist(), counted.of(every), self.spread)
+        values = table[metric].tolist()
+        check_numbers(metric, values)
+        self.notes.extend(self.remarks.cells((metric, values), self._with_versions(table), cells, counted))
+        return pivot_table((side, sides), (head, heads), values, counted, self.spread)
 
     # --- rows and columns
 
@@ -239,73 +255,56 @@ class Work:
             counts = [True] * len(table)
         else:
             per, counts = [self._key(name) for name in self.shape.per], self.counts
-        places = best_places(table[metric].tolist(), direction, per, counts)
+        values = table[metric].tolist()
+        check_numbers(metric, values)
+        places = best_places(values, direction, per, counts)
+        if not self.shape.has_means and "excluded" in table:
+            also = counting(table.drop(columns="excluded"), self.shape.where)
+            better = [place for place in best_places(values, direction, per, also) if not counts[place]]
+            if better:
+                self.notes.append(
+                    f"best leaves out excluded: {listed_first([self.remarks.noted(place) for place in better])}"
+                )
         return taken(table, places), [members[place] for place in places]
 
     def _with_columns(self, table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         """Make sure that a table has some columns; before anything has run, any may be a metric's."""
-        missing = [name for name in dict.fromkeys(names) if name not in table.columns]
+        absent = [name for name in dict.fromkeys(names) if name not in table.columns]
+        missing = [name for name in absent if name not in EMPTY and not self.is_empty]
         if not missing:
-            return table
+            return _with_empty(table, absent)
         for name in missing:
             plain = metric_of(name)
             if name != plain and plain in table.columns:
                 self.rows.directions.needed(plain)
         if self.has_metrics:
-            check_columns(table, names)
+            check_columns(table, missing, lambda: known_in(self.rows).names())
         self.notes.append(f"no experiment has a metric yet, nor {', '.join(missing)}")
-        found = table.copy()
-        for name in missing:
-            found[name] = None
-        return found
+        return _with_empty(table, absent)
 
 
-def counting(table: pd.DataFrame, conditions: Sequence[str] = ()) -> list[bool]:
-    """Return for each experiment of a table whether its results count in means.
-
-    Those that are DONE do; where a condition is on the status, all that were chosen by it. Excluded ones don't, but
-    where a condition is on that.
-    """
-    asked = {meaning.key for text in conditions for meaning in where.readings(text) if meaning.key in table.columns}
-    if "status" in asked or "status" not in table:
-        is_done = [True] * len(table)
-    else:
-        done = Status.DONE.value  # as text: there may be 10,000
-        is_done = [status == done for status in table["status"].tolist()]
-    if "excluded" not in table or "excluded" in asked:
-        return is_done
-    return [done and flag is not True for done, flag in zip(is_done, table["excluded"].tolist(), strict=True)]
-
-
-def _chosen_places(conditions: Sequence[str], gathered: Gathered) -> list[int]:
-    table = gathered.table
-    if not conditions:
-        return list(range(len(table)))
-
-    def more() -> Mapping[str, Sequence[Any]]:
-        configs = gathered.configs()
-        names = dict.fromkeys(name for config in configs for name in config)
-        return {name: [config.get(name) for config in configs] for name in names}
-
-    columns = {str(name): table[name].tolist() for name in table.columns}
-    return where.chosen_rows(conditions, columns, _once(more))
-
-
-def _once(function: Callable[[], Mapping[str, Sequence[Any]]]) -> Callable[[], Mapping[str, Sequence[Any]]]:
-    found: list[Mapping[str, Sequence[Any]]] = []
-
-    def remembered() -> Mapping[str, Sequence[Any]]:
-        if not found:
-            found.append(function())
-        return found[0]
-
-    return remembered
+def _asked_names(shape: Asked) -> list[str]:
+    """Return the names that may be keys of the configs."""
+    shown = [] if shape.pivot is not None else [*shape.per, *shape.columns, *(k.removeprefix("-") for k in shape.sort)]
+    if shape.has_means:  # of which the row has columns of its own
+        shown = [key_of(name) if key_of(name) in LAST else name for name in shown if name not in LAST]
+    return [name for name in [*shape.group_by, *(shape.pivot or ())[:2], *shown] if name != _CODE]
 
 
 def _has_metrics(table: pd.DataFrame) -> bool:
     """Return whether any experiment of a table has a metric yet; of one that doesn't say which these are, all have."""
     names = table.attrs.get("metrics")
     return names is None or any(table[name].notna().any() for name in names if name in table)
+
+
+def _with_empty(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Add columns that nobody has anything in."""
+    if not names:
+        return table
+    found = table.copy()
+    for name in names:
+        found[name] = None
+    return found
 
 
 def metric_of(name: str) -> str:
@@ -325,10 +324,9 @@ def _numbered(keys: Sequence[Hashable]) -> list[int]:
     return [numbers[key] for key in keys]
 
 
-def _first(texts: Sequence[str]) -> list[str]:
-    """Return the first of some texts, and how many more there are."""
-    more = len(texts) - _MAX_SAID
-    return [*texts[:_MAX_SAID], f"and {more} more"] if more > 1 else list(texts)
+def _typed(names: Sequence[str]) -> str:
+    """Write names as an option takes them."""
+    return shlex.quote(",".join(dict.fromkeys(names)))
 
 
 def _varies(names: Sequence[str]) -> str:

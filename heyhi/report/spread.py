@@ -13,6 +13,7 @@ from heyhi.report.shaped import Spread
 SPREADS: tuple[Spread, ...] = get_args(Spread)
 DEFAULT_SPREAD: Spread = "se"
 _CONFIDENCE = 0.95
+_LARGE = 10**100  # of numbers beyond, or below its inverse, squares may be none
 
 
 def mean_and_spread(values: Sequence[float], spread: Spread = DEFAULT_SPREAD) -> tuple[float | None, float | None]:
@@ -31,15 +32,31 @@ def mean_and_spread(values: Sequence[float], spread: Spread = DEFAULT_SPREAD) ->
     count = len(values)
     if count > 1 and min(values) == max(values):  # a sum is rounded: 0.7 ± 8e-17
         return float(values[0]), 0.0
-    # Of runs that diverged, neither sums nor squares may be too large for a float.
-    scale = 2.0 ** (math.frexp(max(map(abs, values)))[1] - 1) or 1.0
-    small = [value / scale for value in values] if scale > 1e100 else [float(value) for value in values]
-    scale = scale if scale > 1e100 else 1.0
+    if all(isinstance(value, int) for value in values):
+        mean, deviation = _of_integers(values)
+    else:
+        mean, deviation = _of_floats([float(value) for value in values])
+    return mean, None if count == 1 else deviation * factor(spread, count)
+
+
+def _of_integers(values: Sequence[Any]) -> tuple[float, float]:
+    """Return mean and deviation of integers, exactly: no float holds each, and their differences may be small."""
+    count = len(values)
+    differences = [value - values[0] for value in values]
+    if max(map(abs, differences)) > _LARGE:
+        return _of_floats([float(value) for value in values])
+    squares = count * sum(value * value for value in differences) - sum(differences) ** 2
+    return sum(values) / count, math.sqrt(squares / (count * (count - 1))) if count > 1 else 0.0
+
+
+def _of_floats(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and deviation; neither sums nor squares may be too large or too small for a float."""
+    count, largest = len(values), max(map(abs, values))
+    scale = 1.0 if not largest or 1 / _LARGE < largest < _LARGE else 2.0 ** (math.frexp(largest)[1] - 1)
+    small = [value / scale for value in values]
     mean = math.fsum(small) / count
-    if count == 1:
-        return mean * scale, None
-    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in small) / (count - 1))
-    return mean * scale, deviation * factor(spread, count) * scale
+    squares = math.fsum((value - mean) ** 2 for value in small)
+    return mean * scale, math.sqrt(squares / (count - 1)) * scale if count > 1 else 0.0
 
 
 def is_number(value: Any) -> bool:

@@ -5,15 +5,16 @@ What its experiments are, and what came out of them, comes from `parts`; where t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.project import Project
+from heyhi.report.meanings import Known, override_name, result_name
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
 from heyhi.report.parts import Part, own_columns
 from heyhi.report.read import Reader
-from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry
+from heyhi.report.readings import IF_ANY, Entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 _OPTIONAL = (*IF_ANY, "drifted")
 
 
-def gathered_columns(
-    project: Project, entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]]
-) -> dict[str, list[Any]]:
+def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]]) -> Known:
     """Gather experiments as columns, named as in a table; those of the overrides also where all have the same.
 
     Args:
@@ -41,7 +40,12 @@ def gathered_columns(
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
     part = Part(outline, found.fields["status"], found.outcome, own_columns(project, outline, found.fields, None))
-    return _columns(part, part.outline.varying)
+    columns = _columns(part, part.outline.varying)
+    outcome = {result_name(key, ("status", *map(override_name, part.outline.varying))) for key in part.outcome}
+    return Known(
+        {name: column for name, column in columns.items() if name not in outcome},
+        outcome={name: column for name, column in columns.items() if name in outcome},
+    )
 
 
 def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
@@ -99,6 +103,7 @@ def _joined(parts: Sequence[Part]) -> Part:
         list(places),
         {folder: needs for part in parts for folder, needs in part.outline.needs.items()},
         {key: column for key, column in varying.items() if not is_same_for_all(column)},
+        {key: column[0] for key, column in varying.items() if column and is_same_for_all(column)},
     )
     return Part(
         outline,
@@ -125,24 +130,15 @@ def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any
     """Put the columns of a table together: status, what varies, what came out, and the rest about each experiment."""
     columns: dict[str, list[Any]] = {"status": part.status}
     for key, column in varying.items():
-        columns[_override_name(key)] = column
+        columns[override_name(key)] = column
     for key, column in part.outcome.items():
         # A metric may be named as an override is: lr, of a schedule.
-        columns[_outcome_name(key, columns)] = column
+        columns[result_name(key, columns)] = column
     for key, column in part.needed.items():
         present = [value for value in column if value is not None]
         if key not in columns and not (key in part.settings and is_same_for_all(present)):
             columns[key] = column
     return columns | {k: v for k, v in part.own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
-
-
-def _outcome_name(key: str, taken: Iterable[str]) -> str:
-    return key if key not in taken and key not in OWN_NAMES else f"{key} (result)"
-
-
-def _override_name(key: str) -> str:
-    """Name an override's column, so that none of the table's own columns is hidden by it."""
-    return key if key not in OWN_NAMES else f"{key} (override)"
 
 
 def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
@@ -162,8 +158,9 @@ def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
             if all(issubclass(t, (bool, int, float)) for t in types):
                 data[name] = data[name].infer_objects()
     frame = pd.DataFrame(data)
-    varying = [_override_name(key) for key in part.outline.varying]
+    varying = [override_name(key) for key in part.outline.varying]
     frame.attrs["varying"] = varying
+    frame.attrs["constant"] = {override_name(key): value for key, value in part.outline.constant.items()}
     frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
-    frame.attrs["metrics"] = [_outcome_name(key, ("status", *varying)) for key in part.outcome]
+    frame.attrs["metrics"] = [result_name(key, ("status", *varying)) for key in part.outcome]
     return frame

@@ -48,8 +48,12 @@ def print_table(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[s
     shown = _print_rich(table, shaped, out, asked) if out.isatty() else _print_plain(table.columns, out)
     if (more := len(shaped.table) - _MAX_ROWS) > 0:
         print(f"… {more} more row{'s' * (more != 1)}", file=out)
-    hidden = _hidden(table, shown, shaped, asked, out)
-    for line in [*hidden, *shaped.notes, *_trouble(shaped.whole), counted(shaped.whole)]:
+    if len(shaped.whole):
+        hidden = _hidden(table, shown, shaped, asked, out)
+        lines = [*hidden, *shaped.notes, *_trouble(shaped.whole), counted(shaped.whole)]
+    else:  # conditions that nothing meets say so
+        lines = shaped.notes or [counted(shaped.whole)]
+    for line in lines:
         print(line, file=out)
     out.flush()
 
@@ -118,7 +122,7 @@ def counted(table: pd.DataFrame) -> str:
     listed = ", ".join(f"{counts[s.value]} {s.value}" for s in reversed(Status) if counts[s.value])
     marks = [(text, int(table[name].notna().sum())) for name, text in _COUNTED.items() if name in table]
     marked = "".join(f"; {count} {text}" for text, count in marks if count)
-    return f"{len(table)} experiment{'s' if len(table) != 1 else ''}: {listed}{marked}"
+    return f"{len(table)} experiment{'s' if len(table) != 1 else ''}{': ' if listed else ''}{listed}{marked}"
 
 
 def _trouble(table: pd.DataFrame) -> list[str]:

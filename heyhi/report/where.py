@@ -3,22 +3,25 @@
 A condition is a column, an operator and a value. Cells that are numbers are compared with a number, text with text;
 `~` looks for a part of the text, whatever its case. `KEY=` holds where a cell is empty, `KEY!=` where it isn't; `!=`
 holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, `>`, `>=` and `~` don't hold there. A
-column that is left out where nobody has it is empty for all.
+column that is left out where nobody has it is empty for all. `updated` is compared with a date or a time, too.
 
-Of which table the columns are, `chosen` says, or whoever shapes one.
+What a key means is said by `meanings`, of which experiments by `chosen`, or whoever shapes a table.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError, suggest
-from heyhi.report.readings import FLAGS, IF_ANY
+from heyhi.report.cell_text import UPDATED
+from heyhi.report.meanings import Known
+from heyhi.report.readings import FLAGS
 
-Columns = Mapping[str, Sequence[Any]]
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -27,6 +30,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "<": operator.lt,
 }
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
+_DATE_DIGITS = (4, 8)  # of a year and a day, which are no seconds since 1970
 _MAX_LISTED = 40  # columns that an error names
 
 
@@ -89,43 +93,63 @@ def check(conditions: Sequence[str]) -> None:
         next(readings(text))
 
 
-def chosen_rows(conditions: Sequence[str], columns: Columns, more: Callable[[], Columns] = dict) -> list[int]:
+def chosen_rows(conditions: Sequence[str], known: Known) -> list[int]:
     """Return the places of the rows for which all conditions hold.
 
     Args:
         conditions: as they were given.
-        columns: of the table, by name.
-        more: returns further columns; asked for only where a condition names none of the others.
+        known: what their keys may mean.
 
     Raises:
         WhereError: a condition can't be read or names no column, or a column of numbers is compared with none.
     """
-    count = len(next(iter(columns.values()), ()))
-    rows = list(range(count))
+    rows = list(range(known.count))
     for text in conditions:
-        condition, column = _resolved(text, columns, more)
+        condition, column = _resolved(text, known)
         if condition.key in FLAGS and condition.value.lower() in _FALSE:
             column = [cell is True for cell in map(_plain, column)]
+        if condition.key == UPDATED:
+            condition = _at_time(text, condition)
         _check_kind(text, condition, column)
         rows = [row for row in rows if condition.holds(column[row])]
     return rows
 
 
-def _resolved(text: str, columns: Columns, more: Callable[[], Columns]) -> tuple[Condition, Sequence[Any]]:
+def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:
     """Return what a condition means in a table."""
     meanings = list(readings(text))
-    for known in (columns, more()) if not any(m.key in columns for m in meanings) else (columns,):
-        for meaning in meanings:
-            if meaning.key in known:
-                return meaning, known[meaning.key]
-    for meaning in meanings:
-        if meaning.key in IF_ANY:
-            return meaning, [None] * len(next(iter(columns.values()), ()))
-    names = list(dict.fromkeys([*columns, *more(), *IF_ANY]))
+    for condition in meanings:
+        if (found := known.find(condition.key)) is not None:
+            return condition, found.column
+    names = known.names()
     key = meanings[0].key if meanings else text
     listed = "".join(c if c.isprintable() else " " for c in ", ".join(names[:_MAX_LISTED]))
     left = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
     raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed}{left}")
+
+
+def none_text(conditions: Sequence[str], total: int) -> str:
+    """Say that conditions chose none of some experiments."""
+    what = " ".join(f"--where {shlex.quote(condition)}" for condition in conditions)
+    return f"none of {total} experiment{'s' * (total != 1)} meets {what}"
+
+
+def _at_time(text: str, condition: Condition) -> Condition:
+    """Turn a date, or a time of a day, into seconds since 1970; one without a zone is in UTC."""
+    is_date = condition.value.isdecimal() and len(condition.value) in _DATE_DIGITS
+    if condition.sign == "~" or not condition.value or (not is_date and _number(condition.value) is not None):
+        return condition
+    try:
+        text_of = f"{condition.value}-01-01" if is_date and len(condition.value) == _DATE_DIGITS[0] else condition.value
+        found = datetime.datetime.fromisoformat(text_of)
+    except ValueError:
+        raise WhereError(
+            f"--where {text}: '{UPDATED}' has times, and '{condition.value}' is none: expected such as 2026-11-28 or"
+            " 2026-11-28T12:30 (UTC)"
+        ) from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=datetime.UTC)
+    return condition._replace(value=repr(found.timestamp()))
 
 
 def _check_kind(text: str, condition: Condition, column: Sequence[Any]) -> None:

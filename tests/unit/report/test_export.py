@@ -99,3 +99,13 @@ def test_a_name_says_its_format() -> None:
         suffix_of(Path("a.txt"))
     with pytest.raises(ExportError, match=r"-\.xlsx: \.xlsx is no text; expected a file, or -\.csv, "):
         suffix_of(Path("-.xlsx"))
+
+
+def test_integers_with_gaps_stay_integers_for_pandas_too(tmp_path: Path) -> None:
+    values = [2**60 + 1, None, 3]
+    table = pd.DataFrame({"large": pd.Series(values, dtype=object), "whole": [1, 2, 3], "m": [0.5, 1.0, 2.0]})
+    write_parquet(table, tmp_path / "t.parquet")
+    found = pd.read_parquet(tmp_path / "t.parquet")
+    assert str(found["large"].dtype) == "Int64" and found["large"].tolist()[::2] == [2**60 + 1, 3]
+    assert found["large"].isna().tolist() == [False, True, False]
+    assert (str(found["whole"].dtype), str(found["m"].dtype)) == ("int64", "float64")

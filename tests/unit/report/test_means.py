@@ -50,6 +50,8 @@ message Train {
   optional bool flag = 9 [default = false];
   optional float decay = 10 [default = 0.3];
   optional Train teacher = 11;
+  optional string status = 12;
+  optional int32 n = 13;
 }
 message Eval {
   optional string of = 1;
@@ -98,12 +100,13 @@ class Lab:
             found = dict(outcome(row))
             is_dead = found.pop("dies", False)
             folder.append_attempt(Start(1, pid=1, host="h", commit=code(row)))
+            result = found.pop("result", {})
             lines = found.pop("lines", [found])
             text = "".join(f"{json.dumps(line)}\n" for line in lines)
             folder.metrics_path.write_text(text)
             folder.append_attempt(End(1, exit_code=int(is_dead), exception="boom" if is_dead else "", seconds=10.0))
             if not is_dead:
-                folder.write_result({})
+                folder.write_result(result)
 
     def shape(self, *sweeps: Path, **options: Any) -> Shaped:
         project = find_project(self.root)

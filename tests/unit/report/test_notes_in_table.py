@@ -16,6 +16,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.notes import write_note
 from heyhi.report.gathered import Gathered
+from heyhi.report.meanings import Known
 from heyhi.report.readings import IF_ANY, OWN_NAMES
 from heyhi.report.shape import Shape
 from heyhi.report.terminal import print_table
@@ -88,7 +89,7 @@ def test_print_says_below_the_table_what_was_noted_and_how_many_are_excluded(han
 
 def test_rows_are_chosen_by_notes(handles: list[Handle]) -> None:
     def chosen(condition: str) -> list[int]:
-        return chosen_rows([condition], {str(name): column.tolist() for name, column in table().items()})
+        return chosen_rows([condition], Known({str(name): column.tolist() for name, column in table().items()}))
 
     assert chosen("excluded=true") == chosen("note~bad") == [] and chosen("excluded!=true") == [0, 1, 2]
     noted(handles[1], "Bad data", excluded=True)

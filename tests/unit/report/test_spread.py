@@ -65,3 +65,21 @@ def test_runs_that_diverged_have_a_mean() -> None:
     assert mean_and_spread([1e200, 3e200]) == pytest.approx((2e200, 1e200))
     assert mean_and_spread([1.5e308, 1.5e308]) == (1.5e308, 0.0)
     assert mean_and_spread([1.5e308]) == (1.5e308, None)
+
+
+def test_tiny_numbers_have_a_spread() -> None:
+    tiny = [1e-301, 7e-301, 6e-301]
+    assert mean_and_spread(tiny, "std") == pytest.approx((14e-301 / 3, statistics.stdev([1, 7, 6]) * 1e-301), abs=0)
+    assert mean_and_spread([0.0, 4e-320], "se") == pytest.approx((2e-320, 2e-320), abs=1e-323)
+
+
+def test_integers_that_no_float_holds_have_the_spread_of_their_differences() -> None:
+    mean, error = mean_and_spread([2**60, 2**60 + 1, 2**60 + 2])
+    assert mean == 2**60 and error == pytest.approx(1 / math.sqrt(3))
+    assert mean_and_spread([10**300, 3 * 10**300]) == pytest.approx((2e300, 1e300))
+    assert mean_and_spread([0, 0, 3], "std") == pytest.approx((1, math.sqrt(3)))
+
+
+@given(st.lists(st.integers(-(2**70), 2**70), min_size=2, max_size=9), st.integers(-(2**70), 2**70))
+def test_the_spread_of_integers_is_the_same_wherever_they_lie(values: list[int], shift: int) -> None:
+    assert mean_and_spread(values)[1] == mean_and_spread([value + shift for value in values])[1]

@@ -311,7 +311,7 @@ def test_a_table_of_nothing_is_a_table(project: Project) -> None:
     table = collect([], project=project)
     out = io.StringIO()
     print_table(as_it_is(table), out)
-    assert out.getvalue().strip() == "0 experiments:"
+    assert out.getvalue().strip() == "0 experiments"
     assert to_csv(table).startswith("status,")
 
 

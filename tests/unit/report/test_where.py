@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import operator
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heyhi.report.where import Condition, WhereError, check, chosen_rows, readings
+from heyhi.report import where
+from heyhi.report.meanings import Known
+from heyhi.report.where import Condition, WhereError, check, readings
 
 ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
@@ -29,6 +32,10 @@ KEYS = st.from_regex(r"[a-z_.]{1,8}", fullmatch=True)
 
 def is_text(text: str) -> bool:
     return text not in ("", "true", "false")
+
+
+def chosen_rows(conditions: list[str], columns: dict[str, Any]) -> list[int]:
+    return where.chosen_rows(conditions, Known(columns))
 
 
 @given(NUMBERS, NUMBERS, st.sampled_from(sorted(ORDERS)))
@@ -124,8 +131,24 @@ def test_a_column_that_nobody_has_is_empty() -> None:
     assert chosen_rows(["excluded=FALSE"], flags) == [1] and chosen_rows(["excluded!=0"], flags) == [0, 2]
     assert chosen_rows(["excluded="], flags) == [1] and chosen_rows(["excluded=1"], flags) == [0, 2]
     assert chosen_rows(["note~bad"], columns) == [] and chosen_rows(["note="], columns) == [0, 1]
-    assert chosen_rows(["note~bad"], columns, lambda: {"note": ["Bad", "good"]}) == [0]  # a field of that name
+    known = Known(columns, lambda: {"note": ["Bad", "good"]})
+    assert where.chosen_rows(["note~bad"], known) == []  # whether anybody has one changes no meaning
+    assert where.chosen_rows(["note (override)~bad"], known) == [0]
     with pytest.raises(WhereError, match="no column 'drifted'"):  # which is only there if asked for
         chosen_rows(["drifted!="], columns)
     with pytest.raises(WhereError, match="did you mean 'note'"):
         chosen_rows(["nota~bad"], columns)
+
+
+def test_when_something_was_last_written_is_compared_with_dates_and_times() -> None:
+    noon = datetime.datetime(2026, 11, 28, 12, tzinfo=datetime.UTC).timestamp()
+    columns = {"updated": [noon, noon + 60, None]}
+    assert chosen_rows(["updated>2026-11-28"], columns) == [0, 1] and chosen_rows(["updated<2026-11-28"], columns) == []
+    assert chosen_rows(["updated>2026-11-28T12:00"], columns) == [1]
+    assert chosen_rows(["updated>=2026-11-28T13:00:00+01:00"], columns) == [0, 1]
+    assert chosen_rows(["updated<=2026-11-28T12:00:00Z"], columns) == [0]
+    assert chosen_rows([f"updated={noon}"], columns) == [0]
+    assert chosen_rows(["updated>2026"], columns) == [0, 1] and chosen_rows(["updated>2027"], columns) == []
+    assert chosen_rows(["updated>20261128"], columns) == [0, 1] and chosen_rows(["updated>20261129"], columns) == []
+    with pytest.raises(WhereError, match="'updated' has times, and 'yesterday' is none: expected such as 2026-11-28"):
+        chosen_rows(["updated>yesterday"], columns)

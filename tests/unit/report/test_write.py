@@ -151,14 +151,29 @@ def test_best_pivot_and_columns(run: Any) -> None:
         (["--spread", "sd"], "choose from"),
         (["--where", "lr"], "expected KEY=VALUE"),
         (["--to", "-.xlsx"], "-.xlsx: .xlsx is no text"),
-        (["--to", "-", "--to", "-.md"], "standard output holds one table"),
-        (["--to", "-", "--watch", "5"], "standard output holds one table"),
+        (["--to", "-", "--to", "-.md"], "--to - --to -.md: standard output holds one table\n"),
+        (["--to", "-", "--watch", "5"], "standard output holds the table of one round: without --watch"),
     ],
 )
 def test_a_wrong_report_gets_one_message(run: Any, args: list[str], expected: str) -> None:
     launch_all()
     code, _, err = run("report", *args)
     assert code == 2 and expected in err and "Traceback" not in err
+
+
+def test_conditions_that_nothing_meets_say_so_and_nothing_else(run: Any) -> None:
+    launch_all()
+    for more in ((), ("--columns", "lr,nosuch"), ("--mean-over", "--sort", "loss"), ("--best", "loss")):
+        code, out, err = run("report", "--where", "lr=77", *more)
+        said, written = out.splitlines()
+        assert (code, err) == (0, "") and re.fullmatch(r"none of \d experiments meets --where lr=77", said)
+        assert written.startswith("written: ")
+
+
+def test_a_file_that_is_named_twice_is_written_once(run: Any) -> None:
+    launch_all()
+    out = run("report", "--to", "o.csv", "--to", "./o.csv", "--to", str(Path("o.csv").absolute()))[1]
+    assert "written: o.csv\n" in out
 
 
 def test_downward_is_a_dash_with_or_without_an_equals_sign(run: Any) -> None:

@@ -1,0 +1,143 @@
+"""What a name means in a table of experiments, wherever an option takes one: `--where`, `--group-by`, `--columns` …
+
+A column of what varies comes first, then one of the table's own (`status`, `code` …), then a key of the composed
+configs, and last what came out: a result named `lr` never stands for the `lr` of the config. What is hidden so is
+called `lr (result)`, and a key of the config that is called as a column of the table `status (override)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from heyhi.report.cells import varying
+from heyhi.report.fields import OVERRIDE, key_of
+from heyhi.report.gathered import Gathered
+from heyhi.report.readings import IF_ANY, OWN_NAMES
+
+Columns = Mapping[str, Sequence[Any]]
+RESULT = " (result)"
+
+
+class Meaning(NamedTuple):
+    """What a name stands for.
+
+    Attributes:
+        kind: `column` of what varies or of the table's own, `key` of the configs, or `outcome`.
+        column: its values.
+    """
+
+    kind: Literal["column", "key", "outcome"]
+    column: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What names may mean.
+
+    Attributes:
+        columns: what varies in configs and overrides, as the table names it, what all have alike, and the table's own
+            columns.
+        read_configs: returns a column for each key of the composed configs; asked once, and only where it has to be.
+        outcome: what came out.
+        may_be_key: whether the configs may have a key, as far as is known without reading them.
+    """
+
+    columns: Columns
+    read_configs: Callable[[], Columns] = dict
+    outcome: Columns = field(default_factory=dict)
+    may_be_key: Callable[[str], bool] = lambda name: True
+
+    @cached_property
+    def configs(self) -> Columns:
+        """A column for each key of the composed configs."""
+        return self.read_configs()
+
+    @property
+    def count(self) -> int:
+        """How many experiments there are."""
+        return len(next(iter((self.columns or self.outcome).values()), ()))
+
+    def find(self, name: str) -> Meaning | None:
+        """Return what a name means; None where it means nothing."""
+        if name in self.columns:
+            return Meaning("column", self.columns[name])
+        if name in IF_ANY:  # nobody has it
+            return Meaning("column", [None] * self.count)
+        key = key_of(name)
+        if (key == name or key in OWN_NAMES) and self.may_be_key(key) and key in self.configs:
+            return Meaning("key", self.configs[key])
+        for own in (name, name.removesuffix(RESULT)):
+            if own in self.outcome:
+                return Meaning("outcome", self.outcome[own])
+        return None
+
+    def names(self) -> list[str]:
+        """Return all names that mean something."""
+        return list(dict.fromkeys([*self.columns, *self.outcome, *map(override_name, self.configs), *IF_ANY]))
+
+
+def override_name(key: str) -> str:
+    """Name a config key's column, so that none of the table's own columns is hidden by it."""
+    return f"{key}{OVERRIDE}" if key in OWN_NAMES else key
+
+
+def result_name(key: str, taken: Iterable[str]) -> str:
+    """Name the column of what came out, so that it hides none of some others, nor one of the table's own."""
+    return f"{key}{RESULT}" if key in taken or key in OWN_NAMES else key
+
+
+def known_in(gathered: Gathered) -> Known:
+    """Return what names mean among gathered experiments."""
+    table = gathered.table
+    first = {*varying(table), *table.attrs.get("needed", ()), *OWN_NAMES}
+    columns = {str(name): table[name].tolist() for name in table.columns}
+    # A key that all override alike, or the config file of all, has no column.
+    constant = {name: [value] * len(table) for name, value in table.attrs.get("constant", {}).items()}
+
+    def configs() -> Columns:
+        rows = gathered.configs()
+        return {name: [row.get(name) for row in rows] for name in dict.fromkeys(name for row in rows for name in row)}
+
+    return Known(
+        {name: column for name, column in columns.items() if name in first} | constant,
+        configs,
+        {name: column for name, column in columns.items() if name not in first},
+        gathered.may_be_key,
+    )
+
+
+def with_meanings(gathered: Gathered, names: Iterable[str]) -> Gathered:
+    """Give the table the columns that some names mean, under these names: keys of the configs, too.
+
+    What came out under the name of such a key gets another name.
+    """
+    import pandas as pd
+
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return gathered
+    known = known_in(gathered)
+    table, attrs = gathered.table, dict(gathered.table.attrs)
+    for name in wanted:
+        found = known.find(name)
+        if found is None or (name in table and (name not in known.outcome or found.kind == "outcome")):
+            continue
+        if found.kind == "column" and name in IF_ANY:  # nobody has it
+            continue
+        is_setting = found.kind != "outcome"
+        renamed = {name: name + RESULT} if is_setting else {name.removesuffix(RESULT): name}
+        while is_setting and renamed[name] in table:
+            renamed[name] += RESULT
+        table = table.rename(columns=renamed)
+        if "metrics" in attrs:
+            attrs["metrics"] = [renamed.get(metric, metric) for metric in attrs["metrics"]]
+        if is_setting:
+            table.insert(min(1, len(table.columns)), name, pd.Series(found.column, index=table.index, dtype=object))
+            attrs["varying"] = [*attrs.get("varying", ()), name]
+    if table is gathered.table:
+        return gathered
+    table.attrs.update(attrs)
+    return replace(gathered, table=table)
