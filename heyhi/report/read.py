@@ -33,7 +33,7 @@ from heyhi.text import readable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 6
+_FORMAT = 7
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})

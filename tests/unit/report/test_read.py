@@ -125,6 +125,25 @@ def test_an_unchanged_experiment_is_not_read_again_and_a_changed_one_is(project:
     assert asked[3:] == ["a"]  # the function itself was changed
 
 
+def test_metrics_that_change_after_the_result_are_read_again(project: Project) -> None:
+    one, other, bare = entry(project, "p/a"), entry(project, "p/b"), entry(project, "p/c")
+    done(one), done(other), write(bare, attempts_jsonl=START + END, result_json='{"x": 1}')
+    read(project, one, other, bare)
+    done(one, metrics='{"loss": 0.5}\n{"loss": 0.25}\n{"loss": 0.75}\n')
+    write(bare, metrics_jsonl='{"loss": 7}\n')
+    for _ in range(2):
+        first, second, third = [found.outcome for found in read(project, one, other, bare)]
+        assert first == {"loss": 0.75, "loss.best": 0.25}
+        assert second == {"step": 2, "loss": 3.0, "loss.best": 2.0}
+        assert third == {"loss": 7, "loss.best": 7, "x": 1}
+    with Path(one.folder, "metrics.jsonl").open("a") as file:
+        file.write('{"loss": 0.125}\n')
+    now = read(project, one)[0]
+    assert now.outcome == {"loss": 0.125, "loss.best": 0.125} and now.updated is not None and now.updated > LONG_AGO
+    write(one, metrics_jsonl=None)
+    assert read(project, one, other, bare)[0].outcome == {}
+
+
 def test_what_was_just_written_or_still_runs_is_read_again(project: Project) -> None:
     one = entry(project)
     calls: list[int] = []
