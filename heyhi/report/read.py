@@ -28,7 +28,8 @@ from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
-from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.report.outcomes import Outcome, outcome_of
+from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
 
 _T = TypeVar("_T")
@@ -39,6 +40,7 @@ _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
 _DONE = State(Status.DONE)
+_NOTHING = Outcome({})
 
 
 class Reader:
@@ -146,11 +148,14 @@ class Reader:
         seconds = [end.seconds for end in ends if end.seconds is not None]
         names: tuple[str, ...] = ()
         values: Sequence[Any] = ()
+        outcome = _NOTHING
         if starts or status is Status.DONE:
-            names, values = _printable(self._outcome(entry, status, starts, problems))
+            outcome = self._outcome(entry, status, starts, problems)
+            names, values = _printable(outcome.values)
         given = mixed = None
         if any(start.needs or start.is_mixed for start in starts):
             given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
+        code, digest = _code(entry, history, starts, status, problems)
         return Reading(
             status=status.value,
             reason=reason,
@@ -160,18 +165,21 @@ class Reader:
             attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=_code(entry, history, starts, status, problems) or None,
+            code=code or None,
+            digest=digest or None,
             packages=own[-1].environment[:DIGITS] or None if own else None,
             mixed=mixed or None,
             given=given or None,
             updated=updated,
+            repeated=printable(outcome.repeated),
+            returned=printable(outcome.returned),
         )
 
-    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
+    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> Outcome:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
-            return _collected(self.get_logs_data, entry, self.project, problems)
-        outcome = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
+            return Outcome(_collected(self.get_logs_data, entry, self.project, problems))
+        logged = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
         if status is Status.DONE and self._at_best is None:
             try:
                 result = _result(entry)
@@ -180,8 +188,8 @@ class Reader:
             else:
                 if not _PLAIN.issuperset(map(type, result.values())):
                     result = {k: v for k, v in dotted_items(result) if not isinstance(v, list)}
-                outcome.update(result)
-        return outcome
+                return outcome_of(logged, result)
+        return Outcome(logged)
 
     def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
         """Return what a file of metrics comes to."""
@@ -265,10 +273,16 @@ def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) 
         return ""
 
 
-def _code(entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]) -> str:
-    """Return the version of the code that made what came out, or all of them where it was made by several."""
-    named = [_version_name(start.commit, start.dirty, start.code) for start in starts]
-    last = named[-1] if named else ""
+def _code(
+    entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]
+) -> tuple[str, str]:
+    """Return the version of the code that made what came out, or all of them where it was made by several.
+
+    Returns:
+        their names; the digests of their files.
+    """
+    named = [(_version_name(start.commit, start.dirty, start.code), start.code) for start in starts]
+    last = named[-1] if named else ("", "")
     if named.count(last) == len(named):
         return last
     try:
@@ -277,8 +291,11 @@ def _code(entry: Entry, history: History, starts: Sequence[Start], status: Statu
         problems.append(str(error))
         return last
     made += starts[-1:] if status is Status.DONE else []
-    names = dict.fromkeys(name for start in made if (name := start.version.name))
-    return " → ".join(names) if len(names) > 1 else last
+    versions = dict[str, str]()
+    for start in made:
+        if name := start.version.name:
+            versions.setdefault(name, start.code)
+    return (THEN.join(versions), THEN.join(versions.values())) if len(versions) > 1 else last
 
 
 @lru_cache(maxsize=256)  # most of a sweep's experiments have run the same

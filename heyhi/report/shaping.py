@@ -25,6 +25,7 @@ from heyhi.report.frames import (
 from heyhi.report.gathered import Gathered
 from heyhi.report.means import BEST, Counted, combinations, mean_rows, version_column
 from heyhi.report.package_kinds import kinds_of
+from heyhi.report.readings import RESULT
 from heyhi.report.shaped import Lazily, Shaped, Spread
 from heyhi.report.spread import DEFAULT_SPREAD
 
@@ -310,7 +311,7 @@ def _has_metrics(table: pd.DataFrame) -> bool:
 
 def metric_of(name: str) -> str:
     """Return the metric that a column is of."""
-    return name.removesuffix(BEST)
+    return name.removesuffix(RESULT).removesuffix(BEST)
 
 
 def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:

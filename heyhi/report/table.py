@@ -6,14 +6,17 @@ What its experiments are, and what came out of them, comes from `parts`; where t
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.project import Project
+from heyhi.report.code_names import named_alike
+from heyhi.report.outcomes import with_results
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
-from heyhi.report.parts import Part, own_columns
+from heyhi.report.parts import Part, behind_columns, own_columns
 from heyhi.report.read import Reader
-from heyhi.report.readings import IF_ANY, OWN_NAMES, Entry
+from heyhi.report.readings import IF_ANY, OWN_NAMES, RESULT, Entry
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,8 +43,9 @@ def gathered_columns(
         varying_columns(entries, everything=True),
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
-    part = Part(outline, found.fields["status"], found.outcome, own_columns(project, outline, found.fields, None))
-    return _columns(part, part.outline.varying)
+    own, behind = own_columns(project, outline, found.fields, None), behind_columns(found.fields)
+    part = Part(outline, found.fields["status"], found.outcome, own, behind)
+    return _columns(_settled(part), part.outline.varying)
 
 
 def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
@@ -54,9 +58,9 @@ def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
         labels: of each; one that is none of several has no column `sweep`. An experiment of two has one row, in which
             what came out is what the first says, else the second.
     """
+    joined = _settled(_joined(parts) if len(parts) > 1 else parts[0])
     if len(parts) == 1:
-        return _frame(_columns(parts[0], parts[0].outline.varying), parts[0])
-    joined = _joined(parts)
+        return _frame(_columns(joined, joined.outline.varying), joined)
     sweeps: dict[str, list[str]] = {}
     for part, label in zip(parts, labels, strict=True):
         for folder in part.outline.folders:
@@ -105,8 +109,19 @@ def _joined(parts: Sequence[Part]) -> Part:
         join([{"status": part.status} for part in parts])["status"],
         join([part.outcome for part in parts]),
         join([part.own for part in parts]),
+        join([part.behind for part in parts]),
         join([part.needed for part in parts]),
         frozenset(chain.from_iterable(part.settings for part in parts)),
+    )
+
+
+def _settled(part: Part) -> Part:
+    """Have each column of one kind of things: values of metrics or of results; one name for equal code."""
+    behind = part.behind
+    return replace(
+        part,
+        outcome=with_results(part.outcome, behind["repeated"], behind["returned"]),
+        own=part.own | {"code": named_alike(part.own["code"], behind["digest"])},
     )
 
 
@@ -126,9 +141,8 @@ def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any
     columns: dict[str, list[Any]] = {"status": part.status}
     for key, column in varying.items():
         columns[_override_name(key)] = column
-    for key, column in part.outcome.items():
-        # A metric may be named as an override is: lr, of a schedule.
-        columns[_outcome_name(key, columns)] = column
+    names = _outcome_names(part.outcome, columns)
+    columns |= {names[key]: column for key, column in part.outcome.items()}
     for key, column in part.needed.items():
         present = [value for value in column if value is not None]
         if key not in columns and not (key in part.settings and is_same_for_all(present)):
@@ -136,8 +150,16 @@ def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any
     return columns | {k: v for k, v in part.own.items() if k not in _OPTIONAL or v.count(None) < len(v)}
 
 
-def _outcome_name(key: str, taken: Iterable[str]) -> str:
-    return key if key not in taken and key not in OWN_NAMES else f"{key} (result)"
+def _outcome_names(keys: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Name the columns of what came out, so that they hide no other column: a metric may be lr, of a schedule."""
+    used = {*taken, *OWN_NAMES}
+    names = {}
+    for key in sorted(keys, key=len):  # `lr` before the `lr (result)` of an experiment whose result says another one
+        names[key] = key
+        while names[key] in used:
+            names[key] += RESULT
+        used.add(names[key])
+    return names
 
 
 def _override_name(key: str) -> str:
@@ -165,5 +187,6 @@ def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
     varying = [_override_name(key) for key in part.outline.varying]
     frame.attrs["varying"] = varying
     frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
-    frame.attrs["metrics"] = [_outcome_name(key, ("status", *varying)) for key in part.outcome]
+    names = _outcome_names(part.outcome, ("status", *varying))
+    frame.attrs["metrics"] = [names[key] for key in part.outcome]
     return frame

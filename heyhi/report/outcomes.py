@@ -1,0 +1,95 @@
+"""What came out of experiments: their metrics, and what their results say of the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from heyhi.report.readings import RESULT
+
+_BETWEEN = "\0"  # between names in one text: one object for many experiments, unlike a tuple that was kept on disk
+
+
+class Outcome(NamedTuple):
+    """What came out of one experiment.
+
+    Attributes:
+        values: by name. Where the result says something else than what was logged last, it has `<name> (result)`.
+        repeated: names of what was logged, and that the result says alike; as `names_in` reads them.
+        returned: names of what only the result says.
+    """
+
+    values: dict[str, Any]
+    repeated: str | None = None
+    returned: str | None = None
+
+
+def outcome_of(logged: dict[str, Any], result: Mapping[str, Any]) -> Outcome:
+    """Put the metrics and the result of an experiment side by side.
+
+    Args:
+        logged: what the metrics come to; what the result says is added.
+        result: scalars by name.
+    """
+    if logged.keys().isdisjoint(result):  # as mostly
+        return Outcome({**logged, **result}, None, _text(list(result)))
+    values, repeated, returned = dict(logged), list[str](), list[str]()
+    beside: dict[str, Any] = {}
+    for name, value in result.items():
+        if name not in logged:
+            returned.append(name)
+            values[name] = value
+        elif _is_same(logged[name], value):
+            repeated.append(name)
+        else:
+            beside[name] = value
+    for name, value in beside.items():
+        own = f"{name}{RESULT}"
+        while own in values:  # a metric may be called like that
+            own += RESULT
+        values[own] = value
+    return Outcome(values, _text(repeated), _text(returned))
+
+
+def with_results(
+    outcome: dict[str, list[Any]], repeated: Sequence[str | None], returned: Sequence[str | None]
+) -> dict[str, list[Any]]:
+    """Fill the columns of what results say.
+
+    Where the result of one experiment differs from its metric, the column of the metric is of metrics only, and the
+    one of results has all of them.
+
+    Args:
+        outcome: columns by name.
+        repeated: of each experiment, as in `Outcome`.
+        returned: likewise.
+    """
+    names = [name for name in outcome if f"{name}{RESULT}" in outcome]
+    if not names:
+        return outcome
+    found = dict(outcome)
+    for name in names:
+        own = f"{name}{RESULT}"
+        found[name], found[own] = list(outcome[name]), list(outcome[own])
+        says = {text: (name in names_in(text)) for text in {*repeated, *returned}}
+        for place, (alike, alone) in enumerate(zip(repeated, returned, strict=True)):
+            if found[own][place] is None and (says[alike] or says[alone]):
+                found[own][place] = outcome[name][place]
+            if says[alone]:
+                found[name][place] = None
+    return found
+
+
+def names_in(text: str | None) -> list[str]:
+    """Return the names that are in a text."""
+    return text.split(_BETWEEN) if text is not None else []
+
+
+def _text(names: Sequence[str]) -> str | None:
+    return _BETWEEN.join(names) if names else None
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, bool) is not isinstance(other, bool):
+        return False
+    return bool(one == other or (one != one and other != other))
