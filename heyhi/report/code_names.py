@@ -16,7 +16,9 @@ def named_alike(names: Sequence[str | None], digests: Sequence[str | None]) -> l
         names: of each experiment's versions, several joined by ` → `.
         digests: of the files of each, joined likewise.
     """
-    known = dict.fromkeys(zip(names, digests, strict=True))  # mostly few
+    known = dict.fromkeys(zip(names, digests, strict=True))
+    if len(known) < 2 and not any(name and THEN in name for name, _ in known):  # mostly all have run the same
+        return list(names)
     called: dict[str, str] = {}
     for name, digest in (version for pair in known for version in _versions(*pair)):
         if digest and (digest not in called or (_is_edited(called[digest]) and not _is_edited(name))):

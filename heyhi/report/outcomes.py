@@ -39,7 +39,9 @@ def outcome_of(logged: dict[str, Any], result: Mapping[str, Any]) -> Outcome:
         if name not in logged:
             returned.append(name)
             values[name] = value
-        elif _is_same(logged[name], value):
+            continue
+        last = logged[name]
+        if last is value or (last == value and type(last) is type(value)) or _is_same(last, value):
             repeated.append(name)
         else:
             beside[name] = value

@@ -132,13 +132,17 @@ class Reader:
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        reading = self._read_files(entry, status, reason, updated)
-        # What couldn't be read may be readable later, or by somebody else, and no file changes by that.
-        return reading, stamp if settled and not reading.problem else UNKNOWN
+        reading, holds = self._read_files(entry, status, reason, updated)
+        return reading, stamp if settled and holds else UNKNOWN
 
-    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> Reading:
-        """Read the files of an experiment."""
+    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> tuple[Reading, bool]:
+        """Read the files of an experiment.
+
+        Returns:
+            what there is; whether that holds as long as no file changes.
+        """
         problems: list[str] = []
+        damage = Damage()
         history = History(_attempts(entry, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
@@ -150,13 +154,19 @@ class Reader:
         values: Sequence[Any] = ()
         outcome = _NOTHING
         if starts or status is Status.DONE:
-            outcome = self._outcome(entry, status, starts, problems)
+            outcome = self._outcome(entry, status, starts, problems, damage)
             names, values = _printable(outcome.values)
         given = mixed = None
         if any(start.needs or start.is_mixed for start in starts):
             given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
         code, digest = _code(entry, history, starts, status, problems)
-        return Reading(
+        is_over = status.is_over and status is not Status.UNKNOWN
+        # What couldn't be read may be readable later, or by somebody else, and no file changes by that. What is being
+        # written is half-written for good once its writer is dead.
+        holds = not problems and (is_over or not damage.is_cut)
+        if lines := damage.text(METRICS_NAME, is_over=is_over):
+            problems.append(lines)
+        reading = Reading(
             status=status.value,
             reason=reason,
             names=names,
@@ -174,12 +184,15 @@ class Reader:
             repeated=printable(outcome.repeated),
             returned=printable(outcome.returned),
         )
+        return reading, holds
 
-    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> Outcome:
+    def _outcome(
+        self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str], damage: Damage
+    ) -> Outcome:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
             return Outcome(_collected(self.get_logs_data, entry, self.project, problems))
-        logged = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
+        logged = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems, damage)
         if status is Status.DONE and self._at_best is None:
             try:
                 result = _result(entry)
@@ -191,23 +204,21 @@ class Reader:
                 return outcome_of(logged, result)
         return Outcome(logged)
 
-    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
+    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str], damage: Damage) -> dict[str, Any]:
         """Return what a file of metrics comes to."""
-        damage = Damage()
         try:
             if self._at_best is not None:
                 from heyhi.experiment.at_best import values_at_best
 
-                found = values_at_best(path, starts, *self._at_best, damaged=damage)
+                found = values_at_best(path, starts, *self._at_best, damaged=damage, cut=damage.note_cut)
             else:
-                summary = sum_up(path, starts, self._directions, damaged=damage)
+                summary = sum_up(path, starts, self._directions, damaged=damage, cut=damage.note_cut)
                 found = summary.result()
                 if summary.is_cut:
                     problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
         except HeyhiError as error:
             problems.append(str(error))
             return {}
-        damage.warn(path)
         return found
 
 

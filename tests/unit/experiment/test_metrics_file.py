@@ -72,7 +72,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         caplog.clear()
         assert [line["epoch"] for line in Handle(tmp_path).metrics(all=everything)] == [1, 4]
         named = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert named == [f"{path}:2: is no JSON object; it is left out; so are 2 other lines"]
+        assert named == [f"{path}:2: is no JSON object, and 2 more lines: left out"]
 
 
 def test_a_handle_has_what_counts_and_all_with_their_attempts(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from heyhi.config.identity import Identity
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import Summary
 from heyhi.project import Project
@@ -360,7 +361,39 @@ def test_a_damaged_line_among_regular_ones_is_left_out(project: Project, damaged
     done(one, metrics="".join(f"{line}\n" for line in [REGULAR[0], damaged, REGULAR[1]]))
     done(other, metrics="".join(f"{line}\n" for line in REGULAR))
     found, expected = read(project, one, other)
-    assert found == expected and found.outcome["acc.best"] == -0.25
+    assert found._replace(problem="") == expected and found.outcome["acc.best"] == -0.25
+    assert found.problem == "metrics.jsonl:2: is no JSON object: left out"
+
+
+@pytest.mark.parametrize("at_best", [None, ("loss", "min")])
+def test_damaged_lines_are_a_problem_of_their_row_every_time(project: Project, at_best: Any) -> None:
+    several, single, good = (entry(project, f"p/{name}") for name in "abc")
+    done(several, metrics='{"loss": 3}\n[1]\n{"loss": 2}\n{"loss"\n7\n{"loss": 4}\n{"lo')
+    done(single, metrics='{"loss": 1}\n{"loss": 5\n'), done(good)
+    for _ in range(2):
+        found = read(project, several, single, good, at_best=at_best)
+        assert [one.problem for one in found] == [
+            "metrics.jsonl:2: is no JSON object, and 3 more lines: left out",
+            "metrics.jsonl:2: is no JSON object: left out",
+            "",
+        ]
+        assert [one.outcome["loss"] for one in found] == ([4, 1, 3.0] if at_best is None else [2, 1, 2.0])
+    asked: list[int] = []
+    reader = Reader(project, at_best=at_best)
+    reader.read([e.folder for e in (several, single, good)], lambda places: asked.extend(places) or [], {})
+    assert not asked  # they are remembered
+
+
+def test_a_half_written_last_line_is_a_problem_once_its_writer_has_ended(project: Project) -> None:
+    one = entry(project)
+    write(one, metrics_jsonl='{"loss": 1}\n{"loss": 0.', attempts_jsonl=START)
+    with Claim.acquire(Path(one.folder)):  # type: ignore[union-attr]
+        for _ in range(2):
+            (running,) = read(project, one)
+            assert (running.status, running.outcome["loss"], running.problem) == ("RUNNING", 1, "")
+    for _ in range(2):
+        (dead,) = read(project, one)
+        assert (dead.status, dead.problem) == ("DEAD", "metrics.jsonl:2: is no JSON object: left out")
 
 
 def test_a_file_of_any_size_is_read_whole(project: Project) -> None:
