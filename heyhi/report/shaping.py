@@ -58,7 +58,8 @@ class Work:
         """Take the experiments that are asked for."""
         places = _chosen_places(shape.where, gathered)
         rows = gathered.only(places)
-        return cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
+        notes = [] if shape.at_best is None else _unlogged(shape.at_best, rows.table)
+        return cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table), notes)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -307,6 +308,17 @@ def _has_metrics(table: pd.DataFrame) -> bool:
     """Return whether any experiment of a table has a metric yet; of one that doesn't say which these are, all have."""
     names = table.attrs.get("metrics")
     return names is None or any(table[name].notna().any() for name in names if name in table)
+
+
+def _unlogged(metric: str, table: pd.DataFrame) -> list[str]:
+    """Say how many of the experiments that were started have not logged the metric at whose best the others are."""
+    names = [name for name in table.attrs.get("metrics", ()) if name.removesuffix(RESULT) == metric]
+    values = table[names[0]].tolist() if names else [None] * len(table)
+    # What was logged as NaN is a value.
+    count = sum(value is None and attempts > 0 for value, attempts in zip(values, table["attempts"], strict=True))
+    if not count:
+        return []
+    return [f"{count} experiment{' has' if count == 1 else 's have'} not logged {metric}"]
 
 
 def metric_of(name: str) -> str:
