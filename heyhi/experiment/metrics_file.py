@@ -51,11 +51,11 @@ class Damage:
         is_cut: whether the last line has no end and can't be read: it may be that somebody is writing it.
     """
 
-    def __init__(self) -> None:
-        self.is_cut = False
-        self._first = 0
-        self._count = 0
-        self._last = 0
+    # Of the class: there may be 10,000 of them, and few files are damaged.
+    is_cut = False
+    _first = 0
+    _count = 0
+    _last = 0
 
     def __call__(self, line: int) -> None:
         """Note a line."""

@@ -40,10 +40,11 @@ def look_at(folder: str) -> tuple[Stamp, bool, float | None]:
         1970, or None where there is none.
     """
     result, metrics = _stamp(f"{folder}/{RESULT_NAME}"), _stamp(f"{folder}/{METRICS_NAME}")
-    is_done = result is not _ABSENT
-    stamp = (*result, *metrics) if is_done else (*result, *metrics, *_stamp(f"{folder}/{ATTEMPTS_NAME}"))
-    times = [time for time, number in zip(stamp[::3], stamp[2::3], strict=True) if number]
-    return stamp, is_done, max(times) / 1e9 if times else None
+    if result is not _ABSENT:
+        return result + metrics, True, max(result[0], metrics[0]) / 1e9
+    stamp = result + metrics + _stamp(f"{folder}/{ATTEMPTS_NAME}")
+    times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
+    return stamp, False, max(times) / 1e9 if times else None
 
 
 def _stamp(path: str) -> tuple[int, int, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from heyhi.report.readings import RESULT
@@ -31,8 +33,10 @@ def outcome_of(logged: dict[str, Any], result: Mapping[str, Any]) -> Outcome:
         logged: what the metrics come to; what the result says is added.
         result: scalars by name.
     """
-    if logged.keys().isdisjoint(result):  # as mostly
-        return Outcome({**logged, **result}, None, _text(list(result)))
+    take, repeats, returns = _plan(tuple(logged), tuple(result))
+    ours, theirs = take(logged), take(result)
+    if ours == theirs and list(map(type, ours)) == list(map(type, theirs)):  # as mostly
+        return Outcome({**logged, **result}, repeats, returns)
     values, repeated, returned = dict(logged), list[str](), list[str]()
     beside: dict[str, Any] = {}
     for name, value in result.items():
@@ -40,8 +44,7 @@ def outcome_of(logged: dict[str, Any], result: Mapping[str, Any]) -> Outcome:
             returned.append(name)
             values[name] = value
             continue
-        last = logged[name]
-        if last is value or (last == value and type(last) is type(value)) or _is_same(last, value):
+        if _is_same(logged[name], value):
             repeated.append(name)
         else:
             beside[name] = value
@@ -51,6 +54,21 @@ def outcome_of(logged: dict[str, Any], result: Mapping[str, Any]) -> Outcome:
             own += RESULT
         values[own] = value
     return Outcome(values, _text(repeated), _text(returned))
+
+
+@lru_cache(maxsize=256)  # there may be 10,000 experiments, mostly of few kinds
+def _plan(
+    logged: tuple[str, ...], result: tuple[str, ...]
+) -> tuple[Callable[[Mapping[str, Any]], tuple[Any, ...]], str | None, str | None]:
+    """Return what takes the values of the names that metrics and a result share, and both texts if these are alike."""
+    shared = [name for name in result if name in logged]
+    returned = [name for name in result if name not in logged]
+    # Twice the first one: of a single name, no tuple would be taken.
+    return itemgetter(*shared, shared[0]) if shared else _take_nothing, _text(shared), _text(returned)
+
+
+def _take_nothing(values: Mapping[str, Any]) -> tuple[Any, ...]:
+    return ()
 
 
 def with_results(
