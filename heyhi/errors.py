@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 _MAX_NAME = 200  # characters of a name that is looked up: nobody meant a longer one
 
 
@@ -131,12 +134,45 @@ class reporting_errors:  # noqa: N801 (used as a function is)
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        lost = _unprinted() or _unwritten(error)
         if isinstance(error, HeyhiError):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
-        if isinstance(error, BrokenPipeError):
-            # The reader (`| head`) has seen enough; keep the interpreter from complaining at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError) or (isinstance(lost, BrokenPipeError) and _is_end(error)):
             sys.exit(141)
+        if lost is not None and (isinstance(error, OSError) or _is_end(error)):
+            print(f"error: standard output can't be written: {lost.strerror or lost}", file=sys.stderr)
+            sys.exit(2)
         if isinstance(error, KeyboardInterrupt):
             sys.exit(130)
+
+
+def _is_end(error: BaseException | None) -> bool:
+    return error is None or isinstance(error, SystemExit)
+
+
+def _unprinted() -> OSError | None:
+    """Write what waits for standard output; return why that can't be done.
+
+    Then it is dropped, lest the interpreter complain at exit: the reader (`| head`) has seen enough, or a disk is full.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    except ValueError:  # closed
+        pass
+    return None
+
+
+def _unwritten(error: BaseException | None) -> OSError | None:
+    """Return an error that is of a standard output without buffer, where nothing is left to be written."""
+    if isinstance(error, OSError) and error.errno in _FULL and error.filename is None and sys.stdout is not None:
+        try:
+            os.write(sys.stdout.fileno(), b"\n")
+        except (OSError, ValueError) as again:
+            return again if isinstance(again, OSError) else error
+    return None

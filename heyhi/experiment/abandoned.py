@@ -3,7 +3,8 @@
 A run that died in epoch 10 and goes on from epoch 5 writes 6 to 10 again. So a value of a metric that an attempt logged
 at a counter is struck where a later attempt logged that metric at that counter, or below. Inside one attempt nothing is
 struck. What can be compared is told by the first counter of the line that never goes down inside an attempt, for that
-metric: a step that restarts in each epoch tells no order.
+metric, and that later attempts have logged with it: a step that restarts in each epoch tells no order, and neither does
+one that is NaN or a text.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from typing import Any, NamedTuple
 
 from heyhi.experiment.kinds import NUMBERS, Kind, kinds_of
 
-# metric -> the counter that tells its order and from which value on it is struck, by the counters of its lines
-Limits = dict[str, dict[str, float]]
+# metric and all counters of its lines -> the counter that tells their order, and from which value on they are struck
+Limits = dict[tuple[str, tuple[str, ...]], tuple[str, float]]
 
 
 class _Range(NamedTuple):
@@ -85,13 +86,12 @@ class Logged:
             limits: Limits = {}
             own: dict[tuple[str, str], float] = {}
             for (metric, counters), values in ranges.items():
-                key = self.order(metric, counters)
-                if key is None:
-                    continue
-                value, limit = values[counters.index(key)], ahead.get((metric, key))
-                if limit is not None and value.most >= limit:
-                    limits.setdefault(metric, {})[key] = limit
-                own[metric, key] = min(own.get((metric, key), value.least), value.least)
+                known = [(k, v) for k, v in zip(counters, values, strict=True) if (metric, k) not in self.down]
+                key, value = next(((k, v) for k, v in known if (metric, k) in ahead), ("", None))
+                if value is not None and value.most >= ahead[metric, key]:
+                    limits[metric, counters] = key, ahead[metric, key]
+                for place, its in (((metric, k), v) for k, v in known):
+                    own[place] = min(own.get(place, its.least), its.least)
             found.append(limits)
             for place, least in own.items():
                 ahead[place] = min(ahead.get(place, least), least)
@@ -115,9 +115,8 @@ class Logged:
         """Yield which metrics are struck in which of the lines of a kind."""
         groups: dict[tuple[str, float], set[str]] = {}
         for metric in kind.metrics:
-            key = self.order(metric, kind.counters)
-            if metric in limits and key is not None and key in limits[metric]:
-                groups.setdefault((key, limits[metric][key]), set()).add(metric)
+            if (metric, kind.counters) in limits:
+                groups.setdefault(limits[metric, kind.counters], set()).add(metric)
         struck: dict[int, set[str]] = {}
         for (key, limit), metrics in groups.items():
             for at, value in enumerate(kind.columns[key]):

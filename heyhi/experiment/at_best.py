@@ -22,6 +22,7 @@ def values_at_best(
     direction: Direction,
     *,
     damaged: Callable[[int], object] = lambda line: None,
+    cut: Callable[[int], object] = lambda line: None,
 ) -> dict[str, Any]:
     """Return the value of each metric that was logged where one was best, that one's best, and the counters there.
 
@@ -34,6 +35,7 @@ def values_at_best(
         metric: that is to be best.
         direction: which way it is better.
         damaged: called with the number of each line that can't be read, from 1.
+        cut: as in `metrics_file.counting_blocks`.
 
     Returns:
         nothing where the metric was never logged.
@@ -42,7 +44,7 @@ def values_at_best(
         ResultError: the file can't be read.
     """
     search = _Search(metric, direction)
-    for number, block in enumerate(counting_blocks(path, starts, damaged=damaged)):
+    for number, block in enumerate(counting_blocks(path, starts, damaged=damaged, cut=cut)):
         search.add(number, block.attempt, block.lines)
     if search.best is None:
         return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
@@ -27,7 +28,7 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])[0-9]*|[A-Za-z]?[a-z]+[0-9]*|[0-9]+")
 
 
 class DirectionError(HeyhiError):
-    """A metric whose direction nobody declared is asked for its best value."""
+    """A metric whose direction nobody declared, or that was declared both ways, is asked for its best value."""
 
 
 class Directions(NamedTuple):
@@ -42,10 +43,9 @@ class Directions(NamedTuple):
     maximize: tuple[str, ...] = ()
 
     def declared(self, name: str) -> Direction | None:
-        """Return what the project says of a metric; None where it says nothing."""
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.minimize):
-            return "min"
-        return "max" if any(fnmatch.fnmatchcase(name, pattern) for pattern in self.maximize) else None
+        """Return what the project says of a metric; None where it says nothing, or both."""
+        small, large = _matching(name, self.minimize), _matching(name, self.maximize)
+        return None if bool(small) == bool(large) else "min" if small else "max"
 
     def of(self, name: str) -> Direction | None:
         """Return which way a metric is better: as declared, else as assumed; None where nobody knows.
@@ -53,7 +53,10 @@ class Directions(NamedTuple):
         Args:
             name: of the metric, without `.best`.
         """
-        return self.declared(name) or assumed(name)
+        found = self.declared(name)
+        if found is None and not _matching(name, self.minimize):
+            return assumed(name)
+        return found
 
     def needed(self, name: str) -> Direction:
         """Return which way a metric is better.
@@ -62,12 +65,24 @@ class Directions(NamedTuple):
             DirectionError: nobody knows; the message says how to declare it.
         """
         found = self.of(name)
+        small = _matching(name, self.minimize)
+        if found is None and small:
+            large = _matching(name, self.maximize)
+            raise DirectionError(
+                f"pyproject.toml, [tool.heyhi] minimize ('{small}') and maximize ('{large}') both name '{name}': say it"
+                f" with --best '{name}:min' or '{name}:max', or in one of them only"
+            )
         if found is None:
             raise DirectionError(
                 f"nobody knows whether '{name}' is better when smaller or larger: say it with --best '{name}:min' or"
                 f" '{name}:max', or in pyproject.toml, [tool.heyhi] minimize = [\"{name}\"] or maximize"
             )
         return found
+
+
+def _matching(name: str, patterns: Sequence[str]) -> str | None:
+    """Return the first pattern that a name meets."""
+    return next((pattern for pattern in patterns if fnmatch.fnmatchcase(name, pattern)), None)
 
 
 @lru_cache(maxsize=4096)

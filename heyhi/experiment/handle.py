@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +21,19 @@ class Handle:
     """One experiment, to be asked about; each answer is as of now.
 
     Args:
-        exp_path: its folder, which need not exist.
+        exp_path: its folder, which need not exist; a relative one is below the working directory.
         identity: which experiment it is; default: what the folder says.
         project: where it belongs; default: the project around the folder, else around the working directory.
 
     Attributes:
-        exp_path: its folder.
+        exp_path: its folder (absolute).
     """
 
-    def __init__(self, exp_path: Path, *, identity: Identity | None = None, project: Project | None = None) -> None:
-        self.exp_path = exp_path
+    def __init__(
+        self, exp_path: str | Path, *, identity: Identity | None = None, project: Project | None = None
+    ) -> None:
+        # Not resolved: a project reached through a link keeps the name its user gave it.
+        self.exp_path = Path(os.path.abspath(exp_path))  # noqa: PTH100
         self._identity = identity
         self._project = project
 

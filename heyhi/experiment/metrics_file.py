@@ -28,6 +28,10 @@ _DICTS = frozenset({dict})
 _log = logging.getLogger(__name__)
 
 
+def _ignore(line: int) -> None:
+    pass
+
+
 class Block(NamedTuple):
     """Some lines of a metrics file that one attempt wrote.
 
@@ -41,27 +45,52 @@ class Block(NamedTuple):
 
 
 class Damage:
-    """The lines of a file that can't be read; to be called with the number of each."""
+    """The lines of a file that can't be read; to be called with the number of each.
 
-    def __init__(self) -> None:
-        self.first = 0
-        self.count = 0
+    Attributes:
+        is_cut: whether the last line has no end and can't be read: it may be that somebody is writing it.
+    """
+
+    # Of the class: there may be 10,000 of them, and few files are damaged.
+    is_cut = False
+    _first = 0
+    _count = 0
+    _last = 0
 
     def __call__(self, line: int) -> None:
         """Note a line."""
-        self.first = self.first or line
-        self.count += 1
+        self._first = self._first or line
+        self._count += 1
+
+    def note_cut(self, line: int) -> None:
+        """Note the last line, which has no end."""
+        self.is_cut, self._last = True, line
+
+    def text(self, path: Path | str, *, is_over: bool = False) -> str:
+        """Say what is left out; empty where nothing is.
+
+        Args:
+            path: of the file, as it is to be named.
+            is_over: whether nobody writes any more, so that a half-written line is damage, too.
+        """
+        count = self._count + (is_over and self.is_cut)
+        if not count:
+            return ""
+        more = "" if count == 1 else f", and {count - 1} more line{'s' if count > 2 else ''}"
+        return f"{path}:{self._first or self._last}: is no JSON object{more}: left out"
 
     def warn(self, path: Path | str) -> None:
         """Log a warning, if there were any."""
-        if self.count:
-            others = self.count - 1
-            more = "" if not others else "; so is another line" if others == 1 else f"; so are {others} other lines"
-            _log.warning("%s:%d: is no JSON object; it is left out%s", path, self.first, more)
+        if text := self.text(path):
+            _log.warning("%s", text)
 
 
 def counting_blocks(
-    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
+    path: Path | str,
+    starts: Sequence[Start] = (),
+    *,
+    damaged: Callable[[int], object] = _ignore,
+    cut: Callable[[int], object] = _ignore,
 ) -> Iterator[Block]:
     """Read the metrics that count, a block after the other, so that a file of any size fits into memory.
 
@@ -72,16 +101,17 @@ def counting_blocks(
         path: of the file; where there is none, there are no metrics.
         starts: of the experiment's attempts.
         damaged: called with the number of each line that can't be read, from 1.
+        cut: called with that of the last one where it has no end and can't be read; it may be half-written.
 
     Raises:
         ResultError: it can't be read.
     """
-    with _Opened(path) as file:
+    with _Opened(path, cut) as file:
         yield from _counting(file, starts, damaged)
 
 
 def all_blocks(
-    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
+    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = _ignore
 ) -> Iterator[Block]:
     """Read all metrics, those that don't count as well; as `counting_blocks`."""
     with _Opened(path) as file:
@@ -90,14 +120,19 @@ def all_blocks(
 
 
 def counting_lines(
-    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = lambda line: None
+    path: Path | str, starts: Sequence[Start] = (), *, damaged: Callable[[int], object] = _ignore
 ) -> Iterator[dict[str, Any]]:
     """Read the metrics that count, a line after the other; as `counting_blocks`."""
     return chain.from_iterable(block.lines for block in counting_blocks(path, starts, damaged=damaged))
 
 
 def sum_up(
-    path: Path | str, starts: Sequence[Start], directions: Directions, *, damaged: Callable[[int], object]
+    path: Path | str,
+    starts: Sequence[Start],
+    directions: Directions,
+    *,
+    damaged: Callable[[int], object],
+    cut: Callable[[int], object] = _ignore,
 ) -> Summary:
     """Sum up the metrics that count.
 
@@ -106,19 +141,20 @@ def sum_up(
         starts: of the experiment's attempts.
         directions: of the project.
         damaged: called with the number of each line that can't be read, from 1.
+        cut: as in `counting_blocks`.
 
     Raises:
         ResultError: it can't be read.
     """
     summary = Summary(directions)
-    with _Opened(path) as file:
+    with _Opened(path, cut) as file:
         if file.may_be_struck(starts):
             for block in _counting(file, starts, damaged):
                 summary.add(block.lines)
             return summary
         for _, number, data in file.pieces(damaged):
             if not summary.add_unparsed(data):
-                summary.add(parsed(data, _from(number, damaged)))
+                summary.add(parsed(data, _from(number, damaged), _from(number, cut)))
     return summary
 
 
@@ -129,7 +165,7 @@ def _counting(file: _Opened, starts: Sequence[Start], damaged: Callable[[int], o
             yield Block(_number(starts, part), lines)
         return
     logged, parts = Logged(), list[int]()
-    for part, lines in file.blocks(bounds, lambda line: None):
+    for part, lines in file.blocks(bounds, _ignore):
         if part not in parts[-1:]:
             parts.append(part)
             logged.begin_attempt()
@@ -163,8 +199,9 @@ class _Opened:
         ResultError: it can't be opened.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, cut: Callable[[int], object] = _ignore) -> None:
         self.path = path
+        self._cut = cut
         self._handle = -1
         self.size = 0
         try:
@@ -212,7 +249,8 @@ class _Opened:
                 end = len(data)
                 if part < len(bounds) and bounds[part] < offset + end:
                     end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
-                lines = parsed(data[begin:end], _from(number + data.count(b"\n", 0, begin), damaged))
+                first = number + data.count(b"\n", 0, begin)
+                lines = parsed(data[begin:end], _from(first, damaged), _from(first, self._cut))
                 if lines:
                     yield part, lines
                 begin = end
@@ -261,12 +299,15 @@ def _from(first: int, damaged: Callable[[int], object]) -> Callable[[int], objec
     return lambda line: damaged(first + line)
 
 
-def parsed(data: bytes, damaged: Callable[[int], object] = lambda line: None) -> list[dict[str, Any]]:
+def parsed(
+    data: bytes, damaged: Callable[[int], object] = _ignore, cut: Callable[[int], object] = _ignore
+) -> list[dict[str, Any]]:
     """Return the JSON objects of some lines; what is none is left out.
 
     Args:
         data: the lines; the last may have no end: then it may be half-written, which is no damage.
         damaged: called with the number of each damaged line, from 0.
+        cut: called with that of the last one where it has no end and is none.
     """
     import orjson  # of no use to a run
 
@@ -279,7 +320,7 @@ def parsed(data: bytes, damaged: Callable[[int], object] = lambda line: None) ->
                 continue
             if _DICTS.issuperset(map(type, found)) and len(found) == data.count(b"\n"):
                 return found
-    return _one_by_one(data, damaged)
+    return _one_by_one(data, damaged, cut)
 
 
 def _load(data: bytes) -> Any:
@@ -287,7 +328,7 @@ def _load(data: bytes) -> Any:
     return json.loads(data.decode())
 
 
-def _one_by_one(data: bytes, damaged: Callable[[int], object]) -> list[dict[str, Any]]:
+def _one_by_one(data: bytes, damaged: Callable[[int], object], cut: Callable[[int], object]) -> list[dict[str, Any]]:
     import orjson
 
     lines = data.split(b"\n")
@@ -302,6 +343,6 @@ def _one_by_one(data: bytes, damaged: Callable[[int], object]) -> list[dict[str,
                 record = None
         if isinstance(record, dict):
             found.append(record)
-        elif number < len(lines) - 1 and line.strip():
-            damaged(number)
+        elif line.strip():
+            (damaged if number < len(lines) - 1 else cut)(number)
     return found

@@ -139,7 +139,7 @@ def gather(
         for source in sources
     ]
     found = frame_of(parts, [source.manifest.label for source in sources])
-    if at_best is not None and at_best not in found:
+    if at_best is not None and not any(at_best in part.outcome for part in parts):
         _check_is_unlogged(at_best, gather(sources).table)
     folders = found["exp_path"].tolist()
     projects = list(dict.fromkeys(source.project for source in sources))

@@ -13,15 +13,18 @@ from typing import Any, Self
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.report.readings import Reading, Readings, printable_names
 
-# Time of change, size and number of the result; where there is none, zeros and the same of the other files.
+# Time of change, size and number of the result and of the metrics, zeros for what is not there; where there is no
+# result, of the attempts, too.
 Stamp = tuple[int, ...]
 UNKNOWN: Stamp = ()  # of what is not remembered
 SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
 _ABSENT = (0, 0, 0)
-_FILES = (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME)
-# Columns on disk, beside a column for each field: the parts of a result's stamp, the rest of the stamp, the tuples of
-# names that occur, and the number of each experiment's tuple.
-_STAMP_COLUMNS = ("changed", "size", "number")
+# Columns on disk, beside a column for each field: the parts of the stamp of what is DONE, the rest of the stamp, the
+# tuples of names that occur, and the number of each experiment's tuple.
+_STAMP_COLUMNS = tuple(
+    f"{part} of {file}" for file in (RESULT_NAME, METRICS_NAME) for part in ("time", "size", "inode")
+)
+_NO_STAMP = _ABSENT + _ABSENT
 _OTHERS, _KINDS, _KIND = "others", "kinds", "kind"
 _OUTCOME = "outcome: "
 # What is not remembered: only what is DONE needs no asking, and names are kept as numbers.
@@ -36,19 +39,20 @@ def look_at(folder: str) -> tuple[Stamp, bool, float | None]:
         what changes when one of them changes; whether there is a result; when one was written last, in seconds since
         1970, or None where there is none.
     """
-    stamp: list[int] = []
-    newest = None
-    for name in _FILES:
-        try:
-            found = os.stat(f"{folder}/{name}")  # noqa: PTH116 (10,000 of them: no object each)
-        except OSError:
-            stamp += _ABSENT
-            continue
-        stamp += [found.st_mtime_ns, found.st_size, found.st_ino]
-        if name == RESULT_NAME:  # it is written last: what has one changes no more
-            return tuple(stamp), True, found.st_mtime
-        newest = found.st_mtime if newest is None or found.st_mtime > newest else newest
-    return tuple(stamp), False, newest
+    result, metrics = _stamp(f"{folder}/{RESULT_NAME}"), _stamp(f"{folder}/{METRICS_NAME}")
+    if result is not _ABSENT:
+        return result + metrics, True, max(result[0], metrics[0]) / 1e9
+    stamp = result + metrics + _stamp(f"{folder}/{ATTEMPTS_NAME}")
+    times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
+    return stamp, False, max(times) / 1e9 if times else None
+
+
+def _stamp(path: str) -> tuple[int, int, int]:
+    try:
+        found = os.stat(path)  # noqa: PTH116 (10,000 of them: no object each)
+    except OSError:
+        return _ABSENT
+    return found.st_mtime_ns, found.st_size, found.st_ino
 
 
 @dataclass
@@ -83,10 +87,11 @@ class Remembered:
         """Return everything as columns, to be kept on disk."""
         kinds = self.readings.kinds()
         number = {id(names): place for place, names in enumerate(kinds)}
-        own = zip(*[stamp[:3] if stamp else _ABSENT for stamp in self.stamps], strict=True)
+        size = len(_STAMP_COLUMNS)
+        own = zip(*[stamp[:size] or _NO_STAMP for stamp in self.stamps], strict=True)
         return {
             **dict(zip(_STAMP_COLUMNS, map(list, own), strict=True)),
-            _OTHERS: [list(stamp[3:]) or None for stamp in self.stamps],
+            _OTHERS: [list(stamp[size:]) or None for stamp in self.stamps],
             _KINDS: [list(names) for names in kinds],
             _KIND: [number[id(names)] for names in self.readings.fields["names"]],
             **{name: self.readings.fields[name] for name in _KEPT_FIELDS},
@@ -97,12 +102,9 @@ class Remembered:
         """Return the places of the experiments that have to be read: all but those that are done and unchanged."""
         found = []
         for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
-            try:
-                now = os.stat(f"{folder}/{RESULT_NAME}")  # noqa: PTH116 (10,000 of them: no object each)
-            except OSError:
-                found.append(place)
-                continue
-            if stamp != (now.st_mtime_ns, now.st_size, now.st_ino):
+            result = _stamp(f"{folder}/{RESULT_NAME}")
+            # A task may write metrics on after its result.
+            if result is _ABSENT or stamp != result + _stamp(f"{folder}/{METRICS_NAME}"):
                 found.append(place)
         return found
 

@@ -15,10 +15,9 @@ from typing import Any, Literal, NamedTuple
 from heyhi.report.cells import varying
 from heyhi.report.fields import OVERRIDE, key_of
 from heyhi.report.gathered import Gathered
-from heyhi.report.readings import IF_ANY, OWN_NAMES
+from heyhi.report.readings import IF_ANY, OWN_NAMES, RESULT
 
 Columns = Mapping[str, Sequence[Any]]
-RESULT = " (result)"
 
 
 class Meaning(NamedTuple):
@@ -84,9 +83,16 @@ def override_name(key: str) -> str:
     return f"{key}{OVERRIDE}" if key in OWN_NAMES else key
 
 
-def result_name(key: str, taken: Iterable[str]) -> str:
-    """Name the column of what came out, so that it hides none of some others, nor one of the table's own."""
-    return f"{key}{RESULT}" if key in taken or key in OWN_NAMES else key
+def outcome_names(keys: Iterable[str], taken: Iterable[str]) -> dict[str, str]:
+    """Name the columns of what came out, so that they hide none of some others, nor one of the table's own."""
+    used = {*taken, *OWN_NAMES}
+    names = {}
+    for key in sorted(keys, key=len):  # `lr` before the `lr (result)` of an experiment whose result says another one
+        names[key] = key
+        while names[key] in used:
+            names[key] += RESULT
+        used.add(names[key])
+    return names
 
 
 def known_in(gathered: Gathered) -> Known:

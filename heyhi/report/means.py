@@ -13,8 +13,7 @@ from heyhi.experiment.names import Status
 from heyhi.report.cells import hashable, is_missing, is_none, shared, typed, varying
 from heyhi.report.counted import Counted
 from heyhi.report.fields import OVERRIDE, covers
-from heyhi.report.meanings import RESULT
-from heyhi.report.readings import OWN_NAMES
+from heyhi.report.readings import OWN_NAMES, RESULT
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import is_finite, is_number, mean_and_spread
 

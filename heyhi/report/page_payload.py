@@ -22,6 +22,7 @@ from heyhi.report.page_arrays import MAX_EXACT, Arrays
 from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import CurveSet
 from heyhi.report.page_libraries import PageError
+from heyhi.report.readings import RESULT
 from heyhi.report.spread import DEFAULT_SPREAD, factor
 from heyhi.report.x_axes import names_of_axes
 
@@ -129,7 +130,8 @@ def _kind(name: str, page: PageData) -> str:
 
 def _directions(page: PageData, curves: Iterable[str]) -> dict[str, str]:
     """Return which way those metrics are better of which one knows."""
-    found = {name: page.direction(name.removesuffix(BEST)) for name in {*map(str, page.metrics), *curves}}
+    names = {*map(str, page.metrics), *curves}
+    found = {name: page.direction(name.removesuffix(RESULT).removesuffix(BEST)) for name in names}
     return {name: direction for name, direction in sorted(found.items()) if direction is not None}
 
 

@@ -13,9 +13,10 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.notes import Notes
 from heyhi.project import Project
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
+from heyhi.report.outcomes import with_results
 from heyhi.report.outline import EntriesAt, Outline, composed_in, entry_of, filled, outline_manifest, varying_columns
 from heyhi.report.read import Reader
-from heyhi.report.readings import Entry, Reading
+from heyhi.report.readings import Entry, Readings
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
 
@@ -32,6 +33,8 @@ class Part:
         status: of each.
         outcome: what came out, by name.
         own: further columns about the experiments themselves.
+        behind: columns that are in no table, but say how others are put together: `digest`, `repeated`, `returned` of
+            `Reading`.
         needed: what varies and came out of what they need, by `<task>.<name>`; None where a row has no such need.
         settings: those names among them that are keys of the config.
         composed: returns what keys were composed to.
@@ -41,6 +44,7 @@ class Part:
     status: list[Any]
     outcome: dict[str, list[Any]]
     own: dict[str, list[Any]]
+    behind: dict[str, list[Any]]
     needed: dict[str, list[Any]] = field(default_factory=dict)
     settings: frozenset[str] = frozenset()
     composed: ComposedAt = no_gaps
@@ -91,21 +95,28 @@ def read_part(
         found.fields["status"],
         found.outcome,
         own_columns(reader.project, outline, found.fields, drift),
+        behind_columns(found.fields),
         composed=composed,
     )
     if needed:
         # The default columns: get_logs_data speaks of the sweep's own experiments.
-        read = Reader(reader.project).read_all(needed, outline.needs, tick)
+        folders = [entry.folder for entry in needed]
+        read = Reader(reader.project).read(folders, lambda places: [needed[p] for p in places], outline.needs, tick)
         composed_needs = composed_in(source, [e.exp_id for e in needed]) if isinstance(source, Manifest) else no_gaps
         part = _with_needs(part, needed, read, composed_needs)
     return part
 
 
-def _with_needs(part: Part, needed: Sequence[Entry], read: Sequence[Reading], composed: ComposedAt) -> Part:
+def _with_needs(part: Part, needed: Sequence[Entry], read: Readings, composed: ComposedAt) -> Part:
     """Add what was overridden and came out of what each experiment needs."""
     columns = filled(varying_columns(needed, everything=True), composed)
     settings = dict(zip((e.folder for e in needed), zip(*columns.values(), strict=True), strict=True))
-    readings = dict(zip((e.folder for e in needed), read, strict=True))
+    came_out = with_results(read.outcome, read.fields["repeated"], read.fields["returned"])
+    readings = {
+        entry.folder: {"status": read.fields["status"][place]}
+        | {name: value for name, column in came_out.items() if (value := column[place]) is not None}
+        for place, entry in enumerate(needed)
+    }
     tasks = {e.folder: e.task for e in needed}
     rows: list[dict[str, Any]] = []
     keys: set[str] = set()
@@ -115,10 +126,10 @@ def _with_needs(part: Part, needed: Sequence[Entry], read: Sequence[Reading], co
         for need in part.outline.needs.get(folder, ()):
             if need in readings:
                 point = {k: v for k, v in zip(columns, settings[need], strict=True) if v is not None}
-                found = {"status": readings[need].status, **point} | readings[need].outcome
+                found = {"status": readings[need]["status"], **point} | readings[need]
                 row.update({f"{tasks[need]}.{key}": value for key, value in found.items()})
                 keys.update(f"{tasks[need]}.{key}" for key in point)
-                outcomes.update(f"{tasks[need]}.{key}" for key in readings[need].outcome)
+                outcomes.update(f"{tasks[need]}.{key}" for key in readings[need] if key != "status")
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row)
     return replace(part, needed={n: [row.get(n) for row in rows] for n in names}, settings=frozenset(keys - outcomes))
@@ -148,6 +159,11 @@ def own_columns(
         "exp_path": outline.folders,
     }
     return own
+
+
+def behind_columns(fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the columns that say how others are put together."""
+    return {name: fields[name] for name in ("digest", "repeated", "returned")}
 
 
 def _drifted(lines: Sequence[str]) -> str | None:

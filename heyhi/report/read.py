@@ -28,17 +28,19 @@ from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
-from heyhi.report.readings import Entry, Reading, Readings, printable, printable_names
+from heyhi.report.outcomes import Outcome, outcome_of
+from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 6
+_FORMAT = 7
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
 _DONE = State(Status.DONE)
+_NOTHING = Outcome({})
 
 
 class Reader:
@@ -130,13 +132,17 @@ class Reader:
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN
-        reading = self._read_files(entry, status, reason, updated)
-        # What couldn't be read may be readable later, or by somebody else, and no file changes by that.
-        return reading, stamp if settled and not reading.problem else UNKNOWN
+        reading, holds = self._read_files(entry, status, reason, updated)
+        return reading, stamp if settled and holds else UNKNOWN
 
-    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> Reading:
-        """Read the files of an experiment."""
+    def _read_files(self, entry: Entry, status: Status, reason: str, updated: float | None) -> tuple[Reading, bool]:
+        """Read the files of an experiment.
+
+        Returns:
+            what there is; whether that holds as long as no file changes.
+        """
         problems: list[str] = []
+        damage = Damage()
         history = History(_attempts(entry, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
@@ -146,12 +152,21 @@ class Reader:
         seconds = [end.seconds for end in ends if end.seconds is not None]
         names: tuple[str, ...] = ()
         values: Sequence[Any] = ()
+        outcome = _NOTHING
         if starts or status is Status.DONE:
-            names, values = _printable(self._outcome(entry, status, starts, problems))
+            outcome = self._outcome(entry, status, starts, problems, damage)
+            names, values = _printable(outcome.values)
         given = mixed = None
         if any(start.needs or start.is_mixed for start in starts):
             given, mixed = _given(entry, history, problems), _mixed(entry, history, status, problems)
-        return Reading(
+        code, digest = _code(entry, history, starts, status, problems)
+        is_over = status.is_over and status is not Status.UNKNOWN
+        # What couldn't be read may be readable later, or by somebody else, and no file changes by that. What is being
+        # written is half-written for good once its writer is dead.
+        holds = not problems and (is_over or not damage.is_cut)
+        if lines := damage.text(METRICS_NAME, is_over=is_over):
+            problems.append(lines)
+        reading = Reading(
             status=status.value,
             reason=reason,
             names=names,
@@ -160,18 +175,24 @@ class Reader:
             attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
             job_id=(last.job_id or None) if last is not None else None,
-            code=_code(entry, history, starts, status, problems) or None,
+            code=code or None,
+            digest=digest or None,
             packages=own[-1].environment[:DIGITS] or None if own else None,
             mixed=mixed or None,
             given=given or None,
             updated=updated,
+            repeated=printable(outcome.repeated),
+            returned=printable(outcome.returned),
         )
+        return reading, holds
 
-    def _outcome(self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
+    def _outcome(
+        self, entry: Entry, status: Status, starts: Sequence[Start], problems: list[str], damage: Damage
+    ) -> Outcome:
         """Return what came out of an experiment that was started."""
         if self.get_logs_data is not None:
-            return _collected(self.get_logs_data, entry, self.project, problems)
-        outcome = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems)
+            return Outcome(_collected(self.get_logs_data, entry, self.project, problems))
+        logged = self._summed_up(f"{entry.folder}/{METRICS_NAME}", starts, problems, damage)
         if status is Status.DONE and self._at_best is None:
             try:
                 result = _result(entry)
@@ -180,26 +201,24 @@ class Reader:
             else:
                 if not _PLAIN.issuperset(map(type, result.values())):
                     result = {k: v for k, v in dotted_items(result) if not isinstance(v, list)}
-                outcome.update(result)
-        return outcome
+                return outcome_of(logged, result)
+        return Outcome(logged)
 
-    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str]) -> dict[str, Any]:
+    def _summed_up(self, path: str, starts: Sequence[Start], problems: list[str], damage: Damage) -> dict[str, Any]:
         """Return what a file of metrics comes to."""
-        damage = Damage()
         try:
             if self._at_best is not None:
                 from heyhi.experiment.at_best import values_at_best
 
-                found = values_at_best(path, starts, *self._at_best, damaged=damage)
+                found = values_at_best(path, starts, *self._at_best, damaged=damage, cut=damage.note_cut)
             else:
-                summary = sum_up(path, starts, self._directions, damaged=damage)
+                summary = sum_up(path, starts, self._directions, damaged=damage, cut=damage.note_cut)
                 found = summary.result()
                 if summary.is_cut:
                     problems.append(f"{path}: has more metrics than a table can have; only the first are shown")
         except HeyhiError as error:
             problems.append(str(error))
             return {}
-        damage.warn(path)
         return found
 
 
@@ -265,10 +284,16 @@ def _mixed(entry: Entry, history: History, status: Status, problems: list[str]) 
         return ""
 
 
-def _code(entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]) -> str:
-    """Return the version of the code that made what came out, or all of them where it was made by several."""
-    named = [_version_name(start.commit, start.dirty, start.code) for start in starts]
-    last = named[-1] if named else ""
+def _code(
+    entry: Entry, history: History, starts: Sequence[Start], status: Status, problems: list[str]
+) -> tuple[str, str]:
+    """Return the version of the code that made what came out, or all of them where it was made by several.
+
+    Returns:
+        their names; the digests of their files.
+    """
+    named = [(_version_name(start.commit, start.dirty, start.code), start.code) for start in starts]
+    last = named[-1] if named else ("", "")
     if named.count(last) == len(named):
         return last
     try:
@@ -277,8 +302,11 @@ def _code(entry: Entry, history: History, starts: Sequence[Start], status: Statu
         problems.append(str(error))
         return last
     made += starts[-1:] if status is Status.DONE else []
-    names = dict.fromkeys(name for start in made if (name := start.version.name))
-    return " → ".join(names) if len(names) > 1 else last
+    versions = dict[str, str]()
+    for start in made:
+        if name := start.version.name:
+            versions.setdefault(name, start.code)
+    return (THEN.join(versions), THEN.join(versions.values())) if len(versions) > 1 else last
 
 
 @lru_cache(maxsize=256)  # most of a sweep's experiments have run the same

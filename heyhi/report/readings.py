@@ -19,6 +19,9 @@ OWN_NAMES = (
 IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", "job_id", "code", "packages")
 # Those of them that are True or nothing.
 FLAGS = ("excluded",)
+# What ends the name of what came out, where another column has its name.
+RESULT = " (result)"
+THEN = " → "  # between versions of code, of which one went on from what the other had done
 
 
 class Entry(NamedTuple):
@@ -50,11 +53,14 @@ class Reading(NamedTuple):
         job_id: of its last attempt, if that ran as a job.
         code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
             Where attempts that made what came out ran several, all of them, joined by ` → `.
+        digest: of the files of that code, in the same way; None where none is known.
         packages: begin of the digest of the packages that its last attempt had loaded; None where that isn't known.
             Equal packages may have different ones: `code.environment.same_packages` says whether any differ.
         mixed: which attempts went on from what another config had done; None where none did.
         given: exp id of what it needs -> digests of the results that it is made of; None where it needs nothing.
         updated: when a file of it was last written, in seconds since 1970; None where there is none.
+        repeated: names that the result has as well, with the value that was logged last: see `outcomes`.
+        returned: names that only the result has.
     """
 
     status: str
@@ -66,10 +72,13 @@ class Reading(NamedTuple):
     seconds: float | None = None
     job_id: str | None = None
     code: str | None = None
+    digest: str | None = None
     packages: str | None = None
     mixed: str | None = None
     given: dict[str, list[str]] | None = None
     updated: float | None = None
+    repeated: str | None = None
+    returned: str | None = None
 
     @property
     def outcome(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from heyhi.report.means import (
     version_column,
 )
 from heyhi.report.package_kinds import kinds_of
-from heyhi.report.readings import IF_ANY
+from heyhi.report.readings import IF_ANY, RESULT
 from heyhi.report.remarks import Remarks, first, listed_first
 from heyhi.report.shaped import Lazily, Shaped, Spread
 from heyhi.report.spread import DEFAULT_SPREAD
@@ -74,6 +74,8 @@ class Work:
             rows = gathered.only(where.chosen_rows(shape.where, known_in(gathered)))
         rows = with_meanings(rows, _asked_names(shape))
         work = cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
+        if shape.at_best is not None:
+            work.notes.extend(_unlogged(shape.at_best, rows.table))
         if work.is_empty:
             work.notes.append(where.none_text(shape.where, len(gathered.table)))
         return work
@@ -307,9 +309,20 @@ def _with_empty(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return found
 
 
+def _unlogged(metric: str, table: pd.DataFrame) -> list[str]:
+    """Say how many of the experiments that were started have not logged the metric at whose best the others are."""
+    names = [name for name in table.attrs.get("metrics", ()) if name.removesuffix(RESULT) == metric]
+    values = table[names[0]].tolist() if names else [None] * len(table)
+    # What was logged as NaN is a value.
+    count = sum(value is None and attempts > 0 for value, attempts in zip(values, table["attempts"], strict=True))
+    if not count:
+        return []
+    return [f"{count} experiment{' has' if count == 1 else 's have'} not logged {metric}"]
+
+
 def metric_of(name: str) -> str:
     """Return the metric that a column is of."""
-    return name.removesuffix(BEST)
+    return name.removesuffix(RESULT).removesuffix(BEST)
 
 
 def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:

@@ -6,13 +6,16 @@ What its experiments are, and what came out of them, comes from `parts`; where t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from heyhi.project import Project
-from heyhi.report.meanings import Known, override_name, result_name
+from heyhi.report.code_names import named_alike
+from heyhi.report.meanings import Known, outcome_names, override_name
+from heyhi.report.outcomes import with_results
 from heyhi.report.outline import Outline, filled, is_same_for_all, varying_columns
-from heyhi.report.parts import Part, own_columns
+from heyhi.report.parts import Part, behind_columns, own_columns
 from heyhi.report.read import Reader
 from heyhi.report.readings import IF_ANY, Entry
 
@@ -39,9 +42,10 @@ def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[
         varying_columns(entries, everything=True),
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
-    part = Part(outline, found.fields["status"], found.outcome, own_columns(project, outline, found.fields, None))
+    own, behind = own_columns(project, outline, found.fields, None), behind_columns(found.fields)
+    part = _settled(Part(outline, found.fields["status"], found.outcome, own, behind))
     columns = _columns(part, part.outline.varying)
-    outcome = {result_name(key, ("status", *map(override_name, part.outline.varying))) for key in part.outcome}
+    outcome = set(outcome_names(part.outcome, ("status", *map(override_name, part.outline.varying))).values())
     return Known(
         {name: column for name, column in columns.items() if name not in outcome},
         outcome={name: column for name, column in columns.items() if name in outcome},
@@ -58,9 +62,9 @@ def frame_of(parts: Sequence[Part], labels: Sequence[str] = ()) -> pd.DataFrame:
         labels: of each; one that is none of several has no column `sweep`. An experiment of two has one row, in which
             what came out is what the first says, else the second.
     """
+    joined = _settled(_joined(parts) if len(parts) > 1 else parts[0])
     if len(parts) == 1:
-        return _frame(_columns(parts[0], parts[0].outline.varying), parts[0])
-    joined = _joined(parts)
+        return _frame(_columns(joined, joined.outline.varying), joined)
     sweeps: dict[str, list[str]] = {}
     for part, label in zip(parts, labels, strict=True):
         for folder in part.outline.folders:
@@ -110,8 +114,19 @@ def _joined(parts: Sequence[Part]) -> Part:
         join([{"status": part.status} for part in parts])["status"],
         join([part.outcome for part in parts]),
         join([part.own for part in parts]),
+        join([part.behind for part in parts]),
         join([part.needed for part in parts]),
         frozenset(chain.from_iterable(part.settings for part in parts)),
+    )
+
+
+def _settled(part: Part) -> Part:
+    """Have each column of one kind of things: values of metrics or of results; one name for equal code."""
+    behind = part.behind
+    return replace(
+        part,
+        outcome=with_results(part.outcome, behind["repeated"], behind["returned"]),
+        own=part.own | {"code": named_alike(part.own["code"], behind["digest"])},
     )
 
 
@@ -131,9 +146,8 @@ def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any
     columns: dict[str, list[Any]] = {"status": part.status}
     for key, column in varying.items():
         columns[override_name(key)] = column
-    for key, column in part.outcome.items():
-        # A metric may be named as an override is: lr, of a schedule.
-        columns[result_name(key, columns)] = column
+    names = outcome_names(part.outcome, columns)
+    columns |= {names[key]: column for key, column in part.outcome.items()}
     for key, column in part.needed.items():
         present = [value for value in column if value is not None]
         if key not in columns and not (key in part.settings and is_same_for_all(present)):
@@ -162,5 +176,6 @@ def _frame(columns: dict[str, list[Any]], part: Part) -> pd.DataFrame:
     frame.attrs["varying"] = varying
     frame.attrs["constant"] = {override_name(key): value for key, value in part.outline.constant.items()}
     frame.attrs["needed"] = [name for name in part.needed if name in part.settings and name in columns]
-    frame.attrs["metrics"] = [result_name(key, ("status", *varying)) for key in part.outcome]
+    names = outcome_names(part.outcome, ("status", *varying))
+    frame.attrs["metrics"] = [names[key] for key in part.outcome]
     return frame

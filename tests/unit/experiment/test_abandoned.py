@@ -110,6 +110,19 @@ def test_only_values_of_the_same_counter_are_compared(tmp_path: Path) -> None:
     assert len(of_attempts(tmp_path, [{"step": True, "loss": 1}], [{"step": 0, "loss": 1}])) == 2
 
 
+@pytest.mark.parametrize("odd", [math.nan, "4", None, True])
+def test_a_line_whose_counter_is_no_number_goes_by_the_next_one(tmp_path: Path, odd: object) -> None:
+    first = [
+        {"step": 1, "epoch": 1, "loss": 9},
+        {"step": odd, "epoch": 2, "loss": 8},
+        {"step": 3, "epoch": 3, "loss": 7},
+    ]
+    again = [{"step": 2, "epoch": 2, "loss": 6}, {"step": odd, "epoch": 3, "loss": 5}]
+    assert [line["loss"] for _, line in of_attempts(tmp_path, first, again)] == [9, 6, 5]
+    odd_again = [{"step": odd, "epoch": 2, "loss": 6}]
+    assert [line["loss"] for _, line in of_attempts(tmp_path, first, odd_again)] == [9, 6]
+
+
 def test_an_attempt_that_logged_nothing_strikes_nothing(tmp_path: Path) -> None:
     assert len(of_attempts(tmp_path, epochs(1, 3), [], epochs(4, 5), [])) == 5
 
@@ -185,20 +198,14 @@ def naive(attempts: Sequence[Lines]) -> list[tuple[int, dict[str, Any]]]:
     def finite(line: dict[str, Any], counter: str) -> bool:
         return number(line.get(counter)) and math.isfinite(line[counter])
 
-    def place(line: dict[str, Any], metric: str) -> tuple[str, float] | None:
+    def is_struck(attempt: int, line: dict[str, Any], metric: str) -> bool:
+        later = [other for lines in attempts[attempt + 1 :] for other in lines if number(get(other, metric))]
         for counter in COUNTERS:
             if finite(line, counter) and not goes_down(metric, counter):
-                return counter, line[counter]
-        return None
-
-    def is_struck(attempt: int, line: dict[str, Any], metric: str) -> bool:
-        here = place(line, metric)
-        return here is not None and any(
-            (there := place(other, metric)) is not None and there[0] == here[0] and there[1] <= here[1]
-            for lines in attempts[attempt + 1 :]
-            for other in lines
-            if number(get(other, metric))
-        )
+                theirs = [other[counter] for other in later if finite(other, counter)]
+                if theirs:
+                    return bool(min(theirs) <= line[counter])
+        return False
 
     found = []
     for attempt, lines in enumerate(attempts):

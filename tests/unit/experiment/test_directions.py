@@ -58,3 +58,12 @@ def test_what_a_project_declares_goes_before_what_a_name_says() -> None:
 def test_who_asks_for_the_best_of_an_unknown_metric_is_told_how_to_declare_it() -> None:
     with pytest.raises(DirectionError, match=r"--best 'bpb:min' or 'bpb:max'.*minimize = \[\"bpb\"\]"):
         Directions().needed("bpb")
+
+
+def test_what_is_declared_both_ways_has_no_best_value_and_the_error_names_both() -> None:
+    directions = Directions(("*test_score", "loss"), ("acc", "test_*"))
+    assert directions.of("test_score") is None and directions.declared("test_score") is None
+    assert Directions(("*loss",), ("val_*",)).of("val_loss") is None  # its name says nothing then
+    assert [directions.of(name) for name in ("my_test_score", "test_loss", "loss")] == ["min", "max", "min"]
+    with pytest.raises(DirectionError, match=r"minimize \('\*test_score'\) and maximize \('test_\*'\) both name"):
+        directions.needed("test_score")

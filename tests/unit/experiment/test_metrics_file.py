@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import heyhi
 from heyhi.errors import ResultError
 from heyhi.experiment import metrics_file
 from heyhi.experiment.folder import ExperimentDir
@@ -72,7 +73,7 @@ def test_a_damaged_line_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         caplog.clear()
         assert [line["epoch"] for line in Handle(tmp_path).metrics(all=everything)] == [1, 4]
         named = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-        assert named == [f"{path}:2: is no JSON object; it is left out; so are 2 other lines"]
+        assert named == [f"{path}:2: is no JSON object, and 2 more lines: left out"]
 
 
 def test_a_handle_has_what_counts_and_all_with_their_attempts(tmp_path: Path) -> None:
@@ -154,3 +155,13 @@ def test_a_large_file_is_never_held(tmp_path: Path) -> None:
     printed = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout
     lines, kilobytes = map(int, printed.split())
     assert lines == 500_000 and kilobytes < 60_000
+
+
+def test_a_handle_takes_a_text_and_a_relative_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(tmp_path, b'{"epoch": 1}\n')
+    monkeypatch.chdir(tmp_path.parent)
+    for path in (str(tmp_path), tmp_path.name, Path(tmp_path.name)):
+        handle = heyhi.Handle(path)
+        assert handle.exp_path == tmp_path and handle.metrics() == [{"epoch": 1}]
+    monkeypatch.chdir("/")
+    assert handle.metrics() == [{"epoch": 1}]

@@ -589,6 +589,32 @@ def test_metrics_at_the_best_of_one_are_averaged_as_they_were_there(lab: Lab) ->
     assert heyhi.table(sweep, at_best=("epoch", "max"))["test_acc"].tolist() == [0.99, 0.99]
 
 
+def test_at_best_takes_what_was_logged_and_nothing_else(lab: Lab) -> None:
+    sweep = lab.sweep("a", *seeds(4))
+    lines = [{"epoch": 1, "val_acc": 0.9, "loss": 1}, {"epoch": 2, "val_acc": 0.8, "loss": 2}]
+    lab.run(
+        sweep,
+        outcome=lambda row: {"lines": lines if row["seed"] else [{"epoch": 1, "loss": 3}]},
+    )
+    for path in heyhi.table(sweep)["exp_path"]:
+        ExperimentDir(Path(path)).write_result({"final": 7})
+    for name, why in (
+        ("nosuch", "no experiment has logged it"),
+        ("final", "it is in results only"),
+        ("seed", "no experiment has logged it"),  # an override
+        ("status", "no experiment has logged it"),
+        ("val_acc.best", r"no experiment has logged it \(did you mean 'val_acc'\?\)"),
+    ):
+        with pytest.raises(GroupError, match=why):
+            heyhi.table(sweep, at_best=(name, "max"))
+    gathered = gather([Source.open(find_project(lab.root), sweep)], at_best="val_acc")
+    shaped = Shape(at_best="val_acc", columns=("seed", "loss")).apply(gathered)
+    assert shaped.table["loss"].tolist()[1:] == [1, 1, 1]
+    assert "1 experiment has not logged val_acc" in shaped.notes
+    gathered = gather([Source.open(find_project(lab.root), sweep)], at_best="loss")
+    assert not [note for note in Shape(at_best="loss").apply(gathered).notes if "not logged" in note]
+
+
 def test_a_damaged_config_in_a_manifest_is_an_error_that_names_it(lab: Lab) -> None:
     manifest = Source.open(find_project(lab.root), lab.sweep("a", {"lr": 0.2}, {})).manifest
     copy = lab.root / "copy.sqlite"

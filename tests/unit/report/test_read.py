@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from heyhi.config.identity import Identity
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import Summary
 from heyhi.project import Project
@@ -123,6 +124,25 @@ def test_an_unchanged_experiment_is_not_read_again_and_a_changed_one_is(project:
     assert asked == ["a", "b", "b"]
     read(project, one, get_logs_data=collector, source=b"2")
     assert asked[3:] == ["a"]  # the function itself was changed
+
+
+def test_metrics_that_change_after_the_result_are_read_again(project: Project) -> None:
+    one, other, bare = entry(project, "p/a"), entry(project, "p/b"), entry(project, "p/c")
+    done(one), done(other), write(bare, attempts_jsonl=START + END, result_json='{"x": 1}')
+    read(project, one, other, bare)
+    done(one, metrics='{"loss": 0.5}\n{"loss": 0.25}\n{"loss": 0.75}\n')
+    write(bare, metrics_jsonl='{"loss": 7}\n')
+    for _ in range(2):
+        first, second, third = [found.outcome for found in read(project, one, other, bare)]
+        assert first == {"loss": 0.75, "loss.best": 0.25}
+        assert second == {"step": 2, "loss": 3.0, "loss.best": 2.0}
+        assert third == {"loss": 7, "loss.best": 7, "x": 1}
+    with Path(one.folder, "metrics.jsonl").open("a") as file:
+        file.write('{"loss": 0.125}\n')
+    now = read(project, one)[0]
+    assert now.outcome == {"loss": 0.125, "loss.best": 0.125} and now.updated is not None and now.updated > LONG_AGO
+    write(one, metrics_jsonl=None)
+    assert read(project, one, other, bare)[0].outcome == {}
 
 
 def test_what_was_just_written_or_still_runs_is_read_again(project: Project) -> None:
@@ -341,7 +361,39 @@ def test_a_damaged_line_among_regular_ones_is_left_out(project: Project, damaged
     done(one, metrics="".join(f"{line}\n" for line in [REGULAR[0], damaged, REGULAR[1]]))
     done(other, metrics="".join(f"{line}\n" for line in REGULAR))
     found, expected = read(project, one, other)
-    assert found == expected and found.outcome["acc.best"] == -0.25
+    assert found._replace(problem="") == expected and found.outcome["acc.best"] == -0.25
+    assert found.problem == "metrics.jsonl:2: is no JSON object: left out"
+
+
+@pytest.mark.parametrize("at_best", [None, ("loss", "min")])
+def test_damaged_lines_are_a_problem_of_their_row_every_time(project: Project, at_best: Any) -> None:
+    several, single, good = (entry(project, f"p/{name}") for name in "abc")
+    done(several, metrics='{"loss": 3}\n[1]\n{"loss": 2}\n{"loss"\n7\n{"loss": 4}\n{"lo')
+    done(single, metrics='{"loss": 1}\n{"loss": 5\n'), done(good)
+    for _ in range(2):
+        found = read(project, several, single, good, at_best=at_best)
+        assert [one.problem for one in found] == [
+            "metrics.jsonl:2: is no JSON object, and 3 more lines: left out",
+            "metrics.jsonl:2: is no JSON object: left out",
+            "",
+        ]
+        assert [one.outcome["loss"] for one in found] == ([4, 1, 3.0] if at_best is None else [2, 1, 2.0])
+    asked: list[int] = []
+    reader = Reader(project, at_best=at_best)
+    reader.read([e.folder for e in (several, single, good)], lambda places: asked.extend(places) or [], {})
+    assert not asked  # they are remembered
+
+
+def test_a_half_written_last_line_is_a_problem_once_its_writer_has_ended(project: Project) -> None:
+    one = entry(project)
+    write(one, metrics_jsonl='{"loss": 1}\n{"loss": 0.', attempts_jsonl=START)
+    with Claim.acquire(Path(one.folder)):  # type: ignore[union-attr]
+        for _ in range(2):
+            (running,) = read(project, one)
+            assert (running.status, running.outcome["loss"], running.problem) == ("RUNNING", 1, "")
+    for _ in range(2):
+        (dead,) = read(project, one)
+        assert (dead.status, dead.problem) == ("DEAD", "metrics.jsonl:2: is no JSON object: left out")
 
 
 def test_a_file_of_any_size_is_read_whole(project: Project) -> None:

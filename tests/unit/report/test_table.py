@@ -8,12 +8,15 @@ import io
 import json
 import math
 import re
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heyhi.config.identity import Identity
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -22,6 +25,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.records import End, Start
 from heyhi.project import Project, find_project
 from heyhi.report.gathered import Gathered
+from heyhi.report.outcomes import outcome_of, with_results
 from heyhi.report.parts import read_part
 from heyhi.report.read import Collector, Reader
 from heyhi.report.shape import Shape
@@ -189,7 +193,7 @@ def test_what_was_dropped_from_a_result_is_a_problem_of_its_row_only(project: Pr
     assert list(table["problem"]) == ["dropped from its result: model", None]
 
 
-def test_a_damaged_file_is_a_problem_of_its_row_only(project: Project, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_a_problem_of_its_row_only(project: Project) -> None:
     cut, lined, fine = (experiment(project, name, f"name={name}") for name in ("a", "b", "c"))
     folder = start(cut, {"loss": 1.0})
     end(folder, {"y": 1})
@@ -205,7 +209,7 @@ def test_a_damaged_file_is_a_problem_of_its_row_only(project: Project, caplog: p
     assert list(table["y"]) == [None, 2, 3]
     assert list(table["loss"]) == [1.0, 3.0, 5.0]
     assert "result.json: is no JSON" in cell(table, 0, "problem")
-    assert f"{ExperimentDir(lined.exp_path).metrics_path}:2" in caplog.text
+    assert cell(table, 1, "problem") == "metrics.jsonl:2: is no JSON object, and 1 more line: left out"
 
 
 def test_a_collector_gives_the_columns_and_one_that_raises_marks_its_row(project: Project) -> None:
@@ -404,3 +408,86 @@ def test_what_went_on_with_another_config_is_mixed_once_that_has_logged(project:
     assert "mixed" not in collect([one], project=project).columns
     folder.metrics_path.write_text('{"loss": 2}\n{"loss": 1}\n')
     assert list(collect([one], project=project)["mixed"]) == ["train.lr 0.1 → 0.2 at attempt 2"]
+
+
+def test_a_result_that_differs_from_the_metric_of_its_name_has_a_column_beside_it(project: Project) -> None:
+    differs, alike, dead, alone = (experiment(project, str(i), f"seed={i}") for i in range(4))
+    end(start(differs, {"accuracy": 0.9}, {"accuracy": 0.6}), {"accuracy": 0.8, "note": "x"})
+    end(start(alike, {"accuracy": 0.5}), {"accuracy": 0.5})
+    end(start(dead, {"accuracy": 0.25}), exception="ValueError: boom")
+    end(start(alone), {"accuracy": 0.7})
+    for experiments in ([differs, alike, dead, alone], [alone, dead, alike, differs]):
+        for _ in range(2):  # also as remembered
+            found = collect(experiments, project=project).set_index("seed").sort_index()
+            assert list(found["accuracy"]) == [0.6, 0.5, 0.25, None]
+            assert list(found["accuracy.best"]) == [0.9, 0.5, 0.25, None]
+            assert list(found["accuracy (result)"]) == [0.8, 0.5, None, 0.7]
+    found = collect([alike, dead, alone], project=project)
+    assert list(found["accuracy"]) == [0.5, 0.25, 0.7] and "accuracy (result)" not in found
+
+
+def test_results_that_repeat_nan_or_whole_numbers_differ_in_nothing(project: Project) -> None:
+    one = experiment(project, "a")
+    end(start(one, {"loss": math.nan, "step": 3, "acc": 1}), {"loss": math.nan, "step": 3.0, "acc": True})
+    found = collect([one], project=project)
+    assert {name for name in found if "(result)" in name} == {"acc (result)"}
+    assert found["acc"].tolist() == [1] and found["acc (result)"].tolist() == [True]
+
+
+def test_nothing_is_hidden_where_metric_result_and_override_have_one_name(project: Project) -> None:
+    experiments = [experiment(project, str(i), f"lr={i}") for i in (1, 2)]
+    for one in experiments:
+        end(start(one, {"lr": 0.5, "n (result)": 7, "n": 1}), {"lr": 0.25, "n": 2, "loss.best": 9})
+    found = collect(experiments, project=project)
+    assert list(found["lr"]) == [1, 2]
+    assert list(found["lr (result)"]) == [0.5, 0.5]  # what was logged last
+    assert list(found["lr (result) (result)"]) == [0.25, 0.25]
+    assert [cell(found, 0, name) for name in ("n", "n (result)", "n (result) (result)")] == [1, 7, 2]
+    assert {name for name in found.attrs["metrics"] if name.startswith("lr")} == {"lr (result)", "lr (result) (result)"}
+
+
+SAID = st.dictionaries(st.sampled_from("abc"), st.sampled_from([1, 2]))
+
+
+@given(rows=st.lists(st.tuples(SAID, SAID), max_size=5))
+def test_the_columns_of_metrics_and_results_say_what_each_experiment_said(
+    rows: list[tuple[dict[str, int], dict[str, int]]],
+) -> None:
+    said = [outcome_of(dict(logged), result) for logged, result in rows]
+    names = dict.fromkeys(name for one in said for name in one.values)
+    columns = {name: [one.values.get(name) for one in said] for name in names}
+    found = with_results(columns, [one.repeated for one in said], [one.returned for one in said])
+    for name in {name for logged, result in rows for name in (*logged, *result)}:
+        logged, results = [row[0].get(name) for row in rows], [row[1].get(name) for row in rows]
+        if any(one is not None and two is not None and one != two for one, two in zip(logged, results, strict=True)):
+            assert found[name] == logged and found[f"{name} (result)"] == results
+        else:
+            either = [one if one is not None else two for one, two in zip(logged, results, strict=True)]
+            assert found[name] == either and f"{name} (result)" not in found
+
+
+def test_equal_code_has_one_name_whether_it_was_committed_or_not(project: Project) -> None:
+    clean, edited, other, both = (experiment(project, str(i), f"seed={i}") for i in range(4))
+    for one, facts in (
+        (edited, {"commit": "a" * 40, "dirty": True, "code": "878c4a26"}),
+        (clean, {"commit": "b" * 40, "code": "878c4a26"}),
+        (other, {"commit": "a" * 40, "dirty": True, "code": "0000ffff"}),
+    ):
+        folder = ExperimentDir(one.exp_path)
+        folder.path.mkdir(parents=True)
+        folder.append_attempt(Start(1, pid=1, host="h", **facts))
+        end(folder, {"x": 1})
+    folder = ExperimentDir(both.exp_path)
+    folder.path.mkdir(parents=True)
+    folder.append_attempt(Start(1, pid=1, host="h", commit="a" * 40, dirty=True, code="878c4a26"))
+    line = '{"x": 1}\n'
+    folder.metrics_path.write_text(line)
+    facts = {"metrics_size": len(line), "metrics_tail": zlib.crc32(line.encode())}
+    folder.append_attempt(Start(2, pid=1, host="h", commit="b" * 40, code="878c4a26", **facts))
+    folder.append_attempt(End(2))
+    folder.write_result({})
+    for experiments in ([edited, clean, other, both], [both, other, clean, edited]):
+        for _ in range(2):
+            found = collect(experiments, project=project).set_index("seed").sort_index()
+            assert list(found["code"]) == ["b" * 8, "b" * 8, "aaaaaaaa+0000", "b" * 8]
+    assert list(collect([edited, other], project=project)["code"]) == ["aaaaaaaa+878c", "aaaaaaaa+0000"]

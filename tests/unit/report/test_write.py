@@ -432,15 +432,20 @@ def test_a_page_is_written_with_what_lies_in_the_folders(run: Any, root: Path) -
     assert "it broke" in page and "lr: 0.1" in page
 
 
-def test_damaged_lines_of_a_file_are_one_warning(run: Any, root: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_lines_of_a_file_are_said_in_its_row_each_time(
+    run: Any, root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     launch_all()
     folder = Path(heyhi.table()["exp_path"][0])
     (folder / "metrics.jsonl").write_bytes(b'{"loss": 1}\n{"loss": \xff}\n[1]\n\n{"loss": 0.5}\n')
     (folder / "result.json").write_text('{"accuracy": 1}')
     caplog.clear()
-    assert run("report", "--to", "t.csv", "--to", "t.html")[0] == 0
-    assert caplog.messages == [f"{folder}/metrics.jsonl:2: is no JSON object; it is left out; so is another line"]
-    assert next(csv.DictReader((root / "t.csv").open()))["loss"] == "0.5"
+    for _ in range(2):
+        assert run("report", "--to", "t.csv", "--to", "t.html")[0] == 0
+        row = next(csv.DictReader((root / "t.csv").open()))
+        assert row["loss"] == "0.5"
+        assert row["problem"] == "metrics.jsonl:2: is no JSON object, and 1 more line: left out"
+    assert not caplog.messages
 
 
 def test_watching_goes_on_after_a_round_that_failed(root: Path, run: Any) -> None:
@@ -495,6 +500,35 @@ def test_a_watch_ends_when_nobody_reads_it(root: Path) -> None:
         watching.stdout.close()
         assert watching.wait(timeout=60) == 141
         assert watching.stderr.read() == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "unbuffered"),
+    [
+        ("report", "1"),
+        ("report", ""),
+        ("report conf/many.py --to -", "1"),
+        ("report conf/many.py --to -", ""),
+        ("status", "1"),
+        ("--help", ""),
+    ],
+)
+def test_a_full_standard_output_is_one_error_line(root: Path, words: str, unbuffered: str) -> None:
+    command = [sys.executable, "-m", "heyhi.cli", *words.split()]
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=env)
+    assert ran.stderr.splitlines()[-1:] == ["error: standard output can't be written: No space left on device"]
+    assert ran.returncode == 2 and ran.stderr.count("error") == 1 and "Traceback" not in ran.stderr
+
+
+def test_a_report_whose_reader_has_seen_enough_is_quiet(root: Path) -> None:
+    command = [sys.executable, "-m", "heyhi.cli", "report"]
+    read, written = os.pipe()
+    os.close(read)
+    ran = subprocess.run(command, stdout=written, stderr=subprocess.PIPE, text=True)
+    os.close(written)
+    assert (ran.returncode, ran.stderr) == (141, "")
 
 
 def test_a_report_takes_a_config_and_what_is_swept(run: Any, root: Path) -> None:
