@@ -108,9 +108,9 @@ class Notes:
         folder = results_root / STATE_NAME / NOTES_NAME
         try:
             names = sorted(name for name in os.listdir(folder) if _is_name(name))  # noqa: PTH208 (names are all)
-        except (FileNotFoundError, NotADirectoryError):
-            return cls(results_root, {}, {})
         except OSError as error:
+            if not os.path.lexists(folder):  # a file may be where its parent should be
+                return cls(results_root, {}, {})
             _log.warning("%s: can't be read, so no notes are shown: %s", folder, error.strerror)
             return cls(results_root, {}, {})
         by_id: dict[str, Note] = {}

@@ -53,6 +53,19 @@ def best_places(
     return [place for *_, place in winners.values()]
 
 
+def equally_good(
+    values: Sequence[Any], per: Sequence[Sequence[Any]], counts: Sequence[bool], winners: Sequence[int]
+) -> int:
+    """Return how many other rows are as good as the best one, each among those that it was compared with."""
+
+    def of(place: int) -> tuple[Hashable, ...]:
+        value = values[place]
+        return (float(value) if is_number(value) else None, *(hashable(column[place]) for column in per))
+
+    best = {of(place) for place in winners}
+    return sum(of(place) in best for place in range(len(values)) if counts[place]) - len(winners)
+
+
 def sorted_places(table: pd.DataFrame, keys: Sequence[str]) -> list[int]:
     """Return the places of a table's rows in order, by columns; `-name` downward.
 

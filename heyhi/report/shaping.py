@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import suggest
+from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
@@ -20,6 +21,7 @@ from heyhi.report.frames import (
     check_columns,
     check_numbers,
     chosen,
+    equally_good,
     listed,
     pivot_table,
     sorted_places,
@@ -75,6 +77,7 @@ class Work:
         rows = with_meanings(rows, _asked_names(shape))
         work = cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
         if shape.at_best is not None:
+            work._say_direction(f"at best: {{}} {shape.at_best}", shape.at_best, shape.at_best_direction)
             work.notes.extend(_unlogged(shape.at_best, rows.table))
         if work.is_empty:
             work.notes.append(where.none_text(shape.where, len(gathered.table)))
@@ -115,6 +118,9 @@ class Work:
             self.notes.extend(self.remarks.excluded())
         if shape.best is not None:
             table, members = self._best(table, members, shape.best)
+        for name in dict.fromkeys([*(key.removeprefix("-") for key in shape.sort), *shape.columns, *shape.per]):
+            if name.endswith(BEST) and self.rows.directions.of(metric_of(name)) is not None:
+                self._say_direction(f"{name}: {{}}", metric_of(name))
         if shape.sort:
             table = self._with_columns(table, [key.removeprefix("-") for key in shape.sort])
             order = sorted_places(table, shape.sort)
@@ -240,6 +246,7 @@ class Work:
         counted = self._counted(cells)
         values = table[metric].tolist()
         check_numbers(metric, values)
+        self.notes.append(f"{metric} by {side} (a row each) and {head} (a column each)")
         self.notes.extend(self.remarks.cells((metric, values), self._with_versions(table), cells, counted))
         return pivot_table((side, sides), (head, heads), values, counted, self.spread)
 
@@ -248,9 +255,7 @@ class Work:
     def _best(self, table: pd.DataFrame, members: list[list[int]], metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
         table = self._with_columns(table, [metric])
         plain = metric_of(metric.removesuffix(f".{self.spread}"))
-        direction = self.shape.direction or self.rows.directions.needed(plain)
-        why = "" if self.shape.direction or self.rows.directions.declared(plain) else " (assumed by its name)"
-        self.notes.append(f"best: {'smallest' if direction == 'min' else 'largest'} {metric}{why}")
+        direction = self._say_direction(f"best: {{}} {metric}", plain, self.shape.direction)
         if self.shape.has_means:
             check_columns(table, self.shape.per)
             per = [table[name].tolist() for name in self.shape.per]
@@ -260,6 +265,8 @@ class Work:
         values = table[metric].tolist()
         check_numbers(metric, values)
         places = best_places(values, direction, per, counts)
+        if ties := equally_good(values, per, counts, places):
+            self.notes.append(f"best: {ties} other row{'s are' if ties > 1 else ' is'} equally good, and not shown")
         if not self.shape.has_means and "excluded" in table:
             also = counting(table.drop(columns="excluded"), self.shape.where)
             better = [place for place in best_places(values, direction, per, also) if not counts[place]]
@@ -268,6 +275,23 @@ class Work:
                     f"best leaves out excluded: {listed_first([self.remarks.noted(place) for place in better])}"
                 )
         return taken(table, places), [members[place] for place in places]
+
+    def _say_direction(self, text: str, metric: str, given: Direction | None = None) -> Direction:
+        """Say which way a metric is taken to be better.
+
+        Args:
+            text: what is said, with a place for the direction.
+            metric: that is meant.
+            given: its direction, where somebody gave one.
+
+        Raises:
+            DirectionError: nobody knows.
+        """
+        direction = given or self.rows.directions.needed(metric)
+        why = "" if given or self.rows.directions.declared(metric) else " (assumed by its name)"
+        word = "smallest" if direction == "min" else "largest"
+        self.notes.append(f"{text.replace('{}', word, 1)}{why}")
+        return direction
 
     def _with_columns(self, table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
         """Make sure that a table has some columns; before anything has run, any may be a metric's."""
