@@ -42,11 +42,10 @@ def parted(positions: Positions, buckets: int, count: int) -> Parts:
     """
     import numpy as np
 
-    starts = _bucket_starts(positions, buckets, count)
-    is_edge = np.empty(len(starts), dtype=np.bool_)
-    is_edge[:1] = True
-    np.not_equal(starts[1:], starts[:-1], out=is_edge[1:])
-    return Parts(np.flatnonzero(is_edge), np.cumsum(is_edge) - 1)
+    edges = edges_of(bucket_starts(positions, buckets, count))
+    is_edge = np.zeros(len(positions), dtype=np.intp)
+    is_edge[edges] = 1
+    return Parts(edges, np.cumsum(is_edge) - 1)
 
 
 def kept_places(values: Floats, parts: Parts) -> Positions:
@@ -80,8 +79,24 @@ def even_width(count: int, buckets: int) -> int:
     return 1 << max(-(-count // buckets) - 1, 0).bit_length()
 
 
-def _bucket_starts(positions: Positions, buckets: int, count: int) -> Positions:
-    """Return the first position of each point's bucket."""
+def edges_of(starts: Positions) -> Positions:
+    """Return the place of the first point of each bucket, given what each point's bucket starts with."""
+    import numpy as np
+
+    is_edge = np.empty(len(starts), dtype=np.bool_)
+    is_edge[:1] = True
+    np.not_equal(starts[1:], starts[:-1], out=is_edge[1:])
+    return np.flatnonzero(is_edge)
+
+
+def bucket_starts(positions: Positions, buckets: int, count: int) -> Positions:
+    """Return the first position of each point's bucket.
+
+    Args:
+        positions: of the points, ascending, from 0.
+        buckets: how many even ones there may be.
+        count: how many points the curve has.
+    """
     import numpy as np
 
     per_doubling = max(buckets // _EVEN_PER_DOUBLING, 1).bit_length() - 1  # as a power of two

@@ -22,7 +22,7 @@ from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Stamp
 from heyhi.report.page_arrays import Arrays
 from heyhi.report.page_curves import CurveSet, curves_of
 
-_FORMAT = 1
+_FORMAT = 2
 _FILES = (METRICS_NAME, ATTEMPTS_NAME)
 _ABSENT = (0, 0, 0)
 _STAMPS, _SETS, _ARRAYS = "stamps", "sets", "arrays"

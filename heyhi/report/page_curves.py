@@ -9,7 +9,9 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.report.decimation import BUCKETS, Parts, kept_places, parted
+from heyhi.report.bucket_means import Bucketing, CurveMeans
+from heyhi.report.curve_points import Points, appended, joined, thinned
+from heyhi.report.decimation import BUCKETS, parted
 from heyhi.report.metric_columns import Column, columns_of
 from heyhi.report.page_arrays import packed, packed_axis
 from heyhi.report.x_axes import LINE, Trend, is_axis_name, rank
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 MOST_METRICS = 1_000  # of an experiment: nobody looks at more, and a name may be made for each line
 _MOST_COUNTERS, _MOST_OTHERS = 8, 4  # over which the same metric may be drawn
 _MOST_WAITING = 1 << 20  # numbers that are held until they are thinned out
+_MEAN_SHARE = 2  # as many buckets have one mean: a smooth line needs fewer points than one with spikes
 _EACH = 32  # numbers that take as much memory as an array does beside its own
 
 
@@ -29,10 +32,14 @@ class CurveSet(NamedTuple):
     Attributes:
         x: what they can be drawn over, the usual first, each with packed numbers (`page_arrays`).
         y: the metrics, likewise.
+        mean_x: where the means of their parts stand, likewise; nothing where all points may be drawn.
+        mean: these means.
     """
 
     x: dict[str, str]
     y: dict[str, str]
+    mean_x: dict[str, str]
+    mean: dict[str, str]
 
 
 def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCKETS) -> list[CurveSet]:
@@ -46,15 +53,6 @@ def curves_of(blocks: Iterable[Sequence[Mapping[str, Any]]], buckets: int = BUCK
     for lines in blocks:
         run.add(lines)
     return run.curves()
-
-
-class _Points(NamedTuple):
-    """What is kept of a metric: its places among all that it has, their lines, and values over each axis."""
-
-    positions: Positions
-    lines: Positions
-    values: Floats
-    x: dict[str, Floats]
 
 
 class _Chunk(NamedTuple):
@@ -73,13 +71,15 @@ class _Set:
         count: of these lines.
         axes: what may be drawn over.
         kept: what is kept of each metric; empty as long as nothing was thinned out.
+        means: of their parts; nothing as long as all points are kept.
     """
 
     metrics: list[str]
     count: int = 0
     axes: dict[str, Trend] = field(default_factory=dict)
-    kept: dict[str, _Points] = field(default_factory=dict)
+    kept: dict[str, Points] = field(default_factory=dict)
     waiting: list[_Chunk] = field(default_factory=list)
+    means: CurveMeans = field(default_factory=CurveMeans)
 
     def add(self, where: Positions, first_line: int, columns: Mapping[str, Column], candidates: Sequence[str]) -> int:
         """Add lines that have these metrics, and return how many numbers wait."""
@@ -110,19 +110,43 @@ class _Set:
         lines = np.concatenate([chunk.lines for chunk in self.waiting])
         positions = np.arange(self.count - len(lines), self.count)
         x = {
-            name: _joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
+            name: joined([chunk.x.get(name, len(chunk.lines)) for chunk in self.waiting], len(lines)) for name in names
         }
-        parts = parted(positions, buckets, self.count) if self.count > buckets and not self.kept else None
-        for metric in self.metrics:
-            if metric in left_out:
-                continue
-            new = _Points(positions, lines, _joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
-            if metric in self.kept:
-                new = _appended(self.kept[metric], new)
-                self.kept[metric] = _thinned(new, parted(new.positions, buckets, self.count))
-            else:
-                self.kept[metric] = new if parts is None else _thinned(new, parts)
+        came = {
+            metric: Points(positions, lines, joined([chunk.y[metric] for chunk in self.waiting], len(lines)), x)
+            for metric in self.metrics
+            if metric not in left_out
+        }
         self.waiting.clear()
+        if self.count > buckets:
+            self._sum_up(came, buckets)
+        parts = parted(positions, buckets, self.count) if self.count > buckets and not self.kept else None
+        for metric, new in came.items():
+            if metric in self.kept:
+                points = appended(self.kept[metric], new)
+                self.kept[metric] = thinned(points, parted(points.positions, buckets, self.count))
+            else:
+                self.kept[metric] = new if parts is None else thinned(new, parts)
+
+    def _sum_up(self, came: Mapping[str, Points], buckets: int) -> None:
+        if self.means.metrics is None and self.kept:  # until now, all points were kept
+            came = {metric: appended(self.kept[metric], new) for metric, new in came.items()}
+        for points in list(came.values())[:1]:  # the others are in the same lines
+            x = {**points.x, LINE: points.numbers()}
+            bucketing = Bucketing(max(buckets // _MEAN_SHARE, 1), self.count)
+            self.means.add(bucketing, points.positions, x, {metric: one.values for metric, one in came.items()})
+
+    def drawn(self, metrics: Sequence[str], axes: Sequence[str]) -> CurveSet:
+        """Return metrics that stand at the same places, over some axes."""
+        points, means = self.kept[metrics[0]], self.means
+        x = {name: points.numbers() if name == LINE else points.x[name] for name in axes}
+        mean_x = {} if means.metrics is None else {name: means.x(metrics[0], name) for name in axes}
+        return CurveSet(
+            {name: packed_axis(values) for name, values in x.items()},
+            {name: packed(self.kept[name].values) for name in metrics},
+            {name: packed_axis(values) for name, values in mean_x.items()},
+            {} if means.metrics is None else {name: packed(means.y(name)) for name in metrics},
+        )
 
     def divided(self, groups: Iterable[list[str]], buckets: int) -> list[_Set]:
         """Part the set where its metrics are not in the same lines any more."""
@@ -130,7 +154,8 @@ class _Set:
         found = []
         for group in groups:
             axes = {name: trend.copy() for name, trend in self.axes.items()}
-            found.append(_Set(group, self.count, axes, {name: self.kept[name] for name in group}))
+            kept = {name: self.kept[name] for name in group}
+            found.append(_Set(group, self.count, axes, kept, means=self.means.divided(group)))
         return found
 
 
@@ -189,23 +214,14 @@ class _Run:
 
     def _drawn(self, one: _Set) -> list[CurveSet]:
         axes = self._axes(one)
-        together: dict[bytes, list[str]] = {}
+        if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
+            axes.append(LINE)
+        together: dict[tuple[bytes, bytes], list[str]] = {}
         for metric in one.metrics:
             if self._trends[metric].falls or not is_axis_name(metric):
-                together.setdefault(one.kept[metric].positions.tobytes(), []).append(metric)
-        found = []
-        for metrics in together.values():
-            points = one.kept[metrics[0]]
-            x = {name: points.x[name] for name in axes}
-            if not any(map(is_axis_name, axes)):  # others are offered only where they decrease in no experiment
-                x[LINE] = (points.lines + 1).astype(float)
-            found.append(
-                CurveSet(
-                    {name: packed_axis(values) for name, values in x.items()},
-                    {name: packed(one.kept[name].values) for name in metrics},
-                )
-            )
-        return found
+                places = one.kept[metric].positions.tobytes(), one.means.places(metric)
+                together.setdefault(places, []).append(metric)
+        return [one.drawn(metrics, axes) for metrics in together.values()]
 
     def _may_be_axis(self, name: str) -> bool:
         # What is called a counter may decrease elsewhere, where an attempt went back, and not in the lines of a metric.
@@ -220,36 +236,6 @@ class _Run:
         ]
         names.sort(key=_by_rank)
         return [name for name in names if one.axes[name].grows] or names
-
-
-def _thinned(points: _Points, parts: Parts) -> _Points:
-    """Thin out what there is of a metric."""
-    places = kept_places(points.values, parts)
-    x = {name: values[places] for name, values in points.x.items()}
-    return _Points(points.positions[places], points.lines[places], points.values[places], x)
-
-
-def _appended(old: _Points, new: _Points) -> _Points:
-    """Put what was kept of a metric before what came after it; an axis that is new has no values before."""
-    import numpy as np
-
-    nothing = np.full(len(old.positions), np.nan)
-    x = {name: np.concatenate([old.x.get(name, nothing), values]) for name, values in new.x.items()}
-    return _Points(
-        np.concatenate([old.positions, new.positions]),
-        np.concatenate([old.lines, new.lines]),
-        np.concatenate([old.values, new.values]),
-        x,
-    )
-
-
-def _joined(parts: Sequence[Floats | int], count: int) -> Floats:
-    """Put arrays after one another; a number stands for as many places without a value."""
-    import numpy as np
-
-    if len(parts) == 1 and not isinstance(parts[0], int):
-        return parts[0]
-    return np.concatenate([np.full(part, np.nan) if isinstance(part, int) else part for part in parts])
 
 
 def _grouped(names: Iterable[str], places: Mapping[str, bytes]) -> list[list[str]]:

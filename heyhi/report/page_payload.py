@@ -80,11 +80,15 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
 
 
 def _curve_set(one: CurveSet, axes: Sequence[str], arrays: Arrays) -> dict[str, dict[str, int]]:
-    """Return the numbers of the arrays of some metrics, `x` by the order of the axes and `y`."""
-    return {
+    """Return the numbers of the arrays of some metrics: those over axes by the order of these."""
+    found = {
         "x": {name: arrays.add(one.x[name]) for name in axes if name in one.x},
         "y": {name: arrays.add(values) for name, values in one.y.items()},
     }
+    if one.mean:
+        found["mean_x"] = {name: arrays.add(one.mean_x[name]) for name in axes if name in one.mean_x}
+        found["mean"] = {name: arrays.add(values) for name, values in one.mean.items()}
+    return found
 
 
 def _table(page: PageData, table: pd.DataFrame) -> dict[str, Any]:

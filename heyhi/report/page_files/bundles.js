@@ -51,15 +51,26 @@ function describe(bundle) {
   };
 }
 
-/** Return {x, y, over} of one run's metric, or null. */
+/**
+ * Return one run's metric over `over`, or null: {x, y} of its points, and {x, y} of the means of its parts.
+ *
+ * Of a long curve there are only minima and maxima (page_curves.py), of which nothing may be worked out: their mean is
+ * not the curve's. Of a short one, the points are all that there are.
+ */
 function curve(run, metric, wanted) {
   for (const set of data.curves[run]) {
     if (!Object.hasOwn(set.y, metric)) continue;
     const over = axisOf(set, wanted);
-    if (over !== undefined) return { run, over, x: numbers(set.x[over]), y: numbers(set.y[metric]) };
+    if (over === undefined) continue;
+    const points = { x: numbers(set.x[over]), y: numbers(set.y[metric]) };
+    const means = set.mean ? { x: numbers(set.mean_x[over]), y: numbers(set.mean[metric]) } : points;
+    return { run, over, ...points, means, isThin: means !== points };
   }
   return null;
 }
+
+/** Return what a curve is smoothed to. The weight is of one point for the next: of a part, where it has parts. */
+const smoothLine = (line, weight) => ({ ...line, x: line.means.x, y: smoothed(line.means.y, weight) });
 
 /** Smooth by an exponential moving average that doesn't start at zero; what isn't finite stays as it is. */
 function smoothed(values, weight) {
@@ -74,28 +85,59 @@ function smoothed(values, weight) {
   });
 }
 
-/** Return a curve's value at x, between its points on a line; undefined outside of it. */
+/** Return a line with one value at each x: the mean where there are several, NaN where none of them is finite. */
+function oneAtEach(line) {
+  const x = [];
+  const y = [];
+  let [sum, count] = [0, 0];
+  line.x.forEach((at, i) => {
+    if (Number.isNaN(at)) return;
+    if (x[x.length - 1] !== at) {
+      x.push(at);
+      y.push(NaN);
+      [sum, count] = [0, 0];
+    }
+    if (!Number.isFinite(line.y[i])) return;
+    sum += line.y[i];
+    count += 1;
+    y[y.length - 1] = sum / count;
+  });
+  return { x, y };
+}
+
+/** Return a line's value at x, between its points on a straight line; NaN outside of it, and beside one that is NaN. */
 function valueAt(line, x, from) {
-  let i = line.x[from.i - 1] > x ? 0 : from.i; // what is no counter may go back
+  let i = from.i;
   while (i < line.x.length && line.x[i] < x) i += 1;
-  from.i = i; // x mostly grows, so that the next search starts here
-  if (i >= line.x.length) return undefined;
+  from.i = i; // x grows, so that the next search starts here
+  if (i >= line.x.length) return NaN;
   if (line.x[i] === x) return line.y[i];
-  if (i === 0) return undefined;
+  if (i === 0) return NaN;
   const part = (x - line.x[i - 1]) / (line.x[i] - line.x[i - 1]);
   return line.y[i - 1] + part * (line.y[i] - line.y[i - 1]);
 }
 
 const BANDS = { se: "standard error", std: "standard deviation", ci95: "95 % confidence interval" };
 const bandName = () => BANDS[data.spread ?? "se"];
+const MOST_PLACES = 2000; // of a band: more than a screen shows
 
-/** Return mean, half width of the band and number of runs along the longest run's x. */
+/** Return every x of some lines, ascending; seeds mostly have the same. */
+function placesOf(lines) {
+  const all = [...new Set(lines.flatMap((line) => line.x))].sort((a, b) => a - b);
+  return spread(all.length, MOST_PLACES).map((i) => all[i]);
+}
+
+/**
+ * Return mean, half width of the band and number of runs at each x.
+ *
+ * As in the table, a run that is NaN or infinite there is left out; where all are, the mean is NaN, and drawn as a gap.
+ */
 function band(lines) {
-  const x = lines.reduce((longest, line) => (line.x.length > longest.length ? line.x : longest), []);
-  const from = lines.map(() => ({ i: 0 }));
-  const result = { x: Array.from(x), mean: [], error: [], count: [] };
-  for (const at of x) {
-    const values = lines.map((line, i) => valueAt(line, at, from[i])).filter((value) => value !== undefined);
+  const seeds = lines.map(oneAtEach);
+  const from = seeds.map(() => ({ i: 0 }));
+  const result = { x: placesOf(seeds), mean: [], error: [], count: [] };
+  for (const at of result.x) {
+    const values = seeds.map((line, i) => valueAt(line, at, from[i])).filter(Number.isFinite);
     const count = values.length;
     const mean = values.reduce((sum, value) => sum + value, 0) / count;
     const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);

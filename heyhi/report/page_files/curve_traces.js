@@ -2,21 +2,46 @@
 
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
-/** Return the traces of a bundle's metric; none where it has no such curve. */
+/**
+ * Return the traces of a bundle's metric; none where it has no such curve.
+ *
+ * What is worked out, a band or a smooth line, is so of the means of a long curve's parts; else all is drawn that there
+ * is. `used` are all curves; `dotted` the runs that no mean counts, `apart` those that are over something else.
+ */
 function bundleTraces(bundle, style) {
   const curves = (runs) => runs.map((run) => curve(run, style.metric, style.over)).filter((line) => line);
-  const [counting, others] = [curves(bundle.counting), curves(bundle.others)];
-  const lines = counting.map((line) => ({ ...line, y: smoothed(line.y, style.weight) }));
-  const traces = others.map((line, i) => ({
-    ...thinTrace(line, bundle, style),
-    showlegend: style.inLegend && !counting.length && i === 0,
-  }));
-  if (lines.length > 1) traces.push(...meanTraces(lines, bundle, style));
+  const [all, others] = [curves(bundle.counting), curves(bundle.others)];
+  const over = commonAxis(all, style.over);
+  const [counting, apart] = [all.filter((line) => line.over === over), all.filter((line) => line.over !== over)];
+  const isBand = counting.length > 1;
+  const isSmooth = isBand || style.weight > 0;
+  const shown = (line) => (isSmooth ? smoothLine(line, style.weight) : line); // beside a band as the band is
+  const thin = [
+    ...others.map((line) => thinTrace(shown(line), bundle, style, `doesn't count: ${whyNot(line.run)}`)),
+    ...apart.map((line) => thinTrace(shown(line), bundle, style, `over ${line.over}, so that no mean counts it`)),
+  ];
+  const traces = thin.map((trace, i) => ({ ...trace, showlegend: style.inLegend && !counting.length && i === 0 }));
+  const lines = counting.map(shown);
+  if (isBand) traces.push(...meanTraces(lines, bundle, style));
   else if (lines.length === 1) {
     if (style.weight && style.showRaw) traces.push(rawTrace(counting[0], bundle, style));
     traces.push(lineTrace(lines[0], bundle, style));
   }
-  return { traces, used: [...counting, ...others], dotted: others.map((line) => line.run) };
+  return {
+    traces,
+    isBand,
+    used: [...all, ...others],
+    dotted: others.map((line) => line.run),
+    apart: apart.map((line) => line.run),
+    ofParts: isSmooth && [...all, ...others].some((line) => line.isThin),
+  };
+}
+
+/** Return over what a band is: what is asked for, where a run has it, else what most runs have. */
+function commonAxis(lines, wanted) {
+  const share = new Map();
+  for (const { over } of lines) share.set(over, (share.get(over) ?? 0) + 1);
+  return share.has(wanted) ? wanted : [...share].sort((a, b) => b[1] - a[1])[0]?.[0];
 }
 
 function baseTrace(bundle, style) {
@@ -66,11 +91,11 @@ function rawTrace(line, bundle, style) {
   };
 }
 
-/** Draw a run that doesn't count, beside the mean of those that do. */
-function thinTrace(line, bundle, style) {
+/** Draw a run that isn't in the mean of the others, beside it. */
+function thinTrace(line, bundle, style, why) {
   return {
-    ...lineTrace({ ...line, y: smoothed(line.y, style.weight) }, bundle, style),
-    ...hover(`${runsLabel([line.run])} (doesn't count: ${whyNot(line.run)})`, style, shortId(line.run)),
+    ...lineTrace(line, bundle, style),
+    ...hover(`${runsLabel([line.run])} (${why})`, style, shortId(line.run)),
     line: { color: style.color, width: 1, dash: "dot" },
     opacity: style.faint ? 0.15 : 0.6,
   };
@@ -96,11 +121,22 @@ function meanTraces(lines, bundle, style) {
   return [...bandTraces(seeds, style), mean];
 }
 
-/** Return the two edges of a band, with the space between them filled. */
+/** Return the two edges of each unbroken piece of a band, with the space between them filled. */
 function bandTraces(seeds, style) {
-  const at = [...seeds.x.keys()].filter((i) => seeds.count[i] > 1 && Number.isFinite(seeds.mean[i]));
+  const pieces = [];
+  let isOpen = false;
+  seeds.count.forEach((count, i) => {
+    if (count > 1 && !isOpen) pieces.push([]);
+    isOpen = count > 1;
+    if (isOpen) pieces[pieces.length - 1].push(i);
+  });
   // A logarithmic axis has no place for what is not positive: there the band ends at the lowest mean.
-  const floor = style.logY ? extent(at.map((i) => seeds.mean[i]).filter((mean) => mean > 0))[0] : -Infinity;
+  const positive = pieces.flat().map((i) => seeds.mean[i]);
+  const floor = style.logY ? extent(positive.filter((mean) => mean > 0))[0] : -Infinity;
+  return pieces.flatMap((at) => bandEdges(at, seeds, floor, style));
+}
+
+function bandEdges(at, seeds, floor, style) {
   const edge = {
     x: at.map((i) => seeds.x[i]),
     mode: "lines",

@@ -18,7 +18,8 @@ function drawCurves() {
   const charts = metrics.length ? (multiples ? metrics.map((metric) => [metric]) : [metrics]) : [[]];
   const traces = [];
   const drawn = new Set();
-  const found = { notFinite: 0, dotted: new Set(), elsewhere: new Map(), axes: [] };
+  const found = { axes: [], elsewhere: new Map(), ofParts: false };
+  for (const some of ["bands", "notFinite", "dotted", "apart"]) found[some] = new Set();
   curveColours = new Map();
 
   charts.forEach((own, chart) => {
@@ -42,8 +43,11 @@ function drawCurves() {
         traces.push(...made.traces);
         drawn.add(bundle);
         bundle.rows.forEach((row) => curveColours.set(row, byMetric ? colours.of(bundle.rows[0]) : color));
+        if (made.isBand) found.bands.add(bundle);
         tell(found, made.used, metric, over);
         made.dotted.forEach((run) => found.dotted.add(run));
+        made.apart.forEach((run) => found.apart.add(run));
+        found.ofParts = found.ofParts || made.ofParts;
         for (const line of made.used) {
           overs.add(line.over);
           ranges.x.push(...extent(line.x));
@@ -67,9 +71,10 @@ function axisFor(metrics) {
 
 /** Keep what has to be said of some lines. */
 function tell(found, lines, metric, over) {
-  if (lines.some((line) => line.y.some((value) => !Number.isFinite(value)))) found.notFinite += 1;
-  for (const line of lines)
+  for (const line of lines) {
+    if (line.y.some((value) => !Number.isFinite(value))) found.notFinite.add(line.run);
     if (line.over !== over) found.elsewhere.set(metric, new Set([...(found.elsewhere.get(metric) ?? []), line.over]));
+  }
 }
 
 /** Draw the charts, side by side where there are several. */
@@ -161,17 +166,20 @@ function dashed(place, color) {
 }
 
 function noteCurves(drawn, found, metrics) {
-  const isBand = (bundle) => bundle.counting.length > 1;
-  const [bands, lines] = [drawn.filter(isBand).length, drawn.filter((bundle) => !isBand(bundle)).length];
+  const [bands, lines] = [found.bands.size, drawn.length - found.bands.size];
   const notes = [];
   if (bands) notes.push(`${bands} ${bands === 1 ? "band" : "bands"} (mean ± ${bandName()})`);
   if (lines) notes.push(`${lines} ${lines === 1 ? "line" : "lines"}`);
   if (metrics.length > 1) notes.push(`${metrics.length} metrics`);
   if (found.dotted.size) notes.push(`${found.dotted.size} dotted: not DONE, or left out, so that no mean counts them`);
+  if (found.apart.size) notes.push(`${found.apart.size} dotted: over another axis than its replicates, in no mean`);
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
   if (mixed) notes.push(`${mixed} made by several versions of the code`);
   notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
-  if (found.notFinite) notes.push(`${found.notFinite} with NaN or infinity, which leave gaps`);
+  const worked = found.dotted.size + found.apart.size ? "bands, dotted and smoothed lines" : "bands and smoothed lines";
+  if (found.ofParts) notes.push(`${worked}: of the means of half as many parts`);
+  if (found.notFinite.size)
+    notes.push(`${found.notFinite.size} with NaN or infinity: gaps in lines, and left out of bands there`);
   for (const [metric, overs] of found.elsewhere) notes.push(`some of ${metric} over ${[...overs].join(", ")}`);
   byId("curves-note").textContent = drawn.length
     ? notes.join(" · ")

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.report.decimation import bucket_starts
 from heyhi.report.page_curves import MOST_METRICS, CurveSet, curves_of
 from heyhi.report.x_axes import names_of_axes
 
@@ -71,7 +72,7 @@ def test_the_size_is_linear_in_the_number_of_metrics() -> None:
     all_of_them = curves_of([lines])
     assert {name for part in all_of_them for name in part.y} == set(names)
     assert sum(map(_size, all_of_them)) < 55 * one
-    assert one < 1_200 * (4 + 2 + 2) * 4 / 3 + 200
+    assert one < (1_200 * (4 + 2 + 2) + 300 * (4 + 2 + 2)) * 4 / 3 + 200
 
 
 def _size(one: CurveSet) -> int:
@@ -81,6 +82,7 @@ def _size(one: CurveSet) -> int:
 def test_few_lines_are_all_drawn_and_their_metrics_share_their_steps() -> None:
     (one,) = curves_of([[{"step": s, "a": math.sin(s), "b": math.cos(s)} for s in range(400)]])
     assert (list(one.x), list(one.y)) == (["step"], ["a", "b"])
+    assert not one.mean_x and not one.mean
     assert unpacked(one.x["step"]) == list(range(400))
 
 
@@ -212,6 +214,75 @@ def test_any_lines_give_the_same_curves_in_whatever_blocks_they_come(lines: Line
         logged = [v for line in lines for v in _at(line, name)]
         with np.errstate(over="ignore"):
             np.testing.assert_array_equal(np.array(curve.y, "f4"), np.array(logged, "f8").astype("f4"))
+
+
+BUCKETS_OF_MEANS = st.integers(2, 24)
+LOGGED = st.lists(
+    st.tuples(
+        st.sampled_from([0.0, 1.0, -3.5, 100.0, 1e300, math.nan, math.inf, -math.inf]) | st.floats(-1e6, 1e6),
+        st.integers(0, 9),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=150,
+)
+
+
+@given(LOGGED, st.integers(1, 40), BUCKETS_OF_MEANS)
+def test_means_of_parts_are_those_of_the_whole_series_in_whatever_blocks_it_comes(
+    logged: list[tuple[float, int, bool]], block: int, buckets: int
+) -> None:
+    steps = np.cumsum([grown for _, grown, _ in logged]).tolist()
+    lines: Lines = [
+        {"step": step, "a": value, "b": float(i % 7), **({"samples": 10 * step, "c": -float(i)} if has_samples else {})}
+        for i, (step, (value, _, has_samples)) in enumerate(zip(steps, logged, strict=True))
+    ]
+    # Not all at once: a block of its own is summed up, put to what there was, and made coarser as the curve grows.
+    found = curves_of([lines[i : i + block] for i in range(0, len(lines), block)], buckets)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("heyhi.report.page_curves._MOST_WAITING", 0)
+        in_parts = curves_of([lines[i : i + block] for i in range(0, len(lines), block)], buckets)
+    for curves_found in (found, in_parts):
+        for name in ("a", "b", "c"):
+            own = [line for line in lines if name in line]
+            for one in curves_found:
+                if name in one.y:
+                    assert (name in one.mean) == (len(own) > buckets)
+                if name in one.mean:
+                    _assert_means(one, name, own, buckets)
+
+
+def _assert_means(one: CurveSet, name: str, lines: Lines, buckets: int) -> None:
+    """Compare with means that are worked out plainly, over all lines of each part."""
+    means = list(zip(*[unpacked(one.mean[name]), *[unpacked(one.mean_x[axis]) for axis in one.x]], strict=True))
+    starts = bucket_starts(np.arange(len(lines)), buckets // 2, len(lines)).tolist()
+    assert len(means) == len(set(starts))
+    for start, (mean, *places) in zip(sorted(set(starts)), means, strict=True):
+        part = [line for line, own in zip(lines, starts, strict=True) if own == start]
+        finite = [line for line in part if math.isfinite(line[name])]
+        top = max((abs(line[name]) for line in finite), default=0.0)
+        assert mean == pytest.approx(_mean([line[name] for line in finite]), rel=1e-6, abs=1e-6 * top, nan_ok=True)
+        for axis, place in zip(one.x, places, strict=True):
+            counting = [line[axis] for line in finite or part if axis in line]
+            rest = [line[axis] for line in part if axis in line]
+            assert place == pytest.approx(_mean(counting or rest), nan_ok=True)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def test_a_mean_of_the_largest_numbers_is_as_large_as_they_are() -> None:
+    (one,) = curves_of([[{"step": s, "loss": 1.5e308} for s in range(100)]], 4)
+    assert unpacked(one.mean["loss"]) == pytest.approx([1.5e308] * len(unpacked(one.mean["loss"])))
+
+
+def test_seeds_of_one_length_have_their_means_at_the_same_places() -> None:
+    runs = [[{"step": 3 * s, "loss": random.Random(seed + s).random()} for s in range(3_000)] for seed in (1, 2)]
+    one, other = (curves_of([lines])[0] for lines in runs)
+    assert one.x != other.x
+    assert one.mean_x == other.mean_x
+    assert len(unpacked(one.mean["loss"])) <= 300
 
 
 def _over_counters(lines: Lines, buckets: int, block: int | None) -> list[str]:
