@@ -223,7 +223,11 @@ class Work:
             raise GroupError(f"{_varies(names)} within a cell of the pivot: --mean-over {fields} puts that together")
         counted = self._counted(cells)
         every = range(len(table))
-        return pivot_table((side, sides), (head, heads), table[metric].tolist(), counted.of(every), self.spread)
+        found, members = pivot_table(
+            (side, sides), (head, heads), table[metric].tolist(), counted.of(every), self.spread
+        )
+        found.attrs["pivot"] = (side, head, metric)
+        return found, members
 
     # --- rows and columns
 

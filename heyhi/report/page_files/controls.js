@@ -109,13 +109,26 @@ function suggestLog() {
 function showHead() {
   document.title = data.title;
   byId("title").textContent = data.title;
-  const rows = data.table ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
-  const count = `${data.ids.length} experiment${data.ids.length === 1 ? "" : "s"}`;
-  byId("made").textContent = `${rows}${count} · ${new Date(data.made).toLocaleString()}`;
-  byId("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
-  byId("notes").hidden = !data.notes.length;
+  byId("made").textContent = `${countsText()} · ${new Date(data.made).toLocaleString()}`;
+  const cells = data.pivot ? [`cells: ${data.pivot[2]}, by ${data.pivot[0]} and ${data.pivot[1]}`] : [];
+  byId("notes").replaceChildren(...[...cells, ...data.notes].map((note) => make("li", {}, note)));
+  byId("notes").hidden = !byId("notes").children.length;
   showStatuses();
 }
+
+const experiments = (count) => `${count} experiment${count === 1 ? "" : "s"}`;
+
+/** Say how much of the sweep is shown, and what was asked for that makes it so. */
+function countsText() {
+  const asked = data.asked.length ? ` (${data.asked.join(" ")})` : "";
+  if (!data.ids.length) return noneText();
+  const rows = isMean() ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
+  const part = data.ids.length < data.total ? `${data.ids.length} of ` : "";
+  return `${rows}${part}${experiments(part ? data.total : data.ids.length)}${asked}`;
+}
+
+const noneText = () =>
+  data.total ? `None of ${experiments(data.total)} meets ${data.asked.join(" ")}` : "No experiments";
 
 function showStatuses() {
   const column = runColumns.find(({ kind }) => kind === "status");

@@ -35,7 +35,7 @@ function makeTable(places) {
   byId("table-card").prepend(element);
   const head = make("tr", {}, make("th", { "aria-label": "Chosen" }), make("th", { scope: "col" }, "marks"));
   for (const column of columns) {
-    const title = column.kind === "override" ? "override" : column.kind === "metric" ? metricTitle(column) : "";
+    const title = column.kind === "override" ? "override" : column.kind === "metric" ? meaningOf(column, metricTitle(column)) : "";
     head.append(make("th", { scope: "col", title }, headingOf(column)));
   }
   element.append(make("thead", {}, head));
@@ -90,7 +90,7 @@ function makeTable(places) {
       infoEmpty: data.table ? "no row" : "no experiment",
       infoFiltered: "(_MAX_ in all)",
       lengthMenu: "_MENU_ a page",
-      emptyTable: "No experiments",
+      emptyTable: escapeHtml(noneText()),
       zeroRecords: "Nothing fits the filters",
     },
     createdRow: (tr, { row }) => {
