@@ -91,7 +91,8 @@ function onControl(control) {
   }
   if (control.id === "scatter-y") colourBoxes();
   showSmoothing();
-  const both = ["colour", "scatter-y"].includes(control.id); // the best row is marked in both
+  // The best row is marked in both plots, and a row has one colour.
+  const both = ["colour", "scatter-y", "lines", "seeds"].includes(control.id);
   redraw(...(both ? [drawCurves, drawOverrides] : control.closest("#curves-card") ? [drawCurves] : [drawOverrides]));
 }
 

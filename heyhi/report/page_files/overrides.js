@@ -26,24 +26,26 @@ function drawScatter() {
   const rows = shownRows.filter((row) => fits(row) && (!log || xOf(row) > 0));
   const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), bestRows(y)];
   if (!rows.length) return nothingToDraw(leftOut);
+  const colours = colouring();
   const ticks = spread(texts.length, 20);
   const names = { tickvals: ticks, ticktext: ticks.map((i) => plotText(cut(texts[i], 24))) };
-  showOverrides([scatterTrace(rows, x, y, xOf)], {
+  showOverrides([scatterTrace(rows, x, y, xOf, colours)], {
     xaxis: { ...(x.numeric ? axisNumbers(rows.map(xOf), log) : names), title: axisTitle(x.name) },
     yaxis: { ...axisNumbers(rows.map((row) => asNumber(y.values[row])), false), title: axisTitle(meaningOf(y, headingOf(y))) },
     dragmode: "select",
     uirevision: [x.name, y.name, log].join("\n"),
   });
+  const isPart = !byId("colour").value && rows.some((row) => colours.of(row) === NONE);
   const hollow = rows.filter((row) => !rowCounts(row)).length;
   overridesNote(rows, leftOut, y, [
     "drag over points to choose them",
     ...(hollow ? [`${hollow} hollow: not DONE, or left out`] : []),
+    ...(isPart ? ["grey: not among the lines of the curves"] : []),
     ...(rows.some((row) => best.has(row)) ? [`★ best (${directionName(y)})`] : []),
   ]);
 }
 
-function scatterTrace(rows, x, y, xOf) {
-  const colours = colouring();
+function scatterTrace(rows, x, y, xOf, colours) {
   const best = bestRows(y);
   const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
   const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);

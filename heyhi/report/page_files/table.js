@@ -77,7 +77,10 @@ function makeTable(places) {
       topStart: "search",
       topEnd: {
         buttons: [
-          { extend: "colvis", text: "Columns", columns: ":gt(1)", columnText: (_, i) => escapeHtml(nameAt(i) ?? "") },
+          {
+            ...{ extend: "colvis", text: "Columns", columns: ":gt(1)", background: false, fade: 0 },
+            columnText: (_, i) => escapeHtml(nameAt(i) ?? ""),
+          },
           { text: "Clear filters", action: clearFilters },
         ],
       },
