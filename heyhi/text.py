@@ -15,10 +15,14 @@ from itertools import groupby
 # Our own signs, as an output that has only ASCII can show them.
 _PLAIN = {"±": "+-", "→": "->", "…": "..."}
 _ERRORS = "heyhi.shown"
+_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 def readable(text: str) -> str:
-    """Return text with what no file or terminal can show as its escape: control characters, halves of surrogates."""
+    """Return text with what no file or terminal can show as its escape.
+
+    These are control characters, halves of surrogates, and what turns the direction of all text behind it.
+    """
     if text.isprintable():
         return text
     return "".join(map(_shown, text))
@@ -59,7 +63,8 @@ def take_any_text() -> None:
 
 
 def _shown(char: str) -> str:
-    if char in "\n\t" or not (char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff"):
+    is_control = char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff" or char in _TURNING
+    if char in "\n\t" or not is_control:
         return char
     return char.encode("unicode_escape").decode()
 

@@ -159,11 +159,28 @@ def _make(path: Path, names: list[str]) -> list[str]:
     return names
 
 
+def _check_leads_somewhere(results_root: Path) -> None:
+    """Make sure that no link on the way to a results root leads to nothing: nothing would have been run then.
+
+    Raises:
+        ProjectError: one does.
+    """
+    for folder in (results_root, *results_root.parents):
+        if os.path.lexists(folder):
+            if not folder.exists():
+                raise ProjectError(
+                    f"{folder}: leads to {os.path.realpath(folder)}, which isn't there (is its disk mounted?),"
+                    " so nobody knows what was run"
+                )
+            return
+
+
 def _read(results_root: Path | str) -> list[str]:
     """Read the record; no names where there is none.
 
     Raises:
         UnknownError: it can't be read, or is damaged.
+        ProjectError: the results root is a link to what isn't there.
     """
     path = _path(results_root)
     try:
@@ -171,6 +188,7 @@ def _read(results_root: Path | str) -> list[str]:
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
+        _check_leads_somewhere(Path(results_root))
         return []
     except OSError as error:
         raise UnknownError(

@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
+from heyhi.experiment.directions import assumed
 from heyhi.report.shown_table import ShownColumn
 
 GAP = 3  # between two columns
@@ -18,7 +19,7 @@ _LEAST_ID = 24  # characters of an exp id that are worth their room
 _MAX_NAMED = 10  # columns that a line names
 _MAX_NAME = 60
 _MAX_LINES = 3  # of a head
-_ID = "exp_id"
+_ID, _BEST = "exp_id", ".best"
 _PIECE = re.compile(r"± \S+|[^_./\s-]*[_./\s-]+|[^_./\s-]+")
 _MARKS = ("missing", "diverged", "excluded", "code", "stale", "mixed", "problem")  # of a row of means
 _LAST = ("n", "wanted", "needs", "attempts", "seconds", "job_id", "code")
@@ -91,10 +92,17 @@ def _in_order(
 
     # What tells most rows apart comes first: a learning rate before a size of which there are two.
     first = sorted(of(1), key=lambda column: -len(set(column.cells)))
-    # A training logs what it is after last.
-    results = list(reversed(of(_RESULT)))
+    # What is a loss or an accuracy by its name, then numbers; a training logs what it is after last.
+    results = of(_RESULT)
+    results.reverse()
+    results.sort(key=_interest)
     ids = [column for column in columns if column.name == _ID]
     return [*head, *first[:1], *results[:1], *first[1:], *of(_MARK), *results[1:], *ids, *of(_LATE)]
+
+
+def _interest(column: ShownColumn) -> tuple[bool, bool, bool]:
+    plain = column.name.removesuffix(_BEST)
+    return assumed(plain) is None, column.is_text, plain != column.name
 
 
 def _rank(column: ShownColumn, varying: Collection[str], is_mean: bool) -> int:

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
 from heyhi.report.shaped import Shaped
-
-if TYPE_CHECKING:
-    pass
 
 # Of a table of experiments, columns that lines below it speak of, and what is there for machines.
 _BELOW = ("reason", "problem", "drifted", "stale", "mixed", "note", "excluded", "packages")

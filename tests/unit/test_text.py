@@ -38,6 +38,10 @@ def test_what_cannot_be_shown_is_its_escape() -> None:
     assert readable("caf\udce9 \ud800 \x1b[31m é😀\u3000\n") == "caf\\udce9 \\ud800 \\x1b[31m é😀\u3000\n"
 
 
+def test_what_turns_the_direction_of_a_line_is_its_escape() -> None:
+    assert readable("a\u202eb\u2066") == "a\\u202eb\\u2066" and readable("שלום é→\n") == "שלום é→\n"
+
+
 @given(ANY, st.sampled_from(["ascii", "latin-1", "utf-8", "cp437", "shift_jis"]))
 def test_every_text_is_taken_in_every_encoding(text: str, encoding: str) -> None:
     assert isinstance(printed(text, encoding), bytes)

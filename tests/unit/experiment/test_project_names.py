@@ -184,6 +184,21 @@ def test_commands_that_only_look_warn_once_and_go_on(
     assert code == 0 or words.startswith("diff")  # of one experiment with itself
 
 
+def test_results_that_lead_to_a_disk_that_is_away_are_not_taken_for_none(
+    enter: Callable[..., Project], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Command
+) -> None:
+    project = enter("one")
+    monkeypatch.delenv("HH_EXP_DIR", raising=False)
+    (project.root / "away").symlink_to(tmp_path / "disk")
+    for root in ("away", "away/results"):
+        monkeypatch.setenv("HH_EXP_DIR", str(project.root / root))
+        for words in (["status"], ["plan", "conf/many.py"], ["report", "conf/many.py"], ["note"], ["expand"]):
+            code, out, err = run(*words)
+            assert code == 2 and "isn't there (is its disk mounted?)" in err, words
+            assert not out or words == ["expand"]
+    assert not (tmp_path / "disk").exists()
+
+
 def test_a_report_leaves_another_projects_tables_as_they_are(
     enter: Callable[..., Project], shared: Path, run: Command, tmp_path: Path
 ) -> None:

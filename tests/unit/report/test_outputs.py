@@ -198,6 +198,13 @@ def test_what_is_left_out_of_very_many_columns_is_bounded(monkeypatch: pytest.Mo
     assert re.search(r"and\s+\d{3}\s+more\s+\(--columns\s+chooses\)", text) and len(text) < 3_000
 
 
+def test_a_loss_has_room_before_what_nobody_knows_and_before_its_own_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns = {f"{'odd' * 9}_{i}": [i, i + 1] for i in range(9)}
+    shaped = made(lr=[1, 2], loss=[0.1, 0.2], **columns, **{"loss.best": [0.05, 0.2], "note": ["a", "b"]})
+    head = on_terminal(monkeypatch, shaped, columns=24).splitlines()[0]
+    assert "loss" in head and "loss.best" not in head and "odd" not in head
+
+
 def test_chosen_columns_that_are_not_shown_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     shaped = made(
         lr=[1, 2], nothing=[None, None], exp_path=["/x/1", "/x/2"], **{f"m{i}": ["y" * 38, "z"] for i in range(5)}
