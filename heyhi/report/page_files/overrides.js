@@ -92,7 +92,7 @@ function nothingToDraw(leftOut = []) {
 
 /** Say what is drawn, and what isn't. */
 function overridesNote(rows, leftOut, metric, hints) {
-  const drawn = `${rows.length} ${data.table ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`;
+  const drawn = `${rows.length} ${isMean() ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`;
   const notes = [drawn, ...hints, ...leftOut];
   byId("overrides-note").textContent = notes.join(" · ");
   byId("overrides").setAttribute("aria-label", `Overrides against ${metric?.name ?? "nothing"}`);
