@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -56,6 +57,25 @@ class Asked:
     def has_means(self) -> bool:
         """Whether its rows are means."""
         return self.mean_over is not None or bool(self.group_by)
+
+    def words(self) -> tuple[str, ...]:
+        """Return what is asked for beside the order of the rows, as the options of `heyhi report` say it."""
+        best, at_best = (
+            metric and (f"{metric}:{direction}" if direction else metric)
+            for metric, direction in ((self.best, self.direction), (self.at_best, self.at_best_direction))
+        )
+        options: tuple[tuple[str, Sequence[str]], ...] = (
+            *(("--where", (condition,)) for condition in self.where),
+            ("--at-best", (at_best,) if at_best else ()),
+            ("--mean-over", (",".join(self.mean_over),) if self.mean_over is not None else ()),
+            ("--group-by", (",".join(self.group_by),) if self.group_by else ()),
+            ("--best", (best,) if best else ()),
+            ("--per", (",".join(self.per),) if self.per else ()),
+            ("--pivot", self.pivot or ()),
+            ("--spread", (self.spread,) if self.spread else ()),
+            ("--columns", (",".join(self.columns),) if self.columns else ()),
+        )
+        return tuple(" ".join([option, *values]) for option, values in options if values)
 
     def check(self, *, with_needs: bool = False) -> None:
         """Make sure that it can be, before anything is read.

@@ -54,6 +54,9 @@ class PageData:
         packages: for each experiment a digest of its packages, the same where these are; empty: nobody knows.
         spread: what stands beside a mean of the table; None where its rows are no means.
         notes: lines to be said of the table.
+        asked: options of the report that made the table what it is.
+        total: of how many experiments those that are shown were chosen; None: of themselves.
+        pivot: (rows, columns, metric) of a table of two keys: its cells are of that metric.
         metrics: columns that hold results, of either table.
         overrides: columns that hold overrides, likewise.
         direction: returns which way a metric is better, given its name without `.best`.
@@ -84,6 +87,9 @@ class PageData:
     packages: Sequence[str | None] = ()
     spread: Spread | None = None
     notes: Sequence[str] = ()
+    asked: Sequence[str] = ()
+    total: int | None = None
+    pivot: tuple[str, str, str] | None = None
     direction: Callable[[str], Direction | None] = Directions().of
     refresh: float = 0
     buckets: int = BUCKETS

@@ -51,6 +51,9 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
         "made": datetime.now().astimezone().isoformat(timespec="seconds"),
         "refresh": page.refresh,
         "notes": [_printable(note) for note in page.notes],
+        "asked": [_printable(words) for words in page.asked],
+        "total": len(ids) if page.total is None else page.total,
+        "pivot": page.pivot,
         "points": page.buckets,
         "ids": ids,
         "runs": _table(page, whole),
@@ -98,18 +101,21 @@ def _table(page: PageData, table: pd.DataFrame) -> dict[str, Any]:
     if len(set(names)) != len(names):
         raise PageError(f"a page's table needs unique names, has: {', '.join(names)}")
     parts = _parts(page, names)
+    cells = _cells(table)
+    empty = {name for name, column in zip(names, cells, strict=True) if all(cell in (None, "") for cell in column)}
     return {
         "columns": [
             {
                 "name": name,
                 "kind": "part" if name in parts else _kind(name, page),
-                "hidden": name in page.hidden or name in parts,
+                # What is empty everywhere takes no room; a table without rows has its columns.
+                "hidden": name in page.hidden or name in parts or (name in empty and len(table) > 0),
                 "replicate": is_replicate(name, page.replicate),
             }
             for name in names
         ],
         # A table without columns has rows, too.
-        "rows": [list(row) for row in zip(*_cells(table), strict=True)] if names else [[] for _ in range(len(table))],
+        "rows": [list(row) for row in zip(*cells, strict=True)] if names else [[] for _ in range(len(table))],
     }
 
 

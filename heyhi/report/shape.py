@@ -33,7 +33,7 @@ class Shape(Asked):
             WhereError: a condition names no column.
         """
         self.check()
-        return Work.of(self, gathered).shaped()
+        return replace(Work.of(self, gathered).shaped(), asked=self.words(), total=len(gathered.table))
 
 
 def best(

@@ -57,6 +57,8 @@ class Shaped:
         spread: what stands beside a mean; None where the rows are experiments.
         notes: lines to be said of it: what is left out, what was assumed.
         hidden: columns of the table that are there for files and not for eyes.
+        asked: the options that made it more or less than all experiments, in words.
+        total: of how many experiments those of `whole` were chosen; None: of themselves.
     """
 
     table: pd.DataFrame
@@ -67,3 +69,5 @@ class Shaped:
     spread: Spread | None = None
     notes: list[str] = field(default_factory=list)
     hidden: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+    total: int | None = None

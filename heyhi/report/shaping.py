@@ -119,7 +119,7 @@ class Work:
         if shape.best is not None:
             table, members = self._best(table, members, shape.best)
         for name in dict.fromkeys([*(key.removeprefix("-") for key in shape.sort), *shape.columns, *shape.per]):
-            if name.endswith(BEST) and self.rows.directions.of(metric_of(name)) is not None:
+            if self.has_metrics and name.endswith(BEST) and self.rows.directions.of(metric_of(name)) is not None:
                 self._say_direction(f"{name}: {{}}", metric_of(name))
         if shape.sort:
             table = self._with_columns(table, [key.removeprefix("-") for key in shape.sort])
@@ -246,9 +246,11 @@ class Work:
         counted = self._counted(cells)
         values = table[metric].tolist()
         check_numbers(metric, values)
-        self.notes.append(f"{metric} by {side} (a row each) and {head} (a column each)")
+        self.notes.append(f"cells: {metric}, by {side} and {head}")
         self.notes.extend(self.remarks.cells((metric, values), self._with_versions(table), cells, counted))
-        return pivot_table((side, sides), (head, heads), values, counted, self.spread)
+        found, members = pivot_table((side, sides), (head, heads), values, counted, self.spread)
+        found.attrs["pivot"] = (side, head, metric)
+        return found, members
 
     # --- rows and columns
 

@@ -576,7 +576,7 @@ def test_numbers_that_are_none_are_told_from_missing_ones(open_page: Callable[..
     settled(page, "document.querySelector('th[aria-sort=ascending]')")
     assert shown(page, 2) == ["-Infinity", "0.5", str(2**60 + 1), "Infinity", "NaN", ""]
     assert "1 with NaN or infinity" in page.locator("#curves-note").text_content()
-    assert "4 without finite values left out" in page.locator("#overrides-note").text_content()
+    assert "3 with NaN or infinity in score · 1 without score" in page.locator("#overrides-note").text_content()
 
 
 @pytest.mark.parametrize("count", [0, 1])

@@ -7,8 +7,7 @@ const bandsOn = () => hasSeeds && byId("seeds").checked;
  *
  * Runs are put together when they are replicates of one another; of a row that puts several together, only its own.
  */
-function drawnBundles() {
-  const limit = Number(byId("lines").value);
+function drawnBundles(limit = Number(byId("lines").value)) {
   const keyOfRun = (row, run) => {
     if (!bandsOn()) return `run ${run}`;
     return data.members[row].length > 1 ? `row ${row} ${data.groups[run]}` : `group ${data.groups[run]}`;
@@ -21,9 +20,10 @@ function drawnBundles() {
     if (!keys.length) continue;
     if (begun >= limit) break;
     begun += 1; // a row's runs are drawn or not, all of them
-    keys.forEach((key) => bundles.set(key, { rows: [], runs: [] }));
+    keys.forEach((key) => bundles.set(key, { rows: [], runs: [], isExtra: false }));
   }
-  chosen.forEach((row) => keysOf(row).forEach((key) => bundles.has(key) || bundles.set(key, { rows: [], runs: [] })));
+  const extra = (key) => bundles.has(key) || bundles.set(key, { rows: [], runs: [], isExtra: true });
+  chosen.forEach((row) => keysOf(row).forEach(extra));
   for (const row of new Set([...shownRows, ...chosen]))
     for (const run of data.members[row]) {
       const bundle = bundles.get(keyOfRun(row, run));

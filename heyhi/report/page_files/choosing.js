@@ -118,4 +118,10 @@ function onKey(event) {
   actions[event.key]();
 }
 
+/** Choose nothing any more, unless Escape means something else where it was pressed. */
+function clearChosen(target) {
+  const isElsewhere = target.closest("input:not([type=checkbox], [type=range]), select, textarea");
+  if (chosen.size && !isElsewhere && !isMenuOpen()) choose([], {});
+}
+
 const chooseOnly = (row) => choose(chosen.size === 1 && chosen.has(row) ? [] : [row], {});

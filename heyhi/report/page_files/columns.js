@@ -16,6 +16,9 @@ const directionName = (column) => (column.direction === "min" ? "smallest" : "la
 const headingOf = (column) =>
   isMean() && columnNamed(`${column.name}.${data.spread}`) ? `${column.name} ± ${data.spread}` : column.name;
 
+/** Return what a column holds, in words: of a pivot which metric its cells are of. */
+const meaningOf = (column, name) => (data.pivot && column.kind === "metric" ? `${data.pivot[2]} · ${name}` : name);
+
 /** Return what a cell says, as text. */
 function cellText(column, row) {
   const value = column.values[row];

@@ -91,7 +91,8 @@ function onControl(control) {
   }
   if (control.id === "scatter-y") colourBoxes();
   showSmoothing();
-  const both = ["colour", "scatter-y"].includes(control.id); // the best row is marked in both
+  // The best row is marked in both plots, and a row has one colour.
+  const both = ["colour", "scatter-y", "lines", "seeds"].includes(control.id);
   redraw(...(both ? [drawCurves, drawOverrides] : control.closest("#curves-card") ? [drawCurves] : [drawOverrides]));
 }
 
@@ -109,13 +110,25 @@ function suggestLog() {
 function showHead() {
   document.title = data.title;
   byId("title").textContent = data.title;
-  const rows = data.table ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
-  const count = `${data.ids.length} experiment${data.ids.length === 1 ? "" : "s"}`;
-  byId("made").textContent = `${rows}${count} · ${new Date(data.made).toLocaleString()}`;
+  byId("made").textContent = `${countsText()} · ${new Date(data.made).toLocaleString()}`;
   byId("notes").replaceChildren(...data.notes.map((note) => make("li", {}, note)));
-  byId("notes").hidden = !data.notes.length;
+  byId("notes").hidden = !byId("notes").children.length;
   showStatuses();
 }
+
+const experiments = (count) => `${count} experiment${count === 1 ? "" : "s"}`;
+
+/** Say how much of the sweep is shown, and what was asked for that makes it so. */
+function countsText() {
+  const asked = data.asked.length ? ` (${data.asked.join(" ")})` : "";
+  if (!data.ids.length) return noneText();
+  const rows = isMean() ? `${rowCount()} row${rowCount() === 1 ? "" : "s"} of ` : "";
+  const part = data.ids.length < data.total ? `${data.ids.length} of ` : "";
+  return `${rows}${part}${experiments(part ? data.total : data.ids.length)}${asked}`;
+}
+
+const noneText = () =>
+  data.total ? `None of ${experiments(data.total)} meets ${data.asked.join(" ")}` : "No experiments";
 
 function showStatuses() {
   const column = runColumns.find(({ kind }) => kind === "status");

@@ -18,16 +18,16 @@ function drawCurves() {
   const charts = metrics.length ? (multiples ? metrics.map((metric) => [metric]) : [metrics]) : [[]];
   const traces = [];
   const drawn = new Set();
-  const found = { axes: [], elsewhere: new Map(), ofParts: false };
+  const found = { axes: [], elsewhere: new Map(), ofParts: false, isThin: false, offLog: 0 };
   for (const some of ["bands", "notFinite", "dotted", "apart"]) found[some] = new Set();
   curveColours = new Map();
 
   charts.forEach((own, chart) => {
     const [over, suffix] = [axisFor(own), chart ? String(chart + 1) : ""];
-    const [ranges, overs] = [{ x: [], y: [] }, new Set()];
+    const [ranges, overs, before] = [{ x: [], y: [] }, new Set(), traces.length];
     for (const bundle of bundles)
       own.forEach((metric, place) => {
-        const color = byMetric ? PALETTE[place % PALETTE.length] : colours.of(bundle.rows[0]);
+        const color = byMetric ? colourAt(place) : colours.ofLine(bundle);
         const style = {
           ...{ metric, over, color, logY, xaxis: `x${suffix}`, yaxis: `y${suffix}`, axisName: over },
           name: own.length > 1 ? `${bundle.name} · ${metric}` : bundle.name,
@@ -42,7 +42,7 @@ function drawCurves() {
         if (!made.used.length) return;
         traces.push(...made.traces);
         drawn.add(bundle);
-        bundle.rows.forEach((row) => curveColours.set(row, byMetric ? colours.of(bundle.rows[0]) : color));
+        bundle.rows.forEach((row) => curveColours.set(row, byMetric ? colours.ofLine(bundle) : color));
         if (made.isBand) found.bands.add(bundle);
         tell(found, made.used, metric, over);
         made.dotted.forEach((run) => found.dotted.add(run));
@@ -54,7 +54,10 @@ function drawCurves() {
           ranges.y.push(...extent(line.y.filter(Number.isFinite)));
         }
       });
-    found.axes.push({ own, over: [...overs].join(", ") || over, suffix, ranges });
+    const off = leftOutOf(traces.slice(before), { logX, logY });
+    found.offLog += off.count;
+    const why = off.isAll ? NOTHING_ABOVE : "";
+    found.axes.push({ own, over: [...overs].join(", ") || over, suffix, ranges, why });
   });
 
   showCurves(traces, found.axes, { logX, logY, metrics });
@@ -73,7 +76,10 @@ function axisFor(metrics) {
 function tell(found, lines, metric, over) {
   for (const line of lines) {
     if (line.y.some((value) => !Number.isFinite(value))) found.notFinite.add(line.run);
-    if (line.over !== over) found.elsewhere.set(metric, new Set([...(found.elsewhere.get(metric) ?? []), line.over]));
+    found.isThin = found.isThin || line.isThin;
+    if (!found.elsewhere.has(metric)) found.elsewhere.set(metric, { overs: new Set(), isAll: true });
+    if (line.over === over) found.elsewhere.get(metric).isAll = false;
+    else found.elsewhere.get(metric).overs.add(line.over);
   }
 }
 
@@ -82,8 +88,9 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
   const across = charts.length === 1 ? 1 : byId("curves").clientWidth < 560 ? 1 : charts.length > 4 ? 3 : 2;
   const down = Math.ceil(charts.length / across);
   byId("curves").style.setProperty("--rows", String(down));
-  const axes = {};
-  charts.forEach(({ own, over, suffix, ranges }, i) => {
+  // Plotly measures its box when it is made and when the window changes, and not when the box does.
+  const axes = { height: byId("curves").clientHeight, annotations: [] };
+  charts.forEach(({ own, over, suffix, ranges, why }, i) => {
     const [column, line] = [i % across, Math.floor(i / across)];
     const domain = (place, count, gap) => {
       const size = (1 - gap * (count - 1)) / count;
@@ -102,12 +109,21 @@ function showCurves(traces, charts, { logX, logY, metrics }) {
       domain: [1 - high, 1 - low],
       anchor: `x${suffix}`,
     };
+    if (why)
+      axes.annotations.push({
+        ...{ text: why, showarrow: false, x: 0.5, y: 0.5, font: { color: css("--quiet") } },
+        ...{ xref: `x${suffix} domain`, yref: `y${suffix} domain` },
+      });
+    if (!ranges.y.length || why)
+      for (const name of ["xaxis", "yaxis"]) axes[`${name}${suffix}`] = { ...axes[`${name}${suffix}`], ...NO_NUMBERS };
   });
+  if (!traces.length) Object.assign(axes, { xaxis: { visible: false }, yaxis: { visible: false } });
   // A zoom stays while lines come and go, and ends when the axes mean something else.
   axes.uirevision = [...metrics, charts.length, ...charts.map(({ over }) => over), logX, logY].join("\n");
   Plotly.react("curves", traces, layout(axes), modeBar());
 }
 
+const NO_NUMBERS = { showticklabels: false, showgrid: false };
 const MOST_NAMED = 12;
 
 /** Say which colour and which dashes are whose. */
@@ -115,7 +131,7 @@ function showLegend(drawn, colours, { metrics, byMetric, multiples }) {
   const entries = [];
   if (metrics.length > 1 && !multiples)
     metrics.forEach((metric, i) => {
-      const color = byMetric ? PALETTE[i % PALETTE.length] : "currentColor";
+      const color = byMetric ? colourAt(i) : "currentColor";
       entries.push(make("span", { className: "key" }, dashed(byMetric ? 0 : i, color), cut(metric, 40)));
     });
   if (colours.legend) {
@@ -142,7 +158,7 @@ function legendButton(bundle, byMetric, colours) {
       title: bundle.runs.map((run) => data.ids[run]).join("\n"),
       onclick: (event) => choose(bundle.rows, event),
     },
-    ...(byMetric ? [] : [swatch(colours.of(bundle.rows[0]))]),
+    ...(byMetric ? [] : [swatch(colours.ofLine(bundle))]),
     ...(bundle.best ? [star(columnNamed(byId("scatter-y").value))] : []),
     cut(bundle.name, 72),
   );
@@ -175,12 +191,14 @@ function noteCurves(drawn, found, metrics) {
   if (found.apart.size) notes.push(`${found.apart.size} dotted: over another axis than its replicates, in no mean`);
   const mixed = drawn.filter((bundle) => bundle.versions > 1).length;
   if (mixed) notes.push(`${mixed} made by several versions of the code`);
-  notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
+  if (found.isThin) notes.push(`minimum and maximum of up to ${data.points} parts of each, more at its start`);
   const worked = found.dotted.size + found.apart.size ? "bands, dotted and smoothed lines" : "bands and smoothed lines";
   if (found.ofParts) notes.push(`${worked}: of the means of half as many parts`);
   if (found.notFinite.size)
     notes.push(`${found.notFinite.size} with NaN or infinity: gaps in lines, and left out of bands there`);
-  for (const [metric, overs] of found.elsewhere) notes.push(`some of ${metric} over ${[...overs].join(", ")}`);
+  if (found.offLog) notes.push(logText(found.offLog));
+  for (const [metric, { overs, isAll }] of found.elsewhere)
+    if (overs.size) notes.push(`${isAll ? "" : "some of "}${metric} over ${[...overs].join(", ")}`);
   byId("curves-note").textContent = drawn.length
     ? notes.join(" · ")
     : curveMetrics.length

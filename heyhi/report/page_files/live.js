@@ -2,6 +2,7 @@
 
 const REST = 2000; // milliseconds for which nobody has touched the page
 let lastTouch = -Infinity;
+const IDLE = 1.5; // times as long as between two loads: who has left the page in the midst of something is gone
 let reloading = null; // the timer
 let opened = 0; // milliseconds that it took to open the page
 
@@ -14,6 +15,10 @@ function linkReloading() {
   });
   document.addEventListener("visibilitychange", () => document.hidden || showReloading());
 }
+
+const isMenuOpen = () =>
+  byId("metrics-menu").open || document.querySelector(".dt-button-collection, .dtcc-dropdown") !== null;
+const searchBox = () => byId("table-card").querySelector(".dt-search input");
 
 /** Say whether the page loads itself again, and see to it. */
 function showReloading() {
@@ -28,11 +33,12 @@ function showReloading() {
 
 /** Load the page again, once nobody is at work on it. */
 function loadAgain() {
-  const rest = Math.min(REST, 1000 * data.refresh);
-  const busy = performance.now() - lastTouch < rest || document.querySelector(".dt-button-collection, .dtcc-dropdown");
+  const [rest, still] = [Math.min(REST, 1000 * data.refresh), performance.now() - lastTouch];
   const typing = document.activeElement?.matches("input[type=search], input[type=text], input:not([type])");
   if (document.hidden) return; // it goes on when somebody looks
-  if (busy || typing || byId("metrics-menu").open || !getSelection().isCollapsed) {
+  const inUse = still < 1000 * IDLE * data.refresh && (typing || isMenuOpen() || !getSelection().isCollapsed);
+  if (still < rest || inUse) {
+    byId("reload").textContent = "⟳ waits while you work";
     reloading = setTimeout(loadAgain, rest);
     return;
   }
@@ -45,5 +51,14 @@ function rememberAll() {
   for (const id of ["x", "scatter-x", "scatter-y", "lines"]) if (byId(id).value) remember(id, byId(id).value);
   remember("metric", drawnMetrics());
   remember("at", [scrollY, scroller()?.scrollTop ?? 0].map(Math.round).join(","));
+  const box = searchBox();
+  remember("focus", document.activeElement === box ? [box.selectionStart, box.selectionEnd].join(",") : null);
   writeAddress();
+}
+
+/** Put the focus and the caret where they were. */
+function giveFocus(focus) {
+  if (focus === null) return;
+  searchBox().focus({ preventScroll: true });
+  searchBox().setSelectionRange(...focus);
 }

@@ -22,26 +22,30 @@ function drawScatter() {
     y.values[row] !== null &&
     Number.isFinite(asNumber(y.values[row])) &&
     Number.isFinite(xOf(row));
-  const rows = shownRows.filter(fits);
   const log = x.numeric && byId("scatter-log").checked;
+  const rows = shownRows.filter((row) => fits(row) && (!log || xOf(row) > 0));
+  const [leftOut, best] = [rowsLeftOut(shownRows, x, y, log), bestRows(y)];
+  if (!rows.length) return nothingToDraw(leftOut);
+  const colours = colouring();
   const ticks = spread(texts.length, 20);
   const names = { tickvals: ticks, ticktext: ticks.map((i) => plotText(cut(texts[i], 24))) };
-  showOverrides([scatterTrace(rows, x, y, xOf)], {
+  showOverrides([scatterTrace(rows, x, y, xOf, colours)], {
     xaxis: { ...(x.numeric ? axisNumbers(rows.map(xOf), log) : names), title: axisTitle(x.name) },
-    yaxis: { ...axisNumbers(rows.map((row) => asNumber(y.values[row])), false), title: axisTitle(headingOf(y)) },
+    yaxis: { ...axisNumbers(rows.map((row) => asNumber(y.values[row])), false), title: axisTitle(meaningOf(y, headingOf(y))) },
     dragmode: "select",
     uirevision: [x.name, y.name, log].join("\n"),
   });
+  const isPart = !byId("colour").value && rows.some((row) => colours.of(row) === NONE);
   const hollow = rows.filter((row) => !rowCounts(row)).length;
-  overridesNote(rows, y, [
+  overridesNote(rows, leftOut, y, [
     "drag over points to choose them",
     ...(hollow ? [`${hollow} hollow: not DONE, or left out`] : []),
-    ...(bestRows(y).size ? [`★ best (${directionName(y)})`] : []),
+    ...(isPart ? ["grey: not among the lines of the curves"] : []),
+    ...(rows.some((row) => best.has(row)) ? [`★ best (${directionName(y)})`] : []),
   ]);
 }
 
-function scatterTrace(rows, x, y, xOf) {
-  const colours = colouring();
+function scatterTrace(rows, x, y, xOf, colours) {
   const best = bestRows(y);
   const symbol = (row) => (best.has(row) ? "star" : rowCounts(row) ? "circle" : "circle-open");
   const size = (row) => (chosen.has(row) ? 13 : 8) + (best.has(row) ? 3 : 0);
@@ -61,7 +65,7 @@ function scatterTrace(rows, x, y, xOf) {
       best.has(row) ? " ★ best" : rowCounts(row) ? "" : " (doesn't count)",
     ]),
     hovertemplate:
-      `<b>%{customdata[0]}</b><br>${plotText(cut(y.name, 40))} %{customdata[3]}%{customdata[4]}<br>` +
+      `<b>%{customdata[0]}</b><br>${plotText(cut(meaningOf(y, y.name), 40))} %{customdata[3]}%{customdata[4]}<br>` +
       `at ${plotText(cut(x.name, 40))} %{customdata[2]}<br>%{customdata[1]}<extra></extra>`,
     marker: {
       color: rows.map(colours.of),
@@ -80,15 +84,16 @@ function showOverrides(traces, extra) {
   Plotly.react("overrides", traces, { ...layout(extra), selections: [], selectionrevision: drawings }, modeBar());
 }
 
-function nothingToDraw() {
-  showOverrides([], {});
-  byId("overrides-note").textContent = "Nothing to draw: an override that varies and a metric are needed.";
+function nothingToDraw(leftOut = []) {
+  showOverrides([], { xaxis: { visible: false }, yaxis: { visible: false } });
+  const why = leftOut.length ? leftOut.join(", ") : "an override that varies and a metric are needed";
+  byId("overrides-note").textContent = `Nothing to draw: ${why}.`;
 }
 
-function overridesNote(rows, metric, hints) {
-  const left = shownRows.length - rows.length;
-  const notes = [`${rows.length} ${data.table ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`, ...hints];
-  if (left) notes.push(`${left} without finite values left out`);
+/** Say what is drawn, and what isn't. */
+function overridesNote(rows, leftOut, metric, hints) {
+  const drawn = `${rows.length} ${isMean() ? "row" : "experiment"}${rows.length === 1 ? "" : "s"}`;
+  const notes = [drawn, ...hints, ...leftOut];
   byId("overrides-note").textContent = notes.join(" · ");
   byId("overrides").setAttribute("aria-label", `Overrides against ${metric?.name ?? "nothing"}`);
 }

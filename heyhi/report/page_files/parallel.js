@@ -10,7 +10,8 @@ function drawParallel() {
   const varied = overrides().filter((column) => column.distinct.length > 1 && !column.replicate);
   const used = [...varied, ...(metric ? [metric] : [])];
   const rows = shownRows.filter((row) => !metric || Number.isFinite(asNumber(metric.values[row]) ?? NaN));
-  if (!used.length || !rows.length) return nothingToDraw();
+  const leftOut = rowsLeftOut(shownRows, null, metric, false);
+  if (!used.length || !rows.length) return nothingToDraw(used.length ? leftOut : []);
   const colours = colouring();
   const axes = used.map((column) => parallelAxis(column, rows));
   const paths = new Map(); // one trace a colour, not one a row: thousands of rows stay fast
@@ -65,7 +66,7 @@ function drawParallel() {
     dragmode: "select",
     uirevision: `parallel ${used.map((column) => column.name).join("\n")}`,
   });
-  overridesNote(rows, metric, ["drag over an axis to choose"]);
+  overridesNote(rows, leftOut, metric, ["drag over an axis to choose"]);
 }
 
 /** Return an axis from 0 to 1: numbers by size or logarithm; texts, and columns with gaps, by their order. */

@@ -33,35 +33,6 @@ function statusColour(text) {
   return STATUS[found.find((word) => word !== "DONE") ?? found[0]] ?? NONE;
 }
 
-/** Return a function row -> colour, and the legend's entries, for what the Colour control says. */
-function colouring() {
-  const column = columnNamed(byId("colour").value);
-  if (!column) {
-    const place = (row) => (data.members[row].length === 1 ? data.groups[data.members[row][0]] : row);
-    return { of: (row) => PALETTE[place(row) % PALETTE.length], legend: null };
-  }
-  let values = column.distinct;
-  let colours = values.map((_, i) => PALETTE[i % PALETTE.length]);
-  if (column.kind === "status") colours = values.map(statusColour);
-  else if (column.numeric) {
-    values = [...values].sort((a, b) => Number(a) - Number(b));
-    // Overrides are chosen on a grid or a log scale, so that their order tells more than their size.
-    const [low, high] = [Number(values[0]), Number(values.at(-1))];
-    const part =
-      column.kind === "metric" && Number.isFinite(high - low)
-        ? (i) => (Number(values[i]) - low) / (high - low || 1)
-        : (i) => i / Math.max(values.length - 1, 1);
-    colours = values.map((_, i) => SCALE[Math.round(part(i) * (SCALE.length - 1))]);
-  }
-  const colourOf = new Map(values.map((value, i) => [value, colours[i]]));
-  const of = (row) => colourOf.get(exactText(column.values[row])) ?? NONE;
-  const entries = spread(values.length, column.numeric ? 6 : 12).map((i) => ({
-    name: column.numeric ? shortNumber(Number(values[i])) : values[i],
-    color: colours[i],
-  }));
-  return { of, legend: { title: column.name, entries } };
-}
-
 const swatch = (color) => {
   const element = make("span", { className: "swatch" });
   element.style.setProperty("--colour", color);
@@ -77,18 +48,6 @@ function transparent(color, opacity) {
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // ---- Plots ----
-
-/** Save a plot as a drawing, with the legend that the page shows beside it. */
-function saveDrawing(plot) {
-  const extra = { ...plot.layout, showlegend: plot.data.some((trace) => trace.showlegend), paper_bgcolor: css("--card") };
-  const name = `${data.title} ${plot.getAttribute("aria-label")}`.replace(/[^A-Za-z0-9._=-]+/g, "_").slice(0, 120);
-  const named = plot.data.filter((trace) => trace.showlegend).length;
-  const height = Math.max(plot.clientHeight, 60 + 20 * named); // for all of the legend
-  return Plotly.downloadImage(
-    { data: plot.data, layout: { ...extra, legend: { font: { color: css("--text") } }, autosize: false } },
-    { format: "svg", filename: name, width: Math.max(plot.clientWidth, 640), height },
-  );
-}
 
 const modeBar = () => ({
   displaylogo: false,

@@ -13,6 +13,7 @@ function show(part) {
   chosen = new Set(); // by its places in what was shown before
   showControls();
   showHead();
+  for (const id of ["curves-card", "overrides-card"]) byId(id).hidden = !data.ids.length;
   showTable();
   chooseSeen();
   lastChosen = [...chosen].find((row) => keyOf(row) === last) ?? [...chosen][0] ?? null;
@@ -28,6 +29,7 @@ linkTheme();
 linkControls();
 linkReloading();
 const scrolled = takeScroll();
+const focused = takeFocus();
 show(JSON.parse(byId("data").textContent));
 linkPlots();
 opened = performance.now();
@@ -35,10 +37,10 @@ showReloading();
 globalThis.heyhi = { show };
 scrollTo(0, scrolled.page);
 scroller().scrollTop = scrolled.inner;
+giveFocus(focused);
 writeAddress();
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && chosen.size && event.target === document.body) choose([], {});
-});
+// Before anybody else hears of the key: what it closes is open still.
+document.addEventListener("keydown", (event) => event.key === "Escape" && clearChosen(event.target), true);
 requestAnimationFrame(() =>
   setTimeout(() => {
     document.body.dataset.ready = String(Math.round(performance.now())); // ms since navigation: what the tests measure

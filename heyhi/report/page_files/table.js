@@ -35,7 +35,7 @@ function makeTable(places) {
   byId("table-card").prepend(element);
   const head = make("tr", {}, make("th", { "aria-label": "Chosen" }), make("th", { scope: "col" }, "marks"));
   for (const column of columns) {
-    const title = column.kind === "override" ? "override" : column.kind === "metric" ? metricTitle(column) : "";
+    const title = column.kind === "override" ? "override" : column.kind === "metric" ? meaningOf(column, metricTitle(column)) : "";
     head.append(make("th", { scope: "col", title }, headingOf(column)));
   }
   element.append(make("thead", {}, head));
@@ -77,7 +77,10 @@ function makeTable(places) {
       topStart: "search",
       topEnd: {
         buttons: [
-          { extend: "colvis", text: "Columns", columns: ":gt(1)", columnText: (_, i) => escapeHtml(nameAt(i) ?? "") },
+          {
+            ...{ extend: "colvis", text: "Columns", columns: ":gt(1)", background: false, fade: 0 },
+            columnText: (_, i) => escapeHtml(nameAt(i) ?? ""),
+          },
           { text: "Clear filters", action: clearFilters },
         ],
       },
@@ -90,7 +93,7 @@ function makeTable(places) {
       infoEmpty: data.table ? "no row" : "no experiment",
       infoFiltered: "(_MAX_ in all)",
       lengthMenu: "_MENU_ a page",
-      emptyTable: "No experiments",
+      emptyTable: escapeHtml(noneText()),
       zeroRecords: "Nothing fits the filters",
     },
     createdRow: (tr, { row }) => {

@@ -150,7 +150,14 @@ function runsLabel(runs) {
     .filter((column) => column.values[runs[0]] !== null)
     .filter((column) => runs.every((run) => column.values[run] === column.values[runs[0]]))
     .map((column) => named(column, column.values[runs[0]]));
-  return parts.join(" ") || shortId(runs[0]);
+  return parts.join(" ") || (runs.length === 1 ? shortId(runs[0]) : seedsText(runs));
+}
+
+/** What runs are that share no override: seeds of one config, or whatever makes them replicates. */
+function seedsText(runs) {
+  const names = runColumns.filter((column) => column.replicate && column.distinct.length > 1).map(({ name }) => name);
+  const what = names.length === 1 ? `${/[^.]*$/.exec(names[0])[0]}s` : "replicates";
+  return `${runs.length === data.ids.length ? "all" : runs.length} ${what}`;
 }
 
 /** What tells a row from the others. */

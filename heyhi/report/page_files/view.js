@@ -25,6 +25,13 @@ function writeAddress() {
   }
 }
 
+/** Forget where in the search box the caret was, and return it, or null. */
+function takeFocus() {
+  const [start, end] = (seen("focus") ?? "").split(",").map(Number);
+  view.delete("focus");
+  return Number.isInteger(end) ? [start, end] : null;
+}
+
 /** Forget where the page was scrolled to, and return it. */
 function takeScroll() {
   const [page, inner] = (seen("at") ?? "").split(",").map(Number);

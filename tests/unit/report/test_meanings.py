@@ -188,6 +188,7 @@ def test_a_pivot_says_what_means_say(lab: Lab) -> None:  # noqa: F811
     assert shaped.notes == [
         f"the same config twice: {ids[0]}, {ids[3]}: only {ids[0]} counts, and their results differ"
         " (score: 1.0 and 50.0)",
+        "cells: score, by kind and lr",
         "2 cells are of results of different code: --where code=VERSION chooses one",
         f"values that are NaN or infinite are in no mean: score of {ids[2]}",
     ]

@@ -389,6 +389,19 @@ def test_a_pivot_has_means_of_what_is_done_with_spread_and_count(lab: Lab, dying
     }
 
 
+def test_a_table_knows_what_was_asked_and_of_how_many_it_is(lab: Lab, two: tuple[Path, Path]) -> None:
+    every = lab.shape(*two, sort=("-acc",))
+    assert every.asked == () and every.total == len(every.whole)
+    some = lab.shape(
+        *two, where=("kind=LARGE", "acc>0"), mean_over=("seed",), best="acc", direction="min", per=("kind",)
+    )
+    assert some.asked == ("--where kind=LARGE", "--where acc>0", "--mean-over seed", "--best acc:min", "--per kind")
+    assert some.total == every.total and len(some.whole) < every.total
+    pivoted = lab.shape(*two, pivot=("kind", "lr", "acc"))
+    assert pivoted.asked == ("--pivot kind lr acc",)
+    assert pivoted.table.attrs["pivot"] == ("kind", "lr", "acc")
+
+
 def test_a_pivot_mixes_nothing_within_a_cell(lab: Lab, two: tuple[Path, Path]) -> None:
     with pytest.raises(GroupError, match=r"^kind varies within a cell of the pivot"):
         lab.shape(*two, pivot=("lr", "flag", "acc"))
