@@ -135,7 +135,6 @@ def test_the_page_of_a_pivot_names_the_metric_of_its_cells(open_page: Callable[.
         )
     )
     assert layout(page, "overrides")["yaxis"]["title"]["text"] == "loss · seed=0 ± se"
-    assert page.locator("#notes li").all_text_contents() == ["cells: loss, by lr and seed"]
 
 
 # ---- What is left out ----
