@@ -1,4 +1,4 @@
-"""What a name means in a table of experiments, wherever an option takes one: `--where`, `--group-by`, `--columns` …
+"""What a name means in a table of experiments, where they are chosen, put together or told apart by it.
 
 A column of what varies comes first, then one of the table's own (`status`, `code` …), then a key of the composed
 configs, and last what came out: a result named `lr` never stands for the `lr` of the config. What is hidden so is
@@ -115,14 +115,20 @@ def known_in(gathered: Gathered) -> Known:
     )
 
 
-def with_meanings(gathered: Gathered, names: Iterable[str]) -> Gathered:
+def with_meanings(gathered: Gathered, keys: Iterable[str], shown: Iterable[str] = ()) -> Gathered:
     """Give the table the columns that some names mean, under these names: keys of the configs, too.
 
-    What came out under the name of such a key gets another name.
+    What came out under the name of such a key gets another name, which `attrs["renamed"]` has.
+
+    Args:
+        gathered: the experiments.
+        keys: by which they are put together: a result never stands for a key of the configs.
+        shown: what is shown or sorted by: a column of the table is meant by its own name.
     """
     import pandas as pd
 
-    wanted = list(dict.fromkeys(names))
+    keys = set(keys)
+    wanted = list(dict.fromkeys([*keys, *(name for name in shown if name not in gathered.table)]))
     if not wanted:
         return gathered
     known = known_in(gathered)
@@ -134,15 +140,20 @@ def with_meanings(gathered: Gathered, names: Iterable[str]) -> Gathered:
         if found.kind == "column" and name in IF_ANY:  # nobody has it
             continue
         is_setting = found.kind != "outcome"
-        renamed = {name: name + RESULT} if is_setting else {name.removesuffix(RESULT): name}
-        while is_setting and renamed[name] in table:
+        if not is_setting:
+            table = table.assign(**{name: pd.Series(found.column, index=table.index, dtype=object)})
+            attrs["metrics"] = [*attrs.get("metrics", ()), name]
+            continue
+        renamed = {name: name + RESULT}
+        while renamed[name] in table:
             renamed[name] += RESULT
+        if name in table:
+            attrs["renamed"] = attrs.get("renamed", {}) | renamed
         table = table.rename(columns=renamed)
         if "metrics" in attrs:
             attrs["metrics"] = [renamed.get(metric, metric) for metric in attrs["metrics"]]
-        if is_setting:
-            table.insert(min(1, len(table.columns)), name, pd.Series(found.column, index=table.index, dtype=object))
-            attrs["varying"] = [*attrs.get("varying", ()), name]
+        table.insert(min(1, len(table.columns)), name, pd.Series(found.column, index=table.index, dtype=object))
+        attrs["varying"] = [*attrs.get("varying", ()), name]
     if table is gathered.table:
         return gathered
     table.attrs.update(attrs)

@@ -192,8 +192,9 @@ class _Row:
 
     @property
     def missing(self) -> str | None:
-        """The replicates that aren't DONE."""
-        places = [place for place in self.wanted if self.columns["status"][place] != Status.DONE]
+        """The replicates that aren't DONE, less those that count because somebody asked for them."""
+        done, counts = Status.DONE, self.counted.counts
+        places = [place for place in self.wanted if self.columns["status"][place] != done and not counts[place]]
         return "; ".join(map(self._name, places)) or None
 
     @property

@@ -37,7 +37,7 @@ class Shape(Asked):
 
 
 def best(
-    table: pd.DataFrame, metric: str, per: Sequence[str] = (), *, direction: Direction | None = None
+    table: pd.DataFrame, metric: str, per: str | Sequence[str] = (), *, direction: Direction | None = None
 ) -> pd.DataFrame:
     """Choose the best row of a table, or the best one for each combination of some columns.
 
@@ -52,6 +52,7 @@ def best(
         GroupError: there is no such column, or it has no numbers.
         DirectionError: nobody knows which way the metric is better.
     """
+    per = (per,) if isinstance(per, str) else per
     Shape(best=metric, direction=direction).check()
     check_columns(table, [metric, *per])
     declared = Directions(*(tuple(table.attrs.get(name, ())) for name in ("minimize", "maximize")))
@@ -68,7 +69,7 @@ def pivot(
     columns: str,
     metric: str,
     *,
-    mean_over: Sequence[str] = ("seed",),
+    mean_over: str | Sequence[str] = ("seed",),
     spread: Spread = DEFAULT_SPREAD,
 ) -> pd.DataFrame:
     """Put a metric into a table of two keys, as for head-to-head evaluations: means where replicates meet.
@@ -90,7 +91,9 @@ def pivot(
             "this is a table of means, whose cells have no spread: give heyhi.pivot the table of experiments, and what"
             " is averaged over as mean_over"
         )
-    gathered = replace(Gathered.of_table(table), replicate=tuple(mean_over))
+    gathered = replace(
+        Gathered.of_table(table), replicate=(mean_over,) if isinstance(mean_over, str) else tuple(mean_over)
+    )
     return Shape(pivot=(rows, columns, metric), spread=spread).apply(gathered).table
 
 

@@ -74,7 +74,7 @@ class Work:
             rows = gathered
         else:
             rows = gathered.only(where.chosen_rows(shape.where, known_in(gathered)))
-        rows = with_meanings(rows, _asked_names(shape))
+        rows = with_meanings(rows, _key_names(shape), _shown_names(shape))
         work = cls(shape, rows, counting(rows.table, shape.where), _has_metrics(gathered.table))
         if shape.at_best is not None:
             work._say_direction(f"at best: {{}} {shape.at_best}", shape.at_best, shape.at_best_direction)
@@ -148,7 +148,7 @@ class Work:
             keys = {name: self._key(name) for name in self.shape.group_by}
             groups = list(combinations(keys.values(), len(table)).values())
             self._check_alike(groups)
-            asked = [name for name in _asked_names(self.shape) if name in varying(table)]
+            asked = [name for name in [*_key_names(self.shape), *_shown_names(self.shape)] if name in varying(table)]
             keys |= {name: table[name].tolist() for name in asked if not covers(name, self.fields)}
         else:
             needed = [name for name in table.attrs.get("needed", ()) if name in table]
@@ -237,7 +237,7 @@ class Work:
         )
 
     def _pivot(self, side: str, head: str, metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
-        sides, heads = self._key(side), self._key(head)
+        sides, heads, metric = self._key(side), self._key(head), self._metric(metric)
         table = self._with_columns(self.rows.table, [metric])
         cells = list(combinations([sides, heads], len(table)).values())
         if names := self._differences(cells):
@@ -255,6 +255,7 @@ class Work:
     # --- rows and columns
 
     def _best(self, table: pd.DataFrame, members: list[list[int]], metric: str) -> tuple[pd.DataFrame, list[list[int]]]:
+        metric = self._metric(metric)
         table = self._with_columns(table, [metric])
         plain = metric_of(metric.removesuffix(f".{self.spread}"))
         direction = self._say_direction(f"best: {{}} {metric}", plain, self.shape.direction)
@@ -267,6 +268,8 @@ class Work:
         values = table[metric].tolist()
         check_numbers(metric, values)
         places = best_places(values, direction, per, counts)
+        if not places and self.has_metrics:
+            self.notes.append(f"no experiment that counts has {metric}")
         if ties := equally_good(values, per, counts, places):
             self.notes.append(f"best: {ties} other row{'s are' if ties > 1 else ' is'} equally good, and not shown")
         if not self.shape.has_means and "excluded" in table:
@@ -277,6 +280,10 @@ class Work:
                     f"best leaves out excluded: {listed_first([self.remarks.noted(place) for place in better])}"
                 )
         return taken(table, places), [members[place] for place in places]
+
+    def _metric(self, name: str) -> str:
+        """Return the column of what came out that a name means, also where a key of the configs took its place."""
+        return str(self.rows.table.attrs.get("renamed", {}).get(name, name))
 
     def _say_direction(self, text: str, metric: str, given: Direction | None = None) -> Direction:
         """Say which way a metric is taken to be better.
@@ -311,12 +318,23 @@ class Work:
         return _with_empty(table, absent)
 
 
-def _asked_names(shape: Asked) -> list[str]:
-    """Return the names that may be keys of the configs."""
-    shown = [] if shape.pivot is not None else [*shape.per, *shape.columns, *(k.removeprefix("-") for k in shape.sort)]
+def _key_names(shape: Asked) -> list[str]:
+    """Return the names by which experiments are put together, or told apart."""
+    per = [] if shape.pivot is not None else _of_rows(shape, shape.per)
+    return [name for name in [*shape.group_by, *(shape.pivot or ())[:2], *per] if name != _CODE]
+
+
+def _shown_names(shape: Asked) -> list[str]:
+    """Return the names that are shown, or sorted by."""
+    if shape.pivot is not None:
+        return []
+    return _of_rows(shape, [*shape.columns, *(key.removeprefix("-") for key in shape.sort)])
+
+
+def _of_rows(shape: Asked, names: Sequence[str]) -> list[str]:
     if shape.has_means:  # of which the row has columns of its own
-        shown = [key_of(name) if key_of(name) in LAST else name for name in shown if name not in LAST]
-    return [name for name in [*shape.group_by, *(shape.pivot or ())[:2], *shown] if name != _CODE]
+        names = [key_of(name) if key_of(name) in LAST else name for name in names if name not in LAST]
+    return [name for name in names if name != _CODE]
 
 
 def _has_metrics(table: pd.DataFrame) -> bool:

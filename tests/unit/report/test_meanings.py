@@ -77,13 +77,14 @@ def test_columns_take_keys_of_the_config_in_tables_of_experiments_and_of_means(
     shadowed: Path,
 ) -> None:
     found = lab.shape(shadowed, columns=("lr", "data.name", "lr (result)"))
-    assert found.table["lr"].tolist() == [0.2] * 3 + [0.3] * 3
-    assert found.table["lr (result)"].tolist()[:3] == [0.2, 0.2, None]
+    # What the whole table shows under a name is shown under it here, too.
+    assert found.table["lr"].tolist() == lab.shape(shadowed).table["lr"].tolist() == [0.2, 0.2, None, 0.3, 0.3, None]
+    assert found.table["lr (result)"].tolist() == found.table["lr"].tolist()
     rows = records(lab.shape(shadowed, mean_over=("seed",), columns=("lr", "decay", "score")).table)
     assert [(r["lr"], r["decay"], r["score"]) for r in rows] == [(0.2, 0.3, 2.5), (0.3, 0.3, 3.5)]
     rows = records(lab.shape(shadowed, group_by=("cfg",), columns=("cfg", "lr", "score"), sort=("-lr",)).table)
     assert [r["lr"] for r in rows] == [0.3, 0.2]
-    assert lab.shape(shadowed, sort=("-lr", "seed")).table["lr"].tolist() == [0.3] * 3 + [0.2] * 3
+    assert lab.shape(shadowed, sort=("-lr", "seed")).table["lr"].tolist() == [0.3, 0.3, 0.2, 0.2, None, None]
     with pytest.raises(GroupError, match="did you mean 'decay'"):
         lab.shape(shadowed, columns=("decai",))
 
@@ -93,11 +94,20 @@ def test_what_all_override_alike_and_the_one_config_file_can_be_named_too(lab: L
     lab.run(one, other, outcome=lambda row: {"lr": 9, "score": row["seed"]})
     for sweeps in ((one,), (one, other)):
         shaped = lab.shape(*sweeps, where=("cfg~train", "lr=0.2"), columns=("cfg", "lr", "lr (result)", "seed"))
-        assert shaped.table["lr"].tolist() == [0.2] * len(shaped.whole)
+        assert shaped.table["lr"].tolist() == [9] * len(shaped.whole)
         assert shaped.table["lr (result)"].tolist() == [9] * len(shaped.whole)
         assert set(shaped.table["cfg"]) == {"conf/train.prototxt"} and "cfg" not in lab.shape(*sweeps).table
     (row,) = records(lab.shape(one, group_by=("cfg", "lr")).table)
     assert (row["lr"], row["lr (result)"], row["n"]) == (0.2, 9, 2)
+
+
+def test_the_best_by_a_metric_is_the_same_whatever_is_shown_or_told_apart_by(lab: Lab) -> None:  # noqa: F811
+    sweep = lab.sweep("a", *seeds(3))
+    lab.run(sweep, outcome=lambda row: {"lr": 9 - row["seed"]})
+    for options in ({}, {"columns": ("lr", "seed")}, {"per": ("lr",)}, {"sort": ("lr",)}):
+        found = lab.shape(sweep, best="lr", direction="max", **options)
+        assert found.table["seed"].tolist() == [0], options
+        assert found.notes[0].startswith("best: largest lr")
 
 
 @pytest.fixture
