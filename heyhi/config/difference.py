@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from heyhi.config.frozen import scalar_value
+from google.protobuf.message import Message
+
+from heyhi.config.frozen import flatten, scalar_value
 from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
@@ -136,6 +138,11 @@ def one_line(value: object) -> str:
     """Return a value as text that stays on its line and can tell a terminal nothing: a record may hold anything."""
     text = str(value)
     return text if text.isprintable() else repr(text)
+
+
+def flat_of(message: Message) -> dict[str, Any]:
+    """Return a config as dotted keys with all defaults, its scalars as a JSON file has them."""
+    return {key: plain(value) for key, value in flatten(message).items()}
 
 
 def plain(value: Any) -> Any:

@@ -152,6 +152,13 @@ class ExperimentDir:
         """The same config as dotted keys with all defaults, by which drift is seen."""
         return self.path / FLAT_CONFIG_NAME
 
+    def read_flat_config(self) -> dict[str, Any]:
+        """Return that, as far as it is there and can be read; who has to know it of each asks the file itself."""
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            found = json.loads(self.flat_config_path.read_bytes())
+            return found if isinstance(found, dict) else {}
+        return {}
+
     @property
     def configs_path(self) -> Path:
         """Configs that earlier attempts had, by their digests, where these were other ones."""

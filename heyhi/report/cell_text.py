@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime
 import math
+from collections.abc import Sequence
 from typing import Any
 
 UPDATED = "updated"  # the column of a table whose numbers are times
 MISSING = "-"
+_MAX_LISTED = 40  # columns that an error names
 _DIGITS = 5  # of a number that says nothing of how exact it is
 _MOST_DIGITS = 12  # of a mean, however small its spread
 _PLAIN = (-5, 7)  # powers of ten between which a mean needs no exponent
@@ -90,6 +92,16 @@ def value_text(value: Any, limit: int | None = None) -> str:
     text = str(value)
     if limit is not None and len(text) > limit:
         text = f"{text[: limit - 1]}…"
+    return _in_one_line(text)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Write the names of columns, of very many the first ones."""
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f"{_in_one_line(', '.join(names[:_MAX_LISTED]))}{more}"
+
+
+def _in_one_line(text: str) -> str:
     # Nothing that a config or a log says may command the terminal.
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+_Key = TypeVar("_Key", bound=Hashable)
 
 
 def varying(table: pd.DataFrame) -> list[str]:
@@ -42,6 +45,21 @@ def is_none(value: Any) -> bool:
 def in_order(values: Mapping[Hashable, Any]) -> list[Hashable]:
     """Return the keys of some values in the order of these."""
     return sorted(values, key=lambda key: (is_missing(values[key]), is_missing(values[key]) or rank(values[key])))
+
+
+def places_by(keys: Sequence[_Key]) -> dict[_Key, list[int]]:
+    """Return the places at which each key stands."""
+    found: dict[_Key, list[int]] = {}
+    for place, key in enumerate(keys):
+        found.setdefault(key, []).append(place)
+    return found
+
+
+def taken(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
+    """Return some rows of a table, in order."""
+    found = table.iloc[list(places)].reset_index(drop=True)
+    found.attrs.update(table.attrs)
+    return found
 
 
 def shared(values: Sequence[Any]) -> Any:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from heyhi.config.difference import plain
-from heyhi.config.frozen import flatten
+from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
 from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
@@ -117,7 +115,8 @@ class _Candidates:
     @cached_property
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
-        rows = [_below_task(_read_flat(folder) or self._planned_flat(folder)) for folder in self.folders]
+        started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
+        rows = [_below_task(flat or self._planned_flat(folder)) for folder, flat in started.items()]
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
 
@@ -126,15 +125,8 @@ class _Candidates:
         with contextlib.suppress(HeyhiError):  # protos of another day
             if plan is not None:
                 message = plan.schema().parse_root(plan.config)
-                return {key: plain(value) for key, value in flatten(message).items()}
+                return flat_of(message)
         return {}
-
-
-def _read_flat(folder: str) -> Mapping[str, Any]:
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(ExperimentDir(Path(folder)).flat_config_path.read_text(encoding="utf-8"))
-        return found if isinstance(found, dict) else {}
-    return {}
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:

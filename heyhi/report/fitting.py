@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from heyhi.experiment.directions import assumed
+from heyhi.experiment.metrics import BEST
 from heyhi.report.shown_table import ShownColumn
 
 GAP = 3  # between two columns
@@ -19,7 +20,7 @@ _LEAST_ID = 24  # characters of an exp id that are worth their room
 _MAX_NAMED = 10  # columns that a line names
 _MAX_NAME = 60
 _MAX_LINES = 3  # of a head
-_ID, _BEST = "exp_id", ".best"
+_ID = "exp_id"
 _PIECE = re.compile(r"± \S+|[^_./\s-]*[_./\s-]+|[^_./\s-]+")
 _MARKS = ("missing", "diverged", "excluded", "code", "stale", "mixed", "problem")  # of a row of means
 _LAST = ("n", "wanted", "needs", "attempts", "seconds", "job_id", "code")
@@ -101,7 +102,7 @@ def _in_order(
 
 
 def _interest(column: ShownColumn) -> tuple[bool, bool, bool]:
-    plain = column.name.removesuffix(_BEST)
+    plain = column.name.removesuffix(BEST)
     return assumed(plain) is None, column.is_text, plain != column.name
 
 

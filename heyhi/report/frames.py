@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, suggest
 from heyhi.experiment.directions import Direction
+from heyhi.report.cell_text import listed
 from heyhi.report.cells import hashable, in_order, is_missing, rank, typed
 from heyhi.report.counted import Counted
 from heyhi.report.spread import is_finite, is_number, mean_and_spread
@@ -18,18 +19,9 @@ if TYPE_CHECKING:
 
     from heyhi.report.shaped import Spread
 
-_MAX_LISTED = 40  # columns that an error names
-
 
 class GroupError(HeyhiError):
     """A table can't be put together as it was asked for: it has no such column, or rows would mix what differs."""
-
-
-def taken(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
-    """Return some rows of a table, in order."""
-    found = table.iloc[list(places)].reset_index(drop=True)
-    found.attrs.update(table.attrs)
-    return found
 
 
 def best_places(
@@ -125,13 +117,6 @@ def check_numbers(name: str, values: Sequence[Any]) -> None:
     present = [value for value in values if not is_missing(value)]
     if present and not any(map(is_number, values)):
         raise GroupError(f"'{name}' has no numbers: {present[0]!r:.40}")
-
-
-def listed(names: Sequence[str]) -> str:
-    """Write the names of columns, of very many the first ones."""
-    # Nothing that a log says may command the terminal.
-    text = "".join(c if c.isprintable() else " " for c in ", ".join(names[:_MAX_LISTED]))
-    return f"{text} and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else text
 
 
 def pivot_table(

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from heyhi.code.environment import same_packages
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction, Directions
+from heyhi.experiment.metrics import BEST
 from heyhi.experiment.project_names import foreign_names
 from heyhi.project import find_project
 from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
 from heyhi.report.frames import GroupError
 from heyhi.report.gathered import Gathered
-from heyhi.report.means import BEST
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Spread
 from heyhi.report.source import Source, sweeps_of

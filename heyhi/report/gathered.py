@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from heyhi.experiment.directions import Directions
-from heyhi.report.cells import hashable, varying
+from heyhi.report.cells import hashable, taken, varying
 from heyhi.report.fields import covers
 
 if TYPE_CHECKING:
@@ -64,8 +64,7 @@ class Gathered:
         """Return some of the rows, in order."""
         if list(places) == list(range(len(self.table))):
             return self
-        table = self.table.iloc[list(places)].reset_index(drop=True)
-        table.attrs.update(self.table.attrs)
+        table = taken(self.table, places)
 
         def configs() -> list[Mapping[str, Any]]:
             every = self.configs()

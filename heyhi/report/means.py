@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
-from heyhi.report.cells import hashable, is_missing, is_none, shared, typed, varying
+from heyhi.report.cells import hashable, is_missing, is_none, places_by, shared, typed, varying
 from heyhi.report.counted import Counted
 from heyhi.report.fields import OVERRIDE, covers
 from heyhi.report.readings import OWN_NAMES, RESULT
@@ -20,7 +21,6 @@ from heyhi.report.spread import is_finite, is_number, mean_and_spread
 if TYPE_CHECKING:
     import pandas as pd
 
-BEST = ".best"  # what ends the name of a metric's best value
 _SECONDS = "seconds"
 # What is told of single experiments, and named in the row of a mean.
 _TOLD = ("problem", "note", "drifted", "stale", "mixed")
@@ -306,8 +306,4 @@ def _is_numeric(values: Sequence[Any], counting: Sequence[int]) -> bool:
 
 def combinations(columns: Iterable[Sequence[Any]], count: int) -> dict[tuple[Any, ...], list[int]]:
     """Return the places of the rows that have each combination of values in some columns."""
-    keys = list(zip(*(map(hashable, column) for column in columns), strict=True)) or [()] * count
-    found: dict[tuple[Any, ...], list[int]] = {}
-    for place, key in enumerate(keys):
-        found.setdefault(key, []).append(place)
-    return found
+    return places_by(list(zip(*(map(hashable, column) for column in columns), strict=True)) or [()] * count)

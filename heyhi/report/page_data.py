@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.records import Record, Start
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
+from heyhi.report.cells import taken
 from heyhi.report.kept_curves import KeptCurves, buckets_of
 from heyhi.report.package_kinds import kinds_of
 from heyhi.report.readings import OWN_NAMES
@@ -103,9 +103,7 @@ def _part(table: pd.DataFrame, places: Sequence[int]) -> pd.DataFrame:
     """Return some rows of a table."""
     if len(places) == len(table):
         return table
-    found = table.iloc[list(places)].reset_index(drop=True)
-    found.attrs.update(table.attrs)
-    return found
+    return taken(table, places)
 
 
 def _metrics(*tables: pd.DataFrame) -> list[str]:
@@ -149,14 +147,10 @@ def _detail(folder: ExperimentDir) -> Detail:
     attempts: list[Record] = []
     with contextlib.suppress(HeyhiError):
         attempts = folder.attempts()
-    try:
-        found = json.loads(folder.flat_config_path.read_bytes())
-    except (OSError, ValueError):
-        found = {}
     log = folder.log_path
     return Detail(
         config=_shown(folder.config_path, _CONFIG_BYTES),
-        flat=found if isinstance(found, dict) else {},
+        flat=folder.read_flat_config(),
         attempts=_joined(attempts),
         log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,

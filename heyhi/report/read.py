@@ -71,13 +71,6 @@ class Reader:
         self._name = repr(what).encode(errors="surrogateescape") + hashlib.sha256(source).digest()
         self.cache = ColumnCache(project.state_root / "readings")
 
-    def read_all(
-        self, entries: Sequence[Entry], needs: Mapping[str, Sequence[str]], tick: Callable[[], None] = lambda: None
-    ) -> list[Reading]:
-        """Read experiments: as `read`, a row each."""
-        folders = [entry.folder for entry in entries]
-        return self.read(folders, lambda places: [entries[place] for place in places], needs, tick).rows()
-
     def read(
         self,
         folders: Sequence[str],

@@ -110,10 +110,6 @@ class Readings:
         fields = {name: column[place] for name, column in self.fields.items()}
         return Reading(**fields, values=tuple([self.outcome[name][place] for name in fields["names"]]))
 
-    def rows(self) -> list[Reading]:
-        """Return what was read of each experiment."""
-        return [self.row(place) for place in range(len(self.fields["names"]))]
-
     def put(self, rows: Mapping[int, Reading]) -> None:
         """Replace what was read of the experiments at some places."""
         if not rows:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
+from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
 from heyhi.report import where
 from heyhi.report.asked import Asked
-from heyhi.report.cells import varying
+from heyhi.report.cell_text import listed
+from heyhi.report.cells import places_by, taken, varying
 from heyhi.report.counted import Counted, counting
 from heyhi.report.fields import covers, key_of
 from heyhi.report.frames import (
@@ -22,15 +24,12 @@ from heyhi.report.frames import (
     check_numbers,
     chosen,
     equally_good,
-    listed,
     pivot_table,
     sorted_places,
-    taken,
 )
 from heyhi.report.gathered import Gathered
 from heyhi.report.meanings import known_in, override_name, with_meanings
 from heyhi.report.means import (
-    BEST,
     LAST,
     combinations,
     mean_rows,
@@ -154,7 +153,7 @@ class Work:
             needed = [name for name in table.attrs.get("needed", ()) if name in table]
             names = [name for name in [*varying(table), *needed] if not covers(name, self.fields)]
             keys = {name: table[name].tolist() for name in names}
-            groups = list(_places_by(self.rows.replicate_keys(self.fields)).values())
+            groups = list(places_by(self.rows.replicate_keys(self.fields)).values())
         counted = self._counted(groups)
         found, left_out = mean_rows(self._with_versions(table), groups, counted, keys, self.fields, self.spread)
         if _CODE in found and _CODE not in keys:
@@ -185,7 +184,7 @@ class Work:
         twins: set[int] = set()
         said = []
         for places in groups:
-            for same in _places_by([exact[place] for place in places]).values():
+            for same in places_by([exact[place] for place in places]).values():
                 own = sorted(
                     (places[place] for place in same),
                     key=lambda place: (not self.counts[place], statuses[place] != Status.DONE, place),
@@ -367,13 +366,6 @@ def _unlogged(metric: str, table: pd.DataFrame) -> list[str]:
 def metric_of(name: str) -> str:
     """Return the metric that a column is of."""
     return name.removesuffix(RESULT).removesuffix(BEST)
-
-
-def _places_by(keys: Sequence[Hashable]) -> dict[Hashable, list[int]]:
-    found: dict[Hashable, list[int]] = {}
-    for place, key in enumerate(keys):
-        found.setdefault(key, []).append(place)
-    return found
 
 
 def _numbered(keys: Sequence[Hashable]) -> list[int]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from heyhi.experiment.metrics import BEST
 from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
 from heyhi.report.shaped import Shaped
 
@@ -92,7 +93,7 @@ def _column(shaped: Shaped, names: Sequence[str], place: int, most: int | None, 
     """Return a column as text; None where nobody has anything in it."""
     name = names[place]
     values = shaped.table.iloc[:, place].tolist()
-    last = name.removesuffix(".best")
+    last = name.removesuffix(BEST)
     is_echo = last != name and last in names and _is_alike(values, shaped.table.iloc[:, names.index(last)].tolist())
     spread = f"{name}.{shaped.spread}"
     if shaped.spread is not None and spread in names:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError, suggest
-from heyhi.report.cell_text import UPDATED
+from heyhi.report.cell_text import UPDATED, listed
 from heyhi.report.meanings import Known
 from heyhi.report.readings import FLAGS
 
@@ -31,7 +31,6 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 }
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _DATE_DIGITS = (4, 8)  # of a year and a day, which are no seconds since 1970
-_MAX_LISTED = 40  # columns that an error names
 
 
 class WhereError(HeyhiError):
@@ -123,9 +122,7 @@ def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:
             return condition, found.column
     names = known.names()
     key = meanings[0].key if meanings else text
-    listed = "".join(c if c.isprintable() else " " for c in ", ".join(names[:_MAX_LISTED]))
-    left = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed}{left}")
+    raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed(names)}")
 
 
 def none_text(conditions: Sequence[str], total: int) -> str:

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.compose import Composer
-from heyhi.config.difference import Change, Difference, plain
-from heyhi.config.frozen import flatten
+from heyhi.config.difference import Change, Difference, flat_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, IdentityError, UnknownError
@@ -107,7 +106,7 @@ class DriftCheck:
             config: root message as it is composed today, serialised.
             roots: where the project and its results were then: a moved project is no drift.
         """
-        now = {key: plain(value) for key, value in flatten(self.schema.parse_root(config)).items()}
+        now = flat_of(self.schema.parse_root(config))
         found = self._difference.changes(then, now)
         today = {"project_root": str(self.project.root), "results_root": str(self.project.results_root)}
         return [c for c in found if _with_roots_named(c.then, roots) != _with_roots_named(c.now, today)]

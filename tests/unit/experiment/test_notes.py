@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, STATE_NAME
 from heyhi.experiment.notes import MAX_TEXT, Note, Notes, one_line, remove_note, write_note
 from heyhi.experiment.records import Start
-
-NOBODY = 65534
+from tests.other_user import as_another_user
 
 
 def folder(root: Path, exp_id: str, *times: str) -> ExperimentDir:
@@ -180,27 +177,6 @@ def test_a_note_that_cannot_be_written_is_an_error_and_leaves_the_old_one() -> N
         told = as_another_user(lambda: write_note(one, "new"))
         assert told == f"ResultError: {files(root)[0]}: can't be written: Permission denied"
         assert [note.text for note in Notes.read(root).by_id.values()] == ["old"] and len(files(root)) == 1
-
-
-def as_another_user(write: Callable[[], None]) -> str:
-    """Call a function in a process that may only read, and return what it raises."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            if os.getuid() == 0:
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-            write()
-        except Exception as error:
-            os.write(writing, f"{type(error).__name__}: {error}".encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        told = answer.read()
-    os.waitpid(child, 0)
-    return told
 
 
 def test_a_folder_of_notes_that_cannot_be_read_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

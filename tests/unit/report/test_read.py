@@ -9,7 +9,7 @@ import os
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,12 @@ def done(one: Entry, metrics: str = '{"step": 1, "loss": 2.0}\n{"step": 2, "loss
 
 
 def read(project: Project, *entries: Entry, **options: Any) -> list[Reading]:
-    return Reader(project, **options).read_all(entries, {})
+    return rows(Reader(project, **options), entries, {})
+
+
+def rows(reader: Reader, entries: Sequence[Entry], needs: Mapping[str, Sequence[str]]) -> list[Reading]:
+    found = reader.read([one.folder for one in entries], lambda places: [entries[place] for place in places], needs)
+    return [found.row(place) for place in range(len(entries))]
 
 
 def test_last_best_and_result_with_attempts_and_code(project: Project) -> None:
@@ -281,9 +286,9 @@ def test_whatever_a_collector_does_the_other_rows_come(project: Project, odd: st
 def test_absent_and_blocked_ones_have_readings(project: Project) -> None:
     need, one = entry(project, "p/need"), entry(project, "p/a", "p/need")
     write(need, attempts_jsonl=START)
-    found = Reader(project).read_all([need, one], {one.folder: one.needs})
+    found = rows(Reader(project), [need, one], {one.folder: one.needs})
     assert [f.status for f in found] == ["DEAD", "BLOCKED"] and "p/need" in found[1].reason
-    assert Reader(project).read_all([entry(project, "p/new")], {})[0] == Reading("NOT_STARTED")
+    assert rows(Reader(project), [entry(project, "p/new")], {})[0] == Reading("NOT_STARTED")
 
 
 def test_text_that_no_file_can_hold_is_shown_as_its_escape(project: Project) -> None:

@@ -310,8 +310,8 @@ def test_a_report_and_a_status_of_many_ask_once(
     assert rows[1].reason == "TIMEOUT (job 100 on n1)"
     assert (calls(tmp_path, "squeue"), calls(tmp_path, "sacct")) == (1, 1)
     entries = [Entry(folder.name, str(folder), Identity("c", ()), "work", ()) for folder in folders]
-    read = Reader(project).read_all(entries, {})
-    assert [r.status for r in read] == ["RUNNING"] + 20 * ["DEAD"]
+    read = Reader(project).read([one.folder for one in entries], lambda places: [entries[p] for p in places], {})
+    assert read.fields["status"] == ["RUNNING"] + 20 * ["DEAD"]
     assert (calls(tmp_path, "squeue"), calls(tmp_path, "sacct")) == (2, 2)
 
 

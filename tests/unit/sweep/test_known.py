@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +24,7 @@ from heyhi.sweep.known import LaunchRecord, note_known, noting, read_known, read
 from heyhi.sweep.manifest import Manifest, check_is_of, project_of
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folders_at, target_of, targets_at
 from heyhi.sweep.write_manifest import write_manifest
+from tests.other_user import as_another_user
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"
@@ -201,25 +201,6 @@ def reachable(project: Project) -> Iterator[Project]:
     with tempfile.TemporaryDirectory(prefix="heyhi-") as folder:
         Path(folder).chmod(0o755)
         yield project._replace(results_override=Path(folder) / "results")
-
-
-def as_another_user(ask: Callable[[], list[str]]) -> list[str]:
-    """Call a function in a process that may only read, and return its answer."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        try:
-            if os.getuid() == 0:
-                os.setgid(65534)
-                os.setuid(65534)
-            os.write(writing, json.dumps(ask()).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as answer:
-        told = answer.read()
-    os.waitpid(child, 0)
-    return list(json.loads(told))
 
 
 @pytest.mark.parametrize("is_there", ["index", "no index", "old index", "damaged index"])
