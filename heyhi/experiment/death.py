@@ -10,7 +10,7 @@ from typing import NamedTuple
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.experiment.records import PRUNED, REQUEUE, End, History
+from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, End, History
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
 
@@ -106,6 +106,8 @@ def death_of(history: History, job: Job | None = None) -> Death:
     asked, end = history.job_to_ask, history.last_end
     if end is not None and end.reason == PRUNED:
         return Death(PRUNED, end.exception or "ended early")
+    if end is not None and end.reason == REFUSED:
+        return Death(REFUSED, f"not submitted: {end.exception or 'Slurm took no job'}")
     if job is not None and job.state in OUTSIDE and (end is None or end.reason != "failed" or _is_memory(job)):
         exception = end.exception if end is not None and end.reason == "failed" else ""
         return _outside(job.state, asked, job.nodes, exception)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
+REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
 _LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
 
 
@@ -120,7 +121,8 @@ class End(NamedTuple):
 
     Attributes:
         attempt: number of the attempt; 0 where none was started.
-        reason: `done`, `failed`, `terminated`, REQUEUE, PRUNED, `killed`, or how Slurm says that the job ended.
+        reason: `done`, `failed`, `terminated`, REQUEUE, PRUNED, REFUSED, `killed`, or how Slurm says that the job
+            ended.
         exit_code: of the process.
         exception: last line of what the task raised, or in words why the attempt was ended.
         seconds: how long it took; None where only others saw its end.
@@ -278,7 +280,7 @@ class History(NamedTuple):
         if self.unstarted_job or not self.attempts:
             return self.unstarted_job
         end = self.last_end
-        if end is not None and (end.job_state or end.reason == PRUNED):
+        if end is not None and (end.job_state or end.reason in (PRUNED, REFUSED)):
             return ""
         last = self.attempts[-1]
         return last.job_id or next((s.job_id for s in reversed(self.starts) if s.attempt == last.attempt), "")

@@ -400,8 +400,13 @@ class Cluster:
 
     def cancel_all(self) -> None:
         """Cancel this user's jobs and wait until they are gone."""
-        self.run("scancel", "--user", user())
+        # Again and again: one that is just being queued again, or handed over, outlives a cancel.
+        wait_until(self._cancelled, "all jobs are cancelled", every=0.5)
         self.wait_idle()
+
+    def _cancelled(self) -> bool:
+        self.run("scancel", "--user", user())
+        return not self.jobs()
 
     def accounting(self, job: str) -> dict[str, str]:
         """What sacct knows of a job as a whole: State, ExitCode, NodeList, …; empty when it does not know it yet."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heyhi.experiment.death import LOST, death_of, state_in_log
-from heyhi.experiment.records import End, History, Record, Start, Submission
+from heyhi.experiment.records import REFUSED, End, History, Record, Start, Submission
 from heyhi.slurm.commands import Job
 
 START = Start(1, job_id="7", host="n1", pid=3)
@@ -35,6 +35,8 @@ SEVEN = Submission("7")
         ([], Job("7", "CANCELLED", nodes="None assigned"), "CANCELLED", "CANCELLED (job 7)"),
         ([], Job("7", "FAILED", exit_code=1), "failed",
          "job 7 ended with exit code 1 before it started the experiment"),
+        ([START, FAILED, End(0, REFUSED, exception="sbatch: no")], Job("7", "TIMEOUT"), REFUSED,
+         "not submitted: sbatch: no"),
         ([], None, LOST, "job 7 was never started, and Slurm knows nothing of it"),
     ],
 )  # fmt: skip
