@@ -302,7 +302,7 @@ def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
         if _age(link) > STALE_SECONDS:
             return None
         raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {_mend(link.path)}")
-    if owner.job_name:
+    if owner.root:
         return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
     return _living_process(link, owner)
 
@@ -329,7 +329,7 @@ def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
 def _is_queued(owner: Owner, queue: Queue) -> bool:
     job = owner.find_job(queue)
     if job is None:
-        return queue.jobs(owner.job_name) is None  # no answer: then it counts as alive
+        return not queue.has_answer  # then it counts as alive
     return job.phase is not Phase.OVER
 
 

@@ -185,7 +185,6 @@ class Submission(NamedTuple):
 
     Attributes:
         job_id: its id.
-        name: that squeue lists it by.
         time: when it was submitted (UTC).
         attempt: how often its launch had tried.
         hours: time limit.
@@ -197,7 +196,6 @@ class Submission(NamedTuple):
     """
 
     job_id: str
-    name: str = ""
     time: str = ""
     attempt: int = 1
     hours: float | None = None
@@ -213,7 +211,6 @@ class Submission(NamedTuple):
         get = record.get
         return cls(
             _text(get("job_id")),
-            _text(get("name")),
             _text(get("time")),
             _int(get("attempt")) or 1,
             _number(get("hours")),

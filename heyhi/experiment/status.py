@@ -215,7 +215,7 @@ def held_by(owner: Owner, view: View) -> State:
     else:
         status = Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
     if job is None:
-        asked = f" (last known: {view.queue.error})" if owner.job_name and view.queue.error else ""
+        asked = f" (last known: {view.queue.error})" if owner.root and view.queue.error else ""
         return State(status, f"{owner.describe()}{asked}")
     if job.phase is Phase.WAITING:
         return State(status, f"job {job.job_id} waits{f': {job.why}' if job.why else ''}")

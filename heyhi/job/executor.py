@@ -286,10 +286,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             return False
         is_queued = False
         if task.job_id:
-            jobs = view.queue.jobs(task.order.job_name)
-            if jobs is None:
+            if not view.queue.has_answer:
                 return False
-            job = jobs.get(task.job_id)
+            job = view.queue.job(task.job_id)
             if job is not None and not job.may_be(task.experiment.identity.digest):
                 job = None
             # One of several in a job may have ended before the others.

@@ -23,7 +23,7 @@ class Order(NamedTuple):
     Attributes:
         manifest: what the jobs read their experiments from.
         schema: of their configs.
-        results_root: of the experiments; the jobs' name follows from it.
+        results_root: of the experiments; the mark by which its jobs are found follows from it.
         state_root: where HeyHi keeps what belongs to no experiment.
         code_root: folder that the task file is imported from.
         snapshot: of the code, where one was made.
@@ -43,9 +43,9 @@ class Order(NamedTuple):
     continue_drifted: bool = False
 
     @property
-    def job_name(self) -> str:
-        """Name of all jobs of the results root, by which squeue lists them."""
-        return job_name(self.results_root)
+    def root_mark(self) -> str:
+        """Mark of the results root in its jobs' comments."""
+        return root_mark(self.results_root)
 
 
 class Receipt(NamedTuple):
@@ -63,6 +63,6 @@ class Receipt(NamedTuple):
 
 
 @lru_cache(maxsize=16)  # it is asked for with each job that is waited for
-def job_name(results_root: Path) -> str:
-    """Return the name of all jobs of a results root."""
-    return f"heyhi-{hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]}"
+def root_mark(results_root: Path) -> str:
+    """Return the mark of a results root, by whatever path it is reached: its jobs have it in their comments."""
+    return hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]

@@ -25,7 +25,7 @@ from typing import TypeVar
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.files import is_there, utc_now
 from heyhi.job.ending import STOP_SIGNALS
@@ -150,7 +150,7 @@ class _Pack:
 
     def _bury(self, member: _Member, code: int) -> None:
         """Put on record how a runner ended that had no time to, and give its claim up: the job goes on without it."""
-        nonces = self.words[self.words.index("--job") + 1].split(",")
+        root, nonces = read_job(self.words[self.words.index("--job") + 1])
         folder, pid = member.folder, member.process.pid if member.process is not None else 0
 
         def is_its(owner: Owner) -> bool:
@@ -159,7 +159,7 @@ class _Pack:
         if end_without_word(_attempts(folder), self.job, code) is None:
             return
         try:
-            ref = JobRef(self.job, get_job_env().job_name, _mark(folder))
+            ref = JobRef(self.job, root, _mark(folder))
             claim = Claim.acquire(folder.path, ref=ref, replaces=is_its)
             if isinstance(claim, Claim):
                 with claim:
@@ -279,7 +279,7 @@ def main(args: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("list", type=Path, help="their result files, a JSON list")
-    parser.add_argument("--job", required=True, metavar="NONCES", help="be the job whose submission has these claims")
+    parser.add_argument("--job", required=True, metavar="JOB", help="be the job whose submission has these claims")
     parser.add_argument("--slots", type=int, metavar="N", help="shares of the job; default: as many as experiments")
     # The rest is for the runners.
     options, words = parser.parse_known_args(args)

@@ -29,7 +29,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import Status
-from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
 from heyhi.files import is_there, utc_now, writing
@@ -407,7 +407,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
-    parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
@@ -489,15 +489,16 @@ def _run_target(options: argparse.Namespace) -> int:
     return 1
 
 
-def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
+def _job_claim(job: str, experiment: Experiment) -> JobClaim:
     env = get_job_env()
     if env.job_id is None:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
-    ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
+    root, nonces = read_job(job)
+    ref = JobRef(env.job_id, root, experiment.identity.digest)
     starts = History(ExperimentDir(experiment.exp_path).attempts()).starts
     before = [start for start in starts if start.job_id == env.job_id]
     is_again = not before or env.restart_count > before[-1].restart_count
-    return JobClaim(ref, tuple(nonces.split(",")), is_again)
+    return JobClaim(ref, nonces, is_again)
 
 
 if __name__ == "__main__":

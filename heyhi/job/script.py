@@ -45,12 +45,12 @@ def runner_words(
         str(attempt),
     ]
     shared += ["--log-level", order.log_level, *([CONTINUE_OPTION] if order.continue_drifted else [])]
-    nonces = ",".join(claim.owner.nonce for _, claim in claims)
+    job = f"{order.root_mark}:{','.join(claim.owner.nonce for _, claim in claims)}"
     if is_pack(claims, request):
-        pack = ["--job", nonces, "--slots", str(request.pack)]
+        pack = ["--job", job, "--slots", str(request.pack)]
         return [*python, "heyhi.job.pack", str(folder / PACK_LIST_NAME), *pack, *shared]
     tasks = ["--tasks", str(request.tasks)] if request.tasks > 1 else []
-    return [*python, "heyhi.runner", str(claims[0][0].target), "--job", nonces, *tasks, *shared]
+    return [*python, "heyhi.runner", str(claims[0][0].target), "--job", job, *tasks, *shared]
 
 
 def batch_script(words: Sequence[str], results_root: Path) -> str:

@@ -24,6 +24,7 @@ from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDE
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import End, Submission
 from heyhi.files import is_there, replace_file, utc_now, writing
+from heyhi.job.job_name import job_name
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
@@ -99,8 +100,8 @@ def submit_job(
         folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
         options = sbatch_options(
             request,
-            name=order.job_name,
-            comment=comment_text([e.identity.digest for e in mine], request.comment),
+            name=job_name(mine),
+            comment=comment_text(order.root_mark, [e.identity.digest for e in mine], request.comment),
             output=folder / LAUNCH_LOG_NAME,
             chdir=folder,
         )
@@ -143,7 +144,7 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
         return None
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-    ref = JobRef("", order.job_name, experiment.identity.digest)
+    ref = JobRef("", order.root_mark, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
     if isinstance(got, Claim) and is_there(folder.result_path):  # it has just ended
         got.release()
@@ -199,7 +200,6 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
     """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
     submission = Submission(
         job_id=job_id,
-        name=order.job_name,
         time=utc_now(),
         attempt=attempt,
         hours=request.hours,

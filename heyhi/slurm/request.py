@@ -6,7 +6,7 @@ import dataclasses
 import math
 import re
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +26,8 @@ _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
-_HASHES = re.compile(rf"{MARK}([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+_HASHES = re.compile(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+NAME_TAG = re.compile(r"%\((\w*)\)s")  # in `job_name`
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Values of launcher.slurm's fields where neither the config nor its proto has one.
 _DEFAULTS: dict[str, int | float | bool] = {
@@ -426,13 +427,18 @@ def _check_word(word: str, extra: str) -> None:
         raise LauncherError(f"{where}'{word}' can't be used: {instead}")
 
 
-def comment_text(hashes: Sequence[str] | Iterable[str], user: str) -> str:
-    """Write a job's comment: the identity hashes of its experiments, then the user's own, in at most 1,024 bytes.
+def comment_text(root: str, hashes: Iterable[str], user: str) -> str:
+    """Write a job's comment: mark of its results root and its experiments, then the user's own, in at most 1,024 bytes.
+
+    Args:
+        root: mark of the results root.
+        hashes: identity hashes of the experiments.
+        user: the user's comment.
 
     Raises:
-        LauncherError: the hashes alone are longer.
+        LauncherError: the marks alone are longer.
     """
-    mark = MARK + ",".join(hashes)
+    mark = f"{MARK}{root}:{','.join(hashes)}"
     if len(mark.encode()) > _MAX_COMMENT:
         raise LauncherError(f"a job's comment can't hold {mark.count(',') + 1} experiments: set a smaller pack")
     own = " ".join(_CONTROL.sub(" ", user).split())

@@ -341,13 +341,13 @@ class Chaos:
 
     def jobs(self, *words: str) -> list[dict[str, str]]:
         """Ask squeue."""
-        names = ("id", "state", "partition", "node", "cores", "why", "name")
-        lines = self.cluster.run("squeue", "-h", "-o", "%i|%T|%P|%N|%C|%r|%j", *words).splitlines()
+        names = ("id", "state", "partition", "node", "cores", "why", "comment")
+        lines = self.cluster.run("squeue", "-h", "-o", "%i|%T|%P|%N|%C|%r|%k", *words).splitlines()
         return [dict(zip(names, line.split("|"), strict=True)) for line in sorted(lines)]
 
     def running(self, *words: str) -> list[dict[str, str]]:
         """Ask for running jobs of HeyHi's."""
-        return [job for job in self.jobs(*words) if job["state"] == "RUNNING" and job["name"].startswith("heyhi-")]
+        return [job for job in self.jobs(*words) if job["state"] == "RUNNING" and job["comment"].startswith("heyhi:")]
 
     def well(self) -> list[str]:
         """The nodes that nothing is wrong with now."""
@@ -423,7 +423,7 @@ class Chaos:
 
     def cancel(self) -> bool:
         """Cancel a job, mostly one that runs."""
-        heyhis = [job for job in self.jobs() if job["name"].startswith("heyhi-")]
+        heyhis = [job for job in self.jobs() if job["comment"].startswith("heyhi:")]
         running = [job for job in heyhis if job["state"] == "RUNNING"]
         job = self._choose(running if running and self.rng.random() < 0.8 else heyhis)
         if job is None:

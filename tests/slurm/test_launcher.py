@@ -15,7 +15,7 @@ from heyhi.project import Project, Settings
 from heyhi.slurm.commands import environment
 from heyhi.slurm.request import JobRequest, comment_text, request_of, sbatch_options
 
-HASH = "0123456789abcdef"
+HASH, ROOT = "0123456789abcdef", "0123abcdef"
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def submit(asked: JobRequest, folder: Path, *more: str) -> str:
     options = sbatch_options(
         asked,
         name="heyhi-test",
-        comment=comment_text([HASH], asked.comment),
+        comment=comment_text(ROOT, [HASH], asked.comment),
         output=folder / "job-%j.log",
         chdir=folder,
     )
@@ -81,7 +81,7 @@ CPU_JOB = {
         pytest.param(
             {},
             {**CPU_JOB, "Partition": "main", "Account": "acc", "QOS": "normal", "Requeue": "1", "Features": "(null)"}
-            | {"Comment": f"heyhi:{HASH}", "JobName": "heyhi-test", "TresPerNode": None},
+            | {"Comment": f"heyhi:{ROOT}:{HASH}", "JobName": "heyhi-test", "TresPerNode": None},
             id="CPU job",
         ),
         pytest.param(
@@ -120,7 +120,7 @@ CPU_JOB = {
         ),
         pytest.param(
             {"comment": "\"for  the paper, $(touch x) ; 'ä'\"", "extra": '"--nice=100 --exclude=n2"'},
-            {"Comment": f"heyhi:{HASH} for the paper, $(touch x) ; 'ä'", "Nice": "100", "ExcNodeList": "n2"},
+            {"Comment": f"heyhi:{ROOT}:{HASH} for the paper, $(touch x) ; 'ä'", "Nice": "100", "ExcNodeList": "n2"},
             id="comment and more options",
         ),
     ],

@@ -411,9 +411,9 @@ def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_pat
     folder.append_attempt(Start(1, job_id="60"))
     identity = Identity("conf/a.prototxt", ())
     folder.identity_path.write_text(json.dumps(identity.to_dict()))
-    comment = f"heyhi:{identity.digest}"
+    comment = f"heyhi:0:{identity.digest}"
     assert find_death(folder, Told()).kind == "CANCELLED"
-    comment = "heyhi:1f"
+    comment = "heyhi:0:1f"
     assert find_death(folder, Told()).kind == "killed"
 
 

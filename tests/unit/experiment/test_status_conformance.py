@@ -86,7 +86,7 @@ class Lab:
     def queue(self, state: str, why: str = "None", nodes: str = "") -> None:
         """Have squeue list job 7."""
         mark = self.experiment(self.first).identity.digest
-        fields = ("7", state, why, nodes, str(self.first.path), f"heyhi:{mark}")
+        fields = ("7", state, why, nodes, str(self.first.path), f"heyhi:{JOBS}:{mark}")
         (self._bin / "queue").write_text("\x1f".join(fields) + "\n")
 
     def account(self, state: str, exit_code: str) -> None:
@@ -112,7 +112,7 @@ class Lab:
 
     def submit(self) -> None:
         self.prepare()
-        self.first.write_submission(Submission("7", JOBS))
+        self.first.write_submission(Submission("7"))
 
     def claim(self, kind: str = "process") -> None:
         self.first.path.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ class Lab:
         self.first.claim_path.write_text(json.dumps(dataclasses.asdict(owner)))
 
     def claim_for_job(self, kind: str = SUBMISSION) -> None:
-        self.write_claim(kind=kind, job="7", job_name=JOBS, mark=self.experiment(self.first).identity.digest)
+        self.write_claim(kind=kind, job="7", root=JOBS, mark=self.experiment(self.first).identity.digest)
 
     def damage(self, name: str, text: str | None = None) -> None:
         """Put something in the place of a file that can't be read as that: text, or a folder."""

@@ -211,7 +211,7 @@ def test_no_value_of_a_config_becomes_an_option_that_is_not_meant(partition: str
     request = dataclasses.replace(PLAIN, partition=partition, comment=comment, extra=extra)
     try:
         words = sbatch_options(
-            request, name="n", comment=comment_text(["ab"], comment), output=Path("/l"), chdir=Path("/")
+            request, name="n", comment=comment_text("0a", ["ab"], comment), output=Path("/l"), chdir=Path("/")
         )
     except LauncherError:
         return
@@ -379,22 +379,22 @@ def test_attempts_that_ended_for_want_of_something_ask_for_more() -> None:
 @pytest.mark.parametrize(
     ("hashes", "user", "comment"),
     [
-        (["ab12"], "", "heyhi:ab12"),
-        (["ab12", "cd34"], "for  the\npaper", "heyhi:ab12,cd34 for the paper"),
-        (["ab12"], "ä" * 600, "heyhi:ab12 " + "ä" * 506),
+        (["ab12"], "", "heyhi:0a:ab12"),
+        (["ab12", "cd34"], "for  the\npaper", "heyhi:0a:ab12,cd34 for the paper"),
+        (["ab12"], "ä" * 600, "heyhi:0a:ab12 " + "ä" * 505),
     ],
 )
 def test_a_comment_holds_the_hashes_and_then_the_users_own(hashes: Sequence[str], user: str, comment: str) -> None:
-    assert comment_text(hashes, user) == comment
+    assert comment_text("0a", hashes, user) == comment
     assert len(comment.encode()) <= 1024
     assert hashes_in(comment) == tuple(hashes)
 
 
 def test_a_full_pack_fits_into_a_comment_and_more_is_refused() -> None:
     hashes = [f"{n:016x}" for n in range(59)]
-    assert hashes_in(comment_text(hashes, "mine" * 99)) == tuple(hashes)
+    assert hashes_in(comment_text("0123456789", hashes, "mine" * 99)) == tuple(hashes)
     with pytest.raises(LauncherError, match="can't hold 61 experiments: set a smaller pack"):
-        comment_text([f"{n:016x}" for n in range(61)], "")
+        comment_text("0123456789", [f"{n:016x}" for n in range(61)], "")
 
 
 @pytest.mark.parametrize(
