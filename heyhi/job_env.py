@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
+SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
 _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")

@@ -39,6 +39,16 @@ SCHEDULING_KEYS: tuple[str, ...] = (
             "timeout_hours_factor",
             "pack",
             "extra",
+            "time",
+            "gpu_type",
+            "no_mem",
+            "max_requeues",
+            "job_name",
+            "setup",
+            "setup.*",
+            "python",
+            "prefix",
+            "srun_extra",
         )
     ),
 )

@@ -24,7 +24,7 @@ _OWN = {
     "run.py": "run.py",
 }
 _NAME_LINE = b'name = "newproject"'  # of its pyproject.toml: a new one is called as its folder
-_WORKFLOW = ("Snakefile", "workflows/**/*.smk", "workflows/**/*.rst", "profiles/**/*.yaml")
+_WORKFLOW = ("Snakefile", "conf/launcher.proto", "workflows/**/*.smk", "workflows/**/*.rst", "profiles/**/*.yaml")
 
 
 def init(folder: Path) -> list[Path]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, End, History
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
+from heyhi.text import readable
 
 _LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked for
 
@@ -31,6 +33,8 @@ _LINES = (
 )
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
 AGAIN = "starts again"  # what its script writes into the log of a job that was queued again, with the job's id
+# With these its script begins to say there why it started no run: a line of setup failed, its Python has no HeyHi.
+SETUP, PYTHON = "setup", "python"
 _NO_RESULT = "exit code 0, without a result"
 
 
@@ -82,11 +86,15 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
     if not job_id:
         return None
     job = view.ended(job_id)
+    # A job of several has its log in its own folder.
+    log = Path(job.workdir) / LAUNCH_LOG_NAME if job is not None and job.workdir else folder.launch_log_path
     if job is not None:
         with contextlib.suppress(UnknownError):
             identity = folder.read_identity()
             if identity is not None and not job.may_be(identity.digest):
                 job = None
+    if (job is None or job.exit_code != 0) and (why := kept_from_starting(read_end(log, _LOG_END), job_id)):
+        return (job or Job(job_id, "FAILED"))._replace(why=why)
     if job is None or job.exit_code == -9:
         state = state_in_log(read_end(folder.launch_log_path, _LOG_END), job_id)
         if state:
@@ -101,6 +109,9 @@ def death_of(history: History, job: Job | None = None) -> Death:
         history: what is on record of it.
         job: how its last job ended, see `ended_job`; None where nobody says.
     """
+    if job is not None and job.why.startswith((f"{SETUP}: ", f"{PYTHON}: ")):
+        code = "" if job.exit_code is None else f"exit code {_code(job.exit_code)}: "
+        return Death("failed", f"{code}{job.why}", job.why)
     if history.unstarted_job:
         return _never_started(history.unstarted_job, job)
     asked, end = history.job_to_ask, history.last_end
@@ -131,6 +142,18 @@ def state_in_log(text: str, job_id: str) -> str:
     text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
     mine = [line for line in text.splitlines() if line.startswith("slurmstepd") and re.search(rf"\b{job_id}\b", line)]
     return next((state for line in mine for words, state in _LINES if words in line), "")
+
+
+def kept_from_starting(text: str, job_id: str) -> str:
+    """Return what the script of a job wrote into its log when it couldn't start the run; empty where it could.
+
+    Args:
+        text: the log's last lines.
+        job_id: of the job.
+    """
+    text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
+    match = re.search(rf"^job {re.escape(job_id)} ((?:{SETUP}|{PYTHON}): .*)$", text, re.MULTILINE)
+    return readable(match[1]) if match is not None else ""
 
 
 def _ended(end: End) -> str:

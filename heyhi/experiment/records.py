@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
-_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
+_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked")
 
 
 class Metrics(NamedTuple):
@@ -53,6 +53,7 @@ class Start(NamedTuple):
         needs: exp id of what it needs -> digest of the result that it was given.
         changed: `key: then -> now` for what counts of the config and differs from the attempt before.
         is_mixed: whether it went on from what an attempt with another config had done.
+        asked: what its job had asked for, see `Submission`.
     """
 
     attempt: int = 0
@@ -71,6 +72,7 @@ class Start(NamedTuple):
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+    asked: Mapping[str, Any] = {}
 
     @property
     def metrics(self) -> Metrics:
@@ -105,6 +107,7 @@ class Start(NamedTuple):
             _texts_by_name(get("needs")),
             _texts(get("changed")),
             get("is_mixed") is True,
+            _asked(get("asked")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,6 +135,7 @@ class End(NamedTuple):
         host: nodes of that job.
         environment: digest of what was installed and used; empty where that isn't known.
         dropped: keys of the result that could not be kept.
+        files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
     """
 
     attempt: int = 0
@@ -145,6 +149,7 @@ class End(NamedTuple):
     host: str = ""
     environment: str = ""
     dropped: tuple[str, ...] = ()
+    files: int = 0
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -162,6 +167,7 @@ class End(NamedTuple):
             _text(get("host")),
             _text(get("environment")),
             _texts(get("dropped")),
+            _int(get("files")) or 0,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,6 +180,7 @@ class End(NamedTuple):
         values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
         values |= {"environment": self.environment} if self.environment else {}
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
+        values |= {"files": self.files} if self.files else {}
         return values
 
 
@@ -193,6 +200,7 @@ class Submission(NamedTuple):
         mem_gb_per_node: memory.
         partition: where it was submitted to.
         code: digest of the copy of the code that it runs.
+        asked: what was asked for, by the names of the launcher's fields, as far as it was set.
     """
 
     job_id: str
@@ -204,6 +212,7 @@ class Submission(NamedTuple):
     mem_gb_per_node: float | None = None
     partition: str | None = None
     code: str | None = None
+    asked: Mapping[str, Any] = {}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Submission:
@@ -219,6 +228,7 @@ class Submission(NamedTuple):
             _number(get("mem_gb_per_node")),
             _text(get("partition")) or None,
             _text(get("code")) or None,
+            _asked(get("asked")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -353,6 +363,16 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _texts_by_name(value: object) -> dict[str, str]:
     return {k: v for k, v in value.items() if type(v) is str} if isinstance(value, dict) else {}
+
+
+def _asked(value: object) -> dict[str, Any]:
+    """Read what was asked for: numbers, texts and lists of texts by name."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {
+        name: list(_texts(one)) if isinstance(one, list) else readable(one) if isinstance(one, str) else one
+        for name, one in found
+        if isinstance(one, (str, int, float, list))
+    }
 
 
 def _int(value: object) -> int | None:

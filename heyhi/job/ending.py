@@ -42,6 +42,7 @@ class Ending:
     reason: Literal["done", "failed", "terminated", "requeue"]
     exit_code: int = 0
     exception: str = ""
+    files: int = 0
 
     @property
     def is_hurried(self) -> bool:

@@ -35,7 +35,7 @@ def _tags(experiment: Experiment) -> dict[str, str]:
     cfg = PurePosixPath(experiment.identity.cfg)
     overrides = experiment.identity.overrides
     return {
-        "cfg_folder": cfg.parent.name,
+        "cfg_folder": cfg.parent.name if len(cfg.parent.parts) > 1 else "",  # not conf itself
         "cfg": cfg.name.removesuffix(SUFFIX),
         "redefines": readable_tag(overrides) if overrides else "",
         "exp_id": experiment.exp_id,

@@ -12,6 +12,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,7 @@ from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Req
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
-from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
+from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, rank_variables
 from heyhi.logs import setup_logging
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -81,7 +82,16 @@ def run_ranks(
     notes = folder.path / f"{_NOTES}{os.urandom(4).hex()}"
     with writing(notes):
         notes.mkdir()
-    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
+    command = [
+        *_words_of(PREFIX_VARIABLE),
+        sys.executable,
+        "-P",
+        "-m",
+        "heyhi.job.ranks",
+        target,
+        "--manifest",
+        str(manifest.absolute()),
+    ]
     command += ["--code-root", str(code_root), "--log-level", log_level, "--notes", str(notes)]
     try:
         if shutil.which("srun") is None:
@@ -103,7 +113,12 @@ def _srun(tasks: int) -> list[str]:
         "--wait=0",
         "--input=all",
         "--unbuffered",
+        *_words_of(SRUN_VARIABLE),
     ]
+
+
+def _words_of(variable: str) -> list[str]:
+    return shlex.split(os.environ.get(variable, ""))
 
 
 def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:

@@ -37,6 +37,7 @@ from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, l
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
+from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
@@ -264,6 +265,8 @@ class _Run:
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
         self._leave_if_lost(signals)
+        if ending.reason == REQUEUE:
+            ending = weigh(ending, self.folder, self.experiment, self.schema)
         self._record_end(number, ending, time.monotonic() - clock, signals)
         if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
@@ -321,6 +324,7 @@ class _Run:
             needs=given_to(self.experiment),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
+            asked=asked_by(self.folder, env.job_id),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -358,6 +362,7 @@ class _Run:
             time=utc_now(),
             environment=self._environment(ending),
             dropped=self.turn.dropped,
+            files=ending.files,
         )
         try:
             keep_trying(

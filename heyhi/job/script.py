@@ -12,6 +12,7 @@ from heyhi.experiment.death import AGAIN
 from heyhi.experiment.folder import Experiment
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
+from heyhi.job.setup import after_failure, before_run
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
@@ -35,7 +36,7 @@ def runner_words(
         attempt: how often the launcher has tried.
     """
     # -P: what lies in the working directory, an experiment's folder, is no module.
-    python = [sys.executable, "-P", "-m"]
+    python = [*request.prefix, request.python or sys.executable, "-P", "-m"]
     shared = [
         "--manifest",
         str(order.manifest.absolute()),
@@ -53,14 +54,16 @@ def runner_words(
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", job, *tasks, *shared]
 
 
-def batch_script(words: Sequence[str], results_root: Path) -> str:
+def batch_script(words: Sequence[str], results_root: Path, request: JobRequest | None = None) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
     Args:
         words: the command; a shell never reads them otherwise than as they are.
         results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
+        request: what the job asks for, as far as its script does it.
     """
     sign = WARNING.name.removeprefix("SIG")
+    before, failed = (before_run(request), after_failure(request, words)) if request is not None else ("", "")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
 export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
@@ -71,13 +74,13 @@ trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{s
 # of two that come at once, bash forgets the one of the lower number.
 trap : TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
-{shlex.join(words)} &
+{before}{shlex.join(words)} &
 run=$!
 # A signal ends a wait, not the run.
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
 wait "$run"
 code=$?
-again=
+{failed}again=
 if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
 [ "$own" = "$PWD" ] || rmdir "$own"

@@ -100,15 +100,14 @@ def submit_job(
         folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
         options = sbatch_options(
             request,
-            name=job_name(mine),
+            name=job_name(mine, request.job_name),
             comment=comment_text(order.root_mark, [e.identity.digest for e in mine], request.comment),
             output=folder / LAUNCH_LOG_NAME,
             chdir=folder,
         )
         with handing_over():
-            job_id = submit(
-                options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
-            )
+            words = runner_words(claims, request, order, folder, attempt)
+            job_id = submit(options, batch_script(words, order.results_root, request))
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
@@ -208,6 +207,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         mem_gb_per_node=request.mem_gb_per_node,
         partition=request.partition,
         code=order.snapshot.digest if order.snapshot is not None else None,
+        asked=request.asked(),
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)

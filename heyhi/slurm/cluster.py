@@ -68,7 +68,7 @@ class Nodes(NamedTuple):
     def have(self, request: JobRequest) -> bool:
         """Return whether each is large enough for its part of a job."""
         cores = request.cpus // request.nodes
-        return self.cores >= cores and self.mb >= request.mem_mb_per_node and self.gpus >= request.gpus_per_node
+        return self.cores >= cores and self.mb >= (request.mem_mb_per_node or 0) and self.gpus >= request.gpus_per_node
 
 
 class Association(NamedTuple):

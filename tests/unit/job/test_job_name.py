@@ -21,7 +21,7 @@ def experiment(*overrides: str, cfg: str = "conf/c02_sup_train/sl.prototxt") -> 
         (experiment(), "c02_sup_train/sl"),
         (experiment("lr=0.1", "seed=3"), "c02_sup_train/sl lr=0.1,seed=3"),
         (experiment('name="a\\nb"'), "c02_sup_train/sl name=_a_nb_"),
-        (experiment(cfg="/a.prototxt"), "a"),
+        (experiment(cfg="conf/a.prototxt"), "a"),
     ],
 )
 def test_a_job_is_called_by_its_config_and_what_varies(one: Experiment, name: str) -> None:
