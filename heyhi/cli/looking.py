@@ -290,9 +290,20 @@ def protos(args: argparse.Namespace) -> int:
 
 
 def init_project(args: argparse.Namespace) -> int:
-    """Make a new project."""
+    """Make a new project, or bring what is ours in one up to date."""
     from heyhi.cli.init import init
+    from heyhi.errors import ProjectError
 
+    if args.refresh:
+        from heyhi.cli.refreshing import refresh
+        from heyhi.project import find_project
+
+        refresh(find_project(args.folder), is_dry_run=args.dry_run)
+        return 0
+    if args.dry_run:
+        raise ProjectError("--dry-run goes with --refresh")
+    if args.folder is None:
+        raise ProjectError("heyhi init makes a new project: give its folder (heyhi init DIR)")
     for path in init(args.folder):
         print(path)
     print(f"next: cd {args.folder} && snakemake --profile profiles/local", file=sys.stderr)

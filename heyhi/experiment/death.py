@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
+from heyhi.experiment.names import RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, End, History
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
@@ -86,14 +85,14 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
     if not job_id:
         return None
     job = view.ended(job_id)
-    # A job of several has its log in its own folder.
-    log = Path(job.workdir) / LAUNCH_LOG_NAME if job is not None and job.workdir else folder.launch_log_path
     if job is not None:
         with contextlib.suppress(UnknownError):
             identity = folder.read_identity()
             if identity is not None and not job.may_be(identity.digest):
                 job = None
-    if (job is None or job.exit_code != 0) and (why := kept_from_starting(read_end(log, _LOG_END), job_id)):
+    if (job is None or job.exit_code != 0) and (
+        why := kept_from_starting(read_end(folder.launch_log_path, _LOG_END), job_id)
+    ):
         return (job or Job(job_id, "FAILED"))._replace(why=why)
     if job is None or job.exit_code == -9:
         state = state_in_log(read_end(folder.launch_log_path, _LOG_END), job_id)

@@ -54,16 +54,19 @@ def runner_words(
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", job, *tasks, *shared]
 
 
-def batch_script(words: Sequence[str], results_root: Path, request: JobRequest | None = None) -> str:
+def batch_script(
+    words: Sequence[str], results_root: Path, request: JobRequest | None = None, logs: Sequence[Path] = ()
+) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
     Args:
         words: the command; a shell never reads them otherwise than as they are.
         results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
         request: what the job asks for, as far as its script does it.
+        logs: of the members of a pack.
     """
     sign = WARNING.name.removeprefix("SIG")
-    before, failed = (before_run(request), after_failure(request, words)) if request is not None else ("", "")
+    before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
 export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}

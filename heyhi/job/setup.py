@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from pathlib import Path
 
 from heyhi.experiment.death import PYTHON, SETUP
 from heyhi.job.notice import NOTICE_VARIABLE, READY
@@ -34,7 +35,7 @@ heyhi_failed() {{
   heyhi_ended
   why=${{why#"$heyhi_setup: "}}
   case $why in "line $heyhi_line"*": "*) ;; *) why="${{heyhi_line:+line $heyhi_line: }}${{why:-exit code $1}}" ;; esac
-  echo "job $SLURM_JOB_ID {mark}: $why" >&2
+  heyhi_say "{mark}: $why"
   rmdir "$own" 2> /dev/null
 }}
 trap 'heyhi_failed $?' EXIT
@@ -46,9 +47,17 @@ cd "$heyhi_folder"
 """
 
 
-def before_run(request: JobRequest) -> str:
-    """Write what the script does before the run: nothing where the launcher asks for nothing."""
+def before_run(request: JobRequest, logs: Sequence[Path] = ()) -> str:
+    """Write what the script does before the run: nothing where the launcher asks for nothing.
+
+    Args:
+        request: what the job asks for.
+        logs: of a pack's members, which learn there why they weren't started.
+    """
     text = ""
+    if request.setup or request.prefix or request.python:
+        others = f" | tee -a -- {shlex.join(map(str, logs))}" if logs else ""
+        text += f'heyhi_say() {{ echo "job $SLURM_JOB_ID $1"{others} >&2; }}\n'
     for name, words in ((PREFIX_VARIABLE, request.prefix), (SRUN_VARIABLE, request.srun_extra)):
         if words:
             text += f"export {name}={shlex.quote(shlex.join(words))}\n"
@@ -74,6 +83,6 @@ def after_failure(request: JobRequest, words: Sequence[str]) -> str:
     return f"""\
 if [ "$code" != 0 ] && [ ! -e "${NOTICE_VARIABLE}{READY}" ] && ! why=$({check} 2>&1 > /dev/null); then
   case $why in Traceback*) why=${{why##*$'\\n'}} ;; *) why=${{why%%$'\\n'*}} ;; esac
-  echo "job $SLURM_JOB_ID {PYTHON}: ${{why:-it ends with exit code $code}}" >&2
+  heyhi_say "{PYTHON}: ${{why:-it ends with exit code $code}}"
 fi
 """

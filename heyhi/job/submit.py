@@ -107,7 +107,8 @@ def submit_job(
         )
         with handing_over():
             words = runner_words(claims, request, order, folder, attempt)
-            job_id = submit(options, batch_script(words, order.results_root, request))
+            logs = [ExperimentDir(e.exp_path).launch_log_path for e in mine] if is_pack(mine, request) else []
+            job_id = submit(options, batch_script(words, order.results_root, request, logs))
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:

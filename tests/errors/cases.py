@@ -230,6 +230,8 @@ WRONG_WORDS = (
     "heyhi init",
     "heyhi init .",
     "heyhi init run.py",
+    "heyhi init --dry-run new",
+    "heyhi init --refresh",
     "heyhi completion",
     "heyhi completion powershell",
     # The task file.

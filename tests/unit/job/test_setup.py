@@ -26,11 +26,13 @@ from heyhi.slurm.request import JobRequest
 from ..slurm.test_request import PLAIN
 
 
-def run(request: JobRequest, folder: Path, words: Sequence[str] = ("env",)) -> subprocess.CompletedProcess[str]:
+def run(
+    request: JobRequest, folder: Path, words: Sequence[str] = ("env",), logs: Sequence[Path] = ()
+) -> subprocess.CompletedProcess[str]:
     """Run a job's script in a folder, as Slurm does."""
     (folder / "tmp").mkdir(exist_ok=True)
     env = {"PATH": os.environ["PATH"], "SLURM_JOB_ID": "7", "TMPDIR": str(folder / "tmp")}
-    script = batch_script(words, folder / "results", request)
+    script = batch_script(words, folder / "results", request, logs)
     done = subprocess.run(
         ["bash", "-s"], input=script, cwd=folder, env=env, capture_output=True, text=True, check=False
     )
@@ -113,29 +115,35 @@ def test_a_run_that_fails_by_itself_says_nothing_of_its_python(tmp_path: Path) -
     assert done.returncode == 2 and "python:" not in done.stderr
 
 
-class Told(View):
-    """What Slurm says of job 7: it ended with the code of a setup line, in whatever folder."""
+def test_the_members_of_a_pack_learn_why_none_was_started(tmp_path: Path) -> None:
+    logs = [tmp_path / "a b", tmp_path / "c"]
+    logs[0].write_text("before\n")
+    done = run(with_setup("false"), tmp_path, ["true"], logs)
+    assert (done.returncode, done.stderr) == (1, "job 7 setup: line 1: exit code 1\n")
+    assert logs[0].read_text() == f"before\n{done.stderr}" and logs[1].read_text() == done.stderr
 
-    def __init__(self, workdir: Path | None) -> None:
+
+class Told(View):
+    """What Slurm says of job 7: it ended with the code of a setup line; or nothing."""
+
+    def __init__(self, *, knows: bool) -> None:
         super().__init__()
-        self.job = Job("7", "FAILED", workdir=str(workdir), exit_code=127) if workdir is not None else None
+        self.job = Job("7", "FAILED", exit_code=127) if knows else None
 
     def ended(self, job_id: str) -> Job | None:
         return self.job
 
 
-@pytest.mark.parametrize("kind", ["own", "pack", "forgotten"])
-def test_status_says_which_line_of_setup_failed(tmp_path: Path, kind: str) -> None:
-    folder, pack = ExperimentDir(tmp_path / "exp"), tmp_path / "pack"
-    for path in (folder.path, pack):
-        path.mkdir()
-    (pack / "targets.json").touch()
+@pytest.mark.parametrize("knows", [True, False])
+def test_status_says_which_line_of_setup_failed(tmp_path: Path, knows: bool) -> None:
+    folder = ExperimentDir(tmp_path)
     folder.write_submission(Submission("7"))
-    log = (pack if kind == "pack" else folder.path) / "launch.log"
-    log.write_text("job 7 setup: line 1: old\njob 7 starts again\nx\njob 7 setup: line 2: module: command not found\n")
-    view = Told({"own": folder.path, "pack": pack, "forgotten": None}[kind])
+    folder.launch_log_path.write_text(
+        "job 7 setup: line 1: old\njob 7 starts again\nx\njob 7 setup: line 2: module: command not found\n"
+    )
+    view = Told(knows=knows)
     why = "setup: line 2: module: command not found"
-    code = 127 if kind != "forgotten" else None
+    code = 127 if knows else None
     death = find_death(folder, view)
     assert (death.kind, death.exception) == ("failed", why)
     assert death.text == (why if code is None else f"exit code {code}: {why}")
@@ -143,4 +151,4 @@ def test_status_says_which_line_of_setup_failed(tmp_path: Path, kind: str) -> No
     settle(folder, view)
     end = folder.history().last_end
     assert isinstance(end, End) and (end.reason, end.exception) == ("failed", why)
-    assert death_of(folder.history(), ended_job(folder, folder.history(), Told(None))).text.endswith(why)
+    assert death_of(folder.history(), ended_job(folder, folder.history(), Told(knows=False))).text.endswith(why)
