@@ -19,6 +19,7 @@ from heyhi.text import readable
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.owner import Owner
     from heyhi.experiment.records import History
     from heyhi.slurm.commands import View
@@ -222,6 +223,22 @@ def held_by(owner: Owner, view: View) -> State:
     return State(status, f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}")
 
 
+def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:
+    """Say how often the job of a living owner was queued again; nothing where it wasn't."""
+    if not owner.root:
+        return ""
+    from heyhi.experiment.records import Start
+
+    attempts = []
+    with contextlib.suppress(HeyhiError):  # it lives all the same
+        attempts = folder.attempts()
+    last = next((one for one in reversed(attempts) if isinstance(one, Start)), None)
+    if last is None or not owner.job or last.job_id != owner.job:
+        return ""
+    count = last.restart_count + (status is Status.PENDING)  # or it waits to be
+    return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
+
+
 def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
     """Look at the folder of an experiment; whatever can't be read is never taken for absent."""
     try:
@@ -245,9 +262,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
 
     view = ask()
     owner = read_owner(exp_path, view.queue)
-    if owner is not None:
-        return _Look(held_by(owner, view))
     folder = ExperimentDir(Path(exp_path))
+    if owner is not None:
+        state = held_by(owner, view)
+        return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, state.status)}"))
     folder.read_identity()  # one that can't be read says of which experiment the rest is
     if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
         return _Look(_NOT_STARTED)

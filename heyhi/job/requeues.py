@@ -29,7 +29,6 @@ from heyhi.experiment.names import (
 )
 from heyhi.experiment.records import REQUEUE, History, Start
 from heyhi.job.ending import Ending
-from heyhi.slurm.request import request_of
 
 # HeyHi's own, which each attempt writes, and the metrics, which go by their end.
 _OWN = {
@@ -52,6 +51,8 @@ def weigh(ending: Ending, folder: ExperimentDir, experiment: Experiment, schema:
     """
     files = written_by_task(folder)
     count = fruitless(folder.history(), files)
+    from heyhi.slurm.request import request_of  # most runs never ask
+
     with contextlib.suppress(LauncherError):  # it was submitted with another config
         most = request_of(getattr(schema.parse_root(experiment.config), experiment.task)).max_requeues
         if most and count >= most:

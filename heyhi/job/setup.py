@@ -48,7 +48,7 @@ cd "$heyhi_folder"
 
 
 def before_run(request: JobRequest, logs: Sequence[Path] = ()) -> str:
-    """Write what the script does before the run: nothing where the launcher asks for nothing.
+    """Write what the script does before the run.
 
     Args:
         request: what the job asks for.
@@ -59,8 +59,8 @@ def before_run(request: JobRequest, logs: Sequence[Path] = ()) -> str:
         others = f" | tee -a -- {shlex.join(map(str, logs))}" if logs else ""
         text += f'heyhi_say() {{ echo "job $SLURM_JOB_ID $1"{others} >&2; }}\n'
     for name, words in ((PREFIX_VARIABLE, request.prefix), (SRUN_VARIABLE, request.srun_extra)):
-        if words:
-            text += f"export {name}={shlex.quote(shlex.join(words))}\n"
+        # Not that of a job around the launch, either.
+        text += f"export {name}={shlex.quote(shlex.join(words))}\n" if words else f"unset {name}\n"
     if request.setup:
         lines = " ".join(map(shlex.quote, request.setup))
         text += _RUN_SETUP.format(lines=lines, notice=NOTICE_VARIABLE, mark=SETUP)

@@ -141,6 +141,7 @@ class Lab:
 
 
 START, JOB_START = Start(1, pid=12, host="h"), Start(1, job_id="7", host="n1")
+END_AGAIN = End(1, REQUEUE, exit_code=75)
 FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
 PRUNED_END = End(1, PRUNED, exit_code=0, exception="worse than half of them")
 STOPPED = End(1, "terminated", exit_code=143, exception="stopped by SIGTERM")
@@ -231,7 +232,18 @@ OWN = [
             lambda s: s.queue("REQUEUED", "BeginTime"),
         ),
         Status.PENDING,
-        "job 7 waits: BeginTime",
+        "job 7 waits: BeginTime, requeued once",
+    ),
+    Situation(
+        "its job runs again",
+        every(
+            Lab.submit,
+            lambda s: s.record(JOB_START, END_AGAIN, JOB_START._replace(attempt=3, restart_count=2)),
+            lambda s: s.claim_for_job("process"),
+            lambda s: s.queue("RUNNING", nodes="n1"),
+        ),
+        Status.RUNNING,
+        "job 7 on n1, requeued 2 times",
     ),
     Situation(
         "Slurm is silent",
