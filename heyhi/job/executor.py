@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import snakemake_executor_plugin_slurm as official
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from heyhi.code.snapshot import take_snapshot
@@ -32,8 +33,10 @@ from heyhi.files import is_there
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import settle, submit_job
 from heyhi.project import Project, find_project
+from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Busy, Phase, SlurmError, View, cancel
 from heyhi.slurm.request import JobRequest, request_of
+from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.continuing import continues_drifted
 from heyhi.sweep.manifest import Manifest, check_is_of
 
@@ -91,6 +94,16 @@ class _Task:
 
 class Executor(official.Executor):  # type: ignore[misc]
     """Run experiments as jobs of Slurm's: without a Snakemake on the node, adopted by whoever comes next."""
+
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # Before the official one's own, which inside a job drops all that begins with SLURM_: SLURM_CONF as well.
+        if leave_job():
+            logger.info("This Snakemake runs in a job, and ends with it; the jobs that it submits go on.")
+        try:
+            check_clusters()
+        except HeyhiError as error:
+            raise WorkflowError(str(error)) from None
+        super().__init__(workflow, logger)
 
     def __post_init__(self, test_mode: bool = False) -> None:
         """Prepare for jobs."""

@@ -6,15 +6,15 @@ Every cluster has these commands. What a cluster as a whole is, cluster.py reads
 from __future__ import annotations
 
 import enum
-import os
 import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError
+from heyhi.slurm.surroundings import environment
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
@@ -324,16 +324,6 @@ def cancel(ids: Iterable[str]) -> None:
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), _MAX_CANCELLED):
         output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
-
-
-def environment() -> Mapping[str, str]:
-    """Return the environment for Slurm's commands, and for the jobs that they start.
-
-    What a job around this process has set there (its id, its rank, its limits) must not reach another job, nor
-    what would make sbatch do something else than to submit one: wait for it, or make an array of it.
-    """
-    kept = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")
-    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
 
 
 def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:
