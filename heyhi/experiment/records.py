@@ -7,6 +7,7 @@ task raised may be any text: it is made readable when it is written down, and wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +17,11 @@ if TYPE_CHECKING:
     from heyhi.code.git import CodeVersion
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
+REQUEUED = "stopped to be queued again"  # exception of such an attempt, until it is known why it wasn't
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
+# Begins the exception of an attempt whose rank ended without raising one: `rank 2 on n2: exit code 9`.
+RANK_ENDED = re.compile(r"rank \d+(?: on \S+)?: (?:exit code|signal) \d")
 _LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
 
 

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
 from heyhi.errors import HeyhiError, LostClaimError, ResultError
-from heyhi.experiment.records import REQUEUE
+from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.processes import kill_started_since, ticks
 from heyhi.job.tee import flush_all
@@ -56,7 +56,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     if signals.lost:
         return Ending("terminated", LostClaimError.exit_code, signals.lost)
     if isinstance(error, Requeued):
-        return Ending("requeue", REQUEUE_EXIT, "stopped to be queued again")
+        return Ending("requeue", REQUEUE_EXIT, REQUEUED)
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
     if signals.received is not None:
         sign = signals.received

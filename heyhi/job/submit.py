@@ -18,11 +18,11 @@ from typing import NamedTuple
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import OUTSIDE, death_of, ended_job
+from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import End, Submission
+from heyhi.experiment.records import Submission
 from heyhi.files import is_there, replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
@@ -96,7 +96,9 @@ def submit_job(
             ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
             if order.snapshot is not None:
                 link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-        folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
+        is_shared = is_pack(mine, request)
+        folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
+        logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
         options = sbatch_options(
             request,
             name=order.job_name,
@@ -105,9 +107,8 @@ def submit_job(
             chdir=folder,
         )
         with handing_over():
-            job_id = submit(
-                options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
-            )
+            words = runner_words(claims, request, order, folder, attempt)
+            job_id = submit(options, batch_script(words, order.results_root, logs))
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
@@ -164,7 +165,7 @@ def _settled(experiment: Experiment, view: View) -> _Past:
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
     ends = folder.history().ends
-    states = [end.job_state for end in ends if end.job_state in OUTSIDE]
+    states = [outside_state(end) for end in ends]
     nodes = [end.host for end in ends if end.job_state in _NODE_STATES and end.host]
     return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
 
@@ -178,21 +179,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
     job = ended_job(folder, history, view)
     if job is None:
         return
-    death = death_of(history, job)
-    started = [start for start in history.starts if start.job_id == history.job_to_ask]
-    own = history.last_end
-    folder.append_attempt(
-        End(
-            attempt=started[-1].attempt if started else 0,
-            reason=death.kind,
-            exit_code=job.exit_code if job.exit_code is not None else own.exit_code if own is not None else None,
-            exception=death.exception,
-            time=utc_now(),
-            job_id=history.job_to_ask,
-            job_state=job.state,
-            host=job.nodes,
-        )
-    )
+    folder.append_attempt(settled(history, job, utc_now()))
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
