@@ -21,7 +21,7 @@ REQUEUED = "stopped to be queued again"  # exception of such an attempt, until i
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
 # Begins the exception of an attempt whose rank ended without raising one: `rank 2 on n2: exit code 9`.
-RANK_ENDED = re.compile(r"rank \d+(?: on \S+)?: (?:exit code|signal) \d")
+RANK_ENDED = re.compile(r"rank \d+(?: on \S+)?: ")
 _LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
 
 

@@ -42,6 +42,7 @@ class Ending:
     reason: Literal["done", "failed", "terminated", "requeue"]
     exit_code: int = 0
     exception: str = ""
+    node: str = ""  # of the rank that was the cause, where that is known
 
     @property
     def is_hurried(self) -> bool:
@@ -64,7 +65,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         more = f": {_one_line(str(error))}" if isinstance(error, ResultError) else ""
         return Ending("terminated", 128 + sign, f"stopped by {sign.name}{more}")
     if isinstance(error, HeyhiError):
-        return Ending("failed", 1, _one_line(str(error)))
+        return Ending("failed", 1, _one_line(str(error)), getattr(error, "node", ""))
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
