@@ -39,6 +39,14 @@ _FINAL = {
     "TIMEOUT",
 }
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+# It has its nodes, and nothing of it runs there now …
+_RESTING = {
+    "CONFIGURING": "waits for its nodes to start",
+    "STOPPED": "is stopped (SIGSTOP)",
+    "SUSPENDED": "is suspended",
+}
+# … or any more: it is queued again then, or over.
+_ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
 # What sbatch says when a limit on the number of jobs is reached (QOSMaxSubmitJobPerUserLimit and its like) …
 _FULL = re.compile("SubmitJob|MaxJobCount")
 # … in a message that it has for other limits too …
@@ -101,6 +109,16 @@ class Job(NamedTuple):
         if self.state in _FINAL:
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it was started, or is about to be, and nothing of it runs now; it may go on."""
+        return self.state in _RESTING
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of it besides that it runs: `is suspended`; empty for nothing."""
+        return _RESTING.get(self.state) or _ENDING.get(self.state, "")
 
     def may_be(self, mark: str) -> bool:
         """Return whether this may be the job of an experiment, whose mark stands in its job's comment.

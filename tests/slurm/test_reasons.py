@@ -109,3 +109,21 @@ def test_the_last_of_a_pack_that_is_killed_says_so_for_good(lab: Any, until: Unt
     assert "exit code 137: killed by signal 9" in out
     assert [a.get("job_state", "") for a in lab.attempts(1)] == ["", "", "FAILED"], "it is on record how the job ended"
     assert status(lab, 1) == ("DEAD", "exit code 137: killed by signal 9")
+
+
+# --- neither running nor dead -------------------------------------------------------------------------------------
+
+
+def test_a_suspended_job_does_not_run_and_goes_on(lab: Any, cluster: Any, until: Until) -> None:
+    assert lab.run("x=1", "do=wait").returncode == 0
+    until(lambda: lab.ledger == [1])
+    job = lab.job(1)
+    cluster.run("scontrol", "suspend", job)
+    assert status(lab, 1) == ("PENDING", f"job {job} is suspended on n1")
+    again = lab.run("x=1", "do=wait")
+    assert "nothing started" in again.stdout
+    cluster.run("scontrol", "resume", job)
+    assert status(lab, 1) == ("RUNNING", f"job {job} on n1")
+    lab.allow()
+    until(lambda: status(lab, 1)[0] == "DONE")
+    assert lab.ledger == [1]
