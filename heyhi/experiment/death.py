@@ -10,7 +10,7 @@ from typing import NamedTuple
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.experiment.records import PRUNED, RANK_ENDED, REFUSED, REQUEUE, REQUEUED, End, History
+from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, rank_ended
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
 
@@ -18,6 +18,8 @@ _LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked
 
 # What ended the job from outside: the task has not failed by itself.
 OUTSIDE = ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED")
+# Of these, what says something about the node rather than about the experiment.
+NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
 # What slurmstepd writes into a job's log. The first that fits counts.
 _LINES = (
     ("exceeded memory limit", "OUT_OF_MEMORY"),
@@ -195,7 +197,7 @@ def _ended(end: End, why: str = "") -> str:
     reason = f"exit code {code}"
     if end.exception:
         # How a rank ended says more than the exit code of who waited for it.
-        return end.exception if RANK_ENDED.match(end.exception) else f"{reason}: {end.exception}"
+        return end.exception if rank_ended(end.exception) is not None else f"{reason}: {end.exception}"
     if end.job_state and not end.attempt and end.reason == "failed":
         return _unstarted(end.job_id, end.exit_code)
     # Its result was there, and somebody took it away.

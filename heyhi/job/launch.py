@@ -418,6 +418,7 @@ class Launch:
             log_level=log_level,
             identity_ignore=self.project.settings.identity_ignore,
             continue_drifted=self.continue_drifted,
+            node_faults=self.project.settings.node_faults,
         )
         receipt = submit_job(
             [self.experiment],

@@ -30,7 +30,6 @@ from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
 from heyhi.job.load_main import call_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
-from heyhi.job.rank_end import first_end, lost_node
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
@@ -165,6 +164,8 @@ def _stop(step: subprocess.Popen[bytes]) -> None:
 
 def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> Encoded | None:
     """Return the first rank's result, or raise what ended the step: by the ranks' notes where there are any."""
+    from heyhi.job.rank_end import first_end, lost_node  # most steps end well
+
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
     if all(one is not None and one["reason"] == "done" for one in ended):
         return _returned(ended[0] or {})

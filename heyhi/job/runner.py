@@ -40,7 +40,7 @@ from heyhi.job.ranks import run_ranks
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
-from heyhi.job_env import get_job_env
+from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
@@ -321,6 +321,7 @@ class _Run:
             needs=given_to(self.experiment),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
+            nodes=job_nodes(),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -356,6 +357,7 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            host=ending.node,
             environment=self._environment(ending),
             dropped=self.turn.dropped,
         )

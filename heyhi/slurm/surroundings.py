@@ -26,18 +26,18 @@ _KEPT = frozenset(
 )
 # Each of Slurm's commands has variables of its own (SQUEUE_PARTITION, SACCT_FORMAT, SCANCEL_STATE, SINFO_SORT …), by
 # which a list lacks jobs or looks otherwise; a job around this one has left the rest.
-_OF_SLURM = re.compile(
+_OF_SLURM = (
     "(?:SLURMD?|SBATCH|SQUEUE|SCANCEL|SACCT|SACCTMGR|SALLOC|SATTACH|SBCAST|SCONTROL|SDIAG|SINFO|SPRIO|SREPORT|SRUN"
     "|SSHARE|SSTAT|STRIGGER)_"
 )
 # What mpirun, srun and torchrun tell a rank of itself; settings of MPI's (OMPI_MCA_btl) are the user's.
-_OF_RANKS = re.compile(
+_OF_RANKS = (
     "OMPI_(?!MCA_)|OMPI_MCA_(?:orte|ess|prte|pmix)|PMI2?_|PMIX_(?!MCA_)|PRTE_(?!MCA_)|MPI_LOCAL|MV2_COMM_|HYDI?_"
     "|TORCHELASTIC_|(?:RANK|WORLD_SIZE|LOCAL_RANK|LOCAL_WORLD_SIZE|NODE_RANK|GROUP_RANK|GROUP_WORLD_SIZE|ROLE_RANK"
     "|ROLE_WORLD_SIZE|ROLE_NAME|MASTER_ADDR|MASTER_PORT)$"
 )
 # What a run of HeyHi's tells what it starts itself (HEYHI_NOTICE, HEYHI_CLAIM).
-_OF_RUNS = re.compile("HEYHI_")
+_OF_RUNS = "HEYHI_"
 # Slurm sets these where a job has GPUs; outside a job they are the user's.
 _GPUS = frozenset({"CUDA_VISIBLE_DEVICES", "GPU_DEVICE_ORDINAL", "ROCR_VISIBLE_DEVICES", "ZE_AFFINITY_MASK"})
 
@@ -57,7 +57,8 @@ def environment(env: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _is_ours(name: str) -> bool:
-    return any(pattern.match(name) for pattern in (_OF_SLURM, _OF_RANKS, _OF_RUNS))
+    # Compiled once, when first needed: each run imports this, and few ask Slurm.
+    return any(re.match(pattern, name) for pattern in (_OF_SLURM, _OF_RANKS, _OF_RUNS))
 
 
 def leave_job() -> bool:
