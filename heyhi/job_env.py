@@ -76,6 +76,16 @@ def get_slurm_job_id() -> str | None:
     return os.environ.get("SLURM_JOB_ID") or None
 
 
+def node_name() -> str:
+    """Return what Slurm calls this node, which may be another name than the machine's; empty outside Slurm."""
+    return os.environ.get("SLURMD_NODENAME", "")
+
+
+def job_nodes() -> str:
+    """Return the nodes of the current Slurm job, as Slurm lists nodes; empty outside Slurm."""
+    return os.environ.get("SLURM_JOB_NODELIST", "")
+
+
 def get_slurm_master() -> str:
     """Return the host of the job's first process, `localhost` outside Slurm."""
     nodes = os.environ.get("SLURM_STEP_NODELIST") or os.environ.get("SLURM_JOB_NODELIST")

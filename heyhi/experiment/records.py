@@ -7,6 +7,7 @@ task raised may be any text: it is made readable when it is written down, and wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from heyhi.code.git import CodeVersion
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
+REQUEUED = "stopped to be queued again"  # exception of such an attempt, until it is known why it wasn't
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
-_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked")
+_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes")
 
 
 class Metrics(NamedTuple):
@@ -54,6 +56,7 @@ class Start(NamedTuple):
         changed: `key: then -> now` for what counts of the config and differs from the attempt before.
         is_mixed: whether it went on from what an attempt with another config had done.
         asked: what its job had asked for, see `Submission`.
+        nodes: of its job, as Slurm lists nodes.
     """
 
     attempt: int = 0
@@ -73,6 +76,7 @@ class Start(NamedTuple):
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
     asked: Mapping[str, Any] = {}
+    nodes: str = ""
 
     @property
     def metrics(self) -> Metrics:
@@ -108,6 +112,7 @@ class Start(NamedTuple):
             _texts(get("changed")),
             get("is_mixed") is True,
             _asked(get("asked")),
+            _text(get("nodes")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,7 +137,7 @@ class End(NamedTuple):
         time: when that was written down (UTC).
         job_id: job that it ended with, where the job's end is what is on record; else the start has it.
         job_state: how Slurm says that the job ended; empty where Slurm wasn't asked.
-        host: nodes of that job.
+        host: nodes of that job; where a rank was the first to fail, its node alone.
         environment: digest of what was installed and used; empty where that isn't known.
         dropped: keys of the result that could not be kept.
         files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
@@ -177,7 +182,8 @@ class End(NamedTuple):
         values |= {"seconds": self.seconds} if self.seconds is not None else {}
         values |= {"time": self.time}
         values |= {"job_id": self.job_id} if self.job_id else {}
-        values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
+        values |= {"job_state": self.job_state} if self.job_state else {}
+        values |= {"host": self.host} if self.job_state or self.host else {}
         values |= {"environment": self.environment} if self.environment else {}
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
         values |= {"files": self.files} if self.files else {}
@@ -337,6 +343,15 @@ class History(NamedTuple):
         """The end of its last attempt where a search ended that early, and nothing was submitted since."""
         end = self.last_end
         return end if end is not None and end.reason == PRUNED and not self.unstarted_job else None
+
+
+def rank_ended(exception: str) -> int | None:
+    """Return which rank ended without raising anything, as the exception says: `rank 2 on n2: exit code 9`; else None.
+
+    What a rank raised begins with the name of a class.
+    """
+    found = re.match(r"rank (\d+)(?: on \S+)?: ", exception)
+    return int(found[1]) if found is not None else None
 
 
 def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:

@@ -214,13 +214,14 @@ def held_by(owner: Owner, view: View) -> State:
     if job is None or job.phase is Phase.OVER:  # or it is just ending
         status = Status.RUNNING if owner.kind == "process" else Status.PENDING
     else:
-        status = Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
+        status = Status.PENDING if job.phase is Phase.WAITING or job.is_resting else Status.RUNNING
     if job is None:
         asked = f" (last known: {view.queue.error})" if owner.root and view.queue.error else ""
         return State(status, f"{owner.describe()}{asked}")
     if job.phase is Phase.WAITING:
         return State(status, f"job {job.job_id} waits{f': {job.why}' if job.why else ''}")
-    return State(status, f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}")
+    words = ("job", job.job_id, job.remark, f"on {job.nodes}" if job.nodes else "")
+    return State(status, " ".join(filter(None, words)))
 
 
 def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:

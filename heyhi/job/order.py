@@ -11,7 +11,7 @@ from typing import NamedTuple
 from heyhi.code.snapshot import Snapshot
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
-from heyhi.project import SCHEDULING_KEYS
+from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
@@ -30,6 +30,7 @@ class Order(NamedTuple):
         log_level: for main.
         identity_ignore: patterns of the keys that only say how a run is scheduled.
         continue_drifted: whether what has progress goes on with another config, too.
+        node_faults: texts by which a failure is known as the node's.
     """
 
     manifest: Path
@@ -41,6 +42,7 @@ class Order(NamedTuple):
     log_level: str = "INFO"
     identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
     continue_drifted: bool = False
+    node_faults: tuple[str, ...] = NODE_FAULTS
 
     @property
     def root_mark(self) -> str:

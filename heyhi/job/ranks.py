@@ -34,7 +34,7 @@ from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Req
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
-from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, rank_variables
+from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -44,13 +44,20 @@ _LOST = "LOST"  # what the runner tells the ranks when another has the experimen
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
 # Where another has the experiment, less than what the runner itself has then.
 _LOST_SECONDS = KILL_SECONDS / 2
-_UNTOLD = re.compile(r"^rank \d+: .+$", re.MULTILINE)  # what a rank prints that can't leave its note
-# srun: error: n1: tasks 0-1: Exited with exit code 1
-_ENDED = re.compile(r"^srun: error: [^:]+: tasks? (?P<rank>\d+)[\d,-]*: (?P<how>.+)$", re.MULTILINE)
+_UNTOLD = re.compile(r"^rank (?P<rank>\d+): .+$", re.MULTILINE)  # what a rank prints that can't leave its note
 
 
 class RankError(HeyhiError):
-    """A rank has failed; what it raised is in the message."""
+    """A rank has failed; what it raised, or how it ended, is in the message.
+
+    Args:
+        text: the message.
+        node: that it ran on; empty where that isn't known.
+    """
+
+    def __init__(self, text: str, node: str = "") -> None:
+        super().__init__(text)
+        self.node = node
 
 
 def run_ranks(
@@ -172,6 +179,8 @@ def _stop(step: subprocess.Popen[bytes]) -> None:
 
 def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> Encoded | None:
     """Return the first rank's result, or raise what ended the step: by the ranks' notes where there are any."""
+    from heyhi.job.rank_end import first_end, lost_node  # most steps end well
+
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
     if all(one is not None and one["reason"] == "done" for one in ended):
         return _returned(ended[0] or {})
@@ -180,19 +189,29 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise Requeued(REQUEUE_EXIT)
     if said.strip():
         print(said.strip(), file=sys.stderr)
-    died = _ENDED.search(said)
-    # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it.
-    if died is not None and not died["how"].startswith("Exited") and _read(notes / f"{died['rank']}.json") is None:
-        raise RankError(f"a rank ended: {died['how']}")
-    if first is not None:
+    died = first_end(said)
+    # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it, or are
+    # ended. One that could not leave its note has printed why.
+    silent = [rank for rank in died.ranks if ended[rank : rank + 1] == [None]] if died is not None else []
+    if died is not None and silent:
+        untold = next((line[0] for line in _UNTOLD.finditer(said) if int(line["rank"]) in silent), "")
+        raise RankError(untold or died.text(silent[0]), died.node)
+    if first is not None and first["reason"] == "failed":
         print(f"rank {first['rank']} was the first to end: {folder.log_path_of(first['rank'])}", file=sys.stderr)
+        raise RankError(first["exception"], str(first.get("node", "")))
+    if (untold_line := _UNTOLD.search(said)) is not None:
+        raise RankError(untold_line[0])
+    if node := lost_node(said):
+        raise RankError(f"{node} failed, and what ran there is lost", node)
+    if first is not None:
         raise RankError(first["exception"])
-    if (untold := _UNTOLD.search(said)) is not None:
-        raise RankError(untold[0])
     if died is not None:
-        raise RankError(f"a rank ended: {died['how']}")
+        raise RankError(died.text(died.ranks[0]), died.node)
     lines = [line for line in said.splitlines() if line.strip()]
-    raise RankError(lines[-1] if lines and code else "a rank ended before its main returned")
+    if lines and code:
+        raise RankError(lines[-1])
+    quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
+    raise RankError(f"rank {quiet}: exit code 0, before its main returned")
 
 
 def _returned(note: dict[str, Any]) -> Encoded | None:
@@ -339,7 +358,7 @@ def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, enviro
 
     Only one rank can make the link, so no clocks have to be compared.
     """
-    note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception}
+    note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "node": node_name()}
     if result is not None:
         note |= {"result": result.text or None, "dropped": result.dropped}
     note |= {"environment": environment}

@@ -41,7 +41,7 @@ from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
-from heyhi.job_env import get_job_env
+from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
@@ -325,6 +325,7 @@ class _Run:
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
             asked=asked_by(self.folder, env.job_id),
+            nodes=job_nodes(),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -360,6 +361,7 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            host=ending.node,
             environment=self._environment(ending),
             dropped=self.turn.dropped,
             files=ending.files,

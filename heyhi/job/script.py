@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import AGAIN
+from heyhi.experiment.death import AGAIN, NOT_AGAIN
 from heyhi.experiment.folder import Experiment
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
@@ -16,6 +16,8 @@ from heyhi.job.setup import after_failure, before_run
 from heyhi.project import RESULTS_VARIABLE
 from heyhi.slurm.request import JobRequest
 from heyhi.sweep.continuing import CONTINUE_OPTION
+
+_ACT_SECONDS = 300  # in which Slurm ends a job that it has queued again
 
 
 def is_pack(members: Sequence[object], request: JobRequest) -> bool:
@@ -63,7 +65,7 @@ def batch_script(
         words: the command; a shell never reads them otherwise than as they are.
         results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
         request: what the job asks for, as far as its script does it.
-        logs: of the members of a pack.
+        logs: of several experiments that share the job: what is said in its own log of its end is said there, too.
     """
     sign = WARNING.name.removeprefix("SIG")
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
@@ -75,7 +77,8 @@ export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
 # Slurm tells the run itself; the script stays until it has ended. No trap for CONT, which Slurm sends with each signal:
 # of two that come at once, bash forgets the one of the lower number.
-trap : TERM
+told=
+trap told=yes TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
 {before}{shlex.join(words)} &
 run=$!
@@ -88,11 +91,26 @@ if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"
 [ "$own" = "$PWD" ] || rmdir "$own"
 if [ "$again" ]; then
-  # Slurm ends this script, and what runs in it, when it has queued the job again.
-  if scontrol requeue "$SLURM_JOB_ID"; then sleep 300; exit 0; fi
-  echo "job $SLURM_JOB_ID could not be queued again" >&2
-fi
+  # Incomplete: one that was cancelled just now would come back.
+  said=$(scontrol requeue Incomplete "$SLURM_JOB_ID" 2>&1)
+  asked=$?
+  # Slurm ends this script, and what runs in it, also that command, when it has queued the job again.
+  if [ "$asked" = 0 ] || [ "$asked" -gt 128 ]; then
+    if [ "$told" ]; then sleep 5; exit 0; fi
+    sleep {_ACT_SECONDS} || exit 0
+    said="Slurm was asked to, and did nothing for {_ACT_SECONDS} s"
+  fi
+  said=${{said##*$'\n'}}
+  # bash begins its own errors with where it is.
+  said="job $SLURM_JOB_ID {NOT_AGAIN}${{said#*: line [0-9]*: }}"
+  echo "$said" >&2
+{_appending(logs)}fi
 # Slurm takes 128 and more off an exit code: only this way it learns of a signal that ended the run.
 if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM {sign}; kill -"$((code - 128))" $$; fi
 exit "$code"
 """
+
+
+def _appending(logs: Sequence[Path]) -> str:
+    """Write the lines of the script that append what was said to some logs."""
+    return "".join(f'  echo "$said" >> {shlex.quote(str(log))}\n' for log in logs)

@@ -18,21 +18,20 @@ from typing import NamedTuple
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import OUTSIDE, death_of, ended_job
+from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import End, Submission
+from heyhi.experiment.records import Submission
 from heyhi.files import is_there, replace_file, utc_now, writing
 from heyhi.job.job_name import job_name
+from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
-# States that say something about the node rather than about the experiment.
-_NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +42,7 @@ def submit_job(
     view: View,
     *,
     attempt: int = 1,
+    left_out: tuple[str, ...] = (),
     handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
 ) -> Receipt:
     """Submit one job for some experiments, except those that are done, that somebody has, or that don't go on.
@@ -53,6 +53,7 @@ def submit_job(
         order: what all jobs of the launch have in common.
         view: what Slurm says of jobs.
         attempt: how often this launch has tried.
+        left_out: nodes that this launch keeps its jobs from, where there are others.
         handing_over: makes a context in which they are handed over, while nobody else can have them.
 
     Raises:
@@ -89,26 +90,31 @@ def submit_job(
         if not claims:
             return Receipt("", owned, refused)
         mine = [experiment for experiment, _ in claims]
-        needs = [_settled(experiment, view) for experiment in mine]
+        needs = [_settled(experiment, view, attempt - 1, order.node_faults) for experiment in mine]
         # Of several, the most that one of them needs.
-        nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
-        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
+        nodes = dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)])
+        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs))
         for experiment in mine:
             ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
             if order.snapshot is not None:
                 link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-        folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
-        options = sbatch_options(
-            request,
-            name=job_name(mine, request.job_name),
-            comment=comment_text(order.root_mark, [e.identity.digest for e in mine], request.comment),
-            output=folder / LAUNCH_LOG_NAME,
-            chdir=folder,
-        )
+        is_shared = is_pack(mine, request)
+        folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
+        logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
+        script = batch_script(runner_words(claims, request, order, folder, attempt), order.results_root, request, logs)
+
+        def hand_over(asked: JobRequest) -> str:
+            options = sbatch_options(
+                asked,
+                name=job_name(mine, asked.job_name),
+                comment=comment_text(order.root_mark, [e.identity.digest for e in mine], asked.comment),
+                output=folder / LAUNCH_LOG_NAME,
+                chdir=folder,
+            )
+            return submit(options, script)
+
         with handing_over():
-            words = runner_words(claims, request, order, folder, attempt)
-            logs = [ExperimentDir(e.exp_path).launch_log_path for e in mine] if is_pack(mine, request) else []
-            job_id = submit(options, batch_script(words, order.results_root, request, logs))
+            job_id = submit_elsewhere(request, tuple(nodes), hand_over)
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
@@ -160,14 +166,14 @@ class _Past(NamedTuple):
     bad_nodes: tuple[str, ...]
 
 
-def _settled(experiment: Experiment, view: View) -> _Past:
+def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[str]) -> _Past:
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    ends = folder.history().ends
-    states = [end.job_state for end in ends if end.job_state in OUTSIDE]
-    nodes = [end.host for end in ends if end.job_state in _NODE_STATES and end.host]
-    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
+    history = folder.history()
+    states = [outside_state(end) for end in history.ends]
+    nodes = nodes_to_avoid(history, tries, faults)
+    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes)
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -179,21 +185,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
     job = ended_job(folder, history, view)
     if job is None:
         return
-    death = death_of(history, job)
-    started = [start for start in history.starts if start.job_id == history.job_to_ask]
-    own = history.last_end
-    folder.append_attempt(
-        End(
-            attempt=started[-1].attempt if started else 0,
-            reason=death.kind,
-            exit_code=job.exit_code if job.exit_code is not None else own.exit_code if own is not None else None,
-            exception=death.exception,
-            time=utc_now(),
-            job_id=history.job_to_ask,
-            job_state=job.state,
-            host=job.nodes,
-        )
-    )
+    folder.append_attempt(settled(history, job, utc_now()))
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:

@@ -11,10 +11,11 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError
+from heyhi.slurm.surroundings import environment
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
@@ -46,6 +47,14 @@ _FINAL = {
     "TIMEOUT",
 }
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+# It has its nodes, and nothing of it runs there now …
+_RESTING = {
+    "CONFIGURING": "waits for its nodes to start",
+    "STOPPED": "is stopped (SIGSTOP)",
+    "SUSPENDED": "is suspended",
+}
+# … or any more: it is queued again then, or over.
+_ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
 # What sbatch says when a limit on the number of jobs is reached (QOSMaxSubmitJobPerUserLimit and its like) …
 _FULL = re.compile("SubmitJob|MaxJobCount")
 # … in a message that it has for other limits too …
@@ -108,6 +117,16 @@ class Job(NamedTuple):
         if self.state in _FINAL:
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether it was started, or is about to be, and nothing of it runs now; it may go on."""
+        return self.state in _RESTING
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of it besides that it runs: `is suspended`; empty for nothing."""
+        return _RESTING.get(self.state) or _ENDING.get(self.state, "")
 
     def may_be(self, mark: str) -> bool:
         """Return whether this may be the job of an experiment, whose mark stands in its job's comment.
@@ -373,16 +392,6 @@ def cancel(ids: Iterable[str]) -> None:
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), _MAX_CANCELLED):
         output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
-
-
-def environment() -> Mapping[str, str]:
-    """Return the environment for Slurm's commands, and for the jobs that they start.
-
-    What a job around this process has set there (its id, its rank, its limits) must not reach another job, nor
-    what would make sbatch do something else than to submit one: wait for it, or make an array of it.
-    """
-    kept = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")
-    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
 
 
 def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:

@@ -281,6 +281,11 @@ CASES = (
         ("heyhi status",),
         {"pyproject.toml": "[tool.heyhi]\nstop_after_same_error = -1\n"},
     ),
+    Given(
+        "a fault that every error has",
+        ("heyhi status",),
+        {"pyproject.toml": '[tool.heyhi]\nnode_faults = ["ECC", " "]\n'},
+    ),
     Given("a name of several lines", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nname = "a\\nb"\n'}),
     Given(
         "results of another project",

@@ -223,6 +223,28 @@ OWN = [
         Status.RUNNING,
         "job 7 on n1",
     ),
+    *(
+        Situation(
+            f"its job is {state}",
+            every(
+                Lab.submit,
+                lambda s: s.record(JOB_START),
+                lambda s: s.claim_for_job("process"),
+                lambda s, state=state: s.queue(state, nodes="n1"),
+            ),
+            status,
+            f"job 7 {text}on n1",
+        )
+        for state, status, text in (
+            ("SUSPENDED", Status.PENDING, "is suspended "),
+            ("STOPPED", Status.PENDING, "is stopped (SIGSTOP) "),
+            ("CONFIGURING", Status.PENDING, "waits for its nodes to start "),
+            ("COMPLETING", Status.RUNNING, "is just ending "),
+            ("STAGE_OUT", Status.RUNNING, "is ending, and its files are copied out "),
+            ("SIGNALING", Status.RUNNING, ""),
+            ("RESIZING", Status.RUNNING, ""),
+        )
+    ),
     Situation(
         "its job was queued again",
         every(
