@@ -29,6 +29,7 @@ from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.files import is_there, utc_now
 from heyhi.job.ending import STOP_SIGNALS
+from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
 
@@ -55,6 +56,11 @@ class _Member:
     @property
     def folder(self) -> ExperimentDir:
         return ExperimentDir(Path(self.target).parent)
+
+    @property
+    def mark(self) -> str:
+        """What all that its run starts has in its environment, and nothing of the other members'."""
+        return f"{os.environ.get(MARK_VARIABLE) or os.getpid()}.{self.slot}"
 
     def send(self, sign: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -110,6 +116,7 @@ class _Pack:
         # Slurm may not find them any more when this process, of which they are children, has been killed.
         command += ["--parent", str(os.getpid())]
         env = {**member_env(os.environ, member.slot, self.slots), NOTICE_VARIABLE: str(member.note)}
+        env[MARK_VARIABLE] = member.mark
         with member.folder.launch_log_path.open("ab") as log:
             member.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         cores = cores_of(os.sched_getaffinity(0), cpus_on_node(), member.slot, self.slots)
@@ -122,6 +129,7 @@ class _Pack:
 
     def _follow(self, member: _Member, process: subprocess.Popen[bytes]) -> None:
         process.wait()
+        end_leftovers(member.mark, self.job)
         self._ended.put(member)
 
     def _wait(self) -> None:
