@@ -89,7 +89,9 @@ def made(lab: Any, x: int) -> list[int]:
 
 def queued() -> list[str]:
     """The jobs that Slurm has still, each with its state and name."""
-    return subprocess.run(["squeue", "-h", "-o", "%T %j"], capture_output=True, text=True, check=True).stdout.splitlines()
+    return subprocess.run(
+        ["squeue", "-h", "-o", "%T %j"], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
 
 
 @pytest.fixture
