@@ -7,6 +7,7 @@ import datetime
 import errno
 import os
 import stat
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,6 +95,55 @@ def is_there(path: Path | str) -> bool:
     except OSError as error:
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
     return True
+
+
+def is_there_now(path: Path) -> bool:
+    """Return whether there is something of a name, also where this machine remembers otherwise.
+
+    A network file system may have kept for a minute that a file isn't there, or is. Opening the folder makes NFS ask
+    its server; the names that it holds are the server's elsewhere, too.
+
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    try:
+        names = os.listdir(path.parent)  # noqa: PTH208 (names only)
+    except (FileNotFoundError, PermissionError):  # a folder may be closed to who may open what is in it
+        return is_there(path)
+    except OSError as error:
+        raise UnknownError(f"{path.parent}: can't be read: {error.strerror or error}") from None
+    if path.name not in names:
+        return False
+    forget_absence(path)
+    return True
+
+
+def forget_absence(path: Path) -> None:
+    """Have this machine look anew for a file that it remembers not to be there; changes nothing."""
+    if sys.platform == "linux" and not os.path.lexists(path):
+        with contextlib.suppress(OSError):
+            # Before Linux refuses a hard link to a folder, which it always does, it looks whether the name is free,
+            # and trusts nothing but the file system for that.
+            os.link(path.parent, path)
+
+
+def age_of(path: Path, changed: float) -> float:
+    """Return the seconds since a file was changed, by the clock of its file system: that of this machine may be off.
+
+    Args:
+        path: the file, in whose folder one is made for a moment.
+        changed: its time.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        temp.touch(exist_ok=False)
+        return temp.stat().st_mtime - changed
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink()
 
 
 def is_file(path: Path | str) -> bool:

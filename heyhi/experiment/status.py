@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
 from heyhi.text import readable
 
 if TYPE_CHECKING:
@@ -244,8 +244,15 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     from heyhi.experiment.folder import ExperimentDir
 
     view = ask()
+    has_claim = _exists(f"{exp_path}/{CLAIM_NAME}")
     owner = read_owner(exp_path, view.queue)
     if owner is not None:
+        return _Look(held_by(owner, view))
+    # Nobody has it: as far as this machine remembers, on a network file system. Opening the folder shows how it is.
+    names = os.listdir(exp_path)  # noqa: PTH208 (names only)
+    if RESULT_NAME in names:
+        return _Look(_DONE)
+    if not has_claim and CLAIM_NAME in names and (owner := read_owner(exp_path, view.queue, is_there=True)) is not None:
         return _Look(held_by(owner, view))
     folder = ExperimentDir(Path(exp_path))
     folder.read_identity()  # one that can't be read says of which experiment the rest is

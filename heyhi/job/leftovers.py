@@ -54,7 +54,8 @@ wait "$run"
 code=$?
 mark=${{{MARK_VARIABLE}:-}}
 unset {MARK_VARIABLE}
-[ -z "$mark" ] || end_left "$mark" "SLURM_JOB_ID=$SLURM_JOB_ID" "SLURM_STEP_ID=$SLURM_STEP_ID" "SLURM_PROCID=$SLURM_PROCID"
+rank=("SLURM_JOB_ID=$SLURM_JOB_ID" "SLURM_STEP_ID=$SLURM_STEP_ID" "SLURM_PROCID=$SLURM_PROCID")
+[ -z "$mark" ] || end_left "$mark" "${{rank[@]}}"
 if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM INT HUP USR1 USR2; kill -"$((code - 128))" $$; fi
 exit "$code"
 """

@@ -27,7 +27,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import End, History, Record, Start
-from heyhi.files import is_there, utc_now
+from heyhi.files import is_there_now, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
@@ -103,7 +103,7 @@ class _Pack:
         self._wait()
 
     def _is_over(self, member: _Member) -> bool:
-        if os.access(member.folder.result_path, os.F_OK):  # of one that can't be looked at, its runner says so
+        if _is_done(member.folder):
             _say(member, "is done already")
             self.codes[member.target] = 0
         elif has_failed_in(_attempts(member.folder), self.job):
@@ -172,7 +172,7 @@ class _Pack:
             if isinstance(claim, Claim):
                 with claim:
                     record = end_without_word(folder.attempts(), self.job, code)
-                    if record is not None and not is_there(folder.result_path):
+                    if record is not None and not is_there_now(folder.result_path):
                         folder.append_attempt(record)
         except HeyhiError as error:
             _say(member, str(error))
@@ -268,6 +268,13 @@ def _attempts(folder: ExperimentDir) -> list[Record]:
         return folder.attempts()
     except HeyhiError:
         return []  # its own runner finds that out, too, and says so
+
+
+def _is_done(folder: ExperimentDir) -> bool:
+    try:
+        return is_there_now(folder.result_path)
+    except HeyhiError:
+        return False  # its own runner finds that out, too, and says so
 
 
 def _mark(folder: ExperimentDir) -> str:

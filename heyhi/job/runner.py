@@ -32,7 +32,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
-from heyhi.files import is_there, utc_now, writing
+from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -166,7 +166,7 @@ def execute(
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
             folder.check(experiment)
-            if is_there(folder.result_path):
+            if is_there_now(folder.result_path):
                 return Outcome(Status.DONE)
             rule = Continuing.of(experiment, schema, _ignored(project))
             going = rule.going_on(folder.path, experiment.config)
@@ -202,7 +202,7 @@ def _claim(
     waited_for: Owner | None = None
     while True:
         folder.check(experiment)
-        if is_there(folder.result_path):
+        if is_there_now(folder.result_path):
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def _claim(
             got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
-            if not ends or ends[-1].reason != "failed" or is_there(folder.result_path):
+            if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()

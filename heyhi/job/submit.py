@@ -23,7 +23,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import End, Submission
-from heyhi.files import is_there, replace_file, utc_now, writing
+from heyhi.files import is_there_now, replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
@@ -139,13 +139,13 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
     folder.check(experiment)
-    if is_there(folder.result_path):
+    if is_there_now(folder.result_path):
         return None
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.job_name, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
-    if isinstance(got, Claim) and is_there(folder.result_path):  # it has just ended
+    if isinstance(got, Claim) and is_there_now(folder.result_path):  # it has just ended
         got.release()
         return None
     return got

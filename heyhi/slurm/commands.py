@@ -184,7 +184,7 @@ class Queue:
     Attributes:
         error: why there was no answer; empty as long as there was one.
         seconds: how long the last call took.
-        asked: when the oldest of its answers was asked for, in seconds since 1970.
+        asked: when the oldest of its answers was asked for, by `time.monotonic()`: clocks of day may be off, or set.
     """
 
     def __init__(self) -> None:
@@ -197,7 +197,7 @@ class Queue:
         """Return the jobs of a name by their id; None without an answer."""
         if name not in self._jobs:
             start = time.monotonic()
-            self.asked = min(self.asked or time.time(), time.time())
+            self.asked = start if self.asked is None else min(self.asked, start)
             try:
                 self._jobs[name] = {job.job_id: job for job in list_jobs(name=name)}
             except SlurmError as error:

@@ -66,7 +66,8 @@ def pass_on():
 
 def end():  # as --kill-on-bad-exit does
     for one in ranks:
-        os.killpg(one.pid, signal.SIGTERM)
+        if one.poll() is None:
+            os.killpg(one.pid, signal.SIGTERM)
     for one in ranks:
         try:
             one.wait(1)
