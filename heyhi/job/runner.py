@@ -99,6 +99,13 @@ class JobClaim(NamedTuple):
         """
         return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
 
+    def runs_already(self, owner: Owner) -> bool:
+        """Return whether a claim is of another start of the same job, which runs beside this one on this machine.
+
+        To leave it would end the job, and with it the one that runs.
+        """
+        return owner.job == self.ref.job and owner.is_here and owner.runs
+
 
 def execute(
     experiment: Experiment,
@@ -217,7 +224,7 @@ def _claim(
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
             return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
-        if if_claimed == "leave":
+        if if_claimed == "leave" and not (job is not None and job.runs_already(got)):
             return Outcome(held_by(got, View()).status, got.describe())
         if waited_for != got:
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)

@@ -72,7 +72,7 @@ def hammer(folder: str, book: str, rounds: int, seed: int, dies: float) -> int:
         if not isinstance(got, Claim):
             time.sleep(0.001)
             continue
-        with open(f"{book}/inside", "a+") as inside:
+        with Path(book, "inside").open("a+") as inside:
             try:
                 fcntl.flock(inside, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -95,7 +95,7 @@ def race(folders: list[str], book: str) -> int:
     ran = 0
     for folder in folders:
         path = Path(folder)
-        os.path.exists(path / "result.json")  # so that this machine remembers
+        (path / "result.json").exists()  # so that this machine remembers
         if is_there_now(path / "result.json"):
             continue
         got = Claim.acquire(path)

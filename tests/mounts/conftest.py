@@ -59,7 +59,6 @@ def mount(tmp_path: Path) -> Iterator[Mount]:
         if others := os.environ.get("HEYHI_TEST_MOUNTS"):
             first, second = others.split(":")
             folder = tempfile.mkdtemp(dir=first)
-            os.listdir(second)
             return Mounts(Path(folder), Path(second, Path(folder).name), book)
         assert not (why := lacking()), why
         back = tmp_path / "server"

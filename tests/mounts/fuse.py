@@ -111,7 +111,7 @@ class Folder:
         )
         path = self.path(node)
         if valid & 1:
-            os.chmod(path, mode)
+            Path(path).chmod(mode)
         if valid & 6:
             os.chown(path, uid if valid & 2 else -1, gid if valid & 4 else -1)
         if valid & 8:
@@ -155,13 +155,13 @@ class Folder:
             raise FileExistsError(errno.EEXIST, "it was repeated")
         return self.entry(node, name)
 
-    def open(self, node: int, data: bytes) -> bytes:
+    def open_(self, node: int, data: bytes) -> bytes:
         flags = struct.unpack_from("<I", data)[0] & ~(os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW)
         if not os.fstat(self._nodes[node]).st_nlink:
             raise OSError(errno.ESTALE, "it was removed")
         return struct.pack("<QII", os.open(self.path(node), flags), 0, 0)
 
-    opendir = open
+    opendir = open_
 
     def create(self, node: int, data: bytes) -> bytes:
         flags, mode, mask, _ = struct.unpack_from("<IIII", data)
@@ -180,7 +180,7 @@ class Folder:
     def readdir(self, node: int, data: bytes) -> bytes:
         handle, offset, size = struct.unpack_from("<QQI", data)
         out = b""
-        for number, name in enumerate([".", "..", *sorted(os.listdir(handle))][offset:], offset + 1):
+        for number, name in enumerate([".", "..", *sorted(os.listdir(handle))][offset:], offset + 1):  # noqa: PTH208
             raw = os.fsencode(name)
             one = struct.pack("<QQII", number, number, len(raw), 0) + raw
             one += bytes(-len(one) % 8)
@@ -210,7 +210,7 @@ class Folder:
 
 CALLS = {
     1: "lookup", 3: "getattr", 4: "setattr", 9: "mkdir", 10: "unlink", 11: "rmdir", 12: "rename", 13: "link",
-    14: "open", 15: "read", 16: "write", 17: "statfs", 18: "release", 20: "fsync", 25: "flush", 26: "init",
+    14: "open_", 15: "read", 16: "write", 17: "statfs", 18: "release", 20: "fsync", 25: "flush", 26: "init",
     27: "opendir", 28: "readdir", 29: "releasedir", 30: "fsyncdir", 35: "create", 45: "rename2",
 }  # fmt: skip
 
