@@ -8,7 +8,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -98,29 +98,53 @@ def is_there(path: Path | str) -> bool:
 
 
 def is_there_now(path: Path) -> bool:
-    """Return whether there is something of a name, also where this machine remembers otherwise.
+    """Return whether there is something of a name, also where this machine remembers otherwise; see `look_anew`.
 
-    A network file system may have kept for a minute that a file isn't there, or is. Opening the folder makes NFS ask
-    its server; the names that it holds are the server's elsewhere, too.
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    return path.name in look_anew(path.parent, (path.name,))
+
+
+def look_anew(folder: Path, names: Collection[str]) -> set[str]:
+    """Have this machine forget what it remembers of some files, and return which of them are there.
+
+    A network file system may have kept for a minute that a file isn't there, or is, or which one it is. Opening the
+    folder makes NFS ask its server. Elsewhere the names that the folder holds are as they are now, at least, and tell
+    what is remembered wrongly.
+
+    Args:
+        folder: that they lie in; it need not be there.
+        names: of the files.
 
     Raises:
         UnknownError: nobody can tell; the message has the system's reason.
     """
     try:
-        names = os.listdir(path.parent)  # noqa: PTH208 (names only)
-    except (FileNotFoundError, PermissionError):  # a folder may be closed to who may open what is in it
-        return is_there(path)
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.inode() for entry in entries if entry.name in names}
+    except FileNotFoundError:
+        return set()
+    except PermissionError:  # a folder may be closed to who may open what is in it
+        return {name for name in names if is_there(folder / name)}
     except OSError as error:
-        raise UnknownError(f"{path.parent}: can't be read: {error.strerror or error}") from None
-    if path.name not in names:
-        return False
-    forget_absence(path)
-    return True
+        raise UnknownError(f"{folder}: can't be read: {error.strerror or error}") from None
+    for name in names:
+        if found.get(name) != _remembered_inode(folder / name):
+            forget(folder / name)
+    return set(found)
 
 
-def forget_absence(path: Path) -> None:
-    """Have this machine look anew for a file that it remembers not to be there; changes nothing."""
-    if sys.platform == "linux" and not os.path.lexists(path):
+def _remembered_inode(path: Path) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return None
+
+
+def forget(path: Path) -> None:
+    """Have this machine look anew for a file, the next time that it is asked about; changes nothing."""
+    if sys.platform == "linux":
         with contextlib.suppress(OSError):
             # Before Linux refuses a hard link to a folder, which it always does, it looks whether the name is free,
             # and trusts nothing but the file system for that.

@@ -34,7 +34,7 @@ from typing import Self
 from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
-from heyhi.files import age_of, forget_absence, is_there_now, write_temp, writing
+from heyhi.files import age_of, forget, is_there_now, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
@@ -290,7 +290,7 @@ def _walk(folder: Path, names: set[str]) -> tuple[list[_Link], Path | None]:
     while True:
         link = _read_link(path)
         if link is None and path.name in names:
-            forget_absence(path)
+            forget(path)
             link = _read_link(path)
         if link is None:
             return chain, path if path.name in names else None

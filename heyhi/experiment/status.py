@@ -248,13 +248,12 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     owner = read_owner(exp_path, view.queue)
     if owner is not None:
         return _Look(held_by(owner, view))
-    # Nobody has it: as far as this machine remembers, on a network file system. Opening the folder shows how it is.
-    names = os.listdir(exp_path)  # noqa: PTH208 (names only)
+    folder = ExperimentDir(Path(exp_path))
+    names = folder.look_anew()  # nobody has it, as far as this machine remembers
     if RESULT_NAME in names:
         return _Look(_DONE)
     if not has_claim and CLAIM_NAME in names and (owner := read_owner(exp_path, view.queue, is_there=True)) is not None:
         return _Look(held_by(owner, view))
-    folder = ExperimentDir(Path(exp_path))
     folder.read_identity()  # one that can't be read says of which experiment the rest is
     if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
         return _Look(_NOT_STARTED)

@@ -28,7 +28,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED, REQUEUE
-from heyhi.files import forget_absence, is_there
+from heyhi.files import forget, is_there
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import settle, submit_job
 from heyhi.project import Project, find_project
@@ -299,7 +299,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         try:
             names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
             if RESULT_NAME in names:  # as the next look at all will find
-                forget_absence(task.folder.result_path)
+                forget(task.folder.result_path)
                 return False
             return read_owner(task.folder.path, view.queue, is_there=CLAIM_NAME in names) is None
         except FileNotFoundError:

@@ -28,7 +28,7 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
@@ -172,8 +172,9 @@ def execute(
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
+            found = folder.look_anew()
             folder.check(experiment)
-            if is_there_now(folder.result_path):
+            if RESULT_NAME in found:
                 return Outcome(Status.DONE)
             rule = Continuing.of(experiment, schema, _ignored(project))
             going = rule.going_on(folder.path, experiment.config)
@@ -208,8 +209,9 @@ def _claim(
     wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
+        found = folder.look_anew()
         folder.check(experiment)
-        if is_there_now(folder.result_path):
+        if RESULT_NAME in found:
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)

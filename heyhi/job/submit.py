@@ -20,10 +20,10 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import OUTSIDE, death_of, ended_job
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
+from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import End, Submission
-from heyhi.files import is_there_now, replace_file, utc_now, writing
+from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import View, submit
@@ -138,14 +138,15 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
+    found = folder.look_anew()
     folder.check(experiment)
-    if is_there_now(folder.result_path):
+    if RESULT_NAME in found:
         return None
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.job_name, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
-    if isinstance(got, Claim) and is_there_now(folder.result_path):  # it has just ended
+    if isinstance(got, Claim) and RESULT_NAME in folder.look_anew():  # it has just ended
         got.release()
         return None
     return got

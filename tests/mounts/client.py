@@ -1,6 +1,6 @@
 """A process on a machine of its own, as far as HeyHi can tell: it does what it is told by lines of JSON, and answers.
 
-    python client.py '{"host": "n1", "clock": 600, "stale": 4, "heartbeat": 0.5}'
+    python client.py '{"host": "n1", "clock": 600}'
 
 `clock` is by how many seconds its clock is ahead. What runs is counted outside of the file system under test: in files
 of the folder `book`, which is on a local disk.
@@ -9,6 +9,7 @@ of the folder `book`, which is on a local disk.
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import os
 import random
@@ -18,17 +19,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+from heyhi.config.schema import load_schema
 from heyhi.experiment import claim, owner
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.status import find_state
+from heyhi.files import replace_file
+from heyhi.job.runner import execute
+from heyhi.project import find_project
+from heyhi.sweep.expand import expand
 
 TOLD = json.loads(sys.argv[1])
 _right = time.time
 time.time = lambda: _right() + TOLD.get("clock", 0)
 _machine = (TOLD["host"], f"boot of {TOLD['host']}", "pid:[1]")
 owner.this_machine = claim.this_machine = lambda: _machine  # type: ignore[assignment]
-claim.HEARTBEAT_SECONDS = TOLD.get("heartbeat", claim.HEARTBEAT_SECONDS)
-claim.STALE_SECONDS = TOLD.get("stale", claim.STALE_SECONDS)
 held: dict[str, Claim] = {}
 
 
@@ -57,8 +62,6 @@ def state(folder: str) -> list[str]:
 
 def result(folder: str) -> bool:
     """Put the result in place, as a run does."""
-    from heyhi.files import replace_file
-
     replace_file(Path(folder, "result.json"), '{"y": 1}\n')
     return True
 
@@ -88,25 +91,41 @@ def hammer(folder: str, book: str, rounds: int, seed: int, dies: float) -> int:
     return done
 
 
-def race(folders: list[str], book: str) -> int:
-    """Start each experiment of many unless it is done or another's: as a runner does; return how many ran here."""
-    from heyhi.files import is_there_now
+def look(root: str, numbers: list[int]) -> list[bool]:
+    """Look for results in folders that are there, so that this machine remembers whether there are any."""
+    for number in numbers:
+        exp_path(root, number).mkdir(parents=True, exist_ok=True)
+    return [exp_path(root, number).joinpath("result.json").exists() for number in numbers]
 
-    ran = 0
-    for folder in folders:
-        path = Path(folder)
-        (path / "result.json").exists()  # so that this machine remembers
-        if is_there_now(path / "result.json"):
-            continue
-        got = Claim.acquire(path)
-        if not isinstance(got, Claim):
-            continue
-        with got:
-            if not is_there_now(path / "result.json"):
-                note(book, path.name)
-                result(folder)
-                ran += 1
-    return ran
+
+def run(root: str, book: str, numbers: list[int]) -> list[str]:
+    """Run experiments of a project as a job does, which leaves what another has; return how they are."""
+
+    def main(task: str, cfg: Any, log_level: str) -> None:
+        note(book, f"x{cfg.x}")
+
+    schema = load_schema(find_project(Path(root)))
+    return [
+        execute(experiment(root, number), schema, main, if_claimed="leave", echo=False).status.value
+        for number in numbers
+    ]
+
+
+def wipe(root: str, number: int) -> bool:
+    """Wipe an experiment, as a restart does."""
+    found = experiment(root, number)
+    ExperimentDir(found.exp_path).wipe(found.identity)
+    return True
+
+
+def exp_path(root: str, number: int) -> Path:
+    return experiment(root, number).exp_path
+
+
+@functools.cache
+def experiment(root: str, number: int) -> Experiment:
+    project = find_project(Path(root))
+    return expand(project, load_schema(project), [("conf/job.prototxt", [f"x={number}"])]).experiments[-1]
 
 
 def note(book: str, name: str) -> None:

@@ -1,7 +1,7 @@
 """Two mounts of one folder, each with a memory of its own, as two machines have it on a network file system.
 
 By FUSE, which root can do wherever there is /dev/fuse. HEYHI_TEST_MOUNTS=/mnt/a:/mnt/b names others, such as two
-mounts of one NFS export (`make test-nfs`).
+mounts of one NFS export, made with `nosharecache`.
 """
 
 from __future__ import annotations

@@ -180,9 +180,11 @@ class Folder:
     def readdir(self, node: int, data: bytes) -> bytes:
         handle, offset, size = struct.unpack_from("<QQI", data)
         out = b""
-        for number, name in enumerate([".", "..", *sorted(os.listdir(handle))][offset:], offset + 1):  # noqa: PTH208
+        with os.scandir(handle) as entries:
+            found = sorted((entry.name, entry.inode()) for entry in entries)
+        for number, (name, inode) in enumerate([(".", 1), ("..", 1), *found][offset:], offset + 1):
             raw = os.fsencode(name)
-            one = struct.pack("<QQII", number, number, len(raw), 0) + raw
+            one = struct.pack("<QQII", inode, number, len(raw), 0) + raw
             one += bytes(-len(one) % 8)
             if len(out) + len(one) > size:
                 break
