@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
 from heyhi.text import readable
 
 if TYPE_CHECKING:
@@ -224,6 +224,11 @@ def held_by(owner: Owner, view: View) -> State:
     return State(status, " ".join(filter(None, words)))
 
 
+def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
+    state = held_by(owner, view)
+    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, state.status)}"))
+
+
 def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:
     """Say how often the job of a living owner was queued again; nothing where it wasn't."""
     if not owner.root:
@@ -262,11 +267,16 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     from heyhi.experiment.folder import ExperimentDir
 
     view = ask()
+    has_claim = _exists(f"{exp_path}/{CLAIM_NAME}")
     owner = read_owner(exp_path, view.queue)
     folder = ExperimentDir(Path(exp_path))
     if owner is not None:
-        state = held_by(owner, view)
-        return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, state.status)}"))
+        return _held(folder, owner, view)
+    names = folder.look_anew()  # nobody has it, as far as this machine remembers
+    if RESULT_NAME in names:
+        return _Look(_DONE)
+    if not has_claim and CLAIM_NAME in names and (owner := read_owner(exp_path, view.queue, is_there=True)) is not None:
+        return _held(folder, owner, view)
     folder.read_identity()  # one that can't be read says of which experiment the rest is
     if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
         return _Look(_NOT_STARTED)

@@ -26,10 +26,10 @@ from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED, REQUEUE
-from heyhi.files import is_there
+from heyhi.files import forget, is_there
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import settle, submit_job
@@ -320,8 +320,11 @@ class Executor(official.Executor):  # type: ignore[misc]
             if is_queued and task.request.pack == 1:
                 return False
         try:
-            os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
-            return read_owner(task.folder.path, view.queue) is None
+            names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
+            if RESULT_NAME in names:  # as the next look at all will find
+                forget(task.folder.result_path)
+                return False
+            return read_owner(task.folder.path, view.queue, is_there=CLAIM_NAME in names) is None
         except FileNotFoundError:
             # Somebody has removed the folder, and the claim in it.
             return not is_queued

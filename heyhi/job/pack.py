@@ -27,8 +27,9 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
-from heyhi.files import is_there, utc_now
+from heyhi.files import is_there_now, utc_now
 from heyhi.job.ending import STOP_SIGNALS
+from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
 
@@ -55,6 +56,11 @@ class _Member:
     @property
     def folder(self) -> ExperimentDir:
         return ExperimentDir(Path(self.target).parent)
+
+    @property
+    def mark(self) -> str:
+        """What all that its run starts has in its environment, and nothing of the other members'."""
+        return f"{os.environ.get(MARK_VARIABLE) or os.getpid()}.{self.slot}"
 
     def send(self, sign: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -97,7 +103,7 @@ class _Pack:
         self._wait()
 
     def _is_over(self, member: _Member) -> bool:
-        if os.access(member.folder.result_path, os.F_OK):  # of one that can't be looked at, its runner says so
+        if _is_done(member.folder):
             _say(member, "is done already")
             self.codes[member.target] = 0
         elif has_failed_in(_attempts(member.folder), self.job):
@@ -110,6 +116,7 @@ class _Pack:
         # Slurm may not find them any more when this process, of which they are children, has been killed.
         command += ["--parent", str(os.getpid())]
         env = {**member_env(os.environ, member.slot, self.slots), NOTICE_VARIABLE: str(member.note)}
+        env[MARK_VARIABLE] = member.mark
         with member.folder.launch_log_path.open("ab") as log:
             member.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         cores = cores_of(os.sched_getaffinity(0), cpus_on_node(), member.slot, self.slots)
@@ -122,6 +129,7 @@ class _Pack:
 
     def _follow(self, member: _Member, process: subprocess.Popen[bytes]) -> None:
         process.wait()
+        end_leftovers(member.mark, self.job)
         self._ended.put(member)
 
     def _wait(self) -> None:
@@ -164,7 +172,7 @@ class _Pack:
             if isinstance(claim, Claim):
                 with claim:
                     record = end_without_word(folder.attempts(), self.job, code)
-                    if record is not None and not is_there(folder.result_path):
+                    if record is not None and not is_there_now(folder.result_path):
                         folder.append_attempt(record)
         except HeyhiError as error:
             _say(member, str(error))
@@ -260,6 +268,13 @@ def _attempts(folder: ExperimentDir) -> list[Record]:
         return folder.attempts()
     except HeyhiError:
         return []  # its own runner finds that out, too, and says so
+
+
+def _is_done(folder: ExperimentDir) -> bool:
+    try:
+        return is_there_now(folder.result_path)
+    except HeyhiError:
+        return False  # its own runner finds that out, too, and says so
 
 
 def _mark(folder: ExperimentDir) -> str:

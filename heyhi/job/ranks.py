@@ -29,6 +29,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
+from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
@@ -103,7 +104,7 @@ def run_ranks(
     try:
         if shutil.which("srun") is None:
             raise RankError("srun: there is no such command here, by which a job's tasks are started")
-        code, said = _run_step([*_srun(tasks), *command], notes / _STEP_LOG_NAME)
+        code, said = _run_step([*_srun(tasks), *around_rank(command)], notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))

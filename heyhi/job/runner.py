@@ -28,11 +28,11 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
-from heyhi.files import is_there, utc_now, writing
+from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -100,6 +100,13 @@ class JobClaim(NamedTuple):
         """
         return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
 
+    def runs_already(self, owner: Owner) -> bool:
+        """Return whether a claim is of another start of the same job, which runs beside this one on this machine.
+
+        To leave it would end the job, and with it the one that runs.
+        """
+        return owner.job == self.ref.job and owner.is_here and owner.runs
+
 
 def execute(
     experiment: Experiment,
@@ -166,8 +173,9 @@ def execute(
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
+            found = folder.look_anew()
             folder.check(experiment)
-            if is_there(folder.result_path):
+            if RESULT_NAME in found:
                 return Outcome(Status.DONE)
             rule = Continuing.of(experiment, schema, _ignored(project))
             going = rule.going_on(folder.path, experiment.config)
@@ -202,8 +210,9 @@ def _claim(
     wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
+        found = folder.look_anew()
         folder.check(experiment)
-        if is_there(folder.result_path):
+        if RESULT_NAME in found:
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -213,12 +222,12 @@ def _claim(
             got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
-            if not ends or ends[-1].reason != "failed" or is_there(folder.result_path):
+            if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
             return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
-        if if_claimed == "leave":
+        if if_claimed == "leave" and not (job is not None and job.runs_already(got)):
             return Outcome(held_by(got, View()).status, got.describe())
         if waited_for != got:
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)

@@ -10,6 +10,7 @@ from pathlib import Path
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import AGAIN, NOT_AGAIN
 from heyhi.experiment.folder import Experiment
+from heyhi.job.leftovers import MARK_VARIABLE, SHELL
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING
 from heyhi.job.order import PACK_LIST_NAME, Order
 from heyhi.job.setup import after_failure, before_run
@@ -80,12 +81,14 @@ trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{s
 told=
 trap told=yes TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
-{before}{shlex.join(words)} &
+{before}{SHELL}mark="$SLURM_JOB_ID.$$.$RANDOM$RANDOM"
+{MARK_VARIABLE}="$mark" {shlex.join(words)} &
 run=$!
 # A signal ends a wait, not the run.
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
 wait "$run"
 code=$?
+end_left "$mark" "SLURM_JOB_ID=$SLURM_JOB_ID"
 {failed}again=
 if [ "$code" = {REQUEUE_EXIT} ] && [ -e "${NOTICE_VARIABLE}{ASKS}" ]; then again=yes; fi
 rm -f "${NOTICE_VARIABLE}" "${NOTICE_VARIABLE}{READY}" "${NOTICE_VARIABLE}{ASKS}"

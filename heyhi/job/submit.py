@@ -20,10 +20,10 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
+from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import Submission
-from heyhi.files import is_there, replace_file, utc_now, writing
+from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.job_name import job_name
 from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
@@ -145,14 +145,15 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
+    found = folder.look_anew()
     folder.check(experiment)
-    if is_there(folder.result_path):
+    if RESULT_NAME in found:
         return None
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.root_mark, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
-    if isinstance(got, Claim) and is_there(folder.result_path):  # it has just ended
+    if isinstance(got, Claim) and RESULT_NAME in folder.look_anew():  # it has just ended
         got.release()
         return None
     return got

@@ -224,7 +224,7 @@ class Queue:
     Attributes:
         error: why there was no answer; empty as long as there was one.
         seconds: how long the last call took.
-        asked: when it was asked, in seconds since 1970; None as long as it wasn't.
+        asked: when the oldest of its answers was asked for, by `time.monotonic()`: clocks of day may be off, or set.
     """
 
     def __init__(self) -> None:
@@ -268,8 +268,7 @@ class Queue:
         self.error = ""
 
     def _ask(self) -> None:
-        start = time.monotonic()
-        self.asked = time.time()
+        start = self.asked = time.monotonic()
         try:
             lines = _queue_lines()
         except SlurmError as error:
