@@ -51,11 +51,13 @@ class Snapshot:
         digest: 16 hex digits over path, mode and content of its files.
         root: copy of the project root; its files are read-only.
         record: JSON file that says what it is a copy of.
+        project_root: what it is a copy of.
     """
 
     digest: str
     root: Path
     record: Path
+    project_root: Path
 
 
 def take_snapshot(project: Project) -> Snapshot:
@@ -129,7 +131,7 @@ def link_record(snapshot: Snapshot, target: Path) -> None:
 
 def _snapshot(project: Project, digest: str) -> Snapshot:
     folder = copies_root(project) / digest
-    return Snapshot(digest, folder / TREE_NAME, folder / RECORD_NAME)
+    return Snapshot(digest, folder / TREE_NAME, folder / RECORD_NAME, project.root)
 
 
 def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: bool) -> Snapshot | None:

@@ -65,6 +65,11 @@ def _is_inside(folder: Path, root: Path) -> bool:
     return inside == outside or inside.startswith(f"{outside}/")
 
 
+def is_copy(root: Path) -> bool:
+    """Return whether a folder is the tree of a copy of code."""
+    return root.name == TREE_NAME and (root.parent / RECORD_NAME).is_file()
+
+
 def _record_of_copy(root: Path) -> dict[str, Any] | None:
     """Read the record of a copy of code; None where the folder is no copy."""
     if root.name != TREE_NAME:

@@ -132,6 +132,7 @@ class End(NamedTuple):
         host: nodes of that job.
         environment: digest of what was installed and used; empty where that isn't known.
         dropped: keys of the result that could not be kept.
+        outside: files of the work tree that a run of a copy of the code has loaded as modules.
     """
 
     attempt: int = 0
@@ -145,6 +146,7 @@ class End(NamedTuple):
     host: str = ""
     environment: str = ""
     dropped: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -162,6 +164,7 @@ class End(NamedTuple):
             _text(get("host")),
             _text(get("environment")),
             _texts(get("dropped")),
+            _texts(get("outside")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -174,6 +177,7 @@ class End(NamedTuple):
         values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
         values |= {"environment": self.environment} if self.environment else {}
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
+        values |= {"outside": list(map(readable, self.outside))} if self.outside else {}
         return values
 
 

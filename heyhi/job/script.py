@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heyhi.code.import_path import pinned_folder, pinned_variables
+from heyhi.code.snapshot import Snapshot
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import AGAIN
 from heyhi.experiment.folder import Experiment
@@ -53,17 +55,19 @@ def runner_words(
     return [*python, "heyhi.runner", str(claims[0][0].target), "--job", nonces, *tasks, *shared]
 
 
-def batch_script(words: Sequence[str], results_root: Path) -> str:
+def batch_script(words: Sequence[str], results_root: Path, snapshot: Snapshot | None = None) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
     Args:
         words: the command; a shell never reads them otherwise than as they are.
         results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
+        snapshot: copy of the code that it runs.
     """
     sign = WARNING.name.removeprefix("SIG")
     return f"""#!/bin/bash
 # Written by HeyHi. The run is a child of this shell, which passes on the signal that comes before the end.
 export {RESULTS_VARIABLE}={shlex.quote(str(results_root))}
+{_pinning(snapshot)}
 own=$(mktemp -d 2> /dev/null) || own=$PWD
 export {NOTICE_VARIABLE}="$own/.notice.$SLURM_JOB_ID.$$"
 trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{sign} "$run" 2> /dev/null' {sign}
@@ -90,3 +94,12 @@ fi
 if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM {sign}; kill -"$((code - 128))" $$; fi
 exit "$code"
 """
+
+
+def _pinning(snapshot: Snapshot | None) -> str:
+    """Return the line by which each Python of the job finds the project's modules in the copy, from its start on."""
+    variables = pinned_variables(snapshot.project_root, snapshot.root) if snapshot is not None else None
+    if variables is None:  # the job that has submitted this one may have had some
+        return f"unset {' '.join(pinned_variables(Path(), Path()))}"
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return f'export {words} PYTHONPATH={shlex.quote(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'

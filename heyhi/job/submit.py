@@ -105,9 +105,8 @@ def submit_job(
             chdir=folder,
         )
         with handing_over():
-            job_id = submit(
-                options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
-            )
+            words = runner_words(claims, request, order, folder, attempt)
+            job_id = submit(options, batch_script(words, order.results_root, order.snapshot))
         # From here on the claims are the job's, whatever happens to us.
         stack.pop_all()
         for experiment, claim in claims:
