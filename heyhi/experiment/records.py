@@ -262,6 +262,12 @@ class History(NamedTuple):
         return start, next((end for end in ends if start is not None and end.attempt == start.attempt), None)
 
     @property
+    def outside(self) -> tuple[str, ...]:
+        """Files of the work tree that its last attempt has loaded as modules, though it ran a copy of the code."""
+        _, end = self.last_attempt
+        return end.outside if end is not None else ()
+
+    @property
     def last_end(self) -> End | None:
         """The last record, if that is an end."""
         last = self.attempts[-1] if self.attempts else None
