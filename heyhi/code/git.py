@@ -168,7 +168,8 @@ def submodules(root: Path, *, seconds: float = SECONDS) -> Iterator[tuple[Path, 
 
 def top_of(root: Path) -> Path:
     """Return the folder of the repository that a folder lies in; itself where it lies in none."""
-    for folder in (root, *root.parents):
+    real = root.resolve()
+    for folder in (real, *real.parents):
         if os.path.lexists(folder / ".git"):
             return folder
     return root
@@ -199,7 +200,7 @@ def _without_filters(root: Path) -> tuple[tuple[str, str], ...]:
 
 def _may_have_filters(root: Path) -> bool:
     """Return whether the repository's own settings name a filter, or other files with settings; most name none."""
-    git_folder = top_of(root.resolve()) / ".git"
+    git_folder = top_of(root) / ".git"
     try:
         if git_folder.is_file():  # a work tree of another repository, or a submodule
             git_folder = git_folder.parent / os.fsdecode(git_folder.read_bytes()).removeprefix("gitdir:").strip()

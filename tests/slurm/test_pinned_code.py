@@ -149,7 +149,8 @@ def test_nor_the_experiments_that_share_one(installed: Any, until: Until) -> Non
     lab = installed
     lab.sweep(*({"x": x, "launcher.slurm.pack": 2, "launcher.slurm.extra": "--hold"} for x in (1, 2)))
     process = lab.start()
-    until(lambda: list(lab.root.glob("results/p/work/*/job.json")) and lab.job(2) == lab.job(1))
+    until(lambda: len(list(lab.root.glob("results/p/work/*/job.json"))) == 2)
+    assert lab.job(2) == lab.job(1)
     edit(lab)
     release(lab.job(1))
     code, out = lab.end(process)
@@ -169,3 +170,54 @@ def test_a_relative_place_on_the_path_is_that_of_the_launch(installed: Any, unti
     release(lab.job(1))
     until(lambda: is_done(lab, 1))
     check_pinned(lab, 1)
+
+
+def test_a_source_tree_without_git_is_launched_without_what_is_ignored_and_secret(installed: Any, until: Until) -> None:
+    lab = installed
+    shutil.rmtree(lab.root / ".git")
+    (lab.root / "build").mkdir(exist_ok=True)
+    (lab.root / "build/cluster.log").touch()
+    os.truncate(lab.root / "build/cluster.log", 250_000_000)
+    (lab.root / "src/.gitignore").write_text("/scratch\n")
+    for name in ("src/scratch/x.txt", ".env", "deploy/id_rsa"):
+        (lab.root / name).parent.mkdir(exist_ok=True)
+        (lab.root / name).write_text("hunter2-hunter2")
+    done = lab.run("x=1", HOLD)
+    assert done.returncode == 0, done.stderr
+    assert "left out of the copy: deploy/id_rsa (secrets" in done.stderr
+    edit(lab)
+    release(lab.job(1))
+    until(lambda: is_done(lab, 1))
+    check_pinned(lab, 1)
+    names = {path.relative_to(copy_of(lab, 1)).as_posix() for path in Path(copy_of(lab, 1)).rglob("*")}
+    assert "src/mypkg/model.py" in names
+    assert not {name for name in names if "scratch" in name or "env" in name or "rsa" in name or "build" in name}
+
+
+def test_no_secret_of_a_repository_reaches_what_is_kept_of_a_run(installed: Any, until: Until) -> None:
+    lab = installed
+    (lab.root / ".env").write_text("TOKEN=first\n")
+    (lab.root / ".gitattributes").write_text("*.py filter=own\n")
+    person = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["add", ".env", ".gitattributes"], ["commit", "-qm", "second"]):
+        subprocess.run(["git", *person, *words], cwd=lab.root, check=True)
+    (lab.root / ".env").write_text("TOKEN=hunter2-hunter2\n")
+    with (lab.root / "src/mypkg/model.py").open("a") as model:
+        model.write("# seen\n")
+    ran = lab.root.parent / "ran"
+    subprocess.run(["git", "config", "filter.own.clean", f"touch {ran}; cat"], cwd=lab.root, check=True)
+    before = os.umask(0o027)
+    try:
+        done = lab.run("x=1")
+    finally:
+        os.umask(before)
+    assert done.returncode == 0, done.stderr
+    assert "left out of the copy: .env (secrets" in done.stderr
+    until(lambda: is_done(lab, 1))
+    assert not ran.exists()
+    kept = lab.folder(1) / "code.json"
+    assert "+# seen" in kept.read_text() and kept.stat().st_mode & 0o777 == 0o440
+    for path in (lab.root / "results").rglob("*"):
+        assert path.is_dir() or "hunter2" not in path.read_text(errors="replace"), path
+    for manifest in lab.root.glob("results/.heyhi/manifests/*.sqlite"):
+        assert manifest.stat().st_mode & 0o777 == 0o440
