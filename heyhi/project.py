@@ -86,7 +86,8 @@ class Settings(NamedTuple):
         log_link: likewise of its log.
         sheets_credentials: file of a service account or an OAuth client, relative to the project root.
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
-        snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out.
+        snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out; with a `!`
+            before it, one of what it takes in all the same.
         snapshot_link: files and folders that such a copy links to instead.
         checkpoints: patterns of the files in an experiment's folder that `heyhi clean` may remove: `*` within a name,
             `**` across folders.

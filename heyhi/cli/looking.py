@@ -58,10 +58,24 @@ def status(args: argparse.Namespace) -> int:
         print(looked.none_text())
     else:
         print(survey.render(drift, everything=args.all))
+        _print_outside(survey)
         print_recoded(recoded.values())
         if not args.drift and len(survey.others) < len(survey.folders):
             print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
+
+
+def _print_outside(survey: Survey) -> None:
+    """Say what a single experiment has loaded from elsewhere than its copy of the code."""
+    from heyhi.experiment.names import Status
+
+    if len(survey.rows) == 1 and survey.rows[0].status is not Status.UNKNOWN:
+        from heyhi.code.import_path import outside_text
+        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.experiment.records import History
+
+        if text := outside_text(History(ExperimentDir(Path(survey.rows[0].exp_path)).attempts()).outside):
+            print(f"code: {text}")
 
 
 def otherwise(row: Row, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:

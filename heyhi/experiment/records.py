@@ -141,6 +141,7 @@ class End(NamedTuple):
         environment: digest of what was installed and used; empty where that isn't known.
         dropped: keys of the result that could not be kept.
         files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
+        outside: files of the work tree that a run of a copy of the code has loaded as modules.
     """
 
     attempt: int = 0
@@ -155,6 +156,7 @@ class End(NamedTuple):
     environment: str = ""
     dropped: tuple[str, ...] = ()
     files: int = 0
+    outside: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -173,6 +175,7 @@ class End(NamedTuple):
             _text(get("environment")),
             _texts(get("dropped")),
             _int(get("files")) or 0,
+            _texts(get("outside")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -187,6 +190,7 @@ class End(NamedTuple):
         values |= {"environment": self.environment} if self.environment else {}
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
         values |= {"files": self.files} if self.files else {}
+        values |= {"outside": list(map(readable, self.outside))} if self.outside else {}
         return values
 
 
@@ -269,6 +273,12 @@ class History(NamedTuple):
         start = next((one for one in reversed(self.attempts) if isinstance(one, Start)), None)
         ends = (one for one in reversed(self.attempts) if isinstance(one, End))
         return start, next((end for end in ends if start is not None and end.attempt == start.attempt), None)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Files of the work tree that its last attempt has loaded as modules, though it ran a copy of the code."""
+        _, end = self.last_attempt
+        return end.outside if end is not None else ()
 
     @property
     def last_end(self) -> End | None:

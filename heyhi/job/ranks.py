@@ -18,11 +18,12 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import record_environment
+from heyhi.code.import_path import loaded_outside, pin_imports
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -69,6 +70,7 @@ def run_ranks(
     folder: ExperimentDir,
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
+    on_outside: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -80,6 +82,7 @@ def run_ranks(
         folder: of the experiment.
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
+        on_outside: called with what of the work tree each rank had loaded, where it ran a copy of the code.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -108,6 +111,8 @@ def run_ranks(
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
+        for rank in range(tasks):
+            on_outside((_read(notes / f"{rank}.json") or {}).get("outside") or [])
         shutil.rmtree(notes, ignore_errors=True)
 
 
@@ -258,8 +263,7 @@ def main(args: Sequence[str] | None = None) -> int:
             signals.end_the_lost()
             return ending.exit_code
         try:
-            environment = _environment(options, ending) if rank == 0 else ""
-            _note(options.notes, rank, ending, result, environment, signals)
+            _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
         except ResultError as error:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
@@ -300,7 +304,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
     folder = ExperimentDir(Path(options.target).absolute().parent)
     try:
         with signals.raising():
-            experiment, entry, schema = _read_manifest(options.manifest, options.target)
+            experiment, entry, schema = _read_manifest(options)
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -331,11 +335,12 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(path: Path, target: str) -> tuple[Experiment, str, Schema]:
+def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema]:
     from heyhi.sweep.manifest import Manifest
 
-    with Manifest.open(path) as manifest:
-        return manifest.experiment(target), manifest.entry, manifest.schema()
+    with Manifest.open(options.manifest) as manifest:
+        pin_imports(manifest.project, options.code_root)
+        return manifest.experiment(options.target), manifest.entry, manifest.schema()
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -345,16 +350,22 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
     return call_main(entry, options.code_root, task=experiment.task, cfg=cfg, log_level=options.log_level)
 
 
-def _environment(options: argparse.Namespace, ending: Ending) -> str:
-    """Put on record what this rank has loaded, and return the digest."""
+def _loaded(options: argparse.Namespace, rank: int, ending: Ending) -> dict[str, Any]:
+    """Return what of the work tree this rank has loaded, of the first one also the digest of all, put on record."""
     from heyhi.sweep.manifest import Manifest
 
     with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
-        return record_environment(manifest.project, options.code_root, may_take_long=not ending.is_hurried)
-    return ""
+        project, code_root = manifest.project, options.code_root
+        said: dict[str, Any] = {"outside": loaded_outside(project, code_root)}
+        if rank == 0:
+            said["environment"] = record_environment(project, code_root, may_take_long=not ending.is_hurried)
+        return said
+    return {}
 
 
-def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, environment: str, signals: Signals) -> None:
+def _note(
+    notes: Path, rank: int, ending: Ending, result: Encoded | None, loaded: Mapping[str, Any], signals: Signals
+) -> None:
     """Note how this rank has ended; the first rank to fail or stop also notes it for all ranks.
 
     Only one rank can make the link, so no clocks have to be compared.
@@ -362,7 +373,7 @@ def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, enviro
     note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "node": node_name()}
     if result is not None:
         note |= {"result": result.text or None, "dropped": result.dropped}
-    note |= {"environment": environment}
+    note |= loaded
     path = notes / f"{rank}.json"
     keep_trying(
         lambda: replace_file(path, json.dumps(note)),

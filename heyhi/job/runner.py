@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
+from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
@@ -121,6 +122,7 @@ def execute(
     job: JobClaim | None = None,
     project: Project | None = None,
     environment: Callable[[], str] | None = None,
+    outside: Callable[[], tuple[str, ...]] | None = None,
     continue_drifted: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
@@ -143,6 +145,7 @@ def execute(
         project: of the experiment, for what only schedules; without it, neither the code's files nor the packages go
             on record.
         environment: returns the digest of what main had loaded, where that was in other processes.
+        outside: returns what of that was the work tree's, likewise.
         continue_drifted: go on with another config than what it would build on had, too.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
@@ -184,7 +187,9 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
-            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn)
+            run = _Run(
+                folder, experiment, schema, main, log_level, root, project, environment, outside, going, claim, turn
+            )
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
                 if going.note:
@@ -248,6 +253,7 @@ class _Run:
     code_root: Path
     project: Project | None
     environment: Callable[[], str] | None
+    outside: Callable[[], tuple[str, ...]] | None
     going: Going
     claim: Claim
     turn: Turn
@@ -354,6 +360,17 @@ class _Run:
             return ""
         return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
 
+    def _outside(self) -> tuple[str, ...]:
+        """Return what of the work tree a run of a copy has loaded, and say so in its log."""
+        if self.outside is not None:
+            names = self.outside()
+        else:
+            names = loaded_outside(self.project, self.code_root) if self.project is not None else ()
+        if names:
+            with contextlib.suppress(OSError):
+                print(f"code: {outside_text(names)}", file=sys.stderr, flush=True)
+        return names
+
     def _note_mixed(self) -> None:
         root = self.experiment.roots.get("results_root")
         try:
@@ -374,6 +391,7 @@ class _Run:
             environment=self._environment(ending),
             dropped=self.turn.dropped,
             files=ending.files,
+            outside=self._outside(),
         )
         try:
             keep_trying(
@@ -459,12 +477,21 @@ def _run_target(options: argparse.Namespace) -> int:
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
             return run_ranks(
-                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+                options.target,
+                options.tasks,
+                options.manifest,
+                code_root,
+                folder,
+                options.log_level,
+                told.append,
+                loaded.extend,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
 
+    pin_imports(project, code_root)
     told: list[str] = []  # by the first rank: digest of what it had loaded
+    loaded: list[str] = []  # by all ranks: what of that was the work tree's
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -480,6 +507,7 @@ def _run_target(options: argparse.Namespace) -> int:
             job=job,
             project=project,
             environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if options.tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heyhi.code.import_path import pinned_folder, pinned_variables
+from heyhi.code.snapshot import Snapshot
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import AGAIN, NOT_AGAIN
 from heyhi.experiment.folder import Experiment
@@ -58,7 +60,11 @@ def runner_words(
 
 
 def batch_script(
-    words: Sequence[str], results_root: Path, request: JobRequest | None = None, logs: Sequence[Path] = ()
+    words: Sequence[str],
+    results_root: Path,
+    request: JobRequest | None = None,
+    logs: Sequence[Path] = (),
+    snapshot: Snapshot | None = None,
 ) -> str:
     """Write the script of a job that runs a command, warns it before the end, and has the job queued again.
 
@@ -67,6 +73,7 @@ def batch_script(
         results_root: for the run: seen from a copy of the code, the setting may lead elsewhere.
         request: what the job asks for, as far as its script does it.
         logs: of several experiments that share the job: what is said in its own log of its end is said there, too.
+        snapshot: copy of the code that it runs.
     """
     sign = WARNING.name.removeprefix("SIG")
     before, failed = (before_run(request, logs), after_failure(request, words)) if request is not None else ("", "")
@@ -81,7 +88,8 @@ trap ': > "${NOTICE_VARIABLE}"; [ ! -e "${NOTICE_VARIABLE}{READY}" ] || kill -{s
 told=
 trap told=yes TERM
 [ "${{SLURM_RESTART_COUNT:-0}}" = 0 ] || echo "job $SLURM_JOB_ID {AGAIN}"
-{before}{SHELL}mark="$SLURM_JOB_ID.$$.$RANDOM$RANDOM"
+{before}{_pinning(snapshot)}
+{SHELL}mark="$SLURM_JOB_ID.$$.$RANDOM$RANDOM"
 {MARK_VARIABLE}="$mark" {shlex.join(words)} &
 run=$!
 # A signal ends a wait, not the run.
@@ -117,3 +125,12 @@ exit "$code"
 def _appending(logs: Sequence[Path]) -> str:
     """Write the lines of the script that append what was said to some logs."""
     return "".join(f'  echo "$said" >> {shlex.quote(str(log))}\n' for log in logs)
+
+
+def _pinning(snapshot: Snapshot | None) -> str:
+    """Return the line by which each Python of the job finds the project's modules in the copy, from its start on."""
+    variables = pinned_variables(snapshot.project_root, snapshot.root) if snapshot is not None else None
+    if variables is None:  # the job that has submitted this one may have had some
+        return f"unset {' '.join(pinned_variables(Path(), Path()))}"
+    words = " ".join(f"{name}={shlex.quote(value)}" for name, value in variables.items())
+    return f'export {words} PYTHONPATH={shlex.quote(pinned_folder())}"${{PYTHONPATH:+:$PYTHONPATH}}"'

@@ -101,7 +101,8 @@ def submit_job(
         is_shared = is_pack(mine, request)
         folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
         logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
-        script = batch_script(runner_words(claims, request, order, folder, attempt), order.results_root, request, logs)
+        words = runner_words(claims, request, order, folder, attempt)
+        script = batch_script(words, order.results_root, request, logs, order.snapshot)
 
         def hand_over(asked: JobRequest) -> str:
             options = sbatch_options(

@@ -503,7 +503,7 @@ CASES = (
     Given(
         "a pattern for the code's copy that can't be used",
         ("run.py --cfg train launcher.slurm.partition=main",),
-        {"pyproject.toml": "[tool.heyhi]\nsnapshot_exclude = ['!keep']\n"},
+        {"pyproject.toml": "[tool.heyhi]\nsnapshot_exclude = ['[z-a]']\n"},
         programs={"sbatch": "echo 1"},
     ),
     Given(
