@@ -82,15 +82,16 @@ def get_slurm_master() -> str:
 
 def rank_variables() -> dict[str, str]:
     """Return torchrun's variables for this task of a Slurm step, by which libraries find the other ranks."""
-    job, node = _number("SLURM_JOB_ID", 0), _number("SLURM_NODEID", 0)
+    job, step, node = (_number(name, 0) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_NODEID"))
     numbers = {
         "RANK": _number("SLURM_PROCID", 0),
         "WORLD_SIZE": _number("SLURM_NTASKS", 1),
         "LOCAL_RANK": _number("SLURM_LOCALID", 0),
         "LOCAL_WORLD_SIZE": tasks_on_node(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""), node),
         "NODE_RANK": node,
-        # Below the ports that systems hand out, and another one for each of the jobs that a node may run at once.
-        "MASTER_PORT": 10_000 + job % 20_000,
+        # Below the ports that systems hand out, and another one for each of the jobs that a node may run at once, and
+        # for each of the steps that somebody starts in one.
+        "MASTER_PORT": 10_000 + (job + 101 * step) % 20_000,
     }
     return {"MASTER_ADDR": get_slurm_master(), **{name: str(number) for name, number in numbers.items()}}
 

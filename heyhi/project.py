@@ -16,7 +16,7 @@ PROJECT_KEY = "project"  # the project's name, in records of experiments
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
     "launcher.local",
-    "launcher.local.*",
+    "launcher.local.cpus",  # not tasks: like num_gpus they change what is computed
     "launcher.slurm",
     *(
         f"launcher.*.{name}"

@@ -23,12 +23,13 @@ from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
-from heyhi.sweep.target import exp_id_of, exp_ids_of
+from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.experiment.handle import Handle
+    from heyhi.job.local_ranks import Ranks
     from heyhi.sweep.continuing import Going
 
 Main = Callable[..., object]
@@ -313,10 +314,13 @@ class Launch:
         if self.is_for_slurm:
             make_room()
             return self._submit(log_level)
+        ranks = self._ranks(main, log_level)
         outcome = execute(
             self.experiment,
             self.schema,
-            main,
+            ranks or main,
+            code_root=ranks.code_root if ranks is not None else None,
+            environment=ranks.environment if ranks is not None else None,
             log_level=log_level,
             if_claimed="leave",
             project=self.project,
@@ -325,6 +329,22 @@ class Launch:
             make_room=make_room,
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
+
+    def _ranks(self, main: Main, log_level: str) -> Ranks | None:
+        """Return what runs main in several processes; None where this one will do."""
+        from heyhi.slurm.request import local_tasks
+
+        tasks = local_tasks(self.task_message)
+        if tasks == 1:
+            return None
+        from heyhi.job.load_main import entry_of
+        from heyhi.job.local_ranks import Ranks
+        from heyhi.sweep.write_manifest import write_manifest
+
+        entry, code_root = entry_of(main, f"{self.experiment.exp_id}: launcher.local.tasks={tasks}")
+        manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
+        target = target_of(self.experiment.exp_path, self.project.root)
+        return Ranks(target, manifest, entry, code_root, self.folder, log_level, tasks)
 
     @property
     def _as_known(self) -> dict[str, list[str]]:
@@ -348,10 +368,11 @@ class Launch:
             HeyhiError: what it needs isn't done, or its launcher asks for what no job can have.
         """
         self._check_needs()
-        if self.is_for_slurm:
-            from heyhi.slurm.request import request_of
+        from heyhi.slurm.request import local_tasks, request_of
 
+        if self.is_for_slurm:
             request_of(self.task_message)
+        local_tasks(self.task_message)
 
     def check_project(self) -> None:
         """Make sure that what is there is no other project's, as far as anybody can tell.

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.version import code_version, version_of_run
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
@@ -45,6 +45,9 @@ from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
@@ -439,11 +442,20 @@ def _run_target(options: argparse.Namespace) -> int:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
+    here = _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
+    tasks = max(here, options.tasks)
 
     def task_main(**kwargs: object) -> object:
-        if options.tasks > 1:
+        if tasks > 1:
             return run_ranks(
-                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+                options.target,
+                tasks,
+                options.manifest,
+                code_root,
+                folder,
+                options.log_level,
+                told.append,
+                is_here=here > 1,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
@@ -463,7 +475,7 @@ def _run_target(options: argparse.Namespace) -> int:
             if_claimed="wait" if job is None else "leave",
             job=job,
             project=project,
-            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
+            environment=None if tasks == 1 else lambda: "".join(told[-1:]),
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
@@ -487,6 +499,16 @@ def _run_target(options: argparse.Namespace) -> int:
         return 0
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
+
+
+def _tasks_here(task: Message) -> int:
+    """Return in how many processes of this machine main runs, whatever the tasks of the job."""
+    launcher = field_named(type_of(task), "launcher")
+    if launcher is None or launcher.message_type is None or launcher.is_repeated or not task.HasField("launcher"):
+        return 1
+    from heyhi.slurm.request import local_tasks  # most have no launcher chosen, and are spared the import
+
+    return local_tasks(task)
 
 
 def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
