@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
+# In the environment of the ranks that HeyHi has started, and of what they start: they are no tasks that have to meet.
+RANKS_VARIABLE = "HEYHI_RANKS"
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
 
@@ -48,6 +50,38 @@ class JobEnv:
     def num_tasks(self) -> int:
         """The world size."""
         return self.world_size
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks that somebody else has started at once, each with the same command: by srun or torchrun.
+
+    Attributes:
+        name: that no other tasks have at this time.
+        rank: of this one.
+        count: of all.
+        by_torchrun: which has set its variables.
+    """
+
+    name: str
+    rank: int
+    count: int
+    by_torchrun: bool
+
+
+def get_tasks() -> Tasks | None:
+    """Return the tasks of which this process is one; None where it is one alone, or a rank that HeyHi has started."""
+    if os.environ.get(RANKS_VARIABLE):
+        return None
+    env = os.environ.get
+    if env("TORCHELASTIC_RUN_ID") is not None and (count := _number("WORLD_SIZE", 1)) > 1:
+        name = f"torchrun {env('TORCHELASTIC_RUN_ID')} {env('MASTER_ADDR')} {env('MASTER_PORT')}"
+        return Tasks(f"{name} {env('TORCHELASTIC_RESTART_COUNT', '0')}", _number("RANK", 0), count, by_torchrun=True)
+    # A batch script has the number of the job's tasks, too, and is one process.
+    if env("SLURM_STEP_ID") is not None and (count := _number("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        name = f"srun {get_slurm_job_id()} {env('SLURM_STEP_ID')} {env('SLURM_RESTART_COUNT', '0')}"
+        return Tasks(name, _number("SLURM_PROCID", 0), count, by_torchrun=False)
+    return None
 
 
 def get_job_env() -> JobEnv:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.job.ranks import run_ranks
+from heyhi.job.step import Start
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Ranks:
         folder: of the experiment.
         log_level: for main.
         tasks: how many.
+        start: starts them.
     """
 
     target: str
@@ -30,6 +32,7 @@ class Ranks:
     folder: ExperimentDir
     log_level: str
     tasks: int
+    start: Start
     _told: list[str] = field(default_factory=list)
 
     def __call__(self, **_: object) -> object:
@@ -43,7 +46,7 @@ class Ranks:
             self.log_level,
             self._told.append,
             entry=self.entry,
-            is_here=True,
+            start=self.start,
         )
 
     def environment(self) -> str:

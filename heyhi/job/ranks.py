@@ -31,7 +31,7 @@ from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of,
 from heyhi.job.load_main import call_main
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
-from heyhi.job.step import LocalStep, SrunStep, Start, Step
+from heyhi.job.step import SrunStep, Start, Step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
@@ -64,7 +64,7 @@ def run_ranks(
     on_environment: Callable[[str], None] = lambda digest: None,
     *,
     entry: str = "",
-    is_here: bool = False,
+    start: Start | None = None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -77,7 +77,7 @@ def run_ranks(
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
         entry: `module:function` that they call; default: the manifest's.
-        is_here: in processes of this machine, instead of the job's tasks.
+        start: starts them; default: as a step of this job, by srun.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -88,27 +88,28 @@ def run_ranks(
     notes = folder.path / f"{_NOTES}{os.urandom(4).hex()}"
     with writing(notes):
         notes.mkdir()
-    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
-    command += ["--code-root", str(code_root), "--log-level", log_level]
-    command += [*(["--entry", entry] if entry else []), *(["--unwarned"] if is_here and not _gives_notice() else [])]
-    command += ["--notes", str(notes)]
-
-    def start(said: IO[bytes]) -> Step:
-        return LocalStep(command, tasks, said) if is_here else SrunStep([*_srun(tasks), *command], said)
-
+    command = ranks_command(target, manifest, code_root, log_level, notes, entry)
     try:
-        if not is_here and shutil.which("srun") is None:
-            raise RankError("srun: there is no such command here, by which a job's tasks are started")
-        code, said = _run_step(start, notes / _STEP_LOG_NAME)
+        code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
         shutil.rmtree(notes, ignore_errors=True)
 
 
-def _gives_notice() -> bool:
-    """Return whether this run is told before it is stopped: it is a job's of ours."""
-    return isinstance(signal.getsignal(WARNING), Notice)
+def ranks_command(
+    target: str, manifest: Path, code_root: Path, log_level: str, notes: Path, entry: str = ""
+) -> list[str]:
+    """Return the words of the command that is a rank; see `run_ranks`."""
+    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
+    command += ["--code-root", str(code_root), "--log-level", log_level, *(["--entry", entry] if entry else [])]
+    return [*command, "--notes", str(notes)]
+
+
+def _srun_step(tasks: int, command: list[str], said: IO[bytes]) -> Step:
+    if shutil.which("srun") is None:
+        raise RankError("srun: there is no such command here, by which a job's tasks are started")
+    return SrunStep([*_srun(tasks), *command], said)
 
 
 def _srun(tasks: int) -> list[str]:
@@ -124,10 +125,10 @@ def _srun(tasks: int) -> list[str]:
     ]
 
 
-def _run_step(start: Start, log: Path) -> tuple[int, str]:
+def _run_step(start: Start, command: list[str], log: Path) -> tuple[int, str]:
     """Run the step to its end; return its exit code, and what it printed outside the ranks' logs."""
     with log.open("w+b") as said:
-        step = start(said)
+        step = start(command, said)
         try:
             notice = signal.getsignal(WARNING)
             if isinstance(notice, Notice):

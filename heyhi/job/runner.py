@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -38,6 +39,7 @@ from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
+from heyhi.job.step import local_step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job_env import get_job_env
@@ -455,7 +457,7 @@ def _run_target(options: argparse.Namespace) -> int:
                 folder,
                 options.log_level,
                 told.append,
-                is_here=here > 1,
+                start=functools.partial(local_step, here) if here > 1 else None,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)

@@ -16,10 +16,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Protocol
 
-from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT
+from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice
+from heyhi.job_env import RANKS_VARIABLE
 
-# In the environment of ranks, and of what they start: that doesn't meet other ranks by itself.
-RANKS_VARIABLE = "HEYHI_RANKS"
 # For the others, once a rank has ended badly.
 _END_SECONDS = 10.0
 
@@ -40,7 +39,8 @@ class Step(Protocol):
         """End all."""
 
 
-Start = Callable[[IO[bytes]], Step]  # what the step prints, outside of the ranks' logs, goes to that file
+# Starts a step: by the words of each rank's command; what they print outside of their logs goes to the file.
+Start = Callable[[list[str], IO[bytes]], Step]
 
 
 def ranks_environment() -> dict[str, str]:
@@ -95,9 +95,11 @@ class Process:
 
     def __init__(self, words: Sequence[str], env: Mapping[str, str], said: IO[bytes] | None) -> None:
         reader, self._channel = os.pipe()
+        # Only a job of ours is told before it is stopped.
+        more = [] if isinstance(signal.getsignal(WARNING), Notice) else ["--unwarned"]
         try:
             self.process = subprocess.Popen(
-                [*words, "--channel", str(reader), "--parent", str(os.getpid())],
+                [*words, "--channel", str(reader), "--parent", str(os.getpid()), *more],
                 stdin=None if said is None else subprocess.DEVNULL,
                 stdout=said,
                 stderr=said,
@@ -113,6 +115,11 @@ class Process:
         finally:
             os.close(reader)
         self._has_session = said is not None
+        self.host = socket.gethostname()
+
+    def wait(self) -> int:
+        """Wait for its end."""
+        return self.process.wait()
 
     def tell(self, word: str) -> None:
         """Send it a word."""
@@ -125,7 +132,7 @@ class Process:
 
     def kill(self) -> None:
         """End it, with what it has started in its session."""
-        if self._has_session:
+        if self._has_session and self.process.poll() is None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.kill()
@@ -144,40 +151,49 @@ def how_ended(code: int) -> str:
     return signal.strsignal(-code) or f"signal {-code}"
 
 
-class LocalStep:
-    """The ranks of an experiment as processes of this machine; one that ends badly ends all, as in a step of srun's.
+class Member(Protocol):
+    """One of the ranks that this process looks after."""
 
-    The first one has this process's standard input and output.
+    host: str
+
+    def tell(self, word: str) -> None:
+        """Send it a word."""
+
+    def wait(self) -> int:
+        """Wait for its end, in a thread of its own, and return its exit code as subprocess has it."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
+
+    def close(self) -> None:
+        """Forget it, when it has ended."""
+
+
+class Members:
+    """Ranks that this process looks after one by one; one that ends badly ends all, as in a step of srun's.
 
     Args:
-        words: of each rank's command.
-        tasks: how many.
-        said: what others print outside of their logs.
+        members: the ranks in order.
+        said: what they print outside of their logs.
     """
 
-    def __init__(self, words: Sequence[str], tasks: int, said: IO[bytes]) -> None:
+    def __init__(self, members: Sequence[Member], said: IO[bytes]) -> None:
+        self._members = members
         self._said = said
-        self._ended: queue.SimpleQueue[int] = queue.SimpleQueue()
-        self._ranks: list[Process] = []
-        self._running: set[int] = set()
+        self._ended: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+        self._running = set(range(len(members)))
         self._code = 0
         self._deadline: float | None = None  # for those that are to end since one has ended badly
-        port = free_port()
-        try:
-            for rank in range(tasks):
-                env = {**ranks_environment(), **local_variables(rank, tasks, port)}
-                self._ranks.append(Process(words, env, said if rank else None))
-                self._running.add(rank)
-        except BaseException:
-            self.kill()
-            raise
-        for rank in range(tasks):
+        for rank in range(len(members)):
             threading.Thread(target=self._follow, args=(rank,), name="heyhi-rank", daemon=True).start()
 
     def tell(self, word: str) -> None:
         """Send a word to every rank that runs."""
         for rank in self._running:
-            self._ranks[rank].tell(word)
+            self._members[rank].tell(word)
 
     def wait(self, seconds: float | None = None) -> int:
         """Wait for all ranks, and return the exit code of the one that ended badly first."""
@@ -185,44 +201,64 @@ class LocalStep:
         while self._running:
             ends = [at for at in (deadline, self._deadline) if at is not None]
             try:
-                self._note(self._ended.get(timeout=max(0.0, min(ends) - time.monotonic()) if ends else None))
+                rank, code = self._ended.get(timeout=max(0.0, min(ends) - time.monotonic()) if ends else None)
             except queue.Empty:
                 if self._deadline is not None and time.monotonic() >= self._deadline:
                     self._deadline = None
                     self.kill()
                 elif deadline is not None:
                     raise subprocess.TimeoutExpired("ranks", seconds or 0.0) from None
+            else:
+                self._note(rank, code)
         return self._code
 
     def terminate(self) -> None:
         """Ask all to end."""
         for rank in self._running:
-            self._ranks[rank].terminate()
+            self._members[rank].terminate()
 
     def kill(self) -> None:
         """End all, with what they have started in their sessions."""
-        for one in self._ranks:
-            if one.process.poll() is None:
-                one.kill()
+        for rank in self._running:
+            self._members[rank].kill()
 
     def _follow(self, rank: int) -> None:
-        self._ranks[rank].process.wait()
-        self._ended.put(rank)
+        self._ended.put((rank, self._members[rank].wait()))
 
-    def _note(self, rank: int) -> None:
+    def _note(self, rank: int, code: int) -> None:
         """Take notice of a rank's end."""
         self._running.discard(rank)
-        one = self._ranks[rank]
+        one = self._members[rank]
         one.close()
-        code = one.process.returncode
         if code == 0 or self._code:
             return
         self._code = code
-        self._said.write(f"heyhi: error: {socket.gethostname()}: task {rank}: {how_ended(code)}\n".encode())
+        self._said.write(f"heyhi: error: {one.host}: task {rank}: {how_ended(code)}\n".encode())
         self._said.flush()
         # One that has written its checkpoint is the last that had anything to do.
         self._deadline = time.monotonic() + (0.0 if code == REQUEUE_EXIT else _END_SECONDS)
         self.terminate()
+
+
+def local_step(tasks: int, words: Sequence[str], said: IO[bytes]) -> Members:
+    """Start ranks as processes of this machine; the first one has this process's standard input and output.
+
+    Args:
+        tasks: how many.
+        words: of each one's command.
+        said: what others print outside of their logs.
+    """
+    port = free_port()
+    members: list[Process] = []
+    try:
+        for rank in range(tasks):
+            env = {**ranks_environment(), **local_variables(rank, tasks, port)}
+            members.append(Process(words, env, said if rank else None))
+        return Members(members, said)
+    except BaseException:
+        for one in members:
+            one.kill()
+        raise
 
 
 def free_port() -> int:

@@ -223,6 +223,10 @@ class Lab:
             [sys.executable, *args], cwd=self.root, env=self.env, capture_output=True, text=True, timeout=SECONDS
         )
 
+    def run_words(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run any command in the project."""
+        return subprocess.run(words, cwd=self.root, env=self.env, capture_output=True, text=True, timeout=SECONDS)
+
     def run(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         """Launch one experiment by the task file."""
         return self.python("run.py", "--cfg", "conf/work.prototxt", *overrides)
