@@ -16,7 +16,8 @@ PROJECT_KEY = "project"  # the project's name, in records of experiments
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
     "launcher.local",
-    "launcher.local.cpus",  # not tasks: like num_gpus they change what is computed
+    "launcher.local.*",
+    "!launcher.local.tasks",  # like num_gpus, it changes what is computed
     "launcher.slurm",
     *(
         f"launcher.*.{name}"
@@ -60,7 +61,8 @@ class Settings(NamedTuple):
         folder_link: address of an experiment's folder, for sheets: `http://host/tree{exp_path}`.
         log_link: likewise of its log.
         sheets_credentials: file of a service account or an OAuth client, relative to the project root.
-        identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
+        identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled. One with `!`
+            takes keys out of what those before it name.
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out.
         snapshot_link: files and folders that such a copy links to instead.
         checkpoints: patterns of the files in an experiment's folder that `heyhi clean` may remove: `*` within a name,

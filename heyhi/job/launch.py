@@ -381,7 +381,7 @@ class Launch:
         """
         from heyhi.slurm.request import local_tasks
 
-        if (tasks := local_tasks(self.task_message)) > 1:
+        if not self.is_for_slurm and (tasks := local_tasks(self.task_message)) > 1:
             raise LauncherError(
                 f"launcher.local.tasks={tasks}: leave it out: srun or torchrun has started several tasks already,"
                 " which are the ranks"
@@ -413,7 +413,8 @@ class Launch:
 
         if self.is_for_slurm:
             request_of(self.task_message)
-        local_tasks(self.task_message)
+        else:
+            local_tasks(self.task_message)
 
     def check_project(self) -> None:
         """Make sure that what is there is no other project's, as far as anybody can tell.

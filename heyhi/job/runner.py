@@ -444,7 +444,7 @@ def _run_target(options: argparse.Namespace) -> int:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
-    here = _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
+    here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
     tasks = max(here, options.tasks)
 
     def task_main(**kwargs: object) -> object:
