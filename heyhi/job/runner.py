@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -16,13 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
@@ -40,6 +41,7 @@ from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
+from heyhi.job.step import local_step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job_env import get_job_env, job_nodes
@@ -47,6 +49,9 @@ from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
@@ -473,18 +478,21 @@ def _run_target(options: argparse.Namespace) -> int:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
+    here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
+    tasks = max(here, options.tasks)
 
     def task_main(**kwargs: object) -> object:
-        if options.tasks > 1:
+        if tasks > 1:
             return run_ranks(
                 options.target,
-                options.tasks,
+                tasks,
                 options.manifest,
                 code_root,
                 folder,
                 options.log_level,
                 told.append,
                 loaded.extend,
+                start=functools.partial(local_step, here) if here > 1 else None,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
@@ -506,8 +514,8 @@ def _run_target(options: argparse.Namespace) -> int:
             if_claimed="wait" if job is None else "leave",
             job=job,
             project=project,
-            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
-            outside=None if options.tasks == 1 else lambda: tuple(sorted(set(loaded))),
+            environment=None if tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
@@ -531,6 +539,16 @@ def _run_target(options: argparse.Namespace) -> int:
         return 0
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
+
+
+def _tasks_here(task: Message) -> int:
+    """Return in how many processes of this machine main runs, whatever the tasks of the job."""
+    launcher = field_named(type_of(task), "launcher")
+    if launcher is None or launcher.message_type is None or launcher.is_repeated or not task.HasField("launcher"):
+        return 1
+    from heyhi.slurm.request import local_tasks  # most have no launcher chosen, and are spared the import
+
+    return local_tasks(task)
 
 
 def _job_claim(job: str, experiment: Experiment) -> JobClaim:
