@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2
 
 from heyhi.errors import SchemaError
 
+_ENDS_COMMENT = re.compile(r"\s*//|.*\*/\s*$")
 _OPTIONS = re.compile(r"\s*\[.*\]", re.DOTALL)
 # Numbers of descriptor.proto, of which the paths of places are made.
 _MESSAGE, _ENUM, _FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 4, 5, 2, 3, 4, 8
@@ -63,13 +64,16 @@ class _Source:
         return self._data[start:end].decode()
 
     def with_comments(self, path: tuple[int, ...]) -> str:
-        """Return the text of a declaration, with the lines of comments above it, indented as it is."""
+        """Return the text of a declaration, with the comments above it and behind it, indented as it is."""
         start, end = self.span(path)
-        lines = self._data[:start].decode().split("\n")
-        indent, above = lines.pop(), list[str]()
-        while lines and lines[-1].strip().startswith("//"):
-            above.insert(0, lines.pop())
-        return "\n".join([*above, indent + self._data[start:end].decode()])
+        *lines, indent = self._data[:start].decode().split("\n")
+        first, is_block = len(lines), False
+        while first and (is_block or _ENDS_COMMENT.match(lines[first - 1])):
+            first -= 1
+            is_block = (is_block or lines[first].rstrip().endswith("*/")) and "/*" not in lines[first]
+        behind = self._data[end:].decode().partition("\n")[0]
+        comment = behind if behind.strip().startswith(("//", "/*")) else ""
+        return "\n".join([*lines[first:], f"{indent}{self._data[start:end].decode()}{comment}"])
 
     def edited(self, edits: Sequence[tuple[int, int, str]]) -> str:
         """Return the text with parts replaced."""
