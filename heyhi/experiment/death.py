@@ -90,7 +90,8 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
     if job is None or job.exit_code == -9:
         state = state_in_log(read_end(folder.launch_log_path, _LOG_END), job_id)
         if state:
-            return Job(job_id, state, nodes=job.nodes if job is not None else "")
+            # What it used is known by the accounts alone.
+            job = Job(job_id, state) if job is None else job._replace(state=state, exit_code=None)
     return job
 
 

@@ -17,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
 from heyhi.job.load_main import call_main
+from heyhi.job.meter import Measured, Meter
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
@@ -38,6 +39,7 @@ from heyhi.logs import setup_logging
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
+_USED_SUFFIX = ".used.json"
 _LOST = "LOST"  # what the runner tells the ranks when another has the experiment; says who
 # After a stop, for the first rank to write its checkpoint.
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
@@ -60,6 +62,7 @@ def run_ranks(
     folder: ExperimentDir,
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
+    on_used: Callable[[Sequence[Measured]], None] = lambda readings: None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -71,6 +74,7 @@ def run_ranks(
         folder: of the experiment.
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
+        on_used: called with what the ranks have used, each with all below it.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -90,7 +94,14 @@ def run_ranks(
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
+        on_used(used_by_ranks(folder))
         shutil.rmtree(notes, ignore_errors=True)
+
+
+def used_by_ranks(folder: ExperimentDir) -> list[Measured]:
+    """Return what the ranks of an experiment have used, as far as they have told yet."""
+    notes = [_read(path) for path in folder.path.glob(f"{_NOTES}*/*{_USED_SUFFIX}")]
+    return [Measured(**note) for note in notes if note is not None]
 
 
 def _srun(tasks: int) -> list[str]:
@@ -216,7 +227,7 @@ def main(args: Sequence[str] | None = None) -> int:
     notice = Notice()
     notice.listen()
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
-    with Signals(notice, stays=rank > 0) as signals:
+    with _metered(options.notes / f"{rank}{_USED_SUFFIX}"), Signals(notice, stays=rank > 0) as signals:
         _listen(channel, signals)
         ending, result = _run(options, rank, signals)
         if signals.lost:
@@ -229,6 +240,23 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
     return ending.exit_code or (0 if ending.reason == "done" else 1)
+
+
+@contextlib.contextmanager
+def _metered(path: Path) -> Iterator[None]:
+    """Note what this rank uses, every minute and at its end: it isn't below the runner."""
+    meter = Meter(is_whole=True)
+
+    def note() -> None:
+        with contextlib.suppress(HeyhiError):
+            replace_file(path, json.dumps(meter.read()._asdict()))
+
+    meter.start(note)
+    try:
+        yield
+    finally:
+        meter.stop()
+        note()
 
 
 def _take_channel() -> int:

@@ -32,14 +32,17 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import JobRef, Owner
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
+from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
+from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
-from heyhi.job.ranks import run_ranks
+from heyhi.job.ranks import run_ranks, used_by_ranks
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
+from heyhi.job.using import Using
 from heyhi.job_env import get_job_env
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
@@ -114,6 +117,8 @@ def execute(
     project: Project | None = None,
     environment: Callable[[], str] | None = None,
     continue_drifted: bool = False,
+    used_elsewhere: Callable[[], Sequence[Measured]] = tuple,
+    is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
 ) -> Outcome:
@@ -136,6 +141,8 @@ def execute(
             on record.
         environment: returns the digest of what main had loaded, where that was in other processes.
         continue_drifted: go on with another config than what it would build on had, too.
+        used_elsewhere: returns what main has used in processes that aren't below this one.
+        is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
 
@@ -175,7 +182,11 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
-            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn)
+            using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
+            stack.callback(using.stop)
+            run = _Run(
+                folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn, using
+            )
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
                 if going.note:
@@ -241,6 +252,7 @@ class _Run:
     going: Going
     claim: Claim
     turn: Turn
+    using: Using
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record.
@@ -300,7 +312,8 @@ class _Run:
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
     def _record_start(self, launcher_attempt: int) -> int:
-        starts = History(self.folder.attempts()).starts
+        history = History(self.folder.attempts())
+        starts = history.starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
         env, version, metrics = get_job_env(), self._code_version(), self.folder.metrics_now()
@@ -324,7 +337,11 @@ class _Run:
         )
         if start.is_mixed:
             self._note_mixed()
+        if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
+            self.folder.append_attempt(end)
+            history = History([*history.attempts, end])
         self.folder.append_attempt(start)
+        self.using.begin(start, history)
         return number
 
     def _code_version(self) -> CodeVersion:
@@ -349,6 +366,7 @@ class _Run:
             _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float, signals: Signals) -> None:
+        environment = self._environment(ending)
         end = End(
             attempt=number,
             reason=ending.reason,
@@ -356,13 +374,16 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
-            environment=self._environment(ending),
+            environment=environment,
             dropped=self.turn.dropped,
+            used=self.using.so_far(),
         )
         try:
             keep_trying(
                 lambda: self.folder.append_attempt(end), RECORD_SECONDS, is_stopping=lambda: signals.is_stopping
             )
+            self.using.stop()
+            forget_used(self.folder.path)
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
 
@@ -443,12 +464,24 @@ def _run_target(options: argparse.Namespace) -> int:
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
             return run_ranks(
-                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+                options.target,
+                options.tasks,
+                options.manifest,
+                code_root,
+                folder,
+                options.log_level,
+                told.append,
+                used.append,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
 
     told: list[str] = []  # by the first rank: digest of what it had loaded
+    used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
+
+    def used_elsewhere() -> Sequence[Measured]:
+        return used[-1] if used else used_by_ranks(folder) if options.tasks > 1 else ()
+
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -459,6 +492,8 @@ def _run_target(options: argparse.Namespace) -> int:
             log_level=options.log_level,
             echo=False,
             code_root=code_root,
+            used_elsewhere=used_elsewhere,
+            is_whole_process=True,
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,

@@ -22,7 +22,8 @@ from heyhi.experiment.death import OUTSIDE, death_of, ended_job
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import End, Submission
+from heyhi.experiment.records import NOT_KNOWN, End, Submission
+from heyhi.experiment.used import used_in_job
 from heyhi.files import is_there, replace_file, utc_now, writing
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
@@ -181,6 +182,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
     death = death_of(history, job)
     started = [start for start in history.starts if start.job_id == history.job_to_ask]
     own = history.last_end
+    is_told = started and any(e.attempt == started[-1].attempt and e.used is not NOT_KNOWN for e in history.ends)
     folder.append_attempt(
         End(
             attempt=started[-1].attempt if started else 0,
@@ -191,6 +193,7 @@ def settle(folder: ExperimentDir, view: View) -> None:
             job_id=history.job_to_ask,
             job_state=job.state,
             host=job.nodes,
+            used=NOT_KNOWN if is_told else used_in_job(folder.path, history, job),
         )
     )
 
@@ -208,6 +211,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         mem_gb_per_node=request.mem_gb_per_node,
         partition=request.partition,
         code=order.snapshot.digest if order.snapshot is not None else None,
+        pack=request.pack,
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)

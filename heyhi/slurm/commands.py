@@ -85,6 +85,8 @@ class Job(NamedTuple):
         workdir: its working directory.
         comment: its comment.
         exit_code: of the batch script; negative: the signal that ended it; None where Slurm doesn't say.
+        seconds: for which it ran, since it was queued last; None where Slurm's accounts don't say.
+        cpu_seconds: CPU time of all its processes; likewise.
     """
 
     job_id: str
@@ -94,6 +96,8 @@ class Job(NamedTuple):
     workdir: str = ""
     comment: str = ""
     exit_code: int | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -157,18 +161,49 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
     """
     found = {}
     wanted = sorted(set(ids))
-    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment"
+    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw,TotalCPU"
     for start in range(0, len(wanted), _MAX_IDS):
         chosen = ",".join(wanted[start : start + _MAX_IDS])
         words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
         for line in output_of([*words, f"--jobs={chosen}", f"--format={fields}"]).split("\n"):
             parts = line.split(_SEPARATOR)
-            if len(parts) == 6:
-                job_id, state, exit_code, nodes, workdir, comment = parts
+            if len(parts) >= 6:
+                job_id, state, exit_code, nodes, workdir, comment = parts[:6]
                 # "CANCELLED by 1000"
                 state = state.partition(" ")[0].rstrip("+")
-                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code))
+                used = (_seconds(text) for text in parts[6:8])
+                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code), *used)
     return found
+
+
+def peak_memory(job_id: str) -> float | None:
+    """Return the most memory that a task of a job has used, in GB of 1,024 MB, by sacct; None where it doesn't say."""
+    try:
+        words = ["sacct", "--noheader", "--parsable2", "--noconvert", f"--jobs={job_id}", "--format=MaxRSS"]
+        found = [_gigabytes(line) for line in output_of(words).split()]
+    except SlurmError:
+        return None
+    return max((one for one in found if one is not None), default=None)
+
+
+def _gigabytes(text: str) -> float | None:
+    unit = max(0, " KMGT".find(text[-1:]))
+    try:
+        return float(text.rstrip("KMGT")) * 1024.0 ** (unit - 3)
+    except ValueError:
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    """Read a time as sacct writes it: `17`, `01:02.500`, `1-02:03:04`; None where it is none."""
+    days, _, clock = text.rpartition("-")
+    try:
+        total = 86_400.0 * int(days or 0)
+        for place, part in enumerate(reversed(clock.split(":"))):
+            total += float(part) * 60**place
+        return total
+    except ValueError:
+        return None
 
 
 def _exit_code(text: str) -> int | None:
