@@ -17,7 +17,7 @@ from typing import NamedTuple
 from heyhi.experiment.names import USED_NAME
 from heyhi.experiment.records import NOT_KNOWN, PRUNED, REQUEUE, End, History, Start, Used
 from heyhi.files import replace_file, utc_now
-from heyhi.slurm.commands import Job, peak_memory
+from heyhi.slurm.commands import Job, use_of
 
 _WENT_ON = ("done", REQUEUE, PRUNED)  # reasons of the attempts that were not in vain
 
@@ -111,11 +111,18 @@ def used_in_job(folder: Path, history: History, job: Job | None) -> Used:
             given = given._replace(queued=seconds_between(submission.time, start.time))
     if job is None:
         return noted.or_else(given)
-    # What several have used together is nobody's.
-    is_alone = submission is None or submission.job_id != job_id or submission.pack == 1
-    counted = Used(seconds=job.seconds, cpu_seconds=job.cpu_seconds if is_alone else None)
-    memory = [one for one in (peak_memory(job_id) if is_alone else None, noted.mem_gb) if one is not None]
-    return counted._replace(mem_gb=max(memory, default=None)).or_else(noted).or_else(given)
+    if submission is not None and submission.job_id == job_id and submission.pack > 1:
+        return noted.or_else(Used(seconds=job.seconds)).or_else(given)  # what several have used together is nobody's
+    use = use_of(job_id)
+    return Used(
+        seconds=job.seconds,
+        cpu_seconds=_most(use.cpu_seconds, noted.cpu_seconds),
+        mem_gb=_most(use.mem_gb, noted.mem_gb),
+    ).or_else(given._replace(queued=noted.queued) if noted.queued is not None else given)
+
+
+def _most(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def seconds_between(then: str, now: str) -> float | None:
@@ -169,7 +176,7 @@ def sums_of(ends: Sequence[End], open_one: Used = NOT_KNOWN, *, is_lost: bool = 
         _sum([used.cpu_hours for used in made]),
         _sum([used.gpu_hours for used in lost]),
         _sum([used.cpu_hours for used in lost]),
-        max((used.mem_gb for used, _ in known if used.mem_gb is not None), default=None),
+        _most(*(used.mem_gb for used, _ in known)),
         _sum([used.queued for used, _ in known]),
     )
 

@@ -103,10 +103,12 @@ class Meter:
 
     def _measure(self, below: Iterable[int]) -> float:
         """Take a sample; return the CPU time that it took to find out what is shared."""
-        pids = [self._pid, *below]
+        pages = {pid: _pages(pid) for pid in (self._pid, *below)}
+        # One that is about to become another program has this process's memory until then, all of it.
+        pids = [pid for pid, its in pages.items() if pid == self._pid or its != pages[self._pid]]
         spent = 0.0
         with self._lock:
-            memory = sum(map(_resident, pids))
+            memory = sum(pages[pid][1] for pid in pids) * os.sysconf("SC_PAGE_SIZE")
             if memory > self._peak and len(pids) > 1:
                 if time.monotonic() < self._next_shared:
                     return 0.0
@@ -140,13 +142,13 @@ def _cpu_of(pid: int) -> float:
         return 0.0
 
 
-def _resident(pid: int) -> int:
-    """Return the bytes that a process has in memory, those included that others have, too."""
+def _pages(pid: int) -> list[int]:
+    """Return how many pages a process has reserved, has in memory, and some more numbers of that kind."""
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # noqa: PTH123
-            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):  # it has ended, or this is no Linux
-        return 0
+            return [*map(int, file.read().split()), 0, 0]
+    except (OSError, ValueError):  # it has ended, or this is no Linux
+        return [0, 0]
 
 
 def _proportional(pid: int) -> int:
@@ -154,8 +156,10 @@ def _proportional(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:  # noqa: PTH123
             return int(file.read().partition(b"\nPss:")[2].split(None, 1)[0]) << 10
-    except (OSError, ValueError, IndexError):
-        return _resident(pid)  # another user's
+    except PermissionError:  # another user's
+        return _pages(pid)[1] * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):  # it has ended
+        return 0
 
 
 def _own_peaks() -> tuple[int, int]:

@@ -86,7 +86,6 @@ class Job(NamedTuple):
         comment: its comment.
         exit_code: of the batch script; negative: the signal that ended it; None where Slurm doesn't say.
         seconds: for which it ran, since it was queued last; None where Slurm's accounts don't say.
-        cpu_seconds: CPU time of all its processes; likewise.
     """
 
     job_id: str
@@ -97,7 +96,6 @@ class Job(NamedTuple):
     comment: str = ""
     exit_code: int | None = None
     seconds: float | None = None
-    cpu_seconds: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -161,7 +159,7 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
     """
     found = {}
     wanted = sorted(set(ids))
-    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw,TotalCPU"
+    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw"
     for start in range(0, len(wanted), _MAX_IDS):
         chosen = ",".join(wanted[start : start + _MAX_IDS])
         words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
@@ -171,19 +169,33 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
                 job_id, state, exit_code, nodes, workdir, comment = parts[:6]
                 # "CANCELLED by 1000"
                 state = state.partition(" ")[0].rstrip("+")
-                used = (_seconds(text) for text in parts[6:8])
-                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code), *used)
+                seconds = float(parts[6]) if parts[6:] and parts[6].isdigit() else None
+                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code), seconds)
     return found
 
 
-def peak_memory(job_id: str) -> float | None:
-    """Return the most memory that a task of a job has used, in GB of 1,024 MB, by sacct; None where it doesn't say."""
+class Use(NamedTuple):
+    """What the processes of a job have used; None where Slurm's accounts don't say.
+
+    Attributes:
+        cpu_seconds: of all of them.
+        mem_gb: memory of the task with most, at its peak, in GB of 1,024 MB.
+    """
+
+    cpu_seconds: float | None = None
+    mem_gb: float | None = None
+
+
+def use_of(job_id: str) -> Use:
+    """Return what the processes of a job have used, by sacct; it knows that some time after the job has ended."""
+    words = ["sacct", "--noheader", "--parsable2", "--noconvert", f"--jobs={job_id}", "--format=TotalCPU,MaxRSS"]
     try:
-        words = ["sacct", "--noheader", "--parsable2", "--noconvert", f"--jobs={job_id}", "--format=MaxRSS"]
-        found = [_gigabytes(line) for line in output_of(words).split()]
+        rows = [line.split("|") for line in output_of(words).splitlines()]
     except SlurmError:
-        return None
-    return max((one for one in found if one is not None), default=None)
+        return Use()
+    # The job comes first, with the sum of its steps, then these.
+    memory = [gb for row in rows if len(row) == 2 and (gb := _gigabytes(row[1])) is not None]
+    return Use((_seconds(rows[0][0]) or None) if rows else None, max(memory, default=None))
 
 
 def _gigabytes(text: str) -> float | None:
