@@ -20,6 +20,10 @@ from heyhi.job_env import get_job_env
 
 _SECONDS = 1.0  # between two samples
 _SHARE = 1 / 4000  # of a core, that samples may take, and what is asked about shared memory: the next one waits for it
+# Until it becomes another program, a new process has all memory of the one that starts it, and seems to have it again;
+# what stays a copy of it, as workers do, counts after these.
+_YOUNG_SECONDS = 5.0
+_IS_COPY = 0x40  # PF_FORKNOEXEC of linux/sched.h
 _FIRST_NOTE, _NOTE_SECONDS = 10.0, 60.0
 _GB = 1 << 30
 
@@ -59,10 +63,10 @@ class Meter:
     def __init__(self, *, is_whole: bool = False) -> None:
         self._pid = os.getpid()
         self._began = time.monotonic() - (_age() if is_whole else 0.0)
-        self._cpu_before = 0.0 if is_whole else _cpu_seconds(below_this())
-        self._peaks_before = (0, 0) if is_whole else _own_peaks()
+        self._before = _Own(0.0, 0, 0) if is_whole else _own_use(below_this())
         self._peak = 0
         self._next_shared = 0.0
+        self._seen: dict[int, float] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._host = get_job_env().hostname
@@ -79,10 +83,11 @@ class Meter:
         """Return what was used so far."""
         below = below_this()
         self._measure(below)
-        peak = self._peak
-        for now, before in zip(_own_peaks(), self._peaks_before, strict=True):
-            peak = max(peak, now if now > before else 0)  # a peak between two samples
-        cpu = max(0.0, _cpu_seconds(below) - self._cpu_before)
+        own, before, peak = _own_use(below), self._before, self._peak
+        # A peak between two samples.
+        peak = max(peak, own.peak if own.peak > before.peak else 0)
+        peak = max(peak, own.child_peak if own.child_peak > before.child_peak else 0)
+        cpu = max(0.0, own.cpu_seconds - before.cpu_seconds)
         return Measured(time.monotonic() - self._began, cpu, peak / _GB, self._host)
 
     def stop(self) -> None:
@@ -103,19 +108,19 @@ class Meter:
 
     def _measure(self, below: Iterable[int]) -> float:
         """Take a sample; return the CPU time that it took to find out what is shared."""
-        pages = {pid: _pages(pid) for pid in (self._pid, *below)}
-        # One that is about to become another program has this process's memory until then, all of it.
-        pids = [pid for pid, its in pages.items() if pid == self._pid or its != pages[self._pid]]
-        spent = 0.0
+        now, spent = time.monotonic(), 0.0
         with self._lock:
-            memory = sum(pages[pid][1] for pid in pids) * os.sysconf("SC_PAGE_SIZE")
+            self._seen = {pid: self._seen.get(pid, now) for pid in below}
+            old = [pid for pid, since in self._seen.items() if now - since >= _YOUNG_SECONDS or not _is_copy(pid)]
+            pids = [self._pid, *old]
+            memory = sum(map(_resident, pids))
             if memory > self._peak and len(pids) > 1:
-                if time.monotonic() < self._next_shared:
+                if now < self._next_shared:
                     return 0.0
                 begin = time.thread_time()
                 memory = sum(map(_proportional, pids))
                 spent = time.thread_time() - begin
-                self._next_shared = time.monotonic() + spent / _SHARE
+                self._next_shared = now + spent / _SHARE
             self._peak = max(self._peak, memory)
         return spent
 
@@ -127,28 +132,49 @@ def _age() -> float:
     return max(0.0, (now - found[1]) / os.sysconf("SC_CLK_TCK")) if found is not None and now else 0.0
 
 
-def _cpu_seconds(below: Iterable[int]) -> float:
-    """Return the CPU time of this process, of what it has waited for, and of what lives below it."""
-    return sum(os.times()[:4]) + sum(map(_cpu_of, below))
+class _Own(NamedTuple):
+    """CPU time of all processes; the most bytes that this one and the largest that it has waited for had in memory."""
+
+    cpu_seconds: float
+    peak: int
+    child_peak: int
+
+
+def _own_use(below: Iterable[int]) -> _Own:
+    import resource  # of no use before a run has ended
+
+    own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime + sum(map(_cpu_of, below))
+    return _Own(cpu, own.ru_maxrss << 10, children.ru_maxrss << 10)
 
 
 def _cpu_of(pid: int) -> float:
     """Return the CPU time of a process and of what it has waited for; 0 where it has ended."""
+    return sum(map(int, _stat(pid)[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _is_copy(pid: int) -> bool:
+    """Return whether a process is a copy of the one that has started it, and no other program yet."""
+    fields = _stat(pid)
+    return len(fields) < 7 or bool(int(fields[6]) & _IS_COPY)
+
+
+def _stat(pid: int) -> list[bytes]:
+    """Return what the system says of a process, from its state on; nothing where it has ended."""
     try:
         with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # noqa: PTH123 (each second)
-            fields = file.read().rpartition(b")")[2].split()
-        return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    except (OSError, ValueError):
-        return 0.0
+            return file.read().rpartition(b")")[2].split()
+    except OSError:
+        return []
 
 
-def _pages(pid: int) -> list[int]:
-    """Return how many pages a process has reserved, has in memory, and some more numbers of that kind."""
+def _resident(pid: int) -> int:
+    """Return the bytes that a process has in memory, those included that others have, too."""
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:  # noqa: PTH123
-            return [*map(int, file.read().split()), 0, 0]
-    except (OSError, ValueError):  # it has ended, or this is no Linux
-        return [0, 0]
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):  # it has ended, or this is no Linux
+        return 0
 
 
 def _proportional(pid: int) -> int:
@@ -157,15 +183,6 @@ def _proportional(pid: int) -> int:
         with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:  # noqa: PTH123
             return int(file.read().partition(b"\nPss:")[2].split(None, 1)[0]) << 10
     except PermissionError:  # another user's
-        return _pages(pid)[1] * os.sysconf("SC_PAGE_SIZE")
+        return _resident(pid)
     except (OSError, ValueError, IndexError):  # it has ended
         return 0
-
-
-def _own_peaks() -> tuple[int, int]:
-    """Return the most that this process has had in memory, and the largest one that it has waited for."""
-    import resource  # of no use before a run has ended
-
-    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    own, child = (resource.getrusage(one).ru_maxrss << 10 for one in who)
-    return own, child
