@@ -25,7 +25,7 @@ USED_NAME = ".used.json"  # what a running attempt has used so far
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
     r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job)\.json|config\.prototxt|configs"
-    r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi|used).*|\..*\.tmp"
+    r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi).*|\.used\.json|\..*\.tmp"
 )
 
 
