@@ -16,12 +16,11 @@ from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
+    from heyhi.control.used_before import Starting
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
@@ -156,10 +155,13 @@ def plan(args: argparse.Namespace) -> int:
         are, one = ("are", "one") if stale > 1 else ("is", "it")
         print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
     if starts:
+        from heyhi.control.used_before import UsedBefore
         from heyhi.slurm.forecast import capacity_lines
 
-        jobs = capacity_lines(_tasks(selection, {path for path, action in actions.items() if action.start}))
-        for line in jobs:
+        before = UsedBefore()
+        starting = _starting(selection, {path for path, action in actions.items() if action.start})
+        jobs = capacity_lines(before.passed(starting))
+        for line in [*jobs, *before.lines()]:
             print(line)
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
@@ -197,8 +199,9 @@ def _dependents(selection: Selection, wiped: set[str]) -> str:
     return dependents_text([exp_id for exp_id in dict.fromkeys(found) if exp_id not in wiped_ids])
 
 
-def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Message]]:
-    """Yield exp id and task message of the experiments that would start."""
+def _starting(selection: Selection, starting: set[str]) -> Iterator[Starting]:
+    """Yield the experiments that would start."""
+    from heyhi.control.used_before import Starting
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
@@ -208,7 +211,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
             for one in group.expansion.planned:
                 if one.folder in left:
                     left.discard(one.folder)
-                    yield one.exp_id, getattr(selection.schema.parse_root(one.config), one.task)
+                    task = getattr(selection.schema.parse_root(one.config), one.task)
+                    yield Starting(group.project, one.exp_id, one.identity.cfg, task)
             continue
         manifests = [group.manifest] if group.manifest is not None else []
         if not manifests:
@@ -219,7 +223,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
             for row in manifest.experiments():
                 if str(row.exp_path) in left:
                     left.discard(str(row.exp_path))
-                    yield row.exp_id, getattr(manifest.schema().parse_root(row.config), row.task)
+                    task = getattr(manifest.schema().parse_root(row.config), row.task)
+                    yield Starting(group.project, row.exp_id, row.identity.cfg, task)
 
 
 def _snakemake_line(selection: Selection, profile: str) -> str:

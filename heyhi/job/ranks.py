@@ -32,6 +32,7 @@ from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of, leave_fork, print_error
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
+from heyhi.job.meter import Measured, Meter
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.step import SrunStep, Start, Step
@@ -43,6 +44,7 @@ from heyhi.slurm.addresses import address_of
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
+_USED_SUFFIX = ".used.json"
 _LOST = "LOST"  # what the runner tells the ranks when another has the experiment; says who
 # After a stop, for the first rank to write its checkpoint.
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
@@ -73,6 +75,7 @@ def run_ranks(
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
     on_outside: Callable[[Sequence[str]], None] = lambda names: None,
+    on_used: Callable[[Sequence[Measured]], None] = lambda readings: None,
     *,
     entry: str = "",
     start: Start | None = None,
@@ -88,6 +91,7 @@ def run_ranks(
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
         on_outside: called with what of the work tree each rank had loaded, where it ran a copy of the code.
+        on_used: called with what the ranks have used, each with all below it.
         entry: `module:function` that they call; default: the manifest's.
         start: starts them; default: as a step of this job, by srun.
 
@@ -108,7 +112,14 @@ def run_ranks(
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
         for rank in range(tasks):
             on_outside((_read(notes / f"{rank}.json") or {}).get("outside") or [])
+        on_used(used_by_ranks(folder))
         shutil.rmtree(notes, ignore_errors=True)
+
+
+def used_by_ranks(folder: ExperimentDir) -> list[Measured]:
+    """Return what the ranks of an experiment have used, as far as they have told yet."""
+    notes = [_read(path) for path in folder.path.glob(f"{_NOTES}*/*{_USED_SUFFIX}")]
+    return [Measured(**note) for note in notes if note is not None]
 
 
 def ranks_command(
@@ -263,7 +274,8 @@ def main(args: Sequence[str] | None = None) -> int:
     if notice is not None:
         notice.listen()
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
-    with Signals(notice, stays=rank > 0 and notice is not None) as signals:
+    metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
+    with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
         _listen(channel, signals)
         ending, result = _run(options, rank, signals)
         if signals.lost:
@@ -275,6 +287,23 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
     return ending.exit_code or (0 if ending.reason == "done" else 1)
+
+
+@contextlib.contextmanager
+def _metered(path: Path) -> Iterator[None]:
+    """Note what this rank uses, every minute and at its end: it isn't below the runner."""
+    meter = Meter(is_whole=True)
+
+    def note() -> None:
+        with contextlib.suppress(HeyhiError):
+            replace_file(path, json.dumps(meter.read()._asdict()))
+
+    meter.start(note)
+    try:
+        yield
+    finally:
+        meter.stop()
+        note()
 
 
 def _take_channel() -> int:

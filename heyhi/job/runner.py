@@ -34,16 +34,19 @@ from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
+from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
+from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
-from heyhi.job.ranks import run_ranks
+from heyhi.job.ranks import run_ranks, used_by_ranks
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.step import local_step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
+from heyhi.job.using import Using
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
@@ -129,6 +132,8 @@ def execute(
     environment: Callable[[], str] | None = None,
     outside: Callable[[], tuple[str, ...]] | None = None,
     continue_drifted: bool = False,
+    used_elsewhere: Callable[[], Sequence[Measured]] = tuple,
+    is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
 ) -> Outcome:
@@ -152,6 +157,8 @@ def execute(
         environment: returns the digest of what main had loaded, where that was in other processes.
         outside: returns what of that was the work tree's, likewise.
         continue_drifted: go on with another config than what it would build on had, too.
+        used_elsewhere: returns what main has used in processes that aren't below this one.
+        is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
 
@@ -192,8 +199,22 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
+            using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
+            stack.callback(using.stop)
             run = _Run(
-                folder, experiment, schema, main, log_level, root, project, environment, outside, going, claim, turn
+                folder,
+                experiment,
+                schema,
+                main,
+                log_level,
+                root,
+                project,
+                environment,
+                outside,
+                going,
+                claim,
+                turn,
+                using,
             )
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
@@ -262,6 +283,7 @@ class _Run:
     going: Going
     claim: Claim
     turn: Turn
+    using: Using
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record.
@@ -323,7 +345,8 @@ class _Run:
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
     def _record_start(self, launcher_attempt: int) -> int:
-        starts = History(self.folder.attempts()).starts
+        history = History(self.folder.attempts())
+        starts = history.starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
         env, version, metrics = get_job_env(), self._code_version(), self.folder.metrics_now()
@@ -349,7 +372,11 @@ class _Run:
         )
         if start.is_mixed:
             self._note_mixed()
+        if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
+            self.folder.append_attempt(end)
+            history = History([*history.attempts, end])
         self.folder.append_attempt(start)
+        self.using.begin(start, history)
         return number
 
     def _code_version(self) -> CodeVersion:
@@ -385,6 +412,7 @@ class _Run:
             _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float, signals: Signals) -> None:
+        environment = self._environment(ending)
         end = End(
             attempt=number,
             reason=ending.reason,
@@ -393,15 +421,18 @@ class _Run:
             seconds=round(seconds, 3),
             time=utc_now(),
             host=ending.node,
-            environment=self._environment(ending),
+            environment=environment,
             dropped=self.turn.dropped,
             files=ending.files,
             outside=self._outside(),
+            used=self.using.so_far(),
         )
         try:
             keep_trying(
                 lambda: self.folder.append_attempt(end), RECORD_SECONDS, is_stopping=lambda: signals.is_stopping
             )
+            self.using.stop()
+            forget_used(self.folder.path)
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
 
@@ -492,6 +523,7 @@ def _run_target(options: argparse.Namespace) -> int:
                 options.log_level,
                 told.append,
                 loaded.extend,
+                used.append,
                 start=functools.partial(local_step, here) if here > 1 else None,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
@@ -500,6 +532,13 @@ def _run_target(options: argparse.Namespace) -> int:
     pin_imports(project, code_root)
     told: list[str] = []  # by the first rank: digest of what it had loaded
     loaded: list[str] = []  # by all ranks: what of that was the work tree's
+    used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
+
+    def used_elsewhere() -> Sequence[Measured]:
+        if options.tasks == 1:  # ranks of this machine are below this process
+            return ()
+        return used[-1] if used else used_by_ranks(folder)
+
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -510,6 +549,8 @@ def _run_target(options: argparse.Namespace) -> int:
             log_level=options.log_level,
             echo=False,
             code_root=code_root,
+            used_elsewhere=used_elsewhere,
+            is_whole_process=True,
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,

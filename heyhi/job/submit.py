@@ -22,7 +22,8 @@ from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import Submission
+from heyhi.experiment.records import NOT_KNOWN, Submission
+from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.job_name import job_name
 from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
@@ -187,7 +188,10 @@ def settle(folder: ExperimentDir, view: View) -> None:
     job = ended_job(folder, history, view)
     if job is None:
         return
-    folder.append_attempt(settled(history, job, utc_now()))
+    started = [start for start in history.starts if start.job_id == history.job_to_ask]
+    is_told = started and any(e.attempt == started[-1].attempt and e.used is not NOT_KNOWN for e in history.ends)
+    end = settled(history, job, utc_now())
+    folder.append_attempt(end if is_told else end._replace(used=used_in_job(folder.path, history, job)))
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
@@ -203,6 +207,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         partition=request.partition,
         code=order.snapshot.digest if order.snapshot is not None else None,
         asked=request.asked(),
+        pack=request.pack,
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)
