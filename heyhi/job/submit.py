@@ -1,4 +1,4 @@
-"""Hands experiments over to Slurm: each is claimed first, then noted with its job's id.
+"""Hands experiments over to Slurm: each is claimed and prepared first, then noted with its job's id.
 
 One function does it for `run.py` and for Snakemake's executor alike. Nothing here imports Snakemake.
 """
@@ -6,10 +6,8 @@ One function does it for `run.py` and for Snakemake's executor alike. Nothing he
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,13 +18,14 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import OUTSIDE, death_of, ended_job
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME
+from heyhi.experiment.names import LAUNCH_LOG_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import End, Submission
 from heyhi.files import is_there, replace_file, utc_now, writing
+from heyhi.job.handover import Handover, absent
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
-from heyhi.slurm.commands import View, submit
+from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
@@ -43,6 +42,7 @@ def submit_job(
     *,
     attempt: int = 1,
     handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    wait: Callable[[Busy], None] | None = None,
 ) -> Receipt:
     """Submit one job for some experiments, except those that are done, that somebody has, or that don't go on.
 
@@ -53,6 +53,7 @@ def submit_job(
         view: what Slurm says of jobs.
         attempt: how often this launch has tried.
         handing_over: makes a context in which they are handed over, while nobody else can have them.
+        wait: waits where Slurm may take it later, or raises; default: that is raised.
 
     Raises:
         Busy: Slurm may take it later.
@@ -61,78 +62,110 @@ def submit_job(
         HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
         Folders that were not there before are gone then.
     """
-    claims: list[tuple[Experiment, Claim]] = []
-    owned: dict[Path, Owner | None] = {}
-    refused: dict[Path, str] = {}
+    while True:
+        with prepare_job(experiments, request, order, view, attempt=attempt) as handover:
+            while not handover.is_outdated:
+                try:
+                    return hand_over(handover, handing_over)
+                except Busy as error:
+                    if wait is None:
+                        raise
+                    wait(error)
+        view = View()
+
+
+def prepare_job(
+    experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
+) -> Handover:
+    """Make some experiments ready to be submitted as one job; see `submit_job`.
+
+    Raises:
+        HeyhiError: one of them is UNKNOWN, holds another experiment, or can't be written. Nothing is claimed then.
+    """
     with contextlib.ExitStack() as stack:
+        handover = stack.enter_context(Handover(order, request, attempt))
         for experiment in experiments:
-            new = _absent(experiment.exp_path)
+            new = absent(experiment.exp_path)
             got = _claim(experiment, order, view)
             if not isinstance(got, Claim):
-                owned[experiment.exp_path] = got
+                handover.owned[experiment.exp_path] = got
                 continue
-            stack.callback(_remove_empty, new)  # after the release
-            stack.callback(got.release)
-            if new:
-                stack.callback(_unprepare, experiment.exp_path)
+            handover.add(experiment, got, new)
             going = Continuing.of(experiment, order.schema, order.identity_ignore).going_on(
                 experiment.exp_path, experiment.config
             )
             if going.is_refused(is_allowed=order.continue_drifted):
-                refused[experiment.exp_path] = going.refusal
+                handover.refused[experiment.exp_path] = going.refusal
                 got.release()
+                handover.claims.pop()
                 continue
             if going.note:
                 _log.warning("%s: %s", experiment.exp_id, going.note)
-            claims.append((experiment, got))
-        if not claims:
-            return Receipt("", owned, refused)
-        mine = [experiment for experiment, _ in claims]
-        needs = [_settled(experiment, view) for experiment in mine]
-        # Of several, the most that one of them needs.
-        nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
-        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
-        for experiment in mine:
-            ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
-            if order.snapshot is not None:
-                link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-        folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
-        options = sbatch_options(
-            request,
-            name=order.job_name,
-            comment=comment_text([e.identity.digest for e in mine], request.comment),
-            output=folder / LAUNCH_LOG_NAME,
-            chdir=folder,
-        )
-        with handing_over():
-            job_id = submit(
-                options, batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
+        claims = handover.claims
+        if claims:
+            mine = [experiment for experiment, _ in claims]
+            needs = [_settled(experiment, view) for experiment in mine]
+            # Of several, the most that one of them needs.
+            nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
+            request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
+            for experiment in mine:
+                ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+                if order.snapshot is not None:
+                    link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
+            folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
+            handover.request = request
+            handover.options = sbatch_options(
+                request,
+                name=order.job_name,
+                comment=comment_text([e.identity.digest for e in mine], request.comment),
+                output=folder / LAUNCH_LOG_NAME,
+                chdir=folder,
             )
-        # From here on the claims are the job's, whatever happens to us.
+            handover.script = batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
         stack.pop_all()
-        for experiment, claim in claims:
-            _note(experiment, request, order, job_id, attempt)
-            claim.hand_over(job_id)
-    return Receipt(job_id, owned, refused)
+    return handover
 
 
-def _absent(folder: Path) -> list[Path]:
-    """Return a folder and those above it that aren't there, the innermost first."""
-    return list(itertools.takewhile(lambda place: not os.path.lexists(place), (folder, *folder.parents)))
+def hand_over(
+    handover: Handover, handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+) -> Receipt:
+    """Submit what was prepared; where that fails it stays prepared.
+
+    Args:
+        handover: what was prepared, not outdated.
+        handing_over: makes a context in which it is handed over.
+
+    Raises:
+        Busy: Slurm may take it later.
+        Refused: Slurm doesn't take it.
+    """
+    claims = handover.claims
+    if not claims:
+        return Receipt("", handover.owned, handover.refused)
+    handover.tries += 1
+    with handing_over():
+        job_id = _found(handover) if handover.may_be_there else ""
+        if not job_id:
+            try:
+                job_id = submit(handover.options, handover.script)
+            except Busy as error:
+                handover.may_be_there |= not isinstance(error, Full)
+                raise
+    # From here on the claims are the job's, whatever happens to us.
+    handover.settled()
+    for experiment, claim in claims:
+        _note(experiment, handover.request, handover.order, job_id, handover.attempt)
+        claim.hand_over(job_id)
+    return Receipt(job_id, handover.owned, handover.refused)
 
 
-def _unprepare(folder: Path) -> None:
-    """Remove what a submission that came to nothing has written into a folder that it made."""
-    for name in (CONFIG_NAME, FLAT_CONFIG_NAME, CODE_NAME, IDENTITY_NAME):
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
-
-
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders, up to the first that somebody uses by now."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
+def _found(handover: Handover) -> str:
+    """Return the id of the job that Slurm has taken although its answer got lost; empty where it has none."""
+    view = View()
+    job_id = handover.find_job(view)
+    if view.queue.error:
+        raise Busy(view.queue.error)
+    return job_id
 
 
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:

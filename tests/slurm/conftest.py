@@ -131,7 +131,7 @@ message Slurm {
 }
 """
 # Each start is a line of the ledger. `do` says what the run does: end, fail, crash, exit75, wait (for the file `go`),
-# train (steps, each with a checkpoint, for which it waits likewise; asks to be queued again), fill (memory).
+# nap, train (steps, each with a checkpoint, for which it waits likewise; asks to be queued again), fill (memory).
 TASK = """
 import os
 import signal
@@ -155,6 +155,8 @@ def main(task, cfg, log_level):
         os._exit(75)
     if cfg.do == "wait":
         wait("go")
+    if cfg.do == "nap":
+        time.sleep(float(os.environ.get("NAP", "4")))
     if cfg.do == "fill":
         hold = bytearray(800_000_000)
         for place in range(0, len(hold), 4096):
