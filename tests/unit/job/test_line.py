@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import itertools
 
 import pytest
 from hypothesis import given, settings
@@ -54,7 +55,7 @@ def test_while_slurm_takes_none_it_is_asked_for_one_at_a_time_ever_less_often() 
     assert line.take(100.0) is None, "one at a time"
     line.refused("0", Short.FULL, 1.0)
     asked = times(line, 300, Short.FULL)
-    gaps = [round(b - a) for a, b in zip(asked, asked[1:], strict=False)]
+    gaps = [round(b - a) for a, b in itertools.pairwise(asked)]
     assert gaps == [4, 8, 16, 32, 60, 60, 60]
 
 
