@@ -10,6 +10,8 @@ rule experiment:
         result=update("{exp}/result.json"),
     log:
         "{exp}/launch.log",
+    # In the sweep's order, where not all are started at once.
+    priority: flow.priority
     threads: flow.threads
     resources:
         manifest=flow.manifest,

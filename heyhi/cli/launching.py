@@ -367,7 +367,7 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
     from heyhi.control.controller import run_here, start
 
     with launching.on_record() as record:
-        spec = replace(spec, launch=record.name)
+        spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
         if args.foreground:
             (controller, is_new), code = run_here(project, spec)
             if is_new:
@@ -378,6 +378,8 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
             record.take_back()
     owner = controller.owner
     assert owner is not None
+    if not is_new and args.jobs:
+        print(f"--jobs {args.jobs} was left out: that one runs as many at once as it was told to")
     print(f"{'started' if is_new else 'nothing started: this is being run already by'} controller {owner.describe()}")
     print(f"  follow:  heyhi status --watch {words}".rstrip())
     print(f"  its log: {project.relative(controller.log)}")

@@ -483,10 +483,20 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _jobs(text: str) -> int:
+    if not (text.isdecimal() and 0 < int(text) < 1e9):
+        raise argparse.ArgumentTypeError(f"expected how many at once, such as 20, not '{text}'")
+    return int(text)
+
+
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", default="profiles/slurm", metavar="P", help="Snakemake's profile (default: profiles/slurm)"
     )
+    parser.add_argument(
+        "--jobs", type=_jobs, metavar="N",
+        help="have at most N experiments submitted or run at once, in the sweep's order (default: the profile's)",
+    )  # fmt: skip
     parser.add_argument("--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it")
     parser.add_argument(
         "--continue-drifted",

@@ -54,6 +54,7 @@ class ControllerSpec:
         uses_slurm: whether the profile hands experiments to Slurm.
         no_snapshot: run the code of the work tree instead of a copy.
         continue_drifted: go on with another config than metrics that are there were logged with, too.
+        jobs: how many experiments at once; 0: as many as the profile says.
         launch: name of the record of the launch, which is written before there is a controller.
     """
 
@@ -68,6 +69,7 @@ class ControllerSpec:
     uses_slurm: bool = False
     no_snapshot: bool = False
     continue_drifted: bool = False
+    jobs: int = 0
     launch: str = ""
 
     @classmethod
@@ -146,6 +148,7 @@ class ControllerSpec:
         told = {"manifest": lookup, CONTINUE_SETTING: "1" if self.continue_drifted else "", "launch": self.launch}
         settings = [f"{key}={value}" for key, value in told.items() if value]
         words = [*asked, "--profile", self.profile, *(["--config", *settings] if settings else [])]
+        words += ["--jobs", str(self.jobs)] if self.jobs else []
         # Snakemake knows the option by the plugin's name, and ignores it where another executor is used.
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 

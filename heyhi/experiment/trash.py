@@ -188,3 +188,14 @@ def is_in_trash(path: Path) -> bool:
     """Return whether a path lies in some trash: no experiment is there."""
     parts = path.parts
     return TRASH_BESIDE in parts or any(pair == (STATE_NAME, TRASH_NAME) for pair in pairwise(parts))
+
+
+def last_wiped(exp_path: Path, results_root: Path | None) -> Path | None:
+    """Return where the files of an experiment are that were wiped last; None where none are there still."""
+    for place in places(exp_path, results_root):
+        with contextlib.suppress(OSError):
+            # By their names, the youngest first: there may be as many as there are experiments.
+            for name in sorted(os.listdir(place.trash), reverse=True):  # noqa: PTH208
+                if not name.startswith(".") and os.path.lexists(place.trash / name / place.below):
+                    return place.trash / name / place.below
+    return None

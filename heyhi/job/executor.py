@@ -30,12 +30,14 @@ from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
+from heyhi.job.handover import Handover
 from heyhi.job.left_out import LeftOut
+from heyhi.job.line import Line, Short
 from heyhi.job.order import Order, Receipt
-from heyhi.job.submit import settle, submit_job
+from heyhi.job.submit import hand_over, prepare_job, settle
 from heyhi.project import Project, find_project
 from heyhi.slurm.cluster import check_clusters
-from heyhi.slurm.commands import Busy, Phase, SlurmError, View, cancel
+from heyhi.slurm.commands import Busy, Full, NoCluster, Phase, Refused, SlurmError, View, cancel
 from heyhi.slurm.request import JobRequest, request_of
 from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.continuing import continues_drifted
@@ -48,10 +50,12 @@ _IDLE_SECONDS = 0.1  # with nothing to look for
 # Slurm is asked less often: a call takes its controller as long as us.
 _ASK_SECONDS, _MAX_ASK_SECONDS = 3.0, 120.0
 _ASK_SHARE = 20.0  # times as long as the last call took
+# While places are short the next job can't be submitted before an end is seen.
+_SHORT_LOOK_SECONDS = 0.2
 _SUBMITTERS = 4
 _MAX_LOSSES = 5
-# After Slurm refused a job for now.
-_BUSY_SECONDS = 20.0
+# So long Slurm may be away before what it hasn't taken is given up.
+_AWAY_SECONDS = 900.0
 # A second Ctrl-C so soon means the same as the first.
 _TWICE_SECONDS = 2.0
 
@@ -83,7 +87,8 @@ class _Task:
     losses: int = 0  # jobs of it that Slurm has forgotten
     is_ours: bool = False
     is_unknown: bool = False  # and that was said
-    retry_at: float | None = None  # monotonic seconds: Slurm took no job
+    is_waiting: bool = True  # to be handed over
+    failed: str = ""  # why it won't be
 
     @property
     def folder(self) -> ExperimentDir:
@@ -92,6 +97,34 @@ class _Task:
     @property
     def is_done(self) -> bool:
         return os.access(self.experiment.target, os.F_OK)
+
+
+@dataclass(eq=False)
+class _Pack:
+    """Experiments that wait to be submitted as one job.
+
+    Attributes:
+        infos: Snakemake's jobs.
+        handover: what was prepared for it, kept while Slurm takes none.
+    """
+
+    infos: list[SubmittedJobInfo]
+    handover: Handover | None = None
+
+    @property
+    def tasks(self) -> list[_Task]:
+        return [_task_of(info) for info in self.infos]
+
+    @property
+    def rank(self) -> float:
+        """Where in line it is: as Snakemake's priority says, which is the sweep's order."""
+        return -max(float(info.job.priority) for info in self.infos)
+
+    def drop(self) -> None:
+        """Give up what was prepared."""
+        if self.handover is not None:
+            self.handover.drop()
+        self.handover = None
 
 
 class Executor(official.Executor):  # type: ignore[misc]
@@ -123,7 +156,15 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._successes = 0
         self._stopped = ""
         self._leaving = ""
-        self._busy_said = False
+        self._is_leaving = False
+        self._line: Line[_Pack] = Line()
+        self._workers = 0  # that take from the line, or are about to
+        self._counting = threading.Lock()
+        self._members: Counter[str] = Counter()  # job id -> experiments that it has and that aren't over
+        self._refused: dict[Path, str] = {}  # exp path -> why Slurm takes no job for it
+        self._is_full_said = False
+        self._has_answered = False  # Slurm, ever
+        self._look_at = 0.0  # at those that only wait to be submitted
         self._catches_signals = False
         self._interrupted_at = -_TWICE_SECONDS
         self._is_cancelling = False
@@ -143,18 +184,28 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not ours:
             return
         self._catch_signals()
-        self._view = View()
-        ready: list[tuple[Any, _Task]] = []
-        for job in ours:
+        ready = []
+        for job in sorted(ours, key=lambda job: -float(job.priority)):
             self.run_job_pre(job)
             try:
                 task = self._task_of(job)
             except HeyhiError as error:
                 self.report_job_error(SubmittedJobInfo(job), msg=f"{error} ")
                 continue
-            ready.append((job, task))
-        for members in _packed(ready):
-            self._submitters.submit(self._start, members)
+            info = SubmittedJobInfo(job, aux={"heyhi": task})
+            task.failed = self._refused.get(task.experiment.exp_path, "")
+            self.report_job_submission(info)
+            if not task.failed:
+                ready.append(info)
+        self._enqueue(ready)
+
+    def _enqueue(self, infos: Iterable[SubmittedJobInfo]) -> None:
+        """Have some experiments submitted, in order, as far as Slurm takes them."""
+        self._view = View()
+        for members in _packed(infos):
+            pack = _Pack(members)
+            self._line.add(pack, pack.rank)
+        self._work_on()
 
     def _task_of(self, job: Any) -> _Task:
         path = Path(str(job.resources["manifest"])).absolute()
@@ -183,64 +234,141 @@ class Executor(official.Executor):  # type: ignore[misc]
             node_faults=manifest.project.settings.node_faults,
         )
 
-    def _start(self, members: list[tuple[Any, _Task]]) -> None:
-        """Submit one job for one or more experiments, or find who has them; never raises: it runs in a thread."""
+    def _work_on(self) -> None:
+        """Have threads that submit what waits."""
+        with self._counting:
+            new = 0 if self._is_leaving else _SUBMITTERS - self._workers
+            self._workers += new
+        for _ in range(new):
+            self._submitters.submit(self._work)
+
+    def _work(self) -> None:
         try:
-            self._submit(members)
-        except Busy as error:
-            if not self._busy_said:
+            while not self._is_leaving and (pack := self._line.take(time.monotonic())) is not None:
+                self._try(pack)
+        finally:
+            with self._counting:
+                self._workers -= 1
+
+    def _try(self, pack: _Pack) -> None:
+        """Submit one job, or find who has its experiments; never raises: it runs in a thread."""
+        try:
+            receipt = self._submit(pack)
+        except Full as error:
+            self._has_answered = True
+            is_first = self._line.refused(pack, Short.FULL, time.monotonic())
+            if is_first and not self._is_full_said:
+                self._is_full_said = True
                 self.logger.info(f"Slurm takes no more jobs for now ({error}); the rest is submitted as jobs end.")
-                self._busy_said = True
-            for job, task in members:
-                task.retry_at = time.monotonic() + _BUSY_SECONDS
-                self.report_job_submission(SubmittedJobInfo(job, aux={"heyhi": task}))
+        except (Busy, NoCluster) as error:
+            self._put_off(pack, error)
+        except Refused as error:
+            self._line.answered(pack)
+            self._give_up(pack, str(error))
         except Exception as error:
-            if len(members) > 1 and isinstance(error, HeyhiError) and not isinstance(error, SlurmError):
+            self._line.dropped(pack)
+            pack.drop()
+            if len(pack.infos) > 1 and isinstance(error, HeyhiError):
                 # One of them can't be claimed or written: that is no matter of the others'.
-                for member in members:
-                    self._start([member])
+                for info in pack.infos:
+                    self._line.add(_Pack([info]), pack.rank)
                 return
             text = _text_of(error) if isinstance(error, HeyhiError) else f"{type(error).__name__}: {error}"
-            for job, task in members:
-                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: not submitted: {text} ")
+            _fail(pack.tasks, f"not submitted: {text}")
+        else:
+            if receipt is None or not receipt.job_id:
+                self._line.dropped(pack)
+            else:
+                self._has_answered = True
+                self._line.taken(pack, time.monotonic())
 
-    def _submit(self, members: list[tuple[Any, _Task]]) -> None:
+    def _submit(self, pack: _Pack) -> Receipt | None:
         if self._stopped:
-            for job, task in members:
-                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: {self._stopped} ")
-            return
-        first, left_out = members[0][1], self._left_out.nodes
-        receipt = submit_job(
-            [task.experiment for _, task in members],
-            first.request,
-            first.order,
+            pack.drop()
+            _fail(pack.tasks, self._stopped)
+            return None
+        if pack.handover is not None and pack.handover.is_outdated:
+            pack.drop()
+            self._view = View()
+        if pack.handover is None:
+            pack.handover = self._prepare(pack)
+        receipt = hand_over(pack.handover)
+        for info in pack.infos:
+            task = _task_of(info)
+            if (why := receipt.refused.get(task.experiment.exp_path)) is not None:
+                task.failed = why
+            else:
+                self._take_note(task, receipt)
+                info.external_jobid = task.job_id or None
+                task.is_waiting = False
+        pack.drop()  # what it has kept of those that nobody handed over
+        return receipt
+
+    def _prepare(self, pack: _Pack) -> Handover:
+        tasks, left_out = pack.tasks, self._left_out.nodes
+        for task in tasks:
+            task.left_out = left_out
+        return prepare_job(
+            [task.experiment for task in tasks],
+            tasks[0].request,
+            tasks[0].order,
             self._view,
-            attempt=first.attempt,
+            attempt=tasks[0].attempt,
             left_out=left_out,
         )
-        for _, task in members:
-            task.left_out = left_out
-        for job, task in members:
-            if (why := receipt.refused.get(task.experiment.exp_path)) is not None:
-                self.report_job_error(SubmittedJobInfo(job), msg=f"{task.experiment.exp_id}: {why} ")
-                continue
-            self._take_note(task, receipt)
-            info = SubmittedJobInfo(job, external_jobid=task.job_id or None, aux={"heyhi": task})
-            self.report_job_submission(info)
+
+    def _put_off(self, pack: _Pack, error: SlurmError) -> None:
+        """Let a job wait until Slurm answers again; but not for ever, and not where there never was any."""
+        now = time.monotonic()
+        if isinstance(error, NoCluster) and not self._has_answered:
+            self._line.answered(pack)
+            self._give_up(pack, str(error))
+        elif self._line.away_seconds(now) < _AWAY_SECONDS:
+            if self._line.refused(pack, Short.AWAY, now):
+                minutes = round(_AWAY_SECONDS / 60)
+                self.logger.warning(f"Slurm takes no jobs now, and is asked again for {minutes} minutes: {error}")
+        else:
+            self._line.answered(pack)
+            for one in [pack, *self._line.clear()]:
+                self._give_up(one, f"{error}, for {round(_AWAY_SECONDS / 60)} minutes")
+
+    def _give_up(self, pack: _Pack, why: str) -> None:
+        """Put on record that Slurm takes no job for some experiments."""
+        try:
+            if pack.handover is None:
+                pack.handover = self._prepare(pack)
+            pack.handover.refuse(why)
+        except HeyhiError as error:
+            self.logger.warning(f"{pack.tasks[0].experiment.exp_id}: {error}")
+        pack.drop()
+        for task in pack.tasks:
+            self._refused[task.experiment.exp_path] = f"not submitted: {why}"
+        _fail(pack.tasks, f"not submitted: {why}")
 
     def _take_note(self, task: _Task, receipt: Receipt) -> None:
         path = task.experiment.exp_path
-        task.retry_at = None
         if path not in receipt.owned:
             task.job_id, task.is_ours = receipt.job_id, True
             self._submitted.setdefault(receipt.job_id, []).append(path)
+            self._count_member(task.job_id, 1)
             self.logger.info(f"{task.experiment.exp_id}: job {receipt.job_id}")
             return
         owner = receipt.owned[path]
         task.job_id, task.is_ours = self._job_of(owner), False
+        self._count_member(task.job_id, 1)
         if owner is not None:
             self._adopted.add(task.job_id or str(path))
             self.logger.info(f"{task.experiment.exp_id}: waiting for {owner.describe()}, which has it")
+
+    def _count_member(self, job_id: str, change: int) -> None:
+        """Note that a job has an experiment, or that it is over; a job without any leaves its place to another."""
+        if not job_id:
+            return
+        with self._counting:
+            self._members[job_id] += change
+            is_over = not self._members[job_id]
+        if is_over:
+            self._line.ended(time.monotonic())
 
     def _job_of(self, owner: Owner | None) -> str:
         if owner is None:
@@ -267,17 +395,18 @@ class Executor(official.Executor):  # type: ignore[misc]
         for info in self._look(ours):
             yield info
         # Who ends the run waits for this, too.
-        self.next_seconds_between_status_checks = _LOOK_SECONDS if active_jobs else _IDLE_SECONDS
+        self.next_seconds_between_status_checks = self._look_seconds if active_jobs else _IDLE_SECONDS
+
+    @property
+    def _look_seconds(self) -> float:
+        return _SHORT_LOOK_SECONDS if self._line.is_short else _LOOK_SECONDS
 
     def _look(self, infos: list[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
-        waiting = self._without_done(infos)
-        now = time.monotonic()
-        again = [info for info in waiting if _is_due(info, now)]
-        if again:
-            gone = set(map(id, again))
-            waiting = [info for info in waiting if id(info) not in gone]
-            self._submit_again(again)
-        if not waiting or now < self._ask_at:
+        if not infos:  # perhaps nothing of ours is prepared yet
+            return []
+        waiting = self._without_done(self._without_failed(infos))
+        self._work_on()
+        if not waiting or time.monotonic() < self._ask_at:
             return waiting
         view = View()
         dead = [info for info in waiting if self._is_dead(info, view)]
@@ -289,15 +418,32 @@ class Executor(official.Executor):  # type: ignore[misc]
         kept = [info for info in waiting if id(info) not in gone]
         dead = self._without_done(dead)
         ask_accounts((_task_of(info).folder for info in dead), view)
-        for info in dead:
-            kept += self._bury(info, view)
-        return kept
+        again = [one for info in dead for one in self._bury(info, view)]
+        self._enqueue(again)
+        return kept + again
+
+    def _without_failed(self, infos: Iterable[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
+        """Report those that won't be submitted; return the rest."""
+        left = []
+        for info in infos:
+            task = _task_of(info)
+            if task.failed:
+                self.report_job_error(info, msg=f"{task.experiment.exp_id}: {task.failed} ")
+            else:
+                left.append(info)
+        return left
 
     def _without_done(self, infos: Iterable[SubmittedJobInfo]) -> list[SubmittedJobInfo]:
+        now = time.monotonic()
+        is_for_all = now >= self._look_at
+        if is_for_all:
+            self._look_at = now + _LOOK_SECONDS
         waiting = []
         for info in infos:
-            if _task_of(info).is_done:
+            task = _task_of(info)
+            if (is_for_all or not task.is_waiting) and task.is_done:
                 self._successes += 1
+                self._count_member(task.job_id, -1)
                 self.report_job_success(info)
             else:
                 waiting.append(info)
@@ -306,7 +452,7 @@ class Executor(official.Executor):  # type: ignore[misc]
     def _is_dead(self, info: SubmittedJobInfo, view: View) -> bool:
         """Return whether nobody has an experiment any more; what can't be found out counts as alive."""
         task = _task_of(info)
-        if task.retry_at is not None:
+        if task.is_waiting:
             return False
         is_queued = False
         if task.job_id:
@@ -343,22 +489,18 @@ class Executor(official.Executor):  # type: ignore[misc]
             wait = min(_ASK_SECONDS * 2**self._failures, _MAX_ASK_SECONDS)
         else:
             self._failures = 0
+            self._has_answered = True
             # One late answer says little: it may be that Slurm's controller was started anew.
             most = min(2 * self._pause, _MAX_ASK_SECONDS)
             wait = self._pause = min(max(_ASK_SECONDS, _ASK_SHARE * view.queue.seconds), most)
         self._ask_at = time.monotonic() + wait
-
-    def _submit_again(self, infos: list[SubmittedJobInfo]) -> None:
-        members = [(info.job, _task_of(info)) for info in infos]
-        self._view = View()
-        for pack in _packed(members):
-            self._submitters.submit(self._start, pack)
 
     def _bury(self, info: SubmittedJobInfo, view: View) -> list[SubmittedJobInfo]:
         """Report an experiment as dead, or submit it again."""
         task = _task_of(info)
         if task.experiment.exp_path in self._submitted.get(task.job_id, []):
             self._submitted[task.job_id].remove(task.experiment.exp_path)  # there is nothing to cancel any more
+        self._count_member(task.job_id, -1)
         try:
             if not is_there(task.folder.path):
                 self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
@@ -373,8 +515,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.logger.warning(f"{task.experiment.exp_id}: {fault}")
         if self._goes_on(task, death, is_fault=bool(fault)):
             self.logger.info(f"{task.experiment.exp_id}: {death.text}: submitted again")
-            task.job_id = ""
-            task.retry_at = time.monotonic()
+            task.job_id, task.is_waiting = "", True
             return [info]
         if death.exception:
             self._count(death.exception)
@@ -460,7 +601,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         others = [info for info in active_jobs if _task(info) is None]
         if others and not self._leaving:
             super().cancel_jobs(others)
-        self._submitters.shutdown(wait=True, cancel_futures=True)
+        self._end_submitting()
         open_jobs = [job_id for job_id, paths in self._submitted.items() if not all(map(_has_result, paths))]
         if self._leaving:
             self.logger.info(
@@ -478,20 +619,34 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def shutdown(self) -> None:
         """End the threads."""
-        self._submitters.shutdown(wait=True)
+        self._end_submitting()
         super().shutdown()
 
+    def _end_submitting(self) -> None:
+        """Let what is just being submitted come to its end, and leave what only waits as if it never had."""
+        self._is_leaving = True
+        self._submitters.shutdown(wait=True)
+        for pack in self._line.clear():
+            pack.drop()
 
-def _packed(members: Iterable[tuple[Any, _Task]]) -> list[list[tuple[Any, _Task]]]:
+
+def _packed(infos: Iterable[SubmittedJobInfo]) -> list[list[SubmittedJobInfo]]:
     """Put those together that may share a job, as many as their launcher says."""
-    alike: dict[tuple[JobRequest, Path, int], list[tuple[Any, _Task]]] = {}
-    for job, task in members:
-        alike.setdefault((task.request, task.order.manifest, task.attempt), []).append((job, task))
+    alike: dict[tuple[JobRequest, Path, int], list[SubmittedJobInfo]] = {}
+    for info in infos:
+        task = _task_of(info)
+        alike.setdefault((task.request, task.order.manifest, task.attempt), []).append(info)
     return [
         group[first : first + request.pack]
         for (request, _, _), group in alike.items()
         for first in range(0, len(group), request.pack)
     ]
+
+
+def _fail(tasks: Iterable[_Task], why: str) -> None:
+    """Have it reported that some experiments won't be submitted."""
+    for task in tasks:
+        task.failed = why
 
 
 def _is_experiment(job: Any) -> bool:
@@ -511,11 +666,6 @@ def _task_of(info: SubmittedJobInfo) -> _Task:
 
 def _text_of(error: HeyhiError) -> str:
     return f"{Status.UNKNOWN.value}: {error}" if isinstance(error, UnknownError) else str(error)
-
-
-def _is_due(info: SubmittedJobInfo, now: float) -> bool:
-    task = _task_of(info)
-    return task.retry_at is not None and task.retry_at <= now
 
 
 def _has_result(path: Path) -> bool:

@@ -465,6 +465,7 @@ class Launch:
         """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
         from heyhi.code.snapshot import take_snapshot
         from heyhi.job.order import Order
+        from heyhi.job.patience import Patience
         from heyhi.job.submit import submit_job
         from heyhi.slurm.commands import View
         from heyhi.slurm.request import request_of
@@ -490,5 +491,6 @@ class Launch:
             order,
             View(),
             handing_over=lambda: noting(self.project, self._as_known),
+            wait=Patience(self.experiment.exp_id).wait,
         )
         return _Outcome(job_id=receipt.job_id, refused=receipt.refused.get(self.experiment.exp_path, ""))

@@ -1,4 +1,4 @@
-"""Hands experiments over to Slurm: each is claimed first, then noted with its job's id.
+"""Hands experiments over to Slurm: each is claimed and prepared first, then noted with its job's id.
 
 One function does it for `run.py` and for Snakemake's executor alike. Nothing here imports Snakemake.
 """
@@ -6,10 +6,9 @@ One function does it for `run.py` and for Snakemake's executor alike. Nothing he
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -20,16 +19,17 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import CODE_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, LAUNCH_LOG_NAME, RESULT_NAME
+from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, Submission
 from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
+from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
 from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
-from heyhi.slurm.commands import View, submit
+from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
@@ -45,6 +45,7 @@ def submit_job(
     attempt: int = 1,
     left_out: tuple[str, ...] = (),
     handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
+    wait: Callable[[Busy], None] | None = None,
 ) -> Receipt:
     """Submit one job for some experiments, except those that are done, that somebody has, or that don't go on.
 
@@ -56,6 +57,7 @@ def submit_job(
         attempt: how often this launch has tried.
         left_out: nodes that this launch keeps its jobs from, where there are others.
         handing_over: makes a context in which they are handed over, while nobody else can have them.
+        wait: waits where Slurm may take it later, or raises; default: that is raised.
 
     Raises:
         Busy: Slurm may take it later.
@@ -64,84 +66,129 @@ def submit_job(
         HeyhiError: a folder holds another experiment, or can't be written. Nothing is claimed then.
         Folders that were not there before are gone then.
     """
-    claims: list[tuple[Experiment, Claim]] = []
-    owned: dict[Path, Owner | None] = {}
-    refused: dict[Path, str] = {}
+    while True:
+        with prepare_job(experiments, request, order, view, attempt=attempt, left_out=left_out) as handover:
+            while not handover.is_outdated:
+                try:
+                    return hand_over(handover, handing_over)
+                except Busy as error:
+                    if wait is None:
+                        raise
+                    wait(error)
+        view = View()
+
+
+def prepare_job(
+    experiments: Sequence[Experiment],
+    request: JobRequest,
+    order: Order,
+    view: View,
+    *,
+    attempt: int = 1,
+    left_out: tuple[str, ...] = (),
+) -> Handover:
+    """Make some experiments ready to be submitted as one job; see `submit_job`.
+
+    Raises:
+        HeyhiError: one of them is UNKNOWN, holds another experiment, or can't be written. Nothing is claimed then.
+    """
     with contextlib.ExitStack() as stack:
+        handover = stack.enter_context(Handover(order, request, attempt))
         for experiment in experiments:
-            new = _absent(experiment.exp_path)
+            new = absent(experiment.exp_path)
             got = _claim(experiment, order, view)
             if not isinstance(got, Claim):
-                owned[experiment.exp_path] = got
+                handover.owned[experiment.exp_path] = got
                 continue
-            stack.callback(_remove_empty, new)  # after the release
-            stack.callback(got.release)
-            if new:
-                stack.callback(_unprepare, experiment.exp_path)
+            handover.add(experiment, got, new)
             going = Continuing.of(experiment, order.schema, order.identity_ignore).going_on(
                 experiment.exp_path, experiment.config
             )
             if going.is_refused(is_allowed=order.continue_drifted):
-                refused[experiment.exp_path] = going.refusal
+                handover.refused[experiment.exp_path] = going.refusal
                 got.release()
+                handover.claims.pop()
                 continue
             if going.note:
                 _log.warning("%s: %s", experiment.exp_id, going.note)
-            claims.append((experiment, got))
-        if not claims:
-            return Receipt("", owned, refused)
-        mine = [experiment for experiment, _ in claims]
-        needs = [_settled(experiment, view, attempt - 1, order.node_faults) for experiment in mine]
-        # Of several, the most that one of them needs.
-        nodes = dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)])
-        request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs))
-        for experiment in mine:
-            ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
-            if order.snapshot is not None:
-                link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-        is_shared = is_pack(mine, request)
-        folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
-        logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
-        words = runner_words(claims, request, order, folder, attempt)
-        script = batch_script(words, order.results_root, request, logs, order.snapshot)
-
-        def hand_over(asked: JobRequest) -> str:
-            options = sbatch_options(
-                asked,
-                name=job_name(mine, asked.job_name),
-                comment=comment_text(order.root_mark, [e.identity.digest for e in mine], asked.comment),
-                output=folder / LAUNCH_LOG_NAME,
-                chdir=folder,
-            )
-            return submit(options, script)
-
-        with handing_over():
-            job_id = submit_elsewhere(request, tuple(nodes), hand_over)
-        # From here on the claims are the job's, whatever happens to us.
+        if handover.claims:
+            _prepare(handover, view, left_out)
         stack.pop_all()
-        for experiment, claim in claims:
-            _note(experiment, request, order, job_id, attempt)
-            claim.hand_over(job_id)
-    return Receipt(job_id, owned, refused)
+    return handover
 
 
-def _absent(folder: Path) -> list[Path]:
-    """Return a folder and those above it that aren't there, the innermost first."""
-    return list(itertools.takewhile(lambda place: not os.path.lexists(place), (folder, *folder.parents)))
+def _prepare(handover: Handover, view: View, left_out: tuple[str, ...]) -> None:
+    """Fill the folders of what is claimed, and find out what its job is to ask for and to run."""
+    order, claims = handover.order, handover.claims
+    mine = [experiment for experiment, _ in claims]
+    needs = [_settled(experiment, view, handover.attempt - 1, order.node_faults) for experiment in mine]
+    # Of several, the most that one of them needs.
+    handover.nodes = tuple(dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)]))
+    request = handover.request.scaled(max(need.ooms for need in needs), max(need.timeouts for need in needs))
+    for experiment in mine:
+        ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+        if order.snapshot is not None:
+            link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
+    is_shared = is_pack(mine, request)
+    handover.request = request
+    handover.folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
+    logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
+    words = runner_words(claims, request, order, handover.folder, handover.attempt)
+    handover.script = batch_script(words, order.results_root, request, logs, order.snapshot)
 
 
-def _unprepare(folder: Path) -> None:
-    """Remove what a submission that came to nothing has written into a folder that it made."""
-    for name in (CONFIG_NAME, FLAT_CONFIG_NAME, CODE_NAME, IDENTITY_NAME):
-        with contextlib.suppress(OSError):
-            (folder / name).unlink()
+def _submit(handover: Handover, asked: JobRequest) -> str:
+    mine = [experiment for experiment, _ in handover.claims]
+    options = sbatch_options(
+        asked,
+        name=job_name(mine, asked.job_name),
+        comment=comment_text(handover.order.root_mark, [one.identity.digest for one in mine], asked.comment),
+        output=handover.folder / LAUNCH_LOG_NAME,
+        chdir=handover.folder,
+    )
+    return submit(options, handover.script)
 
 
-def _remove_empty(folders: Sequence[Path]) -> None:
-    """Remove folders, up to the first that somebody uses by now."""
-    with contextlib.suppress(OSError):
-        for folder in folders:
-            folder.rmdir()
+def hand_over(
+    handover: Handover, handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext
+) -> Receipt:
+    """Submit what was prepared; where that fails it stays prepared.
+
+    Args:
+        handover: what was prepared, not outdated.
+        handing_over: makes a context in which it is handed over.
+
+    Raises:
+        Busy: Slurm may take it later.
+        Refused: Slurm doesn't take it.
+    """
+    claims = handover.claims
+    if not claims:
+        return Receipt("", handover.owned, handover.refused)
+    handover.tries += 1
+    with handing_over():
+        job_id = _found(handover) if handover.may_be_there else ""
+        if not job_id:
+            try:
+                job_id = submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
+            except Busy as error:
+                handover.may_be_there |= not isinstance(error, Full)
+                raise
+    # From here on the claims are the job's, whatever happens to us.
+    handover.settled()
+    for experiment, claim in claims:
+        _note(experiment, handover.request, handover.order, job_id, handover.attempt)
+        claim.hand_over(job_id)
+    return Receipt(job_id, handover.owned, handover.refused)
+
+
+def _found(handover: Handover) -> str:
+    """Return the id of the job that Slurm has taken although its answer got lost; empty where it has none."""
+    view = View()
+    job_id = handover.find_job(view)
+    if view.queue.error:
+        raise Busy(view.queue.error)
+    return job_id
 
 
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:

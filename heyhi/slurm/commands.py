@@ -6,6 +6,7 @@ Every cluster has these commands. What a cluster as a whole is, cluster.py reads
 from __future__ import annotations
 
 import enum
+import errno
 import os
 import re
 import shutil
@@ -15,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError
+from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
 from heyhi.slurm.surroundings import environment
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
@@ -22,6 +24,7 @@ _TIMEOUT_SECONDS = 90.0
 _MAX_IDS = 10_000  # of one call to sacct: a command line's argument may have 128 kB
 _MAX_CANCELLED = 1_000  # of one call to scancel, where each id is a word of its own
 _MAX_LINES = 4  # of a command's errors that a message repeats
+_OVERLOADED = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
 MARK = "heyhi:"  # opens the comment of each of our jobs: heyhi:<results root>:<experiment>[,<experiment> …]
 _ROOT = re.compile(rf"{MARK}([0-9a-f]+):")
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
@@ -55,18 +58,6 @@ _RESTING = {
 }
 # … or any more: it is queued again then, or over.
 _ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
-# What sbatch says when a limit on the number of jobs is reached (QOSMaxSubmitJobPerUserLimit and its like) …
-_FULL = re.compile("SubmitJob|MaxJobCount")
-# … in a message that it has for other limits too …
-_FULL_OR_BEYOND = "job submit limit"
-# … when the controller is away for a moment …
-_AWAY = re.compile(
-    "contact slurm controller|controller not responding|controller in standby|timed out|zero bytes|connection"
-    "|transport endpoint|temporarily un",
-    re.IGNORECASE,
-)
-# … and when it finds no cluster, for a moment or for good.
-_NO_CONFIGURATION = re.compile("configuration (source|file)|fetch config", re.IGNORECASE)
 _PREFIXES = re.compile("^(?:error: |fatal: )?(?:allocation failure: )?")
 
 
@@ -78,8 +69,16 @@ class Refused(SlurmError):
     """Slurm took no job; asking again would give the same answer."""
 
 
+class NoCluster(Refused):
+    """Slurm took no job: this machine knows of no cluster."""
+
+
 class Busy(SlurmError):
-    """Slurm may take the job later: a limit on jobs is reached, or the controller doesn't answer now."""
+    """Slurm may take the job later: its controller doesn't answer now."""
+
+
+class Full(Busy):
+    """Slurm may take the job later: a limit on the number of jobs is reached."""
 
 
 class Phase(enum.Enum):
@@ -389,22 +388,53 @@ def submit(options: Sequence[str], script: str) -> str:
         script: of the batch process; sbatch reads it from standard input.
 
     Raises:
+        Full: Slurm takes it when another job has ended.
         Busy: Slurm may take it later.
+        NoCluster: this machine knows of no cluster.
         Refused: Slurm doesn't take it, or there is no sbatch here.
     """
+    for is_last in (False, False, True):
+        try:
+            return _submit(options, script)
+        except Full as error:
+            # A limit that lets none in, though none is there, lets none in later: of 0 jobs, or on something else.
+            # One may just have ended: so asked again, before that is said.
+            if meaning_of(str(error)) is Meaning.FULL or _has_jobs():
+                raise
+            if is_last:
+                raise Refused(str(error)) from None
+    raise AssertionError
+
+
+def _submit(options: Sequence[str], script: str) -> str:
     try:
         answer = output_of(["sbatch", "--parsable", *options], script)
     except Busy:
         raise
     except SlurmError as error:
-        text = str(error)
-        is_busy = _FULL.search(text) or _AWAY.search(text) or _FULL_OR_BEYOND in text
-        raise (Busy if is_busy else Refused)(text) from None
+        raise _refusal_of(str(error)) from None
     # "123", or "123;cluster"; a site's own wrapper may print more before it.
     job_id = answer.strip().rpartition("\n")[2].partition(";")[0].strip()
     if not job_id.isdigit():
         raise Refused(f"sbatch: printed no job id but {answer.strip()[:200]!r}")
     return job_id
+
+
+def _refusal_of(text: str) -> SlurmError:
+    meaning = meaning_of(text.removeprefix("sbatch: "))
+    if meaning is Meaning.NO_CLUSTER:
+        return Busy(text) if is_configured() else NoCluster(text)
+    if meaning is Meaning.AWAY:
+        return Busy(text)
+    return Refused(text) if meaning is Meaning.NEVER else Full(text)
+
+
+def _has_jobs() -> bool:
+    """Return whether this user has jobs that wait, run or end; true without an answer."""
+    try:
+        return bool(output_of(["squeue", "--noheader", f"--user={os.getuid()}", "--format=%i"]).strip())
+    except SlurmError:
+        return True
 
 
 def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SECONDS) -> str:
@@ -421,10 +451,14 @@ def refusal(options: Sequence[str], script: str, *, seconds: float = _TIMEOUT_SE
         SlurmError: there is no answer.
     """
     done = _run(["sbatch", "--test-only", *options], script, seconds)
-    if not done.returncode or _FULL.search(done.stderr):
+    if not done.returncode:
         return ""
-    reason = _reason("sbatch", done.stderr) or f"sbatch failed with exit code {done.returncode}"
-    if _AWAY.search(done.stderr) or _NO_CONFIGURATION.search(done.stderr):
+    reason = _reason("sbatch", done.stderr)
+    meaning = meaning_of(reason)
+    if meaning in (Meaning.FULL, Meaning.FULL_OF_OWN):
+        return ""
+    reason = reason or f"sbatch failed with exit code {done.returncode}"
+    if meaning in (Meaning.AWAY, Meaning.NO_CLUSTER):
         raise SlurmError(f"sbatch: {reason}")
     return reason
 
@@ -449,7 +483,7 @@ def output_of(words: Sequence[str], text: str | None = None, *, seconds: float =
         seconds: how long it may take.
 
     Raises:
-        Busy: it took longer.
+        Busy: it took longer, or this machine has no room for it now.
         SlurmError: it isn't here, or failed.
     """
     done = _run(words, text, seconds)
@@ -478,7 +512,9 @@ def _run(words: Sequence[str], text: str | None, seconds: float) -> subprocess.C
     except subprocess.TimeoutExpired:
         raise Busy(f"{words[0]}: took longer than {seconds:.2g} s: Slurm's controller is busy or away") from None
     except OSError as error:
-        raise SlurmError(f"{words[0]}: can't be run: {error.strerror}") from None
+        # A login node that has too much to do has no place for one more process, for a moment.
+        kind = Busy if error.errno in _OVERLOADED else SlurmError
+        raise kind(f"{words[0]}: can't be run: {error.strerror}") from None
 
 
 def _reason(command: str, errors: str) -> str:

@@ -63,6 +63,7 @@ class Flow:
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
         threads: for the rules: cores that an experiment is given.
+        priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
         missing: for the rules: its experiments whose results were removed after its table was written.
@@ -97,6 +98,7 @@ class Flow:
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
+        self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
@@ -196,6 +198,10 @@ class Flow:
         digest = hashlib.sha256(target.encode(errors="surrogateescape")).hexdigest()[:16]
         self._unknown[digest] = f"{target}: {self._look(target).line}"
         return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
+
+    def _priority(self, known: _Known) -> int:
+        # From 1: of what is worth nothing Snakemake's solver would start nothing.
+        return max(1, known.manifest.size - known.node.position)
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""

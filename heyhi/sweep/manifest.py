@@ -62,11 +62,13 @@ class Node(NamedTuple):
         target: its result file.
         needs: targets of what it needs.
         resources: of its launcher.
+        position: among all that the manifest has, each after what it needs.
     """
 
     target: str
     needs: tuple[str, ...]
     resources: dict[str, int | str]
+    position: int = 0
 
 
 class ConfigRow(NamedTuple):
@@ -293,6 +295,12 @@ class Manifest:
         needs, root = self.needed_exp_ids, self.results_root
         return dict(zip(folders_at(needs, root), (folders_at(ids, root) for ids in needs.values()), strict=True))
 
+    @cached_property
+    def size(self) -> int:
+        """Number of all experiments."""
+        ((count,),) = self._read("SELECT COUNT(*) FROM experiment")
+        return int(count)
+
     def _exp_ids(self, where: str) -> list[str]:
         return [exp_id for (exp_id,) in self._read(f"SELECT exp_id FROM experiment {where}")]
 
@@ -415,7 +423,7 @@ class Manifest:
         return exp_id_of(folder_of(target, self.project_root), self.results_root)
 
     def _nodes(self, where: str, *values: object) -> list[Node]:
-        rows = self._read(f"SELECT exp_id, needs, resources FROM experiment {where}", *values)
+        rows = self._read(f"SELECT exp_id, needs, resources, position FROM experiment {where}", *values)
         with _reading(self.path):
             return [
                 # Most have neither, and then nothing has to be parsed.
@@ -423,8 +431,11 @@ class Manifest:
                     target,
                     () if needs == "[]" else tuple(self._targets(json.loads(needs))),
                     {} if resources == "{}" else json.loads(resources),
+                    position,
                 )
-                for target, (_, needs, resources) in zip(self._targets(row[0] for row in rows), rows, strict=True)
+                for target, (_, needs, resources, position) in zip(
+                    self._targets(row[0] for row in rows), rows, strict=True
+                )
             ]
 
     def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:

@@ -96,6 +96,7 @@ WRONG_WORDS = (
     "heyhi launch none.sqlite",
     "heyhi launch --cfg train epochs=many",
     "heyhi launch --forground",
+    "heyhi launch --jobs 0",
     "heyhi launch",
     "heyhi launch --profile profiles/slurm --cfg train seed=9",
     "heyhi logs",
@@ -473,6 +474,11 @@ CASES = (
         "a Slurm that is full",
         ("run.py --cfg train launcher.slurm.partition=main",),
         programs={"sbatch": "echo 'sbatch: error: QOSMaxSubmitJobPerUserLimit, job submit limit' >&2; exit 1"},
+    ),
+    Given(
+        "a Slurm that finds no cluster",
+        ("run.py --cfg train launcher.slurm.partition=main",),
+        programs={"sbatch": "echo 'sbatch: fatal: Could not establish a configuration source' >&2; exit 1"},
     ),
     Given(
         "an sbatch that prints gibberish",

@@ -90,7 +90,9 @@ def short_folder() -> Iterator[Path]:
 
 # --- a project ----------------------------------------------------------------------------------------------------
 
-SECONDS = 300.0  # after which something hangs: a time limit takes a minute and a half on an idle machine
+SECONDS = float(
+    os.environ.get("HH_T", "300")
+)  # after which something hangs: a time limit takes a minute and a half on an idle machine
 
 PROTO = """
 syntax = "proto2";
@@ -137,8 +139,9 @@ message Slurm {
   optional string srun_extra = 27;
 }
 """
-# Each start is a line of the ledger. `do` says what the run does: end, fail, crash, exit75, wait (for the file `go`),
-# train (steps, each with a checkpoint, for which it waits likewise; asks to be queued again), fill (memory).
+# Each start is a line of the ledger. `do` says what the run does: end, fail, crash, exit75, nap (NAP seconds), wait
+# (for the file `go`, or `go<x>`), train (steps, each with a checkpoint, for which it waits likewise; asks to be queued
+# again), fill (memory).
 TASK = """
 import os
 import signal
@@ -161,7 +164,9 @@ def main(task, cfg, log_level):
     if cfg.do == "exit75":
         os._exit(75)
     if cfg.do == "wait":
-        wait("go")
+        wait("go", f"go{cfg.x}")
+    if cfg.do == "nap":
+        time.sleep(float(os.environ.get("NAP", "4")))
     if cfg.do == "fill":
         hold = bytearray(800_000_000)
         for place in range(0, len(hold), 4096):
@@ -172,8 +177,8 @@ def main(task, cfg, log_level):
     return {"y": 10 * cfg.x, "note": NOTE}
 
 
-def wait(name):
-    while not (ROOT / name).exists():
+def wait(*names):
+    while not any((ROOT / name).exists() for name in names):
         time.sleep(0.05)
 
 

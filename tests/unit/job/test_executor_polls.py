@@ -51,6 +51,8 @@ def yield_sweep():
 # Ids are process ids: no two submissions have the same.
 SBATCH = """#!/bin/sh
 cat > /dev/null
+echo x >> {folder}/asked_sbatch
+[ ! -e {folder}/says ] || {{ cat {folder}/says >&2; exit 1; }}
 for word; do case $word in --comment=*) echo "$$ ${{word#--comment=}}" >> {folder}/ids;; esac; done
 echo $$
 """
@@ -71,6 +73,7 @@ class Job:
 
     attempt = 1
     rule = SimpleNamespace(name="experiment")
+    priority = 0
 
     def __init__(self, target: str, manifest: Path) -> None:
         self.output = [target]
@@ -147,7 +150,7 @@ class Bench:
         targets = self._manifest.targets
         self.executor.run_jobs([Job(target, self._manifest.path) for target in targets])
         deadline = time.monotonic() + SECONDS
-        while len(self.executor.active_jobs) < len(targets):
+        while sum(info.external_jobid is not None for info in self.executor.active_jobs) < len(targets):
             assert time.monotonic() < deadline, "they were never submitted"
             time.sleep(0.02)
 
@@ -203,6 +206,25 @@ class Bench:
         """Have Slurm forget a job."""
         ids = self._folder / "ids"
         ids.write_text("".join(line for line in ids.open() if line.split()[0] != job_id))
+
+    def say(self, words: str) -> None:
+        """Have sbatch take no job, and say why; empty: have it take them again."""
+        path = self._folder / "says"
+        path.write_text(f"sbatch: error: {words}\n") if words else path.unlink()
+
+    @property
+    def asked_sbatch(self) -> int:
+        """How often sbatch was called."""
+        return self._count("asked_sbatch")
+
+    def look_until(self, condition: Callable[[], object]) -> None:
+        """Let it look again and again, a second later each time."""
+        deadline = time.monotonic() + SECONDS
+        while not condition():
+            self.now += 1
+            self.look()
+            assert time.monotonic() < deadline, "it never came true"
+            time.sleep(0.02)
 
     def break_squeue(self) -> None:
         (self._folder / "broken").touch()
@@ -368,6 +390,89 @@ def test_one_that_is_not_gone_on_with_fails_with_the_reason_and_the_others_go_on
     assert "not gone on with: attempt 1 has logged metrics with another config" in failed[0]
     assert three.look() == 2 and len(failed) == 1
     assert find_state(path).reason.endswith("ValueError: boom")
+
+
+def test_what_slurm_refuses_for_good_is_dead_at_once_and_on_record_with_what_it_said(
+    bench: Callable[[int], Bench], tmp_path: Path
+) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    three.allow_attempts(2)
+    job_id, path = three.any_job()
+    before = three.asked_sbatch
+    folder = ExperimentDir(path, tmp_path / "results")
+    identity = folder.read_identity()
+    assert identity is not None
+    three.end_job(job_id)
+    (path / "claim.json").unlink()
+    wiped = folder.wipe(identity)
+    assert wiped is not None
+    three.say("QOSMaxGRESPerJob")
+    three.look_until(lambda: failed)
+
+    assert "not submitted: sbatch: QOSMaxGRESPerJob" in failed[0]
+    assert three.asked_sbatch == before + 1
+    place = wiped.relative_to(tmp_path / "results")
+    text = f"not submitted: sbatch: QOSMaxGRESPerJob; what was wiped before is in {place}"
+    assert find_state(path) == (Status.DEAD, text)
+    assert not (path / "claim.json").exists()
+    assert three.look() == 2
+    # Snakemake's own retries don't ask again.
+    again = Job(str(path / "result.json"), three._manifest.path)
+    again.on_error = failed.append
+    three.executor.run_jobs([again])
+    three.look_until(lambda: len(failed) == 2)
+    assert three.asked_sbatch == before + 1
+
+
+def test_while_slurm_is_away_it_is_asked_for_minutes_and_then_that_is_the_reason(
+    bench: Callable[[int], Bench],
+) -> None:
+    three = bench(3)
+    failed: list[str] = []
+    three.fail_with(failed.append)
+    three.say("Batch job submission failed: Unable to contact slurm controller (connect failure)")
+    paths = [path.parent for path in Path("results").glob("p/work/*/job.json")]
+    for path in paths:
+        three.end_job(json.loads((path / "job.json").read_text())["job_id"])
+    start, before = three.now, three.asked_sbatch
+    three.look_until(lambda: len(failed) == 3)
+    assert 900 <= three.now - start < 1100
+    assert three.asked_sbatch - before < 40
+    assert three.logger.warning.call_count == 1
+    for path in paths:
+        state = find_state(path)
+        assert state.status is Status.DEAD
+        assert state.reason.endswith("Unable to contact slurm controller (connect failure), for 15 minutes")
+        assert not (path / "claim.json").exists()
+
+
+def test_what_waits_for_slurm_goes_on_where_it_was_once_it_answers(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    three.say("QOSMaxSubmitJobPerUserLimit")
+    job_id, path = three.any_job()
+    three.end_job(job_id)
+    before = three.asked_sbatch
+    three.look_until(lambda: three.asked_sbatch >= before + 3)
+    claim = (path / "claim.json").read_bytes()
+    assert three.look() == 3
+    three.say("")
+    three.look_until(lambda: json.loads((path / "job.json").read_text())["job_id"] != job_id)
+    assert json.loads((path / "claim.json").read_bytes())["nonce"] == json.loads(claim)["nonce"]
+    assert three.look() == 3
+
+
+def test_an_executor_that_ends_leaves_no_claim_of_what_only_waited(bench: Callable[[int], Bench]) -> None:
+    three = bench(3)
+    three.say("QOSMaxSubmitJobPerUserLimit")
+    job_id, path = three.any_job()
+    three.end_job(job_id)
+    before = three.asked_sbatch
+    three.look_until(lambda: three.asked_sbatch >= before + 2)
+    three.executor.cancel_jobs(three.executor.active_jobs)
+    assert not list(path.glob("claim*"))
+    assert "2 jobs of this run were cancelled" in three.logger.info.call_args.args[0]
 
 
 def test_records_that_cannot_be_read_are_named_and_the_others_go_on(bench: Callable[[int], Bench]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -25,7 +26,9 @@ from heyhi.report.read import Reader
 from heyhi.report.readings import Entry
 from heyhi.slurm.commands import (
     Busy,
+    Full,
     Job,
+    NoCluster,
     Phase,
     Queue,
     Refused,
@@ -40,6 +43,7 @@ from heyhi.slurm.commands import (
     submit,
     use_of,
 )
+from heyhi.slurm.refusals import Meaning, meaning_of
 
 Command = Callable[[str, str], None]
 
@@ -163,20 +167,102 @@ def test_the_script_reaches_sbatch_by_standard_input(command: Command, tmp_path:
     ("message", "kind"),
     [("sbatch: error: Batch job submission failed: Invalid account or account/partition combination", Refused),
      ("sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's "
-      "size and/or time limits)", Busy),
+      "size and/or time limits)", Full),
      ("sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)", Busy),
      ("sbatch: error: Batch job submission failed: Socket timed out on send/recv operation", Busy),
      ("sbatch: error: Batch job submission failed: Slurm backup controller in standby mode", Busy),
      ("sbatch: error: Batch job submission failed: Zero Bytes were transmitted or received", Busy),
      ("sbatch: error: Batch job submission failed: Resource temporarily unavailable", Busy),
      ("sbatch: error: Batch job submission failed: Connection refused", Busy),
-     ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates", Busy),
+     ("sbatch: error: QOSMaxSubmitJobPerUserLimit\nsbatch: error: Batch job submission failed: Job violates", Full),
+     ("sbatch: error: Batch job submission failed: Invalid authentication credential", Busy),
+     ("sbatch: error: Munge encode failed: Failed to access \\\"/run/munge/munge.socket.2\\\": No such file", Busy),
+     ("sbatch: error: Batch job submission failed: Protocol authentication error", Busy),
+     ("sbatch: error: Batch job submission failed: I/O error writing script/environment to file", Busy),
      ("sbatch: error: Batch job submission failed: Invalid qos specification", Refused),
-     ("sbatch: fatal: Could not establish a configuration source", Refused)],
+     ("sbatch: fatal: Could not establish a configuration source", NoCluster)],
 )  # fmt: skip
 def test_a_refusal_is_told_from_a_limit(command: Command, message: str, kind: type[SlurmError]) -> None:
     command("sbatch", f'cat > /dev/null; echo "{message}" >&2; exit 1')
-    with pytest.raises(kind, match=r"^sbatch: (?!error|fatal)"):
+    command("squeue", "echo 7")
+    with pytest.raises(kind, match=r"^sbatch: (?!error|fatal)") as raised:
+        submit([], "")
+    assert type(raised.value) is kind
+
+
+POLICY = "Batch job submission failed: Job violates accounting/QOS policy (job submit limit, user's size and/or time …)"
+
+
+@pytest.mark.parametrize(
+    ("names", "meaning"),
+    [
+        (["QOSMaxSubmitJobPerUserLimit"], Meaning.FULL_OF_OWN),
+        (["AssocMaxSubmitJobLimit"], Meaning.FULL_OF_OWN),
+        (["MaxSubmitJobsPerAccount"], Meaning.FULL),
+        (["QOSGrpSubmitJobsLimit"], Meaning.FULL),
+        (["AssocGrpSubmitJobsLimit"], Meaning.FULL),
+        # With DenyOnLimit these say what a job alone may ask for.
+        (["QOSMaxWallDurationPerJobLimit"], Meaning.NEVER),
+        (["QOSMaxGRESPerJob"], Meaning.NEVER),
+        (["QOSMaxNodePerJobLimit"], Meaning.NEVER),
+        (["QOSMaxGRESPerUser"], Meaning.NEVER),
+        (["QOSGrpGRES"], Meaning.NEVER),
+        (["QOSMinGRES"], Meaning.NEVER),
+        (["QOSGrpCPUMinutesLimit"], Meaning.NEVER),
+        (["QOSGrpWallLimit"], Meaning.NEVER),
+        (["QOSMaxWallDurationPerJobLimit", "QOSMaxSubmitJobPerUserLimit"], Meaning.NEVER),
+        ([], Meaning.UNNAMED),
+    ],
+)
+def test_a_limit_is_known_by_its_name(names: list[str], meaning: Meaning) -> None:
+    assert meaning_of("; ".join([*names, POLICY])) is meaning
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["Invalid job array specification", "Invalid account or account/partition combination specified",
+     "invalid partition specified: nope; Batch job submission failed: Invalid partition name specified",
+     "Invalid qos specification", "Invalid feature specification", "Requested reservation is invalid",
+     "Node count specification invalid", "Requested node configuration is not available",
+     "Requested time limit is invalid (missing or exceeds some limit)", "Invalid node name specified",
+     "unrecognized option '--foo'"],
+)  # fmt: skip
+def test_what_no_waiting_mends_is_refused_for_good(words: str) -> None:
+    assert meaning_of(words) is Meaning.NEVER
+
+
+@pytest.mark.parametrize("name", ["QOSMaxSubmitJobPerUserLimit; ", "AssocMaxSubmitJobLimit; ", ""])
+def test_a_limit_that_lets_no_job_in_though_none_is_there_is_none_that_passes(
+    command: Command, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "words").write_text(f"sbatch: error: {name}{POLICY}\n".replace("; ", "\nsbatch: error: "))
+    command("sbatch", f"cat > /dev/null; cat {tmp_path}/words >&2; exit 1")
+    command("squeue", f"[ -e {tmp_path}/some ] && echo 7; exit 0")
+    with pytest.raises(Refused, match="job submit limit"):
+        submit([], "")
+    assert calls(tmp_path, "sbatch") == 3, "one may just have ended"
+    (tmp_path / "some").touch()
+    with pytest.raises(Full):
+        submit([], "")
+    assert calls(tmp_path, "sbatch") == 4
+
+
+def test_where_a_cluster_is_configured_it_is_only_away(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command("sbatch", "cat > /dev/null; echo 'sbatch: fatal: Could not establish a configuration source' >&2; exit 1")
+    monkeypatch.setenv("SLURM_CONF", "/somewhere/slurm.conf")
+    with pytest.raises(Busy) as raised:
+        submit([], "")
+    assert not isinstance(raised.value, Full)
+
+
+def test_a_machine_that_has_no_room_for_one_more_process_is_only_busy(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "run", no_room)
+    with pytest.raises(Busy, match="sbatch: can't be run: Resource temporarily unavailable"):
         submit([], "")
 
 
