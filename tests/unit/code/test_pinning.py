@@ -219,6 +219,11 @@ def by_pth_through_a_link(lab: Lab) -> dict[str, str]:
     return {}
 
 
+def by_link(lab: Lab) -> dict[str, str]:
+    (lab.site / "mypkg").symlink_to(lab.root / "src/mypkg")
+    return {}
+
+
 def by_redirector(lab: Lab) -> dict[str, str]:
     put(lab.site / "redirector.py", REDIRECTOR.format(f"{lab.root}/lib/impl/__init__.py"))
     put(lab.site / "mypkg.pth", "import redirector\n")
@@ -241,6 +246,7 @@ WAYS = {
     "a .pth that leads there through a link": ("src/mypkg", "", by_pth_through_a_link),
     "setuptools, by a .pth": ("src/mypkg", SOURCE, by_backend("setuptools.build_meta")),
     "setuptools, by an import hook": ("lib/impl", MAPPED.format("lib/impl"), by_backend("setuptools.build_meta")),
+    "a link among the packages": ("src/mypkg", "", by_link),
     "a redirecting import hook": ("lib/impl", "", by_redirector),
     "hatchling": ("src/mypkg", HATCH, by_backend("hatchling.build")),
 }
