@@ -509,6 +509,7 @@ def _run_target(options: argparse.Namespace) -> int:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
+    manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
     here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
     tasks = max(here, options.tasks)
 
@@ -517,7 +518,7 @@ def _run_target(options: argparse.Namespace) -> int:
             return run_ranks(
                 options.target,
                 tasks,
-                options.manifest,
+                manifest_path,
                 code_root,
                 folder,
                 options.log_level,

@@ -32,7 +32,7 @@ def _slowly():
     return _ask()
 _heyhi.is_to_stop = _slowly
 """
-STEPS = 300
+STEPS = 600
 
 
 @pytest.fixture
@@ -75,13 +75,18 @@ def records(lab: Any, event: str) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == event]
 
 
+def status(lab: Any) -> dict[str, Any]:
+    (row,) = json.loads(lab.heyhi("status", "--json").stdout)
+    return dict(row)
+
+
 def submit(lab: Any, *words: str) -> str:
     done = lab.python("run.py", "--cfg", "conf/train.prototxt", "I.launcher=slurm", *words)
     assert done.returncode == 0, done.stderr
     return str(json.loads((folder(lab) / "job.json").read_text())["job_id"])
 
 
-def goes_on_to_its_end(lab: Any, until: Until, job: str) -> None:
+def goes_on_to_its_end(lab: Any, until: Until, job: str, *, most: int = 2) -> None:
     """See that a training that was stopped is queued again, and goes on with the next step."""
     until(lambda: records(lab, "end"))
     assert records(lab, "end")[0]["reason"] == "requeue", records(lab, "end")
@@ -90,9 +95,10 @@ def goes_on_to_its_end(lab: Any, until: Until, job: str) -> None:
     (lab.root / "slow").unlink()
     # A job that was queued again waits for a while, unless somebody says when it is to start.
     subprocess.run(["scontrol", "update", f"JobId={job}", "StartTime=now+2"], check=False)
-    until(lambda: len(records(lab, "end")) == 2)
-    assert records(lab, "end")[1]["reason"] == "done", records(lab, "end")
-    assert [one["kind"] for one in records(lab, "start")] == ["first", "requeue"]
+    until(lambda: records(lab, "end")[-1]["reason"] != "requeue" or len(records(lab, "end")) > most)
+    assert records(lab, "end")[-1]["reason"] == "done", records(lab, "end")
+    kinds = [one["kind"] for one in records(lab, "start")]
+    assert kinds[0] == "first" and set(kinds[1:]) == {"requeue"} and len(kinds) <= most
     assert steps(lab) == list(range(1, STEPS + 1))
     assert json.loads((folder(lab) / "result.json").read_text()) == {"step": STEPS}
 
@@ -117,8 +123,9 @@ def test_a_recipe_is_warned_by_hand_and_goes_on(training: Any, until: Until, rec
 def test_a_recipe_is_stopped_at_its_time_limit_and_goes_on(training: Any, until: Until, recipe: str) -> None:
     write(training, recipe)
     training.allow("slow")
-    job = submit(training, *TWO_NODES, "launcher.slurm.hours=0.0166")
-    goes_on_to_its_end(training, until, job)
+    job = submit(training, *TWO_NODES, "launcher.slurm.hours=0.033")
+    # On a slow machine the imports alone may take most of a job's two minutes.
+    goes_on_to_its_end(training, until, job, most=5)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -130,11 +137,9 @@ def test_a_cancelled_recipe_writes_its_checkpoint_and_does_not_come_back(
     job = submit(training, *TWO_NODES)
     until(lambda: len(steps(training)) >= 3)
     subprocess.run(["scancel", job], check=True)
-    until(lambda: records(training, "end"))
-    assert records(training, "end")[0]["reason"] == "terminated"
+    until(lambda: status(training)["status"] == "DEAD")
+    assert status(training)["reason"].startswith("CANCELLED")
     assert list(folder(training).glob("checkpoint*"))
-    (row,) = json.loads(training.heyhi("status", "--json").stdout)
-    assert row["status"] == "DEAD" and row["reason"].startswith("CANCELLED")
 
 
 def test_the_shown_commands_do_what_is_said(training: Any, until: Until) -> None:
