@@ -102,7 +102,7 @@ def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
-        assert watch([project], lambda: next(looks), 0.01) == 1
+        assert watch(lambda: next(looks), 0.01) == 1
     shown = read_all(leader)
     assert "RUNNING 1" in shown
     assert "DEAD 1  DONE 1" in shown
@@ -126,7 +126,7 @@ def shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *looks: Sur
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
-        watch([], look, 0.01)
+        watch(look, 0.01)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(leader)).replace("\r\n", "\n")
 
 
@@ -175,7 +175,7 @@ def test_a_watch_survives_whatever_goes_wrong_in_a_look(
             raise found
         return found
 
-    assert watch([project], look, 0.01) == 0
+    assert watch(look, 0.01) == 0
     out, err = capsys.readouterr()
     assert [line.partition("  ")[2] for line in out.splitlines()] == ["RUNNING 1", "DONE 1"]
     damaged = "error: m.sqlite is damaged"
@@ -189,7 +189,7 @@ def test_a_watch_ends_when_nobody_reads_it(tmp_path: Path) -> None:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        watch([Project(tmp_path)], look, 0.01)
+        watch(look, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
     a, b = (str(tmp_path / f"results/p/{name}") for name in "ab")
     running, dead = (Status.RUNNING, ""), (Status.DEAD, "exit code 1")
     looks = iter([{a: running, b: running}, {a: running, b: running}, {a: dead, b: running}, {a: dead}])
-    assert watch([project], lambda: Survey([Part(project, [a, b], lambda _: [])], next(looks)), 0.01) == 1
+    assert watch(lambda: Survey([Part(project, [a, b], lambda _: [])], next(looks)), 0.01) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("  ")[2] for line in lines] == [
         "RUNNING 2",
@@ -228,7 +228,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
 
 
 def test_nothing_known_is_over_at_once(tmp_path: Path) -> None:
-    assert watch([Project(tmp_path)], lambda: Survey([], {})) == 0
+    assert watch(lambda: Survey([], {})) == 0
 
 
 def test_a_job_that_nobody_knows_is_refused_also_without_slurm(tmp_path: Path) -> None:
@@ -244,6 +244,8 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr("heyhi.control.watch.time.monotonic", lambda: next(clock))
     looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
-    assert watch([project], lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
-    assert "no controller of `heyhi launch` is there" in capsys.readouterr().out
+    assert watch(lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
+    out = capsys.readouterr().out
+    assert "no controller runs these\n" in out
+    assert out.endswith("nothing waits or runs: what is left isn't started by itself\n")
     assert len(list(looks)) > 30
