@@ -111,14 +111,14 @@ class Attendance:
         count = len(self.alone)
         if count:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
-            what = "these" if count == self.left else which
+            what = _all(count) if count == self.left else which
             starts = f": {commands.start} starts {'them' if count > 1 else 'it'}" if commands.start else ""
             lines.append(f"no controller runs {what}{starts}")
             lines += ended_lines(self.ended, reasons)
         elif self.dead and not self.living:
             starts = f": {commands.again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
-            what = "these" if self.dead == self.left else f"the {self.dead} that are DEAD"
-            lines.append(f"no controller runs {what if self.dead > 1 else 'the one that is DEAD'}{starts}")
+            which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
+            lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
         return lines
 
 
@@ -131,8 +131,12 @@ def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]
     return [*lines, *(f"  {line}" for line in ended.words.summary(lambda text: text in known))]
 
 
+def _all(count: int) -> str:
+    return "these" if count > 1 else "it"
+
+
 def _living_line(controller: Controller, count: int, left: int) -> str:
-    what = "these" if count == left else f"{count} of these {left}"
+    what = _all(count) if count == left else f"{count} of these {left}"
     if controller.owner is None:
         return f"controller {controller.name} may run {what}: its claim can't be read"
     return f"controller pid {controller.owner.pid} on {controller.owner.host} runs {what}"

@@ -22,7 +22,7 @@ _MESSAGE = re.compile(r"^\s*message: (?P<text>.*?)(?: For further error details 
 # Of what Snakemake adds, none says why.
 _NOISE = ("At least one job did not complete successfully.", "Exiting because a job execution failed")
 _ERROR = re.compile(
-    r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |$)|No more is submitted|.*No space left on device)"
+    r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*No space left on device)"
 )
 _RULE = re.compile(r"^Error in (rule|group) ")
 

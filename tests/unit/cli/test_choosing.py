@@ -113,7 +113,7 @@ def test_a_watch_chooses_anew_in_each_round(run: Run, ran: None, monkeypatch: py
     code, out, _ = run("status", "conf/many.py", "--watch", "--where", "seed=4")
     first, said, last = out.splitlines()
     assert code == 0 and [first.partition("  ")[2], last.partition("  ")[2]] == ["NOT_STARTED 1", "DONE 1"]
-    assert said == "no controller runs these"  # who launches can't choose by conditions
+    assert said == "no controller runs it"  # who launches can't choose by conditions
     # As soon as none is chosen any more, there is nothing to wait for.
     code, out, _ = run("status", "--watch", "--where", "status=RUNNING")
     assert code == 0 and "no experiments" in out

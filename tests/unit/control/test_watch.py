@@ -246,6 +246,6 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
     assert watch(lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
     out = capsys.readouterr().out
-    assert "no controller runs these\n" in out
+    assert "no controller runs it\n" in out
     assert out.endswith("nothing waits or runs: what is left isn't started by itself\n")
     assert len(list(looks)) > 30
