@@ -17,7 +17,7 @@ from itertools import groupby
 TIMES = "\u00d7"  # 30 times something
 # Our own signs, as an output that has only ASCII can show them.
 _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
-_HASH = re.compile(r"_[0-9a-f]{16}$")  # of an exp id
+_HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -70,7 +70,7 @@ def _end_of(width: int, name: str) -> str:
 
 
 def _without_hash(name: str) -> str:
-    return _HASH.sub("_…", name)
+    return re.sub(_HASH, "_…", name)
 
 
 def duration(seconds: float) -> str:

@@ -24,6 +24,8 @@ _NOISE = ("At least one job did not complete successfully.", "Exiting because a 
 _ERROR = re.compile(
     r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*No space left on device)"
 )
+_NO_MORE = "No more is submitted. "
+_ON_RECORD = ("DEAD: ", "PRUNED: ")
 _RULE = re.compile(r"^Error in (rule|group) ")
 
 
@@ -59,7 +61,13 @@ class LastWords(NamedTuple):
             is_known: returns whether a text is told elsewhere.
         """
         texts = Counter(line.partition(": ")[2] if _is_of_experiment(line) else line for line in self.lines)
-        told = [(text, count) for text, count in texts.items() if not is_known(text)]
+        told = [
+            (text, count)
+            for text, count in texts.items()
+            # How one has ended that was started, its own records say; what was said of all, each of them has, too.
+            if not text.startswith(_ON_RECORD) and text.removeprefix(_NO_MORE) not in texts.keys() - {text}
+            if not is_known(text)
+        ]
         lines = [f"{count} {TIMES} {text}" if count > 1 else text for text, count in told[:_MOST_LINES]]
         return [*lines, f"… and {len(told) - _MOST_LINES} more"] if len(told) > _MOST_LINES else lines
 

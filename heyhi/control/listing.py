@@ -6,9 +6,7 @@ How they are, `survey` knows; a live table of them is left to `watch`.
 from __future__ import annotations
 
 import re
-import shutil
 import sys
-import textwrap
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,7 +21,7 @@ _MAX_LINES = 40  # of a list that isn't asked for in full
 _MAX_KEYS = 6  # drifted keys that a line names
 _ALIKE = 4  # experiments of one reason that are told of together
 _NAMED = 3  # of these are named
-_LEAST_NAME, _MOST_REST = 24, 36  # characters of a name, and of what is said behind it, on a narrow terminal
+_LEAST_NAME, _MOST_REST = 24, 42  # characters of a name, and of what is said behind it, on a narrow terminal
 _INDENT = " " * 12
 _HINT = " (--all lists them)"
 _GROUPED = (Status.DEAD, Status.UNKNOWN, Status.BLOCKED)
@@ -34,10 +32,10 @@ no experiments yet: nothing was run or launched in this results root. To start s
 To look at what could be started: heyhi plan SWEEP.py"""
 
 # What differs in the reasons of experiments that have ended alike: where, and the numbers in what was raised or said.
-_PLACE = re.compile(r" \([^()]*\b(?:job|pid) [^()]*\)")
-_OWNER = re.compile(r"\b(job|pid) \d[\d_]*")
-_RANK = re.compile(r"\brank \d+ on [\w.-]+")
-_NUMBER = re.compile(r"(?<![\w.])(?<!exit code )(?<!signal )-?\d[\w.+-]*")
+_PLACE = r" \([^()]*\b(?:job|pid) [^()]*\)"
+_OWNER = r"\b(job|pid) \d[\d_]*"
+_RANK = r"\brank \d+ on [\w.-]+"
+_NUMBER = r"(?<![\w.])(?<!exit code )(?<!signal )-?\d[\w.+-]*"
 
 
 class Alike(NamedTuple):
@@ -54,7 +52,11 @@ class Alike(NamedTuple):
 
 def terminal_width() -> int | None:
     """Return how many characters a line has where somebody looks; None where output goes elsewhere: nothing is cut."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # which takes as long as the looks at a thousand experiments
+
+    return shutil.get_terminal_size().columns
 
 
 def render(
@@ -126,8 +128,10 @@ def grouped(rows: Iterable[Row], is_apart: Callable[[Row], bool] = lambda row: F
 
 def _kind(reason: str) -> str:
     """Return a reason without what differs between experiments that have ended alike."""
-    head, colon, tail = _RANK.sub("rank … on …", _OWNER.sub(r"\1 …", _PLACE.sub("", reason))).partition(": ")
-    return f"{head}{colon}{_NUMBER.sub('…', tail)}"
+    head, colon, tail = re.sub(_RANK, "rank … on …", re.sub(_OWNER, r"\1 …", re.sub(_PLACE, "", reason))).partition(
+        ": "
+    )
+    return f"{head}{colon}{re.sub(_NUMBER, '…', tail)}"
 
 
 def _first(entries: Sequence[Alike]) -> list[Alike]:
@@ -196,6 +200,8 @@ def _fitted(head: str, rest: str, width: int | None) -> list[str]:
     whole = f"{head}{f'  {rest}' if rest else ''}"
     if width is None or len(whole) <= width:
         return [whole]
+    import textwrap
+
     room = max(_LEAST_NAME, width - len(_INDENT))
     if not rest:
         label, text = head[: len(_INDENT)], head[len(_INDENT) :]

@@ -296,7 +296,7 @@ def test_a_launch_names_the_first_job_and_status_who_runs_it(lab: Any, until: Un
     (pid,) = controllers(lab)
     assert f"controller pid {pid} on " in (shown := lab.heyhi("status").stdout) and shown.rstrip().endswith("runs it")
     until(lambda: lab.ledger == [1])
-    (line,) = (line for line in lab.heyhi("status").stdout.splitlines() if line.startswith("RUNNING"))
+    (line,) = (line for line in lab.heyhi("status").stdout.splitlines() if line.startswith("RUNNING  "))
     assert "  for " in line
     (row,) = lab.statuses().values()
     assert row["since"] is not None

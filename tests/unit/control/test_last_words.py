@@ -77,3 +77,12 @@ def test_errors_count_and_nothing_else(log: Path, text: str, found: list[str]) -
 
 def test_of_a_log_that_is_not_there_nothing_is_said(log: Path) -> None:
     assert last_words(log).lines == []
+
+
+def test_what_records_say_and_what_is_said_twice_is_left_out_of_a_summary(log: Path) -> None:
+    error = "Error in rule experiment:\n    message: p/{}: {} For further error details see the log\n"
+    why = SAME.removeprefix("No more is submitted. ")
+    log.write_text(f"{BEGIN}{error.format(1, 'DEAD: exit code 1')}{SAME}\n{error.format(2, why)}{error.format(3, why)}")
+    assert last_words(log).summary() == [f"2 × {why}"]  # noqa: RUF001
+    log.write_text(f"{BEGIN}{SAME}\n")
+    assert last_words(log).summary() == [SAME]
