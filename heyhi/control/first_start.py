@@ -83,8 +83,8 @@ class FirstStart:
             if has_ended or len(self._refused) == self._count:
                 return self._failure(controller, has_ended)
             if time.monotonic() >= deadline:
-                more = "it goes on; the first line above follows it"
-                return Outcome([*self._refusals(), f"nothing is submitted or started after {seconds:.0f} s: {more}"])
+                text = f"nothing is submitted or started yet after {seconds:.0f} s; the controller goes on"
+                return Outcome([*self._refusals(), text])
             time.sleep(_LOOK_SECONDS)
 
     def _look(self) -> bool:

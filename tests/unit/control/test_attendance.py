@@ -118,6 +118,8 @@ def test_without_one_it_is_said_what_starts_them_and_what_the_last_one_said(proj
 
 def test_what_is_dead_alone_is_started_by_a_retry(project: Project) -> None:
     looked = Attendance.of(survey_of(project, a=Status.DEAD, b=Status.DONE))
+    assert looked.lines(COMMANDS) == ["no controller runs it: heyhi retry --dead s.py starts it again"]
+    looked = Attendance.of(survey_of(project, a=Status.DEAD, b=Status.BLOCKED))
     assert looked.lines(COMMANDS) == [
         "no controller runs the one that is DEAD: heyhi retry --dead s.py starts it again"
     ]
@@ -313,7 +315,7 @@ def test_of_a_large_sweep_a_few_are_looked_at(
     first = first_start(project, *names)
     assert len(looked) <= 4 * 200 and any("/x9" in path for path in looked)
     (line,) = first.wait(living, 0.0).lines
-    assert line.startswith("nothing is submitted or started after 0 s: it goes on")
+    assert line == "nothing is submitted or started yet after 0 s; the controller goes on"
 
 
 def test_a_launch_that_starts_nothing_itself_waits_for_nothing(project: Project, living: Controller) -> None:

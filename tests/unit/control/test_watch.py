@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from heyhi.control.progress import progress_of
 from heyhi.control.survey import Part, Survey
 from heyhi.control.watch import watch
 from heyhi.errors import HeyhiError, ManifestError
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import State
@@ -146,6 +148,24 @@ def test_on_80_columns_status_progress_and_what_differs_in_names_are_kept(
     for seed, line in enumerate(lines):
         assert f"global_step {1200 + seed}" in line and f"…seed={seed}_{seed:016x}" in line
         assert "exit code 1: " in line
+
+
+def test_a_watch_says_for_how_long_what_runs_does_and_who_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    folder = project.results_root / "p/a"
+    folder.mkdir(parents=True)
+    claim = Claim.acquire(folder)
+    assert isinstance(claim, Claim)
+    values = json.loads((folder / "claim.json").read_text()) | {"since": "2026-01-01T00:00:00+00:00"}
+    (folder / "claim.json").write_text(json.dumps(values))
+    monkeypatch.setattr("heyhi.control.watch.End.is_over", lambda *_: True)
+    states = {str(folder): State(Status.RUNNING, "here"), f"{folder}2": State(Status.NOT_STARTED)}
+    shown = shown_on_a_terminal(monkeypatch, 80, Survey([Part(project, list(states), lambda _: [])], states))
+    (line,) = {line for line in shown.splitlines() if line.startswith("RUNNING  ")}
+    assert re.match(r"RUNNING +[0-9]+ d [0-9]+ h +p/a +here", line)
+    assert "no controller runs the one that is NOT_STARTED" in shown
 
 
 def test_where_names_fit_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
