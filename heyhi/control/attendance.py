@@ -98,6 +98,15 @@ class Attendance:
         """Whether some may be started yet, or started again, by somebody who lives."""
         return bool(self.living or self.unknown)
 
+    def starts_none(self, survey: Survey) -> bool:
+        """Return whether nobody who lives was told to run any that is NOT_STARTED.
+
+        Args:
+            survey: that was looked at.
+        """
+        count = sum(status is Status.NOT_STARTED for status, _ in survey.others.values())
+        return not self.unknown and len(self.alone) == count
+
     def lines(self, commands: Commands = NO_COMMANDS, *, reasons: Collection[str] = ()) -> list[str]:
         """Say who runs them, and where nobody does, what would, and what the last one said.
 

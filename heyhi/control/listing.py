@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.control.survey import Row, Survey
@@ -126,6 +127,7 @@ def grouped(rows: Iterable[Row], is_apart: Callable[[Row], bool] = lambda row: F
     return entries
 
 
+@lru_cache(maxsize=1000)
 def _kind(reason: str) -> str:
     """Return a reason without what differs between experiments that have ended alike."""
     head, colon, tail = re.sub(_RANK, "rank … on …", re.sub(_OWNER, r"\1 …", re.sub(_PLACE, "", reason))).partition(

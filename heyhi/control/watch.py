@@ -98,7 +98,7 @@ class End:
         left = {status for status, _ in survey.others.values() if not status.is_over}
         if left:
             self._since = None
-            is_idle = left == {Status.NOT_STARTED} and not attendance.may_start
+            is_idle = left == {Status.NOT_STARTED} and attendance.starts_none(survey)
             self._idle_since = (now if self._idle_since is None else self._idle_since) if is_idle else None
             wait = _IDLE_SECONDS if attendance.ended is None else _GRACE_SECONDS
             self.is_idle = self._idle_since is not None and now - self._idle_since >= wait

@@ -130,6 +130,15 @@ def test_plain_status_imports_nothing_that_a_condition_needs(project: Path, ran:
     assert done.stdout.splitlines()[-1] == ""
 
 
+def test_status_names_the_command_that_starts_just_these(run: Run, ran: None) -> None:
+    assert "the one that is NOT_STARTED: heyhi launch conf/many.py starts it\n" in run("status", "conf/many.py")[1]
+    assert "no controller runs these: heyhi retry --dead starts them again\n" in run("status")[1]
+    out = run("status", "conf/many.py", "--where", "reason~boom")[1]
+    assert "\nno controller runs it: heyhi retry --dead conf/many.py --where 'reason~boom' starts it again\n" in out
+    rows = json.loads(run("status", "--json")[1])
+    assert {(row["since"], row["progress"]) for row in rows} == {(None, "")}
+
+
 # --- retry
 
 

@@ -190,8 +190,9 @@ def test_a_watch_goes_on_while_something_runs_or_a_controller_has_what_is_left(
     for statuses in ({"a": Status.NOT_STARTED}, {"c": Status.RUNNING, "d": Status.DEAD}, {"c": Status.PENDING}):
         survey = survey_of(project, **statuses)
         assert [end.is_over(survey, Attendance.of(survey)) for _ in range(5)] == [False] * 5
-    survey = survey_of(project, c=Status.NOT_STARTED)
-    assert [end.is_over(survey, Attendance.of(survey)) for _ in range(3)] == [False, True, True]
+    for statuses in ({"c": Status.NOT_STARTED}, {"c": Status.NOT_STARTED, "a": Status.DEAD}):
+        end, survey = End(), survey_of(project, **statuses)
+        assert [end.is_over(survey, Attendance.of(survey)) for _ in range(3)] == [False, True, True]
 
 
 # --- the log of what was never handed over
