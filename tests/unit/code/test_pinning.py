@@ -61,7 +61,8 @@ if __name__ == "__main__":
     for name, words in (("program", ["-c", code]), ("module", ["-m", NAME + ".tell"])):
         child = subprocess.run([sys.executable, *words], capture_output=True, text=True)
         said[name] = json.loads(child.stdout) if child.returncode == 0 else child.stderr
-    importlib.import_module(NAME + "._bisect")
+    if "WITHOUT" not in os.environ:
+        importlib.import_module(NAME + "._bisect")
     said["outside"] = loaded_outside(project, copy)
     print(json.dumps(said))
 """
@@ -263,6 +264,20 @@ def test_what_was_pinned_is_imported_however_it_is_installed(lab: Lab, way: str)
     for process in ("itself", "worker", "program", "module"):
         assert said[process] == {**wanted, "file": str(snapshot.root / package / "model.py")}, process
     assert said["outside"] == [f"{package}/_bisect{SUFFIX}"]
+
+
+@pytest.mark.parametrize(
+    "way", ["src on PYTHONPATH", "a .pth", "setuptools, by an import hook", "a redirecting import hook"]
+)
+def test_what_the_work_tree_has_no_more_is_imported_all_the_same(lab: Lab, way: str) -> None:
+    package, setup, install = WAYS[way]
+    lab.make(package, setup)
+    env = install(lab)
+    snapshot = lab.pin()
+    shutil.rmtree(lab.root / package)  # another branch was checked out
+    said = lab.probe(snapshot, **env, WITHOUT="1")
+    assert {said[process]["loss"] for process in ("itself", "worker", "program", "module")} == {0.5}
+    assert said["outside"] == []
 
 
 def test_a_namespace_of_an_import_hook_is_pinned(lab: Lab) -> None:
