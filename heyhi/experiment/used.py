@@ -169,6 +169,10 @@ def sums_of(ends: Sequence[End], open_one: Used = NOT_KNOWN, *, is_lost: bool = 
         known.append((open_one, not is_lost))
     if not known:
         return NOTHING
+    if len(known) == 1:  # mostly, and there may be 10,000
+        ((used, is_good),) = known
+        hours, nothing = (used.gpu_hours, used.cpu_hours), (None, None)
+        return Sums(*(hours if is_good else nothing), *(nothing if is_good else hours), used.mem_gb, used.queued)
     made = [used for used, is_good in known if is_good]
     lost = [used for used, is_good in known if not is_good]
     return Sums(
