@@ -7,7 +7,8 @@ import datetime
 import errno
 import os
 import stat
-from collections.abc import Iterator
+import sys
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,6 +95,79 @@ def is_there(path: Path | str) -> bool:
     except OSError as error:
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
     return True
+
+
+def is_there_now(path: Path) -> bool:
+    """Return whether there is something of a name, also where this machine remembers otherwise; see `look_anew`.
+
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    return path.name in look_anew(path.parent, (path.name,))
+
+
+def look_anew(folder: Path, names: Collection[str]) -> set[str]:
+    """Have this machine forget what it remembers of some files, and return which of them are there.
+
+    A network file system may have kept for a minute that a file isn't there, or is, or which one it is. Opening the
+    folder makes NFS ask its server. Elsewhere the names that the folder holds are as they are now, at least, and tell
+    what is remembered wrongly.
+
+    Args:
+        folder: that they lie in; it need not be there.
+        names: of the files.
+
+    Raises:
+        UnknownError: nobody can tell; the message has the system's reason.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            found = {entry.name: entry.inode() for entry in entries if entry.name in names}
+    except FileNotFoundError:
+        return set()
+    except PermissionError:  # a folder may be closed to who may open what is in it
+        return {name for name in names if is_there(folder / name)}
+    except OSError as error:
+        raise UnknownError(f"{folder}: can't be read: {error.strerror or error}") from None
+    for name in names:
+        if found.get(name) != _remembered_inode(folder / name):
+            forget(folder / name)
+    return set(found)
+
+
+def _remembered_inode(path: Path) -> int | None:
+    try:
+        return os.lstat(path).st_ino
+    except OSError:
+        return None
+
+
+def forget(path: Path) -> None:
+    """Have this machine look anew for a file, the next time that it is asked about; changes nothing."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError):
+            # Before Linux refuses a hard link to a folder, which it always does, it looks whether the name is free,
+            # and trusts nothing but the file system for that.
+            os.link(path.parent, path)
+
+
+def age_of(path: Path, changed: float) -> float:
+    """Return the seconds since a file was changed, by the clock of its file system: that of this machine may be off.
+
+    Args:
+        path: the file, in whose folder one is made for a moment.
+        changed: its time.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
+    try:
+        temp.touch(exist_ok=False)
+        return temp.stat().st_mtime - changed
+    finally:
+        with contextlib.suppress(OSError):
+            temp.unlink()
 
 
 def is_file(path: Path | str) -> bool:

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
+SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
 _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
@@ -72,6 +74,16 @@ def get_slurm_job_id() -> str | None:
     if array and task:
         return f"{array}_{task}"
     return os.environ.get("SLURM_JOB_ID") or None
+
+
+def node_name() -> str:
+    """Return what Slurm calls this node, which may be another name than the machine's; empty outside Slurm."""
+    return os.environ.get("SLURMD_NODENAME", "")
+
+
+def job_nodes() -> str:
+    """Return the nodes of the current Slurm job, as Slurm lists nodes; empty outside Slurm."""
+    return os.environ.get("SLURM_JOB_NODELIST", "")
 
 
 def get_slurm_master() -> str:

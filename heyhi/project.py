@@ -39,8 +39,33 @@ SCHEDULING_KEYS: tuple[str, ...] = (
             "timeout_hours_factor",
             "pack",
             "extra",
+            "time",
+            "gpu_type",
+            "no_mem",
+            "max_requeues",
+            "job_name",
+            "setup",
+            "setup.*",
+            "python",
+            "prefix",
+            "srun_extra",
         )
     ),
+)
+# What a failed task has raised, or a killed one printed last, by which its node is known to be at fault. Not what may
+# be the task's own doing: an illegal address, a failed NCCL call, a bus error (a full /dev/shm), a full results root.
+NODE_FAULTS: tuple[str, ...] = (
+    "uncorrectable ECC",
+    "uncorrectable NVLink",
+    "GPU is lost",
+    "GPU has fallen off the bus",
+    "no CUDA-capable device is detected",
+    "CUDA-capable device(s) is/are busy or unavailable",
+    "no ROCm-capable device is detected",
+    "Input/output error",
+    "Stale file handle",
+    "Cannot send after transport endpoint shutdown",
+    "No space left on device: '/tmp/",
 )
 
 
@@ -61,12 +86,15 @@ class Settings(NamedTuple):
         log_link: likewise of its log.
         sheets_credentials: file of a service account or an OAuth client, relative to the project root.
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
-        snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out.
+        snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out; with a `!`
+            before it, one of what it takes in all the same.
         snapshot_link: files and folders that such a copy links to instead.
         checkpoints: patterns of the files in an experiment's folder that `heyhi clean` may remove: `*` within a name,
             `**` across folders.
         stop_after_same_error: a launch submits no more after so many experiments of it have ended with the same
             exception and none is done; 0: it goes on.
+        node_faults: texts, in whatever case, of what a task raised, or printed last before it was killed: such a
+            failure is the node's. It is no attempt, and the launch leaves the node out.
         name: of the project, by which its results are told from another one's; default: the name in `[project]`.
         was: names that it had before: what is left of those is its own.
     """
@@ -88,6 +116,7 @@ class Settings(NamedTuple):
     snapshot_link: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
+    node_faults: tuple[str, ...] = NODE_FAULTS
     name: str | None = None
     was: tuple[str, ...] = ()
 
@@ -273,6 +302,8 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("name", "was"):
             texts = [_checked_name(pyproject, f"[tool.heyhi] {key}", text) for text in texts]
         values[key] = tuple(texts) if wants_list else value
+    if any(not text.strip() for text in values.get("node_faults", ())):
+        raise ProjectError(f"{pyproject}: [tool.heyhi] node_faults has an empty text, which every error holds")
     for pattern in values.get("minimize", ()):
         if pattern in values.get("maximize", ()):
             raise ProjectError(f"{pyproject}: [tool.heyhi] minimize and maximize both name '{pattern}'")

@@ -24,7 +24,8 @@ _OWN = {
     "run.py": "run.py",
 }
 _NAME_LINE = b'name = "newproject"'  # of its pyproject.toml: a new one is called as its folder
-_WORKFLOW = ("Snakefile", "workflows/**/*.smk", "workflows/**/*.rst", "profiles/**/*.yaml")
+LAUNCHER_PROTO = "conf/launcher.proto"  # the same in every project; `heyhi init --refresh` renews it
+_WORKFLOW = ("Snakefile", LAUNCHER_PROTO, "workflows/**/*.smk", "workflows/**/*.rst", "profiles/**/*.yaml")
 
 
 def init(folder: Path) -> list[Path]:
@@ -47,7 +48,7 @@ def init(folder: Path) -> list[Path]:
         pass
     except OSError as error:
         raise ProjectError(f"{root}: can't be made: {error.strerror}") from None
-    contents = {root / name: source.read_bytes() for name, source in _sources()}
+    contents = {root / name: source.read_bytes() for name, source in sources()}
     settings = root / "pyproject.toml"
     contents[settings] = contents[settings].replace(_NAME_LINE, name_line(root).encode())
     # Whatever stands in the way is named before anything is made.
@@ -76,7 +77,7 @@ def init(folder: Path) -> list[Path]:
     return list(contents)
 
 
-def _sources() -> Iterator[tuple[str, Path]]:
+def sources() -> Iterator[tuple[str, Path]]:
     """Yield each file's name in the project, and the file it is copied from."""
     for name, source in _OWN.items():
         yield name, _PACKAGE / "newproject" / source

@@ -335,6 +335,7 @@ def _redo_and_control(
     """
     from heyhi.control.controller import check_requests
     from heyhi.errors import HeyhiError
+    from heyhi.slurm.cluster import check_clusters
     from heyhi.slurm.commands import is_here
 
     if args.dry_run:
@@ -344,6 +345,8 @@ def _redo_and_control(
         raise HeyhiError(
             f"this machine has no sbatch, which {args.profile} needs: --profile profiles/local runs them here"
         )
+    if spec.uses_slurm:
+        check_clusters()
     if redoing.folders:
         redoing.check(spec)
         if spec.uses_slurm:

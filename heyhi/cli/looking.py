@@ -58,10 +58,24 @@ def status(args: argparse.Namespace) -> int:
         print(looked.none_text())
     else:
         print(survey.render(drift, everything=args.all))
+        _print_outside(survey)
         print_recoded(recoded.values())
         if not args.drift and len(survey.others) < len(survey.folders):
             print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
+
+
+def _print_outside(survey: Survey) -> None:
+    """Say what a single experiment has loaded from elsewhere than its copy of the code."""
+    from heyhi.experiment.names import Status
+
+    if len(survey.rows) == 1 and survey.rows[0].status is not Status.UNKNOWN:
+        from heyhi.code.import_path import outside_text
+        from heyhi.experiment.folder import ExperimentDir
+        from heyhi.experiment.records import History
+
+        if text := outside_text(History(ExperimentDir(Path(survey.rows[0].exp_path)).attempts()).outside):
+            print(f"code: {text}")
 
 
 def otherwise(row: Row, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:
@@ -290,9 +304,20 @@ def protos(args: argparse.Namespace) -> int:
 
 
 def init_project(args: argparse.Namespace) -> int:
-    """Make a new project."""
+    """Make a new project, or bring what is ours in one up to date."""
     from heyhi.cli.init import init
+    from heyhi.errors import ProjectError
 
+    if args.refresh:
+        from heyhi.cli.refreshing import refresh
+        from heyhi.project import find_project
+
+        refresh(find_project(args.folder), is_dry_run=args.dry_run)
+        return 0
+    if args.dry_run:
+        raise ProjectError("--dry-run goes with --refresh")
+    if args.folder is None:
+        raise ProjectError("heyhi init makes a new project: give its folder (heyhi init DIR)")
     for path in init(args.folder):
         print(path)
     print(f"next: cd {args.folder} && snakemake --profile profiles/local", file=sys.stderr)

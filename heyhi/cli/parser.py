@@ -394,7 +394,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
     init = command("init", "make a new project that runs at once")
     if only in (None, "init"):
-        init.add_argument("folder", type=_folder, metavar="DIR", help="folder to make")
+        init.add_argument("folder", type=_folder, metavar="DIR", nargs="?", help="folder to make")
+        init.add_argument(
+            "--refresh",
+            action="store_true",
+            help="bring conf/launcher.proto of the project in DIR (default: here) up to date, with what it has added",
+        )
+        init.add_argument("--dry-run", action="store_true", help="with --refresh: only show what would change")
 
     completion = command("completion", 'print the shell\'s completion script: eval "$(heyhi completion bash)"')
     if only in (None, "completion"):

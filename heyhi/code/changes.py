@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import NamedTuple
 
-from heyhi.code.git import CodeVersion, GitError, ask_git, read_version
+from heyhi.code.git import SHOWN_AS_IS, CodeVersion, GitError, ask_git, read_version
 from heyhi.code.versions import is_code, list_code_now, read_list
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
@@ -125,7 +125,7 @@ class CodeChanges:
                 return None  # both may have the same edits
             del commits[1]
         try:
-            options = ("--name-status", "-z", "--no-renames", "--relative", "--no-ext-diff", "--no-textconv")
+            options = ("--name-status", "-z", "--no-renames", "--relative", *SHOWN_AS_IS)
             answer = ask_git(self._project.root, "diff", *options, *commits, "--")
         except GitError:  # another clone's, or one that was rebased away
             return None

@@ -1,6 +1,6 @@
-"""Which files of a project are its code: what git tracks or would add; outside git, what isn't hidden.
+"""Which files of a project are its code: what git tracks or would add; outside git, what isn't hidden or ignored.
 
-Only names are looked at here. Whether a file can be read, and what it holds, snapshot.py finds out.
+Files with secrets are none. Whether a file can be read, and what it holds, snapshot.py finds out.
 """
 
 from __future__ import annotations
@@ -8,18 +8,18 @@ from __future__ import annotations
 import logging
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from heyhi.code.git import GitError, NoRepositoryError, ask_git
+from heyhi.code.git import GITLINK, GitError, NoRepositoryError, ask_git
+from heyhi.code.patterns import Patterns, exclude_patterns, ignore_patterns
+from heyhi.code.secret_files import Secrets
 from heyhi.errors import SnapshotError
 from heyhi.project import Project
 
 GIT_SECONDS = 60
 # Folders that programs make for themselves: they change with each run, and nobody means to copy them.
 _MADE = frozenset(("__pycache__", ".git", ".snakemake", ".ipynb_checkpoints", "node_modules"))
-_GITLINK = b"160000"
 _log = logging.getLogger(__name__)
 
 
@@ -32,12 +32,14 @@ class CodeFiles:
         new: those of them that git doesn't track; empty outside git.
         links: what is linked to instead of copied.
         in_git: whether the project is in a git repository.
+        secrets: files that would be code, but seem to hold secrets.
     """
 
     paths: tuple[str, ...]
     new: tuple[str, ...]
     links: tuple[str, ...]
     in_git: bool
+    secrets: tuple[str, ...] = ()
 
 
 def list_code(project: Project, most: int, *, warn: bool = True, seconds: float = GIT_SECONDS) -> CodeFiles:
@@ -55,7 +57,11 @@ def list_code(project: Project, most: int, *, warn: bool = True, seconds: float 
     lister = _Lister(project, most, warn, seconds)
     tracked, new, in_git = lister.folder("")
     return CodeFiles(
-        tuple(dict.fromkeys((*tracked, *new))), tuple(dict.fromkeys(new)) if in_git else (), lister.links, in_git
+        tuple(dict.fromkeys((*tracked, *new))),
+        tuple(dict.fromkeys(new)) if in_git else (),
+        lister.links,
+        in_git,
+        tuple(sorted(lister.secrets)),
     )
 
 
@@ -75,7 +81,9 @@ class _Lister:
         self.links = _link_paths(project)
         never = [*self.links, *_results_paths(project)]
         self._never = re.compile("|".join(rf"\A{re.escape(path)}(?:/|\Z)" for path in never))
-        self._excluded = [_pattern(text) for text in project.settings.snapshot_exclude if text.strip("/ ")]
+        self._excluded = exclude_patterns(project)
+        self._secrets = Secrets(project)
+        self.secrets: set[str] = set()
 
     def folder(self, path: str) -> tuple[list[str], list[str], bool]:
         """Return the tracked and the new files of a folder (`a/b/`, empty for the root), and whether git knows them."""
@@ -106,7 +114,7 @@ class _Lister:
                 continue
             facts, _, name = row[2:].partition(b"\t")
             below = path + os.fsdecode(name)
-            if facts.startswith(_GITLINK):  # a submodule
+            if facts.startswith(GITLINK):  # a submodule
                 if self._wanted(f"{below}/"):
                     inner, inner_new = self._inner(f"{below}/")
                     tracked += inner
@@ -135,10 +143,11 @@ class _Lister:
 
     def _walk(self, path: str) -> Iterator[str]:
         """Yield the files below a folder that git has no say in."""
-        folders = [path]
+        # Each with the ignore rules above it, those of the outermost folder first.
+        folders: list[tuple[str, bool, tuple[tuple[str, Patterns], ...]]] = [(path, False, ())]
         count = 0
         while folders:
-            folder = folders.pop()
+            folder, in_hidden, rules = folders.pop()
             try:
                 entries = list(os.scandir(self._root / folder))
             except OSError as error:
@@ -152,15 +161,18 @@ class _Lister:
                 for inner in self.folder(folder)[:2]:
                     yield from inner
                 continue
+            own = ignore_patterns(self._root / folder)
+            rules = rules if own is None else (*rules, (folder, own))
             for entry in entries:
-                below = folder + entry.name
                 is_folder = entry.is_dir(follow_symlinks=False)
-                if entry.name.startswith(".") or entry.name in _MADE or entry.name.endswith(".pyc"):
+                below = folder + entry.name + "/" * is_folder
+                if entry.name in _MADE or entry.name.endswith(".pyc") or _is_ignored(below, rules):
                     continue
-                if not self._wanted(f"{below}/" if is_folder else below):
+                is_hidden = in_hidden or entry.name.startswith(".")
+                if (is_hidden and not self._is_taken_in(below)) or not self._wanted(below):
                     continue
                 if is_folder:
-                    folders.append(f"{below}/")
+                    folders.append((below, is_hidden, rules))
                     continue
                 count += 1
                 if count > self._most:  # a data set with millions of files: enough is known to refuse it
@@ -170,7 +182,28 @@ class _Lister:
     def _wanted(self, path: str) -> bool:
         if self._never.pattern and self._never.search(path):
             return False
-        return not any(pattern.search(path) for pattern in self._excluded)
+        if path.endswith("/") and self._excluded.take_back:
+            return True  # of what lies in it, something may be taken back
+        leave_out = self._excluded.leave_out(path)
+        if leave_out is None and self._secrets.hold(path):
+            self.secrets.add(path)
+            return False
+        return not leave_out
+
+    def _is_taken_in(self, path: str) -> bool:
+        """Return whether a hidden file is taken in by a pattern, or some in a folder may be."""
+        if path.endswith("/"):
+            return self._excluded.take_back
+        return self._excluded.leave_out(path) is False
+
+
+def _is_ignored(path: str, rules: tuple[tuple[str, Patterns], ...]) -> bool:
+    """Return whether the innermost .gitignore that says anything of a path names it."""
+    for folder, patterns in reversed(rules):
+        leave_out = patterns.leave_out(path[len(folder) :])
+        if leave_out is not None:
+            return leave_out
+    return False
 
 
 def _split(answer: bytes) -> Iterator[bytes]:
@@ -223,39 +256,3 @@ def _link_paths(project: Project) -> tuple[str, ...]:
             )
         paths.append(path)
     return tuple(p for p in dict.fromkeys(paths) if not any(p.startswith(f"{other}/") for other in paths))
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    """Translate a line of a .gitignore: it matches paths (folders end in `/`), and all that lies below a match.
-
-    Unlike in a .gitignore, `./a` means `/a`, and a leading `#` or a bracket that isn't closed stands for itself.
-
-    Raises:
-        SnapshotError: it takes something back (`!`), which is not supported, or is no pattern.
-    """
-    setting = f"[tool.heyhi] snapshot_exclude has {text!r}"
-    if text.startswith("!"):
-        raise SnapshotError(f"{setting}: patterns with '!' are not supported")
-    line = text.removeprefix(".") if text.startswith("./") else text
-    line = re.sub(r"/\*\*/ *\Z", "/**/*/", line)  # pathspec takes `a/**/` for `a/`, git for the folders in it
-    line = f"\\{line}" if line.startswith("#") else line
-    try:
-        regex = _translated(line) or _translated(line.replace("[", r"\["))
-    except (ValueError, re.error) as error:
-        raise SnapshotError(f"{setting}: {error}") from None
-    if regex is None:
-        raise SnapshotError(f"{setting}: it matches nothing")
-    return regex
-
-
-def _translated(line: str) -> re.Pattern[str] | None:
-    """Translate a line as pathspec does; None where git would ignore it."""
-    from pathspec import GitIgnoreSpec  # slower to import than all of ours, and few projects have patterns
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of `[[]`, which means what it says
-        regexes = [pattern.regex for pattern in GitIgnoreSpec.from_lines([line]).patterns]
-        if not regexes or regexes[0] is None:
-            return None
-        # pathspec lets `[!a]` match a slash, and no wildcard match a line break in a folder's name.
-        return re.compile(re.sub(r"\[\^(?!/)", "[^/", regexes[0].pattern), re.DOTALL)

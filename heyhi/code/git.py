@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, NamedTuple
 
 # A repository on a slow network file system must not hold up a run.
 SECONDS = 10
+GITLINK = b"160000"  # mode of a submodule
+# No program that a repository names (this one may have come in an archive) is run: to watch for changes, as a hook, to
+# show a difference, or in a submodule's own git. A repository without a work tree may be a folder of any other one.
+_QUIET = ("core.fsmonitor=false", f"core.hooksPath={os.devnull}", "safe.bareRepository=explicit")
+SHOWN_AS_IS = ("--no-ext-diff", "--no-textconv", "--ignore-submodules=dirty", "--submodule=short")
+_NO_FILTER = (("clean", ""), ("smudge", ""), ("process", ""), ("required", "false"))
+_OWN = ("local", "worktree")  # scopes of the repository's own settings
 # Inside a git hook these name the hook's repository, not that of the folder; a person's diff program is not for us.
 _HIDDEN = (
     "GIT_ALTERNATE_OBJECT_DIRECTORIES",
@@ -68,11 +76,19 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         NoRepositoryError: there is no git, no folder, or no repository.
         GitError: git refuses, or takes longer.
     """
+    return _ask(root, _without_filters(root), args, seconds, most)
+
+
+def _ask(
+    root: Path, settings: Sequence[tuple[str, str]], args: Sequence[str], seconds: float, most: int | None
+) -> bytes:
+    """Run git in a folder with some settings more."""
     env = {k: v for k, v in os.environ.items() if k not in _HIDDEN}
-    # No lock is taken: another process may be committing. Messages are in English, to be told apart.
-    env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"}
-    # A program that a repository names (this one may have come in an archive) would be started to watch for changes.
-    command = ["git", "--no-pager", "-c", "core.fsmonitor=false", "-C", str(root), *args]
+    # No lock is taken: another process may be committing. Messages are in English, to be told apart. What a repository
+    # lacks isn't fetched: it names the program for that, too.
+    env |= {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", "GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": "none"}
+    env |= _settings(env, settings)
+    command = ["git", "--no-pager", *(word for one in _QUIET for word in ("-c", one)), "-C", str(root), *args]
     if most is None:
         return _run(command, args[0], env, seconds, subprocess.PIPE)
     import tempfile  # a run asks only for what is short, and this takes it some milliseconds
@@ -81,6 +97,18 @@ def ask_git(root: Path, *args: str, seconds: float = SECONDS, most: int | None =
         _run(command, args[0], env, seconds, answer)
         answer.seek(0)
         return answer.read(most)
+
+
+def _settings(env: Mapping[str, str], settings: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return the variables by which git has some settings more: their names may hold what `-c` can't."""
+    if not settings:
+        return {}
+    count = env.get("GIT_CONFIG_COUNT", "")
+    first = int(count) if count.isdigit() else 0
+    found = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for place, (key, value) in enumerate(settings, first):
+        found |= {f"GIT_CONFIG_KEY_{place}": key, f"GIT_CONFIG_VALUE_{place}": value}
+    return found
 
 
 def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, out: int | IO[bytes]) -> bytes:
@@ -109,28 +137,76 @@ def _run(command: list[str], name: str, env: Mapping[str, str], seconds: float, 
 def read_version(root: Path) -> CodeVersion:
     """Ask git for the version of the code in a folder; without git there is none."""
     try:
-        # One call answers both; `--exclude=*` because a tag's name would hide the commit.
-        answer = ask_git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+        # One call answers both. What lies in a submodule, only its own repository can be asked safely.
+        options = ("--porcelain=v2", "--branch", "--no-ahead-behind", "--untracked-files=no", "--no-renames")
+        answer = ask_git(root, "status", *options, "--ignore-submodules=dirty", "-z")
     except GitError:
         return CodeVersion()
-    text = answer.decode("utf-8", "replace").strip()
-    commit = text.removesuffix("-dirty")
-    return CodeVersion(commit or None, commit != text)
+    lines = answer.split(b"\0")
+    commit = next((line.split()[-1].decode() for line in lines if line.startswith(b"# branch.oid ")), "")
+    if not commit.isalnum():  # `(initial)`: there is none yet
+        return CodeVersion()
+    is_dirty = any(line and not line.startswith(b"#") for line in lines)
+    return CodeVersion(commit, is_dirty or any(read_version(folder).dirty for folder, _ in submodules(top_of(root))))
 
 
-def read_diff(root: Path, *args: str, most: int | None = None) -> str:
-    """Return how tracked files differ from the last commit, empty where git gives no answer.
+def submodules(root: Path, *, seconds: float = SECONDS) -> Iterator[tuple[Path, str]]:
+    """Yield the submodules below a folder that are there, each with the commit that the repository has of it.
 
-    Args:
-        root: folder in a repository.
-        args: more arguments of `git diff`.
-        most: bytes to keep; a line says that the rest was cut.
+    Raises:
+        GitError: git refuses, or takes longer.
     """
-    command = ("diff", "--no-ext-diff", "--no-textconv", "--no-color", *args, "HEAD", "--")
+    if not os.path.lexists(top_of(root) / ".gitmodules"):  # most repositories have none
+        return
+    for row in ask_git(root, "ls-files", "--stage", "-z", seconds=seconds).split(b"\0"):
+        facts, _, name = row.partition(b"\t")
+        if facts.startswith(GITLINK):
+            folder = root / os.fsdecode(name)
+            if os.path.lexists(folder / ".git") and not folder.is_symlink():
+                yield folder, facts.split()[1].decode()
+
+
+def top_of(root: Path) -> Path:
+    """Return the folder of the repository that a folder lies in; itself where it lies in none."""
+    real = root.resolve()
+    for folder in (real, *real.parents):
+        if os.path.lexists(folder / ".git"):
+            return folder
+    return root
+
+
+@lru_cache(maxsize=64)
+def _without_filters(root: Path) -> tuple[tuple[str, str], ...]:
+    """Return the settings by which a repository's own filters do nothing; those that a person has set up stay.
+
+    Git would run them to compare a file with what it has of it.
+    """
+    if not _may_have_filters(root):
+        return ()
+    # Whose setting it is, only a newer git can say; then all are left out.
+    for scope in (("--show-scope",), ()):
+        try:
+            answer = _ask(
+                root, (), ("config", *scope, "--name-only", "-z", "--get-regexp", r"^filter\."), SECONDS, None
+            )
+        except GitError:
+            continue
+        words = answer.decode("utf-8", "surrogateescape").split("\0")[:-1]
+        names = [key for of, key in zip(words[::2], words[1::2], strict=False) if of in _OWN] if scope else words
+        drivers = dict.fromkeys(name[: name.rindex(".")] for name in names)
+        return tuple((f"{driver}.{key}", value) for driver in drivers for key, value in _NO_FILTER)
+    return ()
+
+
+def _may_have_filters(root: Path) -> bool:
+    """Return whether the repository's own settings name a filter, or other files with settings; most name none."""
+    git_folder = top_of(root) / ".git"
     try:
-        answer = ask_git(root, *command, most=None if most is None else most + 1)
-    except GitError:
-        return ""
-    if most is None or len(answer) <= most:
-        return answer.decode("utf-8", "replace")
-    return answer[:most].decode("utf-8", "replace") + f"\n[cut: longer than {most} bytes]\n"
+        if git_folder.is_file():  # a work tree of another repository, or a submodule
+            git_folder = git_folder.parent / os.fsdecode(git_folder.read_bytes()).removeprefix("gitdir:").strip()
+        common = git_folder / "commondir"
+        shared = git_folder / os.fsdecode(common.read_bytes()).strip() if common.exists() else git_folder
+        settings = [path for path in (shared / "config", git_folder / "config.worktree") if path.exists()]
+        return any(word in path.read_bytes().lower() for path in settings for word in (b"filter", b"include"))
+    except (OSError, ValueError):
+        return True

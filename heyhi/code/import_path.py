@@ -1,6 +1,7 @@
 """Where a project's own modules are looked for: before all others while its code is imported and run, else after them.
 
-A file such as `queue.py` or `pandas.py` in a project root would else be taken for what a library imports.
+A file such as `queue.py` or `pandas.py` in a project root would else be taken for what a library imports. A job looks
+in the copy of the code that was pinned for it: pinned/ has how.
 """
 
 from __future__ import annotations
@@ -10,6 +11,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from heyhi.code.pinned import heyhi_pinning
+from heyhi.code.version import is_copy
+from heyhi.project import Project
+
+_MOST_NAMES = 5
 
 
 @contextlib.contextmanager
@@ -33,3 +40,40 @@ def own_modules_last(root: Path) -> None:
     there = [path for path in sys.path if os.path.realpath(path) == real]
     if there:
         sys.path[:] = [*(path for path in sys.path if path not in there), there[0]]
+
+
+def pin_imports(project: Project, code_root: Path) -> None:
+    """Find a project's modules in the copy of its code that runs, in this process and in those that it starts.
+
+    Args:
+        project: whose code it is.
+        code_root: folder of the code; nothing changes where it is no copy.
+    """
+    if is_copy(code_root):
+        heyhi_pinning.pin(str(project.root), str(code_root))
+
+
+def pinned_variables(project_root: Path, code_root: Path) -> dict[str, str]:
+    """Return what tells a job's Pythons of the copy, from when they start on; `pinned_folder` must be on their path."""
+    return {heyhi_pinning.ROOT_VARIABLE: str(project_root), heyhi_pinning.COPY_VARIABLE: str(code_root)}
+
+
+def pinned_folder() -> str:
+    """Return the folder that a job's Pythons have first on their path."""
+    return heyhi_pinning.HERE
+
+
+def loaded_outside(project: Project, code_root: Path) -> tuple[str, ...]:
+    """Return what a run of a copy has loaded from the work tree all the same, as paths below the project root."""
+    if not is_copy(code_root):
+        return ()
+    return tuple(heyhi_pinning.outside(str(project.root), str(code_root), str(project.results_root)))
+
+
+def outside_text(names: tuple[str, ...]) -> str:
+    """Say what was loaded from the work tree: `2 modules of the work tree: a.so, b.py`; empty where nothing was."""
+    if not names:
+        return ""
+    more = len(names) - _MOST_NAMES
+    listed = ", ".join(names[:_MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+    return f"{len(names)} module{'s' * (len(names) > 1)} of the work tree, not of the copy that was pinned: {listed}"

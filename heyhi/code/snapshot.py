@@ -17,7 +17,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from heyhi.code.git import CodeVersion, read_diff, read_version
+from heyhi.code.files import pattern_of
+from heyhi.code.git import CodeVersion, read_version
 from heyhi.code.listing import (
     TRIES,
     VERSION,
@@ -32,6 +33,7 @@ from heyhi.code.listing import (
 )
 from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.code.versions import ListedCode, keep_list, listed_code
+from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import replace_bytes, write_temp, writing
 from heyhi.project import Project
@@ -39,6 +41,7 @@ from heyhi.project import Project
 MAX_DIFF = 1_000_000
 _LIST_NAME = "files.json"
 _MAX_NEW_NAMES = 1_000
+_MOST_SECRETS = 5  # that are named
 _STALE_SECONDS = 86_400
 _log = logging.getLogger(__name__)
 
@@ -51,18 +54,21 @@ class Snapshot:
         digest: 16 hex digits over path, mode and content of its files.
         root: copy of the project root; its files are read-only.
         record: JSON file that says what it is a copy of.
+        project_root: what it is a copy of.
     """
 
     digest: str
     root: Path
     record: Path
+    project_root: Path
 
 
 def take_snapshot(project: Project) -> Snapshot:
     """Copy a project's code as it is now, or find the copy that has the same files.
 
-    Copied are files that git tracks or would add; outside git, all but hidden ones. Symbolic links stay links.
-    `[tool.heyhi] snapshot_exclude` and the results root are left out; `snapshot_link` is linked to.
+    Copied are files that git tracks or would add; outside git, all but hidden ones and what a .gitignore names. Links
+    stay links. `[tool.heyhi] snapshot_exclude`, files with secrets and the results root are left out; what is in
+    `snapshot_link` is linked to.
 
     Raises:
         SnapshotError: it would be too big, or can't be read; or git refuses to list it.
@@ -79,11 +85,25 @@ def take_snapshot(project: Project) -> Snapshot:
         snapshot = _snapshot(project, digest_of(scan.files, contents))
         if _is_marked(snapshot) and _intact(snapshot):
             _refresh_record(snapshot, project, scan, contents)
+            _tell_of_secrets(scan)
             return snapshot
         taken = _build(project, scan, contents, last=tries_left == 0)
         if taken is not None:
+            _tell_of_secrets(scan)
             return taken
     raise AssertionError  # the last try takes what it gets
+
+
+def _tell_of_secrets(scan: Scan) -> None:
+    names = scan.code.secrets
+    if names:
+        more = len(names) - _MOST_SECRETS
+        listed = ", ".join(names[:_MOST_SECRETS]) + (f" and {more} more" if more > 0 else "")
+        _log.warning(
+            "Code: left out of the copy: %s (secrets, as it seems; [tool.heyhi] snapshot_exclude = [%s] takes it in)",
+            listed,
+            json.dumps(f"!{pattern_of(names[0])}", ensure_ascii=False),
+        )
 
 
 def open_snapshot(project: Project, digest: str) -> Snapshot:
@@ -129,7 +149,7 @@ def link_record(snapshot: Snapshot, target: Path) -> None:
 
 def _snapshot(project: Project, digest: str) -> Snapshot:
     folder = copies_root(project) / digest
-    return Snapshot(digest, folder / TREE_NAME, folder / RECORD_NAME)
+    return Snapshot(digest, folder / TREE_NAME, folder / RECORD_NAME, project.root)
 
 
 def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: bool) -> Snapshot | None:
@@ -151,13 +171,17 @@ def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: b
             _log.warning("Code: it changes while it is copied (%s); it is copied as it is", changed[0])
         with writing(folder):
             write_temp(temp / RECORD_NAME, record).replace(temp / RECORD_NAME)
-            (temp / RECORD_NAME).chmod(0o444)
+            _write_protect(temp / RECORD_NAME)
             _write_list(temp, scan.files, copied, digest)
             snapshot = _snapshot(project, digest)
             _put(temp, snapshot)
         return snapshot
     finally:
         shutil.rmtree(temp, ignore_errors=True)
+
+
+def _write_protect(path: Path) -> None:
+    path.chmod(path.stat().st_mode & 0o444)  # no more readers than the umask lets it have
 
 
 def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[str]:
@@ -283,7 +307,7 @@ def _record(
 ) -> str:
     """Return as text what the copy is a copy of."""
     in_git = scan.code.in_git
-    diff = read_diff(project.root, "--relative", "--submodule=diff", most=MAX_DIFF) if in_git else ""
+    diff = read_diff(project, project.results_root, most=MAX_DIFF) if in_git else ""
     names = set(copied)
     links = [path for path, file in scan.files.items() if file.link is not None]
     new = [path for path in scan.code.new if path in names or path in links]
@@ -323,5 +347,5 @@ def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: 
         copied = [row[0] for row in rows if len(row) > 2]
         # The experiments of earlier launches keep the old one.
         temp = write_temp(snapshot.record, _record(project, scan, copied, snapshot.digest, version, listed))
-        temp.chmod(0o444)
+        _write_protect(temp)
         temp.replace(snapshot.record)

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from heyhi.code.git import CodeVersion, read_diff, read_version
+from heyhi.code.git import CodeVersion, read_version
 from heyhi.job_env import is_master
 from heyhi.project import Project
 
@@ -65,6 +65,11 @@ def _is_inside(folder: Path, root: Path) -> bool:
     return inside == outside or inside.startswith(f"{outside}/")
 
 
+def is_copy(root: Path) -> bool:
+    """Return whether a folder is the tree of a copy of code."""
+    return root.name == TREE_NAME and (root.parent / RECORD_NAME).is_file()
+
+
 def _record_of_copy(root: Path) -> dict[str, Any] | None:
     """Read the record of a copy of code; None where the folder is no copy."""
     if root.name != TREE_NAME:
@@ -89,6 +94,19 @@ def log_git_status() -> None:
     else:
         path = Path(DIFF_NAME).resolve()
         record = _record_of_copy(root)
-        diff = read_diff(root) if record is None else str(record.get("diff") or "")
+        diff = _diff(root, path.parent) if record is None else str(record.get("diff") or "")
         path.write_text(diff, encoding="utf-8", errors="replace")
         logging.info("Git: commit %s, edited; the difference is in %s", version.commit, path)
+
+
+def _diff(root: Path, folder: Path) -> str:
+    """Return how the work tree differs, as it may be kept in a folder."""
+    from heyhi.code.work_tree_diff import read_diff
+    from heyhi.errors import HeyhiError
+    from heyhi.project import find_project
+
+    try:
+        project = find_project(root)
+    except HeyhiError:  # a script of its own
+        project = Project(root)
+    return read_diff(project._replace(root=root), folder)

@@ -16,8 +16,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from heyhi.code.git import GitError, ask_git
+from heyhi.code.git import GitError
 from heyhi.code.listing import CodeFile, KnownHashes, Scan, copies_root, scan_code
+from heyhi.code.work_tree_diff import changed_names
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.files import read_by_digest, replace_file, writing
 from heyhi.project import Project
@@ -154,9 +155,7 @@ def _is_edited(project: Project, scan: Scan, *, is_dirty: bool) -> bool:
     if not is_dirty:
         return False
     with contextlib.suppress(GitError):
-        options = ("--name-only", "-z", "--relative", "--no-renames", "--no-ext-diff", "--no-textconv")
-        names = os.fsdecode(ask_git(project.root, "diff", *options, "HEAD", "--")).split("\0")
-        return any(name and is_code(project, name, is_new=False) for name in names)
+        return any(is_code(project, name, is_new=False) for name in changed_names(project.root))
     return True
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from google.protobuf import text_encoding
 from google.protobuf.descriptor import FieldDescriptor
 
+from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.schema import enum_type, is_name
 from heyhi.errors import OverrideError, suggest
 
@@ -125,7 +126,11 @@ def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
         # Python's own notations (1_000, digits of other scripts) are not the schema's.
         number = float(text if text.isascii() and "_" not in text else "")
     except ValueError:
-        raise _wrong_type(field, text, key) from None
+        # A time limit is often thought of as a time.
+        hours = parse_hours(text) if field.name == "hours" else None
+        if hours is None:
+            raise _wrong_type(field, text, key) from None
+        number = hours
     if number != number:
         return math.nan  # there is one NaN here: its sign is no difference
     single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT
@@ -196,7 +201,8 @@ def _cast_bytes(text: str, key: str) -> bytes:
 
 
 def _wrong_type(field: FieldDescriptor, text: str, key: str) -> OverrideError:
-    return OverrideError(f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'")
+    hint = f" (or a time such as {FORMS})" if field.name == "hours" and field.cpp_type in _FLOATS else ""
+    return OverrideError(f"key '{key}' is {describe_type(field)}{hint}, not '{shorten(text)}'")
 
 
 def scalar_text(field: FieldDescriptor, value: Any) -> str:

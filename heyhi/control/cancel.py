@@ -91,7 +91,7 @@ def plan_cancel(
             quiet.append(path)
         elif other := _other_project(project, path):
             plan.idle[path] = f"it is of the project '{other}', which alone may end it"
-        elif owner.job_name:
+        elif owner.root:
             _add_job(plan, path, owner, view)
         else:
             plan.runs[path] = owner

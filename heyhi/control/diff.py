@@ -11,6 +11,7 @@ from typing import Any
 from heyhi.code.changes import EDITED, GONE, NEW, CodeChanges
 from heyhi.code.environment import normalized, own_requirements, read_environment
 from heyhi.code.git import CodeVersion
+from heyhi.code.import_path import outside_text
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import ResultError
@@ -62,6 +63,8 @@ def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
     yield f"{name}  {folder.exp_id}"
     yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
     yield f"   {find_state(folder.path).text}"
+    if text := outside_text(History(folder.attempts()).outside):
+        yield f"   code: {text}"
     noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
     if noted is not None:
         yield f"   note: {noted.line}"

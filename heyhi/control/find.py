@@ -18,9 +18,9 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.experiment.trash import is_in_trash
 from heyhi.files import is_there
-from heyhi.job.order import PACK_LIST_NAME, job_name
+from heyhi.job.order import PACK_LIST_NAME, root_mark
 from heyhi.project import Project
-from heyhi.slurm.commands import Job, SlurmError, account, list_jobs
+from heyhi.slurm.commands import Job, Queue, SlurmError, account, list_jobs
 from heyhi.slurm.request import hashes_in
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at
@@ -188,7 +188,7 @@ def _ask(job_id: str) -> tuple[Job | None, str]:
     """Return what Slurm says of a job, and why it says nothing."""
     silent = ""
     try:
-        for job in list_jobs(ids=[job_id]):
+        for job in list_jobs([job_id]):
             if job.job_id == job_id:
                 return job, ""
     except SlurmError as error:
@@ -210,6 +210,4 @@ def _jobs_of(path: str) -> set[str] | None:
 
 
 def _near_jobs(project: Project, job_id: str) -> str:
-    with contextlib.suppress(SlurmError):
-        return suggest(job_id, [job.job_id for job in list_jobs(name=job_name(project.results_root))])
-    return ""
+    return suggest(job_id, [*(Queue().jobs(root_mark(project.results_root)) or ())])

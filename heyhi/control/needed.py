@@ -20,7 +20,7 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
-from heyhi.job.order import job_name
+from heyhi.job.order import root_mark
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, Queue, is_here
 from heyhi.sweep.manifest import Manifest, manifests_on_disk, manifests_root, project_of
@@ -131,7 +131,7 @@ class _Search:
         if not (is_here() and self._had_jobs()):
             return
         queue = Queue()
-        jobs = queue.jobs(job_name(self.project.results_root))
+        jobs = queue.jobs(root_mark(self.project.results_root))
         if jobs is None:
             raise HeyhiError(f"nobody knows which jobs there are: {queue.error}")
         known = set(self.survey.folders)

@@ -34,7 +34,7 @@ from typing import Self
 from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
-from heyhi.files import is_there, write_temp, writing
+from heyhi.files import age_of, forget, is_there_now, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
@@ -42,8 +42,12 @@ STALE_SECONDS = 180.0
 _TRIES = 200
 # A claim that seems gone is looked for again: over NFS a file that was just put in place may not be seen at first.
 _LOOK_AGAIN_SECONDS = (0.05, 0.2)
-# By how much the clocks of a file system and of this machine may differ without harm.
+# A claim's file that was in its folder just now and can't be opened was removed: unless it stays there.
+_FIND_AGAIN_SECONDS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+# By how much the times of one file system may differ without harm: its servers have clocks of their own.
 _CLOCK_SECONDS = 5.0
+# A clock that is off by more is taken for right: otherwise each look at an old claim would write into its folder.
+_WRONG_CLOCK_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Claim:
             finally:
                 # Unless another took us for dead meanwhile, and hangs on our link.
                 with contextlib.suppress(UnknownError):
-                    if made and not is_there(folder / f"claim.{owner.nonce}.json"):
+                    if made and not is_there_now(folder / f"claim.{owner.nonce}.json"):
                         link.unlink(missing_ok=True)
             time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
         raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
@@ -198,12 +202,13 @@ def _never(owner: Owner) -> bool:
     return False
 
 
-def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
+def read_owner(folder: str | Path, queue: Queue | None = None, *, is_there: bool = False) -> Owner | None:
     """Return the living owner of an experiment's claim, or None.
 
     Args:
         folder: of the experiment.
         queue: what Slurm says of jobs; default: ask it, if a job has the claim.
+        is_there: a claim's file was seen just now, whatever this machine remembers of it.
 
     Raises:
         UnknownError: a claim file can't be read, or is damaged and not old.
@@ -212,7 +217,8 @@ def read_owner(folder: str | Path, queue: Queue | None = None) -> Owner | None:
         # Nearly every folder that is asked about has no claim: that costs one system call.
         os.stat(f"{folder}/{CLAIM_NAME}")  # noqa: PTH116
     except (FileNotFoundError, NotADirectoryError):
-        return None
+        if not is_there:
+            return None
     except OSError as error:
         raise _unreadable(Path(folder) / CLAIM_NAME, error) from None
     chain = _read_chain(Path(folder))
@@ -252,14 +258,46 @@ def read_last_owner(folder: str | Path) -> Owner | None:
 
 def _read_chain(folder: Path) -> list[_Link]:
     """Read the files of the chain, `claim.json` first."""
+    for pause in (*_FIND_AGAIN_SECONDS, None):
+        # What this machine remembers of a folder in NFS may be a minute old: opening the folder makes it ask. Other
+        # file systems may give the names as they are now, and remember all the same that there was no such file.
+        try:
+            names = set(os.listdir(folder))  # noqa: PTH208 (names only)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except PermissionError:  # a folder may be closed to who may open what is in it
+            names = set()
+        except OSError as error:
+            raise _unreadable(folder, error) from None
+        chain, missing = _walk(folder, names)
+        if missing is None:
+            return chain
+        if pause is None:
+            raise UnknownError(f"{missing}: is there, and can't be found; {_mend(missing)}")
+        time.sleep(pause)
+    raise AssertionError("the last look returns or raises")
+
+
+def _walk(folder: Path, names: set[str]) -> tuple[list[_Link], Path | None]:
+    """Return the chain, and the file of it that should be there and isn't: it was removed, or is remembered not to be.
+
+    Args:
+        folder: of the experiment.
+        names: of what is in it, as of just now.
+    """
     chain: list[_Link] = []
-    name = CLAIM_NAME
-    while (link := _read_link(folder / name)) is not None:
+    path = folder / CLAIM_NAME
+    while True:
+        link = _read_link(path)
+        if link is None and path.name in names:
+            forget(path)
+            link = _read_link(path)
+        if link is None:
+            return chain, path if path.name in names else None
         if any(one.nonce == link.nonce for one in chain):
             raise UnknownError(f"{link.path}: the claims of this folder go round in a circle; {_mend(chain[0].path)}")
         chain.append(link)
-        name = f"claim.{link.nonce}.json"
-    return chain
+        path = folder / f"claim.{link.nonce}.json"
 
 
 def _read_link(path: Path) -> _Link | None:
@@ -302,7 +340,7 @@ def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
         if _age(link) > STALE_SECONDS:
             return None
         raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {_mend(link.path)}")
-    if owner.job_name:
+    if owner.root:
         return owner if _lives_in_slurm(link, owner, queue if queue is not None else Queue()) else None
     return _living_process(link, owner)
 
@@ -320,8 +358,8 @@ def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
     if (is_submitting or (owner.kind != SUBMISSION and owner.is_here)) and _living_process(link, owner):
         return True
     lives = _is_queued(owner, queue)
-    if not lives and queue.asked is not None and queue.asked < link.touched + _CLOCK_SECONDS:
-        queue.forget()  # what it says may be older than the claim
+    if not lives and queue.asked is not None and _is_younger(link, time.monotonic() - queue.asked):
+        queue.forget()
         lives = _is_queued(owner, queue)
     return lives
 
@@ -329,7 +367,7 @@ def _lives_in_slurm(link: _Link, owner: Owner, queue: Queue) -> bool:
 def _is_queued(owner: Owner, queue: Queue) -> bool:
     job = owner.find_job(queue)
     if job is None:
-        return queue.jobs(owner.job_name) is None  # no answer: then it counts as alive
+        return not queue.has_answer  # then it counts as alive
     return job.phase is not Phase.OVER
 
 
@@ -350,17 +388,23 @@ def _age(link: _Link) -> float:
     age = time.time() - link.touched
     if 0 <= age < STALE_SECONDS / 2:
         return age
-    # Else only the file system's own clock counts, which dated the touch.
-    temp = link.path.with_name(f".claim.{os.urandom(6).hex()}.tmp")
-    try:
-        temp.touch(exist_ok=False)
-        age = temp.stat().st_mtime - link.touched
-    except OSError:
-        return age  # read-only for us: our own clock must do
-    finally:
-        with contextlib.suppress(OSError):
-            temp.unlink()
-    return age
+    return _age_there(link)
+
+
+def _age_there(link: _Link) -> float:
+    """Return the same by the clock of the file system, which dated the touch."""
+    with contextlib.suppress(OSError):
+        return age_of(link.path, link.touched)
+    return time.time() - link.touched  # read-only for us: our own clock must do
+
+
+def _is_younger(link: _Link, seconds: float) -> bool:
+    """Return whether a claim may have been made since an answer of Slurm's, which is some seconds old."""
+    age = time.time() - link.touched
+    # Our own clock may be off, but not by hours.
+    if abs(age) > seconds + _WRONG_CLOCK_SECONDS:
+        return False
+    return _age_there(link) < seconds + _CLOCK_SECONDS
 
 
 def _make_link(path: Path, owner: Owner) -> bool:
@@ -370,7 +414,9 @@ def _make_link(path: Path, owner: Owner) -> bool:
         try:
             path.hardlink_to(temp)
         except FileExistsError:
-            return False
+            # Over NFS the answer may have got lost, and the call been repeated: then it is ours that is there.
+            there = _read_link(path)
+            return there is not None and there.nonce == owner.nonce
         except OSError as error:
             if error.errno in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
                 raise ClaimError(

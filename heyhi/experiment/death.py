@@ -10,14 +10,17 @@ from typing import NamedTuple
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, End, History
+from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, rank_ended
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
+from heyhi.text import readable
 
 _LOG_END = 20_000  # bytes of a job's log in which Slurm's last words are looked for
 
 # What ended the job from outside: the task has not failed by itself.
 OUTSIDE = ("TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "CANCELLED", "PREEMPTED", "DEADLINE", "REVOKED")
+# Of these, what says something about the node rather than about the experiment.
+NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
 # What slurmstepd writes into a job's log. The first that fits counts.
 _LINES = (
     ("exceeded memory limit", "OUT_OF_MEMORY"),
@@ -30,8 +33,14 @@ _LINES = (
     (" CANCELLED AT ", "CANCELLED"),
 )
 LOST = "lost"  # Slurm has forgotten the job: its controller was killed before it had written it down
-AGAIN = "starts again"  # what its script writes into the log of a job that was queued again, with the job's id
+# What its script writes into the log of a job, behind its id: that it was queued again, or why it wasn't, or why it
+# started no run: a line of setup failed, its Python has no HeyHi.
+AGAIN = "starts again"
+NOT_AGAIN = "could not be queued again: "
+SETUP, PYTHON = "setup", "python"
 _NO_RESULT = "exit code 0, without a result"
+# These may have made the task fail by itself: a worker is killed for its memory, a rank misses those of another node.
+_CAUSES = ("OUT_OF_MEMORY", "NODE_FAIL")
 
 
 class Death(NamedTuple):
@@ -87,11 +96,18 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
             identity = folder.read_identity()
             if identity is not None and not job.may_be(identity.digest):
                 job = None
-    if job is None or job.exit_code == -9:
-        state = state_in_log(read_end(folder.launch_log_path, _LOG_END), job_id)
+    end = history.last_end
+    asked_again = end is not None and end.reason == REQUEUE
+    if job is None or job.exit_code != 0 or asked_again:
+        log = read_end(folder.launch_log_path, _LOG_END)
+        if (job is None or job.exit_code != 0) and (why := kept_from_starting(log, job_id)):
+            return (job or Job(job_id, "FAILED"))._replace(why=why)
+        state = state_in_log(log, job_id) if job is None or job.exit_code == -9 else ""
         if state:
             return Job(job_id, state, nodes=job.nodes if job is not None else "")
-    return job
+        if asked_again and (why := _why_not_again(log, job_id)):
+            return (job or Job(job_id, "FAILED"))._replace(why=why)
+    return job._replace(why="") if job is not None else None
 
 
 def death_of(history: History, job: Job | None = None) -> Death:
@@ -101,6 +117,9 @@ def death_of(history: History, job: Job | None = None) -> Death:
         history: what is on record of it.
         job: how its last job ended, see `ended_job`; None where nobody says.
     """
+    if job is not None and job.why.startswith((f"{SETUP}: ", f"{PYTHON}: ")):
+        code = "" if job.exit_code is None else f"exit code {_code(job.exit_code)}: "
+        return Death("failed", f"{code}{job.why}", job.why)
     if history.unstarted_job:
         return _never_started(history.unstarted_job, job)
     asked, end = history.job_to_ask, history.last_end
@@ -108,15 +127,53 @@ def death_of(history: History, job: Job | None = None) -> Death:
         return Death(PRUNED, end.exception or "ended early")
     if end is not None and end.reason == REFUSED:
         return Death(REFUSED, f"not submitted: {end.exception or 'Slurm took no job'}")
-    if job is not None and job.state in OUTSIDE and (end is None or end.reason != "failed" or _is_memory(job)):
+    if job is not None and job.state in OUTSIDE and (end is None or end.reason != "failed" or job.state in _CAUSES):
         exception = end.exception if end is not None and end.reason == "failed" else ""
         return _outside(job.state, asked, job.nodes, exception)
     if end is None:
         return _killed(history, asked, job)
-    if end.job_state in OUTSIDE:
+    if outside_state(end):
         return _outside(end.job_state, end.job_id, end.host, end.exception)
+    if end.reason == "killed" and not end.exception:  # as only the job's end said
+        return _killed(history, end.job_id, Job(end.job_id, end.job_state, "", end.host, exit_code=end.exit_code))
     kind = end.reason or "failed"
-    return Death(kind, _ended(end), end.exception if kind == "failed" else "")
+    return Death(kind, _ended(end, job.why if job is not None else ""), end.exception if kind == "failed" else "")
+
+
+def settled(history: History, job: Job, time: str) -> End:
+    """Return the record of how a job ended: why the experiment is dead is the same with it, when Slurm has forgotten.
+
+    Args:
+        history: what is on record of the experiment.
+        job: how its last job ended, see `ended_job`.
+        time: when that is written down.
+    """
+    death, own = death_of(history, job), history.last_end
+    started = [start for start in history.starts if start.job_id == history.job_to_ask]
+    exit_code, exception = job.exit_code, death.exception
+    if own is not None and not history.unstarted_job:
+        if death.kind not in OUTSIDE:
+            # What it ended with itself: the job's exit code may be another one's, of several that share it.
+            exit_code = own.exit_code
+            exception = job.why if own.reason == REQUEUE and job.why else own.exception
+        elif exit_code is None:
+            exit_code = own.exit_code
+    return End(
+        attempt=started[-1].attempt if started else 0,
+        reason=death.kind,
+        exit_code=exit_code,
+        exception=exception,
+        time=time,
+        job_id=history.job_to_ask,
+        job_state=job.state,
+        host=job.nodes,
+    )
+
+
+def outside_state(end: End) -> str:
+    """Return how Slurm says that it ended a job from outside, by the record of that; empty where the task failed."""
+    is_outside = end.job_state in OUTSIDE and (end.reason != "failed" or end.job_state in _CAUSES)
+    return end.job_state if is_outside else ""
 
 
 def state_in_log(text: str, job_id: str) -> str:
@@ -133,17 +190,43 @@ def state_in_log(text: str, job_id: str) -> str:
     return next((state for line in mine for words, state in _LINES if words in line), "")
 
 
-def _ended(end: End) -> str:
+def kept_from_starting(text: str, job_id: str) -> str:
+    """Return what the script of a job wrote into its log when it couldn't start the run; empty where it could.
+
+    Args:
+        text: the log's last lines.
+        job_id: of the job.
+    """
+    text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
+    match = re.search(rf"^job {re.escape(job_id)} ((?:{SETUP}|{PYTHON}): .*)$", text, re.MULTILINE)
+    return readable(match[1]) if match is not None else ""
+
+
+def _why_not_again(text: str, job_id: str) -> str:
+    """Return why a job was not queued again, by what its script wrote into its log last; empty where nothing."""
+    text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
+    head = f"job {job_id} {NOT_AGAIN}"
+    return next((line.removeprefix(head).strip() for line in reversed(text.splitlines()) if line.startswith(head)), "")
+
+
+def _ended(end: End, why: str = "") -> str:
     if end.reason == REQUEUE:
-        return "stopped to be queued again, and wasn't"
+        why = why or (end.exception if end.exception != REQUEUED else "")
+        return f"stopped to be queued again, and wasn't{f': {why}' if why else ''}"
     code = "?" if end.exit_code is None else end.exit_code if end.exit_code >= 0 else _code(end.exit_code)
     reason = f"exit code {code}"
     if end.exception:
-        return f"{reason}: {end.exception}"
-    if end.exit_code != 0:
-        return reason
-    # Where it wasn't killed, its result was there, and somebody took it away.
-    return _NO_RESULT if end.reason == "killed" else f"{reason}, but {RESULT_NAME} is gone"
+        # How a rank ended says more than the exit code of who waited for it.
+        return end.exception if rank_ended(end.exception) is not None else f"{reason}: {end.exception}"
+    if end.job_state and not end.attempt and end.reason == "failed":
+        return _unstarted(end.job_id, end.exit_code)
+    # Its result was there, and somebody took it away.
+    return reason if end.exit_code != 0 else f"{reason}, but {RESULT_NAME} is gone"
+
+
+def _unstarted(job_id: str, exit_code: int | None) -> str:
+    code = "" if exit_code is None else f" with exit code {_code(exit_code)}"
+    return f"job {job_id} ended{code} before it started the experiment"
 
 
 def _never_started(job_id: str, job: Job | None) -> Death:
@@ -151,16 +234,14 @@ def _never_started(job_id: str, job: Job | None) -> Death:
         return Death(LOST, f"job {job_id} was never started, and Slurm knows nothing of it")
     if job.state in OUTSIDE:
         return _outside(job.state, job_id, job.nodes)
-    code = "" if job.exit_code is None else f" with exit code {_code(job.exit_code)}"
-    return Death("failed", f"job {job_id} ended{code} before it started the experiment")
+    return Death("failed", _unstarted(job_id, job.exit_code))
 
 
 def _killed(history: History, job_id: str, job: Job | None) -> Death:
-    if job is not None and job.exit_code:
-        return Death("killed", f"exit code {_code(job.exit_code)} (job {job_id} on {job.nodes})")
-    if job is not None and job.exit_code == 0:
-        # os._exit(0), or a library's own.
-        return Death("killed", f"{_NO_RESULT} (job {job_id} on {job.nodes})")
+    if job is not None and job.exit_code is not None:
+        where = f" (job {job_id} on {job.nodes})" if job.nodes else ""
+        # 0: os._exit(0), or a library's own.
+        return Death("killed", f"{f'exit code {_code(job.exit_code)}' if job.exit_code else _NO_RESULT}{where}")
     starts = history.starts
     pid, host = (starts[-1].pid, starts[-1].host) if starts else (None, "")
     where = f"job {job_id}" if job_id else f"pid {'?' if pid is None else pid}"
@@ -171,11 +252,6 @@ def _outside(state: str, job_id: str, nodes: str, exception: str = "") -> Death:
     where = f" on {nodes}" if nodes and nodes != "None assigned" else ""
     text = f"{state} (job {job_id}{where})" if job_id else state
     return Death(state, f"{text}: {exception}" if exception else text, exception)
-
-
-def _is_memory(job: Job) -> bool:
-    # A worker that is killed for its memory makes the task fail by itself.
-    return job.state == "OUT_OF_MEMORY"
 
 
 def _code(exit_code: int) -> str:

@@ -40,7 +40,7 @@ from heyhi.experiment.names import (
 from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import is_there, keep_file, replace_file, write_temp, writing
+from heyhi.files import is_there, keep_file, look_anew, replace_file, write_temp, writing
 from heyhi.project import PROJECT_KEY
 
 if TYPE_CHECKING:
@@ -50,6 +50,18 @@ if TYPE_CHECKING:
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
+# What another machine may have written, or taken away, since this one looked.
+_OWN_NAMES = (
+    ATTEMPTS_NAME,
+    CLAIM_NAME,
+    CODE_NAME,
+    CONFIG_NAME,
+    FLAT_CONFIG_NAME,
+    IDENTITY_NAME,
+    JOB_NAME,
+    METRICS_NAME,
+    RESULT_NAME,
+)
 _DIGEST_DIGITS = 16
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
@@ -205,6 +217,14 @@ class ExperimentDir:
         return self.path / CLAIM_NAME
 
     # --- identity
+
+    def look_anew(self) -> set[str]:
+        """Return which files of an experiment are there, and have this machine forget what it remembers of them.
+
+        Raises:
+            UnknownError: nobody can tell.
+        """
+        return look_anew(self.path, _OWN_NAMES)
 
     def read_identity(self) -> Identity | None:
         """Return which experiment the folder holds, or None where it holds none.

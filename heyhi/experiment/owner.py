@@ -34,8 +34,8 @@ class Owner:
         since: when it took the claim (UTC).
         nonce: name of this claim.
         job: id of the job that it belongs to; empty outside Slurm, and until Slurm has said it.
-        job_name: name that squeue lists the job by.
-        mark: of the experiment, in the job's comment.
+        root: mark of the results root in the job's comment; empty outside Slurm.
+        mark: of the experiment, likewise.
     """
 
     kind: str
@@ -47,7 +47,7 @@ class Owner:
     since: str
     nonce: str
     job: str = ""
-    job_name: str = ""
+    root: str = ""
     mark: str = ""
 
     @classmethod
@@ -65,12 +65,12 @@ class Owner:
 
     def find_job(self, queue: Queue) -> Job | None:
         """Return the owner's job as Slurm has it; None where it has none, or doesn't answer (`queue.error`)."""
-        jobs = queue.jobs(self.job_name) if self.job_name else None
+        if self.root and self.job:
+            job = queue.job(self.job)
+            return job if job is not None and job.may_be(self.mark) else None
+        jobs = queue.jobs(self.root) if self.root else None
         if jobs is None:
             return None
-        if self.job:
-            job = jobs.get(self.job)
-            return job if job is not None and job.may_be(self.mark) else None
         # A submitter that was killed before it could note the job's id.
         marked = (job for job in jobs.values() if self.mark in job.comment.partition(" ")[0])
         return max(marked, key=lambda job: (job.phase is not Phase.OVER, int(job.job_id)), default=None)
@@ -135,8 +135,18 @@ class JobRef(NamedTuple):
     """By what a claim's job is found again, see `Owner`."""
 
     job: str = ""
-    job_name: str = ""
+    root: str = ""
     mark: str = ""
+
+
+def read_job(word: str) -> tuple[str, tuple[str, ...]]:
+    """Read the word by which a job's process is told whose it is: `<results root>:<nonce>[,<nonce> …]`.
+
+    Returns:
+        The mark of the results root, and the nonces of the claims that the job's submission took.
+    """
+    root, _, nonces = word.partition(":")
+    return root, tuple(nonces.split(","))
 
 
 @lru_cache(maxsize=1)

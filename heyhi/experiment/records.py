@@ -7,6 +7,7 @@ task raised may be any text: it is made readable when it is written down, and wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
     from heyhi.code.git import CodeVersion
 
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
+REQUEUED = "stopped to be queued again"  # exception of such an attempt, until it is known why it wasn't
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
-_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed")
+_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes")
 
 
 class Metrics(NamedTuple):
@@ -53,6 +55,8 @@ class Start(NamedTuple):
         needs: exp id of what it needs -> digest of the result that it was given.
         changed: `key: then -> now` for what counts of the config and differs from the attempt before.
         is_mixed: whether it went on from what an attempt with another config had done.
+        asked: what its job had asked for, see `Submission`.
+        nodes: of its job, as Slurm lists nodes.
     """
 
     attempt: int = 0
@@ -71,6 +75,8 @@ class Start(NamedTuple):
     needs: Mapping[str, str] = {}
     changed: tuple[str, ...] = ()
     is_mixed: bool = False
+    asked: Mapping[str, Any] = {}
+    nodes: str = ""
 
     @property
     def metrics(self) -> Metrics:
@@ -105,6 +111,8 @@ class Start(NamedTuple):
             _texts_by_name(get("needs")),
             _texts(get("changed")),
             get("is_mixed") is True,
+            _asked(get("asked")),
+            _text(get("nodes")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -129,9 +137,11 @@ class End(NamedTuple):
         time: when that was written down (UTC).
         job_id: job that it ended with, where the job's end is what is on record; else the start has it.
         job_state: how Slurm says that the job ended; empty where Slurm wasn't asked.
-        host: nodes of that job.
+        host: nodes of that job; where a rank was the first to fail, its node alone.
         environment: digest of what was installed and used; empty where that isn't known.
         dropped: keys of the result that could not be kept.
+        files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
+        outside: files of the work tree that a run of a copy of the code has loaded as modules.
     """
 
     attempt: int = 0
@@ -145,6 +155,8 @@ class End(NamedTuple):
     host: str = ""
     environment: str = ""
     dropped: tuple[str, ...] = ()
+    files: int = 0
+    outside: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -162,6 +174,8 @@ class End(NamedTuple):
             _text(get("host")),
             _text(get("environment")),
             _texts(get("dropped")),
+            _int(get("files")) or 0,
+            _texts(get("outside")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -171,9 +185,12 @@ class End(NamedTuple):
         values |= {"seconds": self.seconds} if self.seconds is not None else {}
         values |= {"time": self.time}
         values |= {"job_id": self.job_id} if self.job_id else {}
-        values |= {"job_state": self.job_state, "host": self.host} if self.job_state else {}
+        values |= {"job_state": self.job_state} if self.job_state else {}
+        values |= {"host": self.host} if self.job_state or self.host else {}
         values |= {"environment": self.environment} if self.environment else {}
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
+        values |= {"files": self.files} if self.files else {}
+        values |= {"outside": list(map(readable, self.outside))} if self.outside else {}
         return values
 
 
@@ -185,7 +202,6 @@ class Submission(NamedTuple):
 
     Attributes:
         job_id: its id.
-        name: that squeue lists it by.
         time: when it was submitted (UTC).
         attempt: how often its launch had tried.
         hours: time limit.
@@ -194,10 +210,10 @@ class Submission(NamedTuple):
         mem_gb_per_node: memory.
         partition: where it was submitted to.
         code: digest of the copy of the code that it runs.
+        asked: what was asked for, by the names of the launcher's fields, as far as it was set.
     """
 
     job_id: str
-    name: str = ""
     time: str = ""
     attempt: int = 1
     hours: float | None = None
@@ -206,6 +222,7 @@ class Submission(NamedTuple):
     mem_gb_per_node: float | None = None
     partition: str | None = None
     code: str | None = None
+    asked: Mapping[str, Any] = {}
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Submission:
@@ -213,7 +230,6 @@ class Submission(NamedTuple):
         get = record.get
         return cls(
             _text(get("job_id")),
-            _text(get("name")),
             _text(get("time")),
             _int(get("attempt")) or 1,
             _number(get("hours")),
@@ -222,6 +238,7 @@ class Submission(NamedTuple):
             _number(get("mem_gb_per_node")),
             _text(get("partition")) or None,
             _text(get("code")) or None,
+            _asked(get("asked")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -256,6 +273,12 @@ class History(NamedTuple):
         start = next((one for one in reversed(self.attempts) if isinstance(one, Start)), None)
         ends = (one for one in reversed(self.attempts) if isinstance(one, End))
         return start, next((end for end in ends if start is not None and end.attempt == start.attempt), None)
+
+    @property
+    def outside(self) -> tuple[str, ...]:
+        """Files of the work tree that its last attempt has loaded as modules, though it ran a copy of the code."""
+        _, end = self.last_attempt
+        return end.outside if end is not None else ()
 
     @property
     def last_end(self) -> End | None:
@@ -332,6 +355,15 @@ class History(NamedTuple):
         return end if end is not None and end.reason == PRUNED and not self.unstarted_job else None
 
 
+def rank_ended(exception: str) -> int | None:
+    """Return which rank ended without raising anything, as the exception says: `rank 2 on n2: exit code 9`; else None.
+
+    What a rank raised begins with the name of a class.
+    """
+    found = re.match(r"rank (\d+)(?: on \S+)?: ", exception)
+    return int(found[1]) if found is not None else None
+
+
 def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
     """Read the lines of attempts.jsonl; what is neither start nor end is left out."""
     found: list[Record] = []
@@ -356,6 +388,16 @@ def _texts(value: object) -> tuple[str, ...]:
 
 def _texts_by_name(value: object) -> dict[str, str]:
     return {k: v for k, v in value.items() if type(v) is str} if isinstance(value, dict) else {}
+
+
+def _asked(value: object) -> dict[str, Any]:
+    """Read what was asked for: numbers, texts and lists of texts by name."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {
+        name: list(_texts(one)) if isinstance(one, list) else readable(one) if isinstance(one, str) else one
+        for name, one in found
+        if isinstance(one, (str, int, float, list))
+    }
 
 
 def _int(value: object) -> int | None:

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
 from heyhi.text import readable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.owner import Owner
     from heyhi.experiment.records import History
     from heyhi.slurm.commands import View
@@ -213,13 +214,35 @@ def held_by(owner: Owner, view: View) -> State:
     if job is None or job.phase is Phase.OVER:  # or it is just ending
         status = Status.RUNNING if owner.kind == "process" else Status.PENDING
     else:
-        status = Status.PENDING if job.phase is Phase.WAITING else Status.RUNNING
+        status = Status.PENDING if job.phase is Phase.WAITING or job.is_resting else Status.RUNNING
     if job is None:
-        asked = f" (last known: {view.queue.error})" if owner.job_name and view.queue.error else ""
+        asked = f" (last known: {view.queue.error})" if owner.root and view.queue.error else ""
         return State(status, f"{owner.describe()}{asked}")
     if job.phase is Phase.WAITING:
         return State(status, f"job {job.job_id} waits{f': {job.why}' if job.why else ''}")
-    return State(status, f"job {job.job_id} on {job.nodes}" if job.nodes else f"job {job.job_id}")
+    words = ("job", job.job_id, job.remark, f"on {job.nodes}" if job.nodes else "")
+    return State(status, " ".join(filter(None, words)))
+
+
+def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
+    state = held_by(owner, view)
+    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, state.status)}"))
+
+
+def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:
+    """Say how often the job of a living owner was queued again; nothing where it wasn't."""
+    if not owner.root:
+        return ""
+    from heyhi.experiment.records import Start
+
+    attempts = []
+    with contextlib.suppress(HeyhiError):  # it lives all the same
+        attempts = folder.attempts()
+    last = next((one for one in reversed(attempts) if isinstance(one, Start)), None)
+    if last is None or not owner.job or last.job_id != owner.job:
+        return ""
+    count = last.restart_count + (status is Status.PENDING)  # or it waits to be
+    return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
 
 
 def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
@@ -244,10 +267,16 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     from heyhi.experiment.folder import ExperimentDir
 
     view = ask()
+    has_claim = _exists(f"{exp_path}/{CLAIM_NAME}")
     owner = read_owner(exp_path, view.queue)
-    if owner is not None:
-        return _Look(held_by(owner, view))
     folder = ExperimentDir(Path(exp_path))
+    if owner is not None:
+        return _held(folder, owner, view)
+    names = folder.look_anew()  # nobody has it, as far as this machine remembers
+    if RESULT_NAME in names:
+        return _Look(_DONE)
+    if not has_claim and CLAIM_NAME in names and (owner := read_owner(exp_path, view.queue, is_there=True)) is not None:
+        return _held(folder, owner, view)
     folder.read_identity()  # one that can't be read says of which experiment the rest is
     if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
         return _Look(_NOT_STARTED)

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
 from heyhi.errors import HeyhiError, LostClaimError, ResultError
-from heyhi.experiment.records import REQUEUE
+from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.processes import kill_started_since, ticks
 from heyhi.job.tee import flush_all
@@ -42,6 +42,8 @@ class Ending:
     reason: Literal["done", "failed", "terminated", "requeue"]
     exit_code: int = 0
     exception: str = ""
+    files: int = 0
+    node: str = ""  # of the rank that was the cause, where that is known
 
     @property
     def is_hurried(self) -> bool:
@@ -56,7 +58,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     if signals.lost:
         return Ending("terminated", LostClaimError.exit_code, signals.lost)
     if isinstance(error, Requeued):
-        return Ending("requeue", REQUEUE_EXIT, "stopped to be queued again")
+        return Ending("requeue", REQUEUE_EXIT, REQUEUED)
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
     if signals.received is not None:
         sign = signals.received
@@ -64,7 +66,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         more = f": {_one_line(str(error))}" if isinstance(error, ResultError) else ""
         return Ending("terminated", 128 + sign, f"stopped by {sign.name}{more}")
     if isinstance(error, HeyhiError):
-        return Ending("failed", 1, _one_line(str(error)))
+        return Ending("failed", 1, _one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")

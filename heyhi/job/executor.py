@@ -18,6 +18,7 @@ from types import FrameType
 from typing import Any
 
 import snakemake_executor_plugin_slurm as official
+from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 from heyhi.code.snapshot import take_snapshot
@@ -25,17 +26,20 @@ from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import PRUNED, REQUEUE
-from heyhi.files import is_there
+from heyhi.files import forget, is_there
 from heyhi.job.handover import Handover
+from heyhi.job.left_out import LeftOut
 from heyhi.job.line import Line, Short
 from heyhi.job.order import Order, Receipt
 from heyhi.job.submit import hand_over, prepare_job, settle
 from heyhi.project import Project, find_project
+from heyhi.slurm.cluster import check_clusters
 from heyhi.slurm.commands import Busy, Full, NoCluster, Phase, Refused, SlurmError, View, cancel
 from heyhi.slurm.request import JobRequest, request_of
+from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.continuing import continues_drifted
 from heyhi.sweep.manifest import Manifest, check_is_of
 
@@ -79,6 +83,7 @@ class _Task:
     order: Order
     attempt: int = 1  # of this launch
     job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
+    left_out: tuple[str, ...] = ()  # nodes, when it was submitted last
     losses: int = 0  # jobs of it that Slurm has forgotten
     is_ours: bool = False
     is_unknown: bool = False  # and that was said
@@ -125,6 +130,16 @@ class _Pack:
 class Executor(official.Executor):  # type: ignore[misc]
     """Run experiments as jobs of Slurm's: without a Snakemake on the node, adopted by whoever comes next."""
 
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # Before the official one's own, which inside a job drops all that begins with SLURM_: SLURM_CONF as well.
+        if leave_job():
+            logger.info("This Snakemake runs in a job, and ends with it; the jobs that it submits go on.")
+        try:
+            check_clusters()
+        except HeyhiError as error:
+            raise WorkflowError(str(error)) from None
+        super().__init__(workflow, logger)
+
     def __post_init__(self, test_mode: bool = False) -> None:
         """Prepare for jobs."""
         # Before anything of ours is asked for: the thread that looks for ended jobs runs already.
@@ -154,6 +169,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._interrupted_at = -_TWICE_SECONDS
         self._is_cancelling = False
         self._project: Project = find_project(Path.cwd())
+        self._left_out = LeftOut(self._project.settings.node_faults)
         super().__post_init__(test_mode)
         self._submitters = ThreadPoolExecutor(_SUBMITTERS, thread_name_prefix="heyhi-submit")
 
@@ -215,6 +231,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             snapshot=snapshot,
             identity_ignore=manifest.project.settings.identity_ignore,
             continue_drifted=continues_drifted(self.workflow.config),
+            node_faults=manifest.project.settings.node_faults,
         )
 
     def _work_on(self) -> None:
@@ -288,10 +305,17 @@ class Executor(official.Executor):  # type: ignore[misc]
         return receipt
 
     def _prepare(self, pack: _Pack) -> Handover:
-        tasks = pack.tasks
+        tasks, left_out = pack.tasks, self._left_out.nodes
         first = tasks[0]
+        for task in tasks:
+            task.left_out = left_out
         return prepare_job(
-            [task.experiment for task in tasks], first.request, first.order, self._view, attempt=first.attempt
+            [task.experiment for task in tasks],
+            first.request,
+            first.order,
+            self._view,
+            attempt=first.attempt,
+            left_out=left_out,
         )
 
     def _put_off(self, pack: _Pack, error: SlurmError) -> None:
@@ -433,10 +457,9 @@ class Executor(official.Executor):  # type: ignore[misc]
             return False
         is_queued = False
         if task.job_id:
-            jobs = view.queue.jobs(task.order.job_name)
-            if jobs is None:
+            if not view.queue.has_answer:
                 return False
-            job = jobs.get(task.job_id)
+            job = view.queue.job(task.job_id)
             if job is not None and not job.may_be(task.experiment.identity.digest):
                 job = None
             # One of several in a job may have ended before the others.
@@ -444,8 +467,11 @@ class Executor(official.Executor):  # type: ignore[misc]
             if is_queued and task.request.pack == 1:
                 return False
         try:
-            os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
-            return read_owner(task.folder.path, view.queue) is None
+            names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
+            if RESULT_NAME in names:  # as the next look at all will find
+                forget(task.folder.result_path)
+                return False
+            return read_owner(task.folder.path, view.queue, is_there=CLAIM_NAME in names) is None
         except FileNotFoundError:
             # Somebody has removed the folder, and the claim in it.
             return not is_queued
@@ -482,10 +508,13 @@ class Executor(official.Executor):  # type: ignore[misc]
                 return []
             death = find_death(task.folder, view)
             self._settle(task, view)
+            fault = self._left_out.blame(task.folder, death, task.left_out)
         except HeyhiError as error:
             self.report_job_error(info, msg=f"{task.experiment.exp_id}: {_text_of(error)} ")
             return []
-        if self._goes_on(task, death):
+        if fault:
+            self.logger.warning(f"{task.experiment.exp_id}: {fault}")
+        if self._goes_on(task, death, is_fault=bool(fault)):
             self.logger.info(f"{task.experiment.exp_id}: {death.text}: submitted again")
             task.job_id, task.is_waiting = "", True
             return [info]
@@ -501,15 +530,17 @@ class Executor(official.Executor):  # type: ignore[misc]
             with claim:
                 settle(task.folder, view)
 
-    def _goes_on(self, task: _Task, death: Death) -> bool:
+    def _goes_on(self, task: _Task, death: Death, *, is_fault: bool) -> bool:
         """Return whether an experiment that ended is to be submitted again, by this same launch."""
         if not task.is_ours:
             # Who had it has gone: now it is ours to start.
             task.is_ours = True
-            return death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
+            return is_fault or death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
         if death.kind in ("CANCELLED", PRUNED) or self._stopped:
             return False
         # These are no failures of the experiment, and don't count.
+        if is_fault:
+            return True
         if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
             return True
         if death.kind == LOST and task.losses < _MAX_LOSSES:

@@ -345,13 +345,16 @@ class Launch:
         """Make sure that it can be started here.
 
         Raises:
-            HeyhiError: what it needs isn't done, or its launcher asks for what no job can have.
+            HeyhiError: what it needs isn't done, its launcher asks for what no job can have, or the environment wishes
+                for another cluster.
         """
         self._check_needs()
         if self.is_for_slurm:
+            from heyhi.slurm.cluster import check_clusters
             from heyhi.slurm.request import request_of
 
             request_of(self.task_message)
+            check_clusters()
 
     def check_project(self) -> None:
         """Make sure that what is there is no other project's, as far as anybody can tell.
@@ -416,6 +419,7 @@ class Launch:
             log_level=log_level,
             identity_ignore=self.project.settings.identity_ignore,
             continue_drifted=self.continue_drifted,
+            node_faults=self.project.settings.node_faults,
         )
         receipt = submit_job(
             [self.experiment],

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from heyhi.code.snapshot import Snapshot
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
-from heyhi.project import SCHEDULING_KEYS
+from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
@@ -23,13 +23,14 @@ class Order(NamedTuple):
     Attributes:
         manifest: what the jobs read their experiments from.
         schema: of their configs.
-        results_root: of the experiments; the jobs' name follows from it.
+        results_root: of the experiments; the mark by which its jobs are found follows from it.
         state_root: where HeyHi keeps what belongs to no experiment.
         code_root: folder that the task file is imported from.
         snapshot: of the code, where one was made.
         log_level: for main.
         identity_ignore: patterns of the keys that only say how a run is scheduled.
         continue_drifted: whether what has progress goes on with another config, too.
+        node_faults: texts by which a failure is known as the node's.
     """
 
     manifest: Path
@@ -41,11 +42,12 @@ class Order(NamedTuple):
     log_level: str = "INFO"
     identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
     continue_drifted: bool = False
+    node_faults: tuple[str, ...] = NODE_FAULTS
 
     @property
-    def job_name(self) -> str:
-        """Name of all jobs of the results root, by which squeue lists them."""
-        return job_name(self.results_root)
+    def root_mark(self) -> str:
+        """Mark of the results root in its jobs' comments."""
+        return root_mark(self.results_root)
 
 
 class Receipt(NamedTuple):
@@ -63,6 +65,6 @@ class Receipt(NamedTuple):
 
 
 @lru_cache(maxsize=16)  # it is asked for with each job that is waited for
-def job_name(results_root: Path) -> str:
-    """Return the name of all jobs of a results root."""
-    return f"heyhi-{hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]}"
+def root_mark(results_root: Path) -> str:
+    """Return the mark of a results root, by whatever path it is reached: its jobs have it in their comments."""
+    return hashlib.sha256(str(results_root.resolve()).encode()).hexdigest()[:10]

@@ -25,10 +25,11 @@ from typing import TypeVar
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
-from heyhi.files import is_there, utc_now
+from heyhi.files import is_there_now, utc_now
 from heyhi.job.ending import STOP_SIGNALS
+from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
 
@@ -55,6 +56,11 @@ class _Member:
     @property
     def folder(self) -> ExperimentDir:
         return ExperimentDir(Path(self.target).parent)
+
+    @property
+    def mark(self) -> str:
+        """What all that its run starts has in its environment, and nothing of the other members'."""
+        return f"{os.environ.get(MARK_VARIABLE) or os.getpid()}.{self.slot}"
 
     def send(self, sign: signal.Signals) -> None:
         if self.process is not None and self.process.returncode is None:
@@ -97,7 +103,7 @@ class _Pack:
         self._wait()
 
     def _is_over(self, member: _Member) -> bool:
-        if os.access(member.folder.result_path, os.F_OK):  # of one that can't be looked at, its runner says so
+        if _is_done(member.folder):
             _say(member, "is done already")
             self.codes[member.target] = 0
         elif has_failed_in(_attempts(member.folder), self.job):
@@ -110,6 +116,7 @@ class _Pack:
         # Slurm may not find them any more when this process, of which they are children, has been killed.
         command += ["--parent", str(os.getpid())]
         env = {**member_env(os.environ, member.slot, self.slots), NOTICE_VARIABLE: str(member.note)}
+        env[MARK_VARIABLE] = member.mark
         with member.folder.launch_log_path.open("ab") as log:
             member.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         cores = cores_of(os.sched_getaffinity(0), cpus_on_node(), member.slot, self.slots)
@@ -122,6 +129,7 @@ class _Pack:
 
     def _follow(self, member: _Member, process: subprocess.Popen[bytes]) -> None:
         process.wait()
+        end_leftovers(member.mark, self.job)
         self._ended.put(member)
 
     def _wait(self) -> None:
@@ -150,7 +158,7 @@ class _Pack:
 
     def _bury(self, member: _Member, code: int) -> None:
         """Put on record how a runner ended that had no time to, and give its claim up: the job goes on without it."""
-        nonces = self.words[self.words.index("--job") + 1].split(",")
+        root, nonces = read_job(self.words[self.words.index("--job") + 1])
         folder, pid = member.folder, member.process.pid if member.process is not None else 0
 
         def is_its(owner: Owner) -> bool:
@@ -159,12 +167,12 @@ class _Pack:
         if end_without_word(_attempts(folder), self.job, code) is None:
             return
         try:
-            ref = JobRef(self.job, get_job_env().job_name, _mark(folder))
+            ref = JobRef(self.job, root, _mark(folder))
             claim = Claim.acquire(folder.path, ref=ref, replaces=is_its)
             if isinstance(claim, Claim):
                 with claim:
                     record = end_without_word(folder.attempts(), self.job, code)
-                    if record is not None and not is_there(folder.result_path):
+                    if record is not None and not is_there_now(folder.result_path):
                         folder.append_attempt(record)
         except HeyhiError as error:
             _say(member, str(error))
@@ -262,6 +270,13 @@ def _attempts(folder: ExperimentDir) -> list[Record]:
         return []  # its own runner finds that out, too, and says so
 
 
+def _is_done(folder: ExperimentDir) -> bool:
+    try:
+        return is_there_now(folder.result_path)
+    except HeyhiError:
+        return False  # its own runner finds that out, too, and says so
+
+
 def _mark(folder: ExperimentDir) -> str:
     identity = folder.read_identity()
     return identity.digest if identity is not None else ""
@@ -279,7 +294,7 @@ def main(args: Sequence[str] | None = None) -> int:
         allow_abbrev=False,
     )
     parser.add_argument("list", type=Path, help="their result files, a JSON list")
-    parser.add_argument("--job", required=True, metavar="NONCES", help="be the job whose submission has these claims")
+    parser.add_argument("--job", required=True, metavar="JOB", help="be the job whose submission has these claims")
     parser.add_argument("--slots", type=int, metavar="N", help="shares of the job; default: as many as experiments")
     # The rest is for the runners.
     options, words = parser.parse_known_args(args)

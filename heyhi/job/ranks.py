@@ -12,28 +12,31 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import record_environment
+from heyhi.code.import_path import loaded_outside, pin_imports
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
+from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
-from heyhi.job_env import cpus_per_task, get_job_env, rank_variables
+from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -43,13 +46,20 @@ _LOST = "LOST"  # what the runner tells the ranks when another has the experimen
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
 # Where another has the experiment, less than what the runner itself has then.
 _LOST_SECONDS = KILL_SECONDS / 2
-_UNTOLD = re.compile(r"^rank \d+: .+$", re.MULTILINE)  # what a rank prints that can't leave its note
-# srun: error: n1: tasks 0-1: Exited with exit code 1
-_ENDED = re.compile(r"^srun: error: [^:]+: tasks? (?P<rank>\d+)[\d,-]*: (?P<how>.+)$", re.MULTILINE)
+_UNTOLD = re.compile(r"^rank (?P<rank>\d+): .+$", re.MULTILINE)  # what a rank prints that can't leave its note
 
 
 class RankError(HeyhiError):
-    """A rank has failed; what it raised is in the message."""
+    """A rank has failed; what it raised, or how it ended, is in the message.
+
+    Args:
+        text: the message.
+        node: that it ran on; empty where that isn't known.
+    """
+
+    def __init__(self, text: str, node: str = "") -> None:
+        super().__init__(text)
+        self.node = node
 
 
 def run_ranks(
@@ -60,6 +70,7 @@ def run_ranks(
     folder: ExperimentDir,
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
+    on_outside: Callable[[Sequence[str]], None] = lambda names: None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -71,6 +82,7 @@ def run_ranks(
         folder: of the experiment.
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
+        on_outside: called with what of the work tree each rank had loaded, where it ran a copy of the code.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -81,15 +93,26 @@ def run_ranks(
     notes = folder.path / f"{_NOTES}{os.urandom(4).hex()}"
     with writing(notes):
         notes.mkdir()
-    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
+    command = [
+        *_words_of(PREFIX_VARIABLE),
+        sys.executable,
+        "-P",
+        "-m",
+        "heyhi.job.ranks",
+        target,
+        "--manifest",
+        str(manifest.absolute()),
+    ]
     command += ["--code-root", str(code_root), "--log-level", log_level, "--notes", str(notes)]
     try:
         if shutil.which("srun") is None:
             raise RankError("srun: there is no such command here, by which a job's tasks are started")
-        code, said = _run_step([*_srun(tasks), *command], notes / _STEP_LOG_NAME)
+        code, said = _run_step([*_srun(tasks), *around_rank(command)], notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
+        for rank in range(tasks):
+            on_outside((_read(notes / f"{rank}.json") or {}).get("outside") or [])
         shutil.rmtree(notes, ignore_errors=True)
 
 
@@ -103,7 +126,12 @@ def _srun(tasks: int) -> list[str]:
         "--wait=0",
         "--input=all",
         "--unbuffered",
+        *_words_of(SRUN_VARIABLE),
     ]
+
+
+def _words_of(variable: str) -> list[str]:
+    return shlex.split(os.environ.get(variable, ""))
 
 
 def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
@@ -157,6 +185,8 @@ def _stop(step: subprocess.Popen[bytes]) -> None:
 
 def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir) -> Encoded | None:
     """Return the first rank's result, or raise what ended the step: by the ranks' notes where there are any."""
+    from heyhi.job.rank_end import first_end, lost_node  # most steps end well
+
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
     if all(one is not None and one["reason"] == "done" for one in ended):
         return _returned(ended[0] or {})
@@ -165,19 +195,29 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise Requeued(REQUEUE_EXIT)
     if said.strip():
         print(said.strip(), file=sys.stderr)
-    died = _ENDED.search(said)
-    # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it.
-    if died is not None and not died["how"].startswith("Exited") and _read(notes / f"{died['rank']}.json") is None:
-        raise RankError(f"a rank ended: {died['how']}")
-    if first is not None:
+    died = first_end(said)
+    # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it, or are
+    # ended. One that could not leave its note has printed why.
+    silent = [rank for rank in died.ranks if ended[rank : rank + 1] == [None]] if died is not None else []
+    if died is not None and silent:
+        untold = next((line[0] for line in _UNTOLD.finditer(said) if int(line["rank"]) in silent), "")
+        raise RankError(untold or died.text(silent[0]), died.node)
+    if first is not None and first["reason"] == "failed":
         print(f"rank {first['rank']} was the first to end: {folder.log_path_of(first['rank'])}", file=sys.stderr)
+        raise RankError(first["exception"], str(first.get("node", "")))
+    if (untold_line := _UNTOLD.search(said)) is not None:
+        raise RankError(untold_line[0])
+    if node := lost_node(said):
+        raise RankError(f"{node} failed, and what ran there is lost", node)
+    if first is not None:
         raise RankError(first["exception"])
-    if (untold := _UNTOLD.search(said)) is not None:
-        raise RankError(untold[0])
     if died is not None:
-        raise RankError(f"a rank ended: {died['how']}")
+        raise RankError(died.text(died.ranks[0]), died.node)
     lines = [line for line in said.splitlines() if line.strip()]
-    raise RankError(lines[-1] if lines and code else "a rank ended before its main returned")
+    if lines and code:
+        raise RankError(lines[-1])
+    quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
+    raise RankError(f"rank {quiet}: exit code 0, before its main returned")
 
 
 def _returned(note: dict[str, Any]) -> Encoded | None:
@@ -223,8 +263,7 @@ def main(args: Sequence[str] | None = None) -> int:
             signals.end_the_lost()
             return ending.exit_code
         try:
-            environment = _environment(options, ending) if rank == 0 else ""
-            _note(options.notes, rank, ending, result, environment, signals)
+            _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
         except ResultError as error:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
@@ -265,7 +304,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
     folder = ExperimentDir(Path(options.target).absolute().parent)
     try:
         with signals.raising():
-            experiment, entry, schema = _read_manifest(options.manifest, options.target)
+            experiment, entry, schema = _read_manifest(options)
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -296,11 +335,12 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(path: Path, target: str) -> tuple[Experiment, str, Schema]:
+def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema]:
     from heyhi.sweep.manifest import Manifest
 
-    with Manifest.open(path) as manifest:
-        return manifest.experiment(target), manifest.entry, manifest.schema()
+    with Manifest.open(options.manifest) as manifest:
+        pin_imports(manifest.project, options.code_root)
+        return manifest.experiment(options.target), manifest.entry, manifest.schema()
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -310,24 +350,30 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
     return call_main(entry, options.code_root, task=experiment.task, cfg=cfg, log_level=options.log_level)
 
 
-def _environment(options: argparse.Namespace, ending: Ending) -> str:
-    """Put on record what this rank has loaded, and return the digest."""
+def _loaded(options: argparse.Namespace, rank: int, ending: Ending) -> dict[str, Any]:
+    """Return what of the work tree this rank has loaded, of the first one also the digest of all, put on record."""
     from heyhi.sweep.manifest import Manifest
 
     with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
-        return record_environment(manifest.project, options.code_root, may_take_long=not ending.is_hurried)
-    return ""
+        project, code_root = manifest.project, options.code_root
+        said: dict[str, Any] = {"outside": loaded_outside(project, code_root)}
+        if rank == 0:
+            said["environment"] = record_environment(project, code_root, may_take_long=not ending.is_hurried)
+        return said
+    return {}
 
 
-def _note(notes: Path, rank: int, ending: Ending, result: Encoded | None, environment: str, signals: Signals) -> None:
+def _note(
+    notes: Path, rank: int, ending: Ending, result: Encoded | None, loaded: Mapping[str, Any], signals: Signals
+) -> None:
     """Note how this rank has ended; the first rank to fail or stop also notes it for all ranks.
 
     Only one rank can make the link, so no clocks have to be compared.
     """
-    note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception}
+    note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "node": node_name()}
     if result is not None:
         note |= {"result": result.text or None, "dropped": result.dropped}
-    note |= {"environment": environment}
+    note |= loaded
     path = notes / f"{rank}.json"
     keep_trying(
         lambda: replace_file(path, json.dumps(note)),

@@ -20,6 +20,7 @@ from typing import Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
+from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
@@ -28,19 +29,20 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
-from heyhi.experiment.names import Status
-from heyhi.experiment.owner import JobRef, Owner
+from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
-from heyhi.files import is_there, utc_now, writing
+from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.ranks import run_ranks
+from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
-from heyhi.job_env import get_job_env
+from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
@@ -99,6 +101,13 @@ class JobClaim(NamedTuple):
         """
         return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
 
+    def runs_already(self, owner: Owner) -> bool:
+        """Return whether a claim is of another start of the same job, which runs beside this one on this machine.
+
+        To leave it would end the job, and with it the one that runs.
+        """
+        return owner.job == self.ref.job and owner.is_here and owner.runs
+
 
 def execute(
     experiment: Experiment,
@@ -113,6 +122,7 @@ def execute(
     job: JobClaim | None = None,
     project: Project | None = None,
     environment: Callable[[], str] | None = None,
+    outside: Callable[[], tuple[str, ...]] | None = None,
     continue_drifted: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
@@ -135,6 +145,7 @@ def execute(
         project: of the experiment, for what only schedules; without it, neither the code's files nor the packages go
             on record.
         environment: returns the digest of what main had loaded, where that was in other processes.
+        outside: returns what of that was the work tree's, likewise.
         continue_drifted: go on with another config than what it would build on had, too.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
@@ -165,8 +176,9 @@ def execute(
         with contextlib.ExitStack() as stack:
             stack.callback(claim.release)
             # Again, now that nobody else can change it.
+            found = folder.look_anew()
             folder.check(experiment)
-            if is_there(folder.result_path):
+            if RESULT_NAME in found:
                 return Outcome(Status.DONE)
             rule = Continuing.of(experiment, schema, _ignored(project))
             going = rule.going_on(folder.path, experiment.config)
@@ -175,7 +187,9 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
-            run = _Run(folder, experiment, schema, main, log_level, root, project, environment, going, claim, turn)
+            run = _Run(
+                folder, experiment, schema, main, log_level, root, project, environment, outside, going, claim, turn
+            )
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
                 if going.note:
@@ -201,8 +215,9 @@ def _claim(
     wait, ended = _FIRST_WAIT, len(folder.history().ends)
     waited_for: Owner | None = None
     while True:
+        found = folder.look_anew()
         folder.check(experiment)
-        if is_there(folder.result_path):
+        if RESULT_NAME in found:
             return Outcome(Status.DONE)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
@@ -212,12 +227,12 @@ def _claim(
             got = Claim.acquire(folder.path, on_lost=on_lost)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
-            if not ends or ends[-1].reason != "failed" or is_there(folder.result_path):
+            if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):
                 return got
             # What we have waited for has failed, and would again. It goes on where it was stopped or killed.
             got.release()
             return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
-        if if_claimed == "leave":
+        if if_claimed == "leave" and not (job is not None and job.runs_already(got)):
             return Outcome(held_by(got, View()).status, got.describe())
         if waited_for != got:
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
@@ -238,6 +253,7 @@ class _Run:
     code_root: Path
     project: Project | None
     environment: Callable[[], str] | None
+    outside: Callable[[], tuple[str, ...]] | None
     going: Going
     claim: Claim
     turn: Turn
@@ -264,6 +280,8 @@ class _Run:
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
         self._leave_if_lost(signals)
+        if ending.reason == REQUEUE:
+            ending = weigh(ending, self.folder, self.experiment, self.schema)
         self._record_end(number, ending, time.monotonic() - clock, signals)
         if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
@@ -321,6 +339,8 @@ class _Run:
             needs=given_to(self.experiment),
             changed=self.going.changed,
             is_mixed=self.going.is_mixed,
+            asked=asked_by(self.folder, env.job_id),
+            nodes=job_nodes(),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -340,6 +360,17 @@ class _Run:
             return ""
         return record_environment(self.project, self.code_root, may_take_long=not ending.is_hurried)
 
+    def _outside(self) -> tuple[str, ...]:
+        """Return what of the work tree a run of a copy has loaded, and say so in its log."""
+        if self.outside is not None:
+            names = self.outside()
+        else:
+            names = loaded_outside(self.project, self.code_root) if self.project is not None else ()
+        if names:
+            with contextlib.suppress(OSError):
+                print(f"code: {outside_text(names)}", file=sys.stderr, flush=True)
+        return names
+
     def _note_mixed(self) -> None:
         root = self.experiment.roots.get("results_root")
         try:
@@ -356,8 +387,11 @@ class _Run:
             exception=ending.exception,
             seconds=round(seconds, 3),
             time=utc_now(),
+            host=ending.node,
             environment=self._environment(ending),
             dropped=self.turn.dropped,
+            files=ending.files,
+            outside=self._outside(),
         )
         try:
             keep_trying(
@@ -407,7 +441,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
-    parser.add_argument("--job", metavar="NONCE", help="be a job of Slurm's, whose submission has this claim")
+    parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
@@ -443,12 +477,21 @@ def _run_target(options: argparse.Namespace) -> int:
     def task_main(**kwargs: object) -> object:
         if options.tasks > 1:
             return run_ranks(
-                options.target, options.tasks, options.manifest, code_root, folder, options.log_level, told.append
+                options.target,
+                options.tasks,
+                options.manifest,
+                code_root,
+                folder,
+                options.log_level,
+                told.append,
+                loaded.extend,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
 
+    pin_imports(project, code_root)
     told: list[str] = []  # by the first rank: digest of what it had loaded
+    loaded: list[str] = []  # by all ranks: what of that was the work tree's
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -464,6 +507,7 @@ def _run_target(options: argparse.Namespace) -> int:
             job=job,
             project=project,
             environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if options.tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
@@ -489,15 +533,16 @@ def _run_target(options: argparse.Namespace) -> int:
     return 1
 
 
-def _job_claim(nonces: str, experiment: Experiment) -> JobClaim:
+def _job_claim(job: str, experiment: Experiment) -> JobClaim:
     env = get_job_env()
     if env.job_id is None:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
-    ref = JobRef(env.job_id, env.job_name, experiment.identity.digest)
+    root, nonces = read_job(job)
+    ref = JobRef(env.job_id, root, experiment.identity.digest)
     starts = History(ExperimentDir(experiment.exp_path).attempts()).starts
     before = [start for start in starts if start.job_id == env.job_id]
     is_again = not before or env.restart_count > before[-1].restart_count
-    return JobClaim(ref, tuple(nonces.split(",")), is_again)
+    return JobClaim(ref, nonces, is_again)
 
 
 if __name__ == "__main__":

@@ -16,21 +16,21 @@ from typing import NamedTuple
 from heyhi.code.snapshot import link_record
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.death import OUTSIDE, death_of, ended_job
+from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import LAUNCH_LOG_NAME
+from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import End, Submission
-from heyhi.files import is_there, replace_file, utc_now, writing
+from heyhi.experiment.records import Submission
+from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
+from heyhi.job.job_name import job_name
+from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
 
-# States that say something about the node rather than about the experiment.
-_NODE_STATES = ("NODE_FAIL", "BOOT_FAIL")
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +41,7 @@ def submit_job(
     view: View,
     *,
     attempt: int = 1,
+    left_out: tuple[str, ...] = (),
     handing_over: Callable[[], AbstractContextManager[None]] = contextlib.nullcontext,
     wait: Callable[[Busy], None] | None = None,
 ) -> Receipt:
@@ -52,6 +53,7 @@ def submit_job(
         order: what all jobs of the launch have in common.
         view: what Slurm says of jobs.
         attempt: how often this launch has tried.
+        left_out: nodes that this launch keeps its jobs from, where there are others.
         handing_over: makes a context in which they are handed over, while nobody else can have them.
         wait: waits where Slurm may take it later, or raises; default: that is raised.
 
@@ -63,7 +65,7 @@ def submit_job(
         Folders that were not there before are gone then.
     """
     while True:
-        with prepare_job(experiments, request, order, view, attempt=attempt) as handover:
+        with prepare_job(experiments, request, order, view, attempt=attempt, left_out=left_out) as handover:
             while not handover.is_outdated:
                 try:
                     return hand_over(handover, handing_over)
@@ -75,7 +77,13 @@ def submit_job(
 
 
 def prepare_job(
-    experiments: Sequence[Experiment], request: JobRequest, order: Order, view: View, *, attempt: int = 1
+    experiments: Sequence[Experiment],
+    request: JobRequest,
+    order: Order,
+    view: View,
+    *,
+    attempt: int = 1,
+    left_out: tuple[str, ...] = (),
 ) -> Handover:
     """Make some experiments ready to be submitted as one job; see `submit_job`.
 
@@ -104,24 +112,20 @@ def prepare_job(
         claims = handover.claims
         if claims:
             mine = [experiment for experiment, _ in claims]
-            needs = [_settled(experiment, view) for experiment in mine]
+            needs = [_settled(experiment, view, attempt - 1, order.node_faults) for experiment in mine]
             # Of several, the most that one of them needs.
-            nodes = dict.fromkeys(node for need in needs for node in need.bad_nodes)
-            request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs), tuple(nodes))
+            handover.avoid = tuple(dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)]))
+            request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs))
             for experiment in mine:
                 ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
                 if order.snapshot is not None:
                     link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-            folder = _pack_folder(mine, claims, order) if is_pack(mine, request) else mine[0].exp_path
+            is_shared = is_pack(mine, request)
+            handover.folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
+            logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
+            words = runner_words(claims, request, order, handover.folder, attempt)
             handover.request = request
-            handover.options = sbatch_options(
-                request,
-                name=order.job_name,
-                comment=comment_text([e.identity.digest for e in mine], request.comment),
-                output=folder / LAUNCH_LOG_NAME,
-                chdir=folder,
-            )
-            handover.script = batch_script(runner_words(claims, request, order, folder, attempt), order.results_root)
+            handover.script = batch_script(words, order.results_root, request, logs, order.snapshot)
         stack.pop_all()
     return handover
 
@@ -147,7 +151,7 @@ def hand_over(
         job_id = _found(handover) if handover.may_be_there else ""
         if not job_id:
             try:
-                job_id = submit(handover.options, handover.script)
+                job_id = submit_elsewhere(handover.request, handover.avoid, lambda asked: _submit(handover, asked))
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
@@ -157,6 +161,18 @@ def hand_over(
         _note(experiment, handover.request, handover.order, job_id, handover.attempt)
         claim.hand_over(job_id)
     return Receipt(job_id, handover.owned, handover.refused)
+
+
+def _submit(handover: Handover, asked: JobRequest) -> str:
+    mine = [experiment for experiment, _ in handover.claims]
+    options = sbatch_options(
+        asked,
+        name=job_name(mine, asked.job_name),
+        comment=comment_text(handover.order.root_mark, [e.identity.digest for e in mine], asked.comment),
+        output=handover.folder / LAUNCH_LOG_NAME,
+        chdir=handover.folder,
+    )
+    return submit(options, handover.script)
 
 
 def _found(handover: Handover) -> str:
@@ -171,14 +187,15 @@ def _found(handover: Handover) -> str:
 def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | None:
     """Take an experiment's claim, or return who has it; None where it is done."""
     folder = ExperimentDir(experiment.exp_path)
+    found = folder.look_anew()
     folder.check(experiment)
-    if is_there(folder.result_path):
+    if RESULT_NAME in found:
         return None
     with writing(folder.path):
         folder.path.mkdir(parents=True, exist_ok=True)
-    ref = JobRef("", order.job_name, experiment.identity.digest)
+    ref = JobRef("", order.root_mark, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
-    if isinstance(got, Claim) and is_there(folder.result_path):  # it has just ended
+    if isinstance(got, Claim) and RESULT_NAME in folder.look_anew():  # it has just ended
         got.release()
         return None
     return got
@@ -192,14 +209,14 @@ class _Past(NamedTuple):
     bad_nodes: tuple[str, ...]
 
 
-def _settled(experiment: Experiment, view: View) -> _Past:
+def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[str]) -> _Past:
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    ends = folder.history().ends
-    states = [end.job_state for end in ends if end.job_state in OUTSIDE]
-    nodes = [end.host for end in ends if end.job_state in _NODE_STATES and end.host]
-    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), tuple(nodes))
+    history = folder.history()
+    states = [outside_state(end) for end in history.ends]
+    nodes = nodes_to_avoid(history, tries, faults)
+    return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes)
 
 
 def settle(folder: ExperimentDir, view: View) -> None:
@@ -211,28 +228,13 @@ def settle(folder: ExperimentDir, view: View) -> None:
     job = ended_job(folder, history, view)
     if job is None:
         return
-    death = death_of(history, job)
-    started = [start for start in history.starts if start.job_id == history.job_to_ask]
-    own = history.last_end
-    folder.append_attempt(
-        End(
-            attempt=started[-1].attempt if started else 0,
-            reason=death.kind,
-            exit_code=job.exit_code if job.exit_code is not None else own.exit_code if own is not None else None,
-            exception=death.exception,
-            time=utc_now(),
-            job_id=history.job_to_ask,
-            job_state=job.state,
-            host=job.nodes,
-        )
-    )
+    folder.append_attempt(settled(history, job, utc_now()))
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
     """Note which job an experiment has; without the note, the job's own record says it, once it has started."""
     submission = Submission(
         job_id=job_id,
-        name=order.job_name,
         time=utc_now(),
         attempt=attempt,
         hours=request.hours,
@@ -241,6 +243,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         mem_gb_per_node=request.mem_gb_per_node,
         partition=request.partition,
         code=order.snapshot.digest if order.snapshot is not None else None,
+        asked=request.asked(),
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)

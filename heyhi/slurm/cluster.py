@@ -15,8 +15,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import NamedTuple
 
+from heyhi.errors import LauncherError
 from heyhi.slurm.commands import Busy, SlurmError, output_of, refusal
 from heyhi.slurm.request import JobRequest, sbatch_options
+from heyhi.slurm.surroundings import clusters_wished_for
 
 _SCRIPT = "#!/bin/sh\n"
 _ASSOCIATION_FIELDS = "Cluster,Account,DefaultAccount,Partition,DefaultQOS,MaxWall,MaxSubmitJobs,GrpSubmitJobs"
@@ -68,7 +70,7 @@ class Nodes(NamedTuple):
     def have(self, request: JobRequest) -> bool:
         """Return whether each is large enough for its part of a job."""
         cores = request.cpus // request.nodes
-        return self.cores >= cores and self.mb >= request.mem_mb_per_node and self.gpus >= request.gpus_per_node
+        return self.cores >= cores and self.mb >= (request.mem_mb_per_node or 0) and self.gpus >= request.gpus_per_node
 
 
 class Association(NamedTuple):
@@ -277,3 +279,25 @@ class Cluster:
         if left <= 0:
             raise Busy("Slurm's answers take too long")
         return min(self._answer_seconds, left)
+
+
+def check_clusters() -> None:
+    """Make sure that the environment wishes for no other cluster than the one that this machine belongs to.
+
+    Jobs are looked for there alone: one on another cluster would count as dead, and be started a second time.
+
+    Raises:
+        LauncherError: it does.
+        SlurmError: Slurm doesn't say what this one is called.
+    """
+    wishes = clusters_wished_for()
+    if not wishes:
+        return
+    found = re.search(r"^ClusterName\s*=\s*(\S+)", output_of(["scontrol", "show", "config"]), re.MULTILINE)
+    own = found[1] if found else ""
+    for name, wish in wishes.items():
+        if wish != own:
+            raise LauncherError(
+                f"{name}={wish}: jobs are submitted to, and looked for on, the cluster that this machine belongs to"
+                f"{f' ({own})' if own else ''}; unset {name}, and let SLURM_CONF name another cluster's slurm.conf"
+            )

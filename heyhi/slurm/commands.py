@@ -12,11 +12,12 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.slurm.refusals import Meaning, is_configured, meaning_of
+from heyhi.slurm.surroundings import environment
 
 # How long a command may take: a busy controller answers late, a dead one lets its clients try for a minute.
 _TIMEOUT_SECONDS = 90.0
@@ -24,8 +25,15 @@ _MAX_IDS = 10_000  # of one call to sacct: a command line's argument may have 12
 _MAX_CANCELLED = 1_000  # of one call to scancel, where each id is a word of its own
 _MAX_LINES = 4  # of a command's errors that a message repeats
 _OVERLOADED = (errno.EAGAIN, errno.ENOMEM, errno.ENFILE, errno.EMFILE)
-MARK = "heyhi:"  # opens the comment of each of our jobs
+MARK = "heyhi:"  # opens the comment of each of our jobs: heyhi:<results root>:<experiment>[,<experiment> …]
+_ROOT = re.compile(rf"{MARK}([0-9a-f]+):")
 _SEPARATOR = "\x1f"  # between fields: comments and paths hold anything else
+_FIELDS = ("%i", "%T", "%r", "%N", "%Z", "%k")  # of squeue, as `Job` has them; the comment is the last
+_OPENING = _SEPARATOR + MARK
+OWN_FILES = (
+    "identity.json",
+    "targets.json",
+)  # one of them lies in the folder of each of our jobs: its own, or a pack's
 # https://slurm.schedmd.com/job_state_codes.html: these have ended for good, all others may still run or run again.
 _FINAL = {
     "BOOT_FAIL",
@@ -42,6 +50,14 @@ _FINAL = {
     "TIMEOUT",
 }
 _WAITING = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
+# It has its nodes, and nothing of it runs there now …
+_RESTING = {
+    "CONFIGURING": "waits for its nodes to start",
+    "STOPPED": "is stopped (SIGSTOP)",
+    "SUSPENDED": "is suspended",
+}
+# … or any more: it is queued again then, or over.
+_ENDING = {"COMPLETING": "is just ending", "STAGE_OUT": "is ending, and its files are copied out"}
 _PREFIXES = re.compile("^(?:error: |fatal: )?(?:allocation failure: )?")
 
 
@@ -101,13 +117,32 @@ class Job(NamedTuple):
             return Phase.OVER
         return Phase.WAITING if self.state in _WAITING else Phase.RUNNING
 
+    @property
+    def is_resting(self) -> bool:
+        """Whether it was started, or is about to be, and nothing of it runs now; it may go on."""
+        return self.state in _RESTING
+
+    @property
+    def remark(self) -> str:
+        """What is to be said of it besides that it runs: `is suspended`; empty for nothing."""
+        return _RESTING.get(self.state) or _ENDING.get(self.state, "")
+
     def may_be(self, mark: str) -> bool:
         """Return whether this may be the job of an experiment, whose mark stands in its job's comment.
 
-        An id alone doesn't say so: a controller that was killed forgets its last jobs, and gives their ids again.
+        An id alone doesn't say so: a controller that was killed forgets its last jobs, and gives their ids again. Where
+        the comment is none of ours, since a site writes its own or its accounts keep none, the job's folder tells.
         """
         marks = self.comment.partition(" ")[0]
-        return not marks.startswith(MARK) or mark in marks
+        if marks.startswith(MARK):
+            return mark in marks
+        return not self.workdir or any(os.path.lexists(f"{self.workdir}/{name}") for name in OWN_FILES)
+
+
+def root_in(comment: str) -> str:
+    """Return the mark of the results root in a job's comment; empty where the job isn't ours."""
+    match = _ROOT.match(comment)
+    return match.group(1) if match else ""
 
 
 def is_here() -> bool:
@@ -115,37 +150,39 @@ def is_here() -> bool:
     return shutil.which("sbatch") is not None
 
 
-def list_jobs(*, name: str = "", ids: Sequence[str] = ()) -> list[Job]:
-    """Return the jobs that wait, run or have ended in the last minutes, by one call to squeue.
+def list_jobs(ids: Sequence[str]) -> list[Job]:
+    """Return some of the jobs that wait, run or have ended in the last minutes, by one call to squeue.
 
     Args:
-        name: of the jobs; or several, separated by commas.
         ids: of the jobs; those that Slurm has forgotten are left out.
 
     Raises:
         SlurmError: there is no answer.
     """
-    words = ["squeue", "--noheader", "--array", "--states=all"]
-    words += [f"--name={name}"] if name else []
-    words += [f"--jobs={','.join(ids)}"] if ids else []
-    fields = ("%i", "%T", "%r", "%N", "%Z", "%k")
     try:
-        answer = output_of([*words, "--format", _SEPARATOR.join(fields)])
+        lines = _queue_lines("--array", f"--jobs={','.join(ids)}")
     except SlurmError as error:
-        if ids and "Invalid job id" in str(error):
+        if "Invalid job id" in str(error):
             return []
         raise
-    found = []
-    for line in answer.split("\n"):
-        parts = line.split(_SEPARATOR)
-        if len(parts) == len(fields):
-            job_id, state, why, nodes, workdir, comment = parts
-            # squeue writes (null) for what isn't set.
-            found.append(Job(job_id, state, "" if why == "None" else why, nodes, workdir, comment))
-    if answer.strip() and not found:
+    return [_job_of(line) for line in lines]
+
+
+def _queue_lines(*words: str) -> list[str]:
+    """Return what squeue prints of jobs, a line each."""
+    command = ["squeue", "--noheader", "--states=all", *words, "--format", _SEPARATOR.join(_FIELDS)]
+    answer = output_of(command)
+    lines = [line for line in answer.split("\n") if line.count(_SEPARATOR) == len(_FIELDS) - 1]
+    if answer.strip() and not lines:
         # If this were taken for a list without our jobs, all of them would count as dead.
         raise SlurmError(f"squeue: printed no list of jobs but {answer.strip()[:80]!r}")
-    return found
+    return lines
+
+
+def _job_of(line: str) -> Job:
+    job_id, state, why, nodes, workdir, comment = line.split(_SEPARATOR)
+    # squeue writes (null) for what isn't set.
+    return Job(job_id, state, "" if why == "None" else why, nodes, workdir, comment)
 
 
 def account(ids: Iterable[str]) -> dict[str, Job]:
@@ -178,42 +215,72 @@ def _exit_code(text: str) -> int | None:
 
 
 class Queue:
-    """What squeue says: asked once for each name of jobs, when it is first needed.
+    """What squeue says of all jobs: asked once, when it is first needed.
+
+    It is asked for everybody's: whoever shares a results root may have submitted one of its jobs, under whatever name,
+    and squeue itself always gets all of them from Slurm's controller. Most are none of ours, and stay lines of text.
 
     Attributes:
         error: why there was no answer; empty as long as there was one.
         seconds: how long the last call took.
-        asked: when the oldest of its answers was asked for, in seconds since 1970.
+        asked: when the oldest of its answers was asked for, by `time.monotonic()`: clocks of day may be off, or set.
     """
 
     def __init__(self) -> None:
         self.error = ""
         self.seconds = 0.0
         self.asked: float | None = None
-        self._jobs: dict[str, dict[str, Job] | None] = {}
+        self._is_asked = False  # and has answered, or not: another thread may be asking now
+        self._lines: dict[str, str] | None = None  # job id -> its line
+        self._marked: dict[str, dict[str, Job]] = {}  # mark of a results root -> its jobs by id
 
-    def jobs(self, name: str) -> dict[str, Job] | None:
-        """Return the jobs of a name by their id; None without an answer."""
-        if name not in self._jobs:
-            start = time.monotonic()
-            self.asked = min(self.asked or time.time(), time.time())
-            try:
-                self._jobs[name] = {job.job_id: job for job in list_jobs(name=name)}
-            except SlurmError as error:
-                self.error = str(error)
-                self._jobs[name] = None
-            self.seconds = time.monotonic() - start
-        return self._jobs[name]
+    @property
+    def has_answer(self) -> bool:
+        """Whether squeue says anything; it is asked now, unless it was."""
+        if not self._is_asked:
+            self._ask()
+        return self._lines is not None
+
+    def jobs(self, root: str) -> dict[str, Job] | None:
+        """Return the jobs of a results root by their id; None without an answer.
+
+        Args:
+            root: its mark, which opens the jobs' comments.
+        """
+        return self._marked.get(root, {}) if self.has_answer else None
+
+    def job(self, job_id: str) -> Job | None:
+        """Return the job of an id, whoever's it is; None where it isn't there, or without an answer."""
+        return self.known(job_id) if self.has_answer else None
 
     def known(self, job_id: str) -> Job | None:
-        """Return the job of an id among those that squeue was asked for; None where it isn't there."""
-        return next((jobs[job_id] for jobs in self._jobs.values() if jobs and job_id in jobs), None)
+        """Return the job of an id if squeue was asked already; None where it isn't there."""
+        line = self._lines.get(job_id) if self._lines is not None else None
+        return _job_of(line) if line is not None else None
 
     def forget(self) -> None:
-        """Drop all answers, so that squeue is asked again when one is needed."""
-        self._jobs.clear()
+        """Drop the answer, so that squeue is asked again when one is needed."""
+        self._is_asked = False
+        self._lines = None
+        self._marked = {}
         self.asked = None
         self.error = ""
+
+    def _ask(self) -> None:
+        start = self.asked = time.monotonic()
+        try:
+            lines = _queue_lines()
+        except SlurmError as error:
+            self.error = str(error)
+        else:
+            marked: dict[str, dict[str, Job]] = {}
+            for line in lines:
+                if _OPENING in line and (root := root_in(line.rpartition(_SEPARATOR)[2])):
+                    job = _job_of(line)
+                    marked.setdefault(root, {})[job.job_id] = job
+            self._marked, self._lines = marked, {line.partition(_SEPARATOR)[0]: line for line in lines}
+        self.seconds = time.monotonic() - start
+        self._is_asked = True
 
 
 class Ledger:
@@ -358,16 +425,6 @@ def cancel(ids: Iterable[str]) -> None:
     wanted = sorted(set(ids))
     for start in range(0, len(wanted), _MAX_CANCELLED):
         output_of(["scancel", "--quiet", *wanted[start : start + _MAX_CANCELLED]])
-
-
-def environment() -> Mapping[str, str]:
-    """Return the environment for Slurm's commands, and for the jobs that they start.
-
-    What a job around this process has set there (its id, its rank, its limits) must not reach another job, nor
-    what would make sbatch do something else than to submit one: wait for it, or make an array of it.
-    """
-    kept = ("SLURM_CONF", "SBATCH_ACCOUNT", "SBATCH_CONSTRAINT", "SBATCH_PARTITION", "SBATCH_QOS", "SBATCH_RESERVATION")
-    return {k: v for k, v in os.environ.items() if k in kept or not k.startswith(("SLURM_", "SBATCH_"))}
 
 
 def output_of(words: Sequence[str], text: str | None = None, *, seconds: float = _TIMEOUT_SECONDS) -> str:

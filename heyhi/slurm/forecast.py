@@ -78,7 +78,19 @@ def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping
     for request, experiments in demand.items():
         # Slurm's answer doesn't depend on these.
         kind = dataclasses.replace(
-            request, comment="", max_attempts=1, oom_mem_factor=1.0, timeout_hours_factor=1.0, pack=1, signal_seconds=0
+            request,
+            comment="",
+            max_attempts=1,
+            oom_mem_factor=1.0,
+            timeout_hours_factor=1.0,
+            pack=1,
+            signal_seconds=0,
+            max_requeues=0,
+            job_name="",
+            setup=(),
+            python="",
+            prefix=(),
+            srun_extra=(),
         )
         numbers[kind] += experiments
         names.setdefault(kind, first[request])

@@ -137,7 +137,8 @@ def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], node
     if "node configuration" not in said and "node count" not in said:
         return ""
     asked = f"{counted(request.nodes, 'node')} with {counted(request.gpus_per_node, 'GPU')}"
-    asked += f", {counted(request.cpus // request.nodes, 'core')} and {request.mem_mb_per_node / 1024:,.4g} GB each"
+    memory = f" and {request.mem_mb_per_node / 1024:,.4g} GB" if request.mem_mb_per_node else ""
+    asked += f", {counted(request.cpus // request.nodes, 'core')}{memory} each"
     kinds: Counter[tuple[str, str]] = Counter()
     for one in nodes:
         if one.partition in {p.name for p in places}:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,17 +15,21 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
+from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.schema import field_named, is_map, type_of
-from heyhi.errors import LauncherError
+from heyhi.errors import LauncherError, suggest
 from heyhi.slurm.commands import MARK
+from heyhi.slurm.more_options import extra_words, split_words, srun_words, without_exclude
 
 _MAX_COMMENT = 1024  # bytes
 _MAX_HOURS = 1e6  # of a time limit: Slurm counts minutes in 32 bits
 _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
+_MAX_REQUEUES = 1_000_000
 _MAX_PACK = 59  # identity hashes that a comment holds
-_HASHES = re.compile(rf"{MARK}([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+_HASHES = re.compile(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
+NAME_TAG = re.compile(r"%\((\w*)\)s")  # in `job_name`
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Values of launcher.slurm's fields where neither the config nor its proto has one.
 _DEFAULTS: dict[str, int | float | bool] = {
@@ -42,6 +45,8 @@ _DEFAULTS: dict[str, int | float | bool] = {
     "oom_mem_factor": 1.5,
     "timeout_hours_factor": 1.0,
     "pack": 1,
+    "no_mem": False,
+    "max_requeues": 3,
 }
 _MINIMUM = {
     "num_gpus": 0,
@@ -52,47 +57,26 @@ _MINIMUM = {
     "oom_mem_factor": 1,
     "timeout_hours_factor": 1,
     "pack": 1,
+    "mem_per_gpu": 0,
+    "max_requeues": 0,
 }
-_ABOVE_ZERO = ("hours", "mem_per_gpu")
+_ABOVE_ZERO = ("hours",)
+# Unset where a proto can't tell that from zero.
+_NEVER_ZERO = (*_ABOVE_ZERO, "mem_per_gpu")
 _MAXIMUM = {
     "hours": _MAX_HOURS,
     "mem_per_gpu": _MAX_GB,
     "signal_seconds": _MAX_SIGNAL,
     "max_attempts": _MAX_ATTEMPTS,
     "pack": _MAX_PACK,
+    "max_requeues": _MAX_REQUEUES,
 }
-# Options that `extra` may not hold, and the fields of launcher.slurm that set them.
-_FIELD_OF = {
-    "account": "account",
-    "constraint": "constraint",
-    "cpus-per-gpu": "cpus_per_gpu",
-    "cpus-per-task": "cpus_per_gpu",
-    "comment": "comment",
-    "gpus": "num_gpus",
-    "gpus-per-node": "num_gpus",
-    "gpus-per-task": "num_gpus",
-    "mem": "mem_per_gpu",
-    "mem-per-cpu": "mem_per_gpu",
-    "mem-per-gpu": "mem_per_gpu",
-    "no-requeue": "requeue",
-    "nodes": "num_gpus",
-    "ntasks": "num_gpus",
-    "ntasks-per-gpu": "num_gpus",
-    "ntasks-per-node": "single_task_per_node",
-    "partition": "partition",
-    "qos": "qos",
-    "requeue": "requeue",
-    "signal": "signal_seconds",
-    "time": "hours",
-}
-# Options that `extra` may not hold because HeyHi sets them, or relies on their being unset.
-_OURS = (
-    "array", "chdir", "clusters", "error", "export-file", "help", "job-name", "open-mode", "output",
-    "parsable", "quiet", "test-only", "usage", "verbose", "version", "wait", "workdir", "wrap",
+_TEXTS = (
+    "partition", "account", "qos", "comment", "extra", "exclude", "time", "gpu_type", "job_name", "python", "prefix",
+    "srun_extra",
 )  # fmt: skip
-_REFUSED = (*_FIELD_OF, *_OURS)
-# Options of sbatch that a refused one begins with; sbatch takes any other beginning for the whole.
-_BEGINNINGS = ("export", "wait-all-nodes")
+NAME_TAGS = ("cfg_folder", "cfg", "redefines", "exp_id", "task")  # what `job_name` may have
+_GPU_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
@@ -104,8 +88,9 @@ class JobRequest:
         nodes: number of nodes.
         tasks: on all nodes together.
         gpus_per_node: GPUs of each node, 0 for none.
+        gpu_type: kind of these, empty for any.
         cpus_per_task: cores of each task.
-        mem_gb_per_node: memory of each node, in GB of 1,024 MB.
+        mem_gb_per_node: memory of each node, in GB of 1,024 MB; 0: all that it has; None: none is asked for.
         partition: empty: the cluster's default.
         account: empty: the user's default.
         qos: empty: the account's default.
@@ -119,6 +104,12 @@ class JobRequest:
         timeout_hours_factor: what the hours are multiplied by after a job hit its time limit.
         pack: experiments that share the job.
         exclude: nodes that the job must not run on.
+        max_requeues: how often in a row it may be queued again by itself without having got on; 0: without end.
+        job_name: the user's, with tags; empty for the default.
+        setup: lines for the job's shell, which run first.
+        python: interpreter of the job; empty for the one that submits.
+        prefix: words before it.
+        srun_extra: more options for srun, where there are several tasks.
     """
 
     hours: float
@@ -126,7 +117,7 @@ class JobRequest:
     tasks: int
     gpus_per_node: int
     cpus_per_task: int
-    mem_gb_per_node: float
+    mem_gb_per_node: float | None
     partition: str
     account: str
     qos: str
@@ -140,6 +131,13 @@ class JobRequest:
     timeout_hours_factor: float
     pack: int
     exclude: tuple[str, ...] = ()
+    gpu_type: str = ""
+    max_requeues: int = 0
+    job_name: str = ""
+    setup: tuple[str, ...] = ()
+    python: str = ""
+    prefix: tuple[str, ...] = ()
+    srun_extra: tuple[str, ...] = ()
 
     @property
     def gpus(self) -> int:
@@ -157,9 +155,30 @@ class JobRequest:
         return max(1, math.ceil(round(self.hours * 60, 6)))  # 1.5 h x 1.1 is 99.00000000000001 minutes
 
     @property
-    def mem_mb_per_node(self) -> int:
-        """Memory of each node in whole MB, as Slurm counts it; never 0, which would mean all of it."""
+    def mem_mb_per_node(self) -> int | None:
+        """Memory of each node in whole MB, as Slurm counts it; 0: all of it; None: none is asked for."""
+        if not self.mem_gb_per_node:
+            return None if self.mem_gb_per_node is None else 0
         return max(1, math.ceil(round(self.mem_gb_per_node * 1024, 6)))
+
+    def asked(self) -> dict[str, Any]:
+        """Return what it asks for, for the record: by the fields' names, and only what is set."""
+        values = {
+            "hours": self.hours,
+            "nodes": self.nodes,
+            "gpus": self.gpus,
+            "gpu_type": self.gpu_type,
+            "cpus": self.cpus,
+            "mem_gb_per_node": self.mem_gb_per_node,
+            "prefix": list(self.prefix),
+            "setup": list(self.setup),
+            "srun_extra": list(self.srun_extra),
+            "exclude": list(self.exclude),
+            "pack": self.pack if self.pack > 1 else None,
+        }
+        names = ("partition", "account", "qos", "constraint", "extra", "python")
+        values |= {name: getattr(self, name) for name in names}
+        return {name: value for name, value in values.items() if value not in ("", None, [])}
 
     def scaled(self, oom: int, timeouts: int, exclude: tuple[str, ...] = ()) -> JobRequest:
         """Return what the next attempt asks for.
@@ -171,7 +190,7 @@ class JobRequest:
         """
         return dataclasses.replace(
             self,
-            mem_gb_per_node=_grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
+            mem_gb_per_node=self.mem_gb_per_node and _grown(self.mem_gb_per_node, self.oom_mem_factor, oom, _MAX_GB),
             hours=_grown(self.hours, self.timeout_hours_factor, timeouts, _MAX_HOURS),
             exclude=tuple(dict.fromkeys((*self.exclude, *exclude))),
         )
@@ -218,13 +237,16 @@ def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     """Read a launcher; its text is the key, since most experiments of a large sweep have the same one."""
     slurm = GetMessageClass(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
-    texts = {name: _text(slurm, name) for name in ("partition", "account", "qos", "comment", "extra", "exclude")}
+    texts = {name: _text(slurm, name) for name in _TEXTS}
     texts["constraint"] = _text(slurm, "constraint") or _text(slurm, "constraints")
-    return _request(numbers, texts)
+    if texts["time"]:
+        numbers["hours"] = _hours(texts["time"])
+    return _request(numbers, texts, _setup(slurm))
 
 
-def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
+def _request(numbers: dict[str, Any], texts: dict[str, str], setup: tuple[str, ...] = ()) -> JobRequest:
     _check(numbers)
+    _check_texts(numbers, texts)
     extra = texts.get("extra", "")
     extra_words(extra)
     nodes, gpus_per_node = _nodes_and_gpus(numbers)
@@ -235,7 +257,7 @@ def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
         tasks=nodes * (1 if is_single else gpus_per_node),
         gpus_per_node=gpus_per_node,
         cpus_per_task=numbers["cpus_per_gpu"] * (max(1, gpus_per_node) if is_single else 1),
-        mem_gb_per_node=float(numbers["mem_per_gpu"] * max(1, gpus_per_node)),
+        mem_gb_per_node=None if numbers["no_mem"] else float(numbers["mem_per_gpu"] * max(1, gpus_per_node)),
         partition=texts.get("partition", ""),
         account=texts.get("account", ""),
         qos=texts.get("qos", ""),
@@ -249,6 +271,13 @@ def _request(numbers: dict[str, Any], texts: dict[str, str]) -> JobRequest:
         timeout_hours_factor=float(numbers["timeout_hours_factor"]),
         pack=numbers["pack"],
         exclude=tuple(node for node in texts.get("exclude", "").split(",") if node),
+        gpu_type=texts.get("gpu_type", ""),
+        max_requeues=numbers["max_requeues"],
+        job_name=texts.get("job_name", ""),
+        setup=setup,
+        python=texts.get("python", ""),
+        prefix=tuple(split_words(texts.get("prefix", ""), "prefix")),
+        srun_extra=tuple(srun_words(texts.get("srun_extra", ""))),
     )
     if request.signal_seconds >= request.minutes * 60:
         # The job would get its signal as soon as it starts, and be queued again for ever.
@@ -287,6 +316,49 @@ def _check(numbers: dict[str, Any]) -> None:
             raise LauncherError(f"launcher.slurm.{name}={value:g}: must be at most {_MAXIMUM[name]:,.0f}")
 
 
+def _check_texts(numbers: dict[str, Any], texts: dict[str, str]) -> None:
+    gpu_type, python = texts.get("gpu_type", ""), texts.get("python", "")
+    if gpu_type and not _GPU_TYPE.fullmatch(gpu_type):
+        raise LauncherError(f"launcher.slurm.gpu_type={gpu_type!r}: is no kind of GPU as clusters name them, e.g. v100")
+    if gpu_type and not numbers["num_gpus"]:
+        raise LauncherError(f"launcher.slurm.gpu_type={gpu_type}: the job has no GPU; set launcher.slurm.num_gpus")
+    if python.startswith("-") or ("/" in python and not python.startswith("/")):
+        raise LauncherError(
+            f"launcher.slurm.python={python!r}: must be an absolute path, or the name of a program"
+            " (a relative path would begin in the experiment's folder)"
+        )
+    for tag in NAME_TAG.findall(texts.get("job_name", "")):
+        if tag not in NAME_TAGS:
+            raise LauncherError(
+                f"launcher.slurm.job_name={texts['job_name']!r}: there is no tag '%({tag})s'{suggest(tag, NAME_TAGS)};"
+                f" tags are {', '.join(f'%({name})s' for name in NAME_TAGS)}"
+            )
+
+
+def _hours(text: str) -> float:
+    hours = parse_hours(text)
+    if hours is None:
+        hint = " (is it 1:30:00, hours, minutes and seconds?)" if re.fullmatch(r"\d+:\d+", text) else ""
+        raise LauncherError(f"launcher.slurm.time={text!r}: is no time such as {FORMS}{hint}")
+    return hours
+
+
+def _setup(slurm: Message) -> tuple[str, ...]:
+    """Return the lines for the job's shell; a text of several lines is as good as several texts."""
+    field = field_named(type_of(slurm), "setup")
+    if field is None:
+        return ()
+    value = getattr(slurm, "setup")  # noqa: B009 (the schema's, which may lack it)
+    texts = value if field.is_repeated and not is_map(field) else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise LauncherError("launcher.slurm.setup must be a string, or several, in the proto")
+    lines = [line.rstrip() for text in texts for line in text.split("\n")]
+    for line in lines:
+        if _CONTROL.search(line.replace("\t", " ")):
+            raise LauncherError(f"launcher.slurm.setup={line!r}: holds a character that isn't to be seen")
+    return tuple(lines) if any(lines) else ()
+
+
 def _at_least(name: str, value: Any, least: int) -> Any:
     if not (least <= value < math.inf):
         raise LauncherError(f"{name}={value:g}: must be at least {least}")
@@ -319,7 +391,7 @@ def _number(message: Message, name: str, default: int | float | bool, where: str
     if field.has_presence:
         is_unset = not message.HasField(name) and not field.has_default_value
     else:  # proto3: zero may be unset; where no job can be asked for with zero, it is
-        is_unset = not value and (name in _ABOVE_ZERO or _MINIMUM.get(name, 1) > 0)
+        is_unset = not value and (name in _NEVER_ZERO or _MINIMUM.get(name, 1) > 0)
     return default if is_unset else value
 
 
@@ -350,7 +422,7 @@ def sbatch_options(request: JobRequest, *, name: str, comment: str, output: Path
     Raises:
         LauncherError: `extra` can't be used.
     """
-    more, excluded = _extra(request.extra)
+    more, excluded = without_exclude(extra_words(request.extra))
     log = f"{str(output.parent).replace('%', '%%')}/{output.name}"
     options = [
         f"--job-name={name}",
@@ -364,8 +436,11 @@ def sbatch_options(request: JobRequest, *, name: str, comment: str, output: Path
         f"--ntasks-per-node={request.tasks // request.nodes}",
     ]
     if request.gpus_per_node:
-        options.append(f"--gpus-per-node={request.gpus_per_node}")
-    options += [f"--cpus-per-task={request.cpus_per_task}", f"--mem={request.mem_mb_per_node}M"]
+        kind = f"{request.gpu_type}:" if request.gpu_type else ""
+        options.append(f"--gpus-per-node={kind}{request.gpus_per_node}")
+    options.append(f"--cpus-per-task={request.cpus_per_task}")
+    if request.mem_mb_per_node is not None:
+        options.append(f"--mem={request.mem_mb_per_node}M" if request.mem_mb_per_node else "--mem=0")
     for option in ("partition", "account", "qos", "constraint"):
         value = getattr(request, option)
         if value:
@@ -379,60 +454,18 @@ def sbatch_options(request: JobRequest, *, name: str, comment: str, output: Path
     return [*options, *more]
 
 
-def extra_words(extra: str) -> list[str]:
-    """Split the launcher's `extra` as a shell splits words.
+def comment_text(root: str, hashes: Iterable[str], user: str) -> str:
+    """Write a job's comment: mark of its results root and its experiments, then the user's own, in at most 1,024 bytes.
+
+    Args:
+        root: mark of the results root.
+        hashes: identity hashes of the experiments.
+        user: the user's comment.
 
     Raises:
-        LauncherError: a word is no option, or is one that HeyHi sets itself.
+        LauncherError: the marks alone are longer.
     """
-    try:
-        words = shlex.split(extra)
-    except ValueError as error:
-        raise LauncherError(f"launcher.slurm.extra={extra!r}: {str(error).lower()}") from None
-    for word in words:
-        _check_word(word, extra)
-    return words
-
-
-def _extra(extra: str) -> tuple[list[str], list[str]]:
-    """Return the words of `extra` but --exclude, and the nodes that this names: sbatch heeds only the last one."""
-    more: list[str] = []
-    excluded: list[str] = []
-    for word in extra_words(extra):
-        name, _, value = word.removeprefix("--").partition("=")
-        if name == "exclude":
-            excluded += [value] if value else []
-        else:
-            more.append(word)
-    return more, excluded
-
-
-def _check_word(word: str, extra: str) -> None:
-    where = f"launcher.slurm.extra={extra!r}: "
-    name, _, value = word.removeprefix("--").partition("=")
-    if not word.startswith("--") or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
-        # sbatch would take it for a script, or for the value of a short option.
-        raise LauncherError(f"{where}'{word}' is no option of the form --name or --name=value")
-    if name == "export" and value.split(",")[0].upper() != "ALL":
-        raise LauncherError(f"{where}'{word}' would take the job's environment away: write --export=ALL,NAME=value")
-    if name in _BEGINNINGS:
-        return
-    # sbatch takes the beginning of an option's name for the whole name.
-    refused = name if name in _REFUSED else next((full for full in _REFUSED if full.startswith(name)), None)
-    if "exclude".startswith(name) and (name != "exclude" or not value):
-        raise LauncherError(f"{where}write '{word}' out as --exclude={value or 'NODES'}")
-    if refused is not None:
-        instead = f"set launcher.slurm.{_FIELD_OF[refused]}" if refused in _FIELD_OF else "HeyHi needs its own"
-        raise LauncherError(f"{where}'{word}' can't be used: {instead}")
-
-
-def comment_text(hashes: Sequence[str] | Iterable[str], user: str) -> str:
-    """Write a job's comment: the identity hashes of its experiments, then the user's own, in at most 1,024 bytes.
-
-    Raises:
-        LauncherError: the hashes alone are longer.
-    """
-    mark = MARK + ",".join(hashes)
+    mark = f"{MARK}{root}:{','.join(hashes)}"
     if len(mark.encode()) > _MAX_COMMENT:
         raise LauncherError(f"a job's comment can't hold {mark.count(',') + 1} experiments: set a smaller pack")
     own = " ".join(_CONTROL.sub(" ", user).split())

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 SUFFIX = ".sqlite"
 FORMAT = 2
 # What a job asks of them: which files of a project are its code, and what only schedules.
-JOB_SETTINGS = ("conf", "identity_ignore", "include_dirs", "results", "snapshot_exclude", "snapshot_link")
+JOB_SETTINGS = (
+    *("conf", "identity_ignore", "include_dirs", "results"),
+    *("sheets_credentials", "snapshot_exclude", "snapshot_link"),
+)
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 # Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
 _MANIFESTS, _LOOKED_AT = "manifests", "looked-at"

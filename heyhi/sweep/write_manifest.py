@@ -187,7 +187,7 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
             connection.execute("COMMIT")
         finally:
             connection.close()
-        temp.chmod(0o444)
+        temp.chmod(temp.stat().st_mode & 0o444)
         with temp.open("rb") as file:
             os.fsync(file.fileno())
         _put_in_place(temp, path, meta[PROJECT_KEY].decode())

@@ -231,6 +231,8 @@ WRONG_WORDS = (
     "heyhi init",
     "heyhi init .",
     "heyhi init run.py",
+    "heyhi init --dry-run new",
+    "heyhi init --refresh",
     "heyhi completion",
     "heyhi completion powershell",
     # The task file.
@@ -279,6 +281,11 @@ CASES = (
         "a negative number as a setting",
         ("heyhi status",),
         {"pyproject.toml": "[tool.heyhi]\nstop_after_same_error = -1\n"},
+    ),
+    Given(
+        "a fault that every error has",
+        ("heyhi status",),
+        {"pyproject.toml": '[tool.heyhi]\nnode_faults = ["ECC", " "]\n'},
     ),
     Given("a name of several lines", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nname = "a\\nb"\n'}),
     Given(
@@ -502,7 +509,7 @@ CASES = (
     Given(
         "a pattern for the code's copy that can't be used",
         ("run.py --cfg train launcher.slurm.partition=main",),
-        {"pyproject.toml": "[tool.heyhi]\nsnapshot_exclude = ['!keep']\n"},
+        {"pyproject.toml": "[tool.heyhi]\nsnapshot_exclude = ['[z-a]']\n"},
         programs={"sbatch": "echo 1"},
     ),
     Given(

@@ -266,7 +266,12 @@ class Cluster:
         ports = pick_ports(2 + len(NODES), before)
         saved.write_text(json.dumps(ports))
         fill = {"folder": self.folder, "user": user(), "host": socket.gethostname().partition(".")[0]}
-        fill |= {"slurmctld_port": ports[0], "slurmdbd_port": ports[1], "slurmd_ports": ",".join(map(str, ports[2:]))}
+        fill |= {
+            "slurmctld_port": ports[0],
+            "slurmdbd_port": ports[1],
+            "slurmd_ports": f"{ports[2]},{ports[3]}",
+            "typed_port": ports[4],
+        }
         for name in ("slurm.conf", "slurmdbd.conf"):
             text = Path(__file__).with_name(f"{name}.in").read_text().format(**fill)
             path = self.folder / name
@@ -277,7 +282,8 @@ class Cluster:
             gpu = self.folder / "dev" / f"gpu{number}"
             gpu.unlink(missing_ok=True)
             gpu.symlink_to("/dev/null")
-        (self.folder / "gres.conf").write_text(f"NodeName=n[1-3] Name=gpu File={self.folder}/dev/gpu[0-7]\n")
+        gpus = f"Name=gpu File={self.folder}/dev/gpu[0-7]"
+        (self.folder / "gres.conf").write_text(f"NodeName=n[1-2] {gpus}\nNodeName=n3 {gpus} Type=v100\n")
         key = self.folder / "munge.key"
         if not key.exists():
             key.touch(mode=0o600)

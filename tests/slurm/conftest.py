@@ -130,6 +130,13 @@ message Slurm {
   optional double timeout_hours_factor = 16 [default = 1];
   optional int32 pack = 17 [default = 1];
   optional string extra = 18;
+  optional string gpu_type = 20;
+  optional int32 max_requeues = 22 [default = 3];
+  optional string job_name = 23;
+  repeated string setup = 24;
+  optional string python = 25;
+  optional string prefix = 26;
+  optional string srun_extra = 27;
 }
 """
 # Each start is a line of the ledger. `do` says what the run does: end, fail, crash, exit75, nap (NAP seconds), wait

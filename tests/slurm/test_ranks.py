@@ -63,6 +63,10 @@ def main(task, cfg, log_level):
         wait("go")
     if cfg.do == "leave" and rank == 1:
         os._exit(0)
+    if cfg.do in ("exit9", "kill"):
+        if rank != 2:
+            wait("go")
+        os._exit(9) if cfg.do == "exit9" else os.kill(os.getpid(), signal.SIGKILL)
     if cfg.do == "own":
         signal.signal(signal.SIGUSR2, lambda *_: tell(f"warned{rank}"))
         wait("go")
@@ -167,11 +171,21 @@ def test_what_the_rank_raised_that_failed_first_is_the_reason(ranks: Any, until:
     assert 'raise ValueError(f"boom")' in (ranks.folder(1) / ("log.txt" if rank == 0 else "log.1.txt")).read_text()
 
 
-@pytest.mark.parametrize(("do", "reason"), [("crash", "Segmentation fault"), ("leave", "before its main returned")])
-def test_a_rank_that_ends_without_a_word_is_the_reason(ranks: Any, until: Until, do: str, reason: str) -> None:
-    launch(ranks, f"do={do}", *TWO)
+@pytest.mark.parametrize(
+    ("do", "tasks", "reason"),
+    [
+        ("crash", TWO, "rank 1 on n1: signal 11 (SIGSEGV)"),
+        ("leave", TWO, "rank 1: exit code 0, before its main returned"),
+        ("exit9", FOUR, "rank 2 on n2: exit code 9"),
+        ("kill", FOUR, "rank 2 on n2: signal 9 (SIGKILL)"),
+    ],
+)
+def test_a_rank_that_ends_without_a_word_is_the_reason(
+    ranks: Any, until: Until, do: str, tasks: tuple[str, ...], reason: str
+) -> None:
+    launch(ranks, f"do={do}", *tasks)
     until(lambda: ended(ranks))
-    assert reason in ended(ranks)[0]["exception"]
+    assert status(ranks) == ("DEAD", reason)
 
 
 def test_a_crash_after_main_has_returned_spoils_no_result(ranks: Any, until: Until) -> None:

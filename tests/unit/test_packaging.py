@@ -71,7 +71,7 @@ def test_the_wheel_carries_the_workflow_of_a_new_project(repository: Path, tmp_p
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         assert "heyhi = heyhi.cli:main" in wheel.read(metadata).decode()
     assert {"heyhi/__init__.py", "heyhi/py.typed"} <= names
-    sources = [repository / "Snakefile", *(repository / "workflows").rglob("*.smk")]
+    sources = [repository / "Snakefile", repository / "conf/launcher.proto", *(repository / "workflows").rglob("*.smk")]
     sources += (repository / "workflows").rglob("*.rst")
     sources += (repository / "profiles").rglob("*.yaml")
     assert len(sources) >= 7

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.errors import HeyhiError, ProjectError
-from heyhi.project import SCHEDULING_KEYS, Project, Settings, find_project, name_line
+from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS, Project, Settings, find_project, name_line
 
 PROTO = 'syntax = "proto3"; message MetaCfg { oneof task { Task run = 1; } } message Task { string name = 1; }'
 
@@ -212,3 +213,10 @@ def test_a_removed_working_directory_is_no_crash(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sys.modules["__main__"], "__file__", None, raising=False)
     with pytest.raises(ProjectError, match="no working directory"):
         find_project()
+
+
+def test_the_node_faults_that_the_docs_show_are_the_default(repository: Path, tmp_path: Path) -> None:
+    docs = (repository / "docs" / "slurm.md").read_text()
+    (shown,) = (block for block in re.findall(r"```toml\n(.*?)```", docs, re.DOTALL) if "node_faults" in block)
+    assert find_project(make(tmp_path, shown)).settings.node_faults == NODE_FAULTS == Settings().node_faults
+    assert find_project(make(tmp_path, "[tool.heyhi]\nnode_faults = []")).settings.node_faults == ()

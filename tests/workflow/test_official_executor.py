@@ -111,7 +111,7 @@ def test_the_official_executor_gives_its_jobs_a_name_that_no_other_run_knows(off
     names = {name for call in calls for name in options_of(call, "--job-name")}
     assert len(names) == 1, done.stdout
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f-]{21}", names.pop()), (
-        "a random name is why ours has a stable one, and adopts jobs by it; see submit.job_name"
+        "a random name is why ours finds and adopts its jobs by their comments; see slurm.commands.Queue"
     )
 
 

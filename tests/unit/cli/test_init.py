@@ -19,6 +19,7 @@ NAMES = {
     "conf/common/launcher/local.prototxt",
     "conf/common/launcher/slurm.prototxt",
     "conf/conf.proto",
+    "conf/launcher.proto",
     "conf/fit/line.prototxt",
     "conf/fit/sweep.py",
     "profiles/local/config.yaml",
@@ -43,7 +44,7 @@ def test_a_new_project_has_the_workflow_of_this_tree_and_its_own_task(repository
     made = files_in(root)
     assert set(made) >= NAMES
     assert sorted(p.relative_to(root).as_posix() for p in written) == sorted(made)
-    for name in ("Snakefile", *(n for n in made if n.startswith(("workflows/", "profiles/")))):
+    for name in ("Snakefile", "conf/launcher.proto", *(n for n in made if n.startswith(("workflows/", "profiles/")))):
         assert made[name] == (repository / name).read_bytes(), "there is one workflow, not a copy of it"
 
 

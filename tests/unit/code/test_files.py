@@ -72,6 +72,37 @@ def test_a_pattern_leaves_out_what_git_ignores(tree: Path, repository: Path, pat
         assert not ignored
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    lines=st.dictionaries(
+        st.sampled_from(["", "a/", "a/a/", "b/"]),
+        st.lists(st.builds(str.__add__, st.sampled_from(["", "!"]), PATTERNS), min_size=1, max_size=4),
+        min_size=1,
+    )
+)
+def test_outside_git_a_gitignore_counts_as_in_it(
+    tmp_path_factory: pytest.TempPathFactory, lines: dict[str, list[str]]
+) -> None:
+    root = tmp_path_factory.mktemp("both")
+    for name in FILES:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    for folder, patterns in lines.items():
+        (root / folder / ".gitignore").write_text("\n".join(patterns) + "\n")
+    outside = set(list_code(Project(root), most=1000).paths)
+    git(root, "init", "-q")
+    inside = git(root, "ls-files", "--others", "--exclude-standard", "-z").split("\0")[:-1]
+    assert outside == {name for name in inside if not name.endswith(".gitignore")}
+
+
+def test_patterns_may_take_back_what_earlier_ones_leave_out(tree: Path) -> None:
+    patterns = ("a/", "b*", "!a/b", "!b/**", "b/x*")
+    kept = set(list_code(Project(tree, Settings(snapshot_exclude=patterns)), most=1000).paths)
+    assert kept == {n for n in FILES if n in ("a.py", "c", "a b", "#a", "{", "a/b") or n.startswith(("ab/", "b/"))} - {
+        n for n in FILES if n.startswith(("b/x", "ab/b"))
+    }
+
+
 @pytest.mark.parametrize(
     ("pattern", "files"),
     [

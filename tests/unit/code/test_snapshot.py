@@ -21,9 +21,13 @@ from typing import Any
 
 import pytest
 
+from heyhi.code import git as git_module
 from heyhi.code import listing as listing_module
 from heyhi.code import snapshot as snapshot_module
+from heyhi.code.changes import CodeChanges
 from heyhi.code.snapshot import Snapshot, link_record, open_snapshot, take_snapshot
+from heyhi.code.versions import list_code_now
+from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
 from heyhi.project import Project, Settings
 
@@ -247,6 +251,95 @@ def test_nothing_that_a_repository_names_is_executed(root: Path, tmp_path: Path)
     assert not (tmp_path / "executed").exists()
 
 
+FILTERED = "*.py filter=own diff=own\n*.txt filter=a=b\n"
+
+
+@pytest.mark.parametrize("where", ["config", "include", "worktree", "submodule", "submodule's include"])
+def test_no_filter_of_a_repository_is_run(
+    root: Path, tmp_path: Path, where: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = put(tmp_path / "program", f"#!/bin/sh\necho $0 $* >> {tmp_path}/executed\ncat\n")
+    program.chmod(0o755)
+    other = tmp_path / "other"
+    put(other / "tool.py", "old\n")
+    git(other, "init", "-q")
+    git(other, "add", ".")
+    git(other, "commit", "-qm", "tool")
+    git(root, "submodule", "--quiet", "add", str(other), "deps/other")
+    put(root / "note.txt")
+    put(root / ".gitattributes", FILTERED)
+    put(root / "deps/other/.gitattributes", FILTERED)
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "submodule")
+    words = {"filter.own.clean": program, "filter.own.process": f"{program} process", "filter.a=b.clean": program}
+    words |= {"filter.own.required": "true", "diff.own.textconv": program, "diff.submodule": "diff"}
+    words |= {"status.submoduleSummary": "true", "core.fsmonitor": program, "submodule.deps/other.ignore": "none"}
+    folder = root / "deps/other" if where.startswith("submodule") else root
+    if where == "worktree":
+        git(root, "config", "extensions.worktreeConfig", "true")
+    for key, value in words.items():
+        if where.endswith("include"):
+            git(folder, "config", "-f", str(tmp_path / "included"), key, str(value))
+        else:
+            git(folder, "config", *(["--worktree"] if where == "worktree" else []), key, str(value))
+    if where.endswith("include"):
+        git(folder, "config", "include.path", str(tmp_path / "included"))
+    for hooks in (root / ".git/hooks", root / ".git/modules/deps/other/hooks"):
+        for name in ("post-index-change", "fsmonitor-watchman"):
+            shutil.copy(program, hooks / name)
+    put(root / "run.py", "print(2)\n")
+    put(root / "lib/model.py", "SIZE = 1\n")
+    put(root / "note.txt", "y\n")
+    put(root / "deps/other/tool.py", "new\n")
+    (tmp_path / "executed").unlink(missing_ok=True)  # git itself may have
+    snapshot = take_snapshot(Project(root))
+    content = record(snapshot)
+    assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
+    assert "+print(2)" in content["diff"] and "+new" in content["diff"] and "SIZE" not in content["diff"]
+    assert (content["dirty"], content["edited"]) == (True, True)
+    list_code_now(Project(root), is_dirty=True)
+    CodeChanges(Project(root)).since(content["commit"], False, "")
+    assert not (tmp_path / "executed").exists(), (tmp_path / "executed").read_text()
+    # The test would see it.
+    monkeypatch.setattr(git_module, "_without_filters", lambda root: ())
+    read_diff(Project(root), root)
+    assert (tmp_path / "executed").exists()
+
+
+def test_a_filter_that_a_person_has_set_up_is_run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(root / ".gitattributes", "*.bin filter=large\n")
+    put(tmp_path / "person", '[filter "large"]\n\tclean = tr a-z A-Z\n')
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "person"))
+    put(root / "x.bin", "weights")
+    git(root, "config", "filter.other.clean", "cat")
+    git(root, "add", ".")
+    git(root, "commit", "-qm", "large")
+    os.utime(root / "x.bin", (OLD, OLD))
+    content = record(take_snapshot(Project(root)))
+    assert (content["dirty"], content["diff"]) == (False, "")
+
+
+@pytest.mark.parametrize("what", ["content", "commit", "new commit"])
+def test_edits_in_a_submodule_are_edits(root: Path, tmp_path: Path, what: str) -> None:
+    other = tmp_path / "other"
+    put(other / "tool.py", "old\n")
+    git(other, "init", "-q")
+    git(other, "add", ".")
+    git(other, "commit", "-qm", "tool")
+    git(root, "submodule", "--quiet", "add", str(other), "deps/other")
+    git(root, "commit", "-qm", "submodule")
+    assert record(take_snapshot(Project(root)))["dirty"] is False
+    put(root / "deps/other/tool.py", "new\n")
+    if what != "content":
+        git(root / "deps/other", "commit", "-qam", "second")
+    if what == "new commit":
+        git(root, "add", "deps/other")
+    content = record(take_snapshot(Project(root)))
+    assert (content["dirty"], content["edited"]) == (True, True)
+    if what != "new commit":
+        assert "+new" in content["diff"]
+
+
 # What is left out, and what is linked
 
 
@@ -304,7 +397,7 @@ def test_snapshot_exclude_reads_as_a_gitignore_does(tmp_path: Path, pattern: str
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"snapshot_exclude": ("!x",)}, r"snapshot_exclude has '!x'"),
+        ({"snapshot_exclude": ("![z-a]",)}, r"snapshot_exclude has '!\[z-a\]'"),
         ({"snapshot_exclude": ("[z-a]",)}, r"snapshot_exclude has '\[z-a\]'"),
         ({"snapshot_link": ("/data",)}, r"snapshot_link names '/data': it must be a path inside the project"),
         ({"snapshot_link": ("a/../..",)}, r"snapshot_link names 'a/../..'"),

@@ -708,8 +708,8 @@ class Answer:
     error = ""
     found: ClassVar[dict[str, Job]] = {}
 
-    def jobs(self, name: str) -> dict[str, Job]:
-        assert name.startswith("heyhi-")
+    def jobs(self, root: str) -> dict[str, Job]:
+        assert len(root) == 10
         return self.found
 
 
@@ -724,7 +724,7 @@ def test_what_a_living_job_runs_is_needed_and_everything_where_that_is_not_known
     monkeypatch.setattr(needed_module, "is_here", lambda: True)
     monkeypatch.setattr(needed_module, "Queue", Answer)
     mark = expansion.experiments[0].identity.digest
-    Answer.found = {"7": Job("7", "COMPLETING", workdir=str(folder.path), comment=f"heyhi:{mark}")}
+    Answer.found = {"7": Job("7", "COMPLETING", workdir=str(folder.path), comment=f"heyhi:0a:{mark}")}
     assert [item.name for item in world.rubbish().items] == ["bbbb", path.name]
     assert [(one.name, one.why) for one in world.rubbish().left] == [("aaaa", "run by jobs")]
     Answer.found = {"8": Job("8", "PENDING", workdir=str(world.project.results_root / "p" / "gone"))}

@@ -27,9 +27,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
 def jobs(monkeypatch: pytest.MonkeyPatch) -> dict[str, Job]:
     """What squeue knows."""
     known: dict[str, Job] = {}
-    monkeypatch.setattr(
-        heyhi.control.find, "list_jobs", lambda name="", ids=(): [j for i, j in known.items() if not ids or i in ids]
-    )
+    monkeypatch.setattr(heyhi.control.find, "list_jobs", lambda ids: [j for i, j in known.items() if i in ids])
+    monkeypatch.setattr(heyhi.control.find.Queue, "jobs", lambda self, root: known)
     monkeypatch.setattr(heyhi.control.find, "account", lambda ids: {})
     return known
 
@@ -51,13 +50,13 @@ def test_an_experiment_has_several_names(project: Project, word: str) -> None:
 
 def test_a_jobs_folder_and_comment_name_its_experiment(project: Project, jobs: dict[str, Job]) -> None:
     path, mark = make(project, "p/a", "x=1")
-    jobs["12"] = Job("12", "RUNNING", workdir=path, comment=f"heyhi:{mark} mine")
+    jobs["12"] = Job("12", "RUNNING", workdir=path, comment=f"heyhi:0a:{mark} mine")
     assert find_job(project, "12").folders == [path]
 
 
 def test_a_job_in_an_experiments_folder_that_names_another_is_none_of_its(project: Project) -> None:
     path, _ = make(project, "p/a", "x=1")
-    assert experiments_of(project, Job("12", "RUNNING", workdir=path, comment="heyhi:0123456789abcdef")) == []
+    assert experiments_of(project, Job("12", "RUNNING", workdir=path, comment="heyhi:0a:0123456789abcdef")) == []
     assert experiments_of(project, Job("12", "RUNNING", workdir=path, comment="")) == [
         path
     ]  # accounts without comments
@@ -68,7 +67,7 @@ def test_a_pack_has_the_experiments_of_its_list(project: Project, jobs: dict[str
     pack = project.state_root / "packs/n"
     pack.mkdir(parents=True)
     (pack / "targets.json").write_text(json.dumps([f"{a}/result.json", f"{b}/result.json"]))
-    jobs["12"] = Job("12", "RUNNING", workdir=str(pack), comment=f"heyhi:{mark_a},{mark_b}")
+    jobs["12"] = Job("12", "RUNNING", workdir=str(pack), comment=f"heyhi:0a:{mark_a},{mark_b}")
     assert find_job(project, "12").folders == [a, b]
 
 
@@ -100,7 +99,7 @@ def test_an_unknown_job_names_the_nearest(project: Project, jobs: dict[str, Job]
 
 
 def test_slurms_own_trouble_is_told(project: Project, jobs: dict[str, Job], monkeypatch: pytest.MonkeyPatch) -> None:
-    def busy(**_: object) -> list[Job]:
+    def busy(ids: object) -> list[Job]:
         raise SlurmError("squeue: took longer than 90 s")
 
     monkeypatch.setattr(heyhi.control.find, "list_jobs", busy)

@@ -470,16 +470,18 @@ def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
 
 @pytest.mark.parametrize(
     ("comment", "lives"),
-    [("heyhi:aa,bb mine", True), ("heyhi:bb", False), ("somebody changed it", True), ("", True)],
+    [("heyhi:1:aa,bb mine", True), ("heyhi:1:bb", False), ("somebody changed it", True), ("", True)],
 )
 def test_a_job_that_got_the_id_of_a_forgotten_one_has_no_claim_of_its(
     tmp_path: Path, comment: str, lives: bool
 ) -> None:
     class Told(Queue):
-        def jobs(self, name: str) -> dict[str, Job] | None:
-            return {"11": Job("11", "RUNNING", comment=comment)}
+        has_answer = True
 
-    claim = Claim.acquire(tmp_path, kind=SUBMISSION, ref=JobRef("", "heyhi-1", "aa"), queue=Told())
+        def job(self, job_id: str) -> Job | None:
+            return Job(job_id, "RUNNING", comment=comment)
+
+    claim = Claim.acquire(tmp_path, kind=SUBMISSION, ref=JobRef("", "1", "aa"), queue=Told())
     assert isinstance(claim, Claim)
     claim.hand_over("11")
     assert (read_owner(tmp_path, Told()) is not None) == lives

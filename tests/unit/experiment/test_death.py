@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from heyhi.experiment.death import LOST, death_of, state_in_log
-from heyhi.experiment.records import REFUSED, End, History, Record, Start, Submission
-from heyhi.slurm.commands import Job
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.experiment.death import LOST, OUTSIDE, death_of, find_death, settled, state_in_log
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.records import REFUSED, REQUEUE, REQUEUED, End, History, Record, Start, Submission
+from heyhi.slurm.commands import Job, Ledger, View
 
 START = Start(1, job_id="7", host="n1", pid=3)
 FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
 STOPPED = End(1, "terminated", exit_code=143, exception="stopped by SIGTERM")
+KILLED = End(1, "killed", exit_code=137, exception="killed by signal 9", job_id="7")
+ASKED = End(1, REQUEUE, exit_code=75, exception=REQUEUED)
 SEVEN = Submission("7")
 
 
@@ -37,6 +44,16 @@ SEVEN = Submission("7")
          "job 7 ended with exit code 1 before it started the experiment"),
         ([START, FAILED, End(0, REFUSED, exception="sbatch: no")], Job("7", "TIMEOUT"), REFUSED,
          "not submitted: sbatch: no"),
+        ([START, FAILED], Job("7", "NODE_FAIL", nodes="n1"), "NODE_FAIL", "NODE_FAIL (job 7 on n1): ValueError: boom"),
+        # The job's exit code is that of all who share it.
+        ([START, KILLED], Job("7", "FAILED", nodes="n1", exit_code=1), "killed", "exit code 137: killed by signal 9"),
+        ([START, ASKED], None, REQUEUE, "stopped to be queued again, and wasn't"),
+        ([START, ASKED], Job("7", "FAILED", why="scontrol: command not found", exit_code=75), REQUEUE,
+         "stopped to be queued again, and wasn't: scontrol: command not found"),
+        ([START, ASKED], Job("7", "CANCELLED", nodes="n1"), "CANCELLED", "CANCELLED (job 7 on n1)"),
+        ([START, FAILED._replace(exception="rank 2 on n2: exit code 9")], None, "failed", "rank 2 on n2: exit code 9"),
+        ([START, FAILED._replace(exception="rank 2: signal 9 (SIGKILL)")], None, "failed",
+         "rank 2: signal 9 (SIGKILL)"),
         ([], None, LOST, "job 7 was never started, and Slurm knows nothing of it"),
     ],
 )  # fmt: skip
@@ -79,3 +96,50 @@ def test_a_local_run_has_no_job() -> None:
 )
 def test_what_a_jobs_log_says(line: str, state: str) -> None:
     assert state_in_log(f"before\n{line}\nafter", "7") == state
+
+
+ENDS = st.builds(
+    End,
+    st.just(1),
+    st.sampled_from(["failed", "terminated", "killed", REQUEUE]),
+    exit_code=st.sampled_from([None, 0, 1, 75, 137, 143]),
+    exception=st.sampled_from(["", "ValueError: boom", "stopped by SIGTERM", REQUEUED, "rank 1 on n2: exit code 9"]),
+    job_id=st.sampled_from(["", "7"]),
+)
+# Who was killed left no word, unless a pack has written one for it.
+ENDS = ENDS.map(
+    lambda end: end._replace(exception=end.exception or "killed by signal 9") if end.reason == "killed" else end
+)
+JOBS = st.builds(
+    Job,
+    st.just("7"),
+    st.sampled_from([*OUTSIDE, "FAILED", "COMPLETED"]),
+    why=st.sampled_from(["", "scontrol: Invalid user id"]),
+    nodes=st.sampled_from(["", "n1", "n[1-2]"]),
+    exit_code=st.sampled_from([None, 0, 1, 137, -9, -11]),
+)
+
+
+@given(st.one_of(st.just([]), st.just([START]), ENDS.map(lambda end: [START, end])), JOBS)
+def test_to_put_an_end_on_record_changes_no_reason(attempts: list[Record], job: Job) -> None:
+    before = death_of(History(attempts, SEVEN), job)
+    end = settled(History(attempts, SEVEN), job, "now")
+    after = History([*attempts, End.from_dict(end.to_dict())], SEVEN)
+    assert after.job_to_ask == "", "nobody has to be asked any more"
+    assert death_of(after) == before
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_why_a_job_was_not_queued_again_stands_in_its_log(tmp_path: Path, is_known: bool) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.append_attempt(START)
+    folder.append_attempt(ASKED)
+    said = ["job 7 could not be queued again: old", "job 7 starts again", "job 77 could not be queued again: no"]
+    folder.launch_log_path.write_text("\n".join([*said, "job 7 could not be queued again: Invalid user id", "x", ""]))
+    view = View()
+    view.ledger = Ledger()
+    view.ledger._known = {"7": Job("7", "FAILED", "NonZeroExitCode", "n1", exit_code=75) if is_known else None}
+    text = "stopped to be queued again, and wasn't"
+    assert find_death(folder, view).text == f"{text}: Invalid user id"
+    folder.launch_log_path.write_text("\n".join([*said, ""]))
+    assert find_death(folder, view).text == text

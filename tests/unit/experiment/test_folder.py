@@ -399,7 +399,7 @@ def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_e
     assert find_death(folder, Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
     # Once that is on record, it reads alike.
     settle(folder, Told())
-    assert find_death(folder, Told()).text == "exit code 137 (signal 9)"
+    assert find_death(folder, Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
 
 
 def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_path: Path) -> None:
@@ -411,9 +411,9 @@ def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_pat
     folder.append_attempt(Start(1, job_id="60"))
     identity = Identity("conf/a.prototxt", ())
     folder.identity_path.write_text(json.dumps(identity.to_dict()))
-    comment = f"heyhi:{identity.digest}"
+    comment = f"heyhi:0:{identity.digest}"
     assert find_death(folder, Told()).kind == "CANCELLED"
-    comment = "heyhi:1f"
+    comment = "heyhi:0:1f"
     assert find_death(folder, Told()).kind == "killed"
 
 

@@ -15,7 +15,9 @@ from heyhi.experiment.records import End, History, Record, Start, Submission, to
 START = Start(1, "first", "2026-11-24T10:00:00+00:00", "n1", 12, "7", 0, "0a1b", True, "c0ff")
 END = End(1, "done", 0, "", 1.5, "2026-11-24T11:00:00+00:00")
 SETTLED = End(1, "TIMEOUT", 143, "", None, "2026-11-24T11:00:00+00:00", "7", "TIMEOUT", "n1")
-JOB = Submission("7", "heyhi-x", "2026-11-24T09:00:00+00:00", 1, 0.5, 8, 1, 64.0, "long", "c0de")
+JOB = Submission(
+    "7", "2026-11-24T09:00:00+00:00", 1, 0.5, 8, 1, 64.0, "long", "c0de", {"gpu_type": "v100", "setup": ["a"]}
+)
 
 
 def test_the_lines_of_a_file_of_attempts(tmp_path: Path) -> None:
@@ -41,7 +43,7 @@ def test_the_note_of_a_submission(tmp_path: Path) -> None:
     assert folder.read_submission() is None
     folder.write_submission(JOB)
     assert list(json.loads(folder.job_path.read_text())) == (
-        "job_id name time attempt hours gpus nodes mem_gb_per_node partition code".split()  # noqa: SIM905
+        "job_id time attempt hours gpus nodes mem_gb_per_node partition code asked".split()  # noqa: SIM905
     )
     assert folder.history() == History([], JOB)
 

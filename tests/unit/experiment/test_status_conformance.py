@@ -86,7 +86,7 @@ class Lab:
     def queue(self, state: str, why: str = "None", nodes: str = "") -> None:
         """Have squeue list job 7."""
         mark = self.experiment(self.first).identity.digest
-        fields = ("7", state, why, nodes, str(self.first.path), f"heyhi:{mark}")
+        fields = ("7", state, why, nodes, str(self.first.path), f"heyhi:{JOBS}:{mark}")
         (self._bin / "queue").write_text("\x1f".join(fields) + "\n")
 
     def account(self, state: str, exit_code: str) -> None:
@@ -112,7 +112,7 @@ class Lab:
 
     def submit(self) -> None:
         self.prepare()
-        self.first.write_submission(Submission("7", JOBS))
+        self.first.write_submission(Submission("7"))
 
     def claim(self, kind: str = "process") -> None:
         self.first.path.mkdir(parents=True, exist_ok=True)
@@ -127,7 +127,7 @@ class Lab:
         self.first.claim_path.write_text(json.dumps(dataclasses.asdict(owner)))
 
     def claim_for_job(self, kind: str = SUBMISSION) -> None:
-        self.write_claim(kind=kind, job="7", job_name=JOBS, mark=self.experiment(self.first).identity.digest)
+        self.write_claim(kind=kind, job="7", root=JOBS, mark=self.experiment(self.first).identity.digest)
 
     def damage(self, name: str, text: str | None = None) -> None:
         """Put something in the place of a file that can't be read as that: text, or a folder."""
@@ -141,6 +141,7 @@ class Lab:
 
 
 START, JOB_START = Start(1, pid=12, host="h"), Start(1, job_id="7", host="n1")
+END_AGAIN = End(1, REQUEUE, exit_code=75)
 FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
 PRUNED_END = End(1, PRUNED, exit_code=0, exception="worse than half of them")
 STOPPED = End(1, "terminated", exit_code=143, exception="stopped by SIGTERM")
@@ -222,6 +223,28 @@ OWN = [
         Status.RUNNING,
         "job 7 on n1",
     ),
+    *(
+        Situation(
+            f"its job is {state}",
+            every(
+                Lab.submit,
+                lambda s: s.record(JOB_START),
+                lambda s: s.claim_for_job("process"),
+                lambda s, state=state: s.queue(state, nodes="n1"),
+            ),
+            status,
+            f"job 7 {text}on n1",
+        )
+        for state, status, text in (
+            ("SUSPENDED", Status.PENDING, "is suspended "),
+            ("STOPPED", Status.PENDING, "is stopped (SIGSTOP) "),
+            ("CONFIGURING", Status.PENDING, "waits for its nodes to start "),
+            ("COMPLETING", Status.RUNNING, "is just ending "),
+            ("STAGE_OUT", Status.RUNNING, "is ending, and its files are copied out "),
+            ("SIGNALING", Status.RUNNING, ""),
+            ("RESIZING", Status.RUNNING, ""),
+        )
+    ),
     Situation(
         "its job was queued again",
         every(
@@ -231,7 +254,18 @@ OWN = [
             lambda s: s.queue("REQUEUED", "BeginTime"),
         ),
         Status.PENDING,
-        "job 7 waits: BeginTime",
+        "job 7 waits: BeginTime, requeued once",
+    ),
+    Situation(
+        "its job runs again",
+        every(
+            Lab.submit,
+            lambda s: s.record(JOB_START, END_AGAIN, JOB_START._replace(attempt=3, restart_count=2)),
+            lambda s: s.claim_for_job("process"),
+            lambda s: s.queue("RUNNING", nodes="n1"),
+        ),
+        Status.RUNNING,
+        "job 7 on n1, requeued 2 times",
     ),
     Situation(
         "Slurm is silent",

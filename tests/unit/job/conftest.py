@@ -48,12 +48,12 @@ import heyhi.experiment.claim as claim
 
 # As Slurm's does: two tasks, which get what comes by standard input, and end by themselves.
 SRUN = """#!{python}
-import os, subprocess, sys, threading
+import os, signal, subprocess, sys, threading
 words = sys.argv[sys.argv.index("--unbuffered") + 1 :]
 ranks = []
 for rank in range(2):
     env = dict(os.environ, SLURM_PROCID=str(rank), SLURM_NTASKS="2", SLURM_LOCALID=str(rank), SLURM_STEP_ID="0")
-    ranks.append(subprocess.Popen(words, env=env, stdin=subprocess.PIPE))
+    ranks.append(subprocess.Popen(words, env=env, stdin=subprocess.PIPE, start_new_session=True))
 
 def pass_on():
     for line in sys.stdin.buffer:
@@ -66,12 +66,13 @@ def pass_on():
 
 def end():  # as --kill-on-bad-exit does
     for one in ranks:
-        one.terminate()
+        if one.poll() is None:
+            os.killpg(one.pid, signal.SIGTERM)
     for one in ranks:
         try:
             one.wait(1)
         except subprocess.TimeoutExpired:
-            one.kill()
+            os.killpg(one.pid, signal.SIGKILL)
 
 def follow(rank):
     code = ranks[rank].wait()

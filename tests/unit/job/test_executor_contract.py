@@ -25,6 +25,7 @@ from heyhi.job import executor as executor
 
 # Method -> its parameters: what ours overrides, calls with super(), or calls.
 METHODS = {
+    "__init__": ["self", "workflow", "logger"],
     "__post_init__": ["self", "test_mode"],
     "run_jobs": ["self", "jobs"],
     "check_active_jobs": ["self", "active_jobs"],
@@ -35,7 +36,7 @@ METHODS = {
     "report_job_success": ["self", "job_info"],
     "report_job_error": ["self", "job_info", "msg", "kwargs"],
 }
-OVERRIDDEN = {"__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "shutdown"}
+OVERRIDDEN = {"__init__", "__post_init__", "run_jobs", "check_active_jobs", "cancel_jobs", "shutdown"}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -176,7 +176,15 @@ def test_in_a_pack_the_parent_s_result_is_the_one(task_lab: Any, leave: str, tmp
     target, manifest = manifest_of(task_lab)
     Path(target).parent.mkdir(parents=True)
     (tmp_path / "list.json").write_text(json.dumps([target]))
-    words = [str(tmp_path / "list.json"), "--job", "nonce", "--manifest", manifest, "--code-root", str(task_lab.root)]
+    words = [
+        str(tmp_path / "list.json"),
+        "--job",
+        "0a:nonce",
+        "--manifest",
+        manifest,
+        "--code-root",
+        str(task_lab.root),
+    ]
     process = task_lab.open(
         ["env", "SLURM_JOB_ID=7", sys.executable, "-m", "heyhi.job.pack", *words, "--slots", "1"],
         stdin=subprocess.DEVNULL,

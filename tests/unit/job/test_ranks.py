@@ -81,8 +81,56 @@ def test_the_rank_that_failed_first_gives_the_reason(step: Any, capfd: pytest.Ca
 
 def test_a_crash_comes_before_those_that_missed_the_rank(step: Any) -> None:
     failed = note(0, "failed", "OSError: lost a rank")
-    with pytest.raises(RankError, match="a rank ended: Segmentation fault"):
+    with pytest.raises(RankError, match=r"^rank 1 on n1: signal 11 \(SIGSEGV\)$"):
         step({"0": failed, "first": failed}, "srun: error: n1: task 1: Segmentation fault\n", 139)
+
+
+STOPPED = note(0, "terminated", "stopped by SIGTERM")
+ENDS_THE_OTHERS = "srun: launch/slurm: _step_signal: Terminating StepId=7.0\nsrun: error: n1: task 0: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "text", "node"),
+    [
+        ("n2: task 1: Exited with exit code 9", "rank 1 on n2: exit code 9", "n2"),
+        ("n2: tasks 1-3: Killed", "rank 1 on n2: signal 9 (SIGKILL)", "n2"),
+        ("n2: task 1: Segmentation fault (core dumped)", "rank 1 on n2: signal 11 (SIGSEGV)", "n2"),
+        ("n2: task 1: Bus error", "rank 1 on n2: signal 7 (SIGBUS)", "n2"),
+        ("n2: task 1: Out Of Memory", "rank 1 on n2: Out Of Memory", "n2"),
+        ("n[2-3]: tasks 0-1: Killed", "rank 1: signal 9 (SIGKILL)", ""),
+    ],
+)
+@pytest.mark.parametrize("is_noted", [True, False])
+def test_a_rank_that_ended_without_a_word_is_named_and_not_those_that_were_ended_then(
+    step: Any, said: str, text: str, node: str, is_noted: bool
+) -> None:
+    first = {"first": STOPPED} if is_noted else {}
+    with pytest.raises(RankError) as caught:
+        step(
+            {"0": STOPPED, **first}, f"srun: error: {said}\n{ENDS_THE_OTHERS.format('Exited with exit code 143')}", 143
+        )
+    assert (str(caught.value), caught.value.node) == (text, node)
+
+
+def test_a_rank_that_had_to_be_killed_after_another_failed_is_no_cause(step: Any) -> None:
+    failed = {**note(0, "failed", "ValueError: boom"), "node": "n1"}
+    said = "srun: error: n1: task 0: Exited with exit code 1\nsrun: error: n2: task 1: Killed\n"
+    with pytest.raises(RankError) as caught:
+        step({"0": failed, "first": failed}, said, 137)
+    assert (str(caught.value), caught.value.node) == ("ValueError: boom", "n1")
+
+
+def test_a_rank_that_could_not_leave_its_note_has_said_why(step: Any) -> None:
+    told = "rank 1: /x/1.json: can't be written: No space left on device"
+    with pytest.raises(RankError) as caught:
+        step({"0": STOPPED, "first": STOPPED}, f"{told}\nsrun: error: n2: task 1: Exited with exit code 1\n", 143)
+    assert str(caught.value) == told
+
+
+def test_ranks_that_are_lost_with_their_node_say_which(step: Any) -> None:
+    said = "srun: error: Node failure on n2\nsrun: Job step aborted: Waiting up to 7 seconds for job step to finish.\n"
+    with pytest.raises(RankError, match=r"^n2 failed, and what ran there is lost$"):
+        step({"0": STOPPED, "first": STOPPED}, said, 143)
 
 
 def test_a_checkpoint_of_the_first_rank_asks_for_the_queue(step: Any) -> None:
@@ -98,7 +146,7 @@ def test_a_step_that_is_not_started_says_why(step: Any) -> None:
 
 
 def test_a_rank_that_left_main_by_the_back_door_is_a_failure(step: Any) -> None:
-    with pytest.raises(RankError, match="before its main returned"):
+    with pytest.raises(RankError, match=r"^rank 1: exit code 0, before its main returned$"):
         step({"0": DONE["0"]})
 
 

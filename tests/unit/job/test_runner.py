@@ -533,6 +533,26 @@ def test_an_experiment_that_another_runs_is_left(lab: Lab) -> None:
     assert [p.name for p in experiment.exp_path.iterdir()] == []
 
 
+@pytest.mark.parametrize(("other", "status"), [("7", Status.DONE), ("8", Status.RUNNING)])
+def test_a_job_that_slurm_has_started_twice_at_once_ends_with_the_start_that_runs(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, other: str, status: Status
+) -> None:
+    experiment = lab.experiment("give")
+    folder = ExperimentDir(experiment.exp_path)
+    folder.prepare(experiment, lab.schema)
+    claim = Claim.acquire(folder.path, ref=JobRef(other, "jobs", experiment.identity.digest))
+    assert isinstance(claim, Claim)
+
+    def end(seconds: float) -> None:
+        folder.write_result({})
+        claim.release()
+
+    monkeypatch.setattr(runner.time, "sleep", end)
+    job = runner.JobClaim(JobRef("7", "jobs", experiment.identity.digest), ())
+    with claim:
+        assert execute(experiment, lab.schema, never, if_claimed="leave", job=job).status is status
+
+
 def test_executing_in_this_process_restores_what_it_changes(lab: Lab, capfd: pytest.CaptureFixture[str]) -> None:
     def main(task: str, cfg: Any, log_level: str) -> list[object]:
         print("seen")

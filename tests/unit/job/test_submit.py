@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyhi.job.order import job_name
+from heyhi.job.order import root_mark
 from heyhi.job.script import batch_script
 
 # Says that it listens as a run does, then waits for the signal.
@@ -156,7 +156,7 @@ def test_no_word_means_anything_to_the_shell(words: list[str]) -> None:
     assert done.stdout == "".join(f"{word}\0" for word in words or [""]).encode()
 
 
-def test_jobs_of_one_results_root_have_one_name_by_whatever_path(tmp_path: Path) -> None:
+def test_jobs_of_one_results_root_have_one_mark_by_whatever_path(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
-    assert job_name(tmp_path / "real") == job_name(tmp_path / "link") != job_name(tmp_path)
+    assert root_mark(tmp_path / "real") == root_mark(tmp_path / "link") != root_mark(tmp_path)

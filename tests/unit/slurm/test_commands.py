@@ -17,8 +17,10 @@ import pytest
 from heyhi.config.identity import Identity
 from heyhi.control.survey import Survey
 from heyhi.experiment.claim import Claim, read_owner
+from heyhi.experiment.names import IDENTITY_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.status import Statuses
+from heyhi.job.order import PACK_LIST_NAME
 from heyhi.project import find_project
 from heyhi.report.read import Reader
 from heyhi.report.readings import Entry
@@ -69,25 +71,50 @@ def row(*fields: str) -> str:
 
 
 def test_a_job_is_read_as_squeue_prints_it(command: Command) -> None:
-    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/a|b', 'heyhi:0a1b mine | too')}\\n'")
-    assert list_jobs(name="x") == [Job("7", "PENDING", "Priority", "", "/a|b", "heyhi:0a1b mine | too")]
+    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/a|b', 'heyhi:0a:1b mine | too')}\\n'")
+    assert list_jobs(["7"]) == [Job("7", "PENDING", "Priority", "", "/a|b", "heyhi:0a:1b mine | too")]
 
 
 def test_jobs_that_slurm_has_forgotten_are_left_out(command: Command) -> None:
     command("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1")
-    assert list_jobs(ids=["9"]) == []
-    with pytest.raises(SlurmError):
-        list_jobs(name="x")
+    assert list_jobs(["9"]) == []
+    assert not Queue().has_answer
 
 
 def test_what_is_no_list_of_jobs_is_no_empty_one(command: Command) -> None:
     command("squeue", "echo 'Welcome to the cluster!'")
     with pytest.raises(SlurmError, match="Welcome"):
-        list_jobs(name="x")
-    assert Queue().jobs("x") is None, "no answer: nothing is taken for dead"
+        list_jobs(["7"])
+    assert Queue().jobs("0a") is None, "no answer: nothing is taken for dead"
 
     command("squeue", f"echo 'Welcome to the cluster!'; printf '{row('7', 'PENDING', 'None', '', '/', '')}\\n'")
-    assert [job.job_id for job in list_jobs(name="x")] == ["7"]
+    assert [job.job_id for job in list_jobs(["7"])] == ["7"]
+
+
+def test_jobs_are_found_by_their_comment_among_everybodys_by_one_call(command: Command, tmp_path: Path) -> None:
+    lines = [f"{number}\x1fRUNNING\x1fNone\x1fn1\x1f/home/x\x1f{number} heyhi:0a:1" for number in range(50_000)]
+    lines[7] = "7\x1fPENDING\x1fPriority\x1f\x1f/a|b\x1fheyhi:0a:0a1b mine | too"
+    lines[8] = "8\x1fPENDING\x1fPriority\x1f\x1f/c\x1fheyhi:0b:0a1b another root's"
+    (tmp_path / "list").write_text("\n".join(lines) + "\n")
+    command("squeue", f"cat {tmp_path}/list")
+    queue = Queue()
+    start = time.process_time()
+    assert queue.jobs("0a") == {"7": Job("7", "PENDING", "Priority", "", "/a|b", "heyhi:0a:0a1b mine | too")}
+    assert time.process_time() - start < 1
+    assert list(queue.jobs("0b") or ()) == ["8"] and queue.jobs("0c") == {}
+    assert queue.job("9") == Job("9", "RUNNING", "", "n1", "/home/x", "9 heyhi:0a:1") and queue.job("50000") is None
+    assert calls(tmp_path, "squeue") == 1 and "--name" not in (tmp_path / "calls").read_text()
+
+
+def test_a_job_whose_comment_a_site_has_changed_counts_by_its_id_and_folder(command: Command, tmp_path: Path) -> None:
+    owner = claimed(tmp_path / "e", "7")
+    (tmp_path / "e" / IDENTITY_NAME).touch()
+    (tmp_path / "pack").mkdir()
+    (tmp_path / "pack" / PACK_LIST_NAME).touch()
+    for folder, is_ours in (("e", True), ("pack", True), ("", False)):
+        command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', str(tmp_path / folder), 'project=x')}\\n'")
+        assert (read_owner(tmp_path / "e") == owner) == is_ours
+        assert (owner.find_job(Queue()) is not None) == is_ours
 
 
 def test_ctrl_c_on_the_terminal_does_not_end_a_command_half_way(command: Command, tmp_path: Path) -> None:
@@ -302,7 +329,7 @@ def test_no_job_gets_what_another_job_or_person_has_set(
 def test_without_slurm_the_message_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SlurmError, match="this machine knows no Slurm"):
-        list_jobs(name="x")
+        list_jobs(["7"])
 
 
 # --- claims that belong to jobs -----------------------------------------------------------------------------------
@@ -315,7 +342,7 @@ def claimed(folder: Path, job: str = "") -> Owner:
         "import sys; from pathlib import Path\n"
         "from heyhi.experiment.claim import Claim\n"
         "from heyhi.experiment.owner import JobRef\n"
-        "claim = Claim.acquire(Path(sys.argv[1]), kind='submission', ref=JobRef('', 'heyhi-x', 'abcd'))\n"
+        "claim = Claim.acquire(Path(sys.argv[1]), kind='submission', ref=JobRef('', '0a', 'abcd'))\n"
         "sys.argv[2] and claim.hand_over(sys.argv[2])\n"
         "import os; os._exit(0)"
     )
@@ -325,9 +352,9 @@ def claimed(folder: Path, job: str = "") -> Owner:
 
 def test_a_submission_lives_as_long_as_its_job(command: Command, tmp_path: Path) -> None:
     owner = claimed(tmp_path / "e", "7")
-    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/', 'heyhi:abcd')}\\n'")
+    command("squeue", f"printf '{row('7', 'PENDING', 'Priority', '', '/', 'heyhi:0a:abcd')}\\n'")
     assert read_owner(tmp_path / "e") == owner
-    command("squeue", f"printf '{row('7', 'FAILED', '', '', '/', 'heyhi:abcd')}\\n'")
+    command("squeue", f"printf '{row('7', 'FAILED', '', '', '/', 'heyhi:0a:abcd')}\\n'")
     assert read_owner(tmp_path / "e") is None
 
 
@@ -341,28 +368,28 @@ def test_a_submitter_that_was_killed_before_it_knew_the_job_is_settled_by_the_co
     command: Command, tmp_path: Path
 ) -> None:
     claimed(tmp_path / "e")
-    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:ffff,abcd mine')}\\n'")
+    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:0a:ffff,abcd mine')}\\n'")
     owner = read_owner(tmp_path / "e")
     assert owner is not None
     job = owner.find_job(Queue())
     assert job is not None
     assert job.job_id == "9"
-    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:ffff mine abcd')}\\n'")
+    command("squeue", f"printf '{row('9', 'RUNNING', '', 'n1', '/', 'heyhi:0a:ffff mine abcd')}\\n'")
     assert read_owner(tmp_path / "e") is None
 
 
 def test_a_claim_passes_from_a_submission_to_its_job_and_to_nobody_else(command: Command, tmp_path: Path) -> None:
     owner = claimed(tmp_path / "e", "7")
-    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
-    assert Claim.acquire(tmp_path / "e", kind=SUBMISSION, ref=JobRef("", "heyhi-x", "abcd")) == owner
-    mine = Claim.acquire(tmp_path / "e", ref=JobRef("7", "heyhi-x", "abcd"), replaces=lambda o: o.nonce == owner.nonce)
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:0a:abcd')}\\n'")
+    assert Claim.acquire(tmp_path / "e", kind=SUBMISSION, ref=JobRef("", "0a", "abcd")) == owner
+    mine = Claim.acquire(tmp_path / "e", ref=JobRef("7", "0a", "abcd"), replaces=lambda o: o.nonce == owner.nonce)
     assert isinstance(mine, Claim)
     mine.release()
     assert not list((tmp_path / "e").glob("claim*"))
 
 
 def test_many_claims_cost_one_call(command: Command, tmp_path: Path) -> None:
-    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:0a:abcd')}\\n'")
     owner = claimed(tmp_path / "e0", "7")
     for number in range(1, 50):
         folder = tmp_path / f"e{number}"
@@ -376,7 +403,7 @@ def test_many_claims_cost_one_call(command: Command, tmp_path: Path) -> None:
 def test_a_report_and_a_status_of_many_ask_once(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:abcd')}\\n'")
+    command("squeue", f"printf '{row('7', 'RUNNING', '', 'n1', '/', 'heyhi:0a:abcd')}\\n'")
     lines = "".join(row(str(job), "TIMEOUT", "0:0", "n1", "/", "") + "\\n" for job in range(100, 120))
     command("sacct", f"printf '{lines}'")
     root = tmp_path / "project"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from heyhi.config.compose import Composer
 from heyhi.config.schema import load_schema
 from heyhi.errors import LauncherError
-from heyhi.project import Project, Settings
+from heyhi.project import SCHEDULING_KEYS, Project, Settings
 from heyhi.slurm.request import JobRequest, comment_text, hashes_in, is_slurm, request_of, sbatch_options
 
 Make = Callable[..., Message]
@@ -39,6 +40,7 @@ PLAIN = JobRequest(
     oom_mem_factor=1.5,
     timeout_hours_factor=1.0,
     pack=1,
+    max_requeues=3,
 )
 
 
@@ -167,6 +169,17 @@ HEAD = ["--job-name=heyhi-1", "--comment=heyhi:ab", "--output=/r/exp/log-%j.txt"
             "--requeue",
             id="rounding",
         ),
+        pytest.param(
+            {"num_gpus": 2, "gpu_type": "v100", "mem_per_gpu": 0, "time": "1d12h"},
+            "--time=2160 --nodes=1 --ntasks=2 --ntasks-per-node=2 --gpus-per-node=v100:2 --cpus-per-task=1 --mem=0 "
+            "--signal=B:USR2@90 --requeue",
+            id="kind of GPU, all memory, a time",
+        ),
+        pytest.param(
+            {"no_mem": True, "mem_per_gpu": 60, "hours": "1:30:00"},
+            "--time=90 --nodes=1 --ntasks=1 --ntasks-per-node=1 --cpus-per-task=1 --signal=B:USR2@90 --requeue",
+            id="no memory",
+        ),
     ],
 )
 def test_a_launcher_gives_this_sbatch_line(slurm_task: Make, fields: dict[str, object], words: str) -> None:
@@ -211,7 +224,7 @@ def test_no_value_of_a_config_becomes_an_option_that_is_not_meant(partition: str
     request = dataclasses.replace(PLAIN, partition=partition, comment=comment, extra=extra)
     try:
         words = sbatch_options(
-            request, name="n", comment=comment_text(["ab"], comment), output=Path("/l"), chdir=Path("/")
+            request, name="n", comment=comment_text("0a", ["ab"], comment), output=Path("/l"), chdir=Path("/")
         )
     except LauncherError:
         return
@@ -237,7 +250,29 @@ def test_no_value_of_a_config_becomes_an_option_that_is_not_meant(partition: str
         ({"hours": "nan"}, "hours=nan: must be above 0"),
         ({"hours": "inf"}, "hours=inf: must be above 0"),
         ({"hours": 2e6}, "hours=2e+06: must be at most 1,000,000"),
-        ({"mem_per_gpu": 0}, "mem_per_gpu=0: must be above 0"),
+        ({"mem_per_gpu": -1}, "mem_per_gpu=-1: must be at least 0"),
+        ({"time": "1:30"}, "time='1:30': is no time such as 90m, 36h, 1d12h, 1:30:00 or 1-12:00:00 (is it 1:30:00,"),
+        ({"time": "90"}, "time='90': is no time such as"),
+        ({"time": "0h"}, "hours=0: must be above 0"),
+        ({"gpu_type": "v100"}, "gpu_type=v100: the job has no GPU; set launcher.slurm.num_gpus"),
+        ({"gpu_type": "v100:2", "num_gpus": 2}, "gpu_type='v100:2': is no kind of GPU"),
+        ({"python": "bin/python"}, "python='bin/python': must be an absolute path, or the name of a program"),
+        ({"python": "-c"}, "python='-c': must be an absolute path"),
+        ({"prefix": "a 'b"}, 'prefix="a \'b": no closing quotation'),
+        (
+            {"srun_extra": "--ntasks=3"},
+            "srun_extra='--ntasks=3': '--ntasks=3' can't be used: set launcher.slurm.num_gpus",
+        ),
+        ({"srun_extra": "--out=x"}, "'--out=x' can't be used: HeyHi needs its own"),
+        ({"srun_extra": "ls"}, "'ls' is no option of the form --name or --name=value"),
+        ({"srun_extra": "--export=NONE"}, "write --export=ALL,NAME=value"),
+        (
+            {"job_name": "%(cgf)s"},
+            "job_name='%(cgf)s': there is no tag '%(cgf)s' (did you mean 'cfg'?); tags are %(cfg_f",
+        ),
+        ({"max_requeues": -1}, "max_requeues=-1: must be at least 0"),
+        ({"setup.-1": '"a\\u0007b"'}, "setup='a\\x07b': holds a character that isn't to be seen"),
+        ({"extra": "--job-name=x"}, "'--job-name=x' can't be used: set launcher.slurm.job_name"),
         ({"signal_seconds": -1}, "signal_seconds=-1: must be at least 0"),
         ({"signal_seconds": 70000, "hours": 100}, "signal_seconds=70000: must be at most 65,535"),
         (
@@ -333,6 +368,51 @@ def test_zeros_of_proto3_are_defaults_where_no_job_can_have_them(foreign_task: M
     )
 
 
+def test_hours_and_time_are_one_limit_and_the_last_one_counts(slurm_task: Make, composer: Composer) -> None:
+    assert request_of(slurm_task(hours=3, time="90m")).hours == 1.5
+    assert request_of(slurm_task(time="90m", hours=3)).hours == 3
+    task = composer.compose("c02_sup_train/sl", ["I.launcher=slurm_8gpus", "launcher.slurm.time=1-12"]).task_message
+    assert request_of(task).hours == 36
+
+
+def test_what_is_for_the_job_itself_is_kept_in_words_and_lines(slurm_task: Make) -> None:
+    request = request_of(
+        slurm_task(
+            **{"setup.0": '"module load a\\nsource b"', "setup.1": '"\\tc"'},
+            prefix="\"apptainer exec --bind '/a b' x.sif\"",
+            python="python3",
+            srun_extra="--mpi=pmix --label",
+            job_name="mine",
+        )
+    )
+    assert request.setup == ("module load a", "source b", "\tc")
+    assert request.prefix == ("apptainer", "exec", "--bind", "/a b", "x.sif")
+    assert (request.python, request.srun_extra, request.job_name) == ("python3", ("--mpi=pmix", "--label"), "mine")
+    assert request.asked() == {
+        "hours": 1, "nodes": 1, "gpus": 0, "cpus": 1, "mem_gb_per_node": 2, "python": "python3",
+        "prefix": [*request.prefix], "setup": [*request.setup], "srun_extra": [*request.srun_extra],
+    }  # fmt: skip
+
+
+def test_another_projects_setup_may_be_one_text(foreign_task: Make) -> None:
+    launcher = "message Slurm { optional string setup = 1; }\nmessage Launcher { oneof kind { Slurm slurm = 1; } }\n"
+    task = foreign_task(f"{launcher} optional Launcher launcher = 3;", 'launcher.slurm.setup="a\\nb"')
+    assert request_of(task).setup == ("a", "b")
+
+
+def test_where_no_memory_is_asked_for_none_grows() -> None:
+    for memory in (None, 0.0):
+        assert dataclasses.replace(PLAIN, mem_gb_per_node=memory).scaled(3, 0).mem_gb_per_node == memory
+
+
+@pytest.mark.parametrize("path", ["conf/launcher.proto"])
+def test_every_field_of_the_launcher_is_read_and_only_schedules_or_says_what_is_computed(path: str) -> None:
+    text = (Path(__file__).resolve().parents[3] / path).read_text()
+    names = re.findall(r"^ +(?:optional|repeated)? *\w+ (\w+) = \d+", text.partition("message SlurmLauncher")[2], re.M)
+    scheduling = {key.rpartition(".")[2] for key in SCHEDULING_KEYS}
+    assert set(names) - scheduling == {"num_gpus", "gpus_per_node", "single_task_per_node"} and len(names) == 27
+
+
 @pytest.mark.parametrize("launcher", ["", "optional string launcher = 3;", "optional Work launcher = 3;"])
 def test_a_task_without_a_launcher_runs_anyway(foreign_task: Make, launcher: str) -> None:
     task = foreign_task(launcher)
@@ -379,22 +459,22 @@ def test_attempts_that_ended_for_want_of_something_ask_for_more() -> None:
 @pytest.mark.parametrize(
     ("hashes", "user", "comment"),
     [
-        (["ab12"], "", "heyhi:ab12"),
-        (["ab12", "cd34"], "for  the\npaper", "heyhi:ab12,cd34 for the paper"),
-        (["ab12"], "ä" * 600, "heyhi:ab12 " + "ä" * 506),
+        (["ab12"], "", "heyhi:0a:ab12"),
+        (["ab12", "cd34"], "for  the\npaper", "heyhi:0a:ab12,cd34 for the paper"),
+        (["ab12"], "ä" * 600, "heyhi:0a:ab12 " + "ä" * 505),
     ],
 )
 def test_a_comment_holds_the_hashes_and_then_the_users_own(hashes: Sequence[str], user: str, comment: str) -> None:
-    assert comment_text(hashes, user) == comment
+    assert comment_text("0a", hashes, user) == comment
     assert len(comment.encode()) <= 1024
     assert hashes_in(comment) == tuple(hashes)
 
 
 def test_a_full_pack_fits_into_a_comment_and_more_is_refused() -> None:
     hashes = [f"{n:016x}" for n in range(59)]
-    assert hashes_in(comment_text(hashes, "mine" * 99)) == tuple(hashes)
+    assert hashes_in(comment_text("0123456789", hashes, "mine" * 99)) == tuple(hashes)
     with pytest.raises(LauncherError, match="can't hold 61 experiments: set a smaller pack"):
-        comment_text([f"{n:016x}" for n in range(61)], "")
+        comment_text("0123456789", [f"{n:016x}" for n in range(61)], "")
 
 
 @pytest.mark.parametrize(

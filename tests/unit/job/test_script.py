@@ -1,0 +1,83 @@
+"""The batch script of a job, run by bash with commands of our own; real jobs are in tests/slurm."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from heyhi.job.notice import ASKS, REQUEUE_EXIT
+from heyhi.job.script import batch_script
+
+ASK = ["bash", "-c", f'touch "$HEYHI_NOTICE{ASKS}"; exit {REQUEUE_EXIT}']
+COULD_NOT = "job 7 could not be queued again: "
+
+
+def run(
+    tmp_path: Path, words: list[str], logs: list[Path] | None = None, **commands: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a job's script, with commands that are lines of shell; Slurm's own are missing where none is given."""
+    programs = tmp_path / "bin"
+    programs.mkdir(exist_ok=True)
+    for name, line in {"sleep": "exit 0", **commands}.items():
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {shlex.quote(str(tmp_path))}/calls\n{line}\n')
+        (programs / name).chmod(0o755)
+    for name in ("bash", "sh", "mktemp", "rm", "rmdir", "touch"):
+        if not (programs / name).exists():
+            (programs / name).symlink_to(f"/bin/{name}")
+    script = tmp_path / "slurm_script"
+    script.write_text(batch_script(words, tmp_path, logs=logs or []))
+    env = {"PATH": str(programs), "SLURM_JOB_ID": "7", "TMPDIR": str(tmp_path), "HOME": os.environ.get("HOME", "/")}
+    return subprocess.run(["/bin/bash", str(script)], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+
+def calls(tmp_path: Path) -> list[str]:
+    path = tmp_path / "calls"
+    return path.read_text().splitlines() if path.exists() else []
+
+
+@pytest.mark.parametrize("code", [0, 1, REQUEUE_EXIT])
+def test_the_script_ends_as_the_run_does_and_asks_for_nothing(tmp_path: Path, code: int) -> None:
+    done = run(tmp_path, ["bash", "-c", f"exit {code}"], scontrol="exit 0")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert calls(tmp_path) == []
+
+
+def test_a_job_that_was_cancelled_meanwhile_is_left_out_when_it_is_queued_again(tmp_path: Path) -> None:
+    done = run(tmp_path, ASK, scontrol="exit 0", sleep="exit 1")
+    assert calls(tmp_path)[0] == "scontrol requeue Incomplete 7"
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("scontrol", "why"),
+    [
+        ("echo 'Requested operation is presently disabled for job 7' >&2; exit 1",
+         "Requested operation is presently disabled for job 7"),
+        ("echo 'a word of the site' >&2; echo 'scontrol: error: Invalid user id' >&2; exit 1",
+         "scontrol: error: Invalid user id"),
+        ("exit 0", "Slurm was asked to, and did nothing for 300 s"),
+        (None, "scontrol: command not found"),
+    ],
+)  # fmt: skip
+def test_the_script_says_why_a_job_was_not_queued_again(tmp_path: Path, scontrol: str | None, why: str) -> None:
+    done = run(tmp_path, ASK, **({"scontrol": scontrol} if scontrol is not None else {}))
+    assert done.returncode == REQUEUE_EXIT
+    assert done.stderr == f"{COULD_NOT}{why}\n"
+
+
+def test_nothing_is_said_where_slurm_ends_the_script(tmp_path: Path) -> None:
+    # Also the command that asks may be ended so before it has printed anything.
+    done = run(tmp_path, ASK, scontrol="kill -TERM $$", sleep="kill -TERM $$")
+    assert done.returncode == 0
+    assert COULD_NOT not in done.stderr
+
+
+def test_each_of_several_experiments_of_a_job_is_told(tmp_path: Path) -> None:
+    logs = [tmp_path / "a $(touch hacked)", tmp_path / "b"]
+    run(tmp_path, ASK, logs)
+    assert [log.read_text() for log in logs] == 2 * [f"{COULD_NOT}scontrol: command not found\n"]
+    assert not (tmp_path / "hacked").exists()
