@@ -13,32 +13,46 @@ from pathlib import Path
 from heyhi.project import Project
 
 _HEAD_BYTES = 4096
-_FOLDERS = re.compile(
-    r"(?:\A|/)(?:\.(?:aws|ssh|gnupg|azure|kube|kaggle|huggingface|password-store)|\.config/(?:gcloud|gh|hub|rclone))/",
-    re.IGNORECASE,
+# Plain text throughout: each run lists its code, and an expression takes longer to compile than the names to look at.
+_FOLDERS = tuple(
+    f"/{name}/"
+    for name in (
+        *(".aws", ".ssh", ".gnupg", ".azure", ".kube", ".kaggle", ".huggingface", ".password-store"),
+        *(".config/gcloud", ".config/gh", ".config/hub", ".config/rclone"),
+    )
 )
-# Where a path ends in one of these; an example of such a file is none.
-_NAMES = re.compile(
-    r"(?:\A|/)(?:"
-    r"\.env(?:rc|\.(?!(?:example|sample|template|dist|defaults?|schema)\Z)[^/]*)?"
-    r"|[._]netrc|\.pypirc|\.npmrc|\.git-credentials|\.pgpass|\.my\.cnf|\.s3cfg|\.boto|\.htpasswd|\.vault-token"
-    r"|\.databrickscfg|\.docker/config\.json|\.dockercfg|\.streamlit/secrets\.toml|kaggle\.json"
-    r"|id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?|[^/]+\.(?:p12|pfx|jks|keystore|kdbx|ppk)"
-    r")\Z",
-    re.IGNORECASE,
+_FILES = ("/.docker/config.json", "/.streamlit/secrets.toml")
+_NAMES = frozenset(
+    (
+        *(
+            ".env",
+            ".envrc",
+            ".netrc",
+            "_netrc",
+            ".pypirc",
+            ".npmrc",
+            ".git-credentials",
+            ".pgpass",
+            ".my.cnf",
+            ".s3cfg",
+        ),
+        *(".boto", ".htpasswd", ".vault-token", ".databrickscfg", ".dockercfg", "kaggle.json"),
+        *(f"id_{kind}{end}" for kind in ("rsa", "dsa", "ecdsa", "ed25519") for end in ("", "_sk")),
+    )
 )
+_EXAMPLES = frozenset(
+    f".env.{end}" for end in ("example", "sample", "template", "dist", "default", "defaults", "schema")
+)
+_STORES = (".p12", ".pfx", ".jks", ".keystore", ".kdbx", ".ppk")
 # What may be a certificate, a picture of a key or anything else by its name.
-_MAYBE = re.compile(
-    r"(?:\A|/)(?:[^/]+\.(?:pem|key|p8|asc)|id_[^/.]+"
-    r"|(?:[^/]*(?:credential|client_?secret|service[-_]?account|secrets?|api[-_]?keys?)[^/]*|(?:[^/]*[-_.])?tokens?|adc)"
-    r"\.(?:json|ya?ml|toml))\Z",
-    re.IGNORECASE,
-)
-_MARKS = re.compile(
+_KEYS = (".pem", ".key", ".p8", ".asc")
+_TEXTS = (".json", ".yaml", ".yml", ".toml")
+_WORDS = ("credential", "clientsecret", "serviceaccount", "secret", "apikey")
+_LAST_WORDS = frozenset(("token", "tokens", "adc"))
+_MARKS = (
     rb"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY|"
     rb"""["']?(?:private_key|client_secret|refresh_token|secret_access_key|api_key|access_token|password)["']?\s*[:=]"""
-    rb"""\s*["']?[^\s"'{}<>$]""",
-    re.IGNORECASE,
+    rb"""\s*["']?[^\s"'{}<>$]"""
 )
 
 
@@ -56,9 +70,25 @@ class Secrets:
 
     def hold(self, path: str) -> bool:
         """Return whether a file is one, or a folder is of such; paths are relative to the root, folders end in `/`."""
-        if path == self._credentials or _FOLDERS.search(path) or _NAMES.search(path):
+        whole = f"/{path}".lower()
+        name = whole.rpartition("/")[2]
+        if path == self._credentials or name in _NAMES or name.endswith(_STORES) or whole.endswith(_FILES):
             return True
-        return _MAYBE.search(path) is not None and _MARKS.search(_head(self._root / path)) is not None
+        if name.startswith(".env.") and name not in _EXAMPLES:
+            return True
+        if any(folder in whole for folder in _FOLDERS):
+            return True
+        return _may_hold(name) and re.search(_MARKS, _head(self._root / path), re.IGNORECASE) is not None
+
+
+def _may_hold(name: str) -> bool:
+    if name.endswith(_KEYS) or (name.startswith("id_") and "." not in name):
+        return True
+    if not name.endswith(_TEXTS):
+        return False
+    stem = name.rpartition(".")[0].replace("-", "_")
+    joined = stem.replace("_", "")
+    return any(word in joined for word in _WORDS) or stem.replace(".", "_").rpartition("_")[2] in _LAST_WORDS
 
 
 def _head(path: Path) -> bytes:
