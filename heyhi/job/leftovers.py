@@ -44,16 +44,19 @@ end_left() {{
 }}
 """
 # A rank is a child of this shell, which has its standard input. Slurm signals both, so the shell only waits.
-_AROUND_RANK = f"""{SHELL}
+_AROUND_RANK = f"""if [ "${{{MARK_VARIABLE}:-}}" ]; then  # it must not have the mark itself
+  HEYHI_MARK="${MARK_VARIABLE}" exec env -u {MARK_VARIABLE} bash -c "$BASH_EXECUTION_STRING" "$0" "$@"
+fi
+{SHELL}
 trap : TERM INT HUP USR1 USR2
-"$@" <&0 &
+mark=${{HEYHI_MARK:-}}
+unset HEYHI_MARK
+{MARK_VARIABLE}="$mark" "$@" <&0 &
 run=$!
 exec < /dev/null
 while kill -0 "$run" 2> /dev/null; do wait "$run"; done
 wait "$run"
 code=$?
-mark=${{{MARK_VARIABLE}:-}}
-unset {MARK_VARIABLE}
 rank=("SLURM_JOB_ID=$SLURM_JOB_ID" "SLURM_STEP_ID=$SLURM_STEP_ID" "SLURM_PROCID=$SLURM_PROCID")
 [ -z "$mark" ] || end_left "$mark" "${{rank[@]}}"
 if [ "$code" -gt 128 ]; then ulimit -c 0; trap - TERM INT HUP USR1 USR2; kill -"$((code - 128))" $$; fi
