@@ -49,7 +49,9 @@ def job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., subpro
     folder = tmp_path / "bin"
     folder.mkdir()
     (folder / "scontrol").write_text(
-        f'#!/bin/sh\necho "$*" > {tmp_path}/told\nkill -TERM $PPID\nsleep 0.2\nkill -KILL $PPID\n'
+        # Its parent is the shell that reads what it prints; the script is that one's.
+        f'#!/bin/sh\necho "$*" > {tmp_path}/told\nscript=$(cut -d" " -f4 /proc/$PPID/stat)\n'
+        "kill -TERM $script\nsleep 0.2\nkill -KILL $script\n"
     )
     (folder / "scontrol").chmod(0o755)
     (tmp_path / "tmp").mkdir()
@@ -121,7 +123,7 @@ def test_a_warning_is_heard_with_the_continue_signal_that_slurm_sends_before_it(
 
 def test_a_run_that_asks_for_it_is_queued_again(job: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     end(job(sys.executable, "-c", "from heyhi.job.notice import ask_again; raise SystemExit(ask_again())"))
-    assert (tmp_path / "told").read_text() == "requeue 7\n"
+    assert (tmp_path / "told").read_text() == "requeue Incomplete 7\n"
     assert not list((tmp_path / "tmp").iterdir())
 
 
