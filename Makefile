@@ -86,6 +86,24 @@ chaos: venv ## Kill everything around 60 experiments on a cluster of its own, fo
 	@timeout --signal=INT --kill-after=60s 16m $(BIN)/python tests/slurm/chaos.py --seed $(SEED) --minutes 15 \
 	  --folder build/chaos-$(SEED)-$$(date +%H%M%S) $(ARGS)
 
+# An environment of its own, which has all of .venv besides. Which torch: TORCH='torch --index-url URL' takes another
+# build, for CPUs alone, say: the usual one is several GB.
+FRAMEWORKS ?= $(VENV)/frameworks
+TORCH ?= torch==2.13.0
+
+.PHONY: test-frameworks
+test-frameworks: $(FRAMEWORKS)/.done ## Run the recipes of docs/frameworks.md, stopped and gone on (downloads torch and more).
+	@HEYHI_REQUIRE_SLURM=1 $(FRAMEWORKS)/bin/python -m pytest -n 0 tests/slurm/frameworks.py $(ARGS)
+
+$(FRAMEWORKS)/.done: $(STAMP)/dev
+	@echo "Installing torch, lightning, transformers and wandb into $(FRAMEWORKS)"
+	@$(BIN)/python -m venv $(FRAMEWORKS)
+	@$(FRAMEWORKS)/bin/python -m pip install -qq --disable-pip-version-check --no-input \
+	  $(TORCH) lightning transformers accelerate wandb
+	@own() { "$$1" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }; \
+	  echo "import site; site.addsitedir('$$(own $(CURDIR)/$(BIN)/python)')" >"$$(own $(FRAMEWORKS)/bin/python)/heyhi.pth"
+	@touch $@
+
 .PHONY: lint
 lint: $(STAMP)/dev ## Check style, types and the workflow; changes nothing.
 	@failed=; \

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from heyhi.gsheets import save_pandas_table as save_pandas_table
     from heyhi.job.launch import get_default_exp_dir as get_default_exp_dir
     from heyhi.job.launch import maybe_launch as maybe_launch
+    from heyhi.job.notice import is_to_stop as is_to_stop
     from heyhi.job.notice import maybe_init_requeue_handler as maybe_init_requeue_handler
+    from heyhi.job.notice import requeue as requeue
     from heyhi.job.saving import save_result_in_cwd as save_result_in_cwd
     from heyhi.job_env import JobEnv as JobEnv
     from heyhi.job_env import get_job_env as get_job_env
@@ -66,7 +68,7 @@ _HOMES = {
     "code.version": "log_git_status",
     "logs": "setup_logging",
     "report.gather": "table",
-    "job.notice": "maybe_init_requeue_handler",
+    "job.notice": "is_to_stop maybe_init_requeue_handler requeue",
     "job.launch": "get_default_exp_dir maybe_launch",
     "cli.task_command": "parse_args_and_maybe_launch",
     "job.saving": "save_result_in_cwd",

@@ -12,6 +12,8 @@ from pathlib import Path
 PREFIX_VARIABLE = "HEYHI_PREFIX"  # words that each task of a job begins with
 SRUN_VARIABLE = "HEYHI_SRUN"  # more options for srun
 _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
+# In the environment of the ranks that HeyHi has started, and of what they start: they are no tasks that have to meet.
+RANKS_VARIABLE = "HEYHI_RANKS"
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
 
@@ -50,6 +52,38 @@ class JobEnv:
     def num_tasks(self) -> int:
         """The world size."""
         return self.world_size
+
+
+@dataclass(frozen=True)
+class Tasks:
+    """Tasks that somebody else has started at once, each with the same command: by srun or torchrun.
+
+    Attributes:
+        name: that no other tasks have at this time.
+        rank: of this one.
+        count: of all.
+        by_torchrun: which has set its variables.
+    """
+
+    name: str
+    rank: int
+    count: int
+    by_torchrun: bool
+
+
+def get_tasks() -> Tasks | None:
+    """Return the tasks of which this process is one; None where it is one alone, or a rank that HeyHi has started."""
+    if os.environ.get(RANKS_VARIABLE):
+        return None
+    env = os.environ.get
+    if env("TORCHELASTIC_RUN_ID") is not None and (count := _number("WORLD_SIZE", 1)) > 1:
+        name = f"torchrun {env('TORCHELASTIC_RUN_ID')} {env('MASTER_ADDR')} {env('MASTER_PORT')}"
+        return Tasks(f"{name} {env('TORCHELASTIC_RESTART_COUNT', '0')}", _number("RANK", 0), count, by_torchrun=True)
+    # A batch script has the number of the job's tasks, too, and is one process.
+    if env("SLURM_STEP_ID") is not None and (count := _number("SLURM_STEP_NUM_TASKS", 1)) > 1:
+        name = f"srun {get_slurm_job_id()} {env('SLURM_STEP_ID')} {env('SLURM_RESTART_COUNT', '0')}"
+        return Tasks(name, _number("SLURM_PROCID", 0), count, by_torchrun=False)
+    return None
 
 
 def get_job_env() -> JobEnv:
@@ -94,15 +128,16 @@ def get_slurm_master() -> str:
 
 def rank_variables() -> dict[str, str]:
     """Return torchrun's variables for this task of a Slurm step, by which libraries find the other ranks."""
-    job, node = _number("SLURM_JOB_ID", 0), _number("SLURM_NODEID", 0)
+    job, step, node = (_number(name, 0) for name in ("SLURM_JOB_ID", "SLURM_STEP_ID", "SLURM_NODEID"))
     numbers = {
         "RANK": _number("SLURM_PROCID", 0),
         "WORLD_SIZE": _number("SLURM_NTASKS", 1),
         "LOCAL_RANK": _number("SLURM_LOCALID", 0),
         "LOCAL_WORLD_SIZE": tasks_on_node(os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""), node),
         "NODE_RANK": node,
-        # Below the ports that systems hand out, and another one for each of the jobs that a node may run at once.
-        "MASTER_PORT": 10_000 + job % 20_000,
+        # Below the ports that systems hand out, and another one for each of the jobs that a node may run at once, and
+        # for each of the steps that somebody starts in one.
+        "MASTER_PORT": 10_000 + (job + 101 * step) % 20_000,
     }
     return {"MASTER_ADDR": get_slurm_master(), **{name: str(number) for name, number in numbers.items()}}
 

@@ -17,6 +17,7 @@ PROJECT_KEY = "project"  # the project's name, in records of experiments
 SCHEDULING_KEYS: tuple[str, ...] = (
     "launcher.local",
     "launcher.local.*",
+    "!launcher.local.tasks",  # like num_gpus, it changes what is computed
     "launcher.slurm",
     *(
         f"launcher.*.{name}"
@@ -85,7 +86,8 @@ class Settings(NamedTuple):
         folder_link: address of an experiment's folder, for sheets: `http://host/tree{exp_path}`.
         log_link: likewise of its log.
         sheets_credentials: file of a service account or an OAuth client, relative to the project root.
-        identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled.
+        identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled. One with `!`
+            takes keys out of what those before it name.
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out; with a `!`
             before it, one of what it takes in all the same.
         snapshot_link: files and folders that such a copy links to instead.

@@ -9,11 +9,15 @@ import codecs
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Container, Sequence
+from functools import partial
 from itertools import groupby
 
+TIMES = "\u00d7"  # 30 times something
 # Our own signs, as an output that has only ASCII can show them.
-_PLAIN = {"±": "+-", "→": "->", "…": "..."}
+_PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
+_HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
@@ -36,19 +40,48 @@ def cut_alike(names: Sequence[str], width: int) -> list[str]:
         width: most characters that one may have.
 
     Returns:
-        the names as they are where all fit; else with `…` for what all of them have. What is still too long keeps its
-        end, by which experiments differ most.
+        the names as they are where all fit; else with `…` for what all of them have, and then for the hash at their end
+        where they differ without it. What is still too long keeps its end, by which experiments differ most; where
+        different names would look alike, they are longer than that.
     """
     if max(map(len, names), default=0) <= width:
         return list(names)
-    parts = [re.findall(r"[^/,]*[/,]|[^/,]+", name) for name in names]
+    parts = [_parts(name) for name in names]
     shared = set[str]().union(*parts[:1]).intersection(*parts) if len(set(names)) > 1 else frozenset[str]()
-    found = []
-    for own in parts:
-        runs = groupby(own, shared.__contains__)
-        text = "".join("…" if is_shared else "".join(run) for is_shared, run in runs)
-        found.append(text if len(text) <= width else f"…{text[len(text) - width + 1 :]}" if width > 1 else "…"[:width])
+    found = list(names)
+    for shorten in (partial(_without, shared), _without_hash, partial(_end_of, width)):
+        shorter = [shorten(text) if len(text) > width else text for text in found]
+        count = Counter(dict(zip(names, shorter, strict=True)).values())
+        found = [new if count[new] == 1 else old for old, new in zip(found, shorter, strict=True)]
     return found
+
+
+def _parts(name: str) -> list[str]:
+    return re.findall(r"[^/,]*[/,]|[^/,]+", name)
+
+
+def _without(shared: Container[str], name: str) -> str:
+    runs = groupby(_parts(name), shared.__contains__)
+    return "".join("…" if is_shared else "".join(run) for is_shared, run in runs)
+
+
+def _end_of(width: int, name: str) -> str:
+    return f"…{name[len(name) - width + 1 :]}" if width > 1 else "…"[:width]
+
+
+def _without_hash(name: str) -> str:
+    return re.sub(_HASH, "_…", name)
+
+
+def duration(seconds: float) -> str:
+    """Write how long something takes, in its two greatest units: `42 s`, `5 min`, `1 h 05 min`, `3 d 04 h`."""
+    minutes = int(seconds) // 60
+    if minutes < 1:
+        return f"{max(0, int(seconds))} s"
+    if minutes < 60:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h {minutes % 60:02} min" if hours < 24 else f"{hours // 24} d {hours % 24:02} h"
 
 
 def take_any_text() -> None:

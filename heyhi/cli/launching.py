@@ -16,12 +16,11 @@ from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 
 if TYPE_CHECKING:
-    from google.protobuf.message import Message
-
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
+    from heyhi.control.used_before import Starting
     from heyhi.experiment.folder import Experiment
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
@@ -109,6 +108,7 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
     from heyhi.control.going_on import Goings
+    from heyhi.control.listing import render, terminal_width
     from heyhi.experiment.modes import Action, action_of
     from heyhi.experiment.names import Status
     from heyhi.sweep.drift import drifted_only
@@ -137,7 +137,7 @@ def plan(args: argparse.Namespace) -> int:
     wipes = sum(a.wipe for a in actions.values())
     for group in selection.groups:
         print(f"{group.label}: {group.size}")
-    print(survey.render(drift, everything=args.all))
+    print(render(survey, drift, everything=args.all, width=terminal_width()))
     print_recoded(recoded.values())
     refused = sum(a.refuse for a in actions.values())
     more = f", {wipes} of them from an emptied folder" if wipes else ""
@@ -156,10 +156,13 @@ def plan(args: argparse.Namespace) -> int:
         are, one = ("are", "one") if stale > 1 else ("is", "it")
         print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
     if starts:
+        from heyhi.control.used_before import UsedBefore
         from heyhi.slurm.forecast import capacity_lines
 
-        jobs = capacity_lines(_tasks(selection, {path for path, action in actions.items() if action.start}))
-        for line in jobs:
+        before = UsedBefore()
+        starting = _starting(selection, {path for path, action in actions.items() if action.start})
+        jobs = capacity_lines(before.passed(starting))
+        for line in [*jobs, *before.lines()]:
             print(line)
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
@@ -197,8 +200,9 @@ def _dependents(selection: Selection, wiped: set[str]) -> str:
     return dependents_text([exp_id for exp_id in dict.fromkeys(found) if exp_id not in wiped_ids])
 
 
-def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Message]]:
-    """Yield exp id and task message of the experiments that would start."""
+def _starting(selection: Selection, starting: set[str]) -> Iterator[Starting]:
+    """Yield the experiments that would start."""
+    from heyhi.control.used_before import Starting
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
@@ -208,7 +212,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
             for one in group.expansion.planned:
                 if one.folder in left:
                     left.discard(one.folder)
-                    yield one.exp_id, getattr(selection.schema.parse_root(one.config), one.task)
+                    task = getattr(selection.schema.parse_root(one.config), one.task)
+                    yield Starting(group.project, one.exp_id, one.identity.cfg, task)
             continue
         manifests = [group.manifest] if group.manifest is not None else []
         if not manifests:
@@ -219,7 +224,8 @@ def _tasks(selection: Selection, starting: set[str]) -> Iterator[tuple[str, Mess
             for row in manifest.experiments():
                 if str(row.exp_path) in left:
                     left.discard(str(row.exp_path))
-                    yield row.exp_id, getattr(manifest.schema().parse_root(row.config), row.task)
+                    task = getattr(manifest.schema().parse_root(row.config), row.task)
+                    yield Starting(group.project, row.exp_id, row.identity.cfg, task)
 
 
 def _snakemake_line(selection: Selection, profile: str) -> str:
@@ -305,7 +311,10 @@ def launch(args: argparse.Namespace) -> int:
             print(line)
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
     launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
-    code = _redo_and_control(selection, redoing, spec, args, launching, [m for manifests in written for m in manifests])
+    order = [path for path in survey.folders if path in starting]
+    code = _redo_and_control(
+        selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
+    )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
 
 
@@ -320,6 +329,7 @@ def _redo_and_control(
     args: argparse.Namespace,
     launching: Launching,
     manifests: list[Manifest],
+    starting: list[str],
     others: int = 1,
 ) -> int:
     """Wipe what is made anew, and start a controller; all that may be wrong is found out before something is wiped.
@@ -331,6 +341,7 @@ def _redo_and_control(
         args: of the command.
         launching: puts it on record.
         manifests: by which it all is run.
+        starting: exp paths of what it starts, in order.
         others: how many it starts beside these.
     """
     from heyhi.control.controller import check_requests
@@ -353,16 +364,25 @@ def _redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection.project, spec, args, shlex.join(selection.words), launching)
+    code = _control(selection.project, spec, args, shlex.join(selection.words), launching, starting)
     return code or int(redoing.failed)
 
 
-def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, words: str, launching: Launching) -> int:
-    """Start a controller, or be one, and say how to follow and to stop it."""
+def _control(
+    project: Project,
+    spec: ControllerSpec,
+    args: argparse.Namespace,
+    words: str,
+    launching: Launching,
+    starting: list[str],
+) -> int:
+    """Start a controller, or be one; say how to follow and to stop it, and what came of its first moments."""
     from heyhi.control.controller import run_here, start
+    from heyhi.control.first_start import FirstStart
 
     with launching.on_record() as record:
         spec = replace(spec, launch=record.name, jobs=args.jobs or 0)
+        first = FirstStart(project, starting)
         if args.foreground:
             (controller, is_new), code = run_here(project, spec)
             if is_new:
@@ -380,8 +400,12 @@ def _control(project: Project, spec: ControllerSpec, args: argparse.Namespace, w
     print(f"  its log: {project.relative(controller.log)}")
     left = f"; kill {owner.pid} only the controller: jobs go on" if spec.uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
-    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})")
-    return 0
+    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
+    if not is_new:
+        return 0
+    lines, failed = first.wait(controller)
+    print("\n".join(lines), end="\n" * bool(lines))
+    return int(failed)
 
 
 def cancel(args: argparse.Namespace) -> int:
@@ -445,6 +469,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec, find_profile
     from heyhi.control.going_on import Goings
+    from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
@@ -493,7 +518,7 @@ def retry(args: argparse.Namespace) -> int:
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(row.exp_path for row in dead)
     starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked, *redoing.folders]))
-    print("".join(f"{line}\n" for line in (*(row.text for row in dead), *goings.lines, *unmade)), end="")
+    print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
     if not dead and not redoing.folders:
         return 0 if args.dry_run else 1
@@ -518,14 +543,14 @@ def retry(args: argparse.Namespace) -> int:
         continue_drifted=args.continue_drifted,
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
-    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, others=len(dead))
+    code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
 
 def _print_unknown(survey: Survey, among: Container[str]) -> None:
     """Say which of some experiments nobody knows about: whether one of them is DEAD can't be told."""
+    from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.experiment.names import Status
 
-    for row in survey.not_done:
-        if row.status is Status.UNKNOWN and row.exp_path in among:
-            print(f"left as it is: {row.text}")
+    rows = [row for row in survey.not_done if row.status is Status.UNKNOWN and row.exp_path in among]
+    print("".join(f"{line}\n" for line in rows_lines(rows, terminal_width(), "left as it is: ")), end="")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from heyhi.cli.whose import only_looks
 
 if TYPE_CHECKING:
+    from heyhi.cli.selection import Selection
     from heyhi.code.changes import CodeChange
     from heyhi.config.schema import Schema
+    from heyhi.control.attendance import Commands
     from heyhi.control.survey import Row, Survey
     from heyhi.project import Project
 
@@ -45,21 +48,33 @@ def status(args: argparse.Namespace) -> int:
 
         if args.json or args.drift or args.all:
             raise HeyhiError("--watch goes without --json, --drift and --all")
-        return watch(looked.projects(), looked.look, args.every or DEFAULT_SECONDS)
+        return watch(looked.look, args.every or DEFAULT_SECONDS, looked.commands())
     survey = looked.look()
     drift = survey.drift(looked.schema_of) if args.drift else {}  # the schema is loaded for this only
     recoded = survey.recoded() if args.drift else {}
     if args.json:
         print_json(
-            {**row.to_dict(), **(otherwise(row, drift, recoded) if args.drift else {}), **survey.marks(row)}
+            {
+                **row.to_dict(),
+                **how_far(row),
+                **(otherwise(row, drift, recoded) if args.drift else {}),
+                **survey.marks(row),
+            }
             for row in survey.rows
         )
     elif args.where and not survey.folders:
         print(looked.none_text())
     else:
-        print(survey.render(drift, everything=args.all))
+        from heyhi.control.listing import render, terminal_width
+
+        print(render(survey, drift, everything=args.all, width=terminal_width()))
         _print_outside(survey)
         print_recoded(recoded.values())
+        if survey.others:
+            from heyhi.control.attendance import Attendance
+
+            lines = Attendance.of(survey).lines(looked.commands(), reasons=survey.reasons)
+            print("\n".join(lines), end="\n" * bool(lines))
         if not args.drift and len(survey.others) < len(survey.folders):
             print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
@@ -76,6 +91,17 @@ def _print_outside(survey: Survey) -> None:
 
         if text := outside_text(History(ExperimentDir(Path(survey.rows[0].exp_path)).attempts()).outside):
             print(f"code: {text}")
+
+
+def how_far(row: Row) -> dict[str, object]:
+    """Return, as JSON holds it, since when an experiment runs or waits, and how far it has come."""
+    since, progress = None, ""
+    if row.status.is_alive:
+        from heyhi.control.progress import progress_of, since_when
+        from heyhi.experiment.folder import ExperimentDir
+
+        since, progress = since_when(row.exp_path, row.status), progress_of(ExperimentDir(Path(row.exp_path)))
+    return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
 def otherwise(row: Row, drift: Mapping[str, list[str]], recoded: Mapping[str, CodeChange]) -> dict[str, object]:
@@ -98,14 +124,14 @@ class _Looked(NamedTuple):
 
     Attributes:
         look: looks at it now.
-        projects: returns whose experiments these are.
         schema_of: loads the schema of a project.
+        commands: returns what starts those that nobody runs.
         none_text: returns what is said where --where chose none.
     """
 
     look: Callable[[], Survey]
-    projects: Callable[[], Sequence[Project]]
     schema_of: Callable[[Project], Schema]
+    commands: Callable[[], Commands]
     none_text: Callable[[], str] = str
 
     @classmethod
@@ -119,7 +145,12 @@ class _Looked(NamedTuple):
             only_looks(project)
             selection = select(project, args)
             choice = Choice(selection, args.where)
-            return cls(choice.survey, lambda: selection.projects, selection.schema_of, lambda: choice.none_text)
+            return cls(
+                choice.survey,
+                selection.schema_of,
+                lambda: commands_for(selection, args.where),
+                lambda: choice.none_text,
+            )
         # All that are known, which is asked most: without what reads words.
         from heyhi.control.survey import Survey
         from heyhi.project import find_project
@@ -132,7 +163,24 @@ class _Looked(NamedTuple):
 
             return load_schema(of)
 
-        return cls(lambda: Survey.of_index(project), lambda: [project], schema_of)
+        def commands() -> Commands:
+            from heyhi.control.attendance import Commands
+
+            return Commands("heyhi launch, with the words that heyhi status --sweeps lists,", "heyhi retry --dead")
+
+        return cls(lambda: Survey.of_index(project), schema_of, commands)
+
+
+def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Commands:
+    """Return what starts experiments that words name and conditions choose."""
+    from heyhi.control.attendance import Commands
+
+    if any(project.root != selection.project.root for project in selection.projects):
+        return Commands()  # by commands in the other project
+    words = "".join(f" {shlex.quote(word)}" for word in selection.words)
+    chosen = "".join(f" --where {shlex.quote(one)}" for one in conditions)
+    # Who launches can't choose by conditions.
+    return Commands("" if chosen or not words else f"heyhi launch{words}", f"heyhi retry --dead{words}{chosen}")
 
 
 def _status_of_job(args: argparse.Namespace) -> int:
@@ -175,9 +223,11 @@ def logs(args: argparse.Namespace) -> int:
 
     here = project_for(args)
     only_looks(here)
-    project, path = select(here, args).one_experiment("the log")
+    selection = select(here, args)
+    project, path = selection.one_experiment("the log")
     print_note(project, path)
-    return show_log(project, ExperimentDir(Path(path), project.results_root), lines=args.lines, follow=args.follow)
+    folder = ExperimentDir(Path(path), project.results_root)
+    return show_log(project, folder, lines=args.lines, follow=args.follow, commands=commands_for(selection))
 
 
 def print_note(project: Project, exp_path: str) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from heyhi.control.survey import Survey
 
 _MAX_LISTED = 40
+_LEAST_NAME = 24  # characters of one that is shown on a narrow terminal
 
 
 class Redoing:
@@ -87,10 +88,16 @@ class Redoing:
     @property
     def listed(self) -> list[str]:
         """A line for each that is made anew."""
-        root = f"{self._project.results_root}/"
-        lines = [f"{'DONE':<11} {path.removeprefix(root)}  {self.found.why(path)}" for path in self.folders]
-        rest = len(lines) - _MAX_LISTED
-        return [*lines[:_MAX_LISTED], f"… and {rest} more"] if rest > 0 else lines
+        from heyhi.control.listing import terminal_width
+        from heyhi.text import cut_alike
+
+        root, width = f"{self._project.results_root}/", terminal_width()
+        listed = self.folders[:_MAX_LISTED]
+        names = [path.removeprefix(root) for path in listed]
+        names = cut_alike(names, max(_LEAST_NAME, width - 50)) if width else names
+        lines = [f"{'DONE':<11} {name}  {self.found.why(path)}" for name, path in zip(names, listed, strict=True)]
+        rest = len(self.folders) - _MAX_LISTED
+        return [*lines, f"… and {rest} more"] if rest > 0 else lines
 
     def check(self, spec: ControllerSpec) -> None:
         """Make sure that a controller can start once they are wiped.

@@ -18,11 +18,13 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
+from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.text import take_any_text
 
 if TYPE_CHECKING:
     from heyhi.job.launch import Launch, Main
+    from heyhi.job.meeting import Host
     from heyhi.sweep.provenance import Provenance
 
 _EPILOG = """\
@@ -157,6 +159,27 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         continue_drifted=args.continue_drifted,
         redo_drifted=redo_in(args),
     )
+    tasks = get_tasks()
+    if tasks is None or mode == "dryrun":
+        return _run(args, mode, launch, main)
+    from heyhi.job.meeting import Host, exit_code_of, meeting_folder
+
+    launch.check_no_tasks()
+    folder = meeting_folder(project, tasks, [*launch.words, mode])
+    if tasks.rank > 0:
+        return launch.guest(main, args.log_level, folder, tasks).follow()
+    host = Host(folder, tasks)
+    try:
+        code = _run(args, mode, launch, main, host)
+    except BaseException as error:
+        host.end(exit_code_of(error))
+        raise
+    host.end(code)
+    return code
+
+
+def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: Host | None = None) -> int:
+    """Run or submit what was prepared, or say why not; the host is the first of several tasks that do so together."""
     for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)
     if mode != "dryrun":
@@ -185,7 +208,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    started = launch.start(main, action, args.log_level)
+    started = launch.start(main, action, args.log_level, host)
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1

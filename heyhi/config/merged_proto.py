@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2
 
 from heyhi.errors import SchemaError
 
+_ENDS_COMMENT = re.compile(r"\s*//|.*\*/\s*$")
 _OPTIONS = re.compile(r"\s*\[.*\]", re.DOTALL)
 # Numbers of descriptor.proto, of which the paths of places are made.
 _MESSAGE, _ENUM, _FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 4, 5, 2, 3, 4, 8
@@ -63,13 +64,16 @@ class _Source:
         return self._data[start:end].decode()
 
     def with_comments(self, path: tuple[int, ...]) -> str:
-        """Return the text of a declaration, with the lines of comments above it, indented as it is."""
+        """Return the text of a declaration, with the comments above it and behind it, indented as it is."""
         start, end = self.span(path)
-        lines = self._data[:start].decode().split("\n")
-        indent, above = lines.pop(), list[str]()
-        while lines and lines[-1].strip().startswith("//"):
-            above.insert(0, lines.pop())
-        return "\n".join([*above, indent + self._data[start:end].decode()])
+        *lines, indent = self._data[:start].decode().split("\n")
+        first, is_block = len(lines), False
+        while first and (is_block or _ENDS_COMMENT.match(lines[first - 1])):
+            first -= 1
+            is_block = (is_block or lines[first].rstrip().endswith("*/")) and "/*" not in lines[first]
+        behind = self._data[end:].decode().partition("\n")[0]
+        comment = behind if behind.strip().startswith(("//", "/*")) else ""
+        return "\n".join([*lines[first:], f"{indent}{self._data[start:end].decode()}{comment}"])
 
     def edited(self, edits: Sequence[tuple[int, int, str]]) -> str:
         """Return the text with parts replaced."""
@@ -111,35 +115,13 @@ def merge(old_text: str, new_text: str) -> Merged:
     """
     if old_text == new_text:
         return Merged(new_text, ())
-    old, new = _Source(old_text), _Source(new_text)
-    edits: list[tuple[int, int, str]] = []
-    kept: list[str] = []
-    wrong: list[str] = []
-    if old.file.package != new.file.package or old.file.syntax != new.file.syntax:
-        raise SchemaError("it has a package or a syntax of its own")
-    ours = {message.name: index for index, message in enumerate(new.file.message_type)}
-    enums = {enum.name for enum in new.file.enum_type}
-    more = list[str]()
-    for index, message in enumerate(old.file.message_type):
-        if message.name in ours:
-            at = ours[message.name]
-            _merge_message(_Pair(old, (_MESSAGE, index), message), _Pair(new, (_MESSAGE, at),
-                           new.file.message_type[at]), edits, kept, wrong)  # fmt: skip
-        else:
-            more.append(old.with_comments((_MESSAGE, index)))
-            kept.append(message.name)
-    for index, enum in enumerate(old.file.enum_type):
-        if enum.name not in enums:
-            more.append(old.with_comments((_ENUM, index)))
-            kept.append(enum.name)
-    if wrong:
-        raise SchemaError("\n".join(wrong))
-    text = new.edited(edits).rstrip("\n") + "".join(f"\n\n{one}" for one in more) + "\n"
-    _check(old.file, compile_alone(text))
-    return Merged(text, kept)
+    merging = _Merging(_Source(old_text), _Source(new_text))
+    text = merging.merge()
+    _check(merging.old.file, compile_alone(text))
+    return Merged(text, merging.kept)
 
 
-class _Pair(NamedTuple):
+class _Message(NamedTuple):
     """A message and where it stands."""
 
     source: _Source
@@ -147,58 +129,103 @@ class _Pair(NamedTuple):
     message: Message
 
 
-def _merge_message(
-    old: _Pair, new: _Pair, edits: list[tuple[int, int, str]], kept: list[str], wrong: list[str]
-) -> None:
-    by_name = {field.name: index for index, field in enumerate(new.message.field)}
-    by_number = {field.number: field.name for field in new.message.field}
-    blocks: dict[tuple[int, ...], list[str]] = {}  # what is to be closed by which brace
-    whole = set[int]()
-    for index, field in enumerate(old.message.field):
-        name = f"{old.message.name}.{field.name}"
-        path = (*old.path, _FIELD, index)
-        if field.name in by_name:
-            at = (*new.path, _FIELD, by_name[field.name])
-            theirs = new.message.field[by_name[field.name]]
-            if _kind(field) != _kind(theirs):
-                wrong.append(
-                    f"{name}: is '{old.source.declaration(path)}' here, '{new.source.declaration(at)}' in HeyHi"
-                )
-            elif field.default_value != theirs.default_value:
-                options = _OPTIONS.search(old.source.declaration(path))
-                plain = _OPTIONS.sub("", new.source.declaration(at))
-                text = f"{plain.removesuffix(';')}{options.group() if options else ''};"
-                edits.append((*new.source.span(at), text))
-                kept.append(
-                    f"{name}: default {field.default_value or 'none'} (HeyHi's: {theirs.default_value or 'none'})"
-                )
-            continue
-        if field.number in by_number:
-            other = by_number[field.number]
-            wrong.append(f"{name}: has the number {field.number}, which '{other}' has in HeyHi: take any other one")
-            continue
-        kept.append(name)
+class _Merging:
+    """How our text becomes the merged one.
+
+    Attributes:
+        old: the project's.
+        new: ours.
+        kept: what of the project's own is put in, a line each.
+    """
+
+    def __init__(self, old: _Source, new: _Source) -> None:
+        self.old, self.new = old, new
+        self.kept: list[str] = []
+        self._wrong: list[str] = []
+        self._edits: list[tuple[int, int, str]] = []
+        self._blocks: dict[tuple[int, ...], list[str]] = {}  # of our text -> what goes in before its last brace
+
+    def merge(self) -> str:
+        """Return the merged text.
+
+        Raises:
+            SchemaError: the two can't be put together.
+        """
+        old, new = self.old.file, self.new.file
+        if (old.package, old.syntax) != (new.package, new.syntax):
+            raise SchemaError("it has a package or a syntax of its own")
+        places = {message.name: index for index, message in enumerate(new.message_type)}
+        enums = {enum.name for enum in new.enum_type}
+        more = [(_ENUM, index, enum.name) for index, enum in enumerate(old.enum_type) if enum.name not in enums]
+        for index, message in enumerate(old.message_type):
+            if message.name in places:
+                at = places[message.name]
+                ours = _Message(self.new, (_MESSAGE, at), new.message_type[at])
+                self._merge_message(_Message(self.old, (_MESSAGE, index), message), ours)
+            else:
+                more.append((_MESSAGE, index, message.name))
+        if self._wrong:
+            raise SchemaError("\n".join(self._wrong))
+        self.kept += [name for _, _, name in more]
+        for path, texts in self._blocks.items():
+            end = self.new.span(path)[1] - 1
+            indent = "  " if len(path) > 2 else ""  # before the brace that closes a oneof
+            self._edits.append((end - len(indent), end, "\n".join(texts) + f"\n{indent}"))
+        behind = "".join(f"\n\n{self.old.with_comments((kind, index))}" for kind, index, _ in sorted(more))
+        return self.new.edited(self._edits).rstrip("\n") + f"{behind}\n"
+
+    def _merge_message(self, old: _Message, new: _Message) -> None:
+        by_name = {field.name: index for index, field in enumerate(new.message.field)}
+        by_number = {field.number: field.name for field in new.message.field}
+        for index, field in enumerate(old.message.field):
+            name = f"{old.message.name}.{field.name}"
+            if field.name in by_name:
+                self._merge_field(name, old, index, new, by_name[field.name])
+            elif field.number in by_number:
+                other = by_number[field.number]
+                self._wrong.append(f"{name}: has the number {field.number}, which '{other}' has in HeyHi: take another")
+            else:
+                self.kept.append(name)
+                self._keep_field(old, index, new)
+        types = {one.name for one in new.message.nested_type} | {one.name for one in new.message.enum_type}
+        own = [(_NESTED, n, one.name) for n, one in enumerate(old.message.nested_type) if not one.options.map_entry]
+        own += [(_NESTED_ENUM, n, one.name) for n, one in enumerate(old.message.enum_type)]
+        for kind, index, type_name in own:
+            if type_name not in types:
+                self.kept.append(f"{old.message.name}.{type_name}")
+                self._put(new.path, old.source.with_comments((*old.path, kind, index)))
+
+    def _merge_field(self, name: str, old: _Message, index: int, new: _Message, at: int) -> None:
+        """Take a field as we have it, with the project's default."""
+        field, theirs = old.message.field[index], new.message.field[at]
+        here = old.source.declaration((*old.path, _FIELD, index))
+        there = new.source.declaration((*new.path, _FIELD, at))
+        if _kind(field) != _kind(theirs):
+            self._wrong.append(f"{name}: is '{here}' here, '{there}' in HeyHi")
+        elif field.default_value != theirs.default_value:
+            options = _OPTIONS.search(here)
+            text = f"{_OPTIONS.sub('', there).removesuffix(';')}{options.group() if options else ''};"
+            self._edits.append((*new.source.span((*new.path, _FIELD, at)), text))
+            shown = (one.default_value or "none" for one in (field, theirs))
+            self.kept.append("{}: default {} (HeyHi's: {})".format(name, *shown))
+
+    def _keep_field(self, old: _Message, index: int, new: _Message) -> None:
+        """Put a field of the project's own in: where it is one of a choice, into that, or the choice as a whole."""
+        field, path = old.message.field[index], (*old.path, _FIELD, index)
         if not field.HasField("oneof_index") or field.proto3_optional:
-            blocks.setdefault(new.path, []).append(old.source.with_comments(path))
-            continue
+            self._put(new.path, old.source.with_comments(path))
+            return
+        choices = [one.name for one in new.message.oneof_decl]
         choice = old.message.oneof_decl[field.oneof_index].name
-        same = next((n for n, one in enumerate(new.message.oneof_decl) if one.name == choice), None)
-        if same is not None:
-            blocks.setdefault((*new.path, _ONEOF, same), []).append(old.source.with_comments(path))
-        elif field.oneof_index not in whole:
-            whole.add(field.oneof_index)
-            blocks.setdefault(new.path, []).append(old.source.with_comments((*old.path, _ONEOF, field.oneof_index)))
-    types = {one.name for one in new.message.nested_type} | {one.name for one in new.message.enum_type}
-    own = [(_NESTED, n, one.name) for n, one in enumerate(old.message.nested_type) if not one.options.map_entry]
-    own += [(_NESTED_ENUM, n, one.name) for n, one in enumerate(old.message.enum_type)]
-    for kind, index, type_name in own:
-        if type_name not in types:
-            kept.append(f"{old.message.name}.{type_name}")
-            blocks.setdefault(new.path, []).append(old.source.with_comments((*old.path, kind, index)))
-    for path, texts in blocks.items():
-        end = new.source.span(path)[1] - 1
-        indent = "  " if len(path) > 2 else ""  # before the brace that closes a oneof
-        edits.append((end - len(indent), end, "\n".join(texts) + f"\n{indent}"))
+        if choice in choices:
+            self._put((*new.path, _ONEOF, choices.index(choice)), old.source.with_comments(path))
+        elif field.oneof_index not in {
+            one.oneof_index for one in old.message.field[:index] if one.HasField("oneof_index")
+        }:
+            self._put(new.path, old.source.with_comments((*old.path, _ONEOF, field.oneof_index)))
+
+    def _put(self, path: tuple[int, ...], text: str) -> None:
+        self._blocks.setdefault(path, []).append(text)
 
 
 def _kind(field: Field) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ identity_ignore`; how an identity names overrides is left to `order` and `compos
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -23,15 +24,18 @@ class Scheduling:
     """The rule by which keys of a task count, or only say how a run is scheduled.
 
     Args:
-        patterns: of the keys that don't count; `*` stands for any part.
+        patterns: of the keys that don't count; `*` stands for any part. One with `!` before it names keys that count
+            all the same; of several that a key is like, the last one decides.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
-        self._pattern = re.compile("|".join(map(fnmatch.translate, patterns)) or r"(?!)")
+        runs = itertools.groupby(patterns, key=lambda pattern: not pattern.startswith("!"))
+        joined = [(value, "|".join(fnmatch.translate(one.removeprefix("!")) for one in run)) for value, run in runs]
+        self._patterns = [(re.compile(text), value) for value, text in reversed(joined)]
 
     def ignores(self, key: str) -> bool:
         """Return whether a key only says how a run is scheduled."""
-        return self._pattern.match(key) is not None
+        return next((value for pattern, value in self._patterns if pattern.match(key)), False)
 
     def counted(self, message: Message, prefix: str = "") -> list[str]:
         """List what counts in a message.

@@ -28,12 +28,12 @@ from heyhi.project import Project
 from heyhi.slurm.request import request_of
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
+from heyhi.sweep.target import folders_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
-CONTROLLERS_NAME = "controllers"  # folder in the state root
-_NOTE_NAME = "controller.json"
 _EXECUTOR = re.compile(r"^executor:\s*[\"']?(\S+?)[\"']?\s*$", re.MULTILINE)
 _TAIL_BYTES = 2000
 
@@ -188,7 +188,7 @@ class Controller(NamedTuple):
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
         try:
-            note: Mapping[str, Any] = json.loads((self.folder / _NOTE_NAME).read_bytes())
+            note: Mapping[str, Any] = json.loads((self.folder / NOTE_NAME).read_bytes())
             return ControllerSpec.from_note(note)
         except (OSError, ValueError, TypeError, KeyError):
             return None
@@ -294,6 +294,18 @@ def find_controllers(project: Project) -> list[Controller]:
     return found
 
 
+def folders_of_controller(project: Project, controller: Controller) -> list[str] | None:
+    """Return the exp paths of all experiments that a controller runs, or ran; None where nobody can tell."""
+    spec = controller.spec()
+    if spec is None:
+        return None
+    folders = folders_of([*spec.targets, *spec.more], project.root)
+    for path in spec.manifests:
+        with contextlib.suppress(HeyhiError), Manifest.open(project.root / path) as manifest:
+            folders += manifest.folders
+    return folders
+
+
 def start(project: Project, spec: ControllerSpec) -> Started:
     """Start a controller that outlives this process and its terminal, unless one of its name lives already.
 
@@ -355,7 +367,7 @@ def _control(controller: Controller, spec: ControllerSpec) -> int:
     """Run Snakemake in this process, so that whoever ends it ends Snakemake."""
     from snakemake.cli import main as snakemake
 
-    replace_file(controller.folder / _NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
+    replace_file(controller.folder / NOTE_NAME, json.dumps(asdict(spec), indent=1) + "\n")
     try:
         snakemake(spec.words)
     except SystemExit as stop:

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Self
 
+from heyhi.control.listing import terminal_width
 from heyhi.control.survey import Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status
 from heyhi.project import Project
 from heyhi.sweep.continuing import Continuing, Going
+from heyhi.text import cut_alike
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -84,7 +86,8 @@ class Goings:
         lines = []
         for text, names in islice(kinds.items(), _MAX_KINDS):
             more = len(names) - _MAX_LISTED
-            lines += [text, *(f"  {name}" for name in names[:_MAX_LISTED])]
+            named, width = names[:_MAX_LISTED], terminal_width()
+            lines += [text, *(f"  {name}" for name in (cut_alike(named, width - 2) if width else named))]
             lines += [f"  … and {more} more"] if more > 0 else []
         rest = sum(map(len, islice(kinds.values(), _MAX_KINDS, None)))
         return [*lines, *([f"… and {rest} more with other differences"] if rest else [])]

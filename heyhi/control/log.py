@@ -2,31 +2,43 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
 from pathlib import Path
 from typing import BinaryIO
 
-from heyhi.control.survey import Row, Survey
+from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands, said_of_experiment
+from heyhi.control.survey import Survey
 from heyhi.control.watch import ASK_SECONDS, LOOK_SECONDS, End
 from heyhi.errors import ResultError, UnknownError
+from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
+from heyhi.experiment.records import REFUSED
 from heyhi.files import is_there
 from heyhi.project import Project
 
 _CHUNK = 1 << 16
 
 
-def show_log(project: Project, folder: ExperimentDir, *, lines: int | None = None, follow: bool = False) -> int:
-    """Print an experiment's log: log.txt, or launch.log where there is none yet.
+def show_log(
+    project: Project,
+    folder: ExperimentDir,
+    *,
+    lines: int | None = None,
+    follow: bool = False,
+    commands: Commands = NO_COMMANDS,
+) -> int:
+    """Print an experiment's log: log.txt, or launch.log where there is none yet; else why there is none.
 
     Args:
         project: whose experiment it is.
         folder: of the experiment.
         lines: only so many of the last ones.
         follow: print what is added, also after the file was begun anew, until the experiment is over.
+        commands: that start it where nobody runs it.
 
     Returns:
         exit code: with `follow` 0 where the experiment is done, else 1; without it 0.
@@ -35,12 +47,14 @@ def show_log(project: Project, folder: ExperimentDir, *, lines: int | None = Non
         ResultError: the log is there and can't be read.
     """
     if follow:
-        return _Follower(project, folder).run(lines)
+        return _Follower(project, folder, commands).run(lines)
     path = folder.log_path
     if not is_there(path):
-        row = Survey.of_folders(project, [str(folder.path)]).rows[0]
-        if not is_there(folder.launch_log_path):
+        survey = Survey.of_folders(project, [str(folder.path)])
+        row = survey.rows[0]
+        if not _has_text(folder.launch_log_path):
             _tell(f"no log yet: {row.text}")
+            _tell_more(project, survey, Attendance.of(survey), commands)
             return 0
         path = folder.launch_log_path
         _tell(f"no {folder.log_path.name} yet ({row.status.value}); this is {path}")
@@ -48,16 +62,42 @@ def show_log(project: Project, folder: ExperimentDir, *, lines: int | None = Non
         file.seek(_start_of_last(file.fileno(), lines))
         while chunk := file.read(_CHUNK):
             _write(chunk)
+    _tell_refusal(folder)
     return 0
+
+
+def _tell_refusal(folder: ExperimentDir) -> None:
+    """Say that Slurm has refused another job since its log was written."""
+    with contextlib.suppress(UnknownError):  # which its status says
+        history = folder.history()
+        if (end := history.last_end) is not None and end.reason == REFUSED and not history.unstarted_job:
+            _tell(f"since then: {death_of(history).text}")
+
+
+def _has_text(path: Path) -> bool:
+    """Return whether a log has something to say: Snakemake leaves an empty one of a job that it couldn't submit."""
+    return is_there(path) and path.stat().st_size > 0
+
+
+def _tell_more(project: Project, survey: Survey, attendance: Attendance, commands: Commands) -> None:
+    """Say of an experiment without a log what its last controller said of it, and who starts it."""
+    row = survey.rows[0]
+    said = list(said_of_experiment(project, row.exp_path, row.exp_id))
+    for log, line in said:
+        if line != row.reason:
+            _tell(f"{log} says: {line}")
+    for line in attendance.lines(commands, reasons={row.reason, *(line for _, line in said)}):
+        _tell(line)
 
 
 class _Follower:
     """Print a log as it grows, until its experiment is over."""
 
-    def __init__(self, project: Project, folder: ExperimentDir) -> None:
+    def __init__(self, project: Project, folder: ExperimentDir, commands: Commands) -> None:
         self._project = project
         self._folder = folder
-        self._end = End([project])
+        self._commands = commands
+        self._end = End()
         self._file: int | None = None
         self._path = folder.log_path
         self._said = ""
@@ -74,9 +114,10 @@ class _Follower:
             if not is_done and time.monotonic() - asked >= ASK_SECONDS:
                 survey = Survey.of_folders(self._project, [str(self._folder.path)])
                 asked = time.monotonic()
-                is_over = self._end.is_over(survey)
+                attendance = Attendance.of(survey)
+                is_over = self._end.is_over(survey, attendance)
                 is_done = not survey.others
-                self._say(survey.rows[0], is_over)
+                self._say(survey, attendance, is_over)
             self._read(lines if first else None, is_over)
             first = first and self._file is None
             if is_over:
@@ -85,12 +126,15 @@ class _Follower:
                 return 0 if is_done else 1
             time.sleep(LOOK_SECONDS)
 
-    def _say(self, row: Row, is_over: bool) -> None:
-        """Say what is waited for while there is no log, and why it is dead."""
+    def _say(self, survey: Survey, attendance: Attendance, is_over: bool) -> None:
+        """Say what is waited for while there is no log, who would start it, and why it is dead."""
+        row = survey.rows[0]
         waits = row.status is not Status.RUNNING and row.status is not Status.DONE
         if (waits or is_over) and row.text != self._said:
             self._said = row.text
             _tell(row.text)
+            if self._file is None:
+                _tell_more(self._project, survey, attendance, self._commands)
 
     def _read(self, lines: int | None, is_over: bool) -> None:
         self._reopen(lines, is_over)
@@ -111,7 +155,7 @@ class _Follower:
         path = self._folder.log_path
         launch_log = self._folder.launch_log_path
         try:
-            if self._file is None and is_over and not is_there(path) and is_there(launch_log):
+            if self._file is None and is_over and not is_there(path) and _has_text(launch_log):
                 path = launch_log
                 _tell(f"no {self._folder.log_path.name}; this is {path}")
             if not is_there(path):

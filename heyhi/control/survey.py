@@ -1,6 +1,6 @@
 """`heyhi status`: how many experiments are, why some are dead or blocked, and which have drifted.
 
-How a single one is, `heyhi.experiment.status` says.
+How a single one is, `heyhi.experiment.status` says; how they are listed, `listing`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,15 +27,6 @@ if TYPE_CHECKING:
     from heyhi.sweep.expand import Expansion
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
-
-_MAX_LISTED = 40  # rows of a list that isn't asked for in full
-_MAX_KEYS = 6  # drifted keys that a line names
-
-
-_NOTHING = """\
-no experiments yet: nothing was run or launched in this results root. To start something:
-  heyhi launch SWEEP.py, or python run.py --cfg CFG key=value
-To look at what could be started: heyhi plan SWEEP.py"""
 
 
 class Row(NamedTuple):
@@ -64,9 +55,14 @@ class Row(NamedTuple):
     @property
     def text(self) -> str:
         """The row as a line: status, exp id, reason, and the job where there was one."""
+        return f"{self.status.value:<11} {self.exp_id}{f'  {self.rest}' if self.rest else ''}"
+
+    @property
+    def rest(self) -> str:
+        """What a line says behind the exp id: the reason, and the job where the reason doesn't name it."""
         job = self.job_id
-        told = f"  (job {job})" if job and f"job {job}" not in self.reason else ""
-        return f"{self.status.value:<11} {self.exp_id}{f'  {self.reason}' if self.reason else ''}{told}"
+        told = f"(job {job})" if job and f"job {job}" not in self.reason else ""
+        return "  ".join(text for text in (self.reason, told) if text)
 
     @property
     def job_id(self) -> str:
@@ -288,6 +284,11 @@ class Survey:
         return self._rows_of(path for path, (status, _) in self.others.items() if status is Status.DEAD)
 
     @property
+    def reasons(self) -> set[str]:
+        """Why some are as they are."""
+        return {reason for _, reason in self.others.values()}
+
+    @property
     def has_trouble(self) -> bool:
         """Whether some experiment is dead, or nobody knows how it is."""
         return any(status.is_trouble for status, _ in self.others.values())
@@ -379,59 +380,3 @@ class Survey:
         for part in self.parts:
             found |= find_recoded(part.project, [path for path in part.folders if path not in self.others])
         return found
-
-    def render(self, drift: Mapping[str, list[str]], *, everything: bool = False) -> str:
-        """Write counts, then a line for each experiment that isn't done (or all of them)."""
-        if not self.folders:
-            return _NOTHING
-        lines = ["  ".join(f"{status.value} {n}" for status, n in self.counts.items())]
-        marked: dict[str, Collection[str]] = {**_drifted_or_not(drift), "stale": self.stale, "mixed": self.mixed}
-        lines[0] += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)
-        # What has a note isn't listed for that alone: `heyhi note` lists these.
-        lines[0] += _counted_notes(self.notes.values())
-        some = self.rows if everything or any(marked.values()) else self._rows_of(self.others)
-        wanted = [r for r in some if everything or r.status is not Status.DONE or self._is_marked(r, drift)]
-        wanted.sort(key=lambda row: row.status.urgency)
-        shown = wanted if everything else wanted[:_MAX_LISTED]
-        for row in shown:
-            lines += [row.text, *(f"{'':<11} {text}" for text in self._texts(row, drift))]
-        if len(shown) < len(wanted):
-            lines.append(f"… and {len(wanted) - len(shown)} more (--all lists them)")
-        return "\n".join(lines)
-
-    def _is_marked(self, row: Row, drift: Mapping[str, list[str]]) -> bool:
-        return row.exp_id in drift or row.exp_path in self.stale or row.exp_path in self.mixed
-
-    def _texts(self, row: Row, drift: Mapping[str, list[str]]) -> Iterator[str]:
-        """Yield what is to be said of an experiment beside how it is."""
-        keys = drift.get(row.exp_id, [])
-        more = f" (and {len(keys) - _MAX_KEYS} more)" if len(keys) > _MAX_KEYS else ""
-        if keys:
-            from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
-
-            why = why_not_compared(keys)
-            yield f"{NOT_COMPARED}: {why}" if why else f"drifted: {'; '.join(keys[:_MAX_KEYS])}{more}"
-        if row.exp_path in self.stale:
-            from heyhi.experiment.given import stale_text
-
-            yield f"stale: {stale_text(self.stale[row.exp_path])}"
-        if row.exp_path in self.mixed:
-            yield f"mixed: {self.mixed[row.exp_path]}"
-        if row.exp_path in self.notes:
-            yield f"note: {self.notes[row.exp_path].line}"
-
-
-def _counted_notes(notes: Collection[Shown]) -> str:
-    """Say how many have a note, and how many of these are excluded."""
-    excluded = sum(note.excluded for note in notes)
-    return f"  noted {len(notes)}{f' (excluded {excluded})' if excluded else ''}" if notes else ""
-
-
-def _drifted_or_not(drift: Mapping[str, list[str]]) -> dict[str, Collection[str]]:
-    """Return which have drifted, and of which nobody can tell."""
-    if not drift:
-        return {}
-    from heyhi.sweep.drift import NOT_COMPARED, drifted_only
-
-    drifted = drifted_only(drift)
-    return {"drifted": drifted, NOT_COMPARED: drift.keys() - set(drifted)}

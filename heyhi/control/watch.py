@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from heyhi.control.controller import find_controllers
-from heyhi.control.progress import progress_of
+from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands
+from heyhi.control.progress import progress_of, seconds_of
 from heyhi.control.survey import Row, Survey
-from heyhi.errors import UnknownError, error_text
+from heyhi.errors import error_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
-from heyhi.project import Project
-from heyhi.text import cut_alike
+from heyhi.text import cut_alike, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -27,94 +26,96 @@ LOOK_SECONDS = 0.5  # between two looks at a log
 ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
 # A dead experiment may be submitted again by its controller: it is over when it has been dead for so long.
 _GRACE_SECONDS = 15.0
-# Some are left, nothing waits or runs, and no controller is there: nobody will start them.
-_IDLE_SECONDS = 60.0
+# Some are left, nothing waits or runs, and no controller is there: nobody will start them, unless one just begins.
+_IDLE_SECONDS = 30.0
 _MARGIN = 5  # lines of a terminal that are not for rows
 _LEAST_NAME, _LEAST_REASON = 16, 20  # characters of these that are shown on a narrow terminal
 _GAP = 2  # between two columns
 
 
-def watch(projects: Sequence[Project], look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS) -> int:
-    """Show how experiments are, again and again, until all are over: a live table, or lines where nobody looks.
+def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands: Commands = NO_COMMANDS) -> int:
+    """Show how experiments are, again and again, until nothing is to come: a live table, or lines where nobody looks.
 
     Args:
-        projects: whose experiments they are.
         look: looks at them.
         seconds: between two looks.
+        commands: that start those which nobody runs.
 
     Returns:
-        exit code: 1 where some are dead or unknown, or where nobody is left who would start them.
+        exit code: 1 where something is neither done nor pruned.
     """
-    end = End(projects)
+    end = End()
     with _Screen() if sys.stdout.isatty() else _Lines() as view:
         while True:
             try:
                 survey = look()
-                view.show(survey)
-                if end.is_over(survey):
+                attendance = Attendance.of(survey)
+                # As lines, only what has to be done: who runs what changes all the time.
+                is_told = view.is_live or attendance.alone
+                view.show(survey, attendance.lines(commands, reasons=survey.reasons) if is_told else [])
+                if end.is_over(survey, attendance):
                     break
             except BrokenPipeError:
                 raise  # nobody looks any more
             except Exception as error:  # whatever it is: the next look may find it mended
                 view.tell(f"error: {error_text(error)}")
             time.sleep(min(seconds, ASK_SECONDS) if end.is_near else seconds)
-    return end.exit_code(survey)
+    if end.is_idle:
+        print("nothing waits or runs: what is left isn't started by itself", flush=True)
+    return exit_code(survey)
+
+
+def exit_code(survey: Survey) -> int:
+    """Return the exit code of who has waited for experiments: 0 where all are done, or pruned, which was meant."""
+    return int(any(status is not Status.PRUNED for status, _ in survey.others.values()))
 
 
 class End:
     """Whether nothing is to come any more, as seen in look after look.
 
-    Args:
-        projects: whose experiments are looked at; their controllers may start some again.
+    Attributes:
+        is_idle: whether some were never started, and nobody would: that was the last look.
     """
 
-    def __init__(self, projects: Sequence[Project]) -> None:
-        self._projects = projects
+    def __init__(self) -> None:
         self._since: float | None = None  # all were over
         self._idle_since: float | None = None  # nobody was at work
-        self._is_idle = False
+        self.is_idle = False
 
     @property
     def is_near(self) -> bool:
-        """Whether all were over at the last look."""
-        return self._since is not None
+        """Whether nothing waited or ran at the last look, and nobody was there who would start something."""
+        return self._since is not None or self._idle_since is not None
 
-    @property
-    def _is_controlled(self) -> bool:
-        try:
-            return any(find_controllers(project) for project in self._projects)
-        except UnknownError:
-            return True  # there may be one
+    def is_over(self, survey: Survey, attendance: Attendance) -> bool:
+        """Return whether all are over, and stay so: a controller may start those that are dead again.
 
-    def is_over(self, survey: Survey) -> bool:
-        """Return whether all are over, and stay so: a controller may start those that are dead again."""
+        Args:
+            survey: has looked at them now.
+            attendance: who runs them.
+        """
         now = time.monotonic()
         left = {status for status, _ in survey.others.values() if not status.is_over}
         if left:
             self._since = None
-            idle = left == {Status.NOT_STARTED} and not self._is_controlled
-            self._idle_since = (self._idle_since or now) if idle else None
-            self._is_idle = self._idle_since is not None and now - self._idle_since >= _IDLE_SECONDS
-            return self._is_idle
+            is_idle = left == {Status.NOT_STARTED} and attendance.starts_none(survey)
+            self._idle_since = (now if self._idle_since is None else self._idle_since) if is_idle else None
+            wait = _IDLE_SECONDS if attendance.ended is None else _GRACE_SECONDS
+            self.is_idle = self._idle_since is not None and now - self._idle_since >= wait
+            return self.is_idle
+        self._idle_since, self.is_idle = None, False
         self._since = now if self._since is None else self._since
-        return not survey.others or now - self._since >= _GRACE_SECONDS or not self._is_controlled
-
-    def exit_code(self, survey: Survey) -> int:
-        """Return the exit code of the watch; where it ended early, say why."""
-        if self._is_idle:
-            print(
-                "nothing waits or runs, and no controller of `heyhi launch` is there: what is left isn't started by"
-                " itself (the log of its last controller, if there was one, says more)",
-                flush=True,
-            )
-        return 1 if self._is_idle or survey.has_trouble else 0
+        return not survey.others or now - self._since >= _GRACE_SECONDS or not attendance.may_start
 
 
 class _Lines:
     """What is new, as lines: the counts where they have changed, and what has ended badly since."""
 
+    is_live = False
+
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
+        self._said = ""
         self._error = ""
 
     def __enter__(self) -> Self:
@@ -123,7 +124,7 @@ class _Lines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, survey: Survey) -> None:
+    def show(self, survey: Survey, attendance: Sequence[str]) -> None:
         self._error = ""
         told, counts = self._told, _counts(survey)
         if told.get("") != counts:
@@ -133,6 +134,10 @@ class _Lines:
             if row.status.is_trouble and told.get(row.exp_path) != row.text:
                 told[row.exp_path] = row.text
                 print(row.text, flush=True)
+        said = "\n".join(attendance)
+        if self._said != said:
+            self._said = said
+            print(said, end="\n" * bool(said), flush=True)
 
     def tell(self, error: str) -> None:
         if error != self._error:  # once, as long as it lasts
@@ -142,6 +147,8 @@ class _Lines:
 
 class _Screen:
     """A live table on a terminal."""
+
+    is_live = True
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -157,9 +164,9 @@ class _Screen:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, survey: Survey) -> None:
+    def show(self, survey: Survey, attendance: Sequence[str]) -> None:
         width, height = self._live.console.size
-        self._table = _table(survey, width, max(3, height - _MARGIN))
+        self._table = _table(survey, attendance, width, max(3, height - _MARGIN - len(attendance)))
         self._live.update(self._table, refresh=True)
 
     def tell(self, error: str) -> None:
@@ -183,7 +190,7 @@ _STYLES = {
 }
 
 
-def _table(survey: Survey, width: int, height: int) -> Table:
+def _table(survey: Survey, attendance: Sequence[str], width: int, height: int) -> Table:
     from rich.table import Table
     from rich.text import Text
 
@@ -191,7 +198,8 @@ def _table(survey: Survey, width: int, height: int) -> Table:
     columns = _columns(rows[:height], width)
     table = Table(box=None, pad_edge=False, title=f"{time.strftime('%H:%M:%S')}  {_counts(survey)}")
     table.title_justify = table.caption_justify = "left"
-    table.caption = f"… and {len(rows) - height} more" if len(rows) > height else None
+    below = [f"… and {len(rows) - height} more"] if len(rows) > height else []
+    table.caption = Text("\n".join([*below, *attendance])) if below or attendance else None
     for name, column_width in _widths(columns, width).items():
         table.add_column(name, overflow="ellipsis", no_wrap=True, width=column_width)
     for row, *cells in zip(rows, *columns.values(), strict=False):
@@ -204,9 +212,11 @@ def _columns(rows: Sequence[Row], width: int) -> dict[str, list[str]]:
     """Return what a terminal of some width shows of experiments: of a reason the beginning, of names what differs."""
     names = [row.exp_id for row in rows]
     progress = [progress_of(ExperimentDir(Path(row.exp_path))) if row.status.is_started else "" for row in rows]
+    seconds = [seconds_of(row.exp_path, row.status) for row in rows]
     columns = {
         "status": [row.status.value for row in rows],
         "job": [row.job_id for row in rows],
+        "for": [duration(one) if one is not None else "" for one in seconds],
         "progress": progress,
         "experiment": names,
         "reason": [row.reason for row in rows],

@@ -104,7 +104,8 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
             return (job or Job(job_id, "FAILED"))._replace(why=why)
         state = state_in_log(log, job_id) if job is None or job.exit_code == -9 else ""
         if state:
-            return Job(job_id, state, nodes=job.nodes if job is not None else "")
+            # What it used is known by the accounts alone.
+            return Job(job_id, state) if job is None else job._replace(state=state, exit_code=None, why="")
         if asked_again and (why := _why_not_again(log, job_id)):
             return (job or Job(job_id, "FAILED"))._replace(why=why)
     return job._replace(why="") if job is not None else None

@@ -21,10 +21,11 @@ NOTES_NAME = "notes"  # in it: what people noted of experiments
 RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one
+USED_NAME = ".used.json"  # what a running attempt has used so far
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
     r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job)\.json|config\.prototxt|configs"
-    r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi).*|\..*\.tmp"
+    r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi).*|\.used\.json|\..*\.tmp"
 )
 
 

@@ -7,6 +7,7 @@ task raised may be any text: it is made readable when it is written down, and wh
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -124,6 +125,53 @@ class Start(NamedTuple):
         return {"event": "start", **values, "job_id": self.job_id or None, "commit": self.commit or None}
 
 
+class Used(NamedTuple):
+    """What an attempt used of what it was given; None where that isn't known.
+
+    Attributes:
+        seconds: for which it had it: since its process was started, where that is there for nothing else.
+        queued: seconds that it waited in the queue before.
+        cpu_seconds: CPU time of all its processes.
+        mem_gb: memory of them at its peak, on the node with most, in GB of 1,024 MB.
+        gpus: that were asked for; of a job that several share, its share.
+    """
+
+    seconds: float | None = None
+    queued: float | None = None
+    cpu_seconds: float | None = None
+    mem_gb: float | None = None
+    gpus: float | None = None
+
+    @property
+    def gpu_hours(self) -> float | None:
+        """Hours of GPUs, whether they worked or not."""
+        return None if self.gpus is None or self.seconds is None else self.gpus * self.seconds / 3600
+
+    @property
+    def cpu_hours(self) -> float | None:
+        """Hours of CPU time."""
+        return None if self.cpu_seconds is None else self.cpu_seconds / 3600
+
+    def or_else(self, other: Used) -> Used:
+        """Return this, with what another knows of what isn't known here."""
+        return Used(*[mine if mine is not None else its for mine, its in zip(self, other, strict=True)])
+
+    @classmethod
+    def from_dict(cls, record: object) -> Used:
+        """Read it from a record; an odd value counts as absent."""
+        if not isinstance(record, dict):
+            return NOT_KNOWN
+        found = cls(*[_amount(record.get(name)) for name in cls._fields])
+        return found if found != NOT_KNOWN else NOT_KNOWN
+
+    def to_dict(self) -> dict[str, float]:
+        """Return what is known, as a record holds it."""
+        return {k: round(v, 6 if k == "mem_gb" else 3) for k, v in self._asdict().items() if v is not None}
+
+
+NOT_KNOWN = Used()
+
+
 class End(NamedTuple):
     """The end of an attempt, or of a job that ended before it started one.
 
@@ -142,6 +190,7 @@ class End(NamedTuple):
         dropped: keys of the result that could not be kept.
         files: checksum of what the task had written when it asked to be queued again; 0 where it didn't.
         outside: files of the work tree that a run of a copy of the code has loaded as modules.
+        used: what it used; of two ends of one attempt, only one has it.
     """
 
     attempt: int = 0
@@ -157,6 +206,7 @@ class End(NamedTuple):
     dropped: tuple[str, ...] = ()
     files: int = 0
     outside: tuple[str, ...] = ()
+    used: Used = NOT_KNOWN
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> End:
@@ -176,6 +226,7 @@ class End(NamedTuple):
             _texts(get("dropped")),
             _int(get("files")) or 0,
             _texts(get("outside")),
+            Used.from_dict(get("used")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -191,6 +242,7 @@ class End(NamedTuple):
         values |= {"dropped": list(map(readable, self.dropped))} if self.dropped else {}
         values |= {"files": self.files} if self.files else {}
         values |= {"outside": list(map(readable, self.outside))} if self.outside else {}
+        values |= {"used": used} if (used := self.used.to_dict()) else {}
         return values
 
 
@@ -211,6 +263,7 @@ class Submission(NamedTuple):
         partition: where it was submitted to.
         code: digest of the copy of the code that it runs.
         asked: what was asked for, by the names of the launcher's fields, as far as it was set.
+        pack: experiments that have room in the job.
     """
 
     job_id: str
@@ -223,6 +276,12 @@ class Submission(NamedTuple):
     partition: str | None = None
     code: str | None = None
     asked: Mapping[str, Any] = {}
+    pack: int = 1
+
+    @property
+    def gpu_share(self) -> float | None:
+        """GPUs of the job, divided by those that have room in it."""
+        return None if self.gpus is None else self.gpus / max(1, self.pack)
 
     @classmethod
     def from_dict(cls, record: Mapping[str, Any]) -> Submission:
@@ -239,6 +298,7 @@ class Submission(NamedTuple):
             _text(get("partition")) or None,
             _text(get("code")) or None,
             _asked(get("asked")),
+            _int(get("pack")) or 1,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -406,3 +466,7 @@ def _int(value: object) -> int | None:
 
 def _number(value: object) -> float | None:
     return value if type(value) in (int, float) else None  # type: ignore[return-value]
+
+
+def _amount(value: object) -> float | None:
+    return value if type(value) in (int, float) and 0 <= value < math.inf else None  # type: ignore

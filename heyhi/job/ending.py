@@ -230,6 +230,8 @@ class Signals:
             return
         again = self.received is not None
         self.received = self.received or sign
+        if self._notice is not None and self._raising and not self.lost and self._notice.takes(sign):
+            return
         if self._notice is not None and self._raising and not self.lost:
             # Slurm tells every process, and a shell may pass it on too; and who writes a checkpoint leaves main then.
             if again or self._notice.is_writing:

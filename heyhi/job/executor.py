@@ -306,15 +306,14 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def _prepare(self, pack: _Pack) -> Handover:
         tasks, left_out = pack.tasks, self._left_out.nodes
-        first = tasks[0]
         for task in tasks:
             task.left_out = left_out
         return prepare_job(
             [task.experiment for task in tasks],
-            first.request,
-            first.order,
+            tasks[0].request,
+            tasks[0].order,
             self._view,
-            attempt=first.attempt,
+            attempt=tasks[0].attempt,
             left_out=left_out,
         )
 

@@ -40,8 +40,8 @@ class Handover:
         claims: the job's experiments, each with its claim; none where there is nothing left to submit.
         owned: exp path -> who has an experiment already; None where it is done.
         refused: exp path -> why an experiment is not gone on with.
-        avoid: nodes that others are better than.
-        folder: where the job runs.
+        nodes: that the job is kept from, where there are others.
+        folder: that the job starts in, and logs to.
         script: of the job.
         tries: how often Slurm was asked to take it.
         may_be_there: whether Slurm may have taken it although its answer was none.
@@ -53,8 +53,8 @@ class Handover:
     claims: list[tuple[Experiment, Claim]] = field(default_factory=list)
     owned: dict[Path, Owner | None] = field(default_factory=dict)
     refused: dict[Path, str] = field(default_factory=dict)
-    avoid: tuple[str, ...] = ()
-    folder: Path = Path()
+    nodes: tuple[str, ...] = ()
+    folder: Path = field(default_factory=Path)
     script: str = ""
     tries: int = 0
     may_be_there: bool = False

@@ -8,7 +8,7 @@ import os
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -23,12 +23,15 @@ from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
-from heyhi.sweep.target import exp_id_of, exp_ids_of
+from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from heyhi.experiment.handle import Handle
+    from heyhi.job.local_ranks import Ranks
+    from heyhi.job.meeting import Guest, Host
+    from heyhi.job_env import Tasks
     from heyhi.sweep.continuing import Going
 
 Main = Callable[..., object]
@@ -293,8 +296,8 @@ class Launch:
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
-    def start(self, main: Main, action: Action, log_level: str) -> _Outcome:
-        """Run it here, or submit it."""
+    def start(self, main: Main, action: Action, log_level: str, host: Host | None = None) -> _Outcome:
+        """Run it here, or submit it; the host is the first of several tasks that run it together."""
         from heyhi.experiment.claim import read_owner
         from heyhi.job.runner import execute
 
@@ -313,10 +316,13 @@ class Launch:
         if self.is_for_slurm:
             make_room()
             return self._submit(log_level)
+        ranks = self._ranks(main, log_level, host)
         outcome = execute(
             self.experiment,
             self.schema,
-            main,
+            ranks or main,
+            code_root=ranks.code_root if ranks is not None else None,
+            environment=ranks.environment if ranks is not None else None,
             log_level=log_level,
             if_claimed="leave",
             project=self.project,
@@ -325,6 +331,61 @@ class Launch:
             make_room=make_room,
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
+
+    def _ranks(self, main: Main, log_level: str, host: Host | None) -> Ranks | None:
+        """Return what runs main in several processes; None where this one will do."""
+        from heyhi.slurm.request import local_tasks
+
+        tasks = host.tasks.count if host is not None else local_tasks(self.task_message)
+        if tasks == 1:
+            return None
+        from heyhi.job.load_main import entry_of
+        from heyhi.job.local_ranks import Ranks
+        from heyhi.job.step import local_step
+        from heyhi.sweep.write_manifest import write_manifest
+
+        entry, code_root = entry_of(main, f"{self.experiment.exp_id}: {tasks} tasks")
+        manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
+        target = target_of(self.experiment.exp_path, self.project.root)
+        start = host.start if host is not None else partial(local_step, tasks)
+        return Ranks(target, manifest, entry, code_root, self.folder, log_level, tasks, start)
+
+    def guest(self, main: Main, log_level: str, folder: Path, tasks: Tasks) -> Guest:
+        """Return what a task does that isn't the first of those that run it together.
+
+        Args:
+            main: as for `start`.
+            log_level: for main.
+            folder: in which they meet.
+            tasks: of which this process is one.
+        """
+        from heyhi.job.load_main import entry_of
+        from heyhi.job.meeting import Guest
+        from heyhi.job.ranks import ranks_command
+        from heyhi.sweep.manifest import manifests_root
+
+        target = target_of(self.experiment.exp_path, self.project.root)
+
+        def command(manifest: str, notes: str) -> list[str]:
+            entry, code_root = entry_of(main, f"{self.experiment.exp_id}: {tasks.count} tasks")
+            path = manifests_root(self.project) / manifest
+            return ranks_command(target, path, code_root, log_level, self.folder.path / notes, entry)
+
+        return Guest(folder, tasks, command)
+
+    def check_no_tasks(self) -> None:
+        """Make sure that it doesn't ask for processes of its own where there are tasks already.
+
+        Raises:
+            LauncherError: it does.
+        """
+        from heyhi.slurm.request import local_tasks
+
+        if not self.is_for_slurm and (tasks := local_tasks(self.task_message)) > 1:
+            raise LauncherError(
+                f"launcher.local.tasks={tasks}: leave it out: srun or torchrun has started several tasks already,"
+                " which are the ranks"
+            )
 
     @property
     def _as_known(self) -> dict[str, list[str]]:
@@ -349,12 +410,15 @@ class Launch:
                 for another cluster.
         """
         self._check_needs()
+        from heyhi.slurm.request import local_tasks, request_of
+
         if self.is_for_slurm:
             from heyhi.slurm.cluster import check_clusters
-            from heyhi.slurm.request import request_of
 
             request_of(self.task_message)
             check_clusters()
+        else:
+            local_tasks(self.task_message)
 
     def check_project(self) -> None:
         """Make sure that what is there is no other project's, as far as anybody can tell.

@@ -1,4 +1,4 @@
-"""The import of the task file's function, wherever an experiment runs; runner.py and ranks.py call it."""
+"""The import of the task file's function, wherever an experiment runs, and by which name another process does it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from heyhi.code.import_path import own_modules_last
-from heyhi.errors import ProjectError
+from heyhi.errors import LauncherError, ProjectError
 
 Main = Callable[..., object]
 
@@ -54,3 +54,27 @@ def load_main(entry: str, code_root: Path) -> Main:
     if not callable(function):
         raise ProjectError(f"{where}: {module.__file__} has no function '{name}'")
     return function
+
+
+def entry_of(main: Main, what_for: str) -> tuple[str, Path]:
+    """Return by which `module:function`, and from which folder, another process can import a function.
+
+    Args:
+        main: the function.
+        what_for: what it is imported for, for the error.
+
+    Raises:
+        LauncherError: no other process can.
+    """
+    name = getattr(main, "__qualname__", repr(main))
+    module = sys.modules.get(getattr(main, "__module__", None) or "")
+    file = getattr(module, "__file__", None)
+    if module is None or file is None or getattr(module, name, None) is not main:
+        raise LauncherError(f"{what_for}: main is '{name}', and must be a function of a module that others can import")
+    path, spec = Path(file).resolve(), module.__spec__
+    if module.__name__ != "__main__":
+        dotted = module.__name__
+    else:  # `python run.py` has no spec, `python -m pkg.train` has
+        dotted = spec.name if spec is not None else path.stem
+    depth = dotted.count(".") + (path.stem == "__init__")
+    return f"{dotted}:{name}", path.parents[depth]

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import NoReturn
 
+from heyhi.errors import HeyhiError
 from heyhi.job_env import is_master
 
 # Not USR1, which NCCL and some schedulers' own wrappers use.
@@ -23,6 +26,7 @@ REQUEUE_EXIT = 75
 NOTICE_VARIABLE = "HEYHI_NOTICE"
 READY = ".ready"
 ASKS = ".requeue"
+_WAIT_SECONDS = 0.2
 
 
 class Requeued(SystemExit):
@@ -46,11 +50,14 @@ class Notice:
     Attributes:
         came: whether the signal has come.
         is_writing: whether the callback is running.
+        stops: how often this process was told to end, where main asks by itself whether it is.
     """
 
     def __init__(self) -> None:
         self.came = False
         self.is_writing = False
+        self.stops = 0
+        self._is_asked = False
         self._callback: Callable[[], object] | None = None
         self._relay: Callable[[], object] | None = None
         self._has_acted = False
@@ -99,6 +106,28 @@ class Notice:
         if self.write_checkpoint() and is_master():
             raise Requeued(REQUEUE_EXIT)
 
+    def is_near(self) -> bool:
+        """Return whether the end is near; from now on main is taken to ask for it, and to leave by itself."""
+        self._is_asked = True
+        return self.came or self.stops > 0
+
+    def takes(self, sign: signal.Signals) -> bool:
+        """Return whether a signal that ends processes need not end main, which asks for it."""
+        if sign is not signal.SIGTERM or not self._is_asked or self._callback is not None:
+            return False
+        self.stops += 1
+        return True
+
+    def leave(self) -> NoReturn:
+        """End main in the first process of the job; in others, wait until that has ended and ends them, too."""
+        if not is_master():
+            before = self.stops
+            while self.stops == before:
+                time.sleep(_WAIT_SECONDS)
+        if self.stops:  # whoever has sent it decides whether the job comes back
+            raise SystemExit(128 + signal.SIGTERM)
+        raise Requeued(REQUEUE_EXIT)
+
     def write_checkpoint(self) -> bool:
         """Call the callback, once and in the first process of the job; return whether there was one to call."""
         if self._callback is None or self._has_acted:
@@ -135,3 +164,36 @@ def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
         return False
     notice.register(callback)
     return True
+
+
+def is_to_stop() -> bool:
+    """Return whether Slurm is about to stop this run: for loops that write their checkpoint between two steps.
+
+    Asked in each step, it is true from some time before the time limit (`launcher.slurm.signal_seconds`), or once the
+    job is preempted or cancelled. From the first call on none of these breaks into what runs. Each rank is told by
+    itself, at slightly different times, so ranks that work together have to agree. Then all write a checkpoint, and
+    call `requeue`. Outside a job of HeyHi's it is never true.
+
+    Example:
+        >>> if heyhi.is_to_stop():  # doctest: +SKIP
+        ...     save(model, "checkpoint.npz")
+        ...     heyhi.requeue()
+    """
+    notice = signal.getsignal(WARNING)
+    return isinstance(notice, Notice) and notice.is_near()
+
+
+def requeue() -> NoReturn:
+    """End this run, which is about to be stopped, and have its job queued again, to go on from its checkpoint.
+
+    All ranks may call it: the first one ends the run, the others wait for that. A job that was cancelled doesn't come
+    back, and one that was preempted does if Slurm says so.
+
+    Raises:
+        SystemExit: this is how main is left.
+        HeyhiError: this is no job of HeyHi's, so there is nothing to be queued again.
+    """
+    notice = signal.getsignal(WARNING)
+    if not isinstance(notice, Notice):
+        raise HeyhiError("heyhi.requeue: this is no job of HeyHi's; call it only where heyhi.is_to_stop() is true")
+    notice.leave()

@@ -27,6 +27,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
+from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
@@ -171,9 +172,11 @@ class _Pack:
             claim = Claim.acquire(folder.path, ref=ref, replaces=is_its)
             if isinstance(claim, Claim):
                 with claim:
-                    record = end_without_word(folder.attempts(), self.job, code)
+                    attempts = folder.attempts()
+                    record = end_without_word(attempts, self.job, code)
                     if record is not None and not is_there_now(folder.result_path):
-                        folder.append_attempt(record)
+                        noted = unfinished(folder.path, History(attempts))
+                        folder.append_attempt(record._replace(used=noted.used) if noted is not None else record)
         except HeyhiError as error:
             _say(member, str(error))
 

@@ -39,6 +39,29 @@ def started_since(since: int) -> set[int]:
     return below
 
 
+def below_this() -> set[int]:
+    """Return the process ids of all below this process, in time that only their number and threads count for."""
+    below: set[int] = set()
+    todo = [os.getpid()]
+    while todo:
+        pid = todo.pop()
+        for thread in _names(f"/proc/{pid}/task"):
+            try:
+                with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
+                    new = set(map(int, file.read().split())) - below
+            except ProcessLookupError:
+                continue
+            except FileNotFoundError:  # it has ended, or this kernel has no such lists
+                if not os.access(f"/proc/self/task/{os.getpid()}/children", os.F_OK):
+                    return started_since(0)
+                continue
+            except OSError:
+                continue
+            below |= new
+            todo += new
+    return below
+
+
 def kill_started_since(since: int, *, but: frozenset[int] = frozenset()) -> None:
     """Kill all that was started below this process since then.
 

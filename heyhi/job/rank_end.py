@@ -7,7 +7,9 @@ import signal
 from typing import NamedTuple
 
 # srun: error: n1: tasks 0-1,4: Exited with exit code 1
-_ENDED = re.compile(r"^srun: error: (?P<host>[^:\s]+): tasks? (?P<ranks>\d[\d,-]*): (?P<how>.+)$", re.MULTILINE)
+_ENDED = re.compile(
+    r"^(?:srun|heyhi): error: (?P<host>[^:\s]+): tasks? (?P<ranks>\d[\d,-]*): (?P<how>.+)$", re.MULTILINE
+)
 _EXITED = re.compile(r"Exited with exit code (\d+)")
 _LOST_NODE = re.compile(r"^srun: error: Node failure on (\S+)", re.MULTILINE)
 _MAX_RANKS = 100_000  # of a range: what is printed may be anything

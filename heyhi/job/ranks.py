@@ -1,4 +1,4 @@
-"""The ranks of an experiment that runs in several tasks: they are one step of its job.
+"""The ranks of an experiment that runs in several tasks: a step of its job, or processes of this machine.
 
 Each task runs `python -m heyhi.job.ranks TARGET …`. The runner waits for the step, and keeps the claim, the records
 and the result. What the ranks tell it lies in a folder beside the results, since they may be on other nodes.
@@ -15,12 +15,12 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from subprocess import TimeoutExpired
+from typing import IO, Any
 
 from heyhi.code.environment import record_environment
 from heyhi.code.import_path import loaded_outside, pin_imports
@@ -29,18 +29,22 @@ from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
-from heyhi.job.ending import KILL_SECONDS, Ending, Signals, ending_of, leave_fork, print_error
+from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of, leave_fork, print_error
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
-from heyhi.job.notice import NOTICE_VARIABLE, REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.meter import Measured, Meter
+from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
+from heyhi.job.step import SrunStep, Start, Step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
+from heyhi.slurm.addresses import address_of
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
+_USED_SUFFIX = ".used.json"
 _LOST = "LOST"  # what the runner tells the ranks when another has the experiment; says who
 # After a stop, for the first rank to write its checkpoint.
 _GRACE_SECONDS, _KILL_SECONDS = 60.0, 10.0
@@ -71,6 +75,10 @@ def run_ranks(
     log_level: str,
     on_environment: Callable[[str], None] = lambda digest: None,
     on_outside: Callable[[Sequence[str]], None] = lambda names: None,
+    on_used: Callable[[Sequence[Measured]], None] = lambda readings: None,
+    *,
+    entry: str = "",
+    start: Start | None = None,
 ) -> Encoded | None:
     """Run an experiment's main in all tasks of this job, and return what the first rank's returned.
 
@@ -83,6 +91,9 @@ def run_ranks(
         log_level: for main.
         on_environment: called with the digest of what the first rank had loaded when it ended.
         on_outside: called with what of the work tree each rank had loaded, where it ran a copy of the code.
+        on_used: called with what the ranks have used, each with all below it.
+        entry: `module:function` that they call; default: the manifest's.
+        start: starts them; default: as a step of this job, by srun.
 
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
@@ -93,27 +104,37 @@ def run_ranks(
     notes = folder.path / f"{_NOTES}{os.urandom(4).hex()}"
     with writing(notes):
         notes.mkdir()
-    command = [
-        *_words_of(PREFIX_VARIABLE),
-        sys.executable,
-        "-P",
-        "-m",
-        "heyhi.job.ranks",
-        target,
-        "--manifest",
-        str(manifest.absolute()),
-    ]
-    command += ["--code-root", str(code_root), "--log-level", log_level, "--notes", str(notes)]
+    command = ranks_command(target, manifest, code_root, log_level, notes, entry)
     try:
-        if shutil.which("srun") is None:
-            raise RankError("srun: there is no such command here, by which a job's tasks are started")
-        code, said = _run_step([*_srun(tasks), *around_rank(command)], notes / _STEP_LOG_NAME)
+        code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
         for rank in range(tasks):
             on_outside((_read(notes / f"{rank}.json") or {}).get("outside") or [])
+        on_used(used_by_ranks(folder))
         shutil.rmtree(notes, ignore_errors=True)
+
+
+def used_by_ranks(folder: ExperimentDir) -> list[Measured]:
+    """Return what the ranks of an experiment have used, as far as they have told yet."""
+    notes = [_read(path) for path in folder.path.glob(f"{_NOTES}*/*{_USED_SUFFIX}")]
+    return [Measured(**note) for note in notes if note is not None]
+
+
+def ranks_command(
+    target: str, manifest: Path, code_root: Path, log_level: str, notes: Path, entry: str = ""
+) -> list[str]:
+    """Return the words of the command that is a rank; see `run_ranks`."""
+    command = [sys.executable, "-P", "-m", "heyhi.job.ranks", target, "--manifest", str(manifest.absolute())]
+    command += ["--code-root", str(code_root), "--log-level", log_level, *(["--entry", entry] if entry else [])]
+    return [*command, "--notes", str(notes)]
+
+
+def _srun_step(tasks: int, command: list[str], said: IO[bytes]) -> Step:
+    if shutil.which("srun") is None:
+        raise RankError("srun: there is no such command here, by which a job's tasks are started")
+    return SrunStep([*_srun(tasks), *around_rank([*_words_of(PREFIX_VARIABLE), *command])], said)
 
 
 def _srun(tasks: int) -> list[str]:
@@ -134,50 +155,38 @@ def _words_of(variable: str) -> list[str]:
     return shlex.split(os.environ.get(variable, ""))
 
 
-def _run_step(words: Sequence[str], log: Path) -> tuple[int, str]:
+def _run_step(start: Start, command: list[str], log: Path) -> tuple[int, str]:
     """Run the step to its end; return its exit code, and what it printed outside the ranks' logs."""
-    # The script's notice is for this process alone.
-    env = {name: value for name, value in os.environ.items() if name != NOTICE_VARIABLE}
-    with (
-        log.open("w+b") as said,
-        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=said, stderr=said, env=env, bufsize=0) as step,
-    ):
+    with log.open("w+b") as said:
+        step = start(command, said)
         try:
             notice = signal.getsignal(WARNING)
             if isinstance(notice, Notice):
-                notice.forward(functools.partial(_tell, step, WARNING.name))
+                notice.forward(functools.partial(step.tell, WARNING.name))
             code = step.wait()
         except BaseException:
-            _stop(step)
+            try:
+                _stop(step)
+            finally:
+                step.kill()  # a second signal, say
             raise
         said.seek(0)
         return code, said.read().decode("utf-8", "replace")
 
 
-def _tell(step: subprocess.Popen[bytes], word: str) -> None:
-    """Send a signal's name, or that all is lost, to every rank; one that doesn't listen yet gets it when it does.
-
-    srun passes its standard input to all tasks, and keeps it for those that still start. A signal of Slurm's own
-    (scancel) would reach their workers too, and kill those that don't handle it.
-    """
-    assert step.stdin is not None
-    with contextlib.suppress(OSError, ValueError):  # the step has ended
-        step.stdin.write(f"{word}\n".encode())
-
-
-def _stop(step: subprocess.Popen[bytes]) -> None:
+def _stop(step: Step) -> None:
     """End the step, after the first rank has written its checkpoint or has taken too long for it.
 
     Where another has the experiment, no checkpoint is written into its folder.
     """
     turn = current_turn()
     lost = turn.lost if turn is not None else ""
-    _tell(step, f"{_LOST} {lost}" if lost else signal.SIGTERM.name)
+    step.tell(f"{_LOST} {lost}" if lost else signal.SIGTERM.name)
     grace = _LOST_SECONDS if lost else _GRACE_SECONDS
     for seconds, end in ((grace, step.terminate), (_KILL_SECONDS, step.kill)):
         try:
             step.wait(seconds)
-        except subprocess.TimeoutExpired:
+        except TimeoutExpired:
             end()
         else:
             return
@@ -238,7 +247,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 def main(args: Sequence[str] | None = None) -> int:
     """Run main in one task of a job, note how it has ended, and return its exit code."""
-    channel = _take_channel()
     parser = argparse.ArgumentParser(
         prog="python -m heyhi.job.ranks",
         description="Run one rank of an experiment, as a task of a job's step.",
@@ -249,14 +257,25 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--code-root", type=Path, required=True, metavar="DIR", help="import the task file from here")
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--notes", type=Path, required=True, metavar="DIR", help="note there how it has ended")
+    parser.add_argument("--entry", metavar="M:F", help="call this function; default: the manifest's")
+    parser.add_argument("--channel", type=int, metavar="FD", help="be a process of this machine, told of signals there")
+    parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
+    parser.add_argument("--unwarned", action="store_true", help="nobody gives notice before the end")
     options = parser.parse_args(args)
+    channel: int = options.channel if options.channel is not None else _take_channel()
     setup_logging(options.log_level)
-    os.environ.update(rank_variables())
+    if options.parent is not None:
+        end_with(options.parent)
+    if options.channel is None:
+        os.environ.update(rank_variables())
+        os.environ["MASTER_ADDR"] = address_of(os.environ["MASTER_ADDR"])
     rank = get_job_env().rank
-    notice = Notice()
-    notice.listen()
+    notice = None if options.unwarned else Notice()
+    if notice is not None:
+        notice.listen()
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
-    with Signals(notice, stays=rank > 0) as signals:
+    metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
+    with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
         _listen(channel, signals)
         ending, result = _run(options, rank, signals)
         if signals.lost:
@@ -268,6 +287,23 @@ def main(args: Sequence[str] | None = None) -> int:
             print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
             return 1
     return ending.exit_code or (0 if ending.reason == "done" else 1)
+
+
+@contextlib.contextmanager
+def _metered(path: Path) -> Iterator[None]:
+    """Note what this rank uses, every minute and at its end: it isn't below the runner."""
+    meter = Meter(is_whole=True)
+
+    def note() -> None:
+        with contextlib.suppress(HeyhiError):
+            replace_file(path, json.dumps(meter.read()._asdict()))
+
+    meter.start(note)
+    try:
+        yield
+    finally:
+        meter.stop()
+        note()
 
 
 def _take_channel() -> int:
@@ -308,12 +344,11 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
-                Tee(folder.log_path_of(rank), echo=False) as tee,
+                _logged(folder, rank, options, signals),
                 contextlib.chdir(folder.path),
             ):
-                signals.tell = tee.tell
                 try:
-                    result = _call(experiment, schema, entry, options)
+                    result = _call(experiment, schema, options.entry or entry, options)
                     if os.getpid() != process:
                         leave_fork()
                     # As JSON has it: warnings about it belong into the log.
@@ -326,6 +361,17 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
                     raise
     except BaseException as error:
         return ending_of(error, signals), None
+
+
+@contextlib.contextmanager
+def _logged(folder: ExperimentDir, rank: int, options: argparse.Namespace, signals: Signals) -> Iterator[None]:
+    """Put what a rank prints into its log; the first one of this machine has that of the process that started it."""
+    if rank == 0 and options.channel is not None:
+        yield
+        return
+    with Tee(folder.log_path_of(rank), echo=False) as tee:
+        signals.tell = tee.tell
+        yield
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:

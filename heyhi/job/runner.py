@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -16,13 +17,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
@@ -33,20 +34,27 @@ from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
+from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.load_main import Main, call_main
+from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
-from heyhi.job.ranks import run_ranks
+from heyhi.job.ranks import run_ranks, used_by_ranks
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
+from heyhi.job.step import local_step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
+from heyhi.job.using import Using
 from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
@@ -124,6 +132,8 @@ def execute(
     environment: Callable[[], str] | None = None,
     outside: Callable[[], tuple[str, ...]] | None = None,
     continue_drifted: bool = False,
+    used_elsewhere: Callable[[], Sequence[Measured]] = tuple,
+    is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
 ) -> Outcome:
@@ -147,6 +157,8 @@ def execute(
         environment: returns the digest of what main had loaded, where that was in other processes.
         outside: returns what of that was the work tree's, likewise.
         continue_drifted: go on with another config than what it would build on had, too.
+        used_elsewhere: returns what main has used in processes that aren't below this one.
+        is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
 
@@ -187,8 +199,22 @@ def execute(
             folder.prepare(experiment, schema)
             on_start()
             root = code_root or _folder_of(main)
+            using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
+            stack.callback(using.stop)
             run = _Run(
-                folder, experiment, schema, main, log_level, root, project, environment, outside, going, claim, turn
+                folder,
+                experiment,
+                schema,
+                main,
+                log_level,
+                root,
+                project,
+                environment,
+                outside,
+                going,
+                claim,
+                turn,
+                using,
             )
             with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
                 signals.tell = tee.tell
@@ -257,6 +283,7 @@ class _Run:
     going: Going
     claim: Claim
     turn: Turn
+    using: Using
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record.
@@ -318,7 +345,8 @@ class _Run:
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
     def _record_start(self, launcher_attempt: int) -> int:
-        starts = History(self.folder.attempts()).starts
+        history = History(self.folder.attempts())
+        starts = history.starts
         last = starts[-1] if starts else None
         number = (last.attempt or len(starts)) + 1 if last is not None else 1
         env, version, metrics = get_job_env(), self._code_version(), self.folder.metrics_now()
@@ -344,7 +372,11 @@ class _Run:
         )
         if start.is_mixed:
             self._note_mixed()
+        if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
+            self.folder.append_attempt(end)
+            history = History([*history.attempts, end])
         self.folder.append_attempt(start)
+        self.using.begin(start, history)
         return number
 
     def _code_version(self) -> CodeVersion:
@@ -380,6 +412,7 @@ class _Run:
             _log.warning("%s", error)
 
     def _record_end(self, number: int, ending: Ending, seconds: float, signals: Signals) -> None:
+        environment = self._environment(ending)
         end = End(
             attempt=number,
             reason=ending.reason,
@@ -388,15 +421,18 @@ class _Run:
             seconds=round(seconds, 3),
             time=utc_now(),
             host=ending.node,
-            environment=self._environment(ending),
+            environment=environment,
             dropped=self.turn.dropped,
             files=ending.files,
             outside=self._outside(),
+            used=self.using.so_far(),
         )
         try:
             keep_trying(
                 lambda: self.folder.append_attempt(end), RECORD_SECONDS, is_stopping=lambda: signals.is_stopping
             )
+            self.using.stop()
+            forget_used(self.folder.path)
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
 
@@ -473,18 +509,23 @@ def _run_target(options: argparse.Namespace) -> int:
         experiment = manifest.experiment(options.target)
         entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
+    manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
+    here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
+    tasks = max(here, options.tasks)
 
     def task_main(**kwargs: object) -> object:
-        if options.tasks > 1:
+        if tasks > 1:
             return run_ranks(
                 options.target,
-                options.tasks,
-                options.manifest,
+                tasks,
+                manifest_path,
                 code_root,
                 folder,
                 options.log_level,
                 told.append,
                 loaded.extend,
+                used.append,
+                start=functools.partial(local_step, here) if here > 1 else None,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
         return call_main(entry, code_root, **kwargs)
@@ -492,6 +533,13 @@ def _run_target(options: argparse.Namespace) -> int:
     pin_imports(project, code_root)
     told: list[str] = []  # by the first rank: digest of what it had loaded
     loaded: list[str] = []  # by all ranks: what of that was the work tree's
+    used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
+
+    def used_elsewhere() -> Sequence[Measured]:
+        if options.tasks == 1:  # ranks of this machine are below this process
+            return ()
+        return used[-1] if used else used_by_ranks(folder)
+
     folder = ExperimentDir(experiment.exp_path)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     try:
@@ -502,12 +550,14 @@ def _run_target(options: argparse.Namespace) -> int:
             log_level=options.log_level,
             echo=False,
             code_root=code_root,
+            used_elsewhere=used_elsewhere,
+            is_whole_process=True,
             attempt=options.attempt,
             if_claimed="wait" if job is None else "leave",
             job=job,
             project=project,
-            environment=None if options.tasks == 1 else lambda: "".join(told[-1:]),
-            outside=None if options.tasks == 1 else lambda: tuple(sorted(set(loaded))),
+            environment=None if tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
         )
     except (KeyboardInterrupt, Terminated):
@@ -531,6 +581,16 @@ def _run_target(options: argparse.Namespace) -> int:
         return 0
     print(f"{experiment.exp_id}: {outcome.status.value}: {outcome.reason} (log: {folder.log_path})", file=sys.stderr)
     return 1
+
+
+def _tasks_here(task: Message) -> int:
+    """Return in how many processes of this machine main runs, whatever the tasks of the job."""
+    launcher = field_named(type_of(task), "launcher")
+    if launcher is None or launcher.message_type is None or launcher.is_repeated or not task.HasField("launcher"):
+        return 1
+    from heyhi.slurm.request import local_tasks  # most have no launcher chosen, and are spared the import
+
+    return local_tasks(task)
 
 
 def _job_claim(job: str, experiment: Experiment) -> JobClaim:

@@ -6,6 +6,7 @@ One function does it for `run.py` and for Snakemake's executor alike. Nothing he
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -20,7 +21,8 @@ from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.records import Submission
+from heyhi.experiment.records import NOT_KNOWN, Submission
+from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
 from heyhi.job.job_name import job_name
@@ -109,25 +111,42 @@ def prepare_job(
                 continue
             if going.note:
                 _log.warning("%s: %s", experiment.exp_id, going.note)
-        claims = handover.claims
-        if claims:
-            mine = [experiment for experiment, _ in claims]
-            needs = [_settled(experiment, view, attempt - 1, order.node_faults) for experiment in mine]
-            # Of several, the most that one of them needs.
-            handover.avoid = tuple(dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)]))
-            request = request.scaled(max(n.ooms for n in needs), max(n.timeouts for n in needs))
-            for experiment in mine:
-                ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
-                if order.snapshot is not None:
-                    link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
-            is_shared = is_pack(mine, request)
-            handover.folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
-            logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
-            words = runner_words(claims, request, order, handover.folder, attempt)
-            handover.request = request
-            handover.script = batch_script(words, order.results_root, request, logs, order.snapshot)
+        if handover.claims:
+            _prepare(handover, view, left_out)
         stack.pop_all()
     return handover
+
+
+def _prepare(handover: Handover, view: View, left_out: tuple[str, ...]) -> None:
+    """Fill the folders of what is claimed, and find out what its job is to ask for and to run."""
+    order, claims = handover.order, handover.claims
+    mine = [experiment for experiment, _ in claims]
+    needs = [_settled(experiment, view, handover.attempt - 1, order.node_faults) for experiment in mine]
+    # Of several, the most that one of them needs.
+    handover.nodes = tuple(dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)]))
+    request = handover.request.scaled(max(need.ooms for need in needs), max(need.timeouts for need in needs))
+    for experiment in mine:
+        ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+        if order.snapshot is not None:
+            link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
+    is_shared = is_pack(mine, request)
+    handover.request = request
+    handover.folder = _pack_folder(mine, claims, order) if is_shared else mine[0].exp_path
+    logs = [ExperimentDir(one.exp_path).launch_log_path for one in mine] if is_shared else []
+    words = runner_words(claims, request, order, handover.folder, handover.attempt)
+    handover.script = batch_script(words, order.results_root, request, logs, order.snapshot)
+
+
+def _submit(handover: Handover, asked: JobRequest) -> str:
+    mine = [experiment for experiment, _ in handover.claims]
+    options = sbatch_options(
+        asked,
+        name=job_name(mine, asked.job_name),
+        comment=comment_text(handover.order.root_mark, [one.identity.digest for one in mine], asked.comment),
+        output=handover.folder / LAUNCH_LOG_NAME,
+        chdir=handover.folder,
+    )
+    return submit(options, handover.script)
 
 
 def hand_over(
@@ -151,7 +170,7 @@ def hand_over(
         job_id = _found(handover) if handover.may_be_there else ""
         if not job_id:
             try:
-                job_id = submit_elsewhere(handover.request, handover.avoid, lambda asked: _submit(handover, asked))
+                job_id = submit_elsewhere(handover.request, handover.nodes, functools.partial(_submit, handover))
             except Busy as error:
                 handover.may_be_there |= not isinstance(error, Full)
                 raise
@@ -161,18 +180,6 @@ def hand_over(
         _note(experiment, handover.request, handover.order, job_id, handover.attempt)
         claim.hand_over(job_id)
     return Receipt(job_id, handover.owned, handover.refused)
-
-
-def _submit(handover: Handover, asked: JobRequest) -> str:
-    mine = [experiment for experiment, _ in handover.claims]
-    options = sbatch_options(
-        asked,
-        name=job_name(mine, asked.job_name),
-        comment=comment_text(handover.order.root_mark, [e.identity.digest for e in mine], asked.comment),
-        output=handover.folder / LAUNCH_LOG_NAME,
-        chdir=handover.folder,
-    )
-    return submit(options, handover.script)
 
 
 def _found(handover: Handover) -> str:
@@ -228,7 +235,10 @@ def settle(folder: ExperimentDir, view: View) -> None:
     job = ended_job(folder, history, view)
     if job is None:
         return
-    folder.append_attempt(settled(history, job, utc_now()))
+    started = [start for start in history.starts if start.job_id == history.job_to_ask]
+    is_told = started and any(e.attempt == started[-1].attempt and e.used is not NOT_KNOWN for e in history.ends)
+    end = settled(history, job, utc_now())
+    folder.append_attempt(end if is_told else end._replace(used=used_in_job(folder.path, history, job)))
 
 
 def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str, attempt: int) -> None:
@@ -244,6 +254,7 @@ def _note(experiment: Experiment, request: JobRequest, order: Order, job_id: str
         partition=request.partition,
         code=order.snapshot.digest if order.snapshot is not None else None,
         asked=request.asked(),
+        pack=request.pack,
     )
     with contextlib.suppress(HeyhiError):
         ExperimentDir(experiment.exp_path).write_submission(submission)

@@ -49,7 +49,9 @@ def table(
     read, or was dropped from the result); `note` (what somebody noted of it); `excluded` (whether that takes its
     results out of means); `needs` (exp ids); `drifted` (what differs, if asked for); `stale` (of which needs there is
     another result now than it was made of); `mixed` (which attempts went on from what another config had done);
-    `attempts`; `seconds` of all attempts; `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with edits);
+    `attempts`; `seconds` of all attempts; `gpu_hours` and `cpu_hours` of those that made what came out;
+    `gpu_hours_lost` and `cpu_hours_lost` of those that failed; `mem_used` (GB, at its peak); `queued` (seconds);
+    `updated` (seconds since 1970); `job_id`; `code` (commit, `+` with edits);
     `packages`; `exp_id`; `exp_path`.
 
     A column of numbers is float64, or Int64 where all of them are whole; one of flags is boolean; text and what is

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
 from heyhi.report.readings import Reading, Readings, printable_names
 
 # Time of change, size and number of the result and of the metrics, zeros for what is not there; where there is no
-# result, of the attempts, too.
+# result, of the attempts and of what the last one has used so far, too.
 Stamp = tuple[int, ...]
 UNKNOWN: Stamp = ()  # of what is not remembered
 SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
@@ -42,8 +42,10 @@ def look_at(folder: str) -> tuple[Stamp, bool, float | None]:
     result, metrics = _stamp(f"{folder}/{RESULT_NAME}"), _stamp(f"{folder}/{METRICS_NAME}")
     if result is not _ABSENT:
         return result + metrics, True, max(result[0], metrics[0]) / 1e9
-    stamp = result + metrics + _stamp(f"{folder}/{ATTEMPTS_NAME}")
+    stamp: Stamp = result + metrics + _stamp(f"{folder}/{ATTEMPTS_NAME}")
     times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
+    if stamp[-1]:  # that it was looked at is no news of the experiment
+        stamp += _stamp(f"{folder}/{USED_NAME}")
     return stamp, False, max(times) / 1e9 if times else None
 
 

@@ -14,14 +14,18 @@ from heyhi.experiment.names import Status
 from heyhi.report.cells import hashable, is_missing, is_none, places_by, shared, typed, varying
 from heyhi.report.counted import Counted
 from heyhi.report.fields import OVERRIDE, covers
-from heyhi.report.readings import OWN_NAMES, RESULT
+from heyhi.report.readings import OWN_NAMES, RESULT, USED
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import is_finite, is_number, mean_and_spread
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_SECONDS = "seconds"
+# Columns of numbers about experiments themselves; those of them that are added up, as well or only: what most have
+# nothing of has no mean.
+_OWN_NUMBERS = ("seconds", *USED)
+_ADDED_UP = tuple(name for name in _OWN_NUMBERS if name != "mem_used")
+_ONLY_ADDED_UP = ("gpu_hours_lost", "cpu_hours_lost")
 # What is told of single experiments, and named in the row of a mean.
 _TOLD = ("problem", "note", "drifted", "stale", "mixed")
 LAST = ("n", "wanted", "missing", "diverged", "excluded", "code", *_TOLD)
@@ -57,7 +61,7 @@ def mean_rows(
     taken = {*keys, *varying(table), *table.attrs.get("needed", ()), *OWN_NAMES}
     counting = counted.of(range(len(table)))
     numbers = [
-        name for name in columns if (name not in taken or name == _SECONDS) and _is_numeric(columns[name], counting)
+        name for name in columns if (name not in taken or name in _OWN_NUMBERS) and _is_numeric(columns[name], counting)
     ]
     named = [name for name in varying(table) if name in columns and covers(name, fields)]
     rows = [_Row(columns, places, counted, named) for places in groups]
@@ -69,9 +73,10 @@ def mean_rows(
     for name, values in keys.items():
         data[shown[name]] = [shared([values[place] for place in row.places]) for row in rows]
     for name in numbers:
-        data |= _mean_columns(names[name], [row.numbers(name) for row in rows], [row.n for row in rows], spread)
-        if name == _SECONDS:
-            data[f"{_SECONDS}.sum"] = [row.sum(name) for row in rows]
+        if name not in _ONLY_ADDED_UP:
+            data |= _mean_columns(names[name], [row.numbers(name) for row in rows], [row.n for row in rows], spread)
+        if name in _ADDED_UP:
+            data[f"{name}.sum"] = [row.sum(name) for row in rows]
     data |= {
         "n": [row.n for row in rows],
         "wanted": [len(row.wanted) for row in rows],
@@ -86,7 +91,7 @@ def mean_rows(
     data |= {name: column for name, column in told.items() if any(column)}
     frame = pd.DataFrame(data, dtype=object)
     frame.attrs["varying"] = list(shown.values())
-    frame.attrs["metrics"] = [names[name] for name in numbers if name != _SECONDS]
+    frame.attrs["metrics"] = [names[name] for name in numbers if name not in _OWN_NUMBERS]
     frame.attrs["spread"] = spread
     notes = left_out_notes({names[name]: columns[name] for name in numbers}, counting)
     return typed(frame), notes
@@ -140,7 +145,7 @@ def _names(numbers: Sequence[str], known: Iterable[str], keys: Iterable[str], sp
         keys: what the rows have in common.
         spread: what stands beside a mean.
     """
-    own = {*LAST, "status", "sweep", f"{_SECONDS}.sum", *keys}
+    own = {*LAST, "status", "sweep", *(f"{name}.sum" for name in _ADDED_UP), *keys}
     own |= {f"{name}.{end}" for name in (*numbers, *keys) for end in (spread, "n")}
     found: dict[str, str] = {}
     used = {*known, *own} - {name for name in numbers if name not in own}

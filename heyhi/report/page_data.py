@@ -14,13 +14,13 @@ from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
-from heyhi.experiment.records import Record, Start
+from heyhi.experiment.records import Record, Start, Used
 from heyhi.files import is_there, read_end
 from heyhi.project import Project
 from heyhi.report.cells import taken
 from heyhi.report.kept_curves import KeptCurves, buckets_of
 from heyhi.report.package_kinds import kinds_of
-from heyhi.report.readings import OWN_NAMES
+from heyhi.report.readings import OWN_NAMES, USED
 from heyhi.report.shaped import Shaped
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     details = [_detail(ExperimentDir(Path(folder), project.results_root)) for folder in whole["exp_path"]]
     shown = whole.drop(columns=["exp_path"])
     is_mean = shaped.spread is not None
-    hidden = {*shaped.hidden, "job_id", "packages", *(() if is_mean else ("code",))}
+    hidden = {*shaped.hidden, *USED, *(f"{name}.sum" for name in USED)}
+    hidden |= {"job_id", "packages", *(() if is_mean else ("code",))}
     page = PageData(
         title=title,
         table=shown if table is whole else table.drop(columns=["exp_path"], errors="ignore"),
@@ -80,7 +81,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         curves=dict(zip(whole["exp_id"], curves, strict=True)),
         details=dict(zip(whole["exp_id"], details, strict=True)),
         replicate=project.settings.replicate,
-        durations=("seconds", "seconds.sum"),
+        durations=("seconds", "seconds.sum", "queued", "queued.sum"),
         hidden=sorted(hidden),
         buckets=buckets,
         refresh=_REFRESH if _is_going_on(whole) else 0,
@@ -158,6 +159,12 @@ def _detail(folder: ExperimentDir) -> Detail:
     )
 
 
+def _used(used: Used) -> dict[str, float]:
+    """Return what an attempt used, under the names of the table's columns."""
+    found = {"gpu_hours": used.gpu_hours, "cpu_hours": used.cpu_hours, "mem_used": used.mem_gb, "queued": used.queued}
+    return {name: round(value, 4) for name, value in found.items() if value is not None}
+
+
 def _shown(path: Path, most: int) -> str:
     """Read the end of a text file; nothing where there is none, and why where it can't be read."""
     try:
@@ -179,5 +186,7 @@ def _joined(records: Sequence[Record]) -> list[dict[str, Any]]:
             row |= {"started": record.time, "code": record.version.name}
             row |= {"changed": "; ".join(record.changed)} if record.changed else {}
         else:
-            row |= {"seconds": record.seconds, "reason": record.exception or record.reason}
+            row |= {"reason": record.exception or record.reason}
+            row |= {"seconds": record.seconds} if record.seconds is not None or "seconds" not in row else {}
+            row |= _used(record.used)
     return list(rows.values())

@@ -16,7 +16,7 @@ from heyhi.report.composed import ComposedAt, composed_of, no_gaps
 from heyhi.report.outcomes import with_results
 from heyhi.report.outline import EntriesAt, Outline, composed_in, entry_of, filled, outline_manifest, varying_columns
 from heyhi.report.read import Reader
-from heyhi.report.readings import Entry, Readings
+from heyhi.report.readings import USED, Entry, Readings
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
 
@@ -154,7 +154,7 @@ def own_columns(
         "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
         "stale": _stale(project, fields),
         "mixed": fields["mixed"],
-        **{name: fields[name] for name in ("attempts", "seconds", "updated", "job_id", "code", "packages")},
+        **{name: fields[name] for name in ("attempts", "seconds", *USED, "updated", "job_id", "code", "packages")},
         "exp_id": outline.exp_ids,
         "exp_path": outline.folders,
     }

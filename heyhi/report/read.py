@@ -25,6 +25,7 @@ from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records
 from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
@@ -34,7 +35,7 @@ from heyhi.text import readable
 
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 7
+_FORMAT = 8
 _READ_BYTES = 1 << 16  # read at once: more than most files hold
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
@@ -167,6 +168,7 @@ class Reader:
             problem=readable("; ".join(problem for problem in problems if problem != reason)),
             attempts=len(starts),
             seconds=math.fsum(seconds) if seconds else None,
+            **_used(entry, last, own, ends, status)._asdict(),
             job_id=(last.job_id or None) if last is not None else None,
             code=code or None,
             digest=digest or None,
@@ -213,6 +215,14 @@ class Reader:
             problems.append(str(error))
             return {}
         return found
+
+
+def _used(entry: Entry, last: Start | None, own: Sequence[End], ends: Sequence[End], status: Status) -> Sums:
+    """Return what all attempts have used, with what the last one has noted so far where it has no end on record."""
+    if last is None or own:
+        return sums_of(ends) if ends else NOTHING
+    note = used_so_far(entry.folder)
+    return sums_of(ends, note.used, is_lost=status.is_trouble) if note.is_of(last) else sums_of(ends)
 
 
 def _dropped(ends: Sequence[End]) -> str:

@@ -9,14 +9,18 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 from heyhi.config.identity import Identity
+from heyhi.experiment.used import Sums
 
+# Names of the columns of what experiments used, in the order of `Sums`: there for files, and for who asks for them.
+USED = Sums._fields
 # Names of the columns that are about an experiment itself; every other one varies in a sweep, or came out.
-OWN_NAMES = (
-    "sweep status reason problem note excluded needs drifted stale mixed attempts seconds updated job_id code packages"  # noqa: SIM905
-    " exp_id exp_path".split()
-)
+OWN_NAMES = [
+    *"sweep status reason problem note excluded needs drifted stale mixed attempts seconds".split(),  # noqa: SIM905
+    *USED,
+    *"updated job_id code packages exp_id exp_path".split(),  # noqa: SIM905
+]
 # Those of them that are left out of a table where nobody has them, though they were looked for.
-IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", "job_id", "code", "packages")
+IF_ANY = ("problem", "note", "excluded", "needs", "stale", "mixed", *USED, "job_id", "code", "packages")
 # Those of them that are True or nothing.
 FLAGS = ("excluded",)
 # What ends the name of what came out, where another column has its name.
@@ -50,6 +54,7 @@ class Reading(NamedTuple):
         problem: what could not be read, or was dropped from the result.
         attempts: how often it was started.
         seconds: of all its attempts that ended.
+        gpu_hours: and the next ones: see `Sums`.
         job_id: of its last attempt, if that ran as a job.
         code: version of the code of its last attempt: commit, with `+` and the begin of a digest where it was edited.
             Where attempts that made what came out ran several, all of them, joined by ` → `.
@@ -70,6 +75,12 @@ class Reading(NamedTuple):
     problem: str = ""
     attempts: int = 0
     seconds: float | None = None
+    gpu_hours: float | None = None
+    cpu_hours: float | None = None
+    gpu_hours_lost: float | None = None
+    cpu_hours_lost: float | None = None
+    mem_used: float | None = None
+    queued: float | None = None
     job_id: str | None = None
     code: str | None = None
     digest: str | None = None

@@ -11,11 +11,12 @@ from typing import Any
 
 from heyhi.experiment.metrics import BEST
 from heyhi.report.cell_text import MISSING, mean_text, value_text, with_times
+from heyhi.report.readings import USED
 from heyhi.report.shaped import Shaped
 
 # Of a table of experiments, columns that lines below it speak of, and what is there for machines.
 _BELOW = ("reason", "problem", "drifted", "stale", "mixed", "note", "excluded", "packages")
-_FOR_FILES = ("updated", "exp_path")
+_FOR_FILES = ("updated", "exp_path", *USED, *(f"{name}.sum" for name in USED))
 _WHOLE = ("exp_id", "cfg")  # what is copied to the next command
 _MAX_TEXT = 200  # characters of a cell, also in a pipe, where each row is as wide as the widest one
 Spell = Callable[[Any, Any, int | None, int | None], str]

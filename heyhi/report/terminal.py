@@ -14,6 +14,7 @@ from heyhi.report.cells import is_missing
 from heyhi.report.fitting import MAX_CELL, fitting, left_out
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
+from heyhi.report.used_line import used_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,7 @@ def print_table(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[s
     if len(shaped.whole):
         hidden = _hidden(table, shown, shaped, asked, out)
         lines = [*hidden, *shaped.notes, *_trouble(shaped.whole), counted(shaped.whole)]
+        lines += [line for line in [used_line(shaped.whole)] if line]
     else:  # conditions that nothing meets say so
         lines = shaped.notes or [counted(shaped.whole)]
     for line in lines:

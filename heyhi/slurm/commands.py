@@ -100,6 +100,7 @@ class Job(NamedTuple):
         workdir: its working directory.
         comment: its comment.
         exit_code: of the batch script; negative: the signal that ended it; None where Slurm doesn't say.
+        seconds: for which it ran, since it was queued last; None where Slurm's accounts don't say.
     """
 
     job_id: str
@@ -109,6 +110,7 @@ class Job(NamedTuple):
     workdir: str = ""
     comment: str = ""
     exit_code: int | None = None
+    seconds: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -193,18 +195,63 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
     """
     found = {}
     wanted = sorted(set(ids))
-    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment"
+    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw"
     for start in range(0, len(wanted), _MAX_IDS):
         chosen = ",".join(wanted[start : start + _MAX_IDS])
         words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
         for line in output_of([*words, f"--jobs={chosen}", f"--format={fields}"]).split("\n"):
             parts = line.split(_SEPARATOR)
-            if len(parts) == 6:
-                job_id, state, exit_code, nodes, workdir, comment = parts
+            if len(parts) >= 6:
+                job_id, state, exit_code, nodes, workdir, comment = parts[:6]
                 # "CANCELLED by 1000"
                 state = state.partition(" ")[0].rstrip("+")
-                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code))
+                seconds = float(parts[6]) if parts[6:] and parts[6].isdigit() else None
+                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code), seconds)
     return found
+
+
+class Use(NamedTuple):
+    """What the processes of a job have used; None where Slurm's accounts don't say.
+
+    Attributes:
+        cpu_seconds: of all of them.
+        mem_gb: memory of the task with most, at its peak, in GB of 1,024 MB.
+    """
+
+    cpu_seconds: float | None = None
+    mem_gb: float | None = None
+
+
+def use_of(job_id: str) -> Use:
+    """Return what the processes of a job have used, by sacct; it knows that some time after the job has ended."""
+    words = ["sacct", "--noheader", "--parsable2", "--noconvert", f"--jobs={job_id}", "--format=TotalCPU,MaxRSS"]
+    try:
+        rows = [line.split("|") for line in output_of(words).splitlines()]
+    except SlurmError:
+        return Use()
+    # The job comes first, with the sum of its steps, then these.
+    memory = [gb for row in rows if len(row) == 2 and (gb := _gigabytes(row[1])) is not None]
+    return Use((_seconds(rows[0][0]) or None) if rows else None, max(memory, default=None))
+
+
+def _gigabytes(text: str) -> float | None:
+    unit = max(0, " KMGT".find(text[-1:]))
+    try:
+        return float(text.rstrip("KMGT")) * 1024.0 ** (unit - 3)
+    except ValueError:
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    """Read a time as sacct writes it: `17`, `01:02.500`, `1-02:03:04`; None where it is none."""
+    days, _, clock = text.rpartition("-")
+    try:
+        total = 86_400.0 * int(days or 0)
+        for place, part in enumerate(reversed(clock.split(":"))):
+            total += float(part) * 60**place
+        return total
+    except ValueError:
+        return None
 
 
 def _exit_code(text: str) -> int | None:

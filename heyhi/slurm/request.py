@@ -27,6 +27,7 @@ _MAX_GB = 1e6
 _MAX_SIGNAL = 65_535  # seconds: Slurm has 16 bits for them
 _MAX_ATTEMPTS = 1000
 _MAX_REQUEUES = 1_000_000
+_MAX_LOCAL_TASKS = 1000
 _MAX_PACK = 59  # identity hashes that a comment holds
 _HASHES = re.compile(rf"{MARK}[0-9a-f]+:([0-9a-f]+(?:,[0-9a-f]+)*)(?: |$)")
 NAME_TAG = re.compile(r"%\((\w*)\)s")  # in `job_name`
@@ -230,6 +231,19 @@ def request_of(task: Message) -> JobRequest:
     local = _chosen(task, "local")
     cpus = _number(local, "cpus", 1, "launcher.local") if local is not None else 1
     return _request({**_DEFAULTS, "cpus_per_gpu": _at_least("launcher.local.cpus", cpus, 1)}, {})
+
+
+def local_tasks(task: Message) -> int:
+    """Return in how many processes of this machine a task's local launcher wants its main to run.
+
+    Raises:
+        LauncherError: in none.
+    """
+    local = _chosen(task, "local")
+    tasks = _number(local, "tasks", 1, "launcher.local") if local is not None else 1
+    if not 1 <= tasks <= _MAX_LOCAL_TASKS:
+        raise LauncherError(f"launcher.local.tasks={tasks}: must be at least 1, and at most {_MAX_LOCAL_TASKS}")
+    return int(tasks)
 
 
 @lru_cache(maxsize=256)

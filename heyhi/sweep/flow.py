@@ -31,6 +31,7 @@ from heyhi.sweep.index import ManifestIndex, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
+from heyhi.sweep.sign_of_life import give_sign_of_life
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -124,19 +125,29 @@ class Flow:
                 record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=manifest.path.name)
                 write_launch(self.project, record)
             self._note_single()
+            give_sign_of_life(
+                self.project,
+                [self._name(manifest) for manifest in self.reported],
+                [node.target for node in self._single],
+            )
         except HeyhiError as error:  # the run is worth more than its record
             print(f"warning: {error}; `heyhi status` won't know of this launch", file=sys.stderr)
 
+    @property
+    def _single(self) -> list[Node]:
+        """Experiments that are run, and of no sweep that is run whole."""
+        whole = {folder for manifest in self.reported for folder in manifest.folders}
+        nodes = [self._known_node(target, manifest) for target, manifest in self.asked]
+        folders = folders_of([node.target for node in nodes], self.project.root)
+        return [node for node, folder in zip(nodes, folders, strict=True) if folder not in whole]
+
     def _note_single(self) -> None:
         """Write down that experiments are run which are of no sweep that is run whole."""
-        whole = {folder for manifest in self.reported for folder in manifest.folders}
         needs: dict[str, list[str]] = {}
-        for target, manifest in self.asked:
-            node, root = self._known_node(target, manifest), self.project.root
-            path, *needed = folders_of([node.target, *node.needs], root)
-            if path not in whole:
-                exp_id, *ids = exp_ids_of([path, *needed], self.project.results_root)
-                needs[exp_id] = ids
+        for node in self._single:
+            folders = folders_of([node.target, *node.needs], self.project.root)
+            exp_id, *ids = exp_ids_of(folders, self.project.results_root)
+            needs[exp_id] = ids
         if needs:
             needs = dict(sorted(needs.items()))  # Snakemake asks for them in any order
             known = note_known(self.project, needs)

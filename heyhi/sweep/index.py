@@ -140,6 +140,14 @@ class ManifestIndex:
         found = self._connection.execute("SELECT exp_id FROM known ORDER BY exp_id")
         return folders_at([exp_id for (exp_id,) in found], self._root)
 
+    def known_in(self, place: str) -> list[str]:
+        """Return the exp path of every known experiment below some first parts of exp ids: `p/c02_sup_train/sl`."""
+        found = self._connection.execute(
+            "SELECT exp_id FROM known WHERE exp_id >= ? AND exp_id < ? ORDER BY exp_id",
+            (f"{place}/", f"{place}0"),  # 0 comes after /
+        )
+        return folders_at([exp_id for (exp_id,) in found], self._root)
+
     def needs(self) -> dict[str, list[str]]:
         """Return the exp paths of what each experiment needs itself, for all that need any: in one query.
 

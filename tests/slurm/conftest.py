@@ -110,7 +110,7 @@ message Work {
   optional string after = 5;
 }
 message Launcher { oneof kind { Local local = 1; Slurm slurm = 2; } }
-message Local { optional int32 cpus = 1 [default = 1]; }
+message Local { optional int32 cpus = 1 [default = 1]; optional int32 tasks = 2 [default = 1]; }
 message Slurm {
   optional int32 num_gpus = 1 [default = 0];
   optional int32 gpus_per_node = 2 [default = 8];
@@ -234,6 +234,10 @@ class Lab:
         return subprocess.run(
             [sys.executable, *args], cwd=self.root, env=self.env, capture_output=True, text=True, timeout=SECONDS
         )
+
+    def run_words(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run any command in the project."""
+        return subprocess.run(words, cwd=self.root, env=self.env, capture_output=True, text=True, timeout=SECONDS)
 
     def run(self, *overrides: str) -> subprocess.CompletedProcess[str]:
         """Launch one experiment by the task file."""

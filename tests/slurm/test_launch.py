@@ -258,3 +258,59 @@ def test_a_launch_says_what_the_cluster_would_refuse(lab: Any, until: Until) -> 
     assert "x=1_" in line
     assert "did you mean 'main'?" in line
     until(lambda: lab.statuses()[2]["status"] == "DONE")
+
+
+def test_what_slurm_never_takes_is_said_by_launch_status_watch_and_logs(lab: Any) -> None:
+    """No controller lives any more, and nothing changes by itself."""
+    lab.sweep(*({"x": x, "launcher.slurm.partition": "nope"} for x in (1, 2, 3)))
+    done = lab.heyhi("launch")
+    assert done.returncode == 1, done.stderr
+    first, *said = done.stdout.partition("nothing was submitted or started: ")[2].splitlines()
+    assert "(results/.heyhi/controllers/sweep-" in first
+    assert "3 \N{MULTIPLICATION SIGN} not submitted: sbatch: " in said[0] and "nope" in said[0]
+    shown = lab.heyhi("status", "conf/sweep.py")
+    assert "no controller runs these: heyhi " in shown.stdout and "not submitted: sbatch: " in shown.stdout
+    watched = lab.heyhi("status", "--watch", "0.5", "conf/sweep.py")
+    assert watched.returncode == 1 and "not submitted: sbatch: " in watched.stdout
+    exp_id = next(row["exp_id"] for row in lab.statuses().values())
+    told = lab.heyhi("logs", exp_id)
+    assert told.returncode == 0 and "not submitted: sbatch: " in told.stderr and "nope" in told.stderr
+
+
+def test_what_is_left_by_a_launch_that_stopped_early_is_said_with_its_reason(lab: Any) -> None:
+    lab.settings("stop_after_same_error = 1")
+    needing = {"x": 2, "after": "{{exp conf/work.prototxt x=1 do=fail}}"}
+    lab.sweep({"x": 1, "do": "fail"}, needing, {"x": 3, "do": "fail"})
+    lab.heyhi("launch")
+    watched = lab.heyhi("status", "--watch", "0.5", "conf/sweep.py")
+    assert watched.returncode == 1
+    assert "ValueError: boom" in watched.stdout
+    assert "controller runs" in lab.heyhi("status").stdout
+
+
+def test_a_launch_names_the_first_job_and_status_who_runs_it(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    done = lab.heyhi("launch")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith(f"submitted: job {lab.job(1)} (p/work/")
+    (pid,) = controllers(lab)
+    assert f"controller pid {pid} on " in (shown := lab.heyhi("status").stdout) and shown.rstrip().endswith("runs it")
+    until(lambda: lab.ledger == [1])
+    (line,) = (line for line in lab.heyhi("status").stdout.splitlines() if line.startswith("RUNNING  "))
+    assert "  for " in line
+    (row,) = lab.statuses().values()
+    assert row["since"] is not None
+    lab.allow()
+    until(lambda: not controllers(lab))
+
+
+def test_a_snakemake_on_a_terminal_is_seen_to_run_what_it_runs(lab: Any, until: Until) -> None:
+    lab.sweep({"x": 1, "do": "wait"})
+    process = lab.start()
+    until(lambda: lab.ledger == [1])
+    shown = lab.heyhi("status").stdout
+    assert f"controller pid {process.pid} on " in shown and "runs it" in shown
+    lab.allow()
+    assert lab.end(process)[0] == 0
+    assert controllers(lab) == [] and not list(lab.root.glob("results/.heyhi/controllers/*"))
+    assert "controller" not in lab.heyhi("status").stdout

@@ -264,15 +264,15 @@ def test_an_interpreter_without_heyhi_is_the_reason(lab: Any, until: Until, tmp_
 def test_a_job_that_never_gets_on_is_dead_and_status_counts(lab: Any, until: Until) -> None:
     lab.run("x=1", "do=train", "launcher.slurm.max_requeues=2")
     job = lab.job(1)
-    warn = ["scancel", "--batch", "--signal=USR2", job]
     for attempt in (1, 2, 3):
         until(lambda attempt=attempt: len(lab.ledger) == attempt)
         (lab.root / "warned").unlink(missing_ok=True)
         row = lab.statuses()[1]
         counted = {1: "", 2: ", requeued once", 3: ", requeued 2 times"}[attempt]
         assert row["reason"].endswith(f"on {row['reason'].split()[3].rstrip(',')}{counted}"), row["reason"]
-        # As Slurm does before a time limit.
-        until(lambda: subprocess.run(warn, check=True) and (lab.root / "warned").exists())
+        # As Slurm does before a time limit, once: a signal is kept until the run listens.
+        subprocess.run(["scancel", "--batch", "--signal=USR2", job], check=True)
+        until(lambda: (lab.root / "warned").exists())
     until(lambda: lab.statuses()[1]["status"] == "DEAD")
     assert lab.statuses()[1]["reason"] == "exit code 1: requeued 2 times without progress"
     assert lab.job(1) == job and len(lab.ledger) == 3

@@ -19,7 +19,7 @@ from pathlib import Path
 import heyhi
 
 ROOT = Path(os.environ["LAB"])
-NODE = os.environ["SLURMD_NODENAME"]
+NODE = os.environ.get("SLURMD_NODENAME", "")
 ECC = "CUDA error: uncorrectable ECC error encountered"
 
 

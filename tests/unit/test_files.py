@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
 
-from heyhi.files import Tree, measure, read_end, remove_below
+from heyhi.errors import UnknownError
+from heyhi.files import Tree, age_of, forget, is_there_now, look_anew, measure, read_end, remove_below
 
 
 @pytest.mark.parametrize(
@@ -81,3 +83,28 @@ def test_folders_that_their_owner_has_protected_are_removed_too(
     monkeypatch.setattr(shutil, "rmtree", rmtree)
     remove_below(tmp_path, tmp_path / "e")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_looking_anew_says_what_is_there_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    (tmp_path / "link").symlink_to("nowhere")
+    assert look_anew(tmp_path, ("a", "b", "link")) == {"a", "link"}
+    assert look_anew(tmp_path / "gone", ("a",)) == set()
+    assert is_there_now(tmp_path / "a") and not is_there_now(tmp_path / "b")
+    for name in ("a", "b", "link"):
+        forget(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link"]
+
+
+def test_a_folder_that_is_a_file_is_not_taken_for_absent(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    with pytest.raises(UnknownError, match="a: can't be read"):
+        is_there_now(tmp_path / "a" / "b")
+
+
+def test_an_age_is_by_the_clock_of_the_file_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a"
+    path.write_text("x")
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert -1 < age_of(path, path.stat().st_mtime - 5) - 5 < 60
+    assert [found.name for found in tmp_path.iterdir()] == ["a"]

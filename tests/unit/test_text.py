@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.text import cut_alike, readable, take_any_text
+from heyhi.text import cut_alike, duration, readable, take_any_text
 
 ANY = st.text(st.characters(codec=None), max_size=20)  # halves of surrogate pairs, too
 
@@ -64,9 +64,12 @@ def test_names_are_cut_where_they_are_alike() -> None:
 
 
 @given(st.lists(st.text("ab/,=é", max_size=12), max_size=5), st.integers(0, 30))
-def test_cut_names_fit_and_are_whole_where_all_fit(names: list[str], width: int) -> None:
+def test_cut_names_fit_unless_they_would_look_alike_and_are_whole_where_all_fit(names: list[str], width: int) -> None:
     found = cut_alike(names, width)
-    assert len(found) == len(names) and all(len(name) <= width for name in found)
+    assert len(found) == len(names) and len(set(found)) == len(set(names))
+    ends = {f"…{name[len(name) - width + 1 :]}" for name in names}
+    if width > 1 and len(ends) == len(set(names)) == len(ends | set(names)) - len(set(names)):
+        assert all(len(name) <= width or name in names for name in found)
     if all(len(name) <= width for name in names):
         assert found == names
 
@@ -75,3 +78,26 @@ def test_a_stream_that_is_closed_or_none_is_left(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "stdout", None)
     monkeypatch.setattr(sys, "stderr", object())
     take_any_text()
+
+
+def test_a_hash_goes_before_what_people_read_where_names_differ_without_it() -> None:
+    names = [f"p/c/augment=strong,lr={lr}_0123456789abcde{n}" for n, lr in enumerate((0.1, 0.2))]
+    other = "p/d/lr=0.1_0123456789abcdef"
+    assert cut_alike([*names, other], 26) == [
+        "…c/augment=strong,lr=0.1_…", "…c/augment=strong,lr=0.2_…", "…d/lr=0.1_0123456789abcdef",
+    ]  # fmt: skip
+    assert cut_alike(names, 10) == ["…lr=0.1_…", "…lr=0.2_…"]
+
+
+def test_different_names_never_look_alike() -> None:
+    assert cut_alike(["a/long_name", "b/long_name"], 4) == ["a/…", "b/…"]
+    same_but_for_the_hash = [f"p/lr=0.1_000000000000000{n}" for n in (1, 2)]
+    assert cut_alike(same_but_for_the_hash, 9) == ["…00000001", "…00000002"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(-3, "0 s"), (59.9, "59 s"), (60, "1 min"), (3599, "59 min"), (3900, "1 h 05 min"), (273_600, "3 d 04 h")],
+)
+def test_a_duration_has_its_two_greatest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text

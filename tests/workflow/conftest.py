@@ -28,7 +28,7 @@ message Include { optional string path = 1; optional string mount = 2; }
 message Work { optional int32 x = 1; optional int32 size = 2 [default = 1]; optional Launcher launcher = 3; }
 message Look { optional int32 x = 1; optional string at = 2; }
 message Launcher { oneof kind { Local local = 1; } }
-message Local { optional int32 cpus = 1 [default = 1]; }
+message Local { optional int32 cpus = 1 [default = 1]; optional int32 tasks = 2 [default = 1]; }
 """
 # Each execution is a line of the ledger. What a file in the project root says, x does: fail, or wait at a gate.
 TASK = """

@@ -47,6 +47,7 @@ def test_a_launch_runs_the_sweep_to_its_table_in_a_session_of_its_own(tiny: Any,
     done = heyhi("launch", *LOCAL)
     assert done.returncode == 0, done.stderr
     assert "3 experiments: NOT_STARTED 3\n3 to start by profiles/local\nstarted controller pid" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith(("started: p/work/x=", "done already: p/work/x="))
     (pid,) = controllers(tiny)
     assert os.getsid(pid) not in (os.getsid(0), pid)  # so no terminal can become its own
     assert Path(f"/proc/{pid}/fd/0").resolve() == Path("/dev/null")
@@ -132,6 +133,22 @@ def test_cancel_ends_the_controller_and_its_runs_and_keeps_their_files(tiny: Any
     assert {statuses(heyhi)[exp_id] for exp_id in running} == {"DEAD"}
     assert len(tiny.ledger) == len(running)  # nothing was started in place of it
     assert len(list(tiny.root.glob("results/p/work/*/attempts.jsonl"))) == len(running)
+
+
+def test_a_snakemake_on_a_terminal_is_seen_to_run_its_sweep_and_ended_with_it(tiny: Any, heyhi: Any) -> None:
+    for x in (1, 2, 3):
+        tiny.make_gate(x)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", "--profile", "profiles/local"],
+        cwd=tiny.root, env=tiny.env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    tiny.started.append(process)
+    tiny.wait_at_gate()
+    assert f"controller pid {process.pid} on " in (shown := heyhi("status").stdout) and "runs these" in shown
+    done = heyhi("cancel", "conf/sweep.py", "-y")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert process.wait(timeout=SECONDS) != 0 and controllers(tiny) == []
+    assert "no controller runs " in heyhi("status", "conf/sweep.py").stdout
 
 
 def test_cancelling_one_experiment_leaves_the_others_and_the_controller(tiny: Any, heyhi: Any) -> None:

@@ -49,6 +49,8 @@ class PinnedFinder:
         self._real_root = os.path.realpath(root)
         self._roots = tuple(dict.fromkeys((f"{self.root}/", f"{self._real_root}/")))
         self._real_copy = os.path.realpath(copy)
+        places = (f"{place}/" for place in sys.path if type(place) is str and is_package(f"{place}/"))
+        self._libraries = (_STANDARD, *(place for place in places if not place.startswith(self._roots)))
         # <folder of all copies>/<digest>/tree: a process of another job may have handed on where its own is.
         self._copies = f"{os.path.dirname(os.path.dirname(self.copy))}/" if self.copy.endswith("/tree") else ""  # noqa: PTH120
 
@@ -76,7 +78,7 @@ class PinnedFinder:
                 yield path[len(root) :]
                 break
         else:
-            if is_package(f"{path}/"):
+            if is_package(f"{path}/") and not _is_link(path):
                 return
         real = os.path.realpath(path)
         if real != path and f"{real}/".startswith(self._roots[-1]) and not f"{real}/".startswith(f"{self._real_copy}/"):
@@ -94,13 +96,17 @@ class PinnedFinder:
         """Find a module as the finders after this one do, but in the copy."""
         if name.startswith("heyhi."):  # where HeyHi itself came from: two versions of it don't mix
             return None
-        finders = sys.meta_path
-        place = next((i for i, finder in enumerate(finders) if finder is self), -1)
-        for finder in finders[place + 1 :]:
+        is_after = self not in sys.meta_path
+        for finder in sys.meta_path:
+            if not is_after:
+                is_after = finder is self
+                continue
             find = getattr(finder, "find_spec", None)
             spec = find(name, path, target) if find is not None else None
             if spec is not None:
-                return self._pinned(spec)
+                # Most of what a run imports is of libraries; but a package there may be a link to the project's.
+                is_librarys = spec.has_location and spec.origin.startswith(self._libraries)
+                return spec if is_librarys and ("." in name or not _is_link(spec.origin)) else self._pinned(spec)
         return self._left_out(name, path)
 
     def invalidate_caches(self) -> None:
@@ -139,6 +145,11 @@ class PinnedFinder:
         spec = PathFinder.find_spec(name, [place for place in places if place is not None])
         # Any folder is a package, and one for runs or data may have the name of a library that isn't there.
         return spec if spec is None or spec.has_location or path is not None else None
+
+
+def _is_link(path: str) -> bool:
+    """Return whether a module, or the package whose file it is, is a link."""
+    return os.path.islink(path) or os.path.islink(os.path.dirname(path))  # noqa: PTH114, PTH120
 
 
 def is_package(path: str) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from heyhi.control.controller import Controller, ControllerSpec, Started
+from heyhi.control.first_start import Outcome
 from heyhi.experiment.owner import Owner
 from heyhi.project import Project
 
@@ -46,5 +47,6 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[ControllerSpec]:
         owner = Owner.this_process("controller")
         return Started(Controller(spec.name, of.state_root / "controllers" / spec.name, owner), True)
 
+    monkeypatch.setattr("heyhi.control.first_start.FirstStart.wait", lambda *_: Outcome([]))
     monkeypatch.setattr("heyhi.control.controller.start", start)
     return specs

@@ -111,7 +111,9 @@ def test_a_watch_chooses_anew_in_each_round(run: Run, ran: None, monkeypatch: py
 
     monkeypatch.setattr("heyhi.control.watch.time.sleep", sleep)
     code, out, _ = run("status", "conf/many.py", "--watch", "--where", "seed=4")
-    assert code == 0 and [line.partition("  ")[2] for line in out.splitlines()] == ["NOT_STARTED 1", "DONE 1"]
+    first, said, last = out.splitlines()
+    assert code == 0 and [first.partition("  ")[2], last.partition("  ")[2]] == ["NOT_STARTED 1", "DONE 1"]
+    assert said == "no controller runs it"  # who launches can't choose by conditions
     # As soon as none is chosen any more, there is nothing to wait for.
     code, out, _ = run("status", "--watch", "--where", "status=RUNNING")
     assert code == 0 and "no experiments" in out
@@ -126,6 +128,15 @@ def test_plain_status_imports_nothing_that_a_condition_needs(project: Path, ran:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == ""
+
+
+def test_status_names_the_command_that_starts_just_these(run: Run, ran: None) -> None:
+    assert "the one that is NOT_STARTED: heyhi launch conf/many.py starts it\n" in run("status", "conf/many.py")[1]
+    assert "no controller runs these: heyhi retry --dead starts them again\n" in run("status")[1]
+    out = run("status", "conf/many.py", "--where", "reason~boom")[1]
+    assert "\nno controller runs it: heyhi retry --dead conf/many.py --where 'reason~boom' starts it again\n" in out
+    rows = json.loads(run("status", "--json")[1])
+    assert {(row["since"], row["progress"]) for row in rows} == {(None, "")}
 
 
 # --- retry

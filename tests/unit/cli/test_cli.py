@@ -292,9 +292,9 @@ def test_targets_survive_a_shell(run: Any) -> None:
 
 def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
     hand_over(run, "--cfg", "work", "--sweep", "seed=range(300)")
-    assert len(run("status", "--all")[1].splitlines()) == 301
+    assert run("status", "--all")[1].count("\nNOT_STARTED ") == 300
     short = run("status")[1].splitlines()
-    assert len(short) < 60 and "more (--all lists them)" in short[-1]
+    assert len(short) < 60 and "more (--all lists them)" in short[-2]
 
 
 def test_a_root_config_is_not_included(run: Any, project: Path) -> None:

@@ -202,6 +202,7 @@ def test_status_counts_notes_and_shows_them_of_what_it_lists(run: Run, ids: list
         "DEAD 1  DONE 2  noted 2 (excluded 1)",
         plain.splitlines()[1],
         f"{'':<11} note: bad data (excluded from means)",
+        "no controller runs it: heyhi retry --dead starts it again",
         NOT_LOOKED,
     ]
     assert f"DONE        {ids[0]}\n{'':<11} note: fine\n" in run("status", "--all")[1]

@@ -15,7 +15,12 @@ from heyhi.cli.main import main
 from heyhi.config.schema import load_schema
 from heyhi.project import find_project
 
-OWN = '  // Mine.\n  optional string mine = 1001 [default = "x"];\n'
+OWN = """\
+  /* Mine,
+     not yours. */
+  // Really.
+  optional string mine = 1001 [default = "x"];  // so it is
+"""
 
 
 @pytest.fixture

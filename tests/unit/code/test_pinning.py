@@ -61,7 +61,8 @@ if __name__ == "__main__":
     for name, words in (("program", ["-c", code]), ("module", ["-m", NAME + ".tell"])):
         child = subprocess.run([sys.executable, *words], capture_output=True, text=True)
         said[name] = json.loads(child.stdout) if child.returncode == 0 else child.stderr
-    importlib.import_module(NAME + "._bisect")
+    if "WITHOUT" not in os.environ:
+        importlib.import_module(NAME + "._bisect")
     said["outside"] = loaded_outside(project, copy)
     print(json.dumps(said))
 """
@@ -219,6 +220,11 @@ def by_pth_through_a_link(lab: Lab) -> dict[str, str]:
     return {}
 
 
+def by_link(lab: Lab) -> dict[str, str]:
+    (lab.site / "mypkg").symlink_to(lab.root / "src/mypkg")
+    return {}
+
+
 def by_redirector(lab: Lab) -> dict[str, str]:
     put(lab.site / "redirector.py", REDIRECTOR.format(f"{lab.root}/lib/impl/__init__.py"))
     put(lab.site / "mypkg.pth", "import redirector\n")
@@ -241,6 +247,7 @@ WAYS = {
     "a .pth that leads there through a link": ("src/mypkg", "", by_pth_through_a_link),
     "setuptools, by a .pth": ("src/mypkg", SOURCE, by_backend("setuptools.build_meta")),
     "setuptools, by an import hook": ("lib/impl", MAPPED.format("lib/impl"), by_backend("setuptools.build_meta")),
+    "a link among the packages": ("src/mypkg", "", by_link),
     "a redirecting import hook": ("lib/impl", "", by_redirector),
     "hatchling": ("src/mypkg", HATCH, by_backend("hatchling.build")),
 }
@@ -257,6 +264,20 @@ def test_what_was_pinned_is_imported_however_it_is_installed(lab: Lab, way: str)
     for process in ("itself", "worker", "program", "module"):
         assert said[process] == {**wanted, "file": str(snapshot.root / package / "model.py")}, process
     assert said["outside"] == [f"{package}/_bisect{SUFFIX}"]
+
+
+@pytest.mark.parametrize(
+    "way", ["src on PYTHONPATH", "a .pth", "setuptools, by an import hook", "a redirecting import hook"]
+)
+def test_what_the_work_tree_has_no_more_is_imported_all_the_same(lab: Lab, way: str) -> None:
+    package, setup, install = WAYS[way]
+    lab.make(package, setup)
+    env = install(lab)
+    snapshot = lab.pin()
+    shutil.rmtree(lab.root / package)  # another branch was checked out
+    said = lab.probe(snapshot, **env, WITHOUT="1")
+    assert {said[process]["loss"] for process in ("itself", "worker", "program", "module")} == {0.5}
+    assert said["outside"] == []
 
 
 def test_a_namespace_of_an_import_hook_is_pinned(lab: Lab) -> None:

@@ -26,6 +26,16 @@ CFG = "conf/cfg.prototxt"
 BASE = "train { lr: 1 launcher { local { cpus: 4 } } sgd { momentum: 0.5 } }"
 
 
+def test_a_pattern_with_an_exclamation_mark_takes_keys_out_of_those_before_it() -> None:
+    scheduling = Scheduling(["a.*", "!a.x*", "a.xy"])
+    keys = ("a.b", "a.x", "a.xz", "a.xy", "b")
+    assert [key for key in keys if scheduling.ignores(key)] == ["a.b", "a.xy"]
+    default = Scheduling(Settings().identity_ignore)
+    assert default.ignores("launcher.local.cpus") and not default.ignores("launcher.local.tasks")
+    assert Scheduling([*Settings().identity_ignore, "launcher.local.tasks"]).ignores("launcher.local.tasks")
+    assert not Scheduling([]).ignores("a")
+
+
 def compose(lab: Lab, *overrides: str, config: str = BASE) -> Composed:
     lab.write("cfg.prototxt", config)
     return lab.composer().compose(CFG, overrides)

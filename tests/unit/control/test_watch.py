@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 from pathlib import Path
@@ -18,6 +19,7 @@ from heyhi.control.progress import progress_of
 from heyhi.control.survey import Part, Survey
 from heyhi.control.watch import watch
 from heyhi.errors import HeyhiError, ManifestError
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import State
@@ -102,7 +104,7 @@ def test_a_watch_of_a_terminal_is_a_table_that_ends_with_the_experiments(
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
-        assert watch([project], lambda: next(looks), 0.01) == 1
+        assert watch(lambda: next(looks), 0.01) == 1
     shown = read_all(leader)
     assert "RUNNING 1" in shown
     assert "DEAD 1  DONE 1" in shown
@@ -126,7 +128,7 @@ def shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *looks: Sur
     monkeypatch.setenv("TERM", "xterm")
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr("sys.stdout", terminal)
-        watch([], look, 0.01)
+        watch(look, 0.01)
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(leader)).replace("\r\n", "\n")
 
 
@@ -146,6 +148,24 @@ def test_on_80_columns_status_progress_and_what_differs_in_names_are_kept(
     for seed, line in enumerate(lines):
         assert f"global_step {1200 + seed}" in line and f"…seed={seed}_{seed:016x}" in line
         assert "exit code 1: " in line
+
+
+def test_a_watch_says_for_how_long_what_runs_does_and_who_runs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = Project(tmp_path)
+    folder = project.results_root / "p/a"
+    folder.mkdir(parents=True)
+    claim = Claim.acquire(folder)
+    assert isinstance(claim, Claim)
+    values = json.loads((folder / "claim.json").read_text()) | {"since": "2026-01-01T00:00:00+00:00"}
+    (folder / "claim.json").write_text(json.dumps(values))
+    monkeypatch.setattr("heyhi.control.watch.End.is_over", lambda *_: True)
+    states = {str(folder): State(Status.RUNNING, "here"), f"{folder}2": State(Status.NOT_STARTED)}
+    shown = shown_on_a_terminal(monkeypatch, 80, Survey([Part(project, list(states), lambda _: [])], states))
+    (line,) = {line for line in shown.splitlines() if line.startswith("RUNNING  ")}
+    assert re.match(r"RUNNING +[0-9]+ d [0-9]+ h +p/a +here", line)
+    assert "no controller runs the one that is NOT_STARTED" in shown
 
 
 def test_where_names_fit_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -175,7 +195,7 @@ def test_a_watch_survives_whatever_goes_wrong_in_a_look(
             raise found
         return found
 
-    assert watch([project], look, 0.01) == 0
+    assert watch(look, 0.01) == 0
     out, err = capsys.readouterr()
     assert [line.partition("  ")[2] for line in out.splitlines()] == ["RUNNING 1", "DONE 1"]
     damaged = "error: m.sqlite is damaged"
@@ -189,7 +209,7 @@ def test_a_watch_ends_when_nobody_reads_it(tmp_path: Path) -> None:
         raise BrokenPipeError
 
     with pytest.raises(BrokenPipeError):
-        watch([Project(tmp_path)], look, 0.01)
+        watch(look, 0.01)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +237,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
     a, b = (str(tmp_path / f"results/p/{name}") for name in "ab")
     running, dead = (Status.RUNNING, ""), (Status.DEAD, "exit code 1")
     looks = iter([{a: running, b: running}, {a: running, b: running}, {a: dead, b: running}, {a: dead}])
-    assert watch([project], lambda: Survey([Part(project, [a, b], lambda _: [])], next(looks)), 0.01) == 1
+    assert watch(lambda: Survey([Part(project, [a, b], lambda _: [])], next(looks)), 0.01) == 1
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition("  ")[2] for line in lines] == [
         "RUNNING 2",
@@ -228,7 +248,7 @@ def test_a_watch_that_nobody_looks_at_prints_what_is_new(tmp_path: Path, capsys:
 
 
 def test_nothing_known_is_over_at_once(tmp_path: Path) -> None:
-    assert watch([Project(tmp_path)], lambda: Survey([], {})) == 0
+    assert watch(lambda: Survey([], {})) == 0
 
 
 def test_a_job_that_nobody_knows_is_refused_also_without_slurm(tmp_path: Path) -> None:
@@ -244,6 +264,8 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     clock = iter(range(0, 1000, 10))
     monkeypatch.setattr("heyhi.control.watch.time.monotonic", lambda: next(clock))
     looks = iter([(Status.RUNNING, ""), *[(Status.NOT_STARTED, "")] * 50])
-    assert watch([project], lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
-    assert "no controller of `heyhi launch` is there" in capsys.readouterr().out
+    assert watch(lambda: Survey([Part(project, [path], lambda _: [])], {path: next(looks)}), 0.001) == 1
+    out = capsys.readouterr().out
+    assert "no controller runs it\n" in out
+    assert out.endswith("nothing waits or runs: what is left isn't started by itself\n")
     assert len(list(looks)) > 30

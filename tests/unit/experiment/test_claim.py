@@ -485,3 +485,36 @@ def test_a_job_that_got_the_id_of_a_forgotten_one_has_no_claim_of_its(
     assert isinstance(claim, Claim)
     claim.hand_over("11")
     assert (read_owner(tmp_path, Told()) is not None) == lives
+
+
+@pytest.mark.parametrize("ahead", [0.0, 420.0, -420.0])
+def test_an_answer_of_slurms_that_may_be_older_than_a_claim_is_asked_for_again_by_whatever_clock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    real = time.time
+    monkeypatch.setattr(time, "time", lambda: real() + ahead)
+    jobs: list[Job] = []
+    monkeypatch.setattr("heyhi.slurm.commands.list_jobs", lambda name: list(jobs))
+    queue = Queue()
+    assert queue.jobs("heyhi-1") == {}
+    # Then another submits a job.
+    write_claim(tmp_path, age=ahead, kind=SUBMISSION, host="elsewhere", job="7", job_name="heyhi-1", mark="aa")
+    jobs.append(Job("7", "PENDING", "", "", "", "heyhi:aa"))
+    owner = read_owner(tmp_path, queue)
+    assert owner is not None and owner.job == "7"
+
+
+def test_a_link_that_was_made_and_answered_by_exists_already_is_removed_when_it_comes_to_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dead = write_claim(tmp_path, age=400, host="elsewhere")
+    real = Path.hardlink_to
+
+    def repeated(self: Path, target: Path) -> None:
+        real(self, target)
+        os.utime(tmp_path / CLAIM_NAME)  # who was taken for dead lives
+        raise FileExistsError
+
+    monkeypatch.setattr(Path, "hardlink_to", repeated)
+    assert Claim.acquire(tmp_path) == dead
+    assert files(tmp_path) == [CLAIM_NAME]

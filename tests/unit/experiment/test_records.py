@@ -10,10 +10,11 @@ import pytest
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.records import End, History, Record, Start, Submission, to_records
+from heyhi.experiment.records import NOT_KNOWN, End, History, Record, Start, Submission, Used, to_records
 
 START = Start(1, "first", "2026-11-24T10:00:00+00:00", "n1", 12, "7", 0, "0a1b", True, "c0ff")
-END = End(1, "done", 0, "", 1.5, "2026-11-24T11:00:00+00:00")
+USED = Used(1.75, 30.0, 3.25, 0.5, 8)
+END = End(1, "done", 0, "", 1.5, "2026-11-24T11:00:00+00:00", used=USED)
 SETTLED = End(1, "TIMEOUT", 143, "", None, "2026-11-24T11:00:00+00:00", "7", "TIMEOUT", "n1")
 JOB = Submission(
     "7", "2026-11-24T09:00:00+00:00", 1, 0.5, 8, 1, 64.0, "long", "c0de", {"gpu_type": "v100", "setup": ["a"]}
@@ -32,7 +33,8 @@ def test_the_lines_of_a_file_of_attempts(tmp_path: Path) -> None:
     }  # fmt: skip
     assert dict(written[1]) == {**dict(written[0]), "job_id": None, "commit": None, "dirty": False}
     end = {"event": "end", "attempt": 1, "reason": "done", "exit_code": 0, "exception": ""}
-    assert written[2] == list({**end, "seconds": 1.5, "time": END.time}.items())
+    used = {"seconds": 1.75, "queued": 30.0, "cpu_seconds": 3.25, "mem_gb": 0.5, "gpus": 8}
+    assert written[2] == list({**end, "seconds": 1.5, "time": END.time, "used": used}.items())
     end |= {"reason": "TIMEOUT", "exit_code": 143}
     assert written[3] == list({**end, "time": END.time, "job_id": "7", "job_state": "TIMEOUT", "host": "n1"}.items())
     assert folder.attempts() == [START, local, END, SETTLED]
@@ -43,7 +45,7 @@ def test_the_note_of_a_submission(tmp_path: Path) -> None:
     assert folder.read_submission() is None
     folder.write_submission(JOB)
     assert list(json.loads(folder.job_path.read_text())) == (
-        "job_id time attempt hours gpus nodes mem_gb_per_node partition code asked".split()  # noqa: SIM905
+        "job_id time attempt hours gpus nodes mem_gb_per_node partition code asked pack".split()  # noqa: SIM905
     )
     assert folder.history() == History([], JOB)
 
@@ -74,6 +76,7 @@ def test_values_of_a_wrong_type_are_no_traceback(wrong: Any, tmp_path: Path) -> 
             type(None),
             tuple,
             dict,
+            Used,
         }
         folder.append_attempt(record)
     folder.job_path.write_text(json.dumps(dict.fromkeys(Submission._fields, wrong)))
@@ -116,3 +119,15 @@ def test_only_the_last_end_makes_it_pruned() -> None:
     assert History([START, pruned]).pruned == pruned
     assert History([START, pruned, Start(2)]).pruned is None
     assert History([START, pruned], Submission("8")).pruned is None, "its next job has ended before it started"
+
+
+@pytest.mark.parametrize("odd", [-1, float("nan"), float("inf"), True, "3", None, [1], {"x": 1}])
+def test_odd_amounts_count_as_absent(odd: Any) -> None:
+    used = Used.from_dict({**dict.fromkeys(Used._fields, odd), "mem_gb": 2, "new": 1})
+    assert used == Used(mem_gb=2) and used.to_dict() == {"mem_gb": 2}
+    assert Used.from_dict(dict.fromkeys(Used._fields, odd)) is Used.from_dict(odd) is NOT_KNOWN
+
+
+def test_hours_are_known_where_their_parts_are() -> None:
+    assert Used(seconds=1800, gpus=4, cpu_seconds=36).gpu_hours == 2 and Used(cpu_seconds=36).cpu_hours == 0.01
+    assert Used(seconds=1800).gpu_hours is None and Used(gpus=4).gpu_hours is None and Used().cpu_hours is None

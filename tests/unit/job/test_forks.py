@@ -145,7 +145,7 @@ def test_in_a_rank_the_parent_s_result_is_the_one(task_lab: Any, leave: str, tmp
     words = [target, "--manifest", manifest, "--code-root", str(task_lab.root), "--notes", str(notes)]
     process = task_lab.open([sys.executable, "-m", "heyhi.job.ranks", *words], stdin=subprocess.DEVNULL)
     assert task_lab.end(process) == (0, "", "")
-    assert [path.name for path in notes.iterdir()] == ["0.json"]
+    assert sorted(path.name for path in notes.iterdir()) == ["0.json", "0.used.json"]
     note = json.loads((notes / "0.json").read_text())
     assert note["reason"] == "done" and json.loads(note["result"]) == {"child": code}
     assert says in task_lab.folder().log_path.read_text()

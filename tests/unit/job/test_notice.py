@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 
 import pytest
 
+from heyhi.errors import HeyhiError
 from heyhi.job.ending import Signals
-from heyhi.job.notice import WARNING, Notice, Requeued
+from heyhi.job.notice import WARNING, Notice, Requeued, is_to_stop, requeue
 
 
 @pytest.fixture
@@ -79,3 +81,45 @@ def test_only_the_first_rank_writes_and_leaves(notice: Notice, monkeypatch: pyte
     notice.register(lambda: pytest.fail("called"))
     os.kill(os.getpid(), WARNING)
     assert notice.came
+
+
+def test_a_loop_that_asks_is_told_and_leaves_by_itself(notice: Notice) -> None:
+    assert not is_to_stop()
+    os.kill(os.getpid(), WARNING)
+    assert is_to_stop()
+    with pytest.raises(Requeued):
+        requeue()
+
+
+def test_a_stop_does_not_break_into_a_loop_that_asks(notice: Notice) -> None:
+    with Signals(notice) as signals, pytest.raises(SystemExit) as stop, signals.raising():
+        assert not is_to_stop()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert is_to_stop()
+        requeue()
+    # It doesn't ask for the queue: a cancelled job must not come back.
+    assert stop.value.code == 143 and not isinstance(stop.value, Requeued)
+    assert signals.received is signal.SIGTERM
+
+
+def test_ctrl_c_breaks_into_a_loop_that_asks(notice: Notice) -> None:
+    with Signals(notice) as signals, pytest.raises(KeyboardInterrupt), signals.raising():
+        assert not is_to_stop()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_another_rank_waits_for_the_first_one_s_end(notice: Notice, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with Signals(notice, stays=True) as signals, pytest.raises(SystemExit) as stop, signals.raising():
+        os.kill(os.getpid(), WARNING)
+        assert is_to_stop()
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+        requeue()
+    assert stop.value.code == 143
+
+
+def test_outside_a_job_nothing_is_to_stop() -> None:
+    assert not is_to_stop()
+    with pytest.raises(HeyhiError, match="no job"):
+        requeue()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import math
+import re
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,7 +21,7 @@ import heyhi
 from heyhi.errors import HeyhiError
 from heyhi.experiment.directions import DirectionError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.records import End, Start
+from heyhi.experiment.records import End, Start, Used
 from heyhi.project import find_project
 from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
@@ -28,6 +30,8 @@ from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Shaped
 from heyhi.report.source import Source
+from heyhi.report.terminal import print_table
+from heyhi.report.used_line import used_line
 
 PROTO = """
 syntax = "proto2";
@@ -653,3 +657,62 @@ def test_conditions_that_choose_nothing_leave_an_empty_table_and_no_wrong_messag
     assert len(lab.shape(sweep, where=("seed=7",), mean_over=("seed",), best="acc").table) == 0
     assert len(lab.shape(sweep, where=("seed=7",), pivot=("lr", "seed", "acc")).table) == 0
     assert len(heyhi.table(sweep, where="seed=7", mean_over="seed,fold")) == 0
+
+
+# --- what was used
+
+
+def use(lab: Lab, sweep: Path) -> None:
+    """Have each experiment have used as many hours of 4 GPUs as its seed says; one has failed before."""
+    for row in heyhi.table(sweep).to_dict("records"):
+        folder = ExperimentDir(Path(row["exp_path"]))
+        start, end = folder.history().last_attempt
+        assert start is not None and end is not None
+        used = Used(3600.0 * row["seed"], 60.0, 360.0, float(row["seed"]), 4)
+        lost = [start, end._replace(reason="failed", used=used)] if row["seed"] == 2 else []
+        folder.attempts_path.unlink()
+        for record in [*lost, start._replace(attempt=2), end._replace(attempt=2, reason="done", used=used)]:
+            folder.append_attempt(record)
+
+
+def test_there_are_means_of_what_was_used_and_sums_of_it(lab: Lab) -> None:
+    sweep = lab.sweep("s", *({"seed": seed} for seed in (1, 2, 3)))
+    lab.run(sweep, outcome=lambda row: {"loss": 1.0})
+    use(lab, sweep)
+    (row,) = records(lab.shape(sweep, mean_over=("seed",)).table)
+    assert (row["gpu_hours"], row["gpu_hours.sum"], row["gpu_hours_lost.sum"]) == (8, 24, 8)
+    assert (row["mem_used"], row["queued.sum"]) == (2, 240)
+    assert not {"gpu_hours_lost", "mem_used.sum"} & row.keys()
+    rows = lab.shape(sweep, where=("gpu_hours>=8",), sort=("-mem_used",)).table
+    assert rows["seed"].tolist() == [3, 2] and rows["gpu_hours"].tolist() == [12, 8]
+
+
+def test_what_was_used_is_shown_where_it_is_asked_for_and_summed_up_below_a_table(lab: Lab) -> None:
+    sweep = lab.sweep("s", *({"seed": seed} for seed in (1, 2, 3)))
+    lab.run(sweep)
+    print_table(lab.shape(sweep), out := io.StringIO())
+    assert "used" not in out.getvalue()
+    use(lab, sweep)
+    for options in ({}, {"mean_over": ("seed",)}):
+        print_table(lab.shape(sweep, **options), out := io.StringIO())
+        assert "gpu_hours" not in out.getvalue() and "mem_used" not in out.getvalue()
+        assert out.getvalue().endswith(
+            "used 32 GPU-hours and 0.4 CPU-hours, 8 and 0.1 of them by attempts that failed\n"
+        )
+    print_table(lab.shape(sweep), out := io.StringIO(), asked=("seed", "gpu_hours_lost", "mem_used"))
+    assert re.search(r"gpu_hours_lost +mem_used", out.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        ({"cpu_hours": [0.04, 0.05]}, ""),
+        ({"cpu_hours": [0.04, 0.06], "cpu_hours_lost": [None, None]}, "used 0.1 CPU-hours"),
+        ({"gpu_hours": [None, 0.001234]}, "used 0.00123 GPU-hours"),
+        ({"gpu_hours": [1234.5, math.nan], "gpu_hours_lost": [None, 12.34]},
+         "used 1,247 GPU-hours, 12.3 of them by attempts that failed"),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_the_line_of_what_was_used(columns: dict[str, list[float]], line: str) -> None:
+    assert used_line(pd.DataFrame({"status": ["DONE", "DONE"], **columns})) == line

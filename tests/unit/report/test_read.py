@@ -643,3 +643,44 @@ def test_the_packages_of_the_last_attempt_are_named(project: Project) -> None:
     write(one, attempts_jsonl=attempt(1) + end + attempt(2))
     write(one, result_json="{ }")
     assert read(project, one)[0].packages is None
+
+
+# --- what was used
+
+
+def used_end(attempt: int, reason: str, seconds: float) -> str:
+    used = {"seconds": seconds, "queued": 5, "cpu_seconds": 720, "mem_gb": attempt, "gpus": 2}
+    return json.dumps({"event": "end", "attempt": attempt, "reason": reason, "used": used}) + "\n"
+
+
+def test_what_attempts_used_is_read_and_remembered_and_what_was_in_vain_stands_apart(project: Project) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    again = START.replace('"attempt": 1', '"attempt": 2')
+    write(one, attempts_jsonl=START + used_end(1, "failed", 1800) + again + used_end(2, "done", 3600), result_json="{}")
+    done(other)
+    for _ in range(2):
+        found, nothing = read(project, one, other)
+        assert (found.gpu_hours, found.gpu_hours_lost, found.cpu_hours, found.cpu_hours_lost) == (2, 1, 0.2, 0.2)
+        assert (found.mem_used, found.queued) == (2, 10) and nothing.gpu_hours is nothing.mem_used is None
+
+
+def test_what_a_killed_attempt_noted_is_lost_and_is_no_news_of_it(project: Project) -> None:
+    one = entry(project)
+    start = {"event": "start", "attempt": 1, "pid": 7, "host": "elsewhere"}
+    note: dict[str, Any] = {
+        "attempt": 1,
+        "time": "x",
+        "pid": 7,
+        "host": "elsewhere",
+        "used": {"seconds": 1800, "gpus": 2},
+    }
+    write(one, attempts_jsonl=json.dumps(start) + "\n", metrics_jsonl='{"a": 1}\n')
+    assert read(project, one)[0].gpu_hours_lost is None
+    for seconds in (1800, 3600):
+        (Path(one.folder) / ".used.json").write_text(json.dumps({**note, "used": {"seconds": seconds, "gpus": 2}}))
+        for _ in range(2):
+            (found,) = read(project, one)
+            assert (found.status, found.gpu_hours, found.gpu_hours_lost) == ("DEAD", None, seconds / 1800)
+            assert found.updated == LONG_AGO
+    (Path(one.folder) / ".used.json").write_text(json.dumps({**note, "pid": 8}))
+    assert read(project, one)[0].gpu_hours_lost is None

@@ -33,6 +33,7 @@ from heyhi.slurm.commands import (
     Queue,
     Refused,
     SlurmError,
+    Use,
     View,
     account,
     cancel,
@@ -40,6 +41,7 @@ from heyhi.slurm.commands import (
     output_of,
     refusal,
     submit,
+    use_of,
 )
 from heyhi.slurm.refusals import Meaning, meaning_of
 
@@ -439,3 +441,32 @@ def test_how_the_jobs_of_what_is_needed_ended_is_asked_with_all_others(command: 
     found = [statuses.of(path) for path in needs]
     assert [state.reason for state in found] == [f"by dead{j}, DEAD: TIMEOUT (job {j} on n1)" for j in range(100, 105)]
     assert calls(tmp_path, "sacct") == 1
+
+
+def test_accounts_tell_how_long_a_job_ran(command: Command) -> None:
+    lines = [row("1", "TIMEOUT", "0:0", "n1", "/x", "", "61"), row("2", "FAILED", "3:0", "n2", "/y", "", "")]
+    command("sacct", f"printf '{lines[0]}\\n{lines[1]}\\n'")
+    found = account(["1", "2"])
+    assert (found["1"].seconds, found["2"].seconds) == (61, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "cpu_seconds", "mem_gb"),
+    [
+        (["00:08.380|", "00:08.380|504764K", "00:00.001|"], 8.38, 504764 / 2**20),
+        (["1-02:03:04|", "01:00|2147483648", "00:01|3G"], 93_784, 3),
+        (["00:00:00|"], None, None),  # it has just ended
+        (["what|is", "this"], None, None),
+        ([], None, None),
+    ],
+)
+def test_accounts_tell_what_a_job_s_processes_used(
+    command: Command, lines: list[str], cpu_seconds: float | None, mem_gb: float | None
+) -> None:
+    command("sacct", "".join(f"echo '{line}'\n" for line in lines))
+    assert use_of("7") == Use(cpu_seconds, mem_gb)
+
+
+def test_without_accounts_nobody_knows_what_a_job_used(command: Command) -> None:
+    command("sacct", "echo 'Slurm accounting storage is disabled' >&2; exit 1")
+    assert use_of("7") == Use()

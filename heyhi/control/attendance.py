@@ -1,0 +1,191 @@
+"""Whether a controller lives that runs some experiments; where none does, what the last one has said of them.
+
+A Snakemake that somebody has started by hand counts as one (`heyhi.sweep.sign_of_life`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.control.controller import Controller, find_controllers, folders_of_controller
+from heyhi.control.last_words import LastWords, last_words
+from heyhi.control.survey import Survey
+from heyhi.errors import UnknownError
+from heyhi.experiment.names import Status
+from heyhi.project import Project
+from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
+
+_MOST_ENDED = 20  # controllers whose orders are looked at, the last first
+
+
+class Commands(NamedTuple):
+    """What starts some experiments.
+
+    Attributes:
+        start: command for those that are NOT_STARTED; empty: none is named.
+        again: for those that are DEAD.
+    """
+
+    start: str = ""
+    again: str = ""
+
+
+NO_COMMANDS = Commands()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A controller that is over.
+
+    Attributes:
+        log: of it, as people are told of it.
+        words: what it has said last.
+    """
+
+    log: str
+    words: LastWords
+
+
+@dataclass(frozen=True)
+class Attendance:
+    """Who runs some experiments.
+
+    Attributes:
+        living: controllers that run some of them, each with how many; one that nobody knows the orders of runs all.
+        left: how many aren't done.
+        alone: exp paths of those that are NOT_STARTED, and that none of these runs.
+        dead: how many are DEAD, and none of these runs.
+        ended: the last controller that was to run some of those that nobody runs; None where there is none.
+        unknown: why nobody can tell which controllers there are; empty where anybody can.
+    """
+
+    living: Sequence[tuple[Controller, int]]
+    left: int
+    alone: Sequence[str] = ()
+    dead: int = 0
+    ended: Ended | None = None
+    unknown: str = ""
+
+    @classmethod
+    def of(cls, survey: Survey) -> Attendance:
+        """Look who runs what isn't done of some experiments; where all is done that takes nothing."""
+        if not survey.others:
+            return cls((), 0)
+        living: list[tuple[Controller, int]] = []
+        left = dict(survey.others)
+        projects = list(dict.fromkeys(part.project for part in survey.parts))
+        try:
+            for project in projects:
+                for controller in find_controllers(project):
+                    its = folders_of_controller(project, controller)
+                    mine = survey.others.keys() if its is None else survey.others.keys() & set(its)
+                    if mine:
+                        living.append((controller, len(mine)))
+                        left = {path: state for path, state in left.items() if path not in mine}
+        except UnknownError as error:
+            return cls((), len(survey.others), unknown=str(error))
+        alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
+        dead = sum(status is Status.DEAD for status, _ in left.values())
+        ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
+        return cls(living, len(survey.others), alone, dead, ended)
+
+    @property
+    def may_start(self) -> bool:
+        """Whether some may be started yet, or started again, by somebody who lives."""
+        return bool(self.living or self.unknown)
+
+    def starts_none(self, survey: Survey) -> bool:
+        """Return whether nobody who lives was told to run any that is NOT_STARTED.
+
+        Args:
+            survey: that was looked at.
+        """
+        count = sum(status is Status.NOT_STARTED for status, _ in survey.others.values())
+        return not self.unknown and len(self.alone) == count
+
+    def lines(self, commands: Commands = NO_COMMANDS, *, reasons: Collection[str] = ()) -> list[str]:
+        """Say who runs them, and where nobody does, what would, and what the last one said.
+
+        Args:
+            commands: that start them.
+            reasons: what is told of them anyhow.
+        """
+        if self.unknown:
+            return [f"nobody knows whether a controller runs these: {self.unknown}"]
+        lines = [_living_line(controller, count, self.left) for controller, count in self.living]
+        count = len(self.alone)
+        if count:
+            which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
+            what = _all(count) if count == self.left else which
+            starts = f": {commands.start} starts {'them' if count > 1 else 'it'}" if commands.start else ""
+            lines.append(f"no controller runs {what}{starts}")
+            lines += ended_lines(self.ended, reasons)
+        elif self.dead and not self.living:
+            starts = f": {commands.again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
+            which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
+            lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
+        return lines
+
+
+def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]:
+    """Say how the last controller ended, and why it did."""
+    if ended is None:
+        return []
+    lines = [f"the last one {ended.words.how} ({ended.log})"]
+    known = set(reasons)
+    return [*lines, *(f"  {line}" for line in ended.words.summary(lambda text: text in known))]
+
+
+def _all(count: int) -> str:
+    return "these" if count > 1 else "it"
+
+
+def _living_line(controller: Controller, count: int, left: int) -> str:
+    what = _all(count) if count == left else f"{count} of these {left}"
+    if controller.owner is None:
+        return f"controller {controller.name} may run {what}: its claim can't be read"
+    return f"controller pid {controller.owner.pid} on {controller.owner.host} runs {what}"
+
+
+def said_of_experiment(project: Project, folder: str, exp_id: str) -> Iterator[tuple[str, str]]:
+    """Yield what the last controller that was to run an experiment has said of it, each with its log.
+
+    Args:
+        project: of the experiment.
+        folder: its exp path.
+        exp_id: its exp id.
+    """
+    for controller in _by_last(project):
+        its = folders_of_controller(project, controller)
+        if its is not None and folder in set(its):
+            log = project.relative(controller.log)
+            yield from ((log, line) for line in last_words(controller.log).of(exp_id))
+            return
+
+
+def _ended(project: Project, folders: Sequence[str]) -> Ended | None:
+    """Return the last controller that was to run some experiments."""
+    wanted = set(folders)
+    for controller in _by_last(project):
+        its = folders_of_controller(project, controller)
+        if its is not None and not wanted.isdisjoint(its):
+            return Ended(project.relative(controller.log), last_words(controller.log))
+    return None
+
+
+def _by_last(project: Project) -> list[Controller]:
+    """Return the controllers whose logs are there, the last first."""
+    root = project.state_root / CONTROLLERS_NAME
+    found = []
+    try:
+        for entry in os.scandir(root):
+            if entry.name.endswith(".log"):
+                found.append((entry.stat().st_mtime, Path(entry.path)))
+    except OSError:
+        return []
+    found.sort(reverse=True)
+    return [Controller(log.stem, log.with_suffix(""), None) for _, log in found[:_MOST_ENDED]]

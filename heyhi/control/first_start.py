@@ -1,0 +1,156 @@
+"""`heyhi launch` waits until the first of its experiments is handed over, or says why none is.
+
+What is looked at are the records of a few of them: to look at 10,000 again and again would take longer than a launch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.control.controller import Controller
+from heyhi.control.last_words import last_words
+from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import read_last_owner, read_owner
+from heyhi.experiment.death import death_of
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME
+from heyhi.experiment.records import REFUSED
+from heyhi.files import read_end
+from heyhi.project import Project
+from heyhi.text import TIMES
+
+WAIT_SECONDS = 60.0  # after which who launches isn't kept any longer
+_LOOK_SECONDS = 0.2
+_FEW = 200  # experiments that are looked at
+_TAIL_BYTES = 2000
+_TAIL_LINES = 5
+_NAMES = (RESULT_NAME, JOB_NAME, ATTEMPTS_NAME, CLAIM_NAME)
+
+_Mark = tuple[tuple[int, int] | None, ...]
+
+
+class Outcome(NamedTuple):
+    """What came of the first moments of a launch.
+
+    Attributes:
+        lines: to be said.
+        failed: whether none was handed over, and none will be.
+    """
+
+    lines: list[str]
+    failed: bool = False
+
+
+class FirstStart:
+    """Wait for the first of some experiments; to be made before the controller that starts them.
+
+    Args:
+        project: whose they are.
+        starting: exp paths of what is to be started, in order.
+    """
+
+    def __init__(self, project: Project, starting: Sequence[str]) -> None:
+        self._project = project
+        self._count = len(starting)
+        # The first ones, and some of the others: nobody knows for sure which a controller takes first.
+        half = _FEW // 2
+        rest = starting[half:]
+        few = [*starting[:half], *rest[:: max(1, -(-len(rest) // half))]]
+        self._before = {path: _mark(path) for path in few}
+        self._refused: dict[str, str] = {}  # exp path -> why
+        self._first = ""
+
+    def wait(self, controller: Controller, seconds: float = WAIT_SECONDS) -> Outcome:
+        """Wait until one is handed over, all are refused, or the controller has ended.
+
+        Args:
+            controller: that was started.
+            seconds: at most.
+        """
+        if not self._before:
+            return Outcome([])
+        deadline = time.monotonic() + seconds
+        while True:
+            has_ended = _has_ended(controller)  # before the look: what it did until then is there
+            if self._look():
+                return Outcome([*self._refusals(), self._first])
+            if has_ended or len(self._refused) == self._count:
+                return self._failure(controller, has_ended)
+            if time.monotonic() >= deadline:
+                text = f"nothing is submitted or started yet after {seconds:.0f} s; the controller goes on"
+                return Outcome([*self._refusals(), text])
+            time.sleep(_LOOK_SECONDS)
+
+    def _look(self) -> bool:
+        """Return whether one was handed over."""
+        for path, before in self._before.items():
+            if path not in self._refused and _mark(path) != before:
+                with contextlib.suppress(HeyhiError):  # another look may find it mended
+                    self._first = self._said_of(path)
+                if self._first:
+                    return True
+        return False
+
+    def _said_of(self, path: str) -> str:
+        """Say how an experiment was started; empty where it wasn't, and as yet."""
+        name = path.removeprefix(f"{self._project.results_root}/")
+        if os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+            return f"done already: {name}"
+        folder = ExperimentDir(Path(path))
+        history = folder.history()
+        end = history.last_end
+        if end is not None and end.reason == REFUSED and not history.unstarted_job:
+            if _mark(path)[2] != self._before[path][2]:
+                self._refused[path] = death_of(history).text
+            return ""
+        owner = read_last_owner(path)
+        job = owner.job if owner is not None else ""
+        if job or _mark(path)[1] != self._before[path][1]:
+            return f"submitted: job {job or history.current_job} ({name})"
+        if _mark(path)[2] != self._before[path][2]:
+            return f"started: {name}{f' (pid {owner.pid} on {owner.host})' if owner is not None else ''}"
+        return ""
+
+    def _refusals(self) -> list[str]:
+        """Say which were refused, many of one reason once."""
+        return [f"{count} {TIMES} {text}" for text, count in Counter(self._refused.values()).most_common()]
+
+    def _failure(self, controller: Controller, has_ended: bool) -> Outcome:
+        log = self._project.relative(controller.log)
+        refusals = self._refusals()
+        words = last_words(controller.log)
+        if has_ended and words.exit_code == 0:  # others have done it all, or it was done meanwhile
+            return Outcome(refusals)
+        why = words.summary(lambda text: text in self._refused.values()) if has_ended else []
+        if has_ended and not (why or refusals):
+            why = read_end(controller.log, _TAIL_BYTES).splitlines()[-_TAIL_LINES:]
+        head = "all are refused" if not has_ended else f"the controller {words.how}"
+        return Outcome(
+            [f"nothing was submitted or started: {head} ({log})", *(f"  {x}" for x in (*refusals, *why))], True
+        )
+
+
+def _has_ended(controller: Controller) -> bool:
+    try:
+        return read_owner(controller.folder) is None
+    except HeyhiError:
+        return False  # nobody can tell
+
+
+def _mark(path: str) -> _Mark:
+    """Return by what is seen that somebody has written in an experiment's folder."""
+    return tuple(map(_stamp, (f"{path}/{name}" for name in _NAMES)))
+
+
+def _stamp(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino

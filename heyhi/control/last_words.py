@@ -1,0 +1,105 @@
+"""What counts in the log of a controller: why it ended, and why it didn't hand over an experiment."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.config.values import shorten
+from heyhi.files import read_end
+from heyhi.text import TIMES, readable
+
+_MOST_BYTES = 1_000_000  # of a log's end
+_MOST_LINES = 5
+_LONG = 500  # characters of a line
+_BEGIN = re.compile(r"^\S+ \S+ pid \d+: snakemake .*\n", re.MULTILINE)
+_END = re.compile(r"^(\S+) exit code (-?\d+)\n\Z", re.MULTILINE)
+# What Snakemake makes of what an executor says of a job.
+_MESSAGE = re.compile(r"^\s*message: (?P<text>.*?)(?: For further error details see .*)?$")
+# Of what Snakemake adds, none says why.
+_NOISE = ("At least one job did not complete successfully.", "Exiting because a job execution failed")
+_ERROR = re.compile(
+    r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*No space left on device)"
+)
+_NO_MORE = "No more is submitted. "
+_ON_RECORD = ("DEAD: ", "PRUNED: ")
+_RULE = re.compile(r"^Error in (rule|group) ")
+
+
+class LastWords(NamedTuple):
+    """What the last run of a controller has left in its log.
+
+    Attributes:
+        time: when it ended (UTC); empty where it didn't write that: it was killed, or its disk was full.
+        exit_code: of it; None likewise.
+        lines: what counts, in order: of experiments `EXP_ID: why`, and errors of its own.
+    """
+
+    time: str
+    exit_code: int | None
+    lines: list[str]
+
+    @property
+    def how(self) -> str:
+        """How it ended."""
+        if self.exit_code is None:
+            return "was killed, or couldn't write any more: its log has no end"
+        return f"ended at {self.time} with exit code {self.exit_code}"
+
+    def of(self, exp_id: str) -> list[str]:
+        """Return what it has said of an experiment."""
+        found = (line.removeprefix(f"{exp_id}: ") for line in self.lines if line.startswith(f"{exp_id}: "))
+        return list(dict.fromkeys(found))
+
+    def summary(self, is_known: Callable[[str], bool] = lambda text: False) -> list[str]:
+        """Write what counts in a few lines, what was said of many experiments once.
+
+        Args:
+            is_known: returns whether a text is told elsewhere.
+        """
+        texts = Counter(line.partition(": ")[2] if _is_of_experiment(line) else line for line in self.lines)
+        told = [
+            (text, count)
+            for text, count in texts.items()
+            # How one has ended that was started, its own records say; what was said of all, each of them has, too.
+            if not text.startswith(_ON_RECORD) and text.removeprefix(_NO_MORE) not in texts.keys() - {text}
+            if not is_known(text)
+        ]
+        lines = [f"{count} {TIMES} {text}" if count > 1 else text for text, count in told[:_MOST_LINES]]
+        return [*lines, f"… and {len(told) - _MOST_LINES} more"] if len(told) > _MOST_LINES else lines
+
+
+def last_words(log: Path) -> LastWords:
+    """Read what the last run of a controller has left in its log; what can't be read says nothing."""
+    text = _BEGIN.split(read_end(log, _MOST_BYTES))[-1]
+    end = _END.search(text)
+    return LastWords(end[1] if end else "", int(end[2]) if end else None, _counting(text.splitlines()))
+
+
+def _counting(lines: Collection[str]) -> list[str]:
+    found, is_rule, is_head = [], False, False
+    for line in lines:
+        if is_head:  # `WorkflowError:` stands alone, and what it is in the next line
+            is_head = False
+            if line.strip() and not line.startswith(_NOISE):
+                found.append(line.strip())
+        elif is_rule and (message := _MESSAGE.match(line)):
+            is_rule = False
+            if not message["text"].startswith("run "):  # of a run on this machine, whose own records say more
+                found.append(message["text"].strip())
+        elif _RULE.match(line):
+            is_rule = True
+        elif line.rstrip().endswith("Error:") and _ERROR.match(line):
+            is_head = True
+        elif _ERROR.match(line):
+            found.append(line.strip())
+    return [shorten(readable(line), _LONG) for line in dict.fromkeys(found)]
+
+
+def _is_of_experiment(line: str) -> bool:
+    """Return whether a line is of an experiment, whose id stands first: it has no spaces."""
+    name, colon, _ = line.partition(": ")
+    return bool(colon) and "/" in name and " " not in name

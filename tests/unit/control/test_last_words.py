@@ -1,0 +1,88 @@
+"""What counts in a controller's log: why it didn't hand over what, and why it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from heyhi.control.last_words import last_words
+
+BEGIN = "2026-11-28T14:37:45+00:00 vm pid 16631: snakemake --profile /p --config manifest=m launch=l\n"
+NOPE = "sbatch: invalid partition specified: nope"
+REFUSED = f"""\
+Building DAG of jobs...
+[Sat Nov 28 14:37:46 2026]
+Job 3: run results/p/work/x=2_93188956c3adf4e6
+[Sat Nov 28 14:37:46 2026]
+Error in rule experiment:
+    message: p/work/x=2_9: not submitted: {NOPE} For further error details see the cluster/cloud log and the log.
+    jobid: 4
+    shell:
+        python -m heyhi.runner
+Logfile results/p/work/x=3_855a9277360664fa/launch.log not found.
+Error in rule experiment:
+    message: p/work/x=3_9: not submitted: {NOPE} For further error details see the cluster/cloud log and the log.
+    jobid: 5
+Exiting because a job execution failed. Look above for error messages
+WorkflowError:
+At least one job did not complete successfully.
+"""
+SAME = "No more is submitted. not submitted: 3 experiments ended with the same error, and none is done: ValueError: x"
+END = "2026-11-28T14:37:47+00:00 exit code 1\n"
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "c.log"
+
+
+def test_what_was_said_of_many_is_said_once_and_of_one_to_who_asks(log: Path) -> None:
+    log.write_text(f"{BEGIN}{REFUSED}{END}")
+    words = last_words(log)
+    assert words.summary() == [f"2 × not submitted: {NOPE}"]  # noqa: RUF001
+    assert words.of("p/work/x=2_9") == [f"not submitted: {NOPE}"] and words.of("p/work/x=4_9") == []
+    assert words.how == "ended at 2026-11-28T14:37:47+00:00 with exit code 1"
+    assert words.summary(lambda text: NOPE in text) == []
+
+
+def test_only_the_last_run_counts(log: Path) -> None:
+    log.write_text(f"{BEGIN}{REFUSED}{END}{BEGIN}Building DAG of jobs...\n2026-11-28T15:00:00+00:00 exit code 0\n")
+    assert (last_words(log).exit_code, last_words(log).lines) == (0, [])
+
+
+def test_a_log_without_an_end_is_of_one_that_was_killed_or_had_no_room(log: Path) -> None:
+    log.write_text(f"{BEGIN}{REFUSED}{END}{BEGIN}OSError: [Errno 28] No space left on device: '/r/x'\n")
+    words = last_words(log)
+    assert words.how.startswith("was killed, or couldn't write any more")
+    assert words.summary() == ["OSError: [Errno 28] No space left on device: '/r/x'"]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("error: conf/x.py: boom\n", ["error: conf/x.py: boom"]),
+        ("Traceback (most recent call last):\n  File x\nKeyError: 'a'\n", ["KeyError: 'a'"]),
+        ("WorkflowError:\nFailed to open slurm.\n", ["Failed to open slurm."]),
+        (f"{SAME}\n", [SAME]),
+        ("Error in rule experiment:\n    message: run results/p/a\n", []),
+        ("    message: not behind an error\nMyErrors are none\n", []),
+        ("ImportError: \x1b[31m\udcff\n", ["ImportError: \\x1b[31m\ufffd"]),
+    ],
+)  # fmt: skip
+def test_errors_count_and_nothing_else(log: Path, text: str, found: list[str]) -> None:
+    log.write_bytes(f"{BEGIN}{text}".encode(errors="surrogateescape"))
+    assert last_words(log).lines == found
+
+
+def test_of_a_log_that_is_not_there_nothing_is_said(log: Path) -> None:
+    assert last_words(log).lines == []
+
+
+def test_what_records_say_and_what_is_said_twice_is_left_out_of_a_summary(log: Path) -> None:
+    error = "Error in rule experiment:\n    message: p/{}: {} For further error details see the log\n"
+    why = SAME.removeprefix("No more is submitted. ")
+    log.write_text(f"{BEGIN}{error.format(1, 'DEAD: exit code 1')}{SAME}\n{error.format(2, why)}{error.format(3, why)}")
+    assert last_words(log).summary() == [f"2 × {why}"]  # noqa: RUF001
+    log.write_text(f"{BEGIN}{SAME}\n")
+    assert last_words(log).summary() == [SAME]
