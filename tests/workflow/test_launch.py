@@ -286,3 +286,13 @@ def test_what_has_drifted_is_made_anew_by_a_launch_and_nothing_else_is(tiny: Any
     assert "drifted" not in heyhi("status", "--drift").stdout
     again = heyhi("launch", *LOCAL, "--redo-drifted")
     assert again.returncode == 0 and "nothing to redo\nnothing to start: all are done" in again.stdout
+
+
+def test_a_launch_runs_as_many_at_once_as_it_is_told_to_in_the_sweeps_order(tiny: Any, heyhi: Any) -> None:
+    order = (4, 2, 6, 1, 5, 3)
+    (tiny.root / "conf" / "sweep.py").write_text(
+        f'def yield_sweep():\n    for x in {order}:\n        yield "conf/work.prototxt", {{"x": x}}\n'
+    )
+    done = heyhi("launch", *LOCAL, "--foreground", "--jobs", "1")
+    assert done.returncode == 0, done.stderr
+    assert (tiny.root / "ledger.txt").read_text().split("\n")[:-1] == [f"work {x}" for x in order]

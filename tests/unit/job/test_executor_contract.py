@@ -77,6 +77,12 @@ def test_a_job_tells_what_ours_asks_of_it(name: str) -> None:
     assert hasattr(JobExecutorInterface, name), "heyhi/job/executor.py asks each job for it"
 
 
+def test_a_job_of_snakemakes_tells_its_priority() -> None:
+    from snakemake.jobs import Job
+
+    assert isinstance(inspect.getattr_static(Job, "priority"), property), "ours submits in the order that follows"
+
+
 def test_a_run_that_is_cancelled_cancels_its_jobs_then_ends() -> None:
     calls: list[object] = []
     fake = SimpleNamespace(lock=threading.Lock(), active_jobs=["a job"])
