@@ -151,6 +151,7 @@ def test_the_shown_commands_do_what_is_said(training: Any, until: Until) -> None
     ]
     assert len(commands) == 5
     local, allocation, launch, warn, watch = commands
+    training.env["SALLOC_MEM_PER_CPU"] = "4G"  # this cluster's default is 100 MB
     for command in (local, allocation):
         done = training.run_words("bash", "-c", command)
         assert done.returncode == 0 and "DONE" in done.stdout, done.stdout + done.stderr
