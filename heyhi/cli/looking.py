@@ -68,7 +68,8 @@ def status(args: argparse.Namespace) -> int:
         from heyhi.control.listing import render, terminal_width
 
         print(render(survey, drift, everything=args.all, width=terminal_width()))
-        _print_outside(survey)
+        if args.given:  # who looks at all has no single one in mind
+            _print_outside(survey)
         print_recoded(recoded.values())
         if survey.others:
             from heyhi.control.attendance import Attendance

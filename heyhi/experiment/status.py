@@ -225,11 +225,12 @@ def held_by(owner: Owner, view: View) -> State:
 
 
 def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
-    state = held_by(owner, view)
-    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, state.status)}"))
+    state, job = held_by(owner, view), owner.find_job(view.queue)
+    waits_again = state.status is Status.PENDING and not (job is not None and job.is_resting)
+    return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again)}"))
 
 
-def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:
+def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:
     """Say how often the job of a living owner was queued again; nothing where it wasn't."""
     if not owner.root:
         return ""
@@ -241,7 +242,7 @@ def _requeues(folder: ExperimentDir, owner: Owner, status: Status) -> str:
     last = next((one for one in reversed(attempts) if isinstance(one, Start)), None)
     if last is None or not owner.job or last.job_id != owner.job:
         return ""
-    count = last.restart_count + (status is Status.PENDING)  # or it waits to be
+    count = last.restart_count + waits_again
     return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
 
 

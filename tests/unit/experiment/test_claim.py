@@ -493,13 +493,13 @@ def test_an_answer_of_slurms_that_may_be_older_than_a_claim_is_asked_for_again_b
 ) -> None:
     real = time.time
     monkeypatch.setattr(time, "time", lambda: real() + ahead)
-    jobs: list[Job] = []
-    monkeypatch.setattr("heyhi.slurm.commands.list_jobs", lambda name: list(jobs))
+    jobs: list[str] = []
+    monkeypatch.setattr("heyhi.slurm.commands._queue_lines", lambda: list(jobs))
     queue = Queue()
-    assert queue.jobs("heyhi-1") == {}
+    assert queue.jobs("1") == {}
     # Then another submits a job.
-    write_claim(tmp_path, age=ahead, kind=SUBMISSION, host="elsewhere", job="7", job_name="heyhi-1", mark="aa")
-    jobs.append(Job("7", "PENDING", "", "", "", "heyhi:aa"))
+    write_claim(tmp_path, age=ahead, kind=SUBMISSION, host="elsewhere", job="7", root="1", mark="aa")
+    jobs.append("\x1f".join(("7", "PENDING", "", "", "", "heyhi:1:aa")))
     owner = read_owner(tmp_path, queue)
     assert owner is not None and owner.job == "7"
 

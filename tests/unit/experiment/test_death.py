@@ -105,6 +105,7 @@ ENDS = st.builds(
     exit_code=st.sampled_from([None, 0, 1, 75, 137, 143]),
     exception=st.sampled_from(["", "ValueError: boom", "stopped by SIGTERM", REQUEUED, "rank 1 on n2: exit code 9"]),
     job_id=st.sampled_from(["", "7"]),
+    job_state=st.just(""),
 )
 # Who was killed left no word, unless a pack has written one for it.
 ENDS = ENDS.map(

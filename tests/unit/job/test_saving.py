@@ -243,7 +243,7 @@ def test_a_rank_s_result_that_cannot_reach_the_runner_is_not_lost(
     code, _, err = task_lab.run(main, "sys.argv += ['--tasks', '2']")
     (path,) = tmp.glob("heyhi.*")
     assert json.loads(path.read_text()) == {"y": 1}
-    assert code == 1 and re.search(rf"DEAD: exit code 1: rank 0: what main returned is in {path}, since", err), err
+    assert code == 1 and re.search(rf"DEAD: rank 0: what main returned is in {path}, since", err), err
 
 
 DROPS = """
