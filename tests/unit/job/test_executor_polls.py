@@ -24,6 +24,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 import heyhi.job.executor
+import heyhi.job.submitter
 import heyhi.slurm.commands
 from heyhi.config.schema import load_schema
 from heyhi.experiment.folder import ExperimentDir
@@ -254,7 +255,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         schema = load_schema(project)
         expansion = expand_sweep_file(project, schema, conf / "sweep.py")
         one = Bench(tmp_path, Manifest.open(write_manifest(expansion, project, schema)))
-        for module in (heyhi.job.executor, heyhi.slurm.commands):
+        for module in (heyhi.job.executor, heyhi.job.submitter, heyhi.slurm.commands):
             monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=one.clock, time=time.time))
         made.append(one)
         one.submit()
