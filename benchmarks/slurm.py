@@ -6,6 +6,9 @@ executor, a bare Snakefile of 50 targets, all as they come. CPU time is the clie
 accounting has it; what Slurm's daemons take is in neither. Wall time goes from the start to the end of a client that
 waits for all results. HeyHi's hold more: the sweep's expansion, a copy of the code, claims, attempts, table and page.
 
+One more row is about a limit of two jobs at once: 12 jobs of a second beside `sbatch --wait`, two at a time. It has
+wall times alone.
+
 The cluster is one of three nodes on this machine, which the tests use too; on two cores it is the machine that limits
 the wall times. Where Slurm isn't installed nothing is measured.
 """
@@ -15,9 +18,10 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.expand import CFG
 from benchmarks.table import Row
@@ -27,9 +31,17 @@ from tests.slurm.cluster import PACKAGES, Cluster, ClusterError, missing, wait_u
 
 GOAL = 1.0
 OFFICIAL_GOAL = 0.1
-_TASK = """\
+LIMIT_GOAL = 2.0
+_LIMITED = 12
+_NAP = "BENCH_NAP"  # environment variable: seconds that the task sleeps
+_TASK = f"""\
+import os
+import time
+
+
 def main(task, cfg, log_level):
-    return {}
+    time.sleep(float(os.environ.get("{_NAP}", "0")))
+    return {{}}
 
 
 if __name__ == "__main__":
@@ -40,7 +52,12 @@ if __name__ == "__main__":
 _SWEEP = """\
 def yield_sweep():
     for seed in range({size}):
-        yield "conf/{cfg}.prototxt", {{"seed": seed, "I.launcher": "slurm"}}
+        yield "conf/{cfg}.prototxt", {{"seed": seed, "I.launcher": "slurm", **{more}}}
+"""
+# The cluster's QOS that lets a user have two jobs at once.
+_LIMIT = {"launcher.slurm.qos": "small"}
+_LIMITED_LOOP = """\
+seq "$1" | xargs -P 2 -I{} sbatch --wait --qos=small --time=5 --mem=2000 --output=/dev/null --wrap 'sleep 1' > /dev/null
 """
 # Each waits until the results are there. $0 is Python, $1 how many, $2 the folder.
 _WAIT = 'until [ "$(find "$2" -name "$3" | wc -l)" = "$1" ]; do sleep 0.2; done'
@@ -106,6 +123,10 @@ def measure(effort: Effort) -> Iterator[Row]:
                 if number:
                     costs[name].append(cost)
         official = None if effort.quick else _official(bench, size)
+        limited = [
+            bench.cost_of("sbatch --wait, two at once", bench.limited_loop(_LIMITED)),
+            bench.cost_of("HeyHi at that limit", bench.limited(_LIMITED)),
+        ]
     bare, submitit, snakemake, task_file = map(median, costs.values())
     start = f"slurm: {size} jobs,"
     yield Row(f"{start} snakemake / submitit", snakemake, submitit, at_most=GOAL, both=True)
@@ -113,6 +134,8 @@ def measure(effort: Effort) -> Iterator[Row]:
     if official is not None:
         yield Row(f"{start} snakemake / official executor", snakemake, official, at_most=OFFICIAL_GOAL, both=True)
     yield Row(f"{start} snakemake / bare sbatch loop", snakemake, bare)
+    waited, ours = (Cost(cost.wall, cost.wall) for cost in limited)
+    yield Row(f"slurm: {_LIMITED} jobs of 1 s, 2 at once / sbatch --wait", ours, waited, at_most=LIMIT_GOAL)
 
 
 def _official(bench: _Bench, size: int) -> Cost | None:
@@ -169,8 +192,15 @@ class _Bench:
         snakemake = Path(sys.executable).parent / "snakemake"
         return self._peer(snakemake, "-s", snakefile, *options, "--config", f"size={size}")
 
-    def snakemake(self, size: int) -> Command:
-        (self._work.root / "sweep.py").write_text(_SWEEP.format(size=size, cfg=CFG))
+    def limited_loop(self, size: int) -> Command:
+        return self._peer("bash", "-c", _LIMITED_LOOP, sys.executable, str(size))
+
+    def limited(self, size: int) -> Command:
+        command = self.snakemake(size, _LIMIT)
+        return replace(command, env={**command.env, _NAP: "1"})
+
+    def snakemake(self, size: int, more: Mapping[str, str] = MappingProxyType({})) -> Command:
+        (self._work.root / "sweep.py").write_text(_SWEEP.format(size=size, cfg=CFG, more=dict(more)))
         snakemake = Path(sys.executable).parent / "snakemake"
         return self._work.command(snakemake, "--profile", "profiles/slurm", "--config", "sweep=sweep.py", empty=True)
 

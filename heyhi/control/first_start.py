@@ -27,6 +27,7 @@ from heyhi.text import TIMES
 
 WAIT_SECONDS = 60.0  # after which who launches isn't kept any longer
 _LOOK_SECONDS = 0.2
+_END_SECONDS = 20.0  # that a controller with nothing left may take to end
 _FEW = 200  # experiments that are looked at
 _TAIL_BYTES = 2000
 _TAIL_LINES = 5
@@ -81,7 +82,7 @@ class FirstStart:
             if self._look():
                 return Outcome([*self._refusals(), self._first])
             if has_ended or len(self._refused) == self._count:
-                return self._failure(controller, has_ended)
+                return self._failure(controller, has_ended or _ends(controller))
             if time.monotonic() >= deadline:
                 text = f"nothing is submitted or started yet after {seconds:.0f} s; the controller goes on"
                 return Outcome([*self._refusals(), text])
@@ -130,10 +131,18 @@ class FirstStart:
         why = words.summary(lambda text: text in self._refused.values()) if has_ended else []
         if has_ended and not (why or refusals):
             why = read_end(controller.log, _TAIL_BYTES).splitlines()[-_TAIL_LINES:]
-        head = "all are refused" if not has_ended else f"the controller {words.how}"
+        head = "all are refused" if len(self._refused) == self._count else f"the controller {words.how}"
         return Outcome(
             [f"nothing was submitted or started: {head} ({log})", *(f"  {x}" for x in (*refusals, *why))], True
         )
+
+
+def _ends(controller: Controller) -> bool:
+    """Wait a moment for a controller that has nothing left to do; return whether it has ended."""
+    deadline = time.monotonic() + _END_SECONDS
+    while not (ended := _has_ended(controller)) and time.monotonic() < deadline:
+        time.sleep(_LOOK_SECONDS)
+    return ended
 
 
 def _has_ended(controller: Controller) -> bool:

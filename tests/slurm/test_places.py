@@ -229,25 +229,11 @@ def test_the_first_points_of_a_sweep_are_the_first_submitted_where_only_some_are
     until(lambda: {row["status"] for row in lab.statuses().values()} == {"DONE"})
 
 
-def test_short_jobs_at_a_limit_take_no_more_than_twice_as_long_as_sbatch_that_waits_for_each(
-    lab: Any, calls: Calls, cluster: Any
-) -> None:
+def test_short_jobs_at_a_limit_are_submitted_with_few_calls_in_vain(lab: Any, calls: Calls) -> None:
     lab.env["NAP"] = "1"
-    words = "--wait --qos=small --output=/dev/null --wrap 'sleep 1'"
-    start = time.monotonic()
-    subprocess.run(
-        f"seq 12 | xargs -P 2 -I{{}} sbatch {words}", shell=True, env=lab.env, check=True, capture_output=True
-    )
-    bare = time.monotonic() - start
-    cluster.wait_idle()
-    before = len(calls.lines)
     lab.sweep(*({"x": x, "do": "nap", **LIMIT} for x in range(12)))
     start = time.monotonic()
     code, out = lab.snakemake()
     assert code == 0, out
-    ours = time.monotonic() - start
-    print(
-        f"12 jobs of 1 s: {ours:.1f} s, {bare:.1f} s by sbatch --wait, two at once; {len(calls.lines) - before} calls"
-    )
-    assert ours < 2 * bare
-    assert len(calls.lines) - before <= ours
+    # How long it takes beside others, a benchmark says.
+    assert len(calls.lines) - 12 < time.monotonic() - start

@@ -61,6 +61,20 @@ def test_memory_is_that_of_all_processes_at_their_peak() -> None:
     assert 200 < found["mb"] < 300
 
 
+def test_memory_of_the_program_that_has_started_it_is_not_its() -> None:
+    inner = "from heyhi.job import meter; print(meter.Meter(is_whole=True).read().mem_gb * 1024)"
+    hold = "hold = bytearray(400 << 20); hold[::4096] = b'1' * len(hold[::4096])"
+    large = f"{hold}; subprocess.run([sys.executable, '-c', {inner!r}])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import subprocess, sys; {large}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert 0 < float(done.stdout) < 200
+
+
 def test_memory_that_processes_share_counts_once() -> None:
     found = measured("""
         hold = bytearray(200 << 20)
