@@ -32,25 +32,27 @@ def readable(text: str) -> str:
     return "".join(map(_shown, text))
 
 
-def cut_alike(names: Sequence[str], width: int) -> list[str]:
+def cut_alike(names: Sequence[str], width: int, most: int = 0) -> list[str]:
     """Cut names that are too long for a column where they are alike, and not where they differ.
 
     Args:
         names: such as exp ids, which are made of parts that end in `/` or `,`.
         width: most characters that one may have.
+        most: that one may have where more than what is alike would have to go; less than `width` is the same as it.
 
     Returns:
         the names as they are where all fit; else with `…` for what all of them have, and then for the hash at their end
-        where they differ without it. What is still too long keeps its end, by which experiments differ most; where
-        different names would look alike, they are longer than that.
+        where they differ without it. What is then longer than `most` keeps its end, by which experiments differ most;
+        where different names would look alike, they are longer than that.
     """
     if max(map(len, names), default=0) <= width:
         return list(names)
     parts = [_parts(name) for name in names]
     shared = set[str]().union(*parts[:1]).intersection(*parts) if len(set(names)) > 1 else frozenset[str]()
     found = list(names)
-    for shorten in (partial(_without, shared), _without_hash, partial(_end_of, width)):
-        shorter = [shorten(text) if len(text) > width else text for text in found]
+    least = max(width, most)
+    for room, shorten in ((width, partial(_without, shared)), (width, _without_hash), (least, partial(_end_of, least))):
+        shorter = [shorten(text) if len(text) > room else text for text in found]
         count = Counter(dict(zip(names, shorter, strict=True)).values())
         found = [new if count[new] == 1 else old for old, new in zip(found, shorter, strict=True)]
     return found

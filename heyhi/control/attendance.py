@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers, folders_of_controller
-from heyhi.control.last_words import LastWords, last_words
+from heyhi.control.last_words import NO_ANSWER, LastWords, last_trouble, last_words
 from heyhi.control.survey import Survey
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
+from heyhi.experiment.status import State
 from heyhi.project import Project
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 
@@ -59,16 +60,22 @@ class Attendance:
         left: how many aren't done.
         alone: exp paths of those that are NOT_STARTED, and that none of these runs.
         dead: how many are DEAD, and none of these runs.
+        loose: how many wait or run, and none of these follows them.
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
+        silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
+        troubles: what the living ones said of Slurm that still holds, such as that it takes no jobs now.
     """
 
     living: Sequence[tuple[Controller, int]]
     left: int
     alone: Sequence[str] = ()
     dead: int = 0
+    loose: int = 0
     ended: Ended | None = None
     unknown: str = ""
+    silence: str = ""
+    troubles: Sequence[str] = ()
 
     @classmethod
     def of(cls, survey: Survey) -> Attendance:
@@ -76,6 +83,7 @@ class Attendance:
         if not survey.others:
             return cls((), 0)
         living: list[tuple[Controller, int]] = []
+        troubles: list[str] = []
         left = dict(survey.others)
         projects = list(dict.fromkeys(part.project for part in survey.parts))
         try:
@@ -85,13 +93,22 @@ class Attendance:
                     mine = survey.others.keys() if its is None else survey.others.keys() & set(its)
                     if mine:
                         living.append((controller, len(mine)))
+                        is_full = any(_waits_for_job(survey.others[path]) for path in mine)
+                        troubles += last_trouble(controller.log, is_full=is_full)
                         left = {path: state for path, state in left.items() if path not in mine}
         except UnknownError as error:
-            return cls((), len(survey.others), unknown=str(error))
+            return cls((), len(survey.others), unknown=str(error), silence=survey.silence)
         alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
         dead = sum(status is Status.DEAD for status, _ in left.values())
+        loose = sum(status.is_alive for status, _ in left.values())
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
-        return cls(living, len(survey.others), alone, dead, ended)
+        return cls(living, len(survey.others), alone, dead, loose, ended, "", survey.silence, troubles)
+
+    @property
+    def notices(self) -> list[str]:
+        """What is to be known of Slurm, as long as it lasts."""
+        silence = [f"Slurm doesn't answer: {self.silence}: what is said of jobs was last known"] if self.silence else []
+        return [*silence, *(text for text in self.troubles if not (self.silence and text.startswith(NO_ANSWER)))]
 
     @property
     def may_start(self) -> bool:
@@ -115,8 +132,12 @@ class Attendance:
             reasons: what is told of them anyhow.
         """
         if self.unknown:
-            return [f"nobody knows whether a controller runs these: {self.unknown}"]
-        lines = [_living_line(controller, count, self.left) for controller, count in self.living]
+            return [*self.notices, f"nobody knows whether a controller runs these: {self.unknown}"]
+        lines = [*self.notices, *(_living_line(controller, count, self.left) for controller, count in self.living)]
+        if self.loose and not self.living:
+            some = f"the {self.loose} that wait or run" if self.loose > 1 else "the one that waits or runs"
+            goes = "they go on by themselves" if self.loose > 1 else "it goes on by itself"
+            lines.append(f"no controller has {_all(self.loose) if self.loose == self.left else some}: {goes}")
         count = len(self.alone)
         if count:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
@@ -138,6 +159,13 @@ def ended_lines(ended: Ended | None, reasons: Collection[str] = ()) -> list[str]
     lines = [f"the last one {ended.words.how} ({ended.log})"]
     known = set(reasons)
     return [*lines, *(f"  {line}" for line in ended.words.summary(lambda text: text in known))]
+
+
+def _waits_for_job(state: State) -> bool:
+    """Return whether Slurm has no job of an experiment yet: what has one says so."""
+    return state.status is Status.NOT_STARTED or (
+        state.status is Status.PENDING and not state.reason.startswith("job ")
+    )
 
 
 def _all(count: int) -> str:

@@ -24,9 +24,19 @@ _NOISE = ("At least one job did not complete successfully.", "Exiting because a 
 _ERROR = re.compile(
     r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*No space left on device)"
 )
+# `SyntaxError in file F, line 3:`, as Snakemake says of a Snakefile, and what it is in the next line.
+_IN_FILE = re.compile(r"^\w+ in file .*:\s*$")
 _NO_MORE = "No more is submitted. "
 _ON_RECORD = ("DEAD: ", "PRUNED: ")
 _RULE = re.compile(r"^Error in (rule|group) ")
+
+
+# What a controller that lives says of Slurm, and what it says once that is over.
+NO_ANSWER = "Slurm doesn't answer, and is asked again"
+_NO_JOBS = "Slurm takes no jobs now, and is asked again"
+_FULL = "Slurm takes no more jobs for now"
+_ANSWERS = "Slurm answers again"
+_SUBMITTED = re.compile(r"^\S+/\S+: job \d+$")
 
 
 class LastWords(NamedTuple):
@@ -79,9 +89,36 @@ def last_words(log: Path) -> LastWords:
     return LastWords(end[1] if end else "", int(end[2]) if end else None, _counting(text.splitlines()))
 
 
+def last_trouble(log: Path, *, is_full: bool) -> list[str]:
+    """Return what a controller that lives has said of Slurm last, as far as it may still hold.
+
+    Args:
+        log: of it.
+        is_full: whether something is left that a limit on jobs may keep back: who has no more to submit doesn't say so.
+    """
+    found: dict[str, str] = {}
+    for line in _BEGIN.split(read_end(log, _MOST_BYTES))[-1].splitlines():
+        if line.startswith("Slurm "):
+            if line.startswith(_ANSWERS):
+                found.pop(NO_ANSWER, None)
+            for opening in (NO_ANSWER, _NO_JOBS, _FULL):
+                if line.startswith(opening):
+                    found[opening] = line
+        elif _NO_JOBS in found and _SUBMITTED.match(line):
+            del found[_NO_JOBS]
+    if not is_full:
+        found.pop(_FULL, None)
+    return [shorten(readable(line), _LONG) for line in found.values()]
+
+
 def _counting(lines: Collection[str]) -> list[str]:
-    found, is_rule, is_head = [], False, False
+    found: list[str] = []
+    is_rule, is_head, is_in_file = False, False, False
     for line in lines:
+        if is_in_file and line.strip():  # what is wrong there
+            is_in_file = False
+            found[-1] += f" {line.strip()}"
+            continue
         if is_head:  # `WorkflowError:` stands alone, and what it is in the next line
             is_head = False
             if line.strip() and not line.startswith(_NOISE):
@@ -96,6 +133,7 @@ def _counting(lines: Collection[str]) -> list[str]:
             is_head = True
         elif _ERROR.match(line):
             found.append(line.strip())
+            is_in_file = _IN_FILE.match(line) is not None
     return [shorten(readable(line), _LONG) for line in dict.fromkeys(found)]
 
 

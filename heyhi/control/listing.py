@@ -5,13 +5,12 @@ How they are, `survey` knows; a live table of them is left to `watch`.
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.control.survey import Row, Survey
+from heyhi.experiment.alike import kind_of
 from heyhi.experiment.names import Status
 from heyhi.text import TIMES, cut_alike
 
@@ -23,6 +22,7 @@ _MAX_KEYS = 6  # drifted keys that a line names
 _ALIKE = 4  # experiments of one reason that are told of together
 _NAMED = 3  # of these are named
 _LEAST_NAME, _MOST_REST = 24, 42  # characters of a name, and of what is said behind it, on a narrow terminal
+_MOST_LINES = 3  # that a reason takes there
 _INDENT = " " * 12
 _HINT = " (--all lists them)"
 _GROUPED = (Status.DEAD, Status.UNKNOWN, Status.BLOCKED)
@@ -31,12 +31,6 @@ _NOTHING = """\
 no experiments yet: nothing was run or launched in this results root. To start something:
   heyhi launch SWEEP.py, or python run.py --cfg CFG key=value
 To look at what could be started: heyhi plan SWEEP.py"""
-
-# What differs in the reasons of experiments that have ended alike: where, and the numbers in what was raised or said.
-_PLACE = r" \([^()]*\b(?:job|pid) [^()]*\)"
-_OWNER = r"\b(job|pid) \d[\d_]*"
-_RANK = r"\brank \d+ on [\w.-]+"
-_NUMBER = r"(?<![\w.])(?<!exit code )(?<!signal )-?\d[\w.+-]*"
 
 
 class Alike(NamedTuple):
@@ -94,6 +88,27 @@ def render(
     return "\n".join([head, *_lines(shown, width, more, hint=_HINT), *rest])
 
 
+def live_lines(rows: Sequence[Row], width: int, height: int) -> list[str]:
+    """Write as many experiments as a terminal has room for, many of one reason together, what is urgent first.
+
+    Args:
+        rows: of them, what is urgent first.
+        width: characters of a line.
+        height: most lines.
+    """
+    entries = grouped(rows)[:height]
+    each = _entry_lines(entries, width)
+    lines: list[str] = []
+    shown = 0
+    for entry, its in zip(entries, each, strict=True):
+        if len(lines) + len(its) > height and lines:
+            break
+        lines += its[:height]
+        shown += len(entry.rows)
+    left = len(rows) - shown
+    return [*lines, f"… and {left} more"] if left else lines
+
+
 def rows_lines(rows: Sequence[Row], width: int | None = None, prefix: str = "") -> list[str]:
     """Write some experiments that a command is about, many of one reason together.
 
@@ -115,25 +130,16 @@ def grouped(rows: Iterable[Row], is_apart: Callable[[Row], bool] = lambda row: F
     found: dict[tuple[Status, str], list[Row]] = {}
     for row in rows:
         is_alone = row.status not in _GROUPED or is_apart(row)
-        found.setdefault((row.status, row.exp_path if is_alone else f"\0{_kind(row.reason)}"), []).append(row)
+        found.setdefault((row.status, row.exp_path if is_alone else f"\0{kind_of(row.reason)}"), []).append(row)
     entries = []
     for its in found.values():
         if len(its) < _ALIKE:
             entries += [Alike(row.reason, [row]) for row in its]
         else:
             is_same = all(row.reason == its[0].reason for row in its)
-            entries.append(Alike(its[0].reason if is_same else _kind(its[0].reason), its))
+            entries.append(Alike(its[0].reason if is_same else kind_of(its[0].reason), its))
     entries.sort(key=lambda entry: (entry.rows[0].status.urgency, -len(entry.rows)))
     return entries
-
-
-@lru_cache(maxsize=1000)
-def _kind(reason: str) -> str:
-    """Return a reason without what differs between experiments that have ended alike."""
-    head, colon, tail = re.sub(_RANK, "rank … on …", re.sub(_OWNER, r"\1 …", re.sub(_PLACE, "", reason))).partition(
-        ": "
-    )
-    return f"{head}{colon}{re.sub(_NUMBER, '…', tail)}"
 
 
 def _first(entries: Sequence[Alike]) -> list[Alike]:
@@ -159,21 +165,33 @@ def _lines(
     prefix: str = "",
     hint: str = "",
 ) -> list[str]:
+    return [line for its in _entry_lines(entries, width, more, prefix=prefix, hint=hint) for line in its]
+
+
+def _entry_lines(
+    entries: Sequence[Alike],
+    width: int | None,
+    more: Callable[[Row], list[str]] = _nothing,
+    *,
+    prefix: str = "",
+    hint: str = "",
+) -> list[list[str]]:
+    """Return the lines of each entry."""
     named = [row for entry in entries for row in entry.rows[: _NAMED if len(entry.rows) > 1 else 1]]
     rests = {entry.rows[0].exp_path: _rest(entry.rows[0]) for entry in entries if len(entry.rows) == 1}
     names = _names(named, rests.values(), width)
-    lines = []
+    found = []
     for entry in entries:
         row = entry.rows[0]
         if len(entry.rows) == 1:
-            lines += _fitted(f"{prefix}{row.status.value:<11} {names[row.exp_path]}", rests[row.exp_path], width)
-            lines += [f"{_INDENT}{text}" for text in more(row)]
+            lines = _fitted(f"{prefix}{row.status.value:<11} {names[row.exp_path]}", rests[row.exp_path], width)
+            found.append([*lines, *(f"{_INDENT}{text}" for text in more(row))])
             continue
-        lines += _fitted(f"{prefix}{row.status.value:<11} {len(entry.rows)} {TIMES} {entry.reason}", "", width)
+        lines = _fitted(f"{prefix}{row.status.value:<11} {len(entry.rows)} {TIMES} {entry.reason}", "", width)
         lines += [f"{_INDENT}  {names[one.exp_path]}{_job(one)}" for one in entry.rows[:_NAMED]]
         left = len(entry.rows) - _NAMED
-        lines.append(f"{_INDENT}  … and {left} more{hint}")
-    return lines
+        found.append([*lines, f"{_INDENT}  … and {left} more{hint}"])
+    return found
 
 
 def _rest(row: Row) -> str:
@@ -192,8 +210,10 @@ def _job(row: Row) -> str:
 def _names(rows: Sequence[Row], rests: Collection[str], width: int | None) -> dict[str, str]:
     names = [row.exp_id for row in rows]
     if width is not None:
-        rest = min(max(map(len, rests), default=0), _MOST_REST)
-        names = cut_alike(names, max(_LEAST_NAME, width - len(_INDENT) - 2 - rest))
+        # A longer one has lines of its own, where a name leaves it no room: it takes none from the others.
+        rest = max((len(text) for text in rests if len(text) <= _MOST_REST), default=0)
+        room = width - len(_INDENT)
+        names = cut_alike(names, max(_LEAST_NAME, room - 2 - rest if rest else room), room)
     return {row.exp_path: name for row, name in zip(rows, names, strict=True)}
 
 
@@ -205,11 +225,12 @@ def _fitted(head: str, rest: str, width: int | None) -> list[str]:
     import textwrap
 
     room = max(_LEAST_NAME, width - len(_INDENT))
+    wrapper = textwrap.TextWrapper(room, break_on_hyphens=False, max_lines=_MOST_LINES, placeholder=" …")
     if not rest:
         label, text = head[: len(_INDENT)], head[len(_INDENT) :]
-        first, *others = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+        first, *others = wrapper.wrap(text) or [""]
         return [f"{label}{first}", *(f"{_INDENT}{line}" for line in others)]
-    return [head, *(f"{_INDENT}{line}" for line in textwrap.wrap(rest, room, break_on_hyphens=False))]
+    return [head, *(f"{_INDENT}{line}" for line in wrapper.wrap(rest))]
 
 
 def _is_marked(survey: Survey, row: Row, drift: Mapping[str, list[str]]) -> bool:

@@ -191,10 +191,12 @@ class Survey:
 
     Attributes:
         folders: exp path of each.
+        silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
     """
 
-    def __init__(self, parts: Sequence[Part], others: Mapping[str, State]) -> None:
+    def __init__(self, parts: Sequence[Part], others: Mapping[str, State], silence: str = "") -> None:
         self.parts = parts
+        self.silence = silence
         self.others = others
         # Mostly there is one part, and it may have 10,000.
         every = (path for part in parts for path in part.folders)
@@ -208,7 +210,9 @@ class Survey:
         for project in dict.fromkeys(part.project for part in survey.parts):  # one call of squeue for each
             its = [part.folders for part in survey.parts if part.project == project]
             folders = its[0] if len(its) == 1 else [path for some in its for path in some]
-            others |= Statuses(folders, needs_of=survey.needs_of, results_root=project.results_root).not_done()
+            statuses = Statuses(folders, needs_of=survey.needs_of, results_root=project.results_root)
+            others |= statuses.not_done()
+            survey.silence = survey.silence or statuses.silence
         survey.others = others
         return survey
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Self
 
 from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands
-from heyhi.control.progress import progress_of, seconds_of
-from heyhi.control.survey import Row, Survey
+from heyhi.control.listing import live_lines
+from heyhi.control.survey import Survey
 from heyhi.errors import error_text
-from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
-from heyhi.text import cut_alike, duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
-    from rich.table import Table
+    from rich.text import Text
 
 
 DEFAULT_SECONDS = 5.0
@@ -28,13 +25,12 @@ ASK_SECONDS = 3.0  # between two looks at an experiment that may ask Slurm
 _GRACE_SECONDS = 15.0
 # Some are left, nothing waits or runs, and no controller is there: nobody will start them, unless one just begins.
 _IDLE_SECONDS = 30.0
-_MARGIN = 5  # lines of a terminal that are not for rows
-_LEAST_NAME, _LEAST_REASON = 16, 20  # characters of these that are shown on a narrow terminal
-_GAP = 2  # between two columns
+_MARGIN = 3  # lines of a terminal that are left free: of what is left out, an error, the cursor's
+_LEAST_ROWS, _LEAST_WIDTH = 3, 20
 
 
 def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands: Commands = NO_COMMANDS) -> int:
-    """Show how experiments are, again and again, until nothing is to come: a live table, or lines where nobody looks.
+    """Show how experiments are, again and again, until nothing is to come: a live list, or lines where nobody looks.
 
     Args:
         look: looks at them.
@@ -50,9 +46,9 @@ def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands
             try:
                 survey = look()
                 attendance = Attendance.of(survey)
-                # As lines, only what has to be done: who runs what changes all the time.
+                # As lines, only what has to be done or known: who runs what changes all the time.
                 is_told = view.is_live or attendance.alone
-                view.show(survey, attendance.lines(commands, reasons=survey.reasons) if is_told else [])
+                view.show(survey, attendance.lines(commands, reasons=survey.reasons) if is_told else attendance.notices)
                 if end.is_over(survey, attendance):
                     break
             except BrokenPipeError:
@@ -116,6 +112,7 @@ class _Lines:
     def __init__(self) -> None:
         self._told: dict[str, str] = {}
         self._said = ""
+        self._is_silent = False
         self._error = ""
 
     def __enter__(self) -> Self:
@@ -138,6 +135,9 @@ class _Lines:
         if self._said != said:
             self._said = said
             print(said, end="\n" * bool(said), flush=True)
+        if self._is_silent and not survey.silence:
+            print("Slurm answers again", flush=True)
+        self._is_silent = bool(survey.silence)
 
     def tell(self, error: str) -> None:
         if error != self._error:  # once, as long as it lasts
@@ -146,7 +146,7 @@ class _Lines:
 
 
 class _Screen:
-    """A live table on a terminal."""
+    """What is shown anew, on a terminal."""
 
     is_live = True
 
@@ -155,7 +155,7 @@ class _Screen:
         from rich.live import Live
 
         self._live = Live(console=Console(), auto_refresh=False)
-        self._table: RenderableType = ""
+        self._text: RenderableType = ""
 
     def __enter__(self) -> Self:
         self._live.start()
@@ -166,14 +166,14 @@ class _Screen:
 
     def show(self, survey: Survey, attendance: Sequence[str]) -> None:
         width, height = self._live.console.size
-        self._table = _table(survey, attendance, width, max(3, height - _MARGIN - len(attendance)))
-        self._live.update(self._table, refresh=True)
+        self._text = _shown(survey, attendance, width, height)
+        self._live.update(self._text, refresh=True)
 
     def tell(self, error: str) -> None:
         from rich.console import Group
         from rich.text import Text
 
-        self._live.update(Group(Text(error, "red", no_wrap=True, overflow="ellipsis"), self._table), refresh=True)
+        self._live.update(Group(Text(error, "red"), self._text), refresh=True)
 
 
 def _counts(survey: Survey) -> str:
@@ -181,69 +181,43 @@ def _counts(survey: Survey) -> str:
 
 
 _STYLES = {
-    Status.DEAD: "red",
-    Status.UNKNOWN: "bright_red",
-    Status.BLOCKED: "magenta",
-    Status.RUNNING: "green",
-    Status.PENDING: "yellow",
-    Status.PRUNED: "blue",
+    Status.DEAD.value: "red",
+    Status.UNKNOWN.value: "bright_red",
+    Status.BLOCKED.value: "magenta",
+    Status.RUNNING.value: "green",
+    Status.PENDING.value: "yellow",
+    Status.PRUNED.value: "blue",
 }
 
 
-def _table(survey: Survey, attendance: Sequence[str], width: int, height: int) -> Table:
-    from rich.table import Table
+def _shown(survey: Survey, attendance: Sequence[str], width: int, height: int) -> Text:
+    """Return what a terminal shows: counts, what isn't done, and who runs it."""
     from rich.text import Text
 
-    rows = survey.not_done
-    columns = _columns(rows[:height], width)
-    table = Table(box=None, pad_edge=False, title=f"{time.strftime('%H:%M:%S')}  {_counts(survey)}")
-    table.title_justify = table.caption_justify = "left"
-    below = [f"… and {len(rows) - height} more"] if len(rows) > height else []
-    table.caption = Text("\n".join([*below, *attendance])) if below or attendance else None
-    for name, column_width in _widths(columns, width).items():
-        table.add_column(name, overflow="ellipsis", no_wrap=True, width=column_width)
-    for row, *cells in zip(rows, *columns.values(), strict=False):
-        # As text: an exp id with brackets is no markup.
-        table.add_row(Text(cells[0], style=_STYLES.get(row.status, "")), *map(Text, cells[1:]))
-    return table
+    below = wrapped(attendance, width)
+    head = wrapped([f"{time.strftime('%H:%M:%S')}  {_counts(survey)}"], width)
+    rows = live_lines(survey.not_done, width, max(_LEAST_ROWS, height - len(head) - len(below) - _MARGIN))
+    # As text: an exp id with brackets is no markup.
+    return Text("\n", no_wrap=True, overflow="ellipsis").join(
+        [*(Text(line, "italic") for line in head), *map(_coloured, rows), *map(Text, below)]
+    )
 
 
-def _columns(rows: Sequence[Row], width: int) -> dict[str, list[str]]:
-    """Return what a terminal of some width shows of experiments: of a reason the beginning, of names what differs."""
-    names = [row.exp_id for row in rows]
-    progress = [progress_of(ExperimentDir(Path(row.exp_path))) if row.status.is_started else "" for row in rows]
-    seconds = [seconds_of(row.exp_path, row.status) for row in rows]
-    columns = {
-        "status": [row.status.value for row in rows],
-        "job": [row.job_id for row in rows],
-        "for": [duration(one) if one is not None else "" for one in seconds],
-        "progress": progress,
-        "experiment": names,
-        "reason": [row.reason for row in rows],
-    }
-    columns = {name: cells for name, cells in columns.items() if any(cells) or name in ("status", "experiment")}
-    if _longest(names) > _room(columns, width):
-        columns.pop("job", None)  # a reason has it, too, where it waits or runs
-    columns["experiment"] = cut_alike(names, max(_LEAST_NAME, _room(columns, width)))
-    return columns
+def _coloured(line: str) -> Text:
+    from rich.text import Text
+
+    text = Text(line)
+    word = line.partition(" ")[0]
+    if word in _STYLES:
+        text.stylize(_STYLES[word], 0, len(word))
+    return text
 
 
-def _room(columns: Mapping[str, Sequence[str]], width: int) -> int:
-    """Return how many characters there are for a name."""
-    others = {name: max(len(name), _longest(cells)) for name, cells in columns.items() if name != "experiment"}
-    if "reason" in others:
-        others["reason"] = min(others["reason"], _LEAST_REASON)
-    return width - sum(own + _GAP for own in others.values())
+def wrapped(lines: Iterable[str], width: int) -> list[str]:
+    """Break lines that are longer than a terminal is wide; what goes on is indented."""
+    import textwrap
 
-
-def _widths(columns: Mapping[str, Sequence[str]], width: int) -> dict[str, int]:
-    """Return how wide each column is: only a reason is cut."""
-    widths = {name: max(len(name), _longest(cells)) for name, cells in columns.items()}
-    if "reason" in widths:
-        others = sum(own + _GAP for name, own in widths.items() if name != "reason")
-        widths["reason"] = max(_LEAST_NAME, min(widths["reason"], width - others))
-    return widths
-
-
-def _longest(cells: Sequence[str]) -> int:
-    return max(map(len, cells), default=0)
+    wrapper = textwrap.TextWrapper(
+        max(width, _LEAST_WIDTH), subsequent_indent="  ", break_on_hyphens=False, drop_whitespace=True
+    )
+    return [part for line in lines for part in wrapper.wrap(line) or [""]]

@@ -355,7 +355,13 @@ class History(NamedTuple):
     @property
     def current_job(self) -> str:
         """Id of the job that has the experiment, or had it last; empty where its last attempt was in none."""
-        return self.unstarted_job or next((start.job_id for start in reversed(self.starts)), "")
+        if self.unstarted_job:
+            return self.unstarted_job
+        for record in reversed(self.attempts):
+            # A job may have ended before it started anything: cancelled while it waited.
+            if isinstance(record, Start) or (isinstance(record, End) and not record.attempt and record.job_id):
+                return record.job_id
+        return ""
 
     @property
     def job_to_ask(self) -> str:

@@ -106,6 +106,11 @@ class Statuses:
         # One may have ended between the two looks.
         return {path: state for path in missing if (state := self.of(path)).status is not Status.DONE}
 
+    @property
+    def silence(self) -> str:
+        """Why Slurm didn't answer; empty where it did, or wasn't asked."""
+        return self._view.queue.error if self._view is not None else ""
+
     def _find(self, exp_path: str) -> State:
         state, history = self._look(exp_path)
         if history is not None:

@@ -267,6 +267,8 @@ class Executor(official.Executor):  # type: ignore[misc]
                 self.logger.warning(f"Slurm doesn't answer, and is asked again: {view.queue.error}")
             wait = min(_ASK_SECONDS * 2**self._failures, _MAX_ASK_SECONDS)
         else:
+            if self._failures:
+                self.logger.info("Slurm answers again.")
             self._failures = 0
             self._submitter.has_answered = True
             # One late answer says little: it may be that Slurm's controller was started anew.

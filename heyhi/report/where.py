@@ -3,7 +3,8 @@
 A condition is a column, an operator and a value. Cells that are numbers are compared with a number, text with text;
 `~` looks for a part of the text, whatever its case. `KEY=` holds where a cell is empty, `KEY!=` where it isn't; `!=`
 holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, `>`, `>=` and `~` don't hold there. A
-column that is left out where nobody has it is empty for all. `updated` is compared with a date or a time, too.
+column that is left out where nobody has it is empty for all. `updated` is compared with a date or a time, too, and
+`reason` with what `heyhi status` shows of many: `CANCELLED`, without each one's job.
 
 What a key means is said by `meanings`, of which experiments by `chosen`, or whoever shapes a table.
 """
@@ -29,6 +30,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
     ">": operator.gt,
     "<": operator.lt,
 }
+_REASON = "reason"
 _TRUE, _FALSE = ("true", "1"), ("false", "0")
 _DATE_DIGITS = (4, 8)  # of a year and a day, which are no seconds since 1970
 
@@ -107,6 +109,8 @@ def chosen_rows(conditions: Sequence[str], known: Known) -> list[int]:
         condition, column = _resolved(text, known)
         if condition.key in FLAGS and condition.value.lower() in _FALSE:
             column = [cell is True for cell in map(_plain, column)]
+        if condition.key == _REASON and condition.sign in ("=", "!="):
+            column = [condition.value if _is_of_kind(cell, condition.value) else cell for cell in column]
         if condition.key == UPDATED:
             condition = _at_time(text, condition)
         _check_kind(text, condition, column)
@@ -167,6 +171,12 @@ def _is_equal(cell: Any, value: str) -> bool:
         number = _number(value)
         return number is not None and bool(number == cell or (number != number and cell != cell))
     return _text(cell) == value
+
+
+def _is_of_kind(reason: Any, value: str) -> bool:
+    from heyhi.experiment.alike import kind_of
+
+    return isinstance(reason, str) and bool(value) and kind_of(reason) == value
 
 
 def _plain(cell: Any) -> Any:

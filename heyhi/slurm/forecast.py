@@ -106,7 +106,8 @@ def _refusals(cluster: Cluster, demand: Mapping[JobRequest, int], first: Mapping
         if line:
             lines.append(line)
     if len(lines) > _MAX_LISTED:
-        lines[_MAX_LISTED:] = [f"… and {len(lines) - _MAX_LISTED} more kinds of jobs like these"]
+        left = len(lines) - _MAX_LISTED
+        lines[_MAX_LISTED:] = [f"… and {left} more kind{'s' * (left > 1)} of jobs like these"]
     return lines
 
 

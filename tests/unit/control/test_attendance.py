@@ -129,9 +129,48 @@ def test_what_is_dead_alone_is_started_by_a_retry(project: Project) -> None:
     ]
 
 
-def test_nothing_is_said_of_what_runs_or_waits_by_itself_or_is_done(project: Project) -> None:
-    for status in (Status.RUNNING, Status.PENDING, Status.DONE, Status.PRUNED):
+def test_nothing_is_said_of_what_is_over_for_good(project: Project) -> None:
+    for status in (Status.DONE, Status.PRUNED):
         assert Attendance.of(survey_of(project, a=status)).lines(COMMANDS) == []
+
+
+def test_what_runs_or_waits_by_itself_has_no_controller(project: Project) -> None:
+    for status in (Status.RUNNING, Status.PENDING):
+        looked = Attendance.of(survey_of(project, a=status, b=Status.DONE))
+        assert looked.lines(COMMANDS) == ["no controller has it: it goes on by itself"]
+    looked = Attendance.of(survey_of(project, a=Status.RUNNING, b=Status.PENDING))
+    assert looked.lines(COMMANDS) == ["no controller has these: they go on by themselves"]
+    looked = Attendance.of(survey_of(project, a=Status.RUNNING, b=Status.PENDING, c=Status.NOT_STARTED))
+    assert looked.lines(COMMANDS) == [
+        "no controller has the 2 that wait or run: they go on by themselves",
+        "no controller runs the one that is NOT_STARTED: heyhi launch s.py starts it",
+    ]
+
+
+def test_what_a_living_controller_last_said_of_slurm_is_said_as_long_as_it_holds(
+    project: Project, living: Controller
+) -> None:
+    away = "Slurm takes no jobs now, and is asked again for 15 minutes: sbatch: Socket timed out"
+    silent = "Slurm doesn't answer, and is asked again: squeue: Socket timed out"
+    full = "Slurm takes no more jobs for now (QOSMaxSubmitJobPerUserLimit); the rest is submitted as jobs end."
+    waiting = survey_of(project, a=Status.NOT_STARTED, b=Status.RUNNING)
+    all_had = survey_of(project, a=Status.RUNNING, b=Status.RUNNING)
+
+    def said(survey: Survey, *lines: str) -> list[str]:
+        begin = "2026-11-28T14:00:00+00:00 h pid 1: snakemake --profile p\n"
+        living.log.write_text(f"{begin}{silent}\n{begin}" + "".join(f"{line}\n" for line in lines))
+        return Attendance.of(survey).lines(COMMANDS)[:-1]
+
+    assert said(waiting, "Building DAG of jobs...") == []
+    assert said(waiting, away) == said(waiting, "p/b: job 11", away, "Job 3: x") == [away]
+    assert said(waiting, away, "p/b: job 12") == []
+    assert said(all_had, silent) == [silent] and said(all_had, silent, "Slurm answers again.") == []
+    assert said(waiting, full, "p/b: job 12") == [full] and said(all_had, full, "p/b: job 12") == []
+    waiting.silence = "squeue: Socket timed out"
+    assert said(waiting, silent, away) == [
+        "Slurm doesn't answer: squeue: Socket timed out: what is said of jobs was last known",
+        away,
+    ]
 
 
 def test_controllers_that_cannot_be_listed_may_be_there(project: Project) -> None:

@@ -146,3 +146,27 @@ def test_a_claim_or_time_that_cannot_be_read_says_nothing(tmp_path: Path) -> Non
     values = json.loads((Path(path) / "claim.json").read_text()) | {"since": "yesterday"}
     (Path(path) / "claim.json").write_text(json.dumps(values))
     assert render(survey_of(tmp_path, {"p/a": State(Status.RUNNING, "here")}), {}).endswith("p/a  here")
+
+
+def test_a_long_reason_takes_no_room_from_names_and_itself_a_few_lines() -> None:
+    reasons = {"exit9": "exit code 9 (job 49)", "segv": "exit code 139", "long": f"exit code 1: E: {'word ' * 200}end"}
+    rows = [
+        Row(f"p/line/act={act},bad_rank=0,world=2_{n:016x}", f"/nowhere/{n}", DEAD, reason)
+        for n, (act, reason) in enumerate(reasons.items())
+    ]
+    lines = rows_lines(rows, 80)
+    assert lines[0] == "DEAD        …act=exit9,…world=2_0000000000000000  exit code 9 (job 49)"
+    assert max(map(len, lines)) <= 80 and len(lines) == 6 and lines[-1].endswith("word …")
+    assert rows_lines(rows)[2].endswith("word end")  # nobody's terminal: whole
+
+
+@pytest.mark.parametrize("width", [44, 60, 80])
+def test_where_names_differ_is_kept_though_reasons_then_need_lines_of_their_own(width: int) -> None:
+    acts = ("exit9", "segv", "raises", "out_of_memory")
+    rows = [
+        Row(f"p/act={act},bad_rank=0,world={n}_{n:016x}", f"/nowhere/{n}", DEAD, f"exit code {n}: {'x ' * 14}")
+        for n, act in enumerate(acts)
+    ]
+    lines = rows_lines(rows, width)
+    assert max(map(len, lines)) <= width
+    assert all(any(f"act={act}," in line for line in lines) for act in acts)

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 import heyhi.control.watch
 from heyhi.control.job_view import look_at_job
+from heyhi.control.listing import live_lines
 from heyhi.control.log import show_log
 from heyhi.control.progress import progress_of
-from heyhi.control.survey import Part, Survey
+from heyhi.control.survey import Part, Row, Survey
 from heyhi.control.watch import watch
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.experiment.claim import Claim
@@ -132,22 +133,42 @@ def shown_on_a_terminal(monkeypatch: pytest.MonkeyPatch, width: int, *looks: Sur
     return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", read_all(leader)).replace("\r\n", "\n")
 
 
-def test_on_80_columns_status_progress_and_what_differs_in_names_are_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("width", [60, 80])
+def test_on_a_narrow_terminal_what_died_of_one_reason_is_told_together_and_nothing_that_counts_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, width: int
 ) -> None:
     project = Project(tmp_path)
     common = "p/c02_sup_train/a_rather_long_config/augment=strong,epochs=90,lr=0.1"
-    paths = [str(tmp_path / f"results/{common},seed={seed}_{seed:016x}") for seed in range(12)]
-    states = {path: State(Status.DEAD, f"exit code 1: RuntimeError: {'CUDA error ' * 9}") for path in paths}
-    for step, path in enumerate(paths, start=1200):
-        Path(path).mkdir(parents=True)
-        (Path(path) / "metrics.jsonl").write_text(f'{{"epoch": 1, "trainer/global_step": {step}, "loss": 0.5}}\n{{"ep')
-    shown = shown_on_a_terminal(monkeypatch, 80, Survey([Part(project, paths, lambda _: [])], states))
-    lines = list(dict.fromkeys(line for line in shown.splitlines() if line.startswith("DEAD  ")))
-    assert len(lines) == 12 and max(map(len, shown.splitlines())) <= 80
-    for seed, line in enumerate(lines):
-        assert f"global_step {1200 + seed}" in line and f"…seed={seed}_{seed:016x}" in line
-        assert "exit code 1: " in line
+    paths = [str(tmp_path / f"results/{common},seed={seed}_{seed:016x}") for seed in range(14)]
+    cuda = f"exit code 1: RuntimeError: {'CUDA error ' * 9}".strip()
+    states = {path: State(Status.DEAD, cuda) for path in paths[:12]}
+    states[paths[12]] = State(Status.DEAD, "exit code 1: ValueError: a learning rate of this size was never meant")
+    states[paths[13]] = State(Status.RUNNING, "job 12 on n1")
+    Path(paths[13]).mkdir(parents=True)
+    (Path(paths[13]) / "metrics.jsonl").write_text('{"epoch": 1, "trainer/global_step": 1200, "loss": 0.5}\n{"ep')
+    survey = Survey([Part(project, paths, lambda _: [])], states)
+    survey.silence = "squeue: timed out"
+    monkeypatch.setattr("heyhi.control.watch.End.is_over", lambda *_: True)
+    shown = shown_on_a_terminal(monkeypatch, width, survey)
+    lines = [line.rstrip() for line in re.split(r"[\r\n]+", shown)]
+    assert max(map(len, lines)) <= width
+    said = " ".join(shown.split())
+    for text in (
+        f"DEAD 12 × {cuda}",  # noqa: RUF001
+        "… and 9 more",
+        "exit code 1: ValueError: a learning rate of this size was never meant",
+        "job 12 on n1 global_step 1200",
+        "Slurm doesn't answer: squeue: timed out: what is said of jobs was last known",
+    ):
+        assert text in said
+    assert all(any(f"seed={seed}_" in line for line in lines) for seed in (0, 1, 2, 12, 13))
+
+
+def test_of_a_low_terminal_what_is_left_out_is_counted() -> None:
+    rows = [Row(f"p/{n}", f"/nowhere/p/{n}", Status.DEAD, f"exit code {n}") for n in range(1, 40)]
+    assert live_lines(rows, 80, 5) == [*(row.text for row in rows[:5]), "… and 34 more"]
+    alike = [row._replace(reason="exit code 1") for row in rows]
+    assert len(live_lines(alike, 80, 3)) == 3 and live_lines(rows[:5], 80, 5)[-1] == rows[4].text
 
 
 def test_a_watch_says_for_how_long_what_runs_does_and_who_runs_it(
@@ -164,14 +185,14 @@ def test_a_watch_says_for_how_long_what_runs_does_and_who_runs_it(
     states = {str(folder): State(Status.RUNNING, "here"), f"{folder}2": State(Status.NOT_STARTED)}
     shown = shown_on_a_terminal(monkeypatch, 80, Survey([Part(project, list(states), lambda _: [])], states))
     (line,) = {line for line in shown.splitlines() if line.startswith("RUNNING  ")}
-    assert re.match(r"RUNNING +[0-9]+ d [0-9]+ h +p/a +here", line)
+    assert re.match(r"RUNNING +p/a +here  for [0-9]+ d [0-9]+ h", line)
     assert "no controller runs the one that is NOT_STARTED" in shown
 
 
 def test_where_names_fit_they_are_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = str(tmp_path / "results/p/a/lr=0.1,seed=3_0123456789abcdef")
     survey = Survey([Part(Project(tmp_path), [path], lambda _: [])], {path: State(Status.DEAD, "exit code 1")})
-    assert "DEAD    p/a/lr=0.1,seed=3_0123456789abcdef  exit code 1" in shown_on_a_terminal(monkeypatch, 80, survey)
+    assert "DEAD        p/a/lr=0.1,seed=3_0123456789abcdef  exit code 1" in shown_on_a_terminal(monkeypatch, 80, survey)
 
 
 def test_a_watch_survives_whatever_goes_wrong_in_a_look(
@@ -184,7 +205,7 @@ def test_a_watch_survives_whatever_goes_wrong_in_a_look(
     shown = shown_on_a_terminal(monkeypatch, 80, errors[0], running, *errors, done)
     for text in ("error: m.sqlite is damaged", "error: OSError: [Errno 5] Input/output error: 'x'", "DONE 1"):
         assert text in shown
-    assert shown.count("RUNNING  p/a") > 1  # beside the error stands what was known before
+    assert shown.count("RUNNING     p/a") > 1  # beside the error stands what was known before
 
     looks = iter([errors[0], errors[0], running, *errors, done])
     monkeypatch.undo()
@@ -269,3 +290,19 @@ def test_a_watch_ends_when_nobody_is_left_who_would_start_the_rest(
     assert "no controller runs it\n" in out
     assert out.endswith("nothing waits or runs: what is left isn't started by itself\n")
     assert len(list(looks)) > 30
+
+
+def test_a_watch_without_a_terminal_says_that_slurm_does_not_answer_as_long_as_it_lasts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = str(tmp_path / "results/p/a")
+    part = Part(Project(tmp_path), [path], lambda _: [])
+    running = {path: State(Status.RUNNING)}
+    away = "squeue: Socket timed out"
+    looks = iter(
+        [Survey([part], running), *[Survey([part], running, away)] * 3, Survey([part], running), Survey([part], {})]
+    )
+    assert watch(lambda: next(looks), 0.01) == 0
+    lines = [re.sub(r"^[0-9:]+  ", "", line) for line in capsys.readouterr().out.splitlines()]
+    said = f"Slurm doesn't answer: {away}: what is said of jobs was last known"
+    assert lines == ["RUNNING 1", said, "Slurm answers again", "DONE 1"]

@@ -104,7 +104,9 @@ def test_a_damaged_note_is_named_with_how_to_mend_it(tmp_path: Path, text: str) 
         ([START, END._replace(reason="pruned")], JOB, "", "7", ""),
         ([START, END], Submission("8"), "8", "8", "8"),
         ([START, END, Start(2)], JOB, "", "", ""),
-        ([End(0, "failed", 2, job_id="7")], JOB, "", "", "7"),
+        ([End(0, "failed", 2, job_id="7")], JOB, "", "7", "7"),
+        ([START, End(0, "CANCELLED", job_id="8", job_state="CANCELLED")], Submission("8"), "", "8", ""),
+        ([START, End(0, "refused")], JOB, "", "7", ""),
     ],
 )
 def test_which_job_an_experiment_has(

@@ -152,3 +152,13 @@ def test_when_something_was_last_written_is_compared_with_dates_and_times() -> N
     assert chosen_rows(["updated>20261128"], columns) == [0, 1] and chosen_rows(["updated>20261129"], columns) == []
     with pytest.raises(WhereError, match="'updated' has times, and 'yesterday' is none: expected such as 2026-11-28"):
         chosen_rows(["updated>yesterday"], columns)
+
+
+def test_a_reason_is_also_what_status_shows_of_many_that_have_ended_alike() -> None:
+    reasons = ["CANCELLED (job 7 on n1)", "CANCELLED (job 8)", "exit code 1: ValueError: 3 of 4", "", None]
+    assert chosen_rows(["reason=CANCELLED"], {"reason": reasons}) == [0, 1]
+    assert chosen_rows(["reason!=CANCELLED"], {"reason": reasons}) == [2, 3, 4]
+    assert chosen_rows(["reason=CANCELLED (job 8)"], {"reason": reasons}) == [1]
+    assert chosen_rows(["reason=exit code 1: ValueError: … of …"], {"reason": reasons}) == [2]
+    assert chosen_rows(["reason="], {"reason": reasons}) == [3, 4]
+    assert chosen_rows(["x=CANCELLED"], {"x": reasons}) == []

@@ -294,6 +294,8 @@ def test_many_kinds_of_refused_jobs_are_not_all_listed(task: Any, slurm_here: Pa
     lines = capacity_lines([(f"e{n}", task(hours=n)) for n in range(1, 15)])
     assert len([line for line in lines if "would refuse e" in line]) == 10
     assert "… and 4 more kinds of jobs like these" in lines
+    lines = capacity_lines([(f"e{n}", task(hours=n)) for n in range(1, 12)])
+    assert "… and 1 more kind of jobs like these" in lines
 
 
 def test_a_full_queue_is_no_refusal(task: Any, slurm_here: Path) -> None:
