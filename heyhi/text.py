@@ -10,7 +10,7 @@ import contextlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from functools import partial
 from itertools import groupby
 
@@ -73,6 +73,27 @@ def _end_of(width: int, name: str) -> str:
 
 def _without_hash(name: str) -> str:
     return re.sub(_HASH, "_…", name)
+
+
+def wrapped(lines: Iterable[str], width: int | None) -> list[str]:
+    """Break lines that are longer than a terminal is wide, between words; what goes on is indented.
+
+    Args:
+        lines: to be shown; the indent of each stays.
+        width: characters of one; None: nothing is broken.
+    """
+    if width is None:
+        return list(lines)
+    import textwrap
+
+    found = []
+    for line in lines:
+        indent = line[: len(line) - len(line.lstrip(" "))]
+        words = textwrap.wrap(
+            line, width, subsequent_indent=f"{indent}  ", break_on_hyphens=False, break_long_words=False
+        )
+        found += words or [""]
+    return found
 
 
 def duration(seconds: float) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.looking import otherwise, print_json, print_recoded
+from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
 from heyhi.cli.options import REDO, redo_in
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
@@ -162,8 +162,7 @@ def plan(args: argparse.Namespace) -> int:
         before = UsedBefore()
         starting = _starting(selection, {path for path, action in actions.items() if action.start})
         jobs = capacity_lines(before.passed(starting))
-        for line in [*jobs, *before.lines()]:
-            print(line)
+        print_wrapped([*jobs, *before.lines()])
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
         would -= left.keys() | idle
@@ -307,8 +306,7 @@ def launch(args: argparse.Namespace) -> int:
         continue_drifted=args.continue_drifted,
     )
     if spec.uses_slurm and starts:
-        for line in foresee([manifest for manifests in written for manifest in manifests], starting):
-            print(line)
+        print_wrapped(foresee([manifest for manifests in written for manifest in manifests], starting))
     single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
     launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
     order = [path for path in survey.folders if path in starting]
@@ -404,7 +402,7 @@ def _control(
     if not is_new:
         return 0
     lines, failed = first.wait(controller)
-    print("\n".join(lines), end="\n" * bool(lines))
+    print_wrapped(lines)
     return int(failed)
 
 

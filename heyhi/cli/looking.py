@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.cli.whose import only_looks
+from heyhi.text import wrapped
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
@@ -74,8 +75,7 @@ def status(args: argparse.Namespace) -> int:
         if survey.others:
             from heyhi.control.attendance import Attendance
 
-            lines = Attendance.of(survey).lines(looked.commands(), reasons=survey.reasons)
-            print("\n".join(lines), end="\n" * bool(lines))
+            print_wrapped(Attendance.of(survey).lines(looked.commands(), reasons=survey.reasons))
         if not args.drift and len(survey.others) < len(survey.folders):
             print(NOT_LOOKED)
     return 1 if survey.has_trouble else 0
@@ -381,6 +381,13 @@ def completion(args: argparse.Namespace) -> int:
 
     print(script(args.shell))
     return 0
+
+
+def print_wrapped(lines: Iterable[str]) -> None:
+    """Print lines, broken between words where a terminal is too narrow for one."""
+    from heyhi.control.listing import terminal_width
+
+    print("".join(f"{line}\n" for line in wrapped(lines, terminal_width())), end="", flush=True)
 
 
 def print_json(rows: Iterable[object]) -> None:

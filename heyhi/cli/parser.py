@@ -216,7 +216,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         status.add_argument("--json", action="store_true", help="print as JSON")
         status.add_argument(
             "--watch", dest="every", nargs="?", const=0.0, type=_seconds, metavar="SECONDS",
-            help="a live table, until nothing changes by itself any more; exit code 1 where something isn't done then",
+            help="a live list, until nothing changes by itself any more; exit code 1 where something isn't done then",
         )  # fmt: skip
         status.add_argument(
             "--job", metavar="ID", help="which experiments a job of Slurm's runs or ran, and how they are"

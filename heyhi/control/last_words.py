@@ -117,7 +117,7 @@ def _counting(lines: Collection[str]) -> list[str]:
     for line in lines:
         if is_in_file and line.strip():  # what is wrong there
             is_in_file = False
-            found[-1] += f" {line.strip()}"
+            found[-1] += f" {line.strip().rstrip(':')}"
             continue
         if is_head:  # `WorkflowError:` stands alone, and what it is in the next line
             is_head = False

@@ -1,6 +1,6 @@
 """How `heyhi status` lists experiments: what died of one reason together, names cut where they are alike, for how long.
 
-How they are, `survey` knows; a live table of them is left to `watch`.
+How they are, `survey` knows; a live list of them is left to `watch`.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Self
 
 from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands
@@ -12,6 +12,7 @@ from heyhi.control.listing import live_lines
 from heyhi.control.survey import Survey
 from heyhi.errors import error_text
 from heyhi.experiment.names import Status
+from heyhi.text import wrapped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -26,7 +27,7 @@ _GRACE_SECONDS = 15.0
 # Some are left, nothing waits or runs, and no controller is there: nobody will start them, unless one just begins.
 _IDLE_SECONDS = 30.0
 _MARGIN = 3  # lines of a terminal that are left free: of what is left out, an error, the cursor's
-_LEAST_ROWS, _LEAST_WIDTH = 3, 20
+_LEAST_ROWS = 3
 
 
 def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands: Commands = NO_COMMANDS) -> int:
@@ -198,7 +199,7 @@ def _shown(survey: Survey, attendance: Sequence[str], width: int, height: int) -
     head = wrapped([f"{time.strftime('%H:%M:%S')}  {_counts(survey)}"], width)
     rows = live_lines(survey.not_done, width, max(_LEAST_ROWS, height - len(head) - len(below) - _MARGIN))
     # As text: an exp id with brackets is no markup.
-    return Text("\n", no_wrap=True, overflow="ellipsis").join(
+    return Text("\n", overflow="fold").join(
         [*(Text(line, "italic") for line in head), *map(_coloured, rows), *map(Text, below)]
     )
 
@@ -211,13 +212,3 @@ def _coloured(line: str) -> Text:
     if word in _STYLES:
         text.stylize(_STYLES[word], 0, len(word))
     return text
-
-
-def wrapped(lines: Iterable[str], width: int) -> list[str]:
-    """Break lines that are longer than a terminal is wide; what goes on is indented."""
-    import textwrap
-
-    wrapper = textwrap.TextWrapper(
-        max(width, _LEAST_WIDTH), subsequent_indent="  ", break_on_hyphens=False, drop_whitespace=True
-    )
-    return [part for line in lines for part in wrapper.wrap(line) or [""]]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.text import cut_alike, duration, readable, take_any_text
+from heyhi.text import cut_alike, duration, readable, take_any_text, wrapped
 
 ANY = st.text(st.characters(codec=None), max_size=20)  # halves of surrogate pairs, too
 
@@ -101,3 +101,11 @@ def test_different_names_never_look_alike() -> None:
 )
 def test_a_duration_has_its_two_greatest_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+@given(st.lists(st.text("ab -/", max_size=60), max_size=4), st.integers(6, 30))
+def test_wrapped_lines_fit_and_lose_no_word(lines: list[str], width: int) -> None:
+    found = wrapped(lines, width)
+    assert " ".join(found).split() == " ".join(lines).split() and wrapped(lines, None) == lines
+    assert all(len(line) <= width or len(line.split()) == 1 for line in found)
+    assert wrapped(["  Slurm would refuse a: No"], 20) == ["  Slurm would refuse", "    a: No"]

@@ -65,7 +65,7 @@ def test_a_log_without_an_end_is_of_one_that_was_killed_or_had_no_room(log: Path
         ("Traceback (most recent call last):\n  File x\nKeyError: 'a'\n", ["KeyError: 'a'"]),
         ("WorkflowError:\nFailed to open slurm.\n", ["Failed to open slurm."]),
         (f"{SAME}\n", [SAME]),
-        ("SyntaxError in file /p/Snakefile, line 31:\n\ninvalid (None, line 31)\nrule x(:\n", [
+        ("SyntaxError in file /p/Snakefile, line 31:\n\ninvalid (None, line 31):\nrule x(:\n", [
             "SyntaxError in file /p/Snakefile, line 31: invalid (None, line 31)"
         ]),
         ("SyntaxError in file /p/Snakefile, line 31:\n", ["SyntaxError in file /p/Snakefile, line 31:"]),
