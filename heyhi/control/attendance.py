@@ -94,7 +94,8 @@ class Attendance:
                     if mine:
                         living.append((controller, len(mine)))
                         is_full = any(_waits_for_job(survey.others[path]) for path in mine)
-                        troubles += last_trouble(controller.log, is_full=is_full)
+                        if controller.owner is not None:
+                            troubles += last_trouble(controller.log, controller.owner.pid, is_full=is_full)
                         left = {path: state for path, state in left.items() if path not in mine}
         except UnknownError as error:
             return cls((), len(survey.others), unknown=str(error), silence=survey.silence)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +15,7 @@ from heyhi.text import TIMES, readable
 _MOST_BYTES = 1_000_000  # of a log's end
 _MOST_LINES = 5
 _LONG = 500  # characters of a line
-_BEGIN = re.compile(r"^\S+ \S+ pid \d+: snakemake .*\n", re.MULTILINE)
+_BEGIN = re.compile(r"^\S+ \S+ pid (?P<pid>\d+): snakemake .*\n", re.MULTILINE)
 _END = re.compile(r"^(\S+) exit code (-?\d+)\n\Z", re.MULTILINE)
 # What Snakemake makes of what an executor says of a job.
 _MESSAGE = re.compile(r"^\s*message: (?P<text>.*?)(?: For further error details see .*)?$")
@@ -84,20 +84,22 @@ class LastWords(NamedTuple):
 
 def last_words(log: Path) -> LastWords:
     """Read what the last run of a controller has left in its log; what can't be read says nothing."""
-    text = _BEGIN.split(read_end(log, _MOST_BYTES))[-1]
+    _, text = _last_run(log)
     end = _END.search(text)
     return LastWords(end[1] if end else "", int(end[2]) if end else None, _counting(text.splitlines()))
 
 
-def last_trouble(log: Path, *, is_full: bool) -> list[str]:
+def last_trouble(log: Path, pid: int, *, is_full: bool) -> list[str]:
     """Return what a controller that lives has said of Slurm last, as far as it may still hold.
 
     Args:
         log: of it.
+        pid: of it: one on a terminal writes no log, and finds that of an earlier one of its name.
         is_full: whether something is left that a limit on jobs may keep back: who has no more to submit doesn't say so.
     """
     found: dict[str, str] = {}
-    for line in _BEGIN.split(read_end(log, _MOST_BYTES))[-1].splitlines():
+    its_pid, text = _last_run(log)
+    for line in text.splitlines() if its_pid in (pid, None) else ():
         if line.startswith("Slurm "):
             if line.startswith(_ANSWERS):
                 found.pop(NO_ANSWER, None)
@@ -109,6 +111,14 @@ def last_trouble(log: Path, *, is_full: bool) -> list[str]:
     if not is_full:
         found.pop(_FULL, None)
     return [shorten(readable(line), _LONG) for line in found.values()]
+
+
+def _last_run(log: Path) -> tuple[int | None, str]:
+    """Return the pid of who wrote a log last, None where so much was written since, and what it wrote."""
+    text = read_end(log, _MOST_BYTES)
+    for begin in deque(_BEGIN.finditer(text), 1):
+        return int(begin["pid"]), text[begin.end() :]
+    return None, text
 
 
 def _counting(lines: Collection[str]) -> list[str]:

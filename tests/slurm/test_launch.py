@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,6 +276,36 @@ def test_what_slurm_never_takes_is_said_by_launch_status_watch_and_logs(lab: Any
     exp_id = next(row["exp_id"] for row in lab.statuses().values())
     told = lab.heyhi("logs", exp_id)
     assert told.returncode == 0 and "not submitted: sbatch: " in told.stderr and "nope" in told.stderr
+
+
+def test_status_says_that_slurm_takes_no_jobs_as_long_as_it_takes_none(lab: Any, until: Until) -> None:
+    sbatch = shutil.which("sbatch", path=lab.env["PATH"])
+    folder = lab.root / "bin"
+    folder.mkdir()
+    says = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    (folder / "sbatch").write_text(
+        f'#!/bin/sh\n[ -e {folder}/mended ] || {{ echo "{says}" >&2; exit 1; }}\nexec {sbatch} "$@"\n'
+    )
+    (folder / "sbatch").chmod(0o755)
+    lab.env["PATH"] = f"{folder}:{lab.env['PATH']}"
+    lab.sweep({"x": 1})
+    launch = lab.follow("launch")
+    away = "Slurm takes no jobs now, and is asked again for 15 minutes: sbatch: "
+    until(lambda: f"\n{away}" in lab.heyhi("status", "conf/sweep.py").stdout)
+    (folder / "mended").touch()
+    until(lambda: away not in lab.heyhi("status", "conf/sweep.py").stdout)
+    assert lab.end(launch)[0] == 0
+    until(lambda: lab.statuses()[1]["status"] == "DONE")
+
+
+def test_cancelled_before_they_ran_are_told_with_their_jobs_and_chosen_as_status_says(lab: Any) -> None:
+    lab.sweep(*({"x": x, "launcher.slurm.extra": "--hold"} for x in range(1, 5)))
+    lab.heyhi("launch")
+    assert lab.heyhi("cancel", "conf/sweep.py", "--force").returncode == 0
+    shown = lab.heyhi("status", "conf/sweep.py").stdout
+    assert "4 \N{MULTIPLICATION SIGN} CANCELLED\n" in shown and shown.count("  (job ") == 3
+    words = ("retry", "--dead", "--where", "reason=CANCELLED", "conf/sweep.py", "--dry-run")
+    assert "4 would start again" in lab.heyhi(*words).stdout
 
 
 def test_what_is_left_by_a_launch_that_stopped_early_is_said_with_its_reason(lab: Any) -> None:

@@ -260,9 +260,15 @@ def test_a_status_without_an_answer_is_the_last_known_one(lab: Any, cluster: Any
     state, reason = status(lab, 1)
     assert state == "RUNNING"
     assert "last known" in reason
+    assert "Slurm doesn't answer: squeue: " in lab.heyhi("status").stdout
+    watcher = lab.follow("status", "--watch", "0.5")
+    assert watcher.stdout is not None
+    until(lambda: watcher.stdout.readline().startswith("Slurm doesn't answer: squeue: "))
     cluster.start_slurmctld()
+    until(lambda: watcher.stdout.readline() == "Slurm answers again\n")
     lab.allow()
-    until(lambda: status(lab, 1)[0] == "DONE")
+    assert lab.end(watcher)[0] == 0
+    assert status(lab, 1)[0] == "DONE"
 
 
 def without(lab: Any, command: str) -> None:

@@ -156,14 +156,16 @@ def test_what_a_living_controller_last_said_of_slurm_is_said_as_long_as_it_holds
     waiting = survey_of(project, a=Status.NOT_STARTED, b=Status.RUNNING)
     all_had = survey_of(project, a=Status.RUNNING, b=Status.RUNNING)
 
-    def said(survey: Survey, *lines: str) -> list[str]:
-        begin = "2026-11-28T14:00:00+00:00 h pid 1: snakemake --profile p\n"
+    def said(survey: Survey, *lines: str, pid: int = 0) -> list[str]:
+        assert living.owner is not None
+        begin = f"2026-11-28T14:00:00+00:00 h pid {pid or living.owner.pid}: snakemake --profile p\n"
         living.log.write_text(f"{begin}{silent}\n{begin}" + "".join(f"{line}\n" for line in lines))
         return Attendance.of(survey).lines(COMMANDS)[:-1]
 
     assert said(waiting, "Building DAG of jobs...") == []
     assert said(waiting, away) == said(waiting, "p/b: job 11", away, "Job 3: x") == [away]
     assert said(waiting, away, "p/b: job 12") == []
+    assert said(waiting, away, pid=1) == []  # of an earlier one: this one writes none
     assert said(all_had, silent) == [silent] and said(all_had, silent, "Slurm answers again.") == []
     assert said(waiting, full, "p/b: job 12") == [full] and said(all_had, full, "p/b: job 12") == []
     waiting.silence = "squeue: Socket timed out"
