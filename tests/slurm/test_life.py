@@ -397,27 +397,6 @@ def test_a_training_is_stopped_at_its_time_limit_and_goes_on(lab: Any, until: Un
     assert (lab.folder(1) / "metrics.jsonl").read_text().splitlines() == [f'{{"step": {step}}}' for step in (1, 2, 3)]
 
 
-def test_a_job_that_a_node_does_not_start_again_is_submitted_again_and_that_is_no_attempt(
-    lab: Any, cluster: Any, until: Until
-) -> None:
-    lab.sweep({"x": 1, "do": "wait", "launcher.slurm.extra": "--nodelist=n2"})
-    controller = lab.start()
-    until(lambda: lab.ledger)
-    first = lab.job(1)
-    cluster.kill_slurmd("n2")
-    until(lambda: "Restarts=1" in cluster.run("scontrol", "show", "job", first))
-    cluster.start_slurmd("n2")
-    until(lambda: lab.ledger == [1, 1])
-    lab.allow()
-    code, out = lab.end(controller)
-    assert code == 0, out
-    print(f"again: {lab.job(1) != first}")
-    if lab.job(1) != first:  # else Slurm has started it again itself
-        ends = [a for a in lab.attempts(1) if a["event"] == "end"]
-        assert [a["job_state"] for a in ends[:1]] == ["NODE_FAIL"]
-        assert "submitted again" in out
-
-
 def test_a_node_that_dies_is_the_reason_and_the_next_attempt_goes_elsewhere(
     lab: Any, cluster: Any, until: Until
 ) -> None:
