@@ -6,6 +6,7 @@ Nothing of what they have written is removed.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import threading
 import time
 from collections import Counter
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from heyhi.control.controller import Controller, find_controllers
 from heyhi.control.find import experiments_of
@@ -33,6 +35,12 @@ _MAY_LIVE = "its claim can't be read, so nobody knows whether it lives"
 _STOPPERS = 8  # processes that are waited for at once
 # A controller that only has jobs in Slurm's hands leaves at once; it may be handing one over just now.
 _LEAVE_SECONDS = 20.0
+
+
+class NotCancelledError(SlurmError):
+    """Slurm doesn't say what there is to cancel."""
+
+    exit_code: ClassVar[int] = 1
 
 
 @dataclass
@@ -74,7 +82,7 @@ def plan_cancel(
         everything: end all controllers.
 
     Raises:
-        SlurmError: Slurm doesn't say which jobs there are.
+        NotCancelledError: Slurm doesn't say which jobs there are.
     """
     controllers = _controllers(project, set(folders), set(sweeps), everything=everything)
     plan = CancelPlan([*folders], controllers)
@@ -96,7 +104,8 @@ def plan_cancel(
         else:
             plan.runs[path] = owner
     if view.queue.error:
-        raise SlurmError(f"nothing was cancelled: {view.queue.error}")
+        go_on = ", and what controls it goes on" if plan.controllers else ""
+        raise NotCancelledError(f"nothing was cancelled{go_on}: {view.queue.error}; try again once Slurm answers")
     rows = Survey.of_folders(project, quiet).rows
     plan.idle.update({row.exp_path: row.state.line if row.status.is_trouble else row.status.value for row in rows})
     for job_id, named in plan.jobs.items():
@@ -169,11 +178,7 @@ class Canceller:
         self.failed = False
 
     def run(self, plan: CancelPlan) -> None:
-        """End it all.
-
-        Raises:
-            SlurmError: Slurm doesn't take it.
-        """
+        """End it all; what Slurm doesn't take is said, and `failed`."""
         waiting = self._end_controllers(plan.controllers)
         if plan.controllers:  # one may have started something meanwhile
             plan = self._again(plan)
@@ -189,7 +194,12 @@ class Canceller:
         self.lines += idle_lines(self._project, plan)
 
     def _again(self, plan: CancelPlan) -> CancelPlan:
-        new = plan_cancel(self._project, plan.folders)
+        try:
+            new = plan_cancel(self._project, plan.folders)
+        except SlurmError:  # what is known is ended all the same
+            self.failed = True
+            self.lines.append("Slurm doesn't say whether a controller has started more meanwhile: look at heyhi status")
+            return dataclasses.replace(plan)
         new.controllers = plan.controllers
         return new
 
@@ -215,9 +225,15 @@ class Canceller:
             self.lines.append(f"controller {controller.name}: {_MAY_LIVE}")
 
     def _end(self, plan: CancelPlan) -> None:
-        if plan.jobs:
-            cancel(plan.jobs)
-        for job_id, paths in plan.jobs.items():
+        jobs = plan.jobs
+        try:
+            cancel(jobs)
+        except SlurmError as error:
+            self.failed = True
+            for job_id, paths in jobs.items():
+                self.lines += [f"{self._name(path)}: job {job_id} may go on: {error}; try again" for path in paths]
+            jobs = {}
+        for job_id, paths in jobs.items():
             self.lines += [f"{self._name(path)}: job {job_id} cancelled" for path in paths]
             self.lines += [
                 f"{self._name(path)}: cancelled, too: it is in the same job {job_id}"

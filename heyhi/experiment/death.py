@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterable
+from datetime import datetime
 from typing import NamedTuple
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, rank_ended
+from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start, rank_ended
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
 from heyhi.text import readable
@@ -38,9 +39,13 @@ LOST = "lost"  # Slurm has forgotten the job: its controller was killed before i
 AGAIN = "starts again"
 NOT_AGAIN = "could not be queued again: "
 SETUP, PYTHON = "setup", "python"
+NOT_STARTED_AGAIN = "Slurm could not start it again"
 _NO_RESULT = "exit code 0, without a result"
 # These may have made the task fail by itself: a worker is killed for its memory, a rank misses those of another node.
 _CAUSES = ("OUT_OF_MEMORY", "NODE_FAIL")
+# Slurm queues a job of a node that it has lost again, and gives up at once where that node, back again, doesn't start
+# it. Clocks of nodes may differ by less than what passes between two starts of a job.
+_AT_ONCE_SECONDS, _BETWEEN_STARTS_SECONDS = 5.0, 30.0
 
 
 class Death(NamedTuple):
@@ -102,6 +107,9 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
         log = read_end(folder.launch_log_path, _LOG_END)
         if (job is None or job.exit_code != 0) and (why := kept_from_starting(log, job_id)):
             return (job or Job(job_id, "FAILED"))._replace(why=why)
+        if job is not None and _is_not_started_again(history, job, log):
+            # What it ran for, and its exit code, is of that start.
+            return job._replace(state="NODE_FAIL", exit_code=None, seconds=None, why=NOT_STARTED_AGAIN)
         state = state_in_log(log, job_id) if job is None or job.exit_code == -9 else ""
         if state:
             # What it used is known by the accounts alone.
@@ -130,6 +138,8 @@ def death_of(history: History, job: Job | None = None) -> Death:
         return Death(REFUSED, f"not submitted: {end.exception or 'Slurm took no job'}")
     if job is not None and job.state in OUTSIDE and (end is None or end.reason != "failed" or job.state in _CAUSES):
         exception = end.exception if end is not None and end.reason == "failed" else ""
+        if job.why == NOT_STARTED_AGAIN:
+            return _outside(job.state, asked, job.nodes, exception or job.why)
         return _outside(job.state, asked, job.nodes, exception)
     if end is None:
         return _killed(history, asked, job)
@@ -201,6 +211,28 @@ def kept_from_starting(text: str, job_id: str) -> str:
     text = text.rpartition(f"job {job_id} {AGAIN}\n")[2]
     match = re.search(rf"^job {re.escape(job_id)} ((?:{SETUP}|{PYTHON}): .*)$", text, re.MULTILINE)
     return readable(match[1]) if match is not None else ""
+
+
+def _is_not_started_again(history: History, job: Job, log: str) -> bool:
+    """Return whether Slurm gave a job up that it had queued again, before its script began.
+
+    Args:
+        history: what is on record of the experiment.
+        job: as Slurm's accounts have it.
+        log: the last lines of the job's log.
+    """
+    start = history.attempts[-1] if history.attempts else None
+    if history.unstarted_job or not isinstance(start, Start) or start.job_id != job.job_id:
+        return False
+    if (job.state, job.exit_code) != ("FAILED", 1) or job.started is None or job.seconds is None:
+        return False
+    try:
+        began = datetime.fromisoformat(start.time).timestamp()
+    except ValueError:
+        return False
+    starts = sum(1 for one in history.starts if one.job_id == job.job_id and one.restart_count)
+    is_another = job.started > began + _BETWEEN_STARTS_SECONDS and job.seconds <= _AT_ONCE_SECONDS
+    return is_another and log.count(f"job {job.job_id} {AGAIN}\n") <= starts
 
 
 def _why_not_again(text: str, job_id: str) -> str:

@@ -115,7 +115,7 @@ def used_in_job(folder: Path, history: History, job: Job | None) -> Used:
         return noted.or_else(Used(seconds=job.seconds)).or_else(given)  # what several have used together is nobody's
     use = use_of(job_id)
     return Used(
-        seconds=job.seconds,
+        seconds=job.seconds if job.seconds is not None else noted.seconds,
         cpu_seconds=_most(use.cpu_seconds, noted.cpu_seconds),
         mem_gb=_most(use.mem_gb, noted.mem_gb),
     ).or_else(given._replace(queued=noted.queued) if noted.queued is not None else given)

@@ -23,7 +23,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from heyhi.code.snapshot import take_snapshot
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
-from heyhi.experiment.death import LOST, Death, ask_accounts, find_death
+from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, ask_accounts, find_death
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
@@ -261,6 +261,9 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def _pace(self, view: View) -> None:
         """Ask less often when an answer takes long, or doesn't come."""
+        if view.queue.asked is None:  # there was nothing to ask about: that says nothing of Slurm
+            self._ask_at = time.monotonic() + self._pause
+            return
         if view.queue.error:
             self._failures += 1
             if self._failures in (1, 10):
@@ -269,8 +272,8 @@ class Executor(official.Executor):  # type: ignore[misc]
         else:
             if self._failures:
                 self.logger.info("Slurm answers again.")
+            self._submitter.hear(is_again=self._failures > 0)
             self._failures = 0
-            self._submitter.has_answered = True
             # One late answer says little: it may be that Slurm's controller was started anew.
             most = min(2 * self._pause, _MAX_ASK_SECONDS)
             wait = self._pause = min(max(_ASK_SECONDS, _ASK_SHARE * view.queue.seconds), most)
@@ -324,7 +327,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             return True
         if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
             return True
-        if death.kind == LOST and task.losses < _MAX_LOSSES:
+        if (death.kind == LOST or death.exception == NOT_STARTED_AGAIN) and task.losses < _MAX_LOSSES:
             task.losses += 1
             return True
         if task.attempt >= task.request.max_attempts:

@@ -45,6 +45,8 @@ class Handover:
         script: of the job.
         tries: how often Slurm was asked to take it.
         may_be_there: whether Slurm may have taken it although its answer was none.
+        is_unheard: whether squeue gave no answer when it was looked for there.
+        is_heard_again: whether it has just given one, after it hadn't.
     """
 
     order: Order
@@ -58,6 +60,8 @@ class Handover:
     script: str = ""
     tries: int = 0
     may_be_there: bool = False
+    is_unheard: bool = False
+    is_heard_again: bool = False
     _undo: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:

@@ -141,6 +141,12 @@ class Line(Generic[Item]):
                     self._place_at, self._place_tries = now + self._lag, 0
                 self._places += 1
 
+    def heard(self, now: float) -> None:
+        """Note that Slurm has answered something again, that hadn't answered: it is asked soon, as at first."""
+        with self._lock:
+            if self._short is Short.AWAY:
+                self._pause, self._next_at = FIRST_PAUSE, min(self._next_at, now + FIRST_PAUSE)
+
     def clear(self) -> list[Item]:
         """Remove those that wait, and return them in order; what is being tried is none of them."""
         with self._lock:

@@ -186,6 +186,8 @@ def _found(handover: Handover) -> str:
     """Return the id of the job that Slurm has taken although its answer got lost; empty where it has none."""
     view = View()
     job_id = handover.find_job(view)
+    handover.is_heard_again = handover.is_unheard and not view.queue.error
+    handover.is_unheard = bool(view.queue.error)
     if view.queue.error:
         raise Busy(view.queue.error)
     return job_id

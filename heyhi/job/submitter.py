@@ -41,7 +41,7 @@ class Task:
     attempt: int = 1  # of this launch
     job_id: str = ""  # of Slurm's; empty while another process has it, or Slurm takes none
     left_out: tuple[str, ...] = ()  # nodes, when it was submitted last
-    losses: int = 0  # jobs of it that Slurm has forgotten
+    losses: int = 0  # jobs of it that Slurm has forgotten, or didn't start again
     is_ours: bool = False
     is_unknown: bool = False  # and that was said
     is_waiting: bool = True  # to be handed over
@@ -122,6 +122,12 @@ class Submitter:
     def is_short(self) -> bool:
         """Whether something waits since Slurm takes no more for now."""
         return self._line.is_short
+
+    def hear(self, *, is_again: bool) -> None:
+        """Note that Slurm has answered; again, where it didn't before: what waits for it is tried soon then."""
+        self.has_answered = True
+        if is_again:
+            self._line.heard(time.monotonic())
 
     def enqueue(self, infos: Iterable[SubmittedJobInfo]) -> None:
         """Have some experiments submitted, in order, as far as Slurm takes them."""
@@ -217,13 +223,17 @@ class Submitter:
     def _put_off(self, pack: _Pack, error: SlurmError) -> None:
         """Let a job wait until Slurm answers again; but not for ever, and not where there never was any."""
         now = time.monotonic()
+        is_heard = pack.handover is not None and pack.handover.is_heard_again  # ours no more once it waits again
         if isinstance(error, NoCluster) and not self.has_answered:
             self._line.answered(pack)
             self._give_up(pack, str(error))
         elif self._line.away_seconds(now) < _AWAY_SECONDS:
-            if self._line.refused(pack, Short.AWAY, now):
+            is_first = self._line.refused(pack, Short.AWAY, now)
+            if is_first:
                 minutes = round(_AWAY_SECONDS / 60)
                 self._logger.warning(f"Slurm takes no jobs now, and is asked again for {minutes} minutes: {error}")
+            if is_heard:
+                self.hear(is_again=True)
         else:
             self._line.answered(pack)
             for one in [pack, *self._line.clear()]:

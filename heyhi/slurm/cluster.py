@@ -9,6 +9,7 @@ import math
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -58,6 +59,7 @@ class Nodes(NamedTuple):
         mb: memory of each.
         gpus: of each.
         state: of each, as sinfo prints it.
+        kinds: kind of GPU -> how many of them each has; those without a kind are left out.
     """
 
     partition: str
@@ -66,11 +68,15 @@ class Nodes(NamedTuple):
     mb: int
     gpus: int
     state: str
+    kinds: Mapping[str, int] = MappingProxyType({})
 
     def have(self, request: JobRequest) -> bool:
         """Return whether each is large enough for its part of a job."""
         cores = request.cpus // request.nodes
-        return self.cores >= cores and self.mb >= (request.mem_mb_per_node or 0) and self.gpus >= request.gpus_per_node
+        # Slurm takes kinds in whatever case.
+        kind = request.gpu_type.lower()
+        gpus = self.kinds.get(kind, 0) if kind else self.gpus
+        return self.cores >= cores and self.mb >= (request.mem_mb_per_node or 0) and gpus >= request.gpus_per_node
 
 
 class Association(NamedTuple):
@@ -173,8 +179,12 @@ def parse_nodes(text: str) -> list[Nodes]:
         parts = line.strip().split("|")
         if len(parts) == 6:
             name, number, cores, mb, gres, state = parts
-            gpus = sum(map(int, re.findall(r"\bgpu(?::[^:,()]+)?:(\d+)", gres)))
-            found.append(Nodes(name, _int(number), _int(cores), _int(mb), gpus, state))
+            kinds = Counter[str]()
+            for kind, count in re.findall(r"\bgpu(?::([^:,()]+))?:(\d+)", gres):
+                kinds[kind.lower()] += int(count)
+            total = kinds.total()
+            del kinds[""]
+            found.append(Nodes(name, _int(number), _int(cores), _int(mb), total, state, dict(kinds)))
     return found
 
 

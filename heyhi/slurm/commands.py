@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
 from heyhi.errors import HeyhiError
@@ -101,6 +102,7 @@ class Job(NamedTuple):
         comment: its comment.
         exit_code: of the batch script; negative: the signal that ended it; None where Slurm doesn't say.
         seconds: for which it ran, since it was queued last; None where Slurm's accounts don't say.
+        started: when it was started last, in seconds since 1970; None where Slurm's accounts don't say.
     """
 
     job_id: str
@@ -111,6 +113,7 @@ class Job(NamedTuple):
     comment: str = ""
     exit_code: int | None = None
     seconds: float | None = None
+    started: float | None = None
 
     @property
     def phase(self) -> Phase:
@@ -195,7 +198,7 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
     """
     found = {}
     wanted = sorted(set(ids))
-    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw"
+    fields = "JobID,State,ExitCode,NodeList,WorkDir,Comment,ElapsedRaw,Start"
     for start in range(0, len(wanted), _MAX_IDS):
         chosen = ",".join(wanted[start : start + _MAX_IDS])
         words = ["sacct", "--noheader", "--parsable2", "--allocations", f"--delimiter={_SEPARATOR}"]
@@ -206,7 +209,9 @@ def account(ids: Iterable[str]) -> dict[str, Job]:
                 # "CANCELLED by 1000"
                 state = state.partition(" ")[0].rstrip("+")
                 seconds = float(parts[6]) if parts[6:] and parts[6].isdigit() else None
-                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, _exit_code(exit_code), seconds)
+                started = _moment(parts[7]) if parts[7:] else None
+                code = _exit_code(exit_code)
+                found[job_id] = Job(job_id, state, "", nodes, workdir, comment, code, seconds, started)
     return found
 
 
@@ -251,6 +256,14 @@ def _seconds(text: str) -> float | None:
             total += float(part) * 60**place
         return total
     except ValueError:
+        return None
+
+
+def _moment(text: str) -> float | None:
+    """Read a time of day as sacct writes it, on this machine's clock; None where it is none: `Unknown`."""
+    try:
+        return datetime.fromisoformat(text.strip()).timestamp()
+    except (ValueError, OverflowError, OSError):
         return None
 
 

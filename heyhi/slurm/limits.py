@@ -99,6 +99,8 @@ def limit_line(limit: Limit, new: int, queue: Iterable[QueuedJob]) -> str:
     )
     if new + there <= limit.jobs:
         return ""
+    if not limit.jobs:  # no job's end lets another one in
+        return f"Slurm would refuse {counted(new, 'job')}: {limit.whose} lets none wait or run ({limit.name} is 0)"
     has = f", and you have {there:,}" if there else ""
     return (
         f"warning: {counted(new, 'job')}, but {limit.whose} lets {limit.jobs:,} wait or run at once"
@@ -137,12 +139,14 @@ def hint(request: JobRequest, reason: str, partitions: Sequence[Partition], node
     if "node configuration" not in said and "node count" not in said:
         return ""
     asked = f"{counted(request.nodes, 'node')} with {counted(request.gpus_per_node, 'GPU')}"
+    asked += f" of kind '{request.gpu_type}'" if request.gpu_type else ""
     memory = f" and {request.mem_mb_per_node / 1024:,.4g} GB" if request.mem_mb_per_node else ""
     asked += f", {counted(request.cpus // request.nodes, 'core')}{memory} each"
     kinds: Counter[tuple[str, str]] = Counter()
     for one in nodes:
         if one.partition in {p.name for p in places}:
-            has = f"{counted(one.gpus, 'GPU')}, {counted(one.cores, 'core')} and {one.mb / 1024:,.4g} GB"
+            kind = f" ({', '.join(sorted(one.kinds))})" if request.gpu_type and one.kinds else ""
+            has = f"{counted(one.gpus, 'GPU')}{kind}, {counted(one.cores, 'core')} and {one.mb / 1024:,.4g} GB"
             kinds[one.partition, has] += one.number
     has = "; ".join(
         f"partition '{name}' has {counted(number, 'node')} with {has}" for (name, has), number in kinds.items()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.experiment.death import LOST, OUTSIDE, death_of, find_death, settled, state_in_log
+from heyhi.experiment.death import LOST, OUTSIDE, death_of, ended_job, find_death, settled, state_in_log
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import REFUSED, REQUEUE, REQUEUED, End, History, Record, Start, Submission
+from heyhi.job.left_out import nodes_to_avoid
 from heyhi.slurm.commands import Job, Ledger, View
 
 START = Start(1, job_id="7", host="n1", pid=3)
@@ -144,3 +147,38 @@ def test_why_a_job_was_not_queued_again_stands_in_its_log(tmp_path: Path, is_kno
     assert find_death(folder, view).text == f"{text}: Invalid user id"
     folder.launch_log_path.write_text("\n".join([*said, ""]))
     assert find_death(folder, view).text == text
+
+
+BEGAN = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("job", "log", "is_not_started"),
+    [
+        ({}, "", True),
+        ({"started": BEGAN.timestamp() - 1, "seconds": 0.0}, "", False),  # it failed where it was started first
+        ({"seconds": 40.0}, "", False),
+        ({}, "job 7 starts again\n", False),
+        ({"exit_code": -9}, "", False),
+        ({"started": None, "seconds": None}, "", False),
+    ],
+)
+def test_a_job_that_a_node_which_was_lost_does_not_start_again_is_the_node_s_fault(
+    tmp_path: Path, job: dict[str, Any], log: str, is_not_started: bool
+) -> None:
+    folder = ExperimentDir(tmp_path)
+    folder.append_attempt(START._replace(time=BEGAN.isoformat()))
+    folder.launch_log_path.write_text(log)
+    view = View()
+    view.ledger = Ledger()
+    told = Job("7", "FAILED", "", "n2", exit_code=1, seconds=0.0, started=BEGAN.timestamp() + 200)._replace(**job)
+    view.ledger._known = {"7": told}
+    before = find_death(folder, view)
+    assert (before.kind == "NODE_FAIL") is is_not_started
+    if is_not_started:
+        assert before.text == "NODE_FAIL (job 7 on n2): Slurm could not start it again"
+        ended = ended_job(folder, folder.history(), view)
+        assert ended is not None and ended.seconds is None, "the attempt ran for longer than that start"
+        folder.append_attempt(settled(folder.history(), ended, "now"))
+        assert find_death(folder, View()) == before, "and so it stays"
+        assert nodes_to_avoid(folder.history(), 0, ()) == ("n2",)

@@ -115,6 +115,27 @@ def test_once_slurm_answers_again_several_are_tried_at_once_again() -> None:
     assert [line.take(1), line.take(1)] == ["1", "2"]
 
 
+def test_an_answer_of_a_slurm_that_was_away_lets_the_next_be_tried_soon() -> None:
+    line = line_of(9)
+    assert line.take(0) == "0"
+    line.refused("0", Short.AWAY, 0)
+    last = times(line, 200, Short.AWAY)[-1]
+    line.heard(last)
+    assert line.take(last + 0.5) is None
+    assert line.take(last + 1) == "0"
+    assert line.refused("0", Short.AWAY, last + 1) is False, "it still takes none"
+    assert line.take(last + 3) == "0", "and it is asked ever less often from there"
+
+
+def test_an_answer_says_nothing_of_a_limit_on_jobs() -> None:
+    line = line_of(9)
+    assert line.take(0) == "0"
+    line.refused("0", Short.FULL, 0)
+    last = times(line, 200, Short.FULL)[-1]
+    line.heard(last)
+    assert line.take(last + 30) is None
+
+
 def test_what_waits_is_given_back_in_order() -> None:
     line = line_of(12)
     assert line.take(0) == "0"

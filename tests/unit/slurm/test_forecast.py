@@ -83,7 +83,7 @@ def test_answers_of_slurm_are_read() -> None:
     ]
     assert parse_nodes(NODES) == [
         Nodes("main", 2, 64, 256000, 8, "idle"),
-        Nodes("main", 1, 64, 512000, 8, "drained"),
+        Nodes("main", 1, 64, 512000, 8, "drained", {"a100": 4, "v100": 4}),
         Nodes("long", 3, 64, 256000, 0, "mixed"),
     ]
     assert ACCOUNTS.associations == [
@@ -167,6 +167,9 @@ def test_nodes_that_are_down_are_told_from_nodes_that_no_partition_has(asking: A
     assert would_fit(asking(num_gpus=8, mem_per_gpu=40), PARSED, nodes)
     assert not would_fit(asking(num_gpus=8, partition="long"), PARSED, nodes)
     assert not would_fit(asking(cpus_per_gpu=65), PARSED, nodes)
+    assert would_fit(asking(num_gpus=4, gpu_type="A100"), PARSED, nodes)
+    assert not would_fit(asking(num_gpus=8, gpu_type="a100"), PARSED, nodes), "no node has as many of that kind"
+    assert not would_fit(asking(num_gpus=1, gpu_type="h100"), PARSED, nodes)
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,12 @@ def test_nodes_that_are_down_are_told_from_nodes_that_no_partition_has(asking: A
             "Node count specification invalid",
             " (asked for 4 nodes with 8 GPUs, 16 cores and 16 GB each; partition 'main' has 2 nodes with 8 GPUs,"
             " 64 cores and 250 GB; partition 'main' has 1 node with 8 GPUs, 64 cores and 500 GB)",
+        ),
+        (
+            {"num_gpus": 1, "gpu_type": "h100"},
+            "Requested node configuration is not available",
+            " (asked for 1 node with 1 GPU of kind 'h100', 1 core and 2 GB each; partition 'main' has 2 nodes with"
+            " 8 GPUs, 64 cores and 250 GB; partition 'main' has 1 node with 8 GPUs (a100, v100), 64 cores and 500 GB)",
         ),
         ({}, "Invalid node name specified", ""),
     ],
@@ -216,9 +225,15 @@ def test_jobs_that_are_there_already_take_room(asking: Any) -> None:
         "warning: 3 jobs, but QOS 'small' lets 4 wait or run at once (MaxSubmitJobsPU, and you have 2):"
         " the others are submitted as these end"
     )
-    assert "you have 2" in limit_line(Limit("x", 0, "y", partition="long"), 1, queue)
-    assert "you have 2" in limit_line(Limit("x", 0, "y", account="acc"), 1, queue)
-    assert "you have" not in limit_line(Limit("x", 0, "y"), 1, ())
+    assert "you have 2" in limit_line(Limit("x", 1, "y", partition="long"), 1, queue)
+    assert "you have 2" in limit_line(Limit("x", 1, "y", account="acc"), 1, queue)
+    assert "you have" not in limit_line(Limit("x", 1, "y"), 2, ())
+
+
+def test_a_limit_of_no_jobs_at_all_is_a_refusal() -> None:
+    assert limit_line(Limit("MaxSubmitJobsPU", 0, "QOS 'small'"), 1, parse_queue("acc|small|main\n")) == (
+        "Slurm would refuse 1 job: QOS 'small' lets none wait or run (MaxSubmitJobsPU is 0)"
+    )
 
 
 # --- asking -------------------------------------------------------------------------------------------------------
