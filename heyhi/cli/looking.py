@@ -363,6 +363,9 @@ def init_project(args: argparse.Namespace) -> int:
         from heyhi.cli.refreshing import refresh
         from heyhi.project import find_project
 
+        if args.folder is not None and not args.folder.is_dir():  # else the project above it would be meant
+            there = args.folder.exists()
+            raise ProjectError(f"{args.folder}: {'is no folder' if there else 'no such folder'}: nothing was written")
         refresh(find_project(args.folder), is_dry_run=args.dry_run)
         return 0
     if args.dry_run:

@@ -33,6 +33,7 @@ class CodeFiles:
         links: what is linked to instead of copied.
         in_git: whether the project is in a git repository.
         secrets: files that would be code, but seem to hold secrets.
+        taken_in: those of `paths` that a pattern has taken in, whatever they hold.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +41,7 @@ class CodeFiles:
     links: tuple[str, ...]
     in_git: bool
     secrets: tuple[str, ...] = ()
+    taken_in: frozenset[str] = frozenset()
 
 
 def list_code(project: Project, most: int, *, warn: bool = True, seconds: float = GIT_SECONDS) -> CodeFiles:
@@ -62,6 +64,7 @@ def list_code(project: Project, most: int, *, warn: bool = True, seconds: float 
         lister.links,
         in_git,
         tuple(sorted(lister.secrets)),
+        frozenset(lister.taken_in),
     )
 
 
@@ -84,6 +87,7 @@ class _Lister:
         self._excluded = exclude_patterns(project)
         self._secrets = Secrets(project)
         self.secrets: set[str] = set()
+        self.taken_in: set[str] = set()
 
     def folder(self, path: str) -> tuple[list[str], list[str], bool]:
         """Return the tracked and the new files of a folder (`a/b/`, empty for the root), and whether git knows them."""
@@ -188,6 +192,8 @@ class _Lister:
         if leave_out is None and self._secrets.hold(path):
             self.secrets.add(path)
             return False
+        if leave_out is False:
+            self.taken_in.add(path)
         return not leave_out
 
     def _is_taken_in(self, path: str) -> bool:

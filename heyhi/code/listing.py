@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
+from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
 from heyhi.files import write_temp
 from heyhi.project import Project
@@ -24,10 +25,12 @@ from heyhi.project import Project
 MAX_BYTES = 200_000_000
 MAX_FILES = 20_000
 VERSION = 1  # of how a digest is made
+_KNOWN_VERSION = 2  # of what is known of files
 TRIES = 3  # at reading what changes meanwhile
 _MOST_NAMES = 200_000  # where git has no say, no more are listed: enough is known to refuse them
 _QUICK_GIT_SECONDS = 5
 _CHUNK = 1 << 20
+_KEY_MARK = " key"  # behind the hash of a file that is a private key
 # A file that was written this recently may be written again without its times showing it.
 _RACY_NS = 2_000_000_000
 _log = logging.getLogger(__name__)
@@ -199,12 +202,17 @@ def digest_of(files: Mapping[str, CodeFile], contents: Mapping[str, str]) -> str
 
 
 class KnownHashes:
-    """The hashes of files as of the last copy, kept in a file that only saves time."""
+    """The hashes of files as of the last copy, kept in a file that only saves time.
+
+    Attributes:
+        keys: files that `hashes` has found to be private keys, and has left out.
+    """
 
     def __init__(self, path: Path, known: dict[str, list[int | str]]) -> None:
         self._path = path
         self._known = known
         self._changed = False
+        self.keys: list[str] = []
 
     @classmethod
     def read(cls, folder: Path, root: Path) -> KnownHashes:
@@ -215,16 +223,15 @@ class KnownHashes:
             content = json.loads(path.read_bytes())
         except (OSError, ValueError, RecursionError):
             content = None
-        known = content.get("files") if isinstance(content, dict) and content.get("version") == VERSION else None
+        known = content.get("files") if isinstance(content, dict) and content.get("version") == _KNOWN_VERSION else None
         return cls(path, known if isinstance(known, dict) else {})
 
-    def hashes(
-        self, root: Path, files: Mapping[str, CodeFile], *, skipped: Container[str] = (), warn: bool = True
-    ) -> dict[str, str]:
-        """Return the hash of each file that can be read and isn't skipped, and warn of those that can't be read."""
+    def hashes(self, root: Path, scan: Scan, *, skipped: Container[str] = (), warn: bool = True) -> dict[str, str]:
+        """Return the hash of each file that may be copied and isn't skipped, and warn of those that can't be read."""
         hashes: dict[str, str] = {}
+        self.keys = []
         known: dict[str, list[int | str]] = {}
-        for path, file in files.items():
+        for path, file in scan.files.items():
             if file.link is not None:
                 continue
             earlier = self._known.get(path)
@@ -240,7 +247,10 @@ class KnownHashes:
                 content = read_file(root / path, None, warn=warn)
                 if content is None:
                     continue
-            hashes[path] = content
+            if may_be_copied(scan, path, content):
+                hashes[path] = content
+            else:
+                self.keys.append(path)
             if settled:
                 known[path] = [*file.known_by, content]
         self._changed |= known != self._known
@@ -251,15 +261,23 @@ class KnownHashes:
         """Keep what is known now for the next time, where that is possible."""
         if self._changed:
             with contextlib.suppress(OSError):
-                write_temp(self._path, json.dumps({"version": VERSION, "files": self._known})).replace(self._path)
+                write_temp(self._path, json.dumps({"version": _KNOWN_VERSION, "files": self._known})).replace(
+                    self._path
+                )
             self._changed = False
+
+
+def may_be_copied(scan: Scan, path: str, content: str) -> bool:
+    """Return whether a file that was read is no private key, or is meant to be copied all the same."""
+    return not content.endswith(_KEY_MARK) or path in scan.code.taken_in
 
 
 def read_file(path: Path, copy: Path | None, *, warn: bool = True) -> str | None:
     """Read a file and return its hash, None where it can't be read; write what was read to a copy.
 
-    A file that is written meanwhile is read again, up to a few times.
+    A file that is written meanwhile is read again, up to a few times. The hash of a private key has a mark behind it.
     """
+    mark = ""
     for _ in range(TRIES):
         try:
             # It may have become a pipe, which must not hold us up, or a link.
@@ -276,6 +294,8 @@ def read_file(path: Path, copy: Path | None, *, warn: bool = True) -> str | None
             with copy.open("wb") if copy is not None else contextlib.nullcontext() as target:
                 rest = before.st_size  # a log that grows as fast as it is read would have no end
                 while rest > 0 and (chunk := source.read(min(rest, _CHUNK))):
+                    if rest == before.st_size:
+                        mark = _KEY_MARK if is_key(path.name, chunk[:HEAD_BYTES]) else ""
                     rest -= len(chunk)
                     total.update(chunk)
                     if target is not None:
@@ -285,4 +305,4 @@ def read_file(path: Path, copy: Path | None, *, warn: bool = True) -> str | None
             break
     if copy is not None:
         os.utime(copy, ns=(after.st_mtime_ns, after.st_mtime_ns))
-    return total.hexdigest()
+    return total.hexdigest() + mark

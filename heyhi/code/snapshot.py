@@ -13,7 +13,7 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from heyhi.code.listing import (
     Scan,
     copies_root,
     digest_of,
+    may_be_copied,
     parents,
     read_file,
     scan_code,
@@ -80,29 +81,30 @@ def take_snapshot(project: Project) -> Snapshot:
     known = KnownHashes.read(folder, project.root)
     for tries_left in reversed(range(TRIES)):
         scan = scan_code(project)
-        contents = known.hashes(project.root, scan.files)
+        contents = known.hashes(project.root, scan)
         known.write()
         snapshot = _snapshot(project, digest_of(scan.files, contents))
         if _is_marked(snapshot) and _intact(snapshot):
             _refresh_record(snapshot, project, scan, contents)
-            _tell_of_secrets(scan)
+            _tell_of_secrets(snapshot, [*scan.code.secrets, *known.keys])
             return snapshot
         taken = _build(project, scan, contents, last=tries_left == 0)
         if taken is not None:
-            _tell_of_secrets(scan)
+            _tell_of_secrets(taken, [*scan.code.secrets, *known.keys])
             return taken
     raise AssertionError  # the last try takes what it gets
 
 
-def _tell_of_secrets(scan: Scan) -> None:
-    names = scan.code.secrets
+def _tell_of_secrets(snapshot: Snapshot, secrets: Iterable[str]) -> None:
+    names = sorted(secrets)
     if names:
         more = len(names) - _MOST_SECRETS
         listed = ", ".join(names[:_MOST_SECRETS]) + (f" and {more} more" if more > 0 else "")
         _log.warning(
-            "Code: left out of the copy: %s (secrets, as it seems; [tool.heyhi] snapshot_exclude = [%s] takes it in)",
+            "Code: left out of the copy: %s (secrets, as it seems; [tool.heyhi] snapshot_exclude = [%s] takes it in)%s",
             listed,
             json.dumps(f"!{pattern_of(names[0])}", ensure_ascii=False),
+            f"; all of them: {snapshot.record}" if more > 0 else "",
         )
 
 
@@ -160,7 +162,7 @@ def _build(project: Project, scan: Scan, contents: Mapping[str, str], *, last: b
     try:
         with writing(folder):
             temp.mkdir(parents=True)
-            copied = _copy(project.root, scan.files, contents, temp / TREE_NAME)
+            copied = _copy(project.root, scan, contents, temp / TREE_NAME)
         digest = digest_of(scan.files, copied)
         version = read_version(project.root) if scan.code.in_git else CodeVersion()
         record = _record(project, scan, copied, digest, version, _listed(project, scan, copied, version))
@@ -188,12 +190,12 @@ def _differing(one: Mapping[str, object], other: Mapping[str, object]) -> list[s
     return [path for path in {**one, **other} if one.get(path) != other.get(path)]
 
 
-def _copy(root: Path, files: Mapping[str, CodeFile], contents: Mapping[str, str], tree: Path) -> dict[str, str]:
-    """Copy what is readable, and return the hashes of what was copied."""
+def _copy(root: Path, scan: Scan, contents: Mapping[str, str], tree: Path) -> dict[str, str]:
+    """Copy what is readable and no private key, and return the hashes of what was copied."""
     copied: dict[str, str] = {}
     tree.mkdir()
     made = {""}
-    for path, file in files.items():
+    for path, file in scan.files.items():
         for parent in parents(path):
             if parent not in made:
                 made.add(parent)
@@ -203,7 +205,7 @@ def _copy(root: Path, files: Mapping[str, CodeFile], contents: Mapping[str, str]
             target.symlink_to(file.link)
         elif path in contents:
             content = read_file(root / path, target)
-            if content is None:
+            if content is None or not may_be_copied(scan, path, content):
                 target.unlink(missing_ok=True)
                 continue
             target.chmod(file.mode)
@@ -321,13 +323,19 @@ def _record(
         "edited": listed.is_edited,
         "new_files": new[:_MAX_NEW_NAMES],
         "new_file_count": len(new),
-        "left_out": [path for path, file in scan.files.items() if file.link is None and path not in names],
+        "left_out": _left_out(scan, names),
         "links": {path: scan.files[path].link for path in scan.code.links if path in scan.files},
         "files": len(names) + len(links),
         "bytes": sum(scan.files[path].size for path in names),
         "diff": diff,
     }
     return json.dumps(content, indent=2) + "\n"
+
+
+def _left_out(scan: Scan, copied: Container[str]) -> list[str]:
+    """Return what would be code and isn't copied: files with secrets, and those that can't be read."""
+    others = (path for path, file in scan.files.items() if file.link is None and path not in copied)
+    return sorted((*scan.code.secrets, *others))
 
 
 def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: Mapping[str, str]) -> None:
@@ -337,8 +345,10 @@ def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: 
     try:
         content = json.loads(snapshot.record.read_bytes())
         # Without a commit git gave no answer; what an earlier launch was told is no less true.
-        facts = (version.commit, version.dirty, listed.digest, listed.is_edited)
-        if version.commit is None or tuple(content[k] for k in ("commit", "dirty", "code", "edited")) == facts:
+        if version.commit is None and content["commit"] is not None:
+            return
+        facts = (version.commit, version.dirty, listed.digest, listed.is_edited, _left_out(scan, contents))
+        if tuple(content[k] for k in ("commit", "dirty", "code", "edited", "left_out")) == facts:
             return
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         pass

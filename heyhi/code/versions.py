@@ -97,7 +97,7 @@ def list_code_now(project: Project, *, is_dirty: bool) -> ListedCode:
     known = KnownHashes.read(copies_root(project), project.root)
     # A log may be large, and grow: it is not read anew for each run.
     skipped = scan.files.keys() - _counted(project, scan)
-    hashes = known.hashes(project.root, scan.files, skipped=skipped, warn=False)
+    hashes = known.hashes(project.root, scan, skipped=skipped, warn=False)
     if project.state_root.is_dir():  # who only looks makes no folder
         with contextlib.suppress(OSError):
             copies_root(project).mkdir(exist_ok=True)

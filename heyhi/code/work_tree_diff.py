@@ -8,7 +8,7 @@ from pathlib import Path
 
 from heyhi.code.git import SHOWN_AS_IS, GitError, ask_git, submodules
 from heyhi.code.patterns import exclude_patterns
-from heyhi.code.secret_files import Secrets
+from heyhi.code.secret_files import KEY_LINE, Secrets, is_key_file
 from heyhi.project import Project
 
 _READ, _ENTER = 0o044, 0o011  # by others than the owner
@@ -39,8 +39,9 @@ def read_diff(project: Project, folder: Path, *, most: int | None = None) -> str
     readers = _readers_of(folder) & ~_umask()
     secrets, taken_in = Secrets(project), exclude_patterns(project)
 
-    def is_shown(name: str) -> bool:
-        if secrets.hold(name) and taken_in.leave_out(name) is not False:
+    def is_shown(name: str, has_key: bool) -> bool:
+        is_secret = has_key or secrets.hold(name) or is_key_file(project.root / name)
+        if is_secret and taken_in.leave_out(name) is not False:
             return False
         return not readers & ~_readers(project.root, name)
 
@@ -54,11 +55,24 @@ def read_diff(project: Project, folder: Path, *, most: int | None = None) -> str
     return answer[:most].decode("utf-8", "replace") + f"\n[cut: longer than {most} bytes]\n"
 
 
-def _diffs(root: Path, below: str, base: str, is_shown: Callable[[str], bool], most: int | None) -> Iterator[bytes]:
-    """Yield the differences in a repository, then those in its submodules, which git itself would ask otherwise."""
+def _diffs(
+    root: Path, below: str, base: str, is_shown: Callable[[str, bool], bool], most: int | None
+) -> Iterator[bytes]:
+    """Yield the differences in a repository, then those in its submodules, which git itself would ask otherwise.
+
+    Args:
+        root: of the repository.
+        below: its path in the project, empty or with a `/` at its end.
+        base: commit to compare with.
+        is_shown: whether a file may be shown; is told, too, whether its lines of a private key differ.
+        most: bytes of an answer that are read.
+    """
     options = ("--relative", "--no-color", f"--src-prefix=a/{below}", f"--dst-prefix=b/{below}", *SHOWN_AS_IS)
-    names = _names(ask_git(root, "diff", "--name-only", "-z", "--no-renames", *options, base, "--"))
-    left_out = [name for name in names if not is_shown(f"{below}{name}")]
+    listing = ("diff", "--name-only", "-z", "--no-renames", *options)
+    names = list(_names(ask_git(root, *listing, base, "--")))
+    # A key that was deleted or replaced is in the commit only: the difference would show it.
+    keys = set(_names(ask_git(root, *listing, f"-G{KEY_LINE}", base, "--"))) if names else set()
+    left_out = [name for name in names if not is_shown(f"{below}{name}", name in keys)]
     if sum(map(len, left_out)) < _MOST_LEFT_OUT:
         others = (f":(exclude,literal){name}" for name in left_out)
         yield ask_git(root, "diff", *options, base, "--", ".", *others, most=most)

@@ -1,7 +1,7 @@
 """A proto that is ours, brought up to date in a project that may have added to it: nothing that it has is lost.
 
-Our text is the base; fields, messages and imports that only the project's has are put into it, and its defaults stay.
-Where that can't be, the names that are in the way are told, and nothing comes of it.
+Our text is the base; fields, messages, and numbers and names reserved that only the project's has are put into it, and
+its defaults stay. Where that can't be, the names that are in the way are told, and nothing comes of it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from heyhi.errors import SchemaError
 _ENDS_COMMENT = re.compile(r"\s*//|.*\*/\s*$")
 _OPTIONS = re.compile(r"\s*\[.*\]", re.DOTALL)
 # Numbers of descriptor.proto, of which the paths of places are made.
-_MESSAGE, _ENUM, _FIELD, _NESTED, _NESTED_ENUM, _ONEOF = 4, 5, 2, 3, 4, 8
+_MESSAGE, _ENUM, _FIELD, _NESTED, _NESTED_ENUM, _ONEOF, _RESERVED = 4, 5, 2, 3, 4, 8, (9, 10)
 Message = descriptor_pb2.DescriptorProto
 Field = descriptor_pb2.FieldDescriptorProto
 
@@ -48,24 +48,31 @@ class _Source:
         for line in text.splitlines(keepends=True):
             starts.append(starts[-1] + len(line.encode()))
         self._data = text.encode()
-        self._spans: dict[tuple[int, ...], tuple[int, int]] = {}
+        self._spans: dict[tuple[int, ...], list[tuple[int, int]]] = {}
         for place in self.file.source_code_info.location:
             first, column, *rest = place.span
             last, end = rest if len(rest) == 2 else (first, rest[0])
-            self._spans.setdefault(tuple(place.path), (starts[first] + column, starts[last] + end))
+            self._spans.setdefault(tuple(place.path), []).append((starts[first] + column, starts[last] + end))
 
     def span(self, path: tuple[int, ...]) -> tuple[int, int]:
         """Return where a declaration begins and ends, in bytes."""
-        return self._spans[path]
+        return self._spans[path][0]
 
     def declaration(self, path: tuple[int, ...]) -> str:
         """Return the text of a declaration."""
         start, end = self.span(path)
         return self._data[start:end].decode()
 
+    def reserved(self, path: tuple[int, ...]) -> dict[str, str]:
+        """Return what a message reserves: each statement in one line -> its text with comments."""
+        spans = (span for kind in _RESERVED for span in self._spans.get((*path, kind), ()))
+        return {" ".join(self._data[slice(*span)].decode().split()): self._with_comments(*span) for span in spans}
+
     def with_comments(self, path: tuple[int, ...]) -> str:
         """Return the text of a declaration, with the comments above it and behind it, indented as it is."""
-        start, end = self.span(path)
+        return self._with_comments(*self.span(path))
+
+    def _with_comments(self, start: int, end: int) -> str:
         *lines, indent = self._data[:start].decode().split("\n")
         first, is_block = len(lines), False
         while first and (is_block or _ENDS_COMMENT.match(lines[first - 1])):
@@ -187,6 +194,11 @@ class _Merging:
             else:
                 self.kept.append(name)
                 self._keep_field(old, index, new)
+        there = new.source.reserved(new.path)
+        for statement, text in old.source.reserved(old.path).items():
+            if statement not in there:
+                self.kept.append(f"{old.message.name}: {statement}")
+                self._put(new.path, text)
         types = {one.name for one in new.message.nested_type} | {one.name for one in new.message.enum_type}
         own = [(_NESTED, n, one.name) for n, one in enumerate(old.message.nested_type) if not one.options.map_entry]
         own += [(_NESTED_ENUM, n, one.name) for n, one in enumerate(old.message.enum_type)]
@@ -240,11 +252,33 @@ def _fields(messages: Sequence[Message], above: str = "") -> Iterator[tuple[str,
         yield from _fields(message.nested_type, f"{above}{message.name}.")
 
 
+def _others(file: descriptor_pb2.FileDescriptorProto) -> Iterator[str]:
+    """Yield what may stand in a proto beside fields, in words."""
+    yield from (f"option {option.name} of the file" for option, _ in file.options.ListFields())
+    for above, message in _all_messages(file.message_type):
+        name = f"{above}{message.name}"
+        yield from (f"{name}: option {option.name}" for option, _ in message.options.ListFields())
+        yield from (f"{name}: extensions {one.start} to {one.end - 1}" for one in message.extension_range)
+        yield from (f"{name}: reserved {one.start} to {one.end - 1}" for one in message.reserved_range)
+        yield from (f'{name}: reserved "{one}"' for one in message.reserved_name)
+        for field in message.field:
+            yield from (f"{name}.{field.name}: option {option.name}" for option, _ in field.options.ListFields())
+
+
+def _all_messages(messages: Sequence[Message], above: str = "") -> Iterator[tuple[str, Message]]:
+    for message in messages:
+        if not message.options.map_entry:
+            yield above, message
+            yield from _all_messages(message.nested_type, f"{above}{message.name}.")
+
+
 def _check(old: descriptor_pb2.FileDescriptorProto, merged: descriptor_pb2.FileDescriptorProto) -> None:
     """Make sure that nothing was lost, whatever a proto may hold."""
     there = dict(_fields(merged.message_type))
     lost = [name for name, kind in _fields(old.message_type) if there.get(name) != kind]
     names = {enum.name: list(map(str, enum.value)) for enum in merged.enum_type}
     lost += [enum.name for enum in old.enum_type if names.get(enum.name) != list(map(str, enum.value))]
+    still = set(_others(merged))
+    lost += [text for text in _others(old) if text not in still]
     if lost or old.service or old.extension:
         raise SchemaError(f"{', '.join(lost) or 'what it has beside messages and enums'}: would be lost")

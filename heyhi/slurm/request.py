@@ -167,6 +167,7 @@ class JobRequest:
         values = {
             "hours": self.hours,
             "nodes": self.nodes,
+            "tasks": self.tasks,
             "gpus": self.gpus,
             "gpu_type": self.gpu_type,
             "cpus": self.cpus,

@@ -172,3 +172,45 @@ def test_generated_modules_are_of_both_protos(root: Path, capsys: Any) -> None:
     assert main(["protos"]) == 0
     made = {Path(line).name for line in capsys.readouterr().out.split()}
     assert made == {"conf_pb2.py", "conf_pb2.pyi", "launcher_pb2.py", "launcher_pb2.pyi"}
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_folder_that_is_not_there_is_refused_rather_than_the_project_above_it_taken(
+    root: Path, capsys: Any, dry: tuple[str, ...]
+) -> None:
+    new = older(root)
+    old = launcher(root).read_text()
+    for name, why in (("nope", "no such folder"), ("run.py", "is no folder")):
+        code, out, err = refresh(capsys, *dry, name)
+        assert (code, out) == (2, "") and f"{name}: {why}" in err
+    assert launcher(root).read_text() == old
+    assert refresh(capsys, "conf")[0] == 0 and launcher(root).read_text() == new
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kept"),
+    [
+        ("message SlurmLauncher {\n", "message SlurmLauncher {\n  reserved 90 to 95;\n", "reserved 90 to 95"),
+        ("message SlurmLauncher {\n", 'message SlurmLauncher {\n  reserved "old", "older";\n', 'reserved "old"'),
+        (
+            "message SlurmLauncher {\n",
+            "message SlurmLauncher {\n  extensions 2000 to 2010;\n",
+            "extensions 2000 to 2010",
+        ),
+        ("message SlurmLauncher {\n", "message SlurmLauncher {\n  option deprecated = true;\n", "option"),
+        ("message SlurmLauncher {\n", 'option java_package = "a.b";\nmessage SlurmLauncher {\n', "option"),
+    ],
+)
+def test_what_is_no_field_is_kept_or_named_and_refused(
+    root: Path, capsys: Any, before: str, after: str, kept: str
+) -> None:
+    older(root)
+    text = launcher(root).read_text().replace(before, after, 1)
+    launcher(root).write_text(text)
+    code, _, err = refresh(capsys)
+    assert kept in err
+    if code:
+        assert code == 2 and "would be lost" in err and launcher(root).read_text() == text
+    else:
+        assert kept in launcher(root).read_text()
+    assert refresh(capsys)[0] == code

@@ -20,7 +20,9 @@ message Work { optional int32 x = 1; optional Launcher launcher = 3; }
 message Other { optional int32 x = 1; optional Launcher launcher = 3; }
 message Launcher { oneof kind { Slurm slurm = 1; Local local = 2; } }
 message Local { optional int32 cpus = 1; }
-message Slurm { optional double hours = 1; optional double mem_per_gpu = 2; optional int32 pack = 3; }
+message Slurm {
+  optional double hours = 1; optional double mem_per_gpu = 2; optional int32 pack = 3; optional int32 num_gpus = 4;
+}
 """
 SLURM = ("launcher.slurm.hours=24", "launcher.slurm.mem_per_gpu=60")
 
@@ -39,11 +41,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return root
 
 
-def ran(x: int, hours: float, memory: float, cfg: str = "work") -> ExperimentDir:
+def ran(x: int, hours: float, memory: float, cfg: str = "work", asked: dict[str, int] | None = None) -> ExperimentDir:
     """Have an experiment that is DONE and has used so much."""
     handle = maybe_launch(lambda **_: {}, cfg=cfg, overrides=[f"x={x}"])
     folder = ExperimentDir(Path(handle.exp_path))
     start, end = (json.loads(line) for line in folder.attempts_path.read_text().splitlines())
+    if asked is not None:
+        start["asked"] = asked
     end["used"] = {"seconds": 3600 * hours, "mem_gb": memory}
     folder.attempts_path.write_text(f"{json.dumps(start)}\n{json.dumps(end)}\n")
     return folder
@@ -73,6 +77,30 @@ def test_of_a_sweep_the_most_that_is_asked_for_is_said_for_each_config(run: Any)
     assert earlier(run, *words) == [
         "1 earlier run of conf/work: at most 1 h and 1 GB; asked 24 h and 60 GB",
         "1 earlier run of conf/other: at most 2 h; asked 2 h and 2 GB",
+    ]
+
+
+def test_runs_of_the_same_shape_are_compared_where_there_are_any(run: Any) -> None:
+    one, two = ({"nodes": 1, "tasks": n, "gpus": n} for n in (1, 2))
+    ran(1, 1, 8, asked=two)
+    words = ("--cfg", "work", "x=0", *SLURM)
+    other = "1 earlier run of conf/work, with other GPUs, nodes or tasks: at most 1 h and 8 GB; asked 24 h and 60 GB"
+    assert earlier(run, *words, "launcher.slurm.num_gpus=1") == [other]
+    assert earlier(run, *words, "launcher.slurm.num_gpus=2")[0].startswith("1 earlier run of conf/work: at most 1 h")
+    ran(2, 2, 3, asked=one)
+    assert earlier(run, *words, "launcher.slurm.num_gpus=1") == [
+        "1 earlier run of conf/work: at most 2 h and 3 GB; asked 24 h and 60 GB"
+    ]
+    ran(3, 9, 9, asked={"nodes": 1, "gpus": 1})  # nobody knows how many tasks
+    assert "at most 2 h and 3 GB" in earlier(run, *words, "launcher.slurm.num_gpus=1")[0]
+    assert "at most 9 h and 9 GB" in earlier(run, *words, "launcher.slurm.num_gpus=4")[0]
+    ran(4, 0.5, 1, asked={**two, "pack": 2})
+    packed = earlier(run, *words, "launcher.slurm.num_gpus=2", "launcher.slurm.pack=2")
+    assert packed == ["1 earlier run of conf/work: at most 0.5 h and 1 GB; asked 24 h and 60 GB"]
+    swept = earlier(run, "--cfg", "work", "x=0", *SLURM, "--sweep", "launcher.slurm.num_gpus=1,2")
+    assert [line.partition(": ")[2] for line in swept] == [
+        "at most 2 h and 3 GB; asked 24 h and 60 GB",
+        "at most 1 h and 8 GB; asked 24 h and 120 GB",
     ]
 
 

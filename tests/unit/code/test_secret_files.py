@@ -27,6 +27,16 @@ SECRETS = {
     **dict.fromkeys(("server.pem", "tls.key", "id_lab", "keys/AuthKey.p8"), KEY),
     "google.json": SECRET,  # what sheets_credentials names
     "service-account.json": json.dumps({"type": "service_account", "private_key": SECRET}),
+    **dict.fromkeys(("deploy_key", "mykey.txt", "old/id_rsa.old", "server.pem.bak"), KEY),
+    **dict.fromkeys(
+        ("my-project-1234.json", "gcp_key.json"), f'{{"private_key": "-----BEGIN PRIVATE KEY-----{SECRET}"}}'
+    ),
+    "gcp.yaml": f"private_key: |\n  -----BEGIN PRIVATE KEY-----\n  {SECRET}\n",
+    "lab.putty": f"PuTTY-User-Key-File-3: ssh-ed25519\n{SECRET}\n",
+    "both": f"-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n{KEY}",
+    **dict.fromkeys((".credentials.json", "credentials.json.bak"), json.dumps({"a": {"accessToken": SECRET}})),
+    "credentials.tfrc.json": json.dumps({"credentials": {"t": {"token": SECRET}}}),
+    **dict.fromkeys(("prod.env", ".env~", ".env.bak", ".vault_pass", ".streamlit_secrets.toml"), f'k="{SECRET}"'),
     "my_credentials.yaml": f"user: me\npassword: {SECRET}\n",
 }
 HARMLESS = {
@@ -41,6 +51,10 @@ HARMLESS = {
     "secret_santa.json": '{"names": []}',
     "credentials.example.yaml": "password: ${PASSWORD}\n",
     "environment.yml": "name: x\n",
+    "docs/keys.md": f"A key begins so:\n{KEY.replace(SECRET, '...')}",
+    "test_keys.py": f'KEY = """{KEY.replace(SECRET, "...")}"""\n',
+    "example.env": "TOKEN=\n",
+    "notes.txt.bak": "x\n",
 }
 
 
@@ -95,7 +109,10 @@ def test_secrets_are_in_no_copy(root: Path, kind: str, caplog: pytest.LogCapture
     assert names(snapshot) == {"run.py", *shown, *hidden}
     for path in (root / "results").rglob("*"):
         assert path.is_dir() or path.suffix == ".py" or SECRET not in path.read_text(errors="replace"), path
-        assert path.is_dir() or "tls.key" not in path.read_text(errors="replace"), path
+        is_list = path.parent.name == "versions"
+        assert not is_list or not any(name in path.read_text() for name in ("tls.key", "deploy_key")), path
+    hidden_ones = {name for name in SECRETS if f"/{name}".count("/.")}
+    assert set(SECRETS) - set(record(snapshot)["left_out"]) == (hidden_ones if kind == "outside git" else set())
     if kind == "tracked":
         assert "+print(2)" in record(snapshot)["diff"]
     (said,) = [r.getMessage() for r in caplog.records]
@@ -110,6 +127,46 @@ def test_a_pattern_takes_one_in(root: Path) -> None:
         taken = names(take_snapshot(project(root, snapshot_exclude=("!.env.local", "!/.aws/*", "!tls.key"))))
         assert {".env.local", ".aws/credentials", "tls.key"} <= taken
         assert not {".env", "server.pem", ".ssh/known"} & taken
+
+
+def test_a_key_by_its_content_stays_out_also_of_later_copies_and_a_pattern_takes_it_in(root: Path) -> None:
+    git(root, "init", "-q")
+    for path in root.rglob("*"):
+        if path.is_file():
+            os.utime(path, (1_000_000_000, 1_000_000_000))
+    for patterns, is_in in (((), False), ((), False), (("!mykey.txt",), True), (("!mykey.txt",), True), ((), False)):
+        snapshot = take_snapshot(project(root, snapshot_exclude=patterns))
+        assert ("mykey.txt" in names(snapshot)) is is_in
+        assert ("mykey.txt" in record(snapshot)["left_out"]) is not is_in
+        assert "deploy_key" not in names(snapshot)
+
+
+def test_the_record_names_what_the_last_launch_left_out(root: Path) -> None:
+    for in_git in (False, True):
+        if in_git:
+            git(root, "init", "-q")
+            git(root, "add", "run.py")
+            git(root, "commit", "-qm", "first")
+        one = take_snapshot(project(root))
+        put(root / f"new_{in_git}.pem", KEY)
+        two = take_snapshot(project(root))
+        assert one.digest == two.digest and f"new_{in_git}.pem" in record(two)["left_out"]
+
+
+@pytest.mark.parametrize("name", ["deploy_key", "gcp_key.json", "server.pem"])
+@pytest.mark.parametrize("new", [None, "x\n"])
+def test_a_key_that_was_deleted_or_replaced_is_in_no_difference(root: Path, name: str, new: str | None) -> None:
+    git(root, "init", "-q")
+    git(root, "add", "-A")
+    git(root, "commit", "-qm", "first")
+    (root / name).unlink()
+    if new is not None:
+        put(root / name, new)
+    put(root / "run.py", "print(2)\n")
+    diff = record(take_snapshot(project(root)))["diff"]
+    assert SECRET not in diff and "+print(2)" in diff
+    shutil.rmtree(root / "results")
+    assert SECRET in record(take_snapshot(project(root, snapshot_exclude=(f"!{name}",))))["diff"]
 
 
 def test_the_saved_difference_has_none_either(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -389,7 +389,7 @@ def test_what_is_for_the_job_itself_is_kept_in_words_and_lines(slurm_task: Make)
     assert request.prefix == ("apptainer", "exec", "--bind", "/a b", "x.sif")
     assert (request.python, request.srun_extra, request.job_name) == ("python3", ("--mpi=pmix", "--label"), "mine")
     assert request.asked() == {
-        "hours": 1, "nodes": 1, "gpus": 0, "cpus": 1, "mem_gb_per_node": 2, "python": "python3",
+        "hours": 1, "nodes": 1, "tasks": 1, "gpus": 0, "cpus": 1, "mem_gb_per_node": 2, "python": "python3",
         "prefix": [*request.prefix], "setup": [*request.setup], "srun_extra": [*request.srun_extra],
     }  # fmt: skip
 
