@@ -64,7 +64,8 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         sign = signals.received
         # But where it was put what main returned must not be lost.
         more = f": {_one_line(str(error))}" if isinstance(error, ResultError) else ""
-        return Ending("terminated", 128 + sign, f"stopped by {sign.name}{more}")
+        how = "killed with the process that had started it" if signals.is_orphan else f"stopped by {sign.name}"
+        return Ending("terminated", 128 + sign, f"{how}{more}")
     if isinstance(error, HeyhiError):
         return Ending("failed", 1, _one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
@@ -172,12 +173,18 @@ class Signals:
         self.tell: Callable[[str], None] = _print_line
         self._raising = False
         self._pid = os.getpid()
+        self._parent = os.getppid()
         self._before: dict[signal.Signals, Any] = {}
         self._thread: int | None = None  # that main runs in
         self._since = 0
         self._is_told = False  # that the claim is lost
         self._is_over = threading.Event()
         self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
+
+    @property
+    def is_orphan(self) -> bool:
+        """Whether this is a job's process, and who started it was killed: the signal came for that."""
+        return self._notice is not None and os.getppid() != self._parent
 
     def __enter__(self) -> Self:
         return self
