@@ -15,12 +15,13 @@ from heyhi.job.notice import NOTICE_VARIABLE, READY
 from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE
 from heyhi.slurm.request import JobRequest
 
+# The last line does nothing: what may fail on its way, as `false && true`, is no failure as the last one either.
 # The lines are sourced, so that what they load and export is there for the run. ERR comes for a failing command of
 # theirs, not for those inside of functions and files that they call, which may fail on their way. Errors are kept in a
 # file, as the last of them is the reason.
 _RUN_SETUP = """\
 heyhi_folder=$PWD heyhi_setup="${notice}.setup" heyhi_line=
-printf '%s\\n' {lines} > "$heyhi_setup"
+printf '%s\\n' {lines} : > "$heyhi_setup"
 exec 3>&2 2> "$heyhi_setup.err"
 trap 'heyhi_code=$?; [ "${{BASH_SOURCE[0]}}" != "$heyhi_setup" ] || {{ heyhi_line=$LINENO; exit "$heyhi_code"; }}' ERR
 heyhi_ended() {{
@@ -83,6 +84,8 @@ def after_failure(request: JobRequest, words: Sequence[str]) -> str:
     return f"""\
 if [ "$code" != 0 ] && [ ! -e "${NOTICE_VARIABLE}{READY}" ] && ! why=$({check} 2>&1 > /dev/null); then
   case $why in Traceback*) why=${{why##*$'\\n'}} ;; *) why=${{why%%$'\\n'*}} ;; esac
+  # bash begins its own errors with where it is.
+  why=${{why#*: line [0-9]*: }}
   heyhi_say "{PYTHON}: ${{why:-it ends with exit code $code}}"
 fi
 """
