@@ -28,6 +28,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # tests are no package
 from chaos_book import Asked, Book, Draws
 from chaos_checks import Checks
+from chaos_mounts import two_mounts
 from chaos_project import Point, Project, make_points, read_ledger
 from chaos_troubles import Troubles
 from cluster import Cluster, ClusterError
@@ -207,16 +208,20 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=0, help="things to do; default: until all is over")
     parser.add_argument("--longest", type=float, default=45.0, help="seconds that an experiment takes at most")
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two events")
+    parser.add_argument("--mounts", action="store_true", help="on two mounts that remember as NFS does; needs root")
     options = parser.parse_args(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="heyhi-chaos-")).resolve()
     folder.mkdir(parents=True, exist_ok=options.folder is None)
-    asked = Asked(**{**vars(options), "folder": folder})
-    draws, book = Draws(asked.seed), Book(asked)
-    with tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True) as short:
-        cluster = Cluster(Path(short) / "c")
+    with contextlib.ExitStack() as stack:
+        place, around = stack.enter_context(two_mounts(folder)) if options.mounts else (folder, lambda name: [])
+        words = {name: value for name, value in vars(options).items() if name != "mounts"}
+        asked = Asked(**{**words, "folder": place})
+        draws, book = Draws(asked.seed), Book(asked)
+        short = stack.enter_context(tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True))
+        cluster = Cluster(Path(short) / "c", around)
         try:
             cluster.start()
-            project = Project(folder, cluster, make_points(asked.experiments, draws, asked.longest))
+            project = Project(place, cluster, make_points(asked.experiments, draws, asked.longest))
             troubles, checks = Troubles(book, cluster, project, draws), Checks(book, cluster, project)
             Chaos(book, cluster, project, troubles, checks).run()
         finally:

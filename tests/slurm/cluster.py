@@ -126,9 +126,11 @@ class Cluster:
 
     Args:
         folder: Where all of it is: configuration, sockets, logs, state, the database. Short, because of the sockets.
+        around: Returns the words before a daemon's command, by its name; they have to become that command (exec).
     """
 
-    def __init__(self, folder: str | Path):
+    def __init__(self, folder: str | Path, around: Callable[[str], list[str]] = lambda name: []):
+        self._around = around
         self.folder = Path(folder).resolve()
         self.conf = self.folder / "slurm.conf"
         self.env = {"SLURM_CONF": str(self.conf)}
@@ -177,7 +179,7 @@ class Cluster:
         # The shell is gone at once: the daemon is nobody's child here, and holds nobody's pipe or terminal.
         script = 'out=$1; shift; "$@" </dev/null >>"$out" 2>&1 & echo $!'
         out = self.folder / "log" / f"{name}.out"
-        command = ["sh", "-c", script, "sh", str(out), *self._command(name)]
+        command = ["sh", "-c", script, "sh", str(out), *self._around(name), *self._command(name)]
         env = environment() | self.env | dict(env or {})
         done = subprocess.run(
             command, env=env, cwd=self.folder, start_new_session=True, stdout=subprocess.PIPE, text=True, check=True

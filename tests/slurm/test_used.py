@@ -110,10 +110,10 @@ def test_an_attempt_s_own_figures_are_those_of_the_accounts(busy: Any, cluster: 
     assert row["cpu_hours"] == pytest.approx(own["cpu_seconds"] / 3600) and row["mem_used"] == own["mem_gb"]
     assert re.search(r"^used 0\.0\d+ GPU-hours", out.stderr, re.MULTILINE)
     # What is asked for the next one stands beside that.
-    plan = busy.heyhi("plan", "--cfg", "conf/work.prototxt", "x=2", "launcher.slurm.hours=3")
-    assert re.search(
-        r"^1 earlier run of conf/work: at most 0\.00\d+ h and 0\.\d+ GB; asked 3 h and ", plan.stdout, re.M
+    plan = busy.heyhi(
+        "plan", "--cfg", "conf/work.prototxt", "x=2", "launcher.slurm.hours=3", "launcher.slurm.num_gpus=1"
     )
+    assert re.search(r"^1 earlier run of conf/work: at most 0\.0\d+ h and 0\.\d+ GB; asked 3 h and ", plan.stdout, re.M)
 
 
 def test_ranks_on_other_nodes_tell_what_they_use(busy: Any, cluster: Any, until: Until) -> None:
