@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.owner import Owner
     from heyhi.experiment.records import History
-    from heyhi.slurm.commands import View
+    from heyhi.slurm.commands import Job, View
 
 
 class State(NamedTuple):
@@ -213,9 +213,12 @@ def find_job_id(exp_path: Path | str) -> str:
 
 def held_by(owner: Owner, view: View) -> State:
     """Return how an experiment is that somebody has; where Slurm doesn't answer, how it was last known to be."""
+    return _held_with(owner.find_job(view.queue), owner, view)
+
+
+def _held_with(job: Job | None, owner: Owner, view: View) -> State:
     from heyhi.slurm.commands import Phase
 
-    job = owner.find_job(view.queue)
     if job is None or job.phase is Phase.OVER:  # or it is just ending
         status = Status.RUNNING if owner.kind == "process" else Status.PENDING
     else:
@@ -230,7 +233,8 @@ def held_by(owner: Owner, view: View) -> State:
 
 
 def _held(folder: ExperimentDir, owner: Owner, view: View) -> _Look:
-    state, job = held_by(owner, view), owner.find_job(view.queue)
+    job = owner.find_job(view.queue)
+    state = _held_with(job, owner, view)
     waits_again = state.status is Status.PENDING and not (job is not None and job.is_resting)
     return _Look(state._replace(reason=f"{state.reason}{_requeues(folder, owner, waits_again)}"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,28 +13,10 @@ from typing import Any
 from heyhi.config.schema import Schema
 from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import (
-    ATTEMPTS_NAME,
-    CODE_NAME,
-    CONFIG_NAME,
-    CONFIGS_NAME,
-    FLAT_CONFIG_NAME,
-    IDENTITY_NAME,
-    JOB_NAME,
-    LAUNCH_LOG_NAME,
-    LOG_NAME,
-    METRICS_NAME,
-    STATE_NAME,
-)
+from heyhi.experiment.names import is_record
 from heyhi.experiment.records import REQUEUE, History, Start
 from heyhi.job.ending import Ending
 
-# HeyHi's own, which each attempt writes, and the metrics, which go by their end.
-_OWN = {
-    ATTEMPTS_NAME, CODE_NAME, CONFIG_NAME, CONFIGS_NAME, FLAT_CONFIG_NAME, IDENTITY_NAME, JOB_NAME, LAUNCH_LOG_NAME,
-    LOG_NAME, METRICS_NAME, STATE_NAME,
-}  # fmt: skip
-_OWN_KINDS = re.compile(r"\.ranks\..*|\.?claim\..*|log\.\d+\.txt|\..*\.tmp")
 # The run's time is short then. What is larger, or beyond, goes by its time: a new one counts as progress.
 _MAX_FILES, _MAX_FILE_BYTES, _MAX_BYTES = 10_000, 1 << 24, 1 << 26
 
@@ -101,7 +82,7 @@ def _files(path: str, below: str = "") -> Iterator[tuple[str, str, os.stat_resul
     """Yield name, path and facts of the task's own files; what can't be looked at counts as absent."""
     with contextlib.suppress(OSError), os.scandir(path) as entries:
         for entry in entries:
-            if not below and (entry.name in _OWN or _OWN_KINDS.fullmatch(entry.name)):
+            if not below and is_record(entry.name):  # metrics go by their end
                 continue
             name = f"{below}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):

@@ -40,10 +40,8 @@ from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, l
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
-from heyhi.job.ranks import run_ranks, used_by_ranks
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
-from heyhi.job.step import local_step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
@@ -515,6 +513,10 @@ def _run_target(options: argparse.Namespace) -> int:
 
     def task_main(**kwargs: object) -> object:
         if tasks > 1:
+            # Most runs are one process, and are spared the imports.
+            from heyhi.job.ranks import run_ranks
+            from heyhi.job.step import local_step
+
             return run_ranks(
                 options.target,
                 tasks,
@@ -538,6 +540,8 @@ def _run_target(options: argparse.Namespace) -> int:
     def used_elsewhere() -> Sequence[Measured]:
         if options.tasks == 1:  # ranks of this machine are below this process
             return ()
+        from heyhi.job.ranks import used_by_ranks
+
         return used[-1] if used else used_by_ranks(folder)
 
     folder = ExperimentDir(experiment.exp_path)

@@ -53,7 +53,16 @@ def test_new_content_is_progress_and_what_heyhi_writes_is_none(folder: Experimen
     checkpoint.write_bytes(b"12")
     before = written_by_task(folder)
     folder.append_attempt(Start(1, job_id="7"))
-    for name in ("log.txt", "log.1.txt", "launch.log", "claim.json", "claim.a1.json", "job.json", ".ranks.0a1b"):
+    for name in (
+        "log.txt",
+        "log.1.txt",
+        "launch.log",
+        "claim.json",
+        "claim.a1.json",
+        "job.json",
+        ".ranks.0a1b",
+        ".used.json",
+    ):
         (folder.path / name).write_text("new")
     checkpoint.write_bytes(b"12")  # the same again: the callback writes it each time
     os.utime(checkpoint, (1, 1))
