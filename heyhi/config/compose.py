@@ -225,7 +225,7 @@ class Composer:
     #   recipe    writes lr, launcher.slurm.hours (ignored: it only schedules) and sgd
     #   start     the config's own message, since there are no include overrides
     #   plain     lr; the next two have to be looked at: one is ignored, the other has no number
-    #   lines     lr=0.1, launcher.slurm.hours=4.0, sgd=NULL
+    #   lines     lr=0.1, launcher.slurm.hours=4, sgd=NULL
     #   odd       1: None, since it changes nothing that counts; 2: sgd=NULL
     #   identity  (conf/c02_sup_train/sl.prototxt, lr=0.1, sgd=NULL)
 
@@ -273,7 +273,7 @@ class Composer:
             try:
                 value: Value
                 if type(given) is write.plain and write.low <= given <= write.high:
-                    value, text = given, repr(given)
+                    value, text = given, write.text(given)
                 else:
                     value, text = self._cast(point, write, given)
                     point.cast[len(lines)] = value
@@ -485,7 +485,7 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
             write.apply(task, value)
         except OverrideError:
             break
-        lines.append(write.head + repr(value))
+        lines.append(write.head + write.text(value))
     return lines
 
 

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from heyhi.errors import IdentityError, suggest
 from heyhi.project import Project
 
-IDENTITY_VERSION = 1
+IDENTITY_VERSION = 2
 DEFAULT_PATTERN = "%(prefix)s/%(cfg_folder)s/%(cfg)s/%(redefines)s_%(redefines_hash)s"
 MAX_ID_BYTES = 200
 TAGS = ("prefix", "cfg_folder", "cfg", "redefines", "redefines_hash", "date")

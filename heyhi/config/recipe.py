@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -17,7 +18,7 @@ from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.order import canonical_order
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
-from heyhi.config.values import INT_RANGES, Special, Value
+from heyhi.config.values import INT_RANGES, Special, Value, double_text
 from heyhi.errors import HeyhiError, OverrideError
 
 
@@ -30,10 +31,11 @@ class Write:
         key: its key, found in the schema.
         head: canonical text of the override up to its value: the key and `=`.
         apply: function that writes a cast value to the task's message.
-        plain: type of those Python values that are written as they are, and named by their `repr`, if they lie between
-            `low` and `high`.
+        plain: type of those Python values that are written as they are, and named by `text`, if they lie between `low`
+            and `high`.
         low: least of them.
         high: greatest of them.
+        text: function that writes one of them as an identity names it.
         is_string: whether values are strings, in which there may be templates.
         is_ignored: whether the key only says how a run is scheduled.
     """
@@ -45,6 +47,7 @@ class Write:
     plain: type[int] | type[float]
     low: float
     high: float
+    text: Callable[[Any], str]
     is_string: bool
     is_ignored: bool
 
@@ -128,12 +131,13 @@ def _refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
 def _write(at: int, key: Key, scheduling: Scheduling) -> Write:
     plain: type[int] | type[float] = _NoNumber
     low, high = -math.inf, math.inf
+    as_text: Callable[[Any], str] = repr
     is_scalar, is_ignored = key.kind is Kind.SCALAR, scheduling.ignores(key.text)
     if is_scalar and not is_ignored:
         if key.field.cpp_type in INT_RANGES:
             plain = int
             low, high, _ = INT_RANGES[key.field.cpp_type]
         elif key.field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
-            plain = float
+            plain, as_text = float, double_text
     is_string = is_scalar and key.field.type == FieldDescriptor.TYPE_STRING
-    return Write(at, key, f"{key.text}=", key.apply, plain, low, high, is_string, is_ignored)
+    return Write(at, key, f"{key.text}=", key.apply, plain, low, high, as_text, is_string, is_ignored)

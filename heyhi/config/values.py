@@ -42,6 +42,7 @@ INT_RANGES = {
 }
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
 _MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is smaller
+_WHOLE = 2.0**53  # below it, each integer is a double of its own
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"[+-]?[0-9]+")
 _MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no field holds more than 20
@@ -209,14 +210,14 @@ def scalar_text(field: FieldDescriptor, value: Any) -> str:
     """Write a scalar as the schema does; `cast_scalar` reads it back to the same value."""
     kind = field.cpp_type
     if kind == FieldDescriptor.CPPTYPE_DOUBLE:
-        return repr(value)
+        return double_text(value)
     if kind == FieldDescriptor.CPPTYPE_BOOL:
         return "true" if value else "false"
     if kind == FieldDescriptor.CPPTYPE_ENUM:
         known = enum_type(field).values_by_number.get(value)
         return str(known.name) if known is not None else str(value)
     if kind == FieldDescriptor.CPPTYPE_FLOAT:
-        return _single_text(value)
+        return double_text(shortest_single(value))
     if field.type == FieldDescriptor.TYPE_BYTES:
         return _bytes_text(value)
     if kind == FieldDescriptor.CPPTYPE_STRING:
@@ -224,14 +225,25 @@ def scalar_text(field: FieldDescriptor, value: Any) -> str:
     return str(value)
 
 
-def _single_text(value: float) -> str:
-    """Write a 32-bit float with the fewest digits that give it back."""
+def double_text(value: float) -> str:
+    """Write a double with the fewest digits that give it back; a whole number as an integer field would write it.
+
+    So the names of experiments stay when an integer field becomes a double. From 2**53 on not every integer is a
+    double, and no integer field has a minus zero.
+    """
+    text = repr(value)
+    is_whole = text.endswith(".0") and -_WHOLE < value < _WHOLE and text != "-0.0"
+    return text[:-2] if is_whole else text
+
+
+def shortest_single(value: float) -> float:
+    """Return the number with the fewest digits that a 32-bit float field holds as a value: 0.1, not 0.10000000149…."""
     if math.isfinite(value):
         for digits in range(1, 10):
             short = float(f"{value:.{digits}g}")
             if abs(short) < _MAX_FLOAT and _to_single(short) == value:
-                return repr(short)
-    return repr(value)
+                return short
+    return value
 
 
 def string_text(value: str) -> str:

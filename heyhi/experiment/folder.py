@@ -330,6 +330,13 @@ class ExperimentDir:
             held = self.read_identity() if other else identity
         if held == identity:
             return
+        if held is not None and held.version != identity.version:
+            raise IdentityError(
+                f"{self.path} holds an experiment that was named by rule {held.version} of identities, and this version"
+                f" of HeyHi names them by rule {identity.version}: it can't tell whether {_named(held)} is"
+                f" {_named(identity)}. Use the version of HeyHi that made it, choose another exp id pattern, or move"
+                " that folder away"
+            )
         if held is not None:
             raise IdentityError(
                 f"{self.path} holds another experiment: {_named(held)}; this one is {_named(identity)}."

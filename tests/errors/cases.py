@@ -301,9 +301,14 @@ CASES = (
         ("run.py --cfg train seed=1",),
         {
             "pyproject.toml": '[tool.heyhi]\nname = "mine"\n',
-            "DONE/identity.json": '{"version": 1, "cfg": "conf/train.prototxt", "overrides": ["seed=1"],'
+            "DONE/identity.json": '{"version": 2, "cfg": "conf/train.prototxt", "overrides": ["seed=1"],'
             ' "project": "theirs"}',
         },
+    ),
+    Given(
+        "an experiment that an earlier rule has named",
+        ("run.py --cfg train seed=1",),
+        {"DONE/identity.json": '{"version": 1, "cfg": "conf/train.prototxt", "overrides": ["seed=1"]}'},
     ),
     Given(
         "a damaged record of whose the results are",

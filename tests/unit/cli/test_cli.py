@@ -95,7 +95,7 @@ def test_a_zipped_sweep_and_a_pattern(run: Any) -> None:
         "expand", "--cfg", "work", "--sweep", "lr=1,2", "--sweep", "seed=3,4", "--zip", "--out", "z/%(redefines)s"
     )
     assert code == 0
-    assert out.splitlines() == ["results/z/lr=1.0,seed=3/result.json", "results/z/lr=2.0,seed=4/result.json"]
+    assert out.splitlines() == ["results/z/lr=1,seed=3/result.json", "results/z/lr=2,seed=4/result.json"]
 
 
 def test_options_and_overrides_may_be_mixed(run: Any) -> None:

@@ -327,7 +327,7 @@ def test_launch_wipes_what_has_drifted_and_starts_it_with_the_rest(
     maybe_launch(task, cfg="fit", overrides=["lr=2"], redo_drifted=True)
     code, out, _ = run("launch", "--redo-drifted", "conf/many.py", *LOCAL, "--dry-run")
     assert code == 0 and "2 would start, 1 of them DONE and wiped before, by" in out
-    assert "DONE        p/fit/lr=1.0_" in out and "fit.epochs 20 → 40" in out
+    assert "DONE        p/fit/lr=1_" in out and "fit.epochs 20 → 40" in out
     assert (left(project), started) == ([20, 40], [])
     code, out, _ = run("launch", *LOCAL, "--redo-drifted", "--force")
     assert code == 0 and "2 to start, 1 of them DONE and wiped before, by" in out

@@ -296,7 +296,7 @@ def test_overrides_make_a_changed_copy_of_the_same_kind(load: Callable[..., Any]
     assert str(cfg) == before
     assert heyhi.conf_get(changed, "lr") == 0.5
     assert heyhi.conf_get(changed, "data.weights.cat") == 1.0, "includes come first, then scalars"
-    assert heyhi.conf_get(changed, "start").startswith(f"{root}/results/p/train/lr=1.0_")
+    assert heyhi.conf_get(changed, "start").startswith(f"{root}/results/p/train/lr=1_")
 
 
 def test_overrides_work_outside_a_project_too(

@@ -207,7 +207,7 @@ def test_needs_stand_in_any_string_and_are_shared(lab: Lab, needs: Callable[...,
         " by_int { key: 1 value: '{{exp conf/need.prototxt}}' } }"
     )
     cfgs = [(need.identity.cfg, need.identity.overrides) for need in composed.needs]
-    assert cfgs == [("conf/need.prototxt", ()), ("conf/need.prototxt", ("lr=1.0",)), ("conf/other.prototxt", ())]
+    assert cfgs == [("conf/need.prototxt", ()), ("conf/need.prototxt", ("lr=1",)), ("conf/other.prototxt", ())]
     assert "{{" not in text(composed)
     assert composed.task_message.strings[1] == composed.task_message.by_int[1]
 
@@ -217,7 +217,7 @@ def test_a_need_in_an_override_is_named_by_its_exp_id(lab: Lab, needs: Callable[
     again = needs("train {}", "name={{exp  need.prototxt  --lr=.5 }}/x", "lr=3")
     need = composed.needs[0]
     exp_id = lab.composer().need_path(need).relative_to(lab.root / "results").as_posix()
-    assert composed.identity.overrides == ("lr=3.0", f"name={{{{exp {exp_id}}}}}/x")
+    assert composed.identity.overrides == ("lr=3", f"name={{{{exp {exp_id}}}}}/x")
     assert again.identity == composed.identity
     assert composed.task_message.name == f"{lab.root}/results/{exp_id}/x"
 
@@ -244,7 +244,7 @@ def test_words_of_a_need_are_split_as_a_shell_does_and_may_nest(lab: Lab, needs:
     assert middle.identity.cfg == "conf/middle.prototxt"
     assert middle.task_message.strings == ["a b"]
     assert middle.task_message.layer.name == f"{lab.root}/y"
-    assert [(n.identity.cfg, n.identity.overrides) for n in middle.needs] == [("conf/other.prototxt", ("lr=5.0",))]
+    assert [(n.identity.cfg, n.identity.overrides) for n in middle.needs] == [("conf/other.prototxt", ("lr=5",))]
 
 
 def test_a_need_by_exp_id_is_read_from_its_folder(lab: Lab, needs: Callable[..., Composed]) -> None:

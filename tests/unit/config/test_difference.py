@@ -112,7 +112,7 @@ def test_a_key_that_ends_a_very_long_list_is_found_quickly(lab: Any) -> None:
 
 def lines(message: Message) -> list[str]:
     """List what counts in a message by its identity's rule, less what is set to its default."""
-    return [line.replace("=-0.0", "=0.0") for line in SCHEDULING.counted(_without_defaults(message))]
+    return [line.replace("=-0.0", "=0") for line in SCHEDULING.counted(_without_defaults(message))]
 
 
 def _without_defaults(message: Message) -> Message:

@@ -264,7 +264,7 @@ def test_a_message_is_written_as_lines_that_people_can_read(lab: Lab) -> None:
         "ints.1=2",
         "strings.0=two words",
         'strings.1=" a "',
-        'scale."a.b"=1.0',
+        'scale."a.b"=1',
         "layer=SELECT",
         "modern.count=3",
         "sgd.momentum=0.25",

@@ -164,6 +164,30 @@ def test_what_is_no_single_value_is_an_error(value: object) -> None:
         value_text(value)
 
 
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1.0, "1"),
+        (-4.0, "-4"),
+        (0.0, "0"),
+        (-0.0, "-0.0"),
+        (0.5, "0.5"),
+        (1e-7, "1e-07"),
+        (2.0**53 - 1, "9007199254740991"),
+        (2.0**53, "9007199254740992.0"),
+        (1e16, "1e+16"),
+        (1e300, "1e+300"),
+        (math.inf, "inf"),
+        (-math.inf, "-inf"),
+        (math.nan, "nan"),
+    ],
+)
+def test_a_whole_double_is_written_as_an_integer(shared_lab: Lab, number: float, text: str) -> None:
+    field = field_of(shared_lab, "lr")
+    assert scalar_text(field, number) == text
+    assert repr(cast_scalar(field, text, "key")) == repr(number)
+
+
 @given(data=st.data())
 def test_a_scalar_reads_back_as_itself(shared_lab: Lab, data: st.DataObject) -> None:
     kinds = [shared_lab.train, field_of(shared_lab, "modern").message_type]

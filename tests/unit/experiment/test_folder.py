@@ -228,6 +228,12 @@ def test_where_a_file_system_has_no_hard_links_a_config_is_copied(
     assert configs_beside(folder, digest_of(first)) == ("0.1", 0.1)
 
 
+def test_a_path_that_an_earlier_rule_has_named_is_refused_with_both_rules(tmp_path: Path) -> None:
+    prepared(tmp_path / "e", IDENTITY._replace(version=1))
+    with pytest.raises(IdentityError, match=r"was named by rule 1 of identities, .* by rule 2.*move that folder away"):
+        prepared(tmp_path / "e")
+
+
 def test_a_path_that_holds_another_experiment_is_refused(tmp_path: Path) -> None:
     prepared(tmp_path / "e")
     with pytest.raises(IdentityError, match=r"holds another experiment: conf/sl\.prototxt lr=0\.1; .*lr=0\.2"):
