@@ -22,6 +22,11 @@ _ERRORS = "heyhi.shown"
 _TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
+def shorten(text: str, limit: int = 80) -> str:
+    """Cut a text that is quoted in an error."""
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def readable(text: str) -> str:
     """Return text with what no file or terminal can show as its escape.
 

@@ -9,29 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from heyhi.config.chunk_types import chunk_type, read_as, types_of_folder
 from heyhi.config.compose import Composer
 from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.overrides import cast_value, split_override
-from heyhi.config.prototxt import parse_into
 from heyhi.config.schema import (
     ROOT_MESSAGE,
     TASK_ONEOF,
     Schema,
     copy_of,
-    element,
-    is_map_entry,
     load_schema,
-    message_type,
+    map_strings,
     real_oneofs,
     type_of,
-    types_below,
 )
+from heyhi.config.templates import OPEN, check_templates, protect
 from heyhi.config.values import value_text
 from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
 from heyhi.files import write_temp
@@ -169,27 +166,15 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     A chunk in a folder that is named after a field is taken for that field's message, if it is one; else for the
     first message that it can be, of those that tasks hold, outer ones first.
     """
-    root = files.schema.root
-    as_root = _parsed(files, path, root)
+    schema, text = files.schema, files.read(path)
+    as_root = read_as(schema, text, str(path), schema.root).message
     if as_root is not None and _task_of(as_root) is not None:
-        return root
-    tasks = map(message_type, files.schema.tasks.values())
-    found = [kind for kind in types_below(*tasks) if not is_map_entry(kind)]
-    fields = [element(field) for kind in found for field in kind.fields if field.name == path.parent.name]
-    by_folder = [field.message_type for field in fields if field.message_type is not None]
-    kinds = by_folder if as_root is not None else [*by_folder, *found]
-    # Where none fits, the root message says what is wrong.
-    return next((kind for kind in kinds if _parsed(files, path, kind) is not None), root)
-
-
-def _parsed(files: ConfigFiles, path: Path, kind: Descriptor) -> Message | None:
-    """Parse a file as a message type, less its includes; None where it is none of that type."""
-    message = message_factory.GetMessageClass(kind)()
-    try:
-        parse_into(files.read(path), message, str(path), files.schema.pool)
-    except ConfigError:
-        return None
-    return message
+        return schema.root
+    if as_root is not None:  # nothing but includes is in it
+        kinds = types_of_folder(schema, path.parent.name)
+        return next((kind for kind in kinds if read_as(schema, text, str(path), kind).error is None), schema.root)
+    # Where none fits, the one that it was meant to be says what is wrong.
+    return chunk_type(schema, text, str(path), path.parent.name).kind
 
 
 def save_config(cfg: Config, path: str | Path) -> None:
@@ -366,6 +351,9 @@ def _apply(
             includes.append((text, mount, value))
         else:
             scalars.append((text, key, value))
+    has_templates = bool(includes) or any(OPEN in value for _, _, value in scalars)
+    if has_templates:  # what the config has already is written out: it stands for what it says
+        map_strings(message, protect)
     for text, mount, path in includes:
         project, schema = _open()
         files = ConfigFiles(project, schema, include_dirs)
@@ -377,10 +365,14 @@ def _apply(
             raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
         try:
-            _set(message, key, value)
+            start, at = _find(message, key)
+            cast = cast_value(at, value)
+            if has_templates and isinstance(cast, str):
+                cast = protect(cast) if cast != value else check_templates(cast)
+            at.apply(start, cast)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
-    if includes or any("{{" in value for _, _, value in scalars):
+    if has_templates:
         _composer().write_out_templates(message, "this config")
 
 

@@ -22,17 +22,16 @@ from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema, copy_of, is_too_deep, message_type, type_of
+from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
 from heyhi.config.templates import (
     OPEN,
     canonical_template,
     has_need,
-    has_template,
-    map_strings,
+    names_folder,
     protect,
     replace_needs,
     replace_root,
-    unprotect,
+    unprotected,
 )
 from heyhi.config.values import Special, Value, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
@@ -72,7 +71,7 @@ class _Start:
     Attributes:
         message: root message, to be copied.
         lines: the include overrides as an identity names them.
-        has_needs: whether a string in it names an experiment.
+        has_needs: whether a string in it names an experiment, or has quoted braces.
         sources: files that it was merged from, those that go over others first.
         errors: what is wrong with include overrides, each with the override's index.
     """
@@ -115,8 +114,7 @@ class _Point:
         cast: place among these of those that had to be cast -> value.
         odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
             identity names them, None where it doesn't.
-        has_needs: whether an override names an experiment.
-        has_literals: whether a string was protected, since it only looks like a template.
+        has_needs: whether an override names an experiment, or has quoted braces.
     """
 
     config: _Config
@@ -128,7 +126,6 @@ class _Point:
     cast: dict[int, Value]
     odd: dict[int, Line | None]
     has_needs: bool = False
-    has_literals: bool = False
 
     @property
     def asking(self) -> tuple[str, ...]:
@@ -254,8 +251,6 @@ class Composer:
             named = self._named(point, recipe, raw, task)
             if start.has_needs or point.has_needs:
                 needs = self._resolve_needs(message, point.asking)
-            if point.has_literals:
-                map_strings(message, unprotect)
         if self.schema.has_required and not message.IsInitialized():
             raise _unset(message, root)
         return Composed(Identity(root.name, (*start.lines, *named)), root.task, message, needs, root.message)
@@ -294,16 +289,17 @@ class Composer:
         value = cast_value(write.key, as_text)
         text = canonical_text(write.key, value)
         if write.is_string and type(value) is str and OPEN in value:
-            return self._template(point, value, text, is_quoted=value != as_text)
+            return self._template(point, write.key, value, text, is_quoted=value != as_text)
         return value, text
 
-    def _template(self, point: _Point, value: str, text: str, *, is_quoted: bool) -> tuple[str, str]:
+    def _template(self, point: _Point, key: Key, value: str, text: str, *, is_quoted: bool) -> tuple[str, str]:
         """Return a string with braces as it is written, and as an identity names it: needs by their exp ids."""
         if is_quoted:
-            point.has_literals = True
+            point.has_needs = True
             return protect(value), text
-        if not has_template(value):
-            return value, text
+        if not names_folder(value):
+            point.has_needs |= has_need(value)
+            return value, canonical_text(key, unprotected(value))
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
         chain = point.asking

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
-from heyhi.config.frozen import flatten, scalar_value
+from heyhi.config.frozen import flatten, shown_scalar
 from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
@@ -120,7 +120,7 @@ class Difference:
         last = found.steps[-1]
         if last.oneof is not None or last.text != last.field.name:
             return True
-        return not _is_same(value, plain(scalar_value(found.field, default_of(found.field))))
+        return not _is_same(value, plain(shown_scalar(found.field, default_of(found.field))))
 
     def _choices(self, made: Iterable[str], found: Iterable[Change], then: Mapping[str, Any]) -> list[Change]:
         """List the choices and elements that count, of which nothing is told yet."""

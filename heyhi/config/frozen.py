@@ -26,7 +26,7 @@ from heyhi.config.schema import (
     set_fields,
     type_of,
 )
-from heyhi.config.values import Special
+from heyhi.config.values import Special, shortest_single
 from heyhi.errors import suggest
 
 
@@ -170,10 +170,11 @@ def flatten(cfg: FrozenConfig | Message, *, with_all: bool = True) -> dict[str, 
         with_all: also what is not set, with its default (None where there is none).
 
     Returns:
-        key -> scalar, enums by name; a message with nothing in it reads `SELECT`, as an override writes it.
+        key -> scalar, enums by name, 32-bit floats with their fewest digits; a message with nothing in it reads
+        `SELECT`, as an override writes it.
     """
     found = leaves(message_of(cfg), with_defaults=with_all)
-    return {k: v.value if isinstance(v, Special) else scalar_value(f, v) for k, f, v in found}
+    return {k: v.value if isinstance(v, Special) else shown_scalar(f, v) for k, f, v in found}
 
 
 def to_text(message: Message, *, with_defaults: bool = False) -> str:
@@ -217,6 +218,15 @@ def scalar_value(field: FieldDescriptor, value: Any) -> Any:
         known = enum_type(field).values_by_number.get(value)
         return known.name if known is not None else value
     return value
+
+
+def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
+    """Return a scalar as lists of keys and tables show it.
+
+    As users read it, but a 32-bit float has its fewest digits: 0.1, where its number is 0.10000000149011612.
+    """
+    is_single = field.cpp_type == FieldDescriptor.CPPTYPE_FLOAT and value is not None
+    return shortest_single(value) if is_single else scalar_value(field, value)
 
 
 def _one_value(field: FieldDescriptor, value: Any) -> Any:

@@ -16,6 +16,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.chunk_types import chunk_type
 from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
 from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
@@ -24,14 +25,13 @@ from heyhi.config.schema import (
     children,
     field_named,
     is_map,
-    is_map_entry,
     is_too_deep,
-    message_type,
+    map_strings,
     oneof_named,
     type_of,
     types_below,
 )
-from heyhi.config.templates import OPEN, has_need, map_strings, replace_root
+from heyhi.config.templates import OPEN, has_need, replace_root
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.files import files_below, is_file, is_offered
@@ -57,7 +57,7 @@ class Chunk:
 
     Attributes:
         message: to be copied; `includes` are merged and gone, `{{ROOT_DIR}}` is written out, needs are not.
-        has_needs: whether a string in it names an experiment.
+        has_needs: whether a string in it names an experiment, or has quoted braces.
         sources: files that it was merged from, those that go over others first.
     """
 
@@ -182,15 +182,18 @@ class ConfigFiles:
         name = self.project.relative(path)
         message = self.schema.new_root()
         try:
-            has_needs = self._parse(path, message)
+            parse_into(self.read(path), message, name, self.schema.pool)
         except ConfigError as error:
-            chunk = self._chunk_type(path)
-            if chunk is None:
-                raise error
+            chunk = chunk_type(self.schema, self.read(path), name, path.parent.name)
+            if chunk.error is not None:
+                raise (error if chunk.kind == self.schema.root else chunk.error) from None
+            assert chunk.message is not None
+            self._write_root(path, chunk.message)  # what is wrong in it goes before what it isn't
             raise ConfigError(
-                f"{name}: is a chunk ({chunk}), no root config: include it in one that chooses a task"
+                f"{name}: is a chunk ({chunk.kind.name}), no root config: include it in one that chooses a task"
                 f" ({', '.join(self.schema.tasks)})"
             ) from None
+        has_needs = self._write_root(path, message)
         task = message.WhichOneof(self.schema.task_oneof.name)
         if task is None:
             expected = " or ".join(f"{t} {{ … }}" for t in self.schema.tasks)
@@ -243,9 +246,12 @@ class ConfigFiles:
 
     def _parse(self, path: Path, message: Message) -> bool:
         """Parse a file into a message, write out {{ROOT_DIR}}, and return whether there is a need in it."""
+        parse_into(self.read(path), message, self.project.relative(path), self.schema.pool)
+        return self._write_root(path, message)
+
+    def _write_root(self, path: Path, message: Message) -> bool:
+        """Write out {{ROOT_DIR}} in a file's message, and return whether there is a need in it, or quoted braces."""
         text = self.read(path)
-        name = self.project.relative(path)
-        parse_into(text, message, name, self.schema.pool)
         if OPEN not in text and "\\" not in text:  # escapes may hide braces
             return False
         root = str(self.project.root)
@@ -253,13 +259,16 @@ class ConfigFiles:
 
         def change(value: str) -> str:
             nonlocal found
-            found = found or has_need(value)
-            return replace_root(value, root)
+            try:
+                found = found or has_need(value)
+                return replace_root(value, root)
+            except HeyhiError as error:
+                start = text.find(value)
+                line = f":{text.count(chr(10), 0, start) + 1}" if start >= 0 else ""
+                kind = NeedsError if isinstance(error, NeedsError) else ConfigError
+                raise kind(f"{self.project.relative(path)}{line}: {error}") from None
 
-        try:
-            map_strings(message, change)
-        except NeedsError as error:
-            raise NeedsError(f"{name}: {error}") from None
+        map_strings(message, change)
         return found
 
     @property
@@ -276,18 +285,6 @@ class ConfigFiles:
         if path not in self._texts:
             self._texts[path] = read_text(path, self.project.relative(path))
         return self._texts[path]
-
-    def _chunk_type(self, path: Path) -> str | None:
-        """Name the message type that a file which is no root config describes, if any."""
-        for kind in types_below(*map(message_type, self.schema.tasks.values())):
-            if is_map_entry(kind):
-                continue
-            try:
-                self._parse(path, message_factory.GetMessageClass(kind)())
-            except HeyhiError:
-                continue
-            return kind.name
-        return None
 
     # --- merging ---
 

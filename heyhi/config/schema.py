@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import DecodeError, Message
 
-from heyhi.errors import SchemaError
+from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
+from heyhi.errors import HeyhiError, SchemaError
 from heyhi.files import user_cache, write_temp
 from heyhi.project import Project
 
@@ -149,6 +150,22 @@ def children(message: Message) -> Iterator[tuple[str, Message]]:
             yield field.name, value
 
 
+def map_strings(message: Message, change: Callable[[str], str]) -> None:
+    """Rewrite each string value in a message, in place."""
+    for field, value in set_fields(message):
+        is_text = element(field).type == FieldDescriptor.TYPE_STRING
+        if is_map(field):
+            for key in list(value):
+                if is_text:
+                    value[key] = change(value[key])
+        elif field.is_repeated and is_text:
+            value[:] = [change(v) for v in value]
+        elif is_text and "{" in value:
+            setattr(message, field.name, change(value))
+    for _, child in children(message):
+        map_strings(child, change)
+
+
 def copy_of(message: Message) -> Message:
     """Return a copy of a message, which can be changed by itself."""
     copy = type(message)()
@@ -252,7 +269,40 @@ def load_schema(project: Project) -> Schema:
         SchemaError: a proto is missing or doesn't compile, or no or two root messages are defined.
     """
     file_set, data = _compiled(project, "schema")
-    return Schema(data, _find_root(project, file_set))
+    root_name = _find_root(project, file_set)
+    if OPEN.encode() in data:
+        _write_defaults(file_set, str(project.root))
+        data = file_set.SerializeToString(deterministic=True)
+    return Schema(data, root_name)
+
+
+def _write_defaults(file_set: descriptor_pb2.FileDescriptorSet, root: str) -> None:
+    """Write out {{ROOT_DIR}} in the defaults of strings, as in any other text.
+
+    Raises:
+        SchemaError: there is another template in one.
+    """
+    for file in file_set.file:
+        todo = [(file.package, message) for message in file.message_type]
+        for outer, message in todo:
+            name = f"{outer}.{message.name}".lstrip(".")
+            todo += [(name, inner) for inner in message.nested_type]
+            for field in message.field:
+                if field.type == field.TYPE_STRING and OPEN in field.default_value:
+                    field.default_value = _written(field.default_value, root, f"{file.name}: {name}.{field.name}")
+
+
+def _written(default: str, root: str, name: str) -> str:
+    def refuse(words: str) -> str:
+        raise SchemaError(f"{name}: its default names an experiment ({words}): only a config or an override can")
+
+    try:
+        written = replace_root(default, root)
+        return replace_needs(written, refuse) if has_need(written) else written
+    except SchemaError:
+        raise
+    except HeyhiError as error:
+        raise SchemaError(f"{name}: its default: {error}") from None
 
 
 def load_comments(project: Project) -> dict[str, str]:

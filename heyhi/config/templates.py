@@ -1,113 +1,204 @@
 """Templates in strings: where `{{ROOT_DIR}}` and `{{exp …}}` begin and end, and how they are replaced.
 
-Which experiment a need is, and where it lies, is left to `compose`.
+    {{ROOT_DIR}}     {{exp CFG [OVERRIDE …]}}     {{"TEXT"}} (a JSON string: just this text, braces and all)
+
+Any other `{{…}}` is an error; two braces that nothing closes are text. Which experiment a need is, and where it lies,
+is left to `compose`.
 """
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import NamedTuple
 
-from google.protobuf.descriptor import FieldDescriptor
-from google.protobuf.message import Message
-
-from heyhi.config.schema import children, element, is_map, set_fields
-from heyhi.config.values import shorten
-from heyhi.errors import NeedsError
+from heyhi.errors import NeedsError, OverrideError, suggest
+from heyhi.text import shorten
 
 OPEN = "{{"
-ROOT_DIR = "{{ROOT_DIR}}"
-_ROOT = re.compile(r"\{\{ *ROOT_DIR *\}\}")
-_NEED = re.compile(r"\{\{ *exp(?=[\s}])")
-_TWO_BRACES = re.compile(r"\{(?=\{)")
-_BRACES = re.compile(r"\{\{|\}\}")
-# Stands between the braces of what only looks like a template, while a message is composed.
-_LITERAL = "\0literal\0"
+_ROOT = "ROOT_DIR"
+_EXP = "exp"
+_LITERAL = '"'
+ROOT_DIR = f"{{{{{_ROOT}}}}}"
+# What a template can be, by its first word, and how it is written.
+FORMS = {_ROOT: ROOT_DIR, _EXP: "{{exp CFG [OVERRIDE …]}}"}
+# The last two of several braces open: `{{{ROOT_DIR}}}` is a folder's name in braces.
+_START = re.compile(r"\{\{(?!\{)\s*")
+_BRACES = re.compile(r"\{\{(?!\{)|\}\}")
+_WORD = re.compile(r"[^\s{}]*")
+_JSON = json.JSONDecoder(strict=False)  # a file has written out its escapes already
+
+
+class _Piece(NamedTuple):
+    """A part of a string.
+
+    Attributes:
+        kind: first word of a template; `"` of a text in quotes, '' of what is no template.
+        content: what follows the first word; the text itself.
+        whole: as it is written.
+    """
+
+    kind: str
+    content: str
+    whole: str
 
 
 def has_need(text: str) -> bool:
-    """Return whether a text names an experiment."""
-    return _NEED.search(text) is not None
+    """Return whether a text has what is written out last: an experiment that it names, or quoted braces.
+
+    Raises:
+        HeyhiError: a template in it is unknown, or doesn't end.
+    """
+    return not {piece.kind for piece in _pieces(text)}.isdisjoint((_EXP, _LITERAL))
 
 
-def has_template(text: str) -> bool:
-    """Return whether a text names the project root or an experiment."""
-    return _ROOT.search(text) is not None or has_need(text)
+def names_folder(text: str) -> bool:
+    """Return whether a text names the project root or an experiment.
+
+    Raises:
+        HeyhiError: a template in it is unknown, or doesn't end.
+    """
+    return not {piece.kind for piece in _pieces(text)}.isdisjoint(FORMS)
+
+
+def check_templates(text: str) -> str:
+    """Return a text whose templates are all known, as it is.
+
+    Raises:
+        HeyhiError: a template in it is unknown, or doesn't end.
+    """
+    names_folder(text)
+    return text
 
 
 def replace_root(text: str, root: str) -> str:
     """Write out the project root; in needs it is left alone, they are composed by themselves.
 
     Raises:
-        NeedsError: a need doesn't end.
+        HeyhiError: a template is unknown, or doesn't end.
     """
-    return replace(text, lambda part: _ROOT.sub(lambda _: root, part), lambda words, whole: whole)
+    return "".join(root if piece.kind == _ROOT else piece.whole for piece in _pieces(text))
 
 
 def replace_needs(text: str, need: Callable[[str], str]) -> str:
-    """Replace each need by what a function makes of its words.
+    """Write out what `replace_root` leaves: each need by what a function makes of its words, and quoted braces.
 
     Raises:
-        NeedsError: a need doesn't end, or has no words.
+        HeyhiError: a template is unknown, or doesn't end.
     """
-    return replace(text, lambda part: part, lambda words, whole: need(words))
+
+    def written(piece: _Piece) -> str:
+        return need(piece.content) if piece.kind == _EXP else piece.whole if piece.kind == _ROOT else piece.content
+
+    return "".join(map(written, _pieces(text)))
 
 
 def canonical_template(text: str, exp_id: Callable[[str], str]) -> str:
     """Write a text's templates in one way, needs by their exp ids.
 
     Raises:
-        NeedsError: a need doesn't end, or has no words.
-    """
-    return replace(text, lambda part: _ROOT.sub(ROOT_DIR, part), lambda words, whole: f"{{{{exp {exp_id(words)}}}}}")
-
-
-def replace(text: str, outside: Callable[[str], str], need: Callable[[str, str], str]) -> str:
-    """Rewrite a text: what stands outside its needs, and each need, given by its words and as a whole.
-
-    Braces in a need may nest.
-
-    Raises:
-        NeedsError: a need doesn't end, or has no words.
+        HeyhiError: a template is unknown, or doesn't end.
     """
     out: list[str] = []
-    position = 0
-    while start := _NEED.search(text, position):
-        depth, end = 1, start.end()
-        for brace in _BRACES.finditer(text, start.end()):
-            depth += 1 if brace[0] == OPEN else -1
-            end = brace.end()
-            if depth == 0:
-                break
-        words = text[start.end() : end - 2].strip()
-        if depth or not words:
-            raise NeedsError(f"'{shorten(text[start.start() :])}': expected {{{{exp CFG [OVERRIDE …]}}}}")
-        out += [outside(text[position : start.start()]), need(words, text[start.start() : end])]
-        position = end
-    return "".join([*out, outside(text[position:])])
+    for is_text, pieces in groupby(_pieces(text), key=lambda piece: piece.kind not in FORMS):
+        if is_text:  # however it is quoted
+            out.append(protect("".join(piece.content for piece in pieces)))
+        else:
+            out += [ROOT_DIR if p.kind == _ROOT else f"{{{{{_EXP} {exp_id(p.content)}}}}}" for p in pieces]
+    written = "".join(out)
+    # An override in quotes would be text as a whole.
+    return '{{"\\""}}' + written[1:] if written.startswith(_LITERAL) else written
 
 
 def protect(text: str) -> str:
-    """Mark what only looks like a template: a quoted override stands for exactly what it says."""
-    return _TWO_BRACES.sub("{" + _LITERAL, text)
+    """Quote the braces of a text that stands for exactly what it says."""
+    return _START.sub(lambda match: f'{{{{"{OPEN}"}}}}{match[0][2:]}', text)
 
 
-def unprotect(text: str) -> str:
-    """Return a text that `protect` has marked as it was."""
-    return text.replace("{" + _LITERAL, "{")
+def unprotected(text: str) -> str:
+    """Return a text without needs as it reads when its quoted braces are written out.
+
+    Raises:
+        HeyhiError: a template is unknown, or doesn't end.
+    """
+    return replace_needs(text, lambda words: words)
 
 
-def map_strings(message: Message, change: Callable[[str], str]) -> None:
-    """Rewrite each string value in a message, in place."""
-    for field, value in set_fields(message):
-        is_text = element(field).type == FieldDescriptor.TYPE_STRING
-        if is_map(field):
-            for key in list(value):
-                if is_text:
-                    value[key] = change(value[key])
-        elif field.is_repeated and is_text:
-            value[:] = [change(v) for v in value]
-        elif is_text and "{" in value:
-            setattr(message, field.name, change(value))
-    for _, child in children(message):
-        map_strings(child, change)
+def _pieces(text: str) -> Iterator[_Piece]:
+    """Split a string into templates and what stands between them.
+
+    Raises:
+        NeedsError: a need doesn't end, or has no words.
+        OverrideError: a template is unknown, or doesn't end.
+    """
+    position = plain = 0
+    while match := _START.search(text, position):
+        start, position = match.start(), match.end()
+        piece, end = _template_at(text, start, position)
+        if piece is None:
+            continue
+        if plain < start:
+            yield _Piece("", text[plain:start], text[plain:start])
+        yield piece
+        position = plain = end
+    if plain < len(text):
+        yield _Piece("", text[plain:], text[plain:])
+
+
+def _template_at(text: str, start: int, inside: int) -> tuple[_Piece | None, int]:
+    """Read the template that begins at some braces, None where they are just text; and where it ends."""
+    quoted = _quoted_at(text, inside)
+    if quoted is not None:
+        return _Piece(_LITERAL, quoted[0], text[start : quoted[1]]), quoted[1]
+    end = _end(text, inside)
+    word = _WORD.match(text, inside, (len(text) if end is None else end - 2))
+    name = word[0] if word is not None else ""
+    if end is None:
+        if name not in FORMS:
+            return None, inside
+        raise _unfinished(text[start:], name)
+    whole, content = text[start:end], text[inside + len(name) : end - 2].strip()
+    if name not in FORMS:
+        raise OverrideError(
+            f"unknown template '{shorten(whole)}'{suggest(name, FORMS)}: there are {', '.join(FORMS.values())};"
+            ' what is only text stands in quotes: {{"…"}}'
+        )
+    if (name == _ROOT) == bool(content):
+        raise _unfinished(whole, name)
+    return _Piece(name, content, whole), end
+
+
+def _quoted_at(text: str, inside: int) -> tuple[str, int] | None:
+    """Read a JSON string and the braces that close it: the string, and where they end."""
+    if not text.startswith(_LITERAL, inside):
+        return None
+    try:
+        found, end = _JSON.raw_decode(text, inside)
+        found.encode()  # half of a surrogate pair is no text
+    except ValueError:
+        return None
+    rest = text[end:].lstrip()
+    return (found, len(text) - len(rest) + 2) if rest.startswith("}}") else None
+
+
+def _end(text: str, inside: int) -> int | None:
+    """Find the end of the braces that close those before a place, None where nothing does: braces may nest."""
+    depth, position = 1, inside
+    while brace := _BRACES.search(text, position):
+        position = brace.end()
+        if brace[0] == OPEN:
+            quoted = _quoted_at(text, position)
+            if quoted is not None:
+                position = quoted[1]
+                continue
+        depth += 1 if brace[0] == OPEN else -1
+        if depth == 0:
+            return position
+    return None
+
+
+def _unfinished(text: str, name: str) -> OverrideError | NeedsError:
+    kind = NeedsError if name == _EXP else OverrideError
+    return kind(f"'{shorten(text)}': expected {FORMS[name]}")

@@ -20,6 +20,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from heyhi.config.duration import FORMS, parse_hours
 from heyhi.config.schema import enum_type, is_name
 from heyhi.errors import OverrideError, suggest
+from heyhi.text import shorten as shorten
 
 
 class Special(enum.Enum):
@@ -279,8 +280,3 @@ def listed(names: Iterable[str]) -> str:
     """Write names with commas between them; of many only the first ones."""
     shown = list(names)
     return ", ".join([*shown[:_MAX_SHOWN_NAMES], *(["…"] if len(shown) > _MAX_SHOWN_NAMES else [])])
-
-
-def shorten(text: str, limit: int = 80) -> str:
-    """Cut a text that is quoted in an error."""
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

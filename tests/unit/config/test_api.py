@@ -144,6 +144,55 @@ def test_what_is_neither_root_config_nor_chunk_is_refused(root: Path, text: str)
         heyhi.load_config(name)
 
 
+@pytest.mark.parametrize(
+    ("place", "text", "says"),
+    [
+        ("adam/mine", "beta: 0.5\nbta: 0.6", "2:1: Adam has no field 'bta' (did you mean 'beta'?)"),
+        ("mine", "\nwidht: 3", "2:1: Layer has no field 'widht' (did you mean 'width'?)"),
+        ("mine", "width: 3\ncolour: BLU", "2:9: expected one of RED, BLUE, not 'BLU' (did you mean 'BLUE'?)"),
+        ("mine", "folder: '{{ROOTDIR}}/x'", "1: unknown template '{{ROOTDIR}}' (did you mean 'ROOT_DIR'?)"),
+        ("data/mine", "folder: '{{exp'", "1: '{{exp': expected {{exp CFG [OVERRIDE …]}}"),
+        (
+            "adam/mine",
+            "includes { path: 'x' }\ntrain {\n  lrr: 1\n}",
+            "3:3: Train has no field 'lrr' (did you mean 'lr'?)",
+        ),
+    ],
+)
+def test_a_broken_chunk_says_its_own_error_however_it_is_loaded(root: Path, place: str, text: str, says: str) -> None:
+    name = f"conf/common/{place}.prototxt"
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(text)
+    for load in (heyhi.load_config, heyhi.load_root_config):
+        with pytest.raises(HeyhiError) as raised:
+            load(name)
+        assert str(raised.value).startswith(f"{name}:{says}")
+
+
+def test_a_broken_chunk_that_is_included_says_its_own_error(root: Path) -> None:
+    for name, text in {"adam/worse": "beta: 0.5\nbta: 0.6", "data/wrong": "folder: '{{x}}'"}.items():
+        (root / f"conf/common/{name}.prototxt").parent.mkdir(exist_ok=True)
+        (root / f"conf/common/{name}.prototxt").write_text(text)
+    with pytest.raises(
+        HeyhiError, match=r"conf/common/adam/worse\.prototxt:2:1: Adam has no field 'bta' \(did you mean"
+    ):
+        heyhi.load_config("conf/train.prototxt", ["I.adam=worse"])
+    with pytest.raises(HeyhiError, match=r"conf/common/data/wrong\.prototxt:1: unknown template '{{x}}'"):
+        heyhi.load_config("conf/train.prototxt", ["I.data=wrong"])
+
+
+def test_a_config_that_is_changed_keeps_braces_that_are_text(root: Path) -> None:
+    cfg = heyhi.load_config("conf/train.prototxt", ['start="{{ROOT_DIR}} {{x}}"', "data.folder={{ROOT_DIR}}"]).task
+    assert (cfg.start, cfg.data.folder) == ("{{ROOT_DIR}} {{x}}", str(root))
+    changed = heyhi.conf_with_overrides(cfg, ["data.folder={{ROOT_DIR}}/y", "I.data=small"])
+    assert heyhi.conf_get(changed, "start") == "{{ROOT_DIR}} {{x}}"
+    assert heyhi.conf_get(changed, "data.folder") == f"{root}/y"
+    changed = heyhi.conf_with_overrides(cfg, ['start="{{y}}"', 'data.folder={{"{{z}}"}}'])
+    assert (heyhi.conf_get(changed, "start"), heyhi.conf_get(changed, "data.folder")) == ("{{y}}", "{{z}}")
+    with pytest.raises(OverrideError, match=r"override 'start={{y}}': unknown template '{{y}}'"):
+        heyhi.conf_with_overrides(cfg, ["start={{y}}"])
+
+
 def test_includes_are_looked_up_in_extra_folders_too(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     extra = tmp_path_factory.mktemp("extra")
     save(extra, "mine.prototxt", "shuffle: true")

@@ -170,10 +170,65 @@ def test_a_template_with_a_nul_is_refused(lab: Lab) -> None:
     assert error(lab, "train {}", "name={{ROOT_DIR}}\0lr=1") == message
 
 
-def test_braces_that_are_no_template_stay(lab: Lab) -> None:
-    lab.write("cfg.prototxt", "train { name: '{{x}} {{ROOTDIR}} {{export}} {{' }")
-    assert lab.composer().compose(CFG).task_message.name == "{{x}} {{ROOTDIR}} {{export}} {{"
-    assert lab.composer().compose(CFG, ["name={{x}} }}"]).task_message.name == "{{x}} }}"
+def test_braces_that_nothing_closes_stay(lab: Lab) -> None:
+    lab.write("need.prototxt", "train {}")
+    lab.write("cfg.prototxt", "train { name: 'a}} {{ b' strings: '{{exp conf/need}}' }")
+    assert lab.composer().compose(CFG).task_message.name == "a}} {{ b"
+    assert lab.composer().compose(CFG, ["name=}} {{"]).task_message.name == "}} {{"
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{{ROOTDIR}}/x", "unknown template '{{ROOTDIR}}' (did you mean 'ROOT_DIR'?)"),
+        ("{{root_dir}}", "unknown template '{{root_dir}}' (did you mean 'ROOT_DIR'?)"),
+        ("a {{ROOT_DIR/x}}", "unknown template '{{ROOT_DIR/x}}' (did you mean 'ROOT_DIR'?)"),
+        ("{{expp need}}", "unknown template '{{expp need}}' (did you mean 'exp'?)"),
+        (
+            "{{x}}",
+            "unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG [OVERRIDE …]}}; what is only text",
+        ),
+        ("{{}}", "unknown template '{{}}': there are"),
+        ("{{ROOT_DIR x}}", "'{{ROOT_DIR x}}': expected {{ROOT_DIR}}"),
+        ("{{ROOT_DIR", "'{{ROOT_DIR': expected {{ROOT_DIR}}"),
+        ("{{exp}}", "'{{exp}}': expected {{exp CFG [OVERRIDE …]}}"),
+        ("{{exp need", "'{{exp need': expected {{exp CFG [OVERRIDE …]}}"),
+    ],
+)
+def test_an_unknown_template_is_an_error_wherever_it_stands(lab: Lab, template: str, says: str) -> None:
+    lab.write("need.prototxt", "train {}")
+    lab.write("part.prototxt", f"strings: 'a'\nstrings: '{template}'")
+    assert error(lab, f"train {{\n name: '{template}' }}").startswith(f"conf/cfg.prototxt:2: {says}")
+    assert says in error(lab, "train {}", f"name={template}")
+    assert f"conf/part.prototxt:2: {says}" in error(lab, "train {}", "I=part")
+
+
+def test_quoted_braces_are_text_in_files_and_overrides(lab: Lab) -> None:
+    lab.write("need.prototxt", "train {}")
+    lab.write(
+        "cfg.prototxt", """train { name: 'Hi {{"{{user}}"}}, in {{ROOT_DIR}}' strings: '{{ "{{exp need}}" }}' }"""
+    )
+    composed = lab.composer().compose(CFG)
+    assert composed.task_message.name == f"Hi {{{{user}}}}, in {lab.root}"
+    assert list(composed.task_message.strings) == ["{{exp need}}"] and not composed.needs
+    texts = ['{{"{{user}}"}}', '{{"{{"}}user}}', '"{{user}}"', '"\\u007b\\u007buser}}"']
+    made = [lab.composer().compose(CFG, [f"name={text}"]) for text in texts]
+    assert {one.task_message.name for one in made} == {"{{user}}"}
+    assert len({one.identity for one in made}) == 1, "they all say the same"
+
+
+@given(parts=st.lists(st.sampled_from(["{", "{{", "}}", "a", " ", '"', "{{ROOT_DIR}}", "{{exp need}}"]), max_size=8))
+def test_a_text_with_quoted_parts_is_named_so_that_it_reads_back(shared_lab: Lab, parts: list[str]) -> None:
+    shared_lab.write("need.prototxt", "train {}")
+    shared_lab.write("cfg.prototxt", "train {}")
+    composer = shared_lab.composer()
+    text = "".join(part if len(part) > 2 else f"{{{{{json.dumps(part)}}}}}" for part in parts)
+    composed = composer.compose(CFG, [f"name={text}"])
+    folder = str(composer.need_path(composer.compose("conf/need")))
+    meant = {"{{ROOT_DIR}}": str(shared_lab.root), "{{exp need}}": folder}
+    assert composed.task_message.name == "".join(meant.get(part, part) for part in parts)
+    again = composer.compose(CFG, composed.identity.overrides)
+    assert (again.identity, again.task_message.name) == (composed.identity, composed.task_message.name)
 
 
 @pytest.fixture
@@ -308,8 +363,8 @@ def test_needs_that_never_end_are_an_error(lab: Lab) -> None:
             [],
             "conf/cfg.prototxt needs conf/need lrr=1: unknown key 'lrr': Train has no field 'lrr' (did you mean 'lr'?)",
         ),
-        ("train { name: '{{exp}}' }", [], "conf/cfg.prototxt: '{{exp}}': expected {{exp CFG [OVERRIDE …]}}"),
-        ("train { name: '{{exp need' }", [], "conf/cfg.prototxt: '{{exp need': expected {{exp CFG [OVERRIDE …]}}"),
+        ("train { name: '{{exp}}' }", [], "conf/cfg.prototxt:1: '{{exp}}': expected {{exp CFG [OVERRIDE …]}}"),
+        ("train { name: '{{exp need' }", [], "conf/cfg.prototxt:1: '{{exp need': expected {{exp CFG [OVERRIDE …]}}"),
         ("train {}", ["name={{exp  }}"], "'{{exp  }}': expected {{exp CFG [OVERRIDE …]}}"),
         (
             "train {}",
@@ -355,7 +410,16 @@ def test_a_need_that_can_not_be_composed_says_who_needs_what(
             "conf/cfg.prototxt: is a chunk (Sgd), no root config:"
             " include it in one that chooses a task (train, strict)",
         ),
-        ("momentun: 0.9", "conf/cfg.prototxt:1:1: MetaCfg has no field 'momentun' (it has: includes, strict, train)"),
+        ("momentun: 0.9", "conf/cfg.prototxt:1:1: Sgd has no field 'momentun' (did you mean 'momentum'?)"),
+        ("xyzzy: 0.9", "conf/cfg.prototxt:1:1: MetaCfg has no field 'xyzzy' (it has: includes, strict, train)"),
+        ("trian {}", "conf/cfg.prototxt:1:1: MetaCfg has no field 'trian' (did you mean 'train'?)"),
+        ("momentum: 0.9\nbeta1: 1", "conf/cfg.prototxt:2:1: Sgd has no field 'beta1' (it has: momentum, nesterov)"),
+        ("train {\n  lrr: 1 }", "conf/cfg.prototxt:2:3: Train has no field 'lrr' (did you mean 'lr'?)"),
+        (
+            "width: 3 name: '{{x}}'",
+            "conf/cfg.prototxt:1: unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG"
+            ' [OVERRIDE …]}}; what is only text stands in quotes: {{"…"}}',
+        ),
     ],
 )
 def test_a_config_that_is_no_root_config_is_said(lab: Lab, config: str, message: str) -> None:

@@ -140,6 +140,14 @@ def test_flat_keys_are_those_of_overrides(lab: Lab) -> None:
     assert "adam.beta1" not in whole
 
 
+def test_a_float_is_shown_with_its_fewest_digits_and_read_as_the_number_that_it_is(lab: Lab) -> None:
+    cfg = freeze(lab.compose("train {}", "single=0.1", "singles.0=0.3", "modern.single=0.7"))
+    shown = flatten(cfg)
+    assert (shown["single"], shown["modern.single"]) == (0.1, 0.7)
+    assert cfg.single == cfg.to_dict()["single"] == 0.10000000149011612
+    assert "single: 0.1\n" in cfg.to_text()
+
+
 def test_text_with_defaults_parses_to_what_reads_the_same(lab: Lab) -> None:
     cfg = frozen(lab, "color: RED ints: [5] scale { key: 'a.b' value: 1 } layers { width: 2 } name: 'ä\\n' sgd {}")
     assert str(cfg) == cfg.to_text()

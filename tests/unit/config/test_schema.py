@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import heyhi.config.schema
+from heyhi.config.compose import Composer
+from heyhi.config.frozen import flatten, freeze
 from heyhi.config.schema import Schema, load_comments, load_schema
 from heyhi.errors import SchemaError
 from heyhi.project import Project, Settings
@@ -266,3 +268,42 @@ def test_a_moved_project_is_found_in_the_cache(tmp_path: Path, monkeypatch: pyte
     shutil.move(tmp_path / "a", tmp_path / "b")
     no_compiler(monkeypatch)
     assert load_schema(Project(tmp_path / "b")).digest == digest
+
+
+# --- templates in defaults ---
+
+PLACES = ROOT.replace(
+    "Task {", 'Task { optional string data = 2 [default = "%s"]; optional float low = 3 [default = 0.1];'
+)
+
+
+def test_the_project_root_in_a_default_is_written_out_wherever_it_is_read(tmp_path: Path) -> None:
+    here = project(tmp_path, conf=PLACES % "{{ROOT_DIR}}/data")
+    (tmp_path / "conf/cfg.prototxt").write_text("run {}")
+    for _ in range(2):  # compiled, and from the cache
+        task = freeze(Composer(here, load_schema(here)).compose("cfg").task_message)
+        data = f"{tmp_path}/data"
+        assert (task.data, flatten(task)["data"], task.to_dict()["data"]) == (data, data, data)
+        assert f'data: "{data}"' in task.to_text(with_defaults=True)
+        assert flatten(task)["low"] == 0.1 and "low: 0.1\n" in task.to_text(with_defaults=True)
+    other = tmp_path / "clone"
+    other.mkdir()
+    there = project(other, conf=PLACES % "{{ROOT_DIR}}/data")
+    assert load_schema(there).new_root().run.data == f"{other}/data"  # type: ignore[attr-defined]  # of this schema
+
+
+@pytest.mark.parametrize(
+    ("default", "says"),
+    [
+        ("{{ROOTDIR}}/x", r"conf/conf\.proto: Task\.data: its default: unknown template '{{ROOTDIR}}' \(did you mean"),
+        ("{{exp fit}}", r"conf/conf\.proto: Task\.data: its default names an experiment \(fit\)"),
+    ],
+)
+def test_another_template_in_a_default_is_an_error(tmp_path: Path, default: str, says: str) -> None:
+    with pytest.raises(SchemaError, match=says):
+        load_schema(project(tmp_path, conf=PLACES % default))
+
+
+def test_quoted_braces_in_a_default_are_text(tmp_path: Path) -> None:
+    schema = load_schema(project(tmp_path, conf=PLACES % '{{\\"{{name}}\\"}}!'))
+    assert schema.new_root().run.data == "{{name}}!"  # type: ignore[attr-defined]  # of this schema
