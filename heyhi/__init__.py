@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from heyhi.config.api import conf_with_overrides as conf_with_overrides
     from heyhi.config.api import flatten_cfg as flatten_cfg
     from heyhi.config.api import load_config as load_config
+    from heyhi.config.api import load_proto_message as load_proto_message
     from heyhi.config.api import load_root_config as load_root_config
     from heyhi.config.api import save_config as save_config
     from heyhi.config.frozen import FrozenConfig as FrozenConfig
@@ -54,8 +55,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "config.api": (
-        "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_root_config"
-        " save_config"
+        "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_proto_message"
+        " load_root_config save_config"
     ),
     "errors": "HeyhiError",
     "experiment.modes": "MODES",
