@@ -32,7 +32,7 @@ from heyhi.config.schema import (
 )
 from heyhi.config.templates import OPEN
 from heyhi.config.values import shorten, value_text
-from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
+from heyhi.errors import ConfigError, HeyhiError, KeyNameError, OverrideError, suggest
 from heyhi.files import write_temp
 from heyhi.project import Project, find_project, project_of
 
@@ -314,7 +314,10 @@ def _find(message: Message, key: str) -> tuple[Message, Key]:
     """Find a key, and the message in which it starts."""
     task = task_of(message)
     start = message if task is None else task
-    return start, find_key(type_of(start), key)
+    try:
+        return start, find_key(type_of(start), key)
+    except OverrideError as error:
+        raise KeyNameError(str(error)) from None
 
 
 def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
