@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast, overload
 
 from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from heyhi.config.compose import Composer
-from heyhi.config.frozen import FrozenConfig, editable, flatten, freeze, message_of, to_text
+from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze, message_of, to_text
+from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
@@ -36,7 +37,29 @@ from heyhi.errors import ConfigError, HeyhiError, KeyNameError, OverrideError, s
 from heyhi.files import write_temp
 from heyhi.project import Project, find_project, project_of
 
-Config = FrozenConfig | Message
+Config = Frozen | Message
+_Config = TypeVar("_Config", bound=Config)
+_Frozen = TypeVar("_Frozen", bound=Frozen)
+
+
+@overload
+def load_config(
+    cfg: str | Path,
+    overrides: Overrides = (),
+    *,
+    msg_class: type[_Frozen],
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> _Frozen: ...
+
+
+@overload
+def load_config(
+    cfg: str | Path,
+    overrides: Overrides = (),
+    msg_class: type[Message] | str | None = None,
+    *,
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> FrozenConfig: ...
 
 
 def load_config(
@@ -45,7 +68,7 @@ def load_config(
     msg_class: Any = None,
     *,
     extra_include_dirs: Sequence[str | Path] = (),
-) -> FrozenConfig:
+) -> Any:
     """Compose a config: what the file includes, the file, include overrides, scalar overrides.
 
     Args:
@@ -53,9 +76,9 @@ def load_config(
             the working directory: its own one counts then.
         overrides: `key=value` texts, or a mapping of keys to values; in a root config keys start below the chosen
             task.
-        msg_class: message type that the file describes: a generated class, or a name. None finds it out, for a chunk
-            by the folder it lies in and by trying; it is better to say it. Of a generated class are the messages that
-            `to_editable()` gives, too.
+        msg_class: message type that the file describes: a generated class, a type that `heyhi protos` has written, or
+            a name. None finds it out, for a chunk by the folder it lies in and by trying; it is better to say it. Of a
+            generated class are the messages that `to_editable()` gives, too.
         extra_include_dirs: folders in which includes are looked up, before those of the project's settings.
 
     Returns:
@@ -168,7 +191,9 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     found = [kind for kind in types_below(*tasks) if not is_map_entry(kind)]
     fields = [element(field) for kind in found for field in kind.fields if field.name == path.parent.name]
     by_folder = [field.message_type for field in fields if field.message_type is not None]
-    kinds = by_folder if as_root is not None else [*by_folder, *found]
+    # Of those that no task holds last: a file may be read by a task's own code.
+    others = [kind for kind in files.schema.message_types().values() if kind not in found and kind is not root]
+    kinds = by_folder if as_root is not None else [*by_folder, *found, *others]
     # Where none fits, the root message says what is wrong.
     return next((kind for kind in kinds if _parsed(files, path, kind) is not None), root)
 
@@ -234,7 +259,7 @@ def conf_get(cfg: Config, key: str) -> Any:
     return getattr(value, found.oneof) if found.oneof and value is not None else value
 
 
-def conf_set(cfg: Config, key: str, value: object) -> Config:
+def conf_set(cfg: _Config, key: str, value: object) -> _Config:
     """Set a key to a value, which is cast as an override's would be (None clears).
 
     Returns:
@@ -243,9 +268,10 @@ def conf_set(cfg: Config, key: str, value: object) -> Config:
     Raises:
         OverrideError: the schema has no such key, or the value doesn't fit.
     """
-    if isinstance(cfg, FrozenConfig):
+    if isinstance(cfg, Frozen):
         return _like(cfg, _set(copy_of(message_of(cfg)), key, value))
-    return _set(cfg, key, value)
+    _set(message_of(cfg), key, value)
+    return cfg
 
 
 def conf_is_set(cfg: Config, key: str) -> bool:
@@ -282,7 +308,7 @@ def conf_to_dict(cfg: Config, include_defaults: bool = False) -> dict[str, Any]:
     return FrozenConfig(message_of(cfg)).to_dict(with_all=include_defaults)
 
 
-def conf_with_overrides(cfg: Config, overrides: Overrides) -> Config:
+def conf_with_overrides(cfg: _Config, overrides: Overrides) -> _Config:
     """Return a copy of a config with overrides applied; frozen or editable as the config was.
 
     Args:
@@ -295,13 +321,14 @@ def conf_with_overrides(cfg: Config, overrides: Overrides) -> Config:
     """
     message = copy_of(message_of(cfg))
     task = task_of(message)
-    _apply(message if task is None else task, overrides, cfg._folder if isinstance(cfg, FrozenConfig) else None)
+    _apply(message if task is None else task, overrides, cfg._folder if isinstance(cfg, Frozen) else None)
     return _like(cfg, message)
 
 
-def _like(cfg: Config, message: Message) -> Config:
+def _like(cfg: _Config, message: Message) -> _Config:
     """Return a message as the config that it was made of was, frozen or editable."""
-    return type(cfg)(message, cfg._folder) if isinstance(cfg, FrozenConfig) else editable(message)
+    made = type(cfg)(message, cfg._folder) if isinstance(cfg, Frozen) else editable(message)
+    return cast(_Config, made)
 
 
 def _open(cfg: str | Path | None = None) -> tuple[Project, Schema]:
@@ -321,7 +348,10 @@ def _find(message: Message, key: str) -> tuple[Message, Key]:
 
 
 def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
-    name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
+    if isinstance(msg_class, FrozenType):
+        name = full_name_of(msg_class)
+    else:
+        name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
     if not matching:

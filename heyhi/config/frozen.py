@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
@@ -32,17 +32,10 @@ from heyhi.config.values import Special
 from heyhi.errors import suggest
 
 
-class FrozenConfig:
-    """A config that is read by attributes, and can't be written.
+class Frozen:
+    """What every frozen config has, whatever its fields: users' code names FrozenConfig, or a type of `heyhi protos`.
 
-    An unset scalar reads its default, without one None (a bool: False; a proto3 field without presence: its zero).
-    An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
-    member of a oneof reads None, the oneof's own name the chosen value, `which_<oneof>` the chosen name. Enums read
-    as names, lists as tuples, maps as read-only dicts. All of it can be compared, hashed, copied and pickled.
-
-    Raises:
-        AttributeError: there is no such field.
-        RuntimeError: something was written; `to_editable()` gives a copy that can be.
+    To type checkers those are told apart by their fields; each object is a FrozenConfig.
     """
 
     __slots__ = ("_cache", "_folder", "_message")
@@ -62,14 +55,16 @@ class FrozenConfig:
         object.__setattr__(self, "_folder", folder)
         object.__setattr__(self, "_cache", {})
 
-    def __getattr__(self, name: str) -> Any:
-        # Unpickling and copying ask for special methods before there is a message.
-        if name.startswith("__"):
-            raise AttributeError(name)
-        cache = self._cache
-        if name not in cache:
-            cache[name] = self._read(name)
-        return cache[name]
+    if not TYPE_CHECKING:  # the types of `heyhi protos` know their fields
+
+        def __getattr__(self, name: str) -> Any:
+            # Unpickling and copying ask for special methods before there is a message.
+            if name.startswith("__"):
+                raise AttributeError(name)
+            cache = self._cache
+            if name not in cache:
+                cache[name] = self._read(name)
+            return cache[name]
 
     def _read(self, name: str) -> Any:
         message = self._message
@@ -96,7 +91,7 @@ class FrozenConfig:
         return sorted({*object.__dir__(self), *(f.name for f in kind.fields), *oneofs})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FrozenConfig) and self._content() == other._content()
+        return isinstance(other, Frozen) and self._content() == other._content()
 
     def __hash__(self) -> int:
         return hash(self._content())
@@ -108,10 +103,10 @@ class FrozenConfig:
         folder = str(self._folder) if self._folder is not None else None
         return _thaw, (_file_set(type_of(self._message).file), *self._content(), folder)
 
-    def __copy__(self) -> FrozenConfig:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> FrozenConfig:
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __str__(self) -> str:
@@ -134,7 +129,7 @@ class FrozenConfig:
         """Return True: nothing can be written (the first HeyHi's configs are asked so)."""
         return True
 
-    def to_frozen(self) -> FrozenConfig:
+    def to_frozen(self) -> Self:
         """Return itself, so that code may take frozen and editable configs alike."""
         return self
 
@@ -166,6 +161,26 @@ class FrozenConfig:
         return self.to_text(with_defaults=True)
 
 
+class FrozenConfig(Frozen):
+    """A config that is read by attributes, and can't be written.
+
+    An unset scalar reads its default, without one None (a bool: False; a proto3 field without presence: its zero).
+    An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
+    member of a oneof reads None, the oneof's own name the chosen value, `which_<oneof>` the chosen name. Enums read
+    as names, lists as tuples, maps as read-only dicts. All of it can be compared, hashed, copied and pickled.
+
+    Raises:
+        AttributeError: there is no such field.
+        RuntimeError: something was written; `to_editable()` gives a copy that can be.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+
 def freeze(message: Message, folder: Path | None = None) -> FrozenConfig:
     """Return a frozen copy of a message; the folder is as for FrozenConfig."""
     return FrozenConfig(copy_of(message), folder)
@@ -176,12 +191,12 @@ def editable(message: Message) -> Message:
     return give_methods(message, _METHODS)
 
 
-def message_of(cfg: FrozenConfig | Message) -> Message:
+def message_of(cfg: Frozen | Message) -> Message:
     """Return the message behind a config, to be read only."""
-    return cfg._message if isinstance(cfg, FrozenConfig) else cfg
+    return cfg._message if isinstance(cfg, Frozen) else cfg
 
 
-def flatten(cfg: FrozenConfig | Message, *, with_all: bool = True) -> dict[str, Any]:
+def flatten(cfg: Frozen | Message, *, with_all: bool = True) -> dict[str, Any]:
     """Write a config as dotted keys.
 
     Args:
@@ -313,13 +328,14 @@ def _file_set(file: FileDescriptor) -> bytes:
 
 
 @lru_cache(maxsize=64)
-def _schema_of(file_set: bytes) -> Schema:
+def schema_of(file_set: bytes) -> Schema:
+    """Return the schema of a serialised FileDescriptorSet, the same for the same."""
     return Schema.from_file_set(file_set, "")
 
 
 def _thaw(file_set: bytes, name: str, data: bytes, folder: str | None) -> FrozenConfig:
     """Rebuild a pickled config; it carries its schema, since the process that reads it may have none."""
-    message_class = message_factory.GetMessageClass(_schema_of(file_set).pool.FindMessageTypeByName(name))
+    message_class = message_factory.GetMessageClass(schema_of(file_set).pool.FindMessageTypeByName(name))
     return FrozenConfig(message_class.FromString(data), Path(folder) if folder is not None else None)
 
 
