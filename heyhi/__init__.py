@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi import checkpoint_repo as checkpoint_repo
+    from heyhi import conf as conf
+    from heyhi import gsheets as gsheets
+    from heyhi import run as run
+    from heyhi import util as util
     from heyhi.cli.task_command import parse_args_and_maybe_launch as parse_args_and_maybe_launch
     from heyhi.code.version import log_git_status as log_git_status
     from heyhi.config.api import conf_get as conf_get
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from heyhi.config.api import conf_with_overrides as conf_with_overrides
     from heyhi.config.api import flatten_cfg as flatten_cfg
     from heyhi.config.api import load_config as load_config
+    from heyhi.config.api import load_proto_message as load_proto_message
     from heyhi.config.api import load_root_config as load_root_config
     from heyhi.config.api import save_config as save_config
     from heyhi.config.frozen import FrozenConfig as FrozenConfig
@@ -39,6 +45,8 @@ if TYPE_CHECKING:
     from heyhi.job_env import get_slurm_job_id as get_slurm_job_id
     from heyhi.job_env import get_slurm_master as get_slurm_master
     from heyhi.job_env import is_adhoc as is_adhoc
+    from heyhi.job_env import is_aws as is_aws
+    from heyhi.job_env import is_devfair as is_devfair
     from heyhi.job_env import is_master as is_master
     from heyhi.job_env import is_on_slurm as is_on_slurm
     from heyhi.job_env import reset_slurm_cache as reset_slurm_cache
@@ -54,8 +62,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "config.api": (
-        "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_root_config"
-        " save_config"
+        "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_proto_message"
+        " load_root_config save_config"
     ),
     "errors": "HeyhiError",
     "experiment.modes": "MODES",
@@ -64,7 +72,10 @@ _HOMES = {
     "report.shape": "best pivot",
     "gsheets": "save_pandas_table",
     "experiment.handle": "Handle",
-    "job_env": "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_master is_on_slurm reset_slurm_cache",
+    "job_env": (
+        "JobEnv get_job_env get_slurm_job_id get_slurm_master is_adhoc is_aws is_devfair is_master is_on_slurm"
+        " reset_slurm_cache"
+    ),
     "code.version": "log_git_status",
     "logs": "setup_logging",
     "report.gather": "table",
@@ -77,6 +88,8 @@ _HOMES = {
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 # Computed at each use: the project is the one around the working directory.
 _FOLDERS = {"PROJ_ROOT": "proj_root", "CONF_ROOT": "conf_root"}
+# The first HeyHi's modules, which `import heyhi` is enough for.
+_DOORS = ("checkpoint_repo", "conf", "gsheets", "run", "util")
 
 __all__ = [*_HOME_OF, *_FOLDERS]
 
@@ -86,6 +99,8 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
     if name in _FOLDERS:
         return getattr(importlib.import_module("heyhi.config.api"), _FOLDERS[name])()
+    if name in _DOORS:
+        return importlib.import_module(f"heyhi.{name}")
     raise AttributeError(f"module 'heyhi' has no attribute '{name}'")
 
 

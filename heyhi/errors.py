@@ -35,12 +35,17 @@ class SchemaError(HeyhiError):
     """A `.proto` file is missing, doesn't compile, or defines no root message."""
 
 
-class ConfigError(HeyhiError):
+# Those that are ValueErrors, too: scripts of the first HeyHi catch them as such.
+class ConfigError(HeyhiError, ValueError):
     """A config file is missing, can't be parsed, or doesn't describe one task."""
 
 
-class OverrideError(HeyhiError):
+class OverrideError(HeyhiError, ValueError):
     """An override names no field, or a value that its field can't hold."""
+
+
+class KeyNameError(OverrideError, AttributeError):
+    """A key that Python code asks a config for names no field."""
 
 
 class IdentityError(HeyhiError):
@@ -89,7 +94,7 @@ class SnapshotError(HeyhiError):
     """The code can't be copied for queued jobs, or a copy of it is gone or damaged."""
 
 
-class ModeError(HeyhiError):
+class ModeError(HeyhiError, ValueError):
     """A mode is unknown, or asks for what nobody agreed to."""
 
 

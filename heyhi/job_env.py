@@ -15,6 +15,7 @@ _FIRST_OF_BRACKET = re.compile(r"\[([^\],-]+)[^\]]*\]")
 # In the environment of the ranks that HeyHi has started, and of what they start: they are no tasks that have to meet.
 RANKS_VARIABLE = "HEYHI_RANKS"
 _COUNT = re.compile(r"(\d+)(?:\(x(\d+)\))?")
+_HOSTS = re.compile(r"(?:\[[^\]]*\]|[^,\[])+")
 _FIRST_HOST = re.compile(r"(?:\[[^\]]*\]|[^,\[])*")
 
 
@@ -31,6 +32,9 @@ class JobEnv:
         restart_count: how often Slurm has requeued the job.
         job_name: that Slurm lists the job by; empty outside Slurm.
         is_slurm: this process was started by Slurm (a shell inside an allocation was not).
+        num_nodes: number of machines that the job runs on.
+        node: this one's number among them.
+        nodelist: Slurm's list of them; empty outside Slurm.
     """
 
     hostname: str
@@ -41,6 +45,9 @@ class JobEnv:
     restart_count: int
     job_name: str
     is_slurm: bool
+    num_nodes: int = 1
+    node: int = 0
+    nodelist: str = ""
 
     # The first HeyHi's names for the same.
     @property
@@ -52,6 +59,11 @@ class JobEnv:
     def num_tasks(self) -> int:
         """The world size."""
         return self.world_size
+
+    @property
+    def hostnames(self) -> list[str]:
+        """Names of the machines that the job runs on, this one's where Slurm lists none."""
+        return hosts_of(self.nodelist) or [self.hostname]
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,15 @@ def get_job_env() -> JobEnv:
         restart_count=_number("SLURM_RESTART_COUNT", 0),
         job_name=os.environ.get("SLURM_JOB_NAME", ""),
         is_slurm=is_on_slurm(),
+        num_nodes=_number("SLURM_JOB_NUM_NODES", _torchrun_nodes() if torchrun else 1),
+        node=_number("SLURM_NODEID", _number("GROUP_RANK", 0)),
+        nodelist=job_nodes(),
     )
+
+
+def _torchrun_nodes() -> int:
+    count = _number("WORLD_SIZE", 1)
+    return max(1, count // max(1, _number("LOCAL_WORLD_SIZE", count)))
 
 
 def get_slurm_job_id() -> str | None:
@@ -172,6 +192,27 @@ def first_host(nodelist: str) -> str:
     return _FIRST_OF_BRACKET.sub(r"\1", match.group() if match else nodelist)
 
 
+def hosts_of(nodelist: str) -> list[str]:
+    """List the hosts of a Slurm node list: `gpu[07-09,12],cpu1` are gpu07, gpu08, gpu09, gpu12 and cpu1."""
+    return [host for part in _HOSTS.findall(nodelist) for host in _expanded(part)]
+
+
+def _expanded(part: str) -> list[str]:
+    before, bracket, rest = part.partition("[")
+    if not bracket:
+        return [part]
+    inside, _, after = rest.partition("]")
+    found = []
+    for numbers in inside.split(","):
+        first, _, last = numbers.partition("-")
+        if last.isdecimal() and first.isdecimal():
+            names = [str(number).zfill(len(first)) for number in range(int(first), int(last) + 1)]
+        else:
+            names = [numbers]
+        found += [f"{before}{name}{end}" for name in names for end in _expanded(after)]
+    return found
+
+
 def is_master() -> bool:
     """Return whether this process is the first of its job (the only one counts as the first)."""
     return get_job_env().rank == 0
@@ -180,6 +221,16 @@ def is_master() -> bool:
 def is_on_slurm() -> bool:
     """Return whether Slurm started this process."""
     return "SLURM_JOB_ID" in os.environ and "SLURM_PROCID" in os.environ
+
+
+def is_aws() -> bool:
+    """Return whether this is the first HeyHi's cluster in AWS, by the variable that is set there."""
+    return "S3_SHARED" in os.environ
+
+
+def is_devfair() -> bool:
+    """Return whether this is one of the machines that the first HeyHi knew by that name."""
+    return os.uname().nodename.startswith("devfair")
 
 
 def is_adhoc() -> bool:

@@ -13,10 +13,11 @@ from heyhi.job_env import get_job_env
 class _Formatter(logging.Formatter):
     """The format of a record, one line: `I1124 10:00:00 [module:12] text`."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str | None) -> None:
         env = get_job_env()
         rank = f" [rank {env.rank}]" if env.world_size > 1 else ""
-        form = f"%(letter)s%(asctime)s{rank} [%(module)s:%(lineno)d] %(message)s"
+        name = f" {label}".replace("%", "%%") if label else ""
+        form = f"%(letter)s%(asctime)s{name}{rank} [%(module)s:%(lineno)d] %(message)s"
         super().__init__(form, "%m%d %H:%M:%S")
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
@@ -40,30 +41,53 @@ class _FileHandler(logging.FileHandler):
 
 
 def setup_logging(
-    level: str | int = "INFO", file: Path | None = None, *, console_level: str | int | None = None
+    console_level: str | int | None = "INFO",
+    fpath: str | Path | None = None,
+    file_level: str | int = "DEBUG",
+    label: str | None = None,
 ) -> logging.Logger:
-    """Log to standard error, one line a message; calling it again changes the level and adds nothing.
+    """Log to standard error, one line a message; calling it again takes the place of the call before.
 
     Args:
-        level: lowest level that is shown, by name or number.
-        file: also append everything to this file.
-        console_level: the first HeyHi's name for `level`.
+        console_level: lowest level that is shown, by name or number; None: nothing is.
+        fpath: also append messages to this file.
+        file_level: lowest level that the file gets.
+        label: stands in each message, behind the time.
 
     Returns:
         The root logger.
     """
-    level = level if console_level is None else console_level
     root = logging.getLogger()
     for handler in root.handlers[:]:
         # Ours of an earlier call, and what logging.basicConfig() left: it would print each line twice.
         if isinstance(handler, _StderrHandler | _FileHandler) or type(handler) is logging.StreamHandler:
             root.removeHandler(handler)
             handler.close()
-    handlers: list[logging.Handler] = [_StderrHandler()]
-    if file is not None:
-        handlers.append(_FileHandler(file, encoding="utf-8", errors="backslashreplace"))
-    for handler in handlers:
-        handler.setFormatter(_Formatter())
-        root.addHandler(handler)
-    root.setLevel(level.upper() if isinstance(level, str) else level)
+    if console_level is not None:
+        _add(_StderrHandler(), console_level, label)
+    else:
+        root.setLevel(logging.CRITICAL)
+    if fpath is not None:
+        also_log_to_file(fpath, label, file_level)
     return root
+
+
+def also_log_to_file(fpath: str | Path, label: str | None = None, file_level: str | int = "DEBUG") -> None:
+    """Append messages to one more file, until `setup_logging` is called again.
+
+    Args:
+        fpath: the file.
+        label: stands in each message, behind the time.
+        file_level: lowest level that it gets, by name or number.
+    """
+    _add(_FileHandler(fpath, encoding="utf-8", errors="backslashreplace"), file_level, label)
+
+
+def _add(handler: logging.Handler, level: str | int, label: str | None) -> None:
+    handler.setLevel(level.upper() if isinstance(level, str) else level)
+    handler.setFormatter(_Formatter(label))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    # Not lower than somebody asks for: libraries make no texts of messages that nobody wants.
+    ours = [one.level for one in root.handlers if isinstance(one, _StderrHandler | _FileHandler)]
+    root.setLevel(min(ours))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import sys
@@ -12,6 +13,7 @@ from typing import Any, NamedTuple
 from heyhi.errors import NoProjectError, ProjectError, suggest
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
+STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it
 PROJECT_KEY = "project"  # the project's name, in records of experiments
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
@@ -163,7 +165,7 @@ class Project(NamedTuple):
     @property
     def state_root(self) -> Path:
         """Folder of what HeyHi keeps for itself (manifests and their index)."""
-        return self.results_root / ".heyhi"
+        return self.results_root / STATE_NAME
 
     @property
     def sheets_credentials(self) -> Path | None:
@@ -217,6 +219,28 @@ def find_project(start: Path | None = None) -> Project:
         f"{starts[0] if starts else 'no working directory'}: no HeyHi project here or above (no conf/*.proto)"
         " (`heyhi init DIR` makes a new project)"
     )
+
+
+def project_of(path: Path) -> Project:
+    """Find the project of a file given by an absolute path, which may be another one than around the working directory.
+
+    That is the one around the working directory where the file lies in it or in none, and where it lies in a copy of
+    the code, which is no project of its own.
+
+    Raises:
+        NoProjectError: there is neither.
+    """
+    here: Project | None = None
+    with contextlib.suppress(NoProjectError):
+        here = find_project()
+    if here is not None and (path.is_relative_to(here.root) or STATE_NAME in path.parts):
+        return here
+    try:
+        return find_project(path.parent)
+    except NoProjectError:
+        if here is None:
+            raise
+        return here
 
 
 def _is_installed(script: Path) -> bool:

@@ -388,7 +388,9 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "diff"):
         _add_words(diff, default="none")
 
-    protos = command("protos", "write conf_pb2.py and type stubs, for people who want them")
+    protos = command(
+        "protos", "write conf_pb2.py, and conf_cfgs.py with the types of configs, for editors and type checkers"
+    )
     if only in (None, "protos"):
         protos.add_argument("--out", type=Path, metavar="DIR", help="where to (default: the project root)")
 

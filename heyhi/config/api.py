@@ -7,75 +7,74 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast, overload
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type, read_as, types_of_folder
 from heyhi.config.compose import Composer
-from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
+from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze, message_of, to_text
+from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
-from heyhi.config.overrides import cast_value, split_override
+from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
+from heyhi.config.root_config import RootConfig, task_of
 from heyhi.config.schema import (
-    ROOT_MESSAGE,
-    TASK_ONEOF,
     Schema,
     copy_of,
     load_schema,
     map_strings,
-    real_oneofs,
     type_of,
 )
 from heyhi.config.templates import OPEN, check_templates, protect
-from heyhi.config.values import value_text
-from heyhi.errors import ConfigError, HeyhiError, OverrideError, suggest
+from heyhi.config.values import shorten, value_text
+from heyhi.errors import ConfigError, HeyhiError, KeyNameError, OverrideError, suggest
 from heyhi.files import write_temp
-from heyhi.project import Project, find_project
+from heyhi.project import Project, find_project, project_of
 
-Config = FrozenConfig | Message
-
-
-class RootConfig(FrozenConfig):
-    """A frozen root config, in which fields of the chosen task are found at once: `cfg.lr` for `cfg.train.lr`."""
-
-    __slots__ = ()
-
-    def _read(self, name: str) -> Any:
-        try:
-            return super()._read(name)
-        except AttributeError as error:
-            task = _task_of(self._message)
-            if task is None:
-                raise
-            try:
-                return getattr(FrozenConfig(task), name)
-            except AttributeError:
-                raise error from None
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _root_config, (FrozenConfig(self._message),)
+Config = Frozen | Message
+_Config = TypeVar("_Config", bound=Config)
+_Frozen = TypeVar("_Frozen", bound=Frozen)
 
 
-def _root_config(cfg: FrozenConfig) -> RootConfig:
-    return RootConfig(message_of(cfg))
+@overload
+def load_config(
+    cfg: str | Path,
+    overrides: Overrides = (),
+    *,
+    msg_class: type[_Frozen],
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> _Frozen: ...
+
+
+@overload
+def load_config(
+    cfg: str | Path,
+    overrides: Overrides = (),
+    msg_class: type[Message] | str | None = None,
+    *,
+    extra_include_dirs: Sequence[str | Path] = (),
+) -> FrozenConfig: ...
 
 
 def load_config(
     cfg: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     msg_class: Any = None,
     *,
     extra_include_dirs: Sequence[str | Path] = (),
-) -> FrozenConfig:
+) -> Any:
     """Compose a config: what the file includes, the file, include overrides, scalar overrides.
 
     Args:
-        cfg: config file: a root config or a chunk.
-        overrides: `key=value` texts; in a root config keys start below the chosen task.
-        msg_class: message type that the file describes: a generated class, or a name. None finds it out, for a chunk
-            by the folder it lies in and by trying; it is better to say it.
+        cfg: config file: a root config or a chunk. An absolute path may lie in another project than the one around
+            the working directory: its own one counts then.
+        overrides: `key=value` texts, or a mapping of keys to values; in a root config keys start below the chosen
+            task.
+        msg_class: message type that the file describes: a generated class, a type that `heyhi protos` has written, or
+            a name. None finds it out, for a chunk by the folder it lies in and by trying; it is better to say it. Of a
+            generated class are the messages that `to_editable()` gives, too.
         extra_include_dirs: folders in which includes are looked up, before those of the project's settings.
 
     Returns:
@@ -85,13 +84,12 @@ def load_config(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    message = _load(cfg, overrides, msg_class, extra_include_dirs)
-    is_root = type_of(message).name == ROOT_MESSAGE and _task_of(message) is not None
-    return RootConfig(message) if is_root else FrozenConfig(message)
+    message, folder = _load(cfg, overrides, msg_class, extra_include_dirs)
+    return (RootConfig if task_of(message) is not None else FrozenConfig)(_own(message, msg_class), folder)
 
 
 def load_root_config(
-    cfg: str | Path, overrides: Sequence[str] = (), *, extra_include_dirs: Sequence[str | Path] = ()
+    cfg: str | Path, overrides: Overrides = (), *, extra_include_dirs: Sequence[str | Path] = ()
 ) -> FrozenConfig:
     """Compose a root config and return all of it.
 
@@ -101,11 +99,12 @@ def load_root_config(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_composer(extra_include_dirs).compose(cfg, overrides).message)
+    _, message, folder = _load_root(cfg, overrides, extra_include_dirs)
+    return FrozenConfig(message, folder)
 
 
 def load_root_proto_message(
-    cfg: str | Path, overrides: Sequence[str] = (), extra_include_dirs: Sequence[str | Path] = ()
+    cfg: str | Path, overrides: Overrides = (), extra_include_dirs: Sequence[str | Path] = ()
 ) -> tuple[str, Message]:
     """Compose a root config.
 
@@ -115,49 +114,63 @@ def load_root_proto_message(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    composed = _composer(extra_include_dirs).compose(cfg, overrides)
-    return composed.task, composed.message
+    task, message, _ = _load_root(cfg, overrides, extra_include_dirs)
+    return task, editable(message)
 
 
 def load_proto_message(
     cfg: str | Path,
-    overrides: Sequence[str] = (),
+    overrides: Overrides = (),
     msg_class: Any = None,
     *,
     extra_include_dirs: Sequence[str | Path] = (),
 ) -> Message:
     """Compose a config like `load_config`, and return its message, which can be edited.
 
+    It has `to_frozen`, `to_dict` and `to_str_with_defaults`, unless it is of a generated class.
+
     Args:
         cfg: config file.
-        overrides: `key=value` texts.
+        overrides: as for `load_config`.
         msg_class: as for `load_config`; of a generated class the message is an instance.
         extra_include_dirs: as for `load_config`.
 
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    message = _load(cfg, overrides, msg_class, extra_include_dirs)
-    if msg_class is None or isinstance(msg_class, str):
-        return message
-    own: Message = msg_class.FromString(message.SerializePartialToString())
-    return own
+    message, _ = _load(cfg, overrides, msg_class, extra_include_dirs)
+    return editable(_own(message, msg_class))
+
+
+def _load_root(cfg: str | Path, overrides: Overrides, include_dirs: Sequence[str | Path]) -> tuple[str, Message, Path]:
+    """Compose a root config; return its task's name, its message and the folder of its file."""
+    composer = Composer(*_open(cfg), tuple(map(Path, include_dirs)))
+    composed = composer.compose(cfg, overrides)
+    return composed.task, composed.message, composer.find_config(cfg).parent
 
 
 def _load(
-    cfg: str | Path, overrides: Sequence[str], msg_class: Any, extra_include_dirs: Sequence[str | Path]
-) -> Message:
-    project, schema = _open()
+    cfg: str | Path, overrides: Overrides, msg_class: Any, extra_include_dirs: Sequence[str | Path]
+) -> tuple[Message, Path]:
+    """Compose a config, and return its message and the folder of its file."""
+    project, schema = _open(cfg)
     files = ConfigFiles(project, schema, tuple(map(Path, extra_include_dirs)))
     composer = Composer(project, schema, files.include_dirs)
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
-        return composer.compose(path, overrides).message
+        return composer.compose(path, overrides).message, path.parent
     message = copy_of(files.chunk(path, kind).message)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
-    return message
+    return message, path.parent
+
+
+def _own(message: Message, msg_class: Any) -> Message:
+    """Return a message as an instance of the class that was asked for, where that is a class."""
+    if not (isinstance(msg_class, type) and issubclass(msg_class, Message)):
+        return message
+    return msg_class.FromString(message.SerializePartialToString())
 
 
 def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
@@ -168,7 +181,7 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     """
     schema, text = files.schema, files.read(path)
     as_root = read_as(schema, text, str(path), schema.root).message
-    if as_root is not None and _task_of(as_root) is not None:
+    if as_root is not None and task_of(as_root) is not None:
         return schema.root
     if as_root is not None:  # nothing but includes is in it
         kinds = types_of_folder(schema, path.parent.name)
@@ -228,7 +241,7 @@ def conf_get(cfg: Config, key: str) -> Any:
     return getattr(value, found.oneof) if found.oneof and value is not None else value
 
 
-def conf_set(cfg: Config, key: str, value: object) -> Config:
+def conf_set(cfg: _Config, key: str, value: object) -> _Config:
     """Set a key to a value, which is cast as an override's would be (None clears).
 
     Returns:
@@ -237,9 +250,10 @@ def conf_set(cfg: Config, key: str, value: object) -> Config:
     Raises:
         OverrideError: the schema has no such key, or the value doesn't fit.
     """
-    if isinstance(cfg, FrozenConfig):
-        return FrozenConfig(_set(cfg.to_editable(), key, value))
-    return _set(cfg, key, value)
+    if isinstance(cfg, Frozen):
+        return _like(cfg, _set(copy_of(message_of(cfg)), key, value))
+    _set(message_of(cfg), key, value)
+    return cfg
 
 
 def conf_is_set(cfg: Config, key: str) -> bool:
@@ -266,56 +280,60 @@ def conf_is_set(cfg: Config, key: str) -> bool:
     return here.WhichOneof(found.oneof) is not None if found.oneof else True
 
 
-def conf_to_dict(cfg: Config, include_defaults: bool = True) -> dict[str, Any]:
+def conf_to_dict(cfg: Config, include_defaults: bool = False) -> dict[str, Any]:
     """Return a config as nested dicts, lists and scalars.
 
     Args:
         cfg: frozen or editable.
         include_defaults: also what is not set, with its default (None where there is none).
     """
-    return freeze(message_of(cfg)).to_dict(with_all=include_defaults)
+    return FrozenConfig(message_of(cfg)).to_dict(with_all=include_defaults)
 
 
-def conf_with_overrides(cfg: Config, overrides: Sequence[str]) -> Config:
+def conf_with_overrides(cfg: _Config, overrides: Overrides) -> _Config:
     """Return a copy of a config with overrides applied; frozen or editable as the config was.
+
+    Args:
+        cfg: what `load_config` gave, or a part of it, or a message.
+        overrides: as for `load_config`. Includes are looked up in the folder of the config's own file, as far as that
+            is known: messages don't know it.
 
     Raises:
         OverrideError: an override is wrong.
     """
     message = copy_of(message_of(cfg))
-    task = _task_of(message)
-    _apply(message if task is None else task, overrides, None)
-    return FrozenConfig(message) if isinstance(cfg, FrozenConfig) else message
+    task = task_of(message)
+    _apply(message if task is None else task, overrides, cfg._folder if isinstance(cfg, Frozen) else None)
+    return _like(cfg, message)
 
 
-def _open() -> tuple[Project, Schema]:
-    project = find_project()
+def _like(cfg: _Config, message: Message) -> _Config:
+    """Return a message as the config that it was made of was, frozen or editable."""
+    made = type(cfg)(message, cfg._folder) if isinstance(cfg, Frozen) else editable(message)
+    return cast(_Config, made)
+
+
+def _open(cfg: str | Path | None = None) -> tuple[Project, Schema]:
+    """Return the project of a config and its schema; of one that is named by no absolute path, the one around here."""
+    project = project_of(Path(cfg)) if cfg is not None and Path(cfg).is_absolute() else find_project()
     return project, load_schema(project)
-
-
-def _composer(include_dirs: Sequence[str | Path] = ()) -> Composer:
-    return Composer(*_open(), tuple(map(Path, include_dirs)))
-
-
-def _task_of(message: Message) -> Message | None:
-    """Return the chosen task's message of a root config, below which its keys start; None for any other message."""
-    if type_of(message).name != ROOT_MESSAGE:
-        return None
-    oneofs = [oneof.name for oneof in real_oneofs(type_of(message))]
-    name = TASK_ONEOF if TASK_ONEOF in oneofs else "".join(oneofs[:1])
-    task = message.WhichOneof(name) if name else None
-    return getattr(message, task) if task is not None else None
 
 
 def _find(message: Message, key: str) -> tuple[Message, Key]:
     """Find a key, and the message in which it starts."""
-    task = _task_of(message)
+    task = task_of(message)
     start = message if task is None else task
-    return start, find_key(type_of(start), key)
+    try:
+        return start, find_key(type_of(start), key)
+    except OverrideError as error:
+        raise KeyNameError(str(error)) from None
 
 
 def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
-    name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
+    if isinstance(msg_class, FrozenType):
+        name = full_name_of(msg_class)
+    else:
+        name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
     if not matching:
@@ -332,48 +350,60 @@ def _set(message: Message, key: str, value: object) -> Message:
     return message
 
 
-def _apply(
-    message: Message, overrides: Sequence[str], folder: Path | None, include_dirs: tuple[Path, ...] = ()
-) -> None:
+def _apply(message: Message, overrides: Overrides, folder: Path | None, include_dirs: tuple[Path, ...] = ()) -> None:
     """Apply overrides to any message: includes first, then scalars, each kind in its order.
 
     Args:
         message: is changed.
-        overrides: texts; only includes and templates in them need a project.
+        overrides: as they were given; only includes and templates in them need a project.
         folder: in which includes are looked up first; None: the configs' folder.
         include_dirs: further ones.
     """
-    pairs = [(text, *split_override(text)) for text in overrides]
-    includes, scalars = [], []
-    for text, key, value in pairs:
+    keys, values, errors = keys_and_values(overrides)
+    for _, error in errors:
+        raise error
+    includes: list[tuple[str, Key | None, str]] = []
+    scalars: list[tuple[str, str, object]] = []
+    for key, value in zip(keys, values, strict=True):
+        text = f"{key}={shorten(shown_value(value))}"
         is_include, mount = include_mount(type_of(message), key)
         if is_include:
-            includes.append((text, mount, value))
+            includes.append((text, mount, shown_value(value)))
         else:
             scalars.append((text, key, value))
-    has_templates = bool(includes) or any(OPEN in value for _, _, value in scalars)
+    has_templates = bool(includes) or any(isinstance(value, str) and OPEN in value for _, _, value in scalars)
+    composer: Composer | None = None
     if has_templates:  # what the config has already is written out: it stands for what it says
         map_strings(message, protect)
-    for text, mount, path in includes:
-        project, schema = _open()
+        project, schema = _open(folder / "_" if folder is not None else None)
         files = ConfigFiles(project, schema, include_dirs)
-        target = mount.reach(message) if mount is not None else message
-        try:
-            found = files.find_include(path, mount.text if mount is not None else "", folder or project.conf_root)
-            target.MergeFrom(files.chunk(found, type_of(target)).message)
-        except HeyhiError as error:
-            raise OverrideError(f"override '{text}': {error}") from None
+        composer = Composer(project, schema, include_dirs)
+        for text, mount, path in includes:
+            try:
+                _include(files, message, mount, path, folder or project.conf_root)
+            except HeyhiError as error:
+                raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
         try:
             start, at = _find(message, key)
-            cast = cast_value(at, value)
-            if has_templates and isinstance(cast, str):
-                cast = protect(cast) if cast != value else check_templates(cast)
-            at.apply(start, cast)
+            given = value_text(value)
+            held = cast_value(at, given)
+            if has_templates and isinstance(held, str):
+                held = protect(held) if held != given else check_templates(held)
+            at.apply(start, held)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
-    if has_templates:
-        _composer().write_out_templates(message, "this config")
+    if composer is not None:
+        composer.write_out_templates(message, "this config")
+
+
+def _include(files: ConfigFiles, message: Message, mount: Key | None, path: str, folder: Path) -> None:
+    """Merge a chunk into a message, or into the one in it that a mount names."""
+    target = mount.reach(message) if mount is not None else message
+    found = files.find_include(path, mount.text if mount is not None else "", folder)
+    chunk = files.chunk(found, type_of(target)).message
+    # Also where a generated module has the message's class.
+    target.MergeFromString(chunk.SerializePartialToString())
 
 
 def proj_root() -> Path:

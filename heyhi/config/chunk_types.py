@@ -89,11 +89,12 @@ def chunk_type(schema: Schema, text: str, name: str, folder: str) -> Reading:
 
 
 def _types_of_chunks(schema: Schema) -> list[Descriptor]:
-    """List the message types of tasks and of all that is in them, outer ones first."""
+    """List the message types of tasks and of all that is in them, outer ones first, then those that no task holds."""
     own = schema.root.fields_by_name.get("includes")
-    includes = own.message_type if own is not None else None
-    kinds = types_below(*map(message_type, schema.tasks.values()))
-    return [kind for kind in kinds if not is_map_entry(kind) and kind != includes]
+    left_out = [schema.root, own.message_type if own is not None else None]
+    # The latter may be read by a task's own code.
+    kinds = [*types_below(*map(message_type, schema.tasks.values())), *schema.message_types().values()]
+    return [kind for kind in dict.fromkeys(kinds) if not is_map_entry(kind) and kind not in left_out]
 
 
 def _readings(schema: Schema, text: str, name: str, kinds: Iterable[Descriptor]) -> Iterator[Reading]:

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, NoReturn, TextIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
 
 from google.protobuf import descriptor_pb2, message_factory, text_format
 from google.protobuf.descriptor import FieldDescriptor, FileDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.frozen_map import FrozenMap
+from heyhi.config.message_methods import give_methods
 from heyhi.config.overrides import default_of, in_oneof, leaves
 from heyhi.config.schema import (
     Schema,
@@ -30,43 +32,46 @@ from heyhi.config.values import Special, shortest_single
 from heyhi.errors import suggest
 
 
-class FrozenConfig:
-    """A config that is read by attributes, and can't be written.
+class Frozen:
+    """What every frozen config has, whatever its fields: users' code names FrozenConfig, or a type of `heyhi protos`.
 
-    An unset scalar reads its default, without one None (a bool: False; a proto3 field without presence: its zero).
-    An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
-    member of a oneof reads None, the oneof's own name the chosen value, `which_<oneof>` the chosen name. Enums read
-    as names, lists as tuples, maps as read-only mappings. Frozen configs can be compared, hashed and pickled.
-
-    Raises:
-        AttributeError: there is no such field.
-        RuntimeError: something was written; `to_editable()` gives a copy that can be.
+    To type checkers those are told apart by their fields; each object is a FrozenConfig.
     """
 
-    __slots__ = ("_cache", "_message")
+    __slots__ = ("_cache", "_folder", "_message")
     _cache: dict[str, Any]
+    _folder: Path | None
     _message: Message
+    heyhi_patched: ClassVar[bool] = True  # so scripts of the first HeyHi tell a config from a bare message
 
-    def __init__(self, message: Message) -> None:
-        """Freeze a message; the caller gives it away (`freeze` copies)."""
+    def __init__(self, message: Message, folder: Path | None = None) -> None:
+        """Freeze a message; the caller gives it away (`freeze` copies).
+
+        Args:
+            message: what is read.
+            folder: of the file that it was loaded from, in which includes are looked up; no part of what it is.
+        """
         object.__setattr__(self, "_message", message)
+        object.__setattr__(self, "_folder", folder)
         object.__setattr__(self, "_cache", {})
 
-    def __getattr__(self, name: str) -> Any:
-        # Unpickling and copying ask for special methods before there is a message.
-        if name.startswith("__"):
-            raise AttributeError(name)
-        cache = self._cache
-        if name not in cache:
-            cache[name] = self._read(name)
-        return cache[name]
+    if not TYPE_CHECKING:  # the types of `heyhi protos` know their fields
+
+        def __getattr__(self, name: str) -> Any:
+            # Unpickling and copying ask for special methods before there is a message.
+            if name.startswith("__"):
+                raise AttributeError(name)
+            cache = self._cache
+            if name not in cache:
+                cache[name] = self._read(name)
+            return cache[name]
 
     def _read(self, name: str) -> Any:
         message = self._message
         kind = type_of(message)
         field = field_named(kind, name)
         if field is not None:
-            return _field_value(message, field)
+            return _field_value(message, field, self._folder)
         for oneof in real_oneofs(kind):
             if name in (oneof.name, f"which_{oneof.name}"):
                 chosen = message.WhichOneof(oneof.name)
@@ -86,7 +91,7 @@ class FrozenConfig:
         return sorted({*object.__dir__(self), *(f.name for f in kind.fields), *oneofs})
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, FrozenConfig) and self._content() == other._content()
+        return isinstance(other, Frozen) and self._content() == other._content()
 
     def __hash__(self) -> int:
         return hash(self._content())
@@ -95,12 +100,13 @@ class FrozenConfig:
         return type_of(self._message).full_name, self._message.SerializePartialToString(deterministic=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _thaw, (_file_set(type_of(self._message).file), *self._content())
+        folder = str(self._folder) if self._folder is not None else None
+        return _thaw, (_file_set(type_of(self._message).file), *self._content(), folder)
 
-    def __copy__(self) -> FrozenConfig:
+    def __copy__(self) -> Self:
         return self
 
-    def __deepcopy__(self, memo: object) -> FrozenConfig:
+    def __deepcopy__(self, memo: object) -> Self:
         return self
 
     def __str__(self) -> str:
@@ -123,21 +129,24 @@ class FrozenConfig:
         """Return True: nothing can be written (the first HeyHi's configs are asked so)."""
         return True
 
-    def to_frozen(self) -> FrozenConfig:
+    def to_frozen(self) -> Self:
         """Return itself, so that code may take frozen and editable configs alike."""
         return self
 
     def to_editable(self) -> Message:
-        """Return a copy as a protobuf message, which can be written."""
-        return copy_of(self._message)
+        """Return a copy as a protobuf message, which can be written; it has to_frozen and to_dict, too."""
+        return editable(copy_of(self._message))
 
-    def to_dict(self, *, with_all: bool = True) -> dict[str, Any]:
+    def to_dict(self, *, with_defaults: bool = False, with_all: bool = False) -> dict[str, Any]:
         """Return the config as nested dicts, lists and scalars; unchosen members of a oneof are left out.
 
+        By default it has what is set, less messages outside a oneof with nothing in them.
+
         Args:
-            with_all: also what is not set, with its default (None where there is none).
+            with_defaults: also what the schema gives a default.
+            with_all: also what has none, as it reads: None, False, an empty list or message.
         """
-        return _to_dict(self._message, with_all, ())
+        return _to_dict(self._message, _Wanted(with_defaults or with_all, with_all), ())
 
     def to_text(self, with_defaults: bool = False) -> str:
         """Return the config as a protobuf text message.
@@ -152,17 +161,42 @@ class FrozenConfig:
         return self.to_text(with_defaults=True)
 
 
-def freeze(message: Message) -> FrozenConfig:
-    """Return a frozen copy of a message."""
-    return FrozenConfig(copy_of(message))
+class FrozenConfig(Frozen):
+    """A config that is read by attributes, and can't be written.
+
+    An unset scalar reads its default, without one None (a bool: False; a proto3 field without presence: its zero).
+    An unset message outside a oneof reads as an empty frozen config, so that its defaults can be read. An unchosen
+    member of a oneof reads None, the oneof's own name the chosen value, `which_<oneof>` the chosen name. Enums read
+    as names, lists as tuples, maps as read-only dicts. All of it can be compared, hashed, copied and pickled.
+
+    Raises:
+        AttributeError: there is no such field.
+        RuntimeError: something was written; `to_editable()` gives a copy that can be.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
 
 
-def message_of(cfg: FrozenConfig | Message) -> Message:
+def freeze(message: Message, folder: Path | None = None) -> FrozenConfig:
+    """Return a frozen copy of a message; the folder is as for FrozenConfig."""
+    return FrozenConfig(copy_of(message), folder)
+
+
+def editable(message: Message) -> Message:
+    """Make a message answer what frozen configs answer, where its class is HeyHi's own; return it."""
+    return give_methods(message, _METHODS)
+
+
+def message_of(cfg: Frozen | Message) -> Message:
     """Return the message behind a config, to be read only."""
-    return cfg._message if isinstance(cfg, FrozenConfig) else cfg
+    return cfg._message if isinstance(cfg, Frozen) else cfg
 
 
-def flatten(cfg: FrozenConfig | Message, *, with_all: bool = True) -> dict[str, Any]:
+def flatten(cfg: Frozen | Message, *, with_all: bool = True) -> dict[str, Any]:
     """Write a config as dotted keys.
 
     Args:
@@ -229,24 +263,39 @@ def shown_scalar(field: FieldDescriptor, value: Any) -> Any:
     return shortest_single(value) if is_single else scalar_value(field, value)
 
 
-def _one_value(field: FieldDescriptor, value: Any) -> Any:
-    return FrozenConfig(value) if field.message_type is not None else scalar_value(field, value)
+def _one_value(field: FieldDescriptor, value: Any, folder: Path | None) -> Any:
+    return FrozenConfig(value, folder) if field.message_type is not None else scalar_value(field, value)
 
 
-def _field_value(message: Message, field: FieldDescriptor) -> Any:
+def _field_value(message: Message, field: FieldDescriptor, folder: Path | None = None) -> Any:
     value = getattr(message, field.name)
     if is_map(field):
-        return MappingProxyType({k: _one_value(element(field), value[k]) for k in sorted(value)})
+        return FrozenMap({k: _one_value(element(field), value[k], folder) for k in sorted(value)})
     if field.is_repeated:
-        return tuple(_one_value(field, v) for v in value)
+        return tuple(_one_value(field, v, folder) for v in value)
     if field.has_presence and not message.HasField(field.name):
         if in_oneof(field):
             return None
-        return _one_value(field, value if field.message_type is not None else default_of(field))
-    return _one_value(field, value)
+        return _one_value(field, value if field.message_type is not None else default_of(field), folder)
+    return _one_value(field, value, folder)
 
 
-def _to_dict(message: Message, with_all: bool, seen: tuple[str, ...]) -> dict[str, Any]:
+class _Wanted(NamedTuple):
+    """What of a config that isn't set a dict of it has."""
+
+    defaults: bool
+    all: bool
+
+    def has(self, field: FieldDescriptor) -> bool:
+        """Return whether a field has to be there that isn't set; a message may turn out to have nothing in it."""
+        if in_oneof(field):
+            return False
+        is_one = not field.is_repeated
+        has_default = field.message_type is not None or field.has_default_value or not field.has_presence
+        return self.all or (self.defaults and is_one and has_default)
+
+
+def _to_dict(message: Message, wanted: _Wanted, seen: tuple[str, ...]) -> dict[str, Any]:
     kind = type_of(message)
     seen = (*seen, kind.full_name)
     present = {field.name for field, _ in set_fields(message)}
@@ -254,20 +303,23 @@ def _to_dict(message: Message, with_all: bool, seen: tuple[str, ...]) -> dict[st
     for field in kind.fields:
         # A message type inside itself would have no end.
         endless = field.message_type is not None and field.message_type.full_name in seen
-        is_left_out = not with_all or in_oneof(field) or (endless and not field.is_repeated)
-        if field.name in present or not is_left_out:
-            out[field.name] = _plain(_field_value(message, field), with_all, seen)
+        if field.name in present or (wanted.has(field) and (field.is_repeated or not endless)):
+            value = _plain(_field_value(message, field), wanted, seen)
+            is_nothing = value == {} and not is_map(field)
+            if wanted.all or in_oneof(field) or not is_nothing:
+                out[field.name] = value
     return out
 
 
-def _plain(value: Any, with_all: bool, seen: tuple[str, ...]) -> Any:
+def _plain(value: Any, wanted: _Wanted, seen: tuple[str, ...]) -> Any:
     if isinstance(value, FrozenConfig):
-        return _to_dict(value._message, with_all, seen)
+        return _to_dict(value._message, wanted, seen)
     if isinstance(value, Mapping):
-        return {k: _plain(v, with_all, seen) for k, v in value.items()}
-    return [_plain(v, with_all, seen) for v in value] if isinstance(value, tuple) else value
+        return {k: _plain(v, wanted, seen) for k, v in value.items()}
+    return [_plain(v, wanted, seen) for v in value] if isinstance(value, tuple) else value
 
 
+@lru_cache(maxsize=64)  # one object: a list of configs in one pickle carries it once
 def _file_set(file: FileDescriptor) -> bytes:
     """Serialise a file and all that it imports, dependencies first."""
     ordered: dict[str, FileDescriptor] = {}
@@ -285,12 +337,27 @@ def _file_set(file: FileDescriptor) -> bytes:
     return file_set.SerializeToString(deterministic=True)
 
 
-@lru_cache(maxsize=8)
-def _schema_of(file_set: bytes) -> Schema:
+@lru_cache(maxsize=64)
+def schema_of(file_set: bytes) -> Schema:
+    """Return the schema of a serialised FileDescriptorSet, the same for the same."""
     return Schema.from_file_set(file_set, "")
 
 
-def _thaw(file_set: bytes, name: str, data: bytes) -> FrozenConfig:
+def _thaw(file_set: bytes, name: str, data: bytes, folder: str | None) -> FrozenConfig:
     """Rebuild a pickled config; it carries its schema, since the process that reads it may have none."""
-    message_class = message_factory.GetMessageClass(_schema_of(file_set).pool.FindMessageTypeByName(name))
-    return FrozenConfig(message_class.FromString(data))
+    message_class = message_factory.GetMessageClass(schema_of(file_set).pool.FindMessageTypeByName(name))
+    return FrozenConfig(message_class.FromString(data), Path(folder) if folder is not None else None)
+
+
+def _as_dict(self: Message, *, with_defaults: bool = False, with_all: bool = False) -> dict[str, Any]:
+    return FrozenConfig(self).to_dict(with_defaults=with_defaults, with_all=with_all)
+
+
+# What messages can be asked that users get, as frozen configs can; by the names that the first HeyHi has for it.
+_METHODS: dict[str, object] = {
+    "is_frozen": lambda self: False,
+    "to_frozen": lambda self: freeze(self),
+    "to_editable": lambda self: self,
+    "to_dict": _as_dict,
+    "to_str_with_defaults": lambda self: to_text(self, with_defaults=True),
+}

@@ -25,6 +25,7 @@ from heyhi.project import Project
 
 ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
+_OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
 _CACHE_VERSION = b"2"
 _IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -56,6 +57,7 @@ class Schema:
     def pool(self) -> descriptor_pool.DescriptorPool:
         """Private pool: two projects with messages of one name can be open at once."""
         pool = descriptor_pool.DescriptorPool()
+        pool.Add(descriptor_pb2.FileDescriptorProto(name=_OUR_POOL))
         for file in descriptor_pb2.FileDescriptorSet.FromString(self.file_set).file:
             pool.Add(file)
         return pool
@@ -130,6 +132,15 @@ def type_of(message: Message) -> Descriptor:
     """Return a message's type."""
     # The stubs also name the C implementation's class, which is no subclass and looks the same.
     return cast(Descriptor, message.DESCRIPTOR)
+
+
+def is_private(kind: Descriptor) -> bool:
+    """Return whether a message type is of a pool that HeyHi has made, and no generated module has its class."""
+    try:
+        kind.file.pool.FindFileByName(_OUR_POOL)
+    except KeyError:
+        return False
+    return True
 
 
 def set_fields(message: Message) -> list[tuple[FieldDescriptor, Any]]:

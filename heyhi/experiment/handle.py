@@ -1,4 +1,4 @@
-"""The handle: what Python code can ask about one experiment, launched or not. It changes nothing."""
+"""The handle: what Python code can ask about one experiment, launched or not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError
+from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import Damage, all_blocks, counting_lines
 from heyhi.experiment.names import Status
@@ -21,7 +22,8 @@ class Handle:
     """One experiment, to be asked about; each answer is as of now.
 
     Args:
-        exp_path: its folder, which need not exist; a relative one is below the working directory.
+        exp_path: its folder, which need not exist. A relative one is below the working directory where it is there,
+            else below the results root: an exp id.
         identity: which experiment it is; default: what the folder says.
         project: where it belongs; default: the project around the folder, else around the working directory.
 
@@ -32,8 +34,7 @@ class Handle:
     def __init__(
         self, exp_path: str | Path, *, identity: Identity | None = None, project: Project | None = None
     ) -> None:
-        # Not resolved: a project reached through a link keeps the name its user gave it.
-        self.exp_path = Path(os.path.abspath(exp_path))  # noqa: PTH100
+        self.exp_path = _absolute(exp_path, project)
         self._identity = identity
         self._project = project
 
@@ -70,12 +71,26 @@ class Handle:
         """Its folder: what lies in it, and where."""
         return ExperimentDir(self.exp_path)
 
+    @property
+    def result_path(self) -> Path:
+        """The file that makes it DONE: JSON, in which is what the task returned (`result()` reads it)."""
+        return self.folder.result_path
+
+    @property
+    def slurm_path(self) -> Path:
+        """Folder of what its job has printed, which is its own: launch.log, and log.txt of the task."""
+        return self.exp_path
+
     def get_status(self) -> Status:
         """Return the status; what it needs is not looked at, so that it is never BLOCKED here.
 
         UNKNOWN where its folder or a record of it can't be read.
         """
         return find_status(self.exp_path)
+
+    def is_started(self) -> bool:
+        """Return whether it was started or submitted, however it went."""
+        return self.get_status() is not Status.NOT_STARTED
 
     def is_done(self) -> bool:
         """Return whether it has a result."""
@@ -123,6 +138,36 @@ class Handle:
         """
         return find_job_id(self.exp_path) or None
 
+    def kill_and_prune(self, silent: bool = True) -> None:
+        """Stop what runs it, and move its files to the trash of the results root; calling it is consent.
+
+        Nothing happens where there is nothing. `heyhi clean` empties the trash.
+
+        Args:
+            silent: taken and not used: the first HeyHi counted down three seconds.
+
+        Raises:
+            HeyhiError: the folder holds no experiment, more than this one, or another project's, it can't be read, or
+                who has it can't be stopped from here.
+        """
+        if not os.path.lexists(self.exp_path) or self._is_empty():
+            return
+        project = self._find_project()
+        folder = ExperimentDir(self.exp_path, project.results_root if project is not None else None)
+        if project is not None:
+            folder.check_project(project.roots, project.settings.was)
+        folder.check_wipe(self._which())
+        owner = read_owner(self.exp_path)
+        if owner is not None:
+            owner.stop()
+        folder.wipe(self._which())
+
+    def _is_empty(self) -> bool:
+        try:
+            return not os.listdir(self.exp_path)  # noqa: PTH208 (names are all that is asked)
+        except OSError:  # who wipes says what is wrong
+            return False
+
     def _which(self) -> Identity:
         if self._identity is None:
             self._identity = self.folder.read_identity()
@@ -137,3 +182,15 @@ class Handle:
                     self._project = find_project(start)
                     break
         return self._project
+
+
+def _absolute(exp_path: str | Path, project: Project | None) -> Path:
+    """Return a folder's absolute path; not resolved: a project reached through a link keeps its user's name for it."""
+    here = Path(os.path.abspath(exp_path))  # noqa: PTH100
+    if Path(exp_path).is_absolute() or os.path.lexists(here):
+        return here
+    with contextlib.suppress(HeyhiError):
+        root = (project or find_project()).results_root
+        # One that was typed from the working directory on, and isn't there yet.
+        return here if here.is_relative_to(root) else Path(os.path.abspath(root / exp_path))  # noqa: PTH100
+    return here

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import enum
 
+from heyhi.project import STATE_NAME as STATE_NAME
+
 METRICS_NAME = "metrics.jsonl"
 ATTEMPTS_NAME = "attempts.jsonl"
 IDENTITY_NAME = "identity.json"
@@ -15,7 +17,6 @@ LAUNCH_LOG_NAME = "launch.log"
 CODE_NAME = "code.json"
 ROOT_NAMES = ("project_root", "results_root")
 CONFIG_KEY = "config"  # in identity.json: digest of the config that lies beside it
-STATE_NAME = ".heyhi"  # of a results root
 MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with another config
 NOTES_NAME = "notes"  # in it: what people noted of experiments
 RESULT_NAME = "result.json"

@@ -142,7 +142,7 @@ class Notice:
         return True
 
 
-def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
+def maybe_init_requeue_handler(callback: Callable[[], object] | None = None) -> bool:
     """Write a checkpoint, and queue the job again, before Slurm stops this run.
 
     Some time before its time limit (`launcher.slurm.signal_seconds`), and when it is preempted, the callback is
@@ -151,7 +151,8 @@ def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
     Outside a job of HeyHi's nothing happens.
 
     Args:
-        callback: writes the checkpoint; what it raises makes the run fail.
+        callback: writes the checkpoint; what it raises makes the run fail. None: the run is queued again from the
+            checkpoint that it has written last, as one that writes them at regular times.
 
     Returns:
         whether this run is in such a job.
@@ -162,8 +163,12 @@ def maybe_init_requeue_handler(callback: Callable[[], object]) -> bool:
     notice = signal.getsignal(WARNING)
     if not isinstance(notice, Notice):
         return False
-    notice.register(callback)
+    notice.register(callback or _write_nothing)
     return True
+
+
+def _write_nothing() -> None:
+    pass
 
 
 def is_to_stop() -> bool:

@@ -362,3 +362,138 @@ def test_an_old_task_file_takes_the_old_command_line(root: Path) -> None:
 
     python(root, *cfg, "--lr=0.5", "steps=4", "--out", str(root / "mine"))
     assert json.loads((root / "mine/result.json").read_text())["final"] == 0.125
+
+
+def test_a_main_that_asks_whether_its_config_is_patched_runs(root: Path) -> None:
+    old = FILES["run.py"].replace(
+        "    if not hasattr(main,",
+        '    if not hasattr(cfg, "heyhi_patched"):\n        raise SystemExit("bare")\n    if not hasattr(main,',
+    )
+    old = old.replace(
+        "    heyhi.log_git_status()", "    heyhi.maybe_init_requeue_handler()\n    heyhi.log_git_status()"
+    )
+    (root / "run.py").write_text(old + '    logging.debug("%s", heyhi.get_job_env().num_nodes)\n')
+
+    python(root, "run.py", "--cfg", "conf/c02_sup_train/sl.prototxt", "--out", str(root / "mine"))
+    assert json.loads((root / "mine/result.json").read_text())["final"] == 0.1
+
+
+def test_dicts_have_what_is_set_unless_more_is_asked_for(root: Path) -> None:
+    told = answers(
+        root,
+        """
+import json
+import heyhi
+cfg = heyhi.load_config(heyhi.CONF_ROOT / "c02_sup_train/sl.prototxt", overrides=["launcher=NULL"]).train
+message = cfg.to_editable()
+print(json.dumps({
+    "dicts": [heyhi.conf_to_dict(cfg), heyhi.conf_to_dict(message), cfg.to_dict(), message.to_dict()],
+    "defaults": [cfg.to_dict(with_defaults=True), message.to_dict(with_defaults=True)],
+    "all": [heyhi.conf_to_dict(cfg, include_defaults=True), message.to_dict(with_all=True)],
+    "frozen": [message.to_frozen() == cfg, message.to_frozen().is_frozen(), message.is_frozen()],
+    "same": [message.to_editable() is message, hasattr(message, "heyhi_patched")],
+    "text": message.to_str_with_defaults() == cfg.to_str_with_defaults(),
+}))
+""",
+    )
+
+    whole = {"lr": 0.2, "steps": 2, "launcher": {}, "note": None}
+    assert told == {
+        "dicts": [{"lr": 0.2}] * 4,
+        "defaults": [{"lr": 0.2, "steps": 2}] * 2,
+        "all": [whole] * 2,
+        "frozen": [True, True, False],
+        "same": [True, True],
+        "text": True,
+    }
+
+
+def test_wrong_values_and_names_raise_what_they_did(root: Path) -> None:
+    told = answers(
+        root,
+        LAUNCH
+        + """
+import heyhi.conf
+cfg_path = heyhi.conf.CONF_ROOT / "c02_sup_train/sl.prototxt"
+task, message = heyhi.conf.load_root_proto_message(cfg_path, [])
+cfg = message.train.to_frozen()
+
+def raised(call):
+    try:
+        call()
+    except Exception as error:
+        return [kind.__name__ for kind in (ValueError, AttributeError, RuntimeError) if isinstance(error, kind)]
+
+print(json.dumps([
+    raised(lambda: heyhi.load_config(cfg_path, ["lr"])),
+    raised(lambda: heyhi.load_config(cfg_path, ["lr=x"])),
+    raised(lambda: heyhi.load_config(cfg_path, ["Ilauncher=none"])),
+    raised(lambda: heyhi.load_config(cfg_path, ["learning_rate=1"])),
+    raised(lambda: heyhi.load_config(heyhi.PROJ_ROOT / "run.py")),
+    raised(lambda: heyhi.conf_get(message.train, "learning_rate")),
+    raised(lambda: cfg.learning_rate),
+    raised(lambda: setattr(cfg, "lr", 1)),
+    raised(lambda: launch(mode="start")),
+]))
+""",
+    )
+
+    value = ["ValueError"]
+    assert told == [value] * 5 + [["ValueError", "AttributeError"], ["AttributeError"], ["RuntimeError"], value]
+
+
+def test_a_handle_has_the_first_ones_names(root: Path) -> None:
+    told = answers(
+        root,
+        LAUNCH
+        + """
+h = launch(mode="dryrun")
+before = h.is_started()
+h.kill_and_prune(silent=True)
+launch()
+by_id = heyhi.Handle(h.exp_id)
+(h.exp_path / "mine.txt").write_text("x")
+facts = [before, h.is_started(), by_id.is_done(), by_id.exp_path == h.exp_path, h.result_path.name, str(h.slurm_path)]
+h.kill_and_prune(silent=True)
+print(json.dumps([*facts, h.is_started(), h.exp_path.exists() and sorted(p.name for p in h.exp_path.iterdir())]))
+""",
+    )
+
+    assert told[:5] == [False, True, True, True, "result.json"]
+    assert "/p/c02_sup_train/sl/" in told[5]
+    assert told[6] is False
+    assert "mine.txt" not in (told[7] or [])
+    assert len(list(root.rglob("mine.txt"))) == 1, "it is in the trash"
+
+
+def test_old_modules_can_be_had_and_say_what_is_gone(root: Path) -> None:
+    told = answers(
+        root,
+        """
+import json
+import heyhi
+from heyhi import checkpoint_repo
+
+def text_of(call):
+    try:
+        call()
+    except AttributeError as error:
+        return str(error)
+
+cfg = heyhi.conf.load_config(heyhi.conf.CONF_ROOT / "c02_sup_train/sl.prototxt")
+print(json.dumps({
+    "doors": [cfg.lr, list(heyhi.util.MODES) == list(heyhi.MODES), heyhi.run.PROJECT_NAME, heyhi.is_aws()],
+    "root": str(heyhi.conf.PROJ_ROOT), "no": hasattr(heyhi.conf, "nothing"),
+    "gone": [text_of(lambda: heyhi.util.RESULTFILE_NAME), text_of(lambda: heyhi.util.run_with_config)],
+    "unknown": text_of(lambda: heyhi.util.nothing), "code": text_of(lambda: checkpoint_repo.handle_parser_arg),
+    "devfair": heyhi.is_devfair(),
+}))
+""",
+    )
+
+    assert told["doors"] == [0.2, True, "proj", False]
+    assert (told["root"], told["no"]) == (str(root), False)
+    assert "no pickles: heyhi.Handle(path).result()" in told["gone"][0]
+    assert "heyhi.maybe_launch runs an experiment" in told["gone"][1]
+    assert told["unknown"] == "module 'heyhi.util' has no attribute 'nothing'"
+    assert "a Slurm launch copies the code by itself" in told["code"]

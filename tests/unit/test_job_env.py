@@ -10,6 +10,7 @@ from heyhi.job_env import (
     get_job_env,
     get_slurm_job_id,
     get_slurm_master,
+    hosts_of,
     is_adhoc,
     is_master,
     is_on_slurm,
@@ -68,6 +69,35 @@ def test_torchrun_below_a_slurm_task_says_the_rank(monkeypatch: pytest.MonkeyPat
     set_env(monkeypatch, RANK="3", WORLD_SIZE="8", LOCAL_RANK="3")
     env = get_job_env()
     assert (env.rank, env.world_size, env.local_rank) == (3, 8, 3) and not is_master()
+
+
+def test_a_job_knows_its_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone = get_job_env()
+    assert (alone.num_nodes, alone.node, alone.hostnames) == (1, 0, [alone.hostname])
+    set_env(monkeypatch, SLURM_JOB_ID="12", SLURM_PROCID="9", SLURM_NODEID="2")
+    set_env(monkeypatch, SLURM_JOB_NUM_NODES="4", SLURM_JOB_NODELIST="gpu[07-09],cpu1")
+    env = get_job_env()
+    assert (env.num_nodes, env.node, env.hostnames) == (4, 2, ["gpu07", "gpu08", "gpu09", "cpu1"])
+
+
+def test_torchrun_says_how_many_nodes_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_env(monkeypatch, RANK="5", WORLD_SIZE="8", LOCAL_RANK="1", LOCAL_WORLD_SIZE="4", GROUP_RANK="1")
+    assert (get_job_env().num_nodes, get_job_env().node) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("nodelist", "hosts"),
+    [
+        ("", []),
+        ("node1", ["node1"]),
+        ("gpu[3-5,7]", ["gpu3", "gpu4", "gpu5", "gpu7"]),
+        ("gpu[098-101],cpu[1-2]", ["gpu098", "gpu099", "gpu100", "gpu101", "cpu1", "cpu2"]),
+        ("rack[2-3]node[10,12]-ib,x", [*(f"rack{r}node{n}-ib" for r in (2, 3) for n in (10, 12)), "x"]),
+    ],
+)
+def test_the_hosts_of_a_node_list(nodelist: str, hosts: list[str]) -> None:
+    assert hosts_of(nodelist) == hosts
+    assert first_host(nodelist) == (hosts[0] if hosts else "")
 
 
 def test_a_variable_that_is_no_number_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

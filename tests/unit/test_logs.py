@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import heyhi
 from heyhi.code.git import CodeVersion
 from heyhi.code.version import code_version, log_git_status
 from heyhi.logs import setup_logging
@@ -59,10 +60,39 @@ def test_it_follows_a_stderr_that_is_replaced_later(monkeypatch: pytest.MonkeyPa
     assert "here" in later.getvalue()
 
 
-def test_a_file_gets_the_same(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    setup_logging(console_level="DEBUG", file=tmp_path / "log.txt")
+def test_a_file_gets_more_than_the_console(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    setup_logging(console_level="INFO", fpath=str(tmp_path / "log.txt"))
     logging.debug("deep")
-    assert (tmp_path / "log.txt").read_text() == capsys.readouterr().err != ""
+    logging.info("high")
+    shown, written = capsys.readouterr().err, (tmp_path / "log.txt").read_text()
+    assert "high" in shown and "deep" not in shown
+    assert written.endswith(shown) and "deep" in written
+
+
+def test_a_file_may_be_all_that_gets_messages(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    setup_logging(None, tmp_path / "log.txt", logging.WARNING, "worker 50%")
+    logging.info("quiet")
+    logging.warning("loud %d", 1)
+    assert capsys.readouterr().err == ""
+    line = (tmp_path / "log.txt").read_text()
+    assert re.fullmatch(r"W\d{4} \d\d:\d\d:\d\d worker 50% \[test_logs:\d+\] loud 1\n", line)
+
+
+def test_one_more_file_is_added_until_it_is_set_up_again(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    setup_logging("WARNING")
+    heyhi.util.also_log_to_file(tmp_path / "more.txt", "mine")
+    logging.debug("deep")
+    setup_logging(label="last")
+    logging.info("after")
+    assert "mine [test_logs" in (tmp_path / "more.txt").read_text()
+    assert "after" not in (tmp_path / "more.txt").read_text()
+    assert re.fullmatch(r"I\d+ [\d:]+ last \[.*\] after\n", capsys.readouterr().err)
+
+
+def test_without_a_console_and_a_file_nothing_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    setup_logging(console_level=None)
+    logging.error("lost")
+    assert capsys.readouterr().err == ""
 
 
 def test_several_ranks_say_which_they_are(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +136,9 @@ def test_an_edit_is_saved_beside_the_run(
     log_git_status()
     assert "+print(2)" in (tmp_path / "workdir.diff").read_text()
     assert "edited" in caplog.text
+    (tmp_path / "elsewhere").mkdir()
+    log_git_status(base_path_for_logging=tmp_path / "elsewhere")
+    assert "+print(2)" in (tmp_path / "elsewhere/workdir.diff").read_text()
 
 
 def test_the_version_of_a_copy_is_that_of_the_code_it_was_made_of(tmp_path: Path) -> None:

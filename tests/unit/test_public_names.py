@@ -21,7 +21,7 @@ def names_for_type_checkers() -> dict[str, str]:
     (block,) = (node for node in TREE.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
     found = {}
     for node in block.body:
-        if isinstance(node, ast.ImportFrom):
+        if isinstance(node, ast.ImportFrom) and node.module != "heyhi":
             # Type checkers take a name for public where it is imported as itself.
             found |= {alias.name: str(node.module) for alias in node.names if alias.asname == alias.name}
         elif isinstance(node, ast.AnnAssign):
@@ -38,6 +38,16 @@ def names_loaded_on_first_use() -> dict[str, str]:
     found += [(name, "") for name in ast.literal_eval(assigned["_FOLDERS"])]
     assert len(found) == len(dict(found)), "a name stands twice"
     return dict(found)
+
+
+def test_the_doors_are_listed_twice_too_and_an_import_of_heyhi_is_enough_for_them() -> None:
+    code = "import sys, heyhi; print(*heyhi._DOORS, *(getattr(heyhi, name).__name__ for name in heyhi._DOORS))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    (block,) = (node for node in TREE.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    imported = [node for node in block.body if isinstance(node, ast.ImportFrom) and node.module == "heyhi"]
+    names = sorted(alias.name for node in imported for alias in node.names)
+    assert names == ["checkpoint_repo", "conf", "gsheets", "run", "util"]
+    assert done.stdout.split() == [*names, *(f"heyhi.{name}" for name in names)]
 
 
 def test_both_lists_hold_the_same_names_from_the_same_modules() -> None:

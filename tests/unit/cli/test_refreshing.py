@@ -171,7 +171,9 @@ def test_protoc_goes_on_working_in_a_new_project(root: Path) -> None:
 def test_generated_modules_are_of_both_protos(root: Path, capsys: Any) -> None:
     assert main(["protos"]) == 0
     made = {Path(line).name for line in capsys.readouterr().out.split()}
-    assert made == {"conf_pb2.py", "conf_pb2.pyi", "launcher_pb2.py", "launcher_pb2.pyi"}
+    assert made == {
+        f"{p}_{kind}.{end}" for p in ("conf", "launcher") for kind in ("pb2", "cfgs") for end in ("py", "pyi")
+    }
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

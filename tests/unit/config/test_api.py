@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -230,6 +232,12 @@ def test_a_chunk_loads_by_a_generated_class_and_its_message_is_an_instance(root:
     assert changed.shuffle
     frozen = heyhi.load_config("conf/common/data/small.prototxt", msg_class=generated)
     assert frozen.to_text() == str(heyhi.load_config("conf/common/data/small.prototxt", msg_class="Data"))
+    assert type(frozen.to_editable()) is generated
+    assert frozen == heyhi.load_config("conf/common/data/small.prototxt", msg_class="Data")
+    assert pickle.loads(pickle.dumps(frozen)) == frozen
+    again = heyhi.conf_with_overrides(heyhi.conf_set(frozen, "shuffle", True), ["I=small"])
+    assert type(again.to_editable()) is generated  # type: ignore[union-attr]
+    assert not hasattr(generated, "to_frozen")
 
 
 def test_a_chunks_needs_become_folders(root: Path) -> None:
@@ -364,7 +372,7 @@ def test_a_wrong_override_of_a_copy_is_refused(load: Callable[..., Any], overrid
 
 
 def test_a_dict_has_all_that_can_be_read(load: Callable[..., Any], root: Path) -> None:
-    assert heyhi.conf_to_dict(load("conf/train.prototxt")) == {
+    assert heyhi.conf_to_dict(load("conf/train.prototxt"), include_defaults=True) == {
         "lr": 0.03,
         "seed": None,
         "data": {"folder": f"{root}/small", "shuffle": False, "weights": {"cat": 2.0}},
@@ -379,7 +387,7 @@ def test_a_dict_has_all_that_can_be_read(load: Callable[..., Any], root: Path) -
 def test_a_dict_can_have_only_what_is_set(load: Callable[..., Any]) -> None:
     cfg = load("conf/train.prototxt", ["data=NULL", "layers=NULL"])
 
-    assert heyhi.conf_to_dict(cfg, include_defaults=False) == {"lr": 0.03, "sgd": {}, "sizes": [3]}
+    assert heyhi.conf_to_dict(cfg) == {"lr": 0.03, "sgd": {}, "sizes": [3]}
 
 
 def test_a_flat_config_has_dotted_keys(load: Callable[..., Any], root: Path) -> None:
@@ -435,3 +443,106 @@ def test_fields_of_the_chosen_task_can_be_read_at_once(root: Path) -> None:
     assert again == cfg and again.data == cfg.data
     with pytest.raises(AttributeError, match="MetaCfg has no field 'nope'"):
         _ = cfg.nope
+    assert {"train", "task", "which_task", "lr", "which_optimizer", "sgd", "to_dict"} <= set(dir(cfg))
+    assert "lr" not in dir(heyhi.load_root_config("train"))
+
+
+def test_a_changed_root_config_is_read_at_once_too(root: Path) -> None:
+    cfg = heyhi.load_config("train")
+
+    assert heyhi.conf_set(cfg, "lr", 1).lr == 1.0  # type: ignore[union-attr]
+    assert heyhi.conf_with_overrides(cfg, {"lr": 2}).lr == 2.0  # type: ignore[union-attr]
+
+
+def test_overrides_may_be_a_mapping(root: Path) -> None:
+    overrides = {"lr": 0.5, "I.data": "small", "data.shuffle": True, "seed": None, "start": "NULL"}
+
+    for loaded in (
+        heyhi.load_config("train", overrides),
+        heyhi.load_root_config("train", overrides),
+        heyhi.conf.load_proto_message("train", overrides),
+        heyhi.conf.load_root_proto_message("train", overrides)[1],
+        heyhi.conf_with_overrides(heyhi.load_config("train"), overrides),
+    ):
+        assert (loaded.train.lr, loaded.train.data.shuffle) == (0.5, True)  # type: ignore[union-attr]
+    chunk = heyhi.load_config("common/data/small", {"shuffle": True, "weights.cat": 3})
+    assert (chunk.shuffle, chunk.weights) == (True, {"cat": 3.0})
+    assert heyhi.conf_with_overrides(chunk, (f"weights.{name}=1" for name in ["cat"])).weights == {"cat": 1.0}  # type: ignore[union-attr, arg-type]
+
+
+def test_includes_of_a_copy_are_looked_up_where_the_config_lies(root: Path) -> None:
+    (root / "conf/lab").mkdir()
+    save(root, "conf/lab/mine.prototxt", "train { lr: 1 }")
+    save(root, "conf/lab/near.prototxt", "shuffle: true")
+    save(root, "conf/lab/nearer.prototxt", "width: 3")
+    cfg = heyhi.load_config("lab/mine")
+
+    for one in (cfg, heyhi.load_root_config("lab/mine"), cfg.train, pickle.loads(pickle.dumps(cfg))):
+        assert heyhi.conf_with_overrides(one, ["I.data=near"]).to_dict()  # type: ignore[union-attr]
+    again = heyhi.conf_with_overrides(heyhi.conf_set(cfg, "lr", 2), ["I.data=near"])
+    assert again.data.shuffle and again.lr == 2.0  # type: ignore[union-attr]
+    data = heyhi.load_config(root / "conf/lab/near.prototxt", msg_class="Data")
+    assert heyhi.conf_with_overrides(data, ["I=near", "folder=x"]).to_dict() == {"folder": "x", "shuffle": True}  # type: ignore[union-attr]
+
+
+LOADERS: list[Callable[..., Any]] = [
+    lambda *args: heyhi.load_config(*args).train,
+    lambda *args: heyhi.load_root_config(*args).train,
+    lambda *args: heyhi.load_proto_message(*args).train,  # type: ignore[attr-defined]
+    lambda *args: heyhi.conf.load_root_proto_message(*args)[1].train,  # type: ignore[attr-defined]
+]
+
+
+@pytest.mark.parametrize("load", LOADERS)
+def test_an_absolute_path_names_its_project(
+    load: Callable[..., Any],
+    root: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    write_files: Callable[[Path, dict[str, str]], None],
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    monkeypatch.chdir(other)
+    for cfg in (root / "conf/train.prototxt", str(root / "conf/train")):
+        assert load(cfg, ["I.data=small", "lr=2"]).data.folder == f"{root}/small"
+    # In another project, too; what lies in none goes by the one around the working directory.
+    write_files(other, {"conf/other.proto": PROTO.replace("lab", "other").replace("double lr", "double rate")})
+    (other / "free").mkdir()
+    assert load(root / "conf/train.prototxt").lr == 0.03
+    free = tmp_path_factory.mktemp("free") / "x.prototxt"
+    free.write_text("train { rate: 2 }")
+    assert load(free).rate == 2.0
+
+
+def test_a_copy_of_code_is_no_project_of_its_own(root: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    copy = tmp_path_factory.mktemp("results") / ".heyhi/code/0123/tree/conf"
+    copy.mkdir(parents=True)
+    for name in ("lab.proto", "train.prototxt", "common/data/small.prototxt"):
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        (copy / name).write_text(FILES[f"conf/{name}"])
+
+    assert heyhi.load_config(copy / "train.prototxt").data.folder == f"{root}/small"
+
+
+def test_configs_reach_workers_that_are_started_anew(root: Path) -> None:
+    save(
+        root,
+        "workers.py",
+        """
+import multiprocessing
+import heyhi
+
+def work(cfg, weights):
+    return cfg.lr, cfg.sgd.momentum, dict(weights), hash(cfg)
+
+if __name__ == "__main__":
+    cfg = heyhi.load_config("train").train
+    for method in ("spawn", "forkserver"):
+        with multiprocessing.get_context(method).Pool(1) as pool:
+            (found,) = pool.starmap(work, [(cfg, cfg.data.weights)])
+            assert found[:3] == (0.03, 0.9, {"cat": 2.0}), found
+    print("done")
+""",
+    )
+    run = subprocess.run([sys.executable, "workers.py"], capture_output=True, text=True, check=False)
+    assert run.stdout == "done\n", run.stderr

@@ -42,8 +42,12 @@ def test_written_modules_can_be_imported_with_all_that_they_import(root: Path, t
     written = write(find_project(root), out)
 
     assert [p.relative_to(out).as_posix() for p in written] == [
+        "conf/lab_cfgs.py",
+        "conf/lab_cfgs.pyi",
         "conf/lab_pb2.py",
         "conf/lab_pb2.pyi",
+        "conf/parts/data_cfgs.py",
+        "conf/parts/data_cfgs.pyi",
         "conf/parts/data_pb2.py",
         "conf/parts/data_pb2.pyi",
     ]
@@ -67,10 +71,13 @@ def test_protos_whose_imports_start_inside_conf_are_written_below_it(root: Path,
     out = tmp_path / "out"
 
     assert [p.relative_to(out).as_posix() for p in write(find_project(root), out) if p.suffix == ".py"] == [
+        "lab_cfgs.py",
         "lab_pb2.py",
+        "parts/data_cfgs.py",
         "parts/data_pb2.py",
     ]
     assert imported(out, "import lab_pb2; print(lab_pb2.Train().lr)") == "0.5"
+    assert imported(out, "import lab_cfgs; print(lab_cfgs.Train.__name__)") == "Train"
 
 
 def test_the_same_again_replaces_what_is_there(root: Path) -> None:

@@ -283,7 +283,7 @@ def test_the_project_root_in_a_default_is_written_out_wherever_it_is_read(tmp_pa
     for _ in range(2):  # compiled, and from the cache
         task = freeze(Composer(here, load_schema(here)).compose("cfg").task_message)
         data = f"{tmp_path}/data"
-        assert (task.data, flatten(task)["data"], task.to_dict()["data"]) == (data, data, data)
+        assert (task.data, flatten(task)["data"], task.to_dict(with_defaults=True)["data"]) == (data, data, data)
         assert f'data: "{data}"' in task.to_text(with_defaults=True)
         assert flatten(task)["low"] == 0.1 and "low: 0.1\n" in task.to_text(with_defaults=True)
     other = tmp_path / "clone"

@@ -11,7 +11,7 @@ import pytest
 
 from heyhi.errors import HeyhiError
 from heyhi.job.ending import Signals
-from heyhi.job.notice import WARNING, Notice, Requeued, is_to_stop, requeue
+from heyhi.job.notice import WARNING, Notice, Requeued, is_to_stop, maybe_init_requeue_handler, requeue
 
 
 @pytest.fixture
@@ -29,6 +29,16 @@ def test_a_signal_that_came_before_the_callback_calls_it_at_once(notice: Notice)
     with pytest.raises(Requeued):
         notice.register(lambda: called.append("saved"))
     assert called == ["saved"]
+
+
+def test_without_a_callback_the_run_is_queued_again_as_it_is(notice: Notice) -> None:
+    assert maybe_init_requeue_handler()
+    with pytest.raises(Requeued):
+        os.kill(os.getpid(), WARNING)
+
+
+def test_outside_a_job_nothing_is_queued_again() -> None:
+    assert not maybe_init_requeue_handler()
 
 
 def test_a_stop_does_not_break_into_the_writing_of_a_checkpoint(notice: Notice) -> None:
