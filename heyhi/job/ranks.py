@@ -348,7 +348,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
                 contextlib.chdir(folder.path),
             ):
                 try:
-                    result = _call(experiment, schema, options.entry or entry, options)
+                    result = _call(experiment, schema, entry, options)
                     if os.getpid() != process:
                         leave_fork()
                     # As JSON has it: warnings about it belong into the log.
@@ -393,7 +393,14 @@ def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.
     from heyhi.config.frozen import freeze
 
     cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task))
-    return call_main(entry, options.code_root, task=experiment.task, cfg=cfg, log_level=options.log_level)
+    return call_main(
+        options.entry or entry,
+        options.code_root,
+        is_given=bool(options.entry),
+        task=experiment.task,
+        cfg=cfg,
+        log_level=options.log_level,
+    )
 
 
 def _loaded(options: argparse.Namespace, rank: int, ending: Ending) -> dict[str, Any]:
