@@ -40,6 +40,7 @@ from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, l
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
@@ -217,8 +218,15 @@ def execute(
                 turn,
                 using,
             )
-            with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
+            links = link_into(folder.path, project) if project is not None and project.settings.link else []
+            with (
+                Tee(folder.log_path, echo=echo) as tee,
+                in_place(experiment, project),
+                announced(claim, folder.path),
+            ):
                 signals.tell = tee.tell
+                if links:
+                    print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
                 if going.note:
                     print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
