@@ -14,6 +14,8 @@ from heyhi.errors import NoProjectError, ProjectError, suggest
 
 RESULTS_VARIABLE = "HH_EXP_DIR"  # environment variable that names the results root
 STATE_NAME = ".heyhi"  # of a results root: what HeyHi keeps for itself, copies of the code among it
+# What a run tells its children, whatever their working directory: the project's root, and the experiment's folder.
+ROOT_VARIABLE, FOLDER_VARIABLE = "HH_PROJ_ROOT", "HH_EXP_PATH"
 PROJECT_KEY = "project"  # the project's name, in records of experiments
 # Fields that say how a run is scheduled, never what it computes; see docs/configs.md.
 SCHEDULING_KEYS: tuple[str, ...] = (
@@ -33,6 +35,9 @@ SCHEDULING_KEYS: tuple[str, ...] = (
             "mem",
             "constraint",
             "constraints",
+            "volta",
+            "volta32",
+            "pascal",
             "exclude",
             "comment",
             "signal_seconds",
@@ -93,6 +98,7 @@ class Settings(NamedTuple):
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out; with a `!`
             before it, one of what it takes in all the same.
         snapshot_link: files and folders that such a copy links to instead.
+        link: files and folders in the project root that each experiment's folder gets a link to.
         checkpoints: patterns of the files in an experiment's folder that `heyhi clean` may remove: `*` within a name,
             `**` across folders.
         stop_after_same_error: a launch submits no more after so many experiments of it have ended with the same
@@ -118,6 +124,7 @@ class Settings(NamedTuple):
     sheets_credentials: str = ""
     snapshot_exclude: tuple[str, ...] = ()
     snapshot_link: tuple[str, ...] = ()
+    link: tuple[str, ...] = ()
     checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
     node_faults: tuple[str, ...] = NODE_FAULTS
@@ -192,15 +199,14 @@ def find_project(start: Path | None = None) -> Project:
     """Find the project around a folder.
 
     Args:
-        start: folder to look from, upward; default: the working directory, then the main script's folder.
+        start: folder to look from, upward; default: the working directory, then the main script's folder, then the
+            project of the run that this process is part of. That one goes before what lies in the run's own folder,
+            or in a copy of its code: results may be in another project, or in none.
 
     Raises:
         NoProjectError: no folder on the way up has `conf/*.proto` (or what `[tool.heyhi] conf` names).
     """
-    starts = [start] if start is not None else _working_directory()
-    script = getattr(sys.modules.get("__main__"), "__file__", None)
-    if start is None and script and not _is_installed(Path(script)):
-        starts.append(Path(script).parent)
+    starts = [start] if start is not None else _starts()
     closed = ""
     for first in starts:
         # abspath, not resolve: a project reached through a link keeps the name its user gave it.
@@ -241,6 +247,20 @@ def project_of(path: Path) -> Project:
         if here is None:
             raise
         return here
+
+
+def _starts() -> list[Path]:
+    """Return from where to look for the project of this process."""
+    starts = _working_directory()
+    script = getattr(sys.modules.get("__main__"), "__file__", None)
+    if script and not _is_installed(Path(script)):
+        starts.append(Path(script).parent)
+    root, folder = os.environ.get(ROOT_VARIABLE), os.environ.get(FOLDER_VARIABLE)
+    if not root:
+        return starts
+    real = f"{os.path.realpath(folder)}/" if folder else ""
+    own = [(real and f"{os.path.realpath(start)}/".startswith(real)) or STATE_NAME in start.parts for start in starts]
+    return [*(Path(root) if is_own else start for is_own, start in zip(own, starts, strict=True)), Path(root)]
 
 
 def _is_installed(script: Path) -> bool:
@@ -328,12 +348,24 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("name", "was"):
             texts = [_checked_name(pyproject, f"[tool.heyhi] {key}", text) for text in texts]
         values[key] = tuple(texts) if wants_list else value
+    if "link" in values:
+        values["link"] = tuple(_checked_link(pyproject, path) for path in values["link"])
     if any(not text.strip() for text in values.get("node_faults", ())):
         raise ProjectError(f"{pyproject}: [tool.heyhi] node_faults has an empty text, which every error holds")
     for pattern in values.get("minimize", ()):
         if pattern in values.get("maximize", ()):
             raise ProjectError(f"{pyproject}: [tool.heyhi] minimize and maximize both name '{pattern}'")
     return values
+
+
+def _checked_link(pyproject: Path, text: str) -> str:
+    """Return a path inside the project root; a ProjectError where it is none."""
+    path = text.rstrip("/")
+    if any(part in ("", ".", "..") for part in path.split("/")):
+        raise ProjectError(
+            f"{pyproject}: [tool.heyhi] link has {text!r}; expected a path inside the project root, like 'data/images'"
+        )
+    return path
 
 
 def _checked_name(pyproject: Path, key: str, value: object) -> str:

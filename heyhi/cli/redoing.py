@@ -139,7 +139,7 @@ class Redoing:
         for path, identity in self.identities.items():
             folder = ExperimentDir(Path(path), self._project.results_root)
             try:
-                place = folder.wipe(identity, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
+                place = folder.wipe(identity, keeps_entry=True, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
             except HeyhiError as error:
                 print(f"error: {error}", file=sys.stderr)
                 self.failed = True

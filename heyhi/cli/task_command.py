@@ -192,7 +192,8 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
         made = launch.provenance if state.status is Status.DONE else None
         if made is not None and mode != "dryrun":
             launch.note()
-        for line in made.lines if made is not None else ():
+        other = launch.made_by_other(main) if made is not None else ""
+        for line in (*(made.lines if made is not None else ()), *([other] if other else [])):
             print(line)
         print(_what_next(mode, state.status, launch, made))
         return 1 if state.status is Status.UNKNOWN else 0

@@ -27,6 +27,7 @@ from heyhi.experiment.names import (
     CONFIG_KEY,
     CONFIG_NAME,
     CONFIGS_NAME,
+    ENTRY_KEY,
     FLAT_CONFIG_NAME,
     IDENTITY_NAME,
     JOB_NAME,
@@ -273,6 +274,11 @@ class ExperimentDir:
         record = self._identity_record(self.identity_path if here else self._kept_identity_path(config))
         return {name: str(record[name]) for name in ROOT_NAMES if name in record}
 
+    def read_entry(self) -> str:
+        """Return the function that it was launched with; empty for that of the settings, or where nobody knows."""
+        entry = self._identity_record(self.identity_path).get(ENTRY_KEY)
+        return entry if isinstance(entry, str) else ""
+
     def _kept_identity_path(self, config: str) -> Path:
         return self.configs_path / f"{config}.{IDENTITY_NAME}"
 
@@ -356,11 +362,16 @@ class ExperimentDir:
             raise UnknownError(f"{self.path}: can't be read: {error.strerror}") from None
         return sorted(n for n in names if n not in _EARLY and not n.startswith(_EARLY_PREFIXES))
 
-    def prepare(self, experiment: Experiment, schema: Schema) -> None:
+    def prepare(self, experiment: Experiment, schema: Schema, entry: str | None = None) -> None:
         """Make the folder, and write which experiment it holds and the config that it is to be started with.
 
         Where an earlier attempt had another config, that one is kept in `configs/`, by the digest that the attempt's
         record has. Only who has the claim may prepare.
+
+        Args:
+            experiment: what it holds.
+            schema: of its config.
+            entry: function that it is launched with, empty for that of the settings; default: as it was.
 
         Raises:
             IdentityError: the folder holds another experiment, or files that are no experiment's.
@@ -369,15 +380,18 @@ class ExperimentDir:
         self.check(experiment)
         digest = config_digest(experiment.config, schema)
         is_whole = is_there(self.config_path) and is_there(self.flat_config_path)
-        if is_whole and self._lies_here(digest):
+        known = self.read_entry()
+        entry = known if entry is None else entry
+        if is_whole and entry == known and self._lies_here(digest):
             return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
-        self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest})
+        by = {ENTRY_KEY: entry} if entry else {}
+        self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest, **by})
         record = self._identity_record(self.identity_path)
         held = record.get(CONFIG_KEY)
         # Who made it stays on record where this project has no name.
-        roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots}
+        roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
         from heyhi.config.frozen import flatten, to_text
 
         message = schema.parse_root(experiment.config)
@@ -389,7 +403,7 @@ class ExperimentDir:
             self._replace_identity(experiment.identity, roots)
         replace_file(self.flat_config_path, f"{flat}\n")
         replace_file(self.config_path, to_text(message))
-        if held != digest:
+        if held != digest or entry != record.get(ENTRY_KEY, ""):
             self._replace_identity(experiment.identity, {**roots, CONFIG_KEY: digest})
 
     def _keep_config(self, digest: str) -> None:
@@ -419,12 +433,15 @@ class ExperimentDir:
             finally:
                 temp.unlink(missing_ok=True)
 
-    def wipe(self, identity: Identity, *, still: Callable[[], bool] = lambda: True) -> Path | None:
+    def wipe(
+        self, identity: Identity, *, still: Callable[[], bool] = lambda: True, keeps_entry: bool = False
+    ) -> Path | None:
         """Move everything in the folder to the trash; what symbolic links in it lead to stays where it is.
 
         Args:
             identity: of the experiment that it must hold.
             still: returns whether it is to be wiped still, asked when nobody else can change it.
+            keeps_entry: leave on record with which function it was launched: it is to be started anew.
 
         Returns:
             the folder in which it is now; None where there was nothing.
@@ -445,7 +462,11 @@ class ExperimentDir:
         with claim, writing(self.path):
             if not still():
                 raise ModeError(f"{self.path}: is not wiped: it isn't any more what it was when it was looked at")
-            return self._move_all()
+            entry, roots = self.read_entry(), self.read_roots()
+            moved = self._move_all()
+            if entry and keeps_entry:  # who starts it anew, by whatever command, means the same function
+                self._write_identity(identity, {**roots, ENTRY_KEY: entry})
+            return moved
 
     def check_wipe(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment and nothing else; who has it isn't asked.

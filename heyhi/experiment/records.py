@@ -21,7 +21,7 @@ REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued 
 REQUEUED = "stopped to be queued again"  # exception of such an attempt, until it is known why it wasn't
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
-_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes")
+_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry")
 
 
 class Metrics(NamedTuple):
@@ -58,6 +58,7 @@ class Start(NamedTuple):
         is_mixed: whether it went on from what an attempt with another config had done.
         asked: what its job had asked for, see `Submission`.
         nodes: of its job, as Slurm lists nodes.
+        entry: function that was called, where that isn't the one of the settings.
     """
 
     attempt: int = 0
@@ -78,6 +79,7 @@ class Start(NamedTuple):
     is_mixed: bool = False
     asked: Mapping[str, Any] = {}
     nodes: str = ""
+    entry: str = ""
 
     @property
     def metrics(self) -> Metrics:
@@ -114,6 +116,7 @@ class Start(NamedTuple):
             get("is_mixed") is True,
             _asked(get("asked")),
             _text(get("nodes")),
+            _text(get("entry")),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any, Literal, NoReturn, Self
 from heyhi.errors import HeyhiError, LostClaimError, ResultError
 from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
+from heyhi.job.place import misplaced
 from heyhi.job.processes import kill_started_since, ticks
 from heyhi.job.tee import flush_all
 
@@ -80,7 +81,8 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         text = str(error)
     except Exception:  # a user's __str__ may raise anything
         text = ""
-    return Ending("failed", 1, _one_line(f"{name}: {text}" if text else name))
+    where = misplaced(error)
+    return Ending("failed", 1, _one_line(f"{name}: {text}" if text else name) + (f" ({where})" if where else ""))
 
 
 def _one_line(text: str) -> str:
@@ -91,6 +93,8 @@ def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
     if isinstance(error, Exception) and not isinstance(error, HeyhiError):
         _print_traceback(error)
+        if where := misplaced(error):
+            print(f"note: {where}", file=sys.stderr)
     else:
         print(f"{'' if ending.reason == REQUEUE else 'error: '}{ending.exception}", file=sys.stderr)
 

@@ -28,7 +28,9 @@ from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+    from heyhi.code.snapshot import Snapshot
     from heyhi.experiment.handle import Handle
+    from heyhi.job.entry import Importable
     from heyhi.job.local_ranks import Ranks
     from heyhi.job.meeting import Guest, Host
     from heyhi.job_env import Tasks
@@ -125,6 +127,8 @@ def maybe_launch(
     )
     if not is_dry_run:
         launch.check_project()
+    for line in launch.expansion.warnings:
+        _warn_once(line)
     for line in launch.needs_lines:
         logging.warning("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)
@@ -141,6 +145,8 @@ def maybe_launch(
         if not is_dry_run:
             launch.note()
         _warn_of(launch)
+        if other := launch.made_by_other(main):
+            logging.warning("%s: %s", launch.experiment.exp_id, other)
     return launch.handle()
 
 
@@ -302,6 +308,7 @@ class Launch:
         from heyhi.job.runner import execute
 
         self.check()
+        entry = self._entry(main)
         self.check_project()
         take_root(self.project)
 
@@ -314,8 +321,9 @@ class Launch:
                 self._wipe(action)
 
         if self.is_for_slurm:
+            code = self._copy_of_code(entry)
             make_room()
-            return self._submit(log_level)
+            return self._submit(entry, code, log_level)
         ranks = self._ranks(main, log_level, host)
         outcome = execute(
             self.experiment,
@@ -329,8 +337,39 @@ class Launch:
             continue_drifted=self.continue_drifted,
             on_start=self.note,
             make_room=make_room,
+            entry=entry.text if entry is not None else "",
         )
         return _Outcome(outcome.done, refused=outcome.reason if outcome.refused else "")
+
+    def _entry(self, main: Main) -> Importable | None:
+        """Return by which name another process finds main; None where the settings name it, or nobody has to find it.
+
+        Raises:
+            LauncherError: a job would have to, and can't.
+        """
+        from heyhi.job.entry import entry_in
+
+        try:
+            return entry_in(self.project, main, f"{self.experiment.exp_id}: a job of Slurm's")
+        except LauncherError:
+            if self.is_for_slurm:
+                raise
+            return None
+
+    def made_by_other(self, main: Main) -> str:
+        """Say that it was made by another function than this one; empty where it wasn't, as far as anybody knows."""
+        start = None
+        with contextlib.suppress(UnknownError):
+            start = self.folder.last_start()
+        try:
+            entry = self._entry(main)
+        except LauncherError:
+            return ""
+        own = entry.text if entry is not None else ""
+        if start is None or start.entry == own:
+            return ""
+        settings = self.project.settings.entry
+        return f"made by the function {start.entry or settings}, not by {own or settings}"
 
     def _ranks(self, main: Main, log_level: str, host: Host | None) -> Ranks | None:
         """Return what runs main in several processes; None where this one will do."""
@@ -339,16 +378,16 @@ class Launch:
         tasks = host.tasks.count if host is not None else local_tasks(self.task_message)
         if tasks == 1:
             return None
-        from heyhi.job.load_main import entry_of
+        from heyhi.job.entry import find_importable
         from heyhi.job.local_ranks import Ranks
         from heyhi.job.step import local_step
         from heyhi.sweep.write_manifest import write_manifest
 
-        entry, code_root = entry_of(main, f"{self.experiment.exp_id}: {tasks} tasks")
+        found = find_importable(main, f"{self.experiment.exp_id}: {tasks} tasks")
         manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
         target = target_of(self.experiment.exp_path, self.project.root)
         start = host.start if host is not None else partial(local_step, tasks)
-        return Ranks(target, manifest, entry, code_root, self.folder, log_level, tasks, start)
+        return Ranks(target, manifest, found.text, found.folder, self.folder, log_level, tasks, start)
 
     def guest(self, main: Main, log_level: str, folder: Path, tasks: Tasks) -> Guest:
         """Return what a task does that isn't the first of those that run it together.
@@ -359,7 +398,7 @@ class Launch:
             folder: in which they meet.
             tasks: of which this process is one.
         """
-        from heyhi.job.load_main import entry_of
+        from heyhi.job.entry import find_importable
         from heyhi.job.meeting import Guest
         from heyhi.job.ranks import ranks_command
         from heyhi.sweep.manifest import manifests_root
@@ -367,9 +406,9 @@ class Launch:
         target = target_of(self.experiment.exp_path, self.project.root)
 
         def command(manifest: str, notes: str) -> list[str]:
-            entry, code_root = entry_of(main, f"{self.experiment.exp_id}: {tasks.count} tasks")
+            found = find_importable(main, f"{self.experiment.exp_id}: {tasks.count} tasks")
             path = manifests_root(self.project) / manifest
-            return ranks_command(target, path, code_root, log_level, self.folder.path / notes, entry)
+            return ranks_command(target, path, found.folder, log_level, self.folder.path / notes, found.text)
 
         return Guest(folder, tasks, command)
 
@@ -461,9 +500,24 @@ class Launch:
                 f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
             )
 
-    def _submit(self, log_level: str) -> _Outcome:
-        """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
+    def _copy_of_code(self, entry: Importable | None) -> Snapshot | None:
+        """Take the copy of the code that the job is to run; None where it runs the work tree.
+
+        Raises:
+            LauncherError: it doesn't have the function.
+        """
         from heyhi.code.snapshot import take_snapshot
+
+        code = take_snapshot(self.project) if self.snapshot else None
+        if code is not None and entry is not None and not (code.root / entry.file).is_file():
+            raise LauncherError(
+                f"{self.experiment.exp_id}: main is '{entry.name}' of {entry.file}, which the copy of the code for jobs"
+                " leaves out: see snapshot_exclude in [tool.heyhi], or run the work tree by --no-snapshot"
+            )
+        return code
+
+    def _submit(self, entry: Importable | None, code: Snapshot | None, log_level: str) -> _Outcome:
+        """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""
         from heyhi.job.order import Order
         from heyhi.job.patience import Patience
         from heyhi.job.submit import submit_job
@@ -472,7 +526,6 @@ class Launch:
         from heyhi.sweep.known import noting
         from heyhi.sweep.write_manifest import write_manifest
 
-        code = take_snapshot(self.project) if self.snapshot else None
         order = Order(
             manifest=write_manifest(self.expansion, self.project, self.schema, words=self.words),
             schema=self.schema,
@@ -484,6 +537,7 @@ class Launch:
             identity_ignore=self.project.settings.identity_ignore,
             continue_drifted=self.continue_drifted,
             node_faults=self.project.settings.node_faults,
+            entry=entry.text if entry is not None else "",
         )
         receipt = submit_job(
             [self.experiment],

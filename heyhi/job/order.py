@@ -31,6 +31,7 @@ class Order(NamedTuple):
         identity_ignore: patterns of the keys that only say how a run is scheduled.
         continue_drifted: whether what has progress goes on with another config, too.
         node_faults: texts by which a failure is known as the node's.
+        entry: function that they run, empty for that of the settings; None: each what it was launched with before.
     """
 
     manifest: Path
@@ -43,6 +44,7 @@ class Order(NamedTuple):
     identity_ignore: tuple[str, ...] = SCHEDULING_KEYS
     continue_drifted: bool = False
     node_faults: tuple[str, ...] = NODE_FAULTS
+    entry: str | None = None
 
     @property
     def root_mark(self) -> str:

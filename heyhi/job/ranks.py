@@ -34,12 +34,14 @@ from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
+from heyhi.job.place import in_place
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
 from heyhi.job.step import SrunStep, Start, Step
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
+from heyhi.project import Project
 from heyhi.slurm.addresses import address_of
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -338,17 +340,18 @@ def _listen(channel: int, signals: Signals) -> None:
 def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, Encoded | None]:
     process = os.getpid()
     folder = ExperimentDir(Path(options.target).absolute().parent)
+    ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema = _read_manifest(options)
+            experiment, entry, schema, project = _read_manifest(options)
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
                 _logged(folder, rank, options, signals),
-                contextlib.chdir(folder.path),
+                in_place(experiment, project),
             ):
                 try:
-                    result = _call(experiment, schema, options.entry or entry, options)
+                    result = _call(experiment, schema, entry, options)
                     if os.getpid() != process:
                         leave_fork()
                     # As JSON has it: warnings about it belong into the log.
@@ -356,11 +359,12 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
                 except BaseException as error:
                     if os.getpid() != process:
                         leave_fork(error)
+                    ending = ending_of(error, signals)  # while main's working directory still is ours
                     with contextlib.suppress(OSError):
-                        print_error(error, ending_of(error, signals))
+                        print_error(error, ending)
                     raise
     except BaseException as error:
-        return ending_of(error, signals), None
+        return ending or ending_of(error, signals), None
 
 
 @contextlib.contextmanager
@@ -381,19 +385,26 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema]:
+def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        return manifest.experiment(options.target), manifest.entry, manifest.schema()
+        return manifest.experiment(options.target), manifest.entry, manifest.schema(), manifest.project
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
     from heyhi.config.frozen import freeze
 
     cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task))
-    return call_main(entry, options.code_root, task=experiment.task, cfg=cfg, log_level=options.log_level)
+    return call_main(
+        options.entry or entry,
+        options.code_root,
+        is_given=bool(options.entry),
+        task=experiment.task,
+        cfg=cfg,
+        log_level=options.log_level,
+    )
 
 
 def _loaded(options: argparse.Namespace, rank: int, ending: Ending) -> dict[str, Any]:

@@ -40,6 +40,7 @@ from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, l
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
 from heyhi.job.tee import Tee
@@ -134,6 +135,7 @@ def execute(
     is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
+    entry: str | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -159,6 +161,8 @@ def execute(
         is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
+        entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
+            was launched with before.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -194,7 +198,7 @@ def execute(
             going = rule.going_on(folder.path, experiment.config)
             if going.is_refused(is_allowed=continue_drifted):
                 return Outcome(Status.DEAD, going.refusal, exit_code=1, refused=True)
-            folder.prepare(experiment, schema)
+            folder.prepare(experiment, schema, entry)
             on_start()
             root = code_root or _folder_of(main)
             using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
@@ -214,8 +218,15 @@ def execute(
                 turn,
                 using,
             )
-            with Tee(folder.log_path, echo=echo) as tee, contextlib.chdir(folder.path), announced(claim, folder.path):
+            links = link_into(folder.path, project) if project is not None and project.settings.link else []
+            with (
+                Tee(folder.log_path, echo=echo) as tee,
+                in_place(experiment, project),
+                announced(claim, folder.path),
+            ):
                 signals.tell = tee.tell
+                if links:
+                    print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
                 if going.note:
                     print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
@@ -367,6 +378,7 @@ class _Run:
             is_mixed=self.going.is_mixed,
             asked=asked_by(self.folder, env.job_id),
             nodes=job_nodes(),
+            entry=self.folder.read_entry(),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -473,6 +485,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
+    parser.add_argument("--entry", metavar="M:F", help="call this function; default: as before, or the manifest's")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--job", metavar="ROOT:NONCE", help="be a job of Slurm's, whose submission has this claim")
@@ -505,13 +518,14 @@ def _run_target(options: argparse.Namespace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
-        entry, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
+        own, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
     manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
     here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
     tasks = max(here, options.tasks)
 
     def task_main(**kwargs: object) -> object:
+        given = folder.read_entry()  # by who has launched it last with a function of their own
         if tasks > 1:
             # Most runs are one process, and are spared the imports.
             from heyhi.job.ranks import run_ranks
@@ -527,10 +541,11 @@ def _run_target(options: argparse.Namespace) -> int:
                 told.append,
                 loaded.extend,
                 used.append,
+                entry=given,
                 start=functools.partial(local_step, here) if here > 1 else None,
             )
         # Imported within the attempt: what fails on import is then on record, and in the log.
-        return call_main(entry, code_root, **kwargs)
+        return call_main(given or own, code_root, is_given=bool(given), **kwargs)
 
     pin_imports(project, code_root)
     told: list[str] = []  # by the first rank: digest of what it had loaded
@@ -563,6 +578,7 @@ def _run_target(options: argparse.Namespace) -> int:
             environment=None if tasks == 1 else lambda: "".join(told[-1:]),
             outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
+            entry=options.entry,
         )
     except (KeyboardInterrupt, Terminated):
         if is_there(folder.result_path):

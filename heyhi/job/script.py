@@ -50,6 +50,7 @@ def runner_words(
         "--attempt",
         str(attempt),
     ]
+    shared += ["--entry", order.entry] if order.entry else []
     shared += ["--log-level", order.log_level, *([CONTINUE_OPTION] if order.continue_drifted else [])]
     job = f"{order.root_mark}:{','.join(claim.owner.nonce for _, claim in claims)}"
     if is_pack(claims, request):

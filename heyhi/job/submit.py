@@ -126,7 +126,7 @@ def _prepare(handover: Handover, view: View, left_out: tuple[str, ...]) -> None:
     handover.nodes = tuple(dict.fromkeys([*left_out, *(node for need in needs for node in need.bad_nodes)]))
     request = handover.request.scaled(max(need.ooms for need in needs), max(need.timeouts for need in needs))
     for experiment in mine:
-        ExperimentDir(experiment.exp_path).prepare(experiment, order.schema)
+        ExperimentDir(experiment.exp_path).prepare(experiment, order.schema, order.entry)
         if order.snapshot is not None:
             link_record(order.snapshot, ExperimentDir(experiment.exp_path).code_path)
     is_shared = is_pack(mine, request)

@@ -76,6 +76,13 @@ _TEXTS = (
     "partition", "account", "qos", "comment", "extra", "exclude", "time", "gpu_type", "job_name", "python", "prefix",
     "srun_extra",
 )  # fmt: skip
+# Fields of the first HeyHi's: yes or no to a kind of GPU -> the node feature that it asked for; of two of a line, the
+# first one is meant.
+_KINDS_OF_GPU = (("volta32", "volta32gb"), ("volta", "volta")), (("pascal", "pascal"),)
+# What is read of a launcher.
+SLURM_FIELDS = frozenset(
+    (*_DEFAULTS, *_TEXTS, "constraint", "constraints", "setup", *(name for line in _KINDS_OF_GPU for name, _ in line))
+)
 NAME_TAGS = ("cfg_folder", "cfg", "redefines", "exp_id", "task")  # what `job_name` may have
 _GPU_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -253,7 +260,7 @@ def _slurm_request(kind: Descriptor, data: bytes) -> JobRequest:
     slurm = GetMessageClass(kind).FromString(data)
     numbers = {name: _number(slurm, name, default) for name, default in _DEFAULTS.items()}
     texts = {name: _text(slurm, name) for name in _TEXTS}
-    texts["constraint"] = _text(slurm, "constraint") or _text(slurm, "constraints")
+    texts["constraint"] = _constraint(slurm)
     if texts["time"]:
         numbers["hours"] = _hours(texts["time"])
     return _request(numbers, texts, _setup(slurm))
@@ -348,6 +355,22 @@ def _check_texts(numbers: dict[str, Any], texts: dict[str, str]) -> None:
                 f"launcher.slurm.job_name={texts['job_name']!r}: there is no tag '%({tag})s'{suggest(tag, NAME_TAGS)};"
                 f" tags are {', '.join(f'%({name})s' for name in NAME_TAGS)}"
             )
+
+
+def _constraint(slurm: Message) -> str:
+    """Return the node features to ask for, as sbatch takes them: the user's, and a kind of GPU that was said yes to."""
+    given = _text(slurm, "constraint") or _text(slurm, "constraints")
+    asked = [[(name, feature) for name, feature in line if _number(slurm, name, False)] for line in _KINDS_OF_GPU]
+    kinds = [line[0] for line in asked if line]
+    if len(kinds) > 1:
+        names = " and ".join(f"launcher.slurm.{name}" for name, _ in kinds)
+        raise LauncherError(f"{names}: a node has one kind of GPU; set one of them")
+    if not kinds or kinds[0][1] in re.split(r"[^\w.-]+", given):
+        return given
+    feature = kinds[0][1]
+    if "|" in given and not (given.startswith("[") and given.endswith("]")):
+        given = f"({given})"
+    return f"{given}&{feature}" if given else feature
 
 
 def _hours(text: str) -> float:

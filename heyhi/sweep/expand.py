@@ -25,6 +25,7 @@ from heyhi.experiment.names import IDENTITY_NAME
 from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
+from heyhi.slurm.unknown_fields import unknown_fields
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -240,6 +241,7 @@ class _Gather:
     _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
     _alike: list[tuple[str, str]] = field(default_factory=list)  # exp ids of one config
+    _unknown: dict[str, None] = field(default_factory=dict)  # what is said of fields that mean nothing
 
     def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides) -> None:
         """Add a point, at the place that a pattern gives it, and what it needs."""
@@ -263,6 +265,8 @@ class _Gather:
         self._check_disk(folder, composed.identity)
         config = composed.message.SerializeToString(deterministic=True)
         resources = launcher_resources(composed.task_message)
+        for text in unknown_fields(composed.task_message):
+            self._unknown[text] = None
         if needs:
             self._known(exp_id, composed.identity)  # one of these may have taken its path just now
         planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
@@ -315,7 +319,7 @@ class _Gather:
 
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
-        found = []
+        found = list(self._unknown)[:_MAX_SHOWN]
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} points name an experiment of the sweep again,"

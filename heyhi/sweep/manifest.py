@@ -40,7 +40,7 @@ SUFFIX = ".sqlite"
 FORMAT = 2
 # What a job asks of them: which files of a project are its code, and what only schedules.
 JOB_SETTINGS = (
-    *("conf", "identity_ignore", "include_dirs", "results"),
+    *("conf", "identity_ignore", "include_dirs", "link", "results"),
     *("sheets_credentials", "snapshot_exclude", "snapshot_link"),
 )
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database

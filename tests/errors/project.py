@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import io
+import sys
 from pathlib import Path
+from types import ModuleType
+
+import pytest
 
 import heyhi
 from heyhi.cli.main import main as heyhi_main
@@ -83,6 +87,14 @@ def task(**call: object) -> dict[str, int]:
     return {"accuracy": 1}
 
 
+def as_task_file(root: Path) -> ModuleType:
+    """Return a module as which the task is a project's own, so that a job may be given it."""
+    module = ModuleType("run")
+    module.__file__ = str(root / "run.py")
+    module.main = task  # type: ignore[attr-defined]
+    return module
+
+
 def make(root: Path) -> dict[str, str]:
     """Write the project into a folder, which is the working directory, and start three of its experiments.
 
@@ -96,7 +108,9 @@ def make(root: Path) -> dict[str, str]:
         assert heyhi_main(["expand", "--manifest"]) == 0
         for seed in (1, 2):
             _run("train", f"seed={seed}")
-        _run("train", "seed=3", "I.launcher=slurm", "--no-snapshot")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(sys.modules, "run", as_task_file(root))
+            _run("train", "seed=3", "I.launcher=slurm", "--no-snapshot")
     done, dead, manifest = told.getvalue().split()[:3]
     (waiting,) = (path.parent for path in root.glob("results/p/train/*/job.json"))
     folder = Path(done).parent

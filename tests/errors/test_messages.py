@@ -29,7 +29,7 @@ from heyhi.errors import HeyhiError
 from heyhi.job.runner import main as run_job
 
 from .cases import CASES, Given
-from .project import make, task, write
+from .project import as_task_file, make, task, write
 
 STORED = Path(__file__).with_name("messages.json")
 # Raised where no command says so: a rank's end is on record as the reason of its experiment, see tests/slurm; a page
@@ -91,6 +91,8 @@ class Asked:
             patch.chdir(self.root / given.below)
             patch.setattr(sys, "argv", [program, *words])
             patch.delitem(sys.modules, "run", raising=False)  # the task file, of another project
+            if program == "run.py":
+                patch.setitem(sys.modules, "run", as_task_file(self.root))
             try:
                 with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
                     answer["exit code"] = run(program, words)

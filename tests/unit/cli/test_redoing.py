@@ -272,9 +272,19 @@ def test_a_slurm_launcher_without_slurm_wipes_nothing(
     handle = maybe_launch(task, cfg="fit")
     (project / "conf/fit.prototxt").write_text("fit { epochs: 40 launcher { slurm { hours: 1 } } }\n")
     monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setitem(sys.modules, "run", task_file(project, task))
     with pytest.raises(HeyhiError, match="no sbatch"):
         maybe_launch(task, cfg="fit", redo_drifted=True)
     assert handle.result() == {"epochs": 20}
+
+
+def task_file(project: Path, task: Task) -> ModuleType:
+    """Return a module as which the task is the project's own, so that a job may be given it."""
+    module = ModuleType("run")
+    (project / "run.py").touch()
+    module.__file__ = str(project / "run.py")
+    module.main = task  # type: ignore[attr-defined]
+    return module
 
 
 def test_what_somebody_has_is_never_wiped(task: Task, project: Path) -> None:

@@ -161,12 +161,16 @@ def test_the_command_for_missing_needs_leads_to_the_same_folder(task: Task, caps
     )
 
 
+def main_of_a_module(task: str, cfg: object, log_level: str) -> None:
+    """Do nothing."""
+
+
 def test_a_slurm_launcher_without_slurm_says_so_and_leaves_nothing_claimed(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(HeyhiError, match="sbatch: there is no such command here"):
-        maybe_launch(task, cfg=TRAIN, overrides=["I.launcher=slurm"])
+        maybe_launch(main_of_a_module, cfg=TRAIN, overrides=["I.launcher=slurm"])
     assert maybe_launch(task, cfg=TRAIN, mode="dryrun", overrides=["I.launcher=slurm"]).get_status() == "NOT_STARTED"
 
 
