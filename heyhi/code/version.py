@@ -81,8 +81,12 @@ def _record_of_copy(root: Path) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def log_git_status() -> None:
-    """Log the commit of the code that runs; where it was edited, save the difference in the working directory."""
+def log_git_status(base_path_for_logging: str | Path | None = None) -> None:
+    """Log the commit of the code that runs; where it was edited, save the difference.
+
+    Args:
+        base_path_for_logging: folder that it is saved in; None: the working directory.
+    """
     root = Path(sys.path[0] or ".").resolve()  # the folder of the script, or what the runner put there
     version = code_version(root)
     if version.commit is None:
@@ -92,7 +96,7 @@ def log_git_status() -> None:
     elif not is_master():
         logging.info("Git: commit %s, edited", version.commit)
     else:
-        path = Path(DIFF_NAME).resolve()
+        path = Path(base_path_for_logging or "", DIFF_NAME).resolve()
         record = _record_of_copy(root)
         diff = _diff(root, path.parent) if record is None else str(record.get("diff") or "")
         path.write_text(diff, encoding="utf-8", errors="replace")
