@@ -85,7 +85,7 @@ def log_git_status(base_path_for_logging: str | Path | None = None) -> None:
     """Log the commit of the code that runs; where it was edited, save the difference.
 
     Args:
-        base_path_for_logging: folder that it is saved in; None: the working directory.
+        base_path_for_logging: folder that gets the difference; default: the working directory.
     """
     root = Path(sys.path[0] or ".").resolve()  # the folder of the script, or what the runner put there
     version = code_version(root)
