@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.options import REDO, add_redo_arguments, redo_in
@@ -36,6 +36,22 @@ examples:
   python run.py --cfg conf/c02_sup_train/sl.prototxt --mode restart     wipe what is there and run it again
   python run.py --cfg conf/c02_sup_train/sl.prototxt I.launcher=slurm   submit it to Slurm, and return at once
 """
+
+
+class _FirstCheckpoint(argparse.Action):
+    """An option that the first HeyHi had, and that would silently be read as an override of a field of its name."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> NoReturn:
+        raise OverrideError(
+            "--checkpoint is no option any more: a launch on Slurm copies the code by itself, and --no-snapshot has the"
+            f" job run the work tree; a field of that name is set without dashes: checkpoint={values}"
+        )
 
 
 def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
@@ -68,6 +84,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     parser.add_argument(
         "--no-snapshot", action="store_true", help="a job runs the work tree as it is then, not a copy made now"
     )
+    parser.add_argument("--checkpoint", action=_FirstCheckpoint, help=argparse.SUPPRESS)
     return parser
 
 

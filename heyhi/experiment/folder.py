@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 # who submits a record of the code.
 _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
+# A shell that writes what `run.py --out DIR` prints into DIR makes that file first, and so does `sbatch --output`.
+_EARLY_SUFFIXES = (".log", ".out", ".err")
 # What another machine may have written, or taken away, since this one looked.
 _OWN_NAMES = (
     ATTEMPTS_NAME,
@@ -360,7 +362,9 @@ class ExperimentDir:
             return []
         except OSError as error:
             raise UnknownError(f"{self.path}: can't be read: {error.strerror}") from None
-        return sorted(n for n in names if n not in _EARLY and not n.startswith(_EARLY_PREFIXES))
+        return sorted(
+            n for n in names if not (n in _EARLY or n.startswith(_EARLY_PREFIXES) or n.endswith(_EARLY_SUFFIXES))
+        )
 
     def prepare(self, experiment: Experiment, schema: Schema, entry: str | None = None) -> None:
         """Make the folder, and write which experiment it holds and the config that it is to be started with.

@@ -244,6 +244,7 @@ WRONG_WORDS = (
     "run.py --cfg train --mode contineu",
     "run.py --cfg train --out 'my runs'",
     "run.py --cfg train --print --print-flat",
+    "run.py --cfg train --checkpoint=/tmp/code",
     "run.py --cfg train --print lrr=1",
     "run.py --cfg train seed=1 --mode restart",
     "run.py --cfg check 'checkpoint={{exp train seed=5}}'",

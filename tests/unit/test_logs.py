@@ -141,6 +141,20 @@ def test_an_edit_is_saved_beside_the_run(
     assert "+print(2)" in (tmp_path / "elsewhere/workdir.diff").read_text()
 
 
+def test_an_edit_is_saved_in_the_folder_that_is_named(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(repository))
+    (repository / "run.py").write_text("print(2)\n")
+    code_version.cache_clear()
+    log_git_status(base_path_for_logging=folder)
+    assert "+print(2)" in (folder / "workdir.diff").read_text()
+    assert not (tmp_path / "workdir.diff").exists()
+
+
 def test_the_version_of_a_copy_is_that_of_the_code_it_was_made_of(tmp_path: Path) -> None:
     root = tmp_path / "0123" / "tree"
     root.mkdir(parents=True)

@@ -277,6 +277,17 @@ def test_an_unknown_option_names_the_nearest(task: Task, capsys: pytest.CaptureF
     assert "did you mean '--adhoc'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("text", ["--checkpoint=", "--checkpoint=/tmp/code"])
+def test_the_first_heyhis_option_for_a_copy_of_the_code_is_no_override(
+    task: Task, results: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command(task, "--cfg", TRAIN, text) == 2
+    said = capsys.readouterr().err
+    assert "--no-snapshot" in said
+    assert text.removeprefix("--") in said
+    assert not results.exists() and task.calls == []
+
+
 def test_print_shows_the_config_and_runs_nothing(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(task, "--cfg", TRAIN, "lr=0.25", "--print") == 0
     assert "lr: 0.25" in capsys.readouterr().out

@@ -254,6 +254,17 @@ def test_what_may_come_before_the_start_is_no_obstacle(tmp_path: Path, living_ow
     prepared(tmp_path / "e")
 
 
+def test_a_log_that_a_shell_made_before_the_start_is_no_obstacle_and_stays(tmp_path: Path) -> None:
+    folder = ExperimentDir(tmp_path)
+    for name in ("stdout.log", "stderr.log", "slurm-12.out", "slurm-12.err"):
+        (tmp_path / name).write_text("before\n")
+    folder.check_identity(IDENTITY)
+    (tmp_path / "thesis.tex").write_text("mine\n")
+    with pytest.raises(IdentityError, match=r"holds files of no experiment \(thesis\.tex\)"):
+        folder.check_identity(IDENTITY)
+    assert (tmp_path / "stdout.log").read_text() == "before\n"
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"cfg": 3}', '{"cfg": "a", "overrides": ["x"'])
 def test_a_damaged_identity_is_named(tmp_path: Path, content: str) -> None:
     path = prepared(tmp_path / "e").identity_path
