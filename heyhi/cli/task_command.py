@@ -148,7 +148,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
 
-        complete(parser)
+        complete(parser, _Once)
     with reporting_errors():
         sys.exit(_run_command(parse_with_overrides(parser, args), main))
 
