@@ -426,12 +426,27 @@ class Selection:
             HeyhiError: one can't be composed today, or was never started and not expanded here.
         """
         from heyhi.sweep.manifest import Manifest, looked_at_root
+        from heyhi.sweep.validation import validate
         from heyhi.sweep.write_manifest import write_manifest
 
         if not folders:
             return []
         folder = looked_at_root(self.project) if is_look else None
-        return [Manifest.open(write_manifest(self.composed_again(folders), self.project, self.schema, folder=folder))]
+        expansion = self.composed_again(folders)
+        validate(self.project, self.schema, expansion)
+        return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+
+    def validate(self) -> None:
+        """Have the project's own checks look at what is expanded.
+
+        Raises:
+            HeyhiError: they refuse some of it.
+        """
+        from heyhi.sweep.validation import validate
+
+        for group in self.groups:
+            if group.expansion is not None:
+                validate(group.project, self.schema, group.expansion)
 
     # --- expanding
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
@@ -25,6 +25,9 @@ from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.sweep.size import check_size
+
+if TYPE_CHECKING:
+    from heyhi.config.frozen import FrozenConfig
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -73,6 +76,7 @@ class Expansion:
         pattern: exp id pattern of the sweep's own experiments.
         roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
+        validate: the sweep file's own check of each config; see `validation`.
     """
 
     planned: list[Planned]
@@ -83,6 +87,7 @@ class Expansion:
     pattern: str | None = None
     roots: Mapping[str, str] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    validate: Callable[[FrozenConfig], object] | None = None
 
     @cached_property
     def experiments(self) -> list[Experiment]:

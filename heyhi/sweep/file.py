@@ -9,9 +9,10 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, NoneType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.config.schema import Schema
 from heyhi.errors import SweepError, suggest
@@ -21,6 +22,9 @@ from heyhi.sweep.expand import Expansion, Point, expand
 from heyhi.sweep.label import label_of
 from heyhi.sweep.own_code import own_code
 from heyhi.sweep.size import check_size
+
+if TYPE_CHECKING:
+    from heyhi.config.frozen import FrozenConfig
 
 
 def find_sweep_file(project: Project, path: Path) -> Path:
@@ -88,12 +92,14 @@ class SweepFile(NamedTuple):
     Attributes:
         name: of the file, relative to the project root.
         pattern: exp id pattern; None for the default one.
-        points: (config, overrides); the file yields them while they are read.
+        points: (config, overrides); the file yields them when the first is read.
+        validate: its own check of each config, if it has one.
     """
 
     name: str
     pattern: str | None
     points: Iterable[Point]
+    validate: Callable[[FrozenConfig], object] | None = None
 
     def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
         """Expand points of it.
@@ -102,7 +108,8 @@ class SweepFile(NamedTuple):
             SweepError: some are wrong: all of these are named.
         """
         label = label_of(project, self.name)
-        return expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+        found = expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+        return replace(found, validate=self.validate) if self.validate is not None else found
 
 
 def read_sweep_file(project: Project, path: Path) -> SweepFile:
@@ -136,7 +143,10 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
                 raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
             yield point
 
-    return SweepFile(name, pattern, points())
+    check = getattr(module, "validate", None)
+    if check is not None and not callable(check):
+        raise SweepError(f"{name}: validate is {check!r}; expected a function that is called with each config")
+    return SweepFile(name, pattern, points(), check)
 
 
 def default_sweep(project: Project) -> Path:

@@ -38,13 +38,20 @@ def own_code(root: Path, path: Path, *, seed: int = 0) -> Iterator[None]:
         SweepError: the code has raised something.
     """
     try:
-        with own_modules_first(root), stdout_to_stderr(), _seeded(seed):
+        with running(root, seed=seed):
             yield
     except HeyhiError:
         raise
     # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
     except (Exception, SystemExit) as error:
         raise SweepError(f"{place_of(error, path)}: {type(error).__name__}: {_said(error)}") from None
+
+
+@contextlib.contextmanager
+def running(root: Path, *, seed: int = 0) -> Iterator[None]:
+    """Run a project's code inside, as `own_code` does; what it raises is left as it is."""
+    with own_modules_first(root), stdout_to_stderr(), _seeded(seed):
+        yield
 
 
 def place_of(error: BaseException, path: Path) -> str:

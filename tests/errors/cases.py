@@ -424,6 +424,19 @@ CASES = (
         {"conf/bad.py": "def yield_sweep():\n    for x in (1, 2, 3):\n        yield 'train', {'lrr': x}\n"},
     ),
     Given(
+        "a sweep file that refuses its experiments",
+        ("heyhi expand conf/bad.py", "heyhi launch conf/bad.py"),
+        {
+            "conf/bad.py": "def yield_sweep():\n    for seed in (1, 2):\n        yield 'train', {'seed': seed}\n"
+            "def validate(cfg):\n    assert cfg.seed == 0\n"
+        },
+    ),
+    Given(
+        "a check that isn't there",
+        ("heyhi expand --cfg train", "run.py --cfg train"),
+        {"pyproject.toml": '[tool.heyhi]\nvalidate = "checks:validate"\n'},
+    ),
+    Given(
         "a sweep of functions",
         ("heyhi expand conf/bad.py",),
         {"conf/bad.py": "def yield_sweep():\n    for seed in (1, 2):\n        yield 'train', {'seed': lambda: seed}\n"},
