@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from heyhi.report.shape import pivot as pivot
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
+    from heyhi.sweep.points import zipped as zipped
 
     PROJ_ROOT: Path
     CONF_ROOT: Path
@@ -83,7 +84,7 @@ _HOMES = {
     "job.launch": "get_default_exp_dir maybe_launch",
     "cli.task_command": "parse_args_and_maybe_launch",
     "job.saving": "save_result_in_cwd",
-    "sweep.points": "grid sample",
+    "sweep.points": "grid sample zipped",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 # Computed at each use: the project is the one around the working directory.

@@ -105,6 +105,8 @@ class Settings(NamedTuple):
             exception and none is done; 0: it goes on.
         node_faults: texts, in whatever case, of what a task raised, or printed last before it was killed: such a
             failure is the node's. It is no attempt, and the launch leaves the node out.
+        max_points: how many points a sweep may have; 0: any number.
+        validate: `module:function`, imported from the project root, that is called with each config before a launch.
         name: of the project, by which its results are told from another one's; default: the name in `[project]`.
         was: names that it had before: what is left of those is its own.
     """
@@ -128,6 +130,8 @@ class Settings(NamedTuple):
     checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
     node_faults: tuple[str, ...] = NODE_FAULTS
+    max_points: int = 1_000_000
+    validate: str = ""
     name: str | None = None
     was: tuple[str, ...] = ()
 

@@ -38,6 +38,7 @@ def expand(args: argparse.Namespace) -> int:
         selection = select(project, args, default=True)
         groups = selection.groups
         selection.check_own("expand")
+        selection.validate()
         written = [_written(selection, group) for group in groups]
         for group, manifests in zip(groups, written, strict=True):
             names = ", ".join(project.relative(manifest.path) for manifest in manifests)
@@ -116,6 +117,7 @@ def plan(args: argparse.Namespace) -> int:
     project = project_for(args)
     only_looks(project)
     selection = select(project, args, default=True)
+    selection.validate()
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     recoded = survey.recoded()
@@ -263,6 +265,7 @@ def launch(args: argparse.Namespace) -> int:
     selection = select(project, args, default=True)
     groups = selection.groups
     selection.check_own("launch")
+    selection.validate()
     survey = selection.survey()
     unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
     written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
@@ -482,6 +485,7 @@ def retry(args: argparse.Namespace) -> int:
     choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")
+    selection.validate()
     survey = selection.survey()
     chosen = set(choice.folders()) if args.where else set(survey.folders)
     if args.where and not chosen:

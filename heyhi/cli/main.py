@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from heyhi.cli.parser import Given, make_parser, parse
-from heyhi.text import take_any_text
+if TYPE_CHECKING:
+    import argparse
+
+# What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
+_NO_TARGET = "heyhi-expand-failed"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -20,24 +23,48 @@ def main(args: Sequence[str] | None = None) -> int:
     Returns:
         exit code: 0; 1 where something is not as asked (`status`: an experiment is dead); 2 for a wrong command.
     """
-    take_any_text()
     given = list(sys.argv[1:] if args is None else args)
+    if "_ARGCOMPLETE" in os.environ or not _prints_targets(given):
+        return _run_words(given)
+    if sys.stdout is None:
+        print("error: standard output is closed", file=sys.stderr)
+        return 2
+    process = os.getpid()
+    code: object = 1
+    try:
+        # Little is imported before: whatever fails, this process is there to say it.
+        from heyhi.cli.apart import can_run_apart, run_apart
+        from heyhi.errors import reporting_errors
+
+        if args is not None or not can_run_apart():
+            code = exit_code = _run_words(given)
+        else:
+            with reporting_errors():
+                code = exit_code = run_apart(lambda: _run_words(given))
+        return exit_code
+    except SystemExit as stop:
+        code = stop.code
+        raise
+    finally:
+        if code not in (0, None) and os.getpid() == process:
+            _print_no_target(given)
+
+
+def _run_words(given: list[str]) -> int:
+    from heyhi.cli.parser import Given, make_parser, parse
+    from heyhi.text import take_any_text
+
+    take_any_text()
     is_asked_by_shell = "_ARGCOMPLETE" in os.environ
-    command = next((word for word in given if not word.startswith("-")), "")
-    parser = make_parser(None if is_asked_by_shell else command)
+    parser = make_parser(None if is_asked_by_shell else _command_in(given))
     if is_asked_by_shell:
         from heyhi.cli.completion import complete
 
         complete(parser, Given)
     from heyhi.errors import reporting_errors
 
-    try:
-        with reporting_errors():
-            return _run(parse(parser, given))
-    except SystemExit as stop:
-        if stop.code == 2:
-            _spoil_targets(given)
-        raise
+    with reporting_errors():
+        return _run(parse(parser, given))
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -77,11 +104,29 @@ def _run(args: argparse.Namespace) -> int:
     }[args.command](args)
 
 
-def _spoil_targets(args: Sequence[str]) -> None:
-    """Print a target that nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep."""
-    prints_targets = args[:1] == ["expand"] and not {"--json", "--manifest"} & set(args)
-    if prints_targets and not sys.stdout.isatty():
-        print("heyhi-expand-failed")
+def _command_in(given: Sequence[str]) -> str:
+    return next((word for word in given if not word.startswith("-")), "")
+
+
+def _prints_targets(given: Sequence[str]) -> bool:
+    """Return whether a command line was to print targets; who mistyped the command meant it, too."""
+    command = _command_in(given)
+    if command == "expand" or not command.startswith("ex"):
+        return command == "expand"
+    from heyhi.errors import suggest
+
+    return bool(suggest(command, ["expand"]))
+
+
+def _print_no_target(given: Sequence[str]) -> None:
+    """Print a target that nothing makes, in place of those that were asked for."""
+    if {"--json", "--manifest"} & set(given) or sys.stdout is None:
+        return
+    try:
+        if not sys.stdout.isatty():
+            print(_NO_TARGET, flush=True)
+    except (OSError, ValueError):  # nobody reads it
+        pass
 
 
 if __name__ == "__main__":

@@ -37,10 +37,11 @@ values of --sweep:
   lr=0.1,0.01                          a list
   seed=range(3)                        range([start,]stop[,step])
   lr=loguniform(1e-4,1e-1,n=5)         n drawn values, others with seed=…; also uniform(low,high,n=…), choice(a,b,n=…)
-several --sweep make a grid; --zip pairs their values
+several --sweep make a grid; --zip lr=0.1,0.2 --zip batch_size=16,32 pairs values inside it, --zip alone all of them
 """
 
 
+_ZIP = "--zip"
 _WORD = "--WORD"  # hidden: what a command looks at, a word each, so that argparse keeps their order among the options
 
 
@@ -115,6 +116,9 @@ def _is_value(action: argparse.Action, text: str) -> bool:
     """Return whether the word behind an option that may have a value is its value."""
     if action.choices is not None:
         return False  # it is written with a `=`
+    if _ZIP in action.option_strings:
+        key, equals, _ = text.partition("=")
+        return bool(equals) and "/" not in key and not text.startswith("-")
     if action.type is _seconds:
         with contextlib.suppress(ValueError):
             float(text)
@@ -534,8 +538,10 @@ def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:
         "--sweep", action=Given, default=[], metavar="KEY=VALUES", help="sweep a key of the config; may be repeated"
     )
     parser.add_argument(
-        "--zip", action=Given, nargs=0, default=False, help="pair the values of several --sweep instead of a grid"
-    )
+        _ZIP, action=Given, nargs="?", const="", default=False, metavar="KEY=VALUES",
+        help="sweep a key beside the others of --zip: first values together, then the second ones …; alone: pair the"
+        " values of all --sweep",
+    )  # fmt: skip
     parser.add_argument(
         "--adhoc", action=Given, nargs=0, default=False, help="put the config's experiments below adhoc/<date>"
     )

@@ -12,6 +12,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby, takewhile
 from pathlib import Path
@@ -65,7 +66,8 @@ class ConfigWord(NamedTuple):
         cfg: as it was given.
         overrides: in their order.
         axes: of `--sweep`.
-        pair: `--zip`.
+        paired: of `--zip KEY=VALUES`.
+        pair: `--zip` that stands alone.
         adhoc: `--adhoc`.
         pattern: `--out`; None for the default one.
     """
@@ -73,6 +75,7 @@ class ConfigWord(NamedTuple):
     cfg: str
     overrides: tuple[str, ...] = ()
     axes: tuple[str, ...] = ()
+    paired: tuple[str, ...] = ()
     pair: bool = False
     adhoc: bool = False
     pattern: str | None = None
@@ -81,6 +84,7 @@ class ConfigWord(NamedTuple):
     def words(self) -> list[str]:
         """The words that name the same."""
         words = ["--cfg", self.cfg, *self.overrides, *(w for axis in self.axes for w in ("--sweep", axis))]
+        words += [w for axis in self.paired for w in ("--zip", axis)]
         words += ["--zip"] * self.pair + ["--adhoc"] * self.adhoc
         return [*words, "--out", self.pattern] if self.pattern is not None else words
 
@@ -89,6 +93,8 @@ class ConfigWord(NamedTuple):
         match option:
             case "sweep":
                 return self._replace(axes=(*self.axes, value))
+            case "zip" if value:
+                return self._replace(paired=(*self.paired, value))
             case "zip":
                 return self._replace(pair=True)
             case "adhoc":
@@ -106,18 +112,43 @@ class ConfigWord(NamedTuple):
         from heyhi.config.overrides import split_override
         from heyhi.sweep.points import sweep_points
 
-        if not self.axes:
+        if not (self.axes or self.paired):
             if self.pair:
                 raise SweepError("--zip pairs the values of several --sweep, and there is none")
             return [(self.cfg, list(self.overrides))]
-        axes = sweep_points(self.axes, pair=self.pair)
-        if not axes:
-            raise SweepError(f"the sweep has no experiments: --sweep {' --sweep '.join(self.axes)} has no values")
-        base = dict(map(split_override, self.overrides))
-        if len(base) == len(self.overrides) and not base.keys() & axes[0].keys():
-            return [(self.cfg, {**base, **point}) for point in axes]
+        points = sweep_points(self.axes, paired=self.paired, pair=self.pair)
+        if not points:
+            options = [*(f"--zip {axis}" for axis in self.paired), *(f"--sweep {axis}" for axis in self.axes)]
+            raise SweepError(f"the sweep has no experiments: {' '.join(options)} has no values")
+        given = {place for place, _ in self._out_of_use(points[0])}
+        base = [split_override(text) for place, text in enumerate(self.overrides) if place not in given]
+        if len(dict(base)) == len(base) and not dict(base).keys() & points[0].keys():
+            return [(self.cfg, {**dict(base), **point}) for point in points]
         # A key that is written twice is written in this order.
-        return [(self.cfg, [*self.overrides, *(f"{k}={v}" for k, v in point.items())]) for point in axes]
+        return [(self.cfg, [*base, *point.items()]) for point in points]
+
+    def warnings(self) -> list[str]:
+        """Say which overrides count for nothing, since their keys are swept."""
+        from heyhi.sweep.points import sweep_keys
+
+        found = self._out_of_use(sweep_keys([*self.paired, *self.axes]))
+        return [
+            f"{self.overrides[place]} is left out: '{key}' is swept, and the values of --sweep count"
+            for place, key in found
+        ]
+
+    def _out_of_use(self, swept: Iterable[str]) -> list[tuple[int, str]]:
+        """Return the place of each override that a swept key writes over, and that key."""
+        from heyhi.config.overrides import split_override
+
+        found = []
+        for place, text in enumerate(self.overrides):
+            key = split_override(text)[0]
+            over = next((one for one in swept if key == one or key.startswith(f"{one}.")), None)
+            # What appends is written beside what appends; includes without a mount are merged.
+            if over is not None and over != "I" and not over.endswith((".-1", "+")):
+                found.append((place, over))
+        return found
 
 
 Word = SweepWord | ManifestWord | ExperimentWord | ConfigWord
@@ -395,12 +426,27 @@ class Selection:
             HeyhiError: one can't be composed today, or was never started and not expanded here.
         """
         from heyhi.sweep.manifest import Manifest, looked_at_root
+        from heyhi.sweep.validation import validate
         from heyhi.sweep.write_manifest import write_manifest
 
         if not folders:
             return []
         folder = looked_at_root(self.project) if is_look else None
-        return [Manifest.open(write_manifest(self.composed_again(folders), self.project, self.schema, folder=folder))]
+        expansion = self.composed_again(folders)
+        validate(self.project, self.schema, expansion)
+        return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+
+    def validate(self) -> None:
+        """Have the project's own checks look at what is expanded.
+
+        Raises:
+            HeyhiError: they refuse some of it.
+        """
+        from heyhi.sweep.validation import validate
+
+        for group in self.groups:
+            if group.expansion is not None:
+                validate(group.project, self.schema, group.expansion)
 
     # --- expanding
 
@@ -426,9 +472,7 @@ class Selection:
             case SweepWord(path):
                 from heyhi.sweep.file import expand_sweep_file
 
-                # What it prints must not be taken for targets.
-                with contextlib.redirect_stdout(sys.stderr):
-                    expansion = _warned(expand_sweep_file(self.project, self.schema, path, progress=_counted))
+                expansion = _warned(expand_sweep_file(self.project, self.schema, path, progress=_counted))
                 words = [expansion.sweep or str(path)]
             case ConfigWord():
                 expansion, words = _warned(self._expand_config(word)), word.words
@@ -441,9 +485,10 @@ class Selection:
 
         label = label_of_words(self.project, word.cfg, word.words[2:])
         points = _counted(word.points())
-        return expand(
+        expansion = expand(
             self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
         )
+        return replace(expansion, warnings=[*word.warnings(), *expansion.warnings])
 
 
 # --- reading words
@@ -496,6 +541,7 @@ class _Reader:
                     config.cfg,
                     (*first.overrides, *config.overrides),
                     (*first.axes, *config.axes),
+                    (*first.paired, *config.paired),
                     first.pair or config.pair,
                     first.adhoc or config.adhoc,
                     first.pattern if config.pattern is None else config.pattern,

@@ -88,12 +88,31 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
+class _Once(argparse.Action):
+    """Keep the value of an option that may be given once: argparse itself would drop the first one of two."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[object] | None,
+        option_string: str | None = None,
+    ) -> None:
+        before = getattr(namespace, self.dest)
+        if before is not None and "_ARGCOMPLETE" not in os.environ:  # which reads the words several times
+            parser.error(f"{option_string} is given twice, {before} and {values}: this runs one experiment")
+        setattr(namespace, self.dest, values)
+
+
 def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> None:
     """Add the arguments that name one experiment."""
-    parser.add_argument("-c", "--cfg", required=required, metavar="CFG", help="config file (.prototxt may be left out)")
+    parser.add_argument(
+        "-c", "--cfg", action=_Once, required=required, metavar="CFG", help="config file (.prototxt may be left out)"
+    )
     parser.add_argument(
         "--exp_id_pattern_override",
         "--out",
+        action=_Once,
         dest="pattern",
         metavar="P",
         help=f"exp id pattern, may be absolute (default: {DEFAULT_PATTERN.replace('%', '%%')})",
@@ -146,7 +165,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
 
-        complete(parser)
+        complete(parser, _Once)
     with reporting_errors():
         sys.exit(_run_command(parse_with_overrides(parser, args), main))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +17,9 @@ from google.protobuf.message import Message
 
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
-from heyhi.config.keys import Key
+from heyhi.config.keys import Key, Kind
 from heyhi.config.order import Line, canonical_order
-from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
+from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, override_texts, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
@@ -33,7 +33,7 @@ from heyhi.config.templates import (
     replace_root,
     unprotected,
 )
-from heyhi.config.values import Special, Value, shorten, value_text
+from heyhi.config.values import Drawn, Special, Value, drawn_text, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
@@ -285,7 +285,10 @@ class Composer:
 
     def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
         """Return a value as it is written, and as an identity names it."""
-        as_text = given if type(given) is str else value_text(given)
+        if type(given) is Drawn and write.key.kind is Kind.SCALAR:
+            as_text = drawn_text(write.key.field, given)
+        else:
+            as_text = given if type(given) is str else value_text(given)
         value = cast_value(write.key, as_text)
         text = canonical_text(write.key, value)
         if write.is_string and type(value) is str and OPEN in value:
@@ -499,9 +502,7 @@ def _unset(message: Message, root: Root) -> ConfigError:
 
 def _experiment_text(cfg: str, overrides: Overrides) -> str:
     """Write an experiment as a command line would."""
-    if isinstance(overrides, Mapping):
-        overrides = [f"{key}={shown_value(value)}" for key, value in overrides.items()]
-    return shlex.join([cfg, *map(str, overrides)])
+    return shlex.join([cfg, *override_texts(overrides)])
 
 
 def _grown(chain: tuple[str, ...], label: str) -> tuple[str, ...]:

@@ -31,8 +31,8 @@ from heyhi.errors import HeyhiError, OverrideError, suggest
 
 _SCALAR = Kind.SCALAR  # to look up a member of an enum takes as long as to cast a number
 
-# As users give them: `key=value` texts, or a mapping of keys to values.
-Overrides = Sequence[str] | Mapping[str, object]
+# As users give them: `key=value` texts, or a mapping of keys to values. A pair is a text that is split already.
+Overrides = Sequence[str | tuple[str, object]] | Mapping[str, object]
 
 
 def split_override(text: str) -> tuple[str, str]:
@@ -77,16 +77,28 @@ def keys_and_values(overrides: Overrides) -> tuple[tuple[str, ...], Sequence[obj
     values: list[object] = []
     errors: list[tuple[int, HeyhiError]] = []
     for text in overrides:
+        key: str
+        value: object
         try:
-            if not isinstance(text, str):
+            if type(text) is tuple and len(text) == 2 and isinstance(text[0], str):
+                key, value = text
+            elif not isinstance(text, str):
                 raise OverrideError(f"override {text!r}: expected a text key=value")
-            key, value = split_override(text)
+            else:
+                key, value = split_override(text)
         except OverrideError as error:
             errors.append((len(keys), error))
         else:
             keys.append(key)
             values.append(value)
     return tuple(keys), values, errors
+
+
+def override_texts(overrides: Overrides) -> list[str]:
+    """Write overrides as the command line would; of a value that it can't give, the name of its type."""
+    if isinstance(overrides, Mapping):
+        return [f"{key}={shown_value(value)}" for key, value in overrides.items()]
+    return [f"{one[0]}={shown_value(one[1])}" if type(one) is tuple else str(one) for one in overrides]
 
 
 def shown_value(value: object) -> str:

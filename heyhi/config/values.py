@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 import json
 import math
+import os
 import re
 import struct
 from collections.abc import Iterable
@@ -46,10 +47,46 @@ _MAX_FLOAT = 3.4028235677973366e38  # what rounds to a finite 32-bit float is sm
 _WHOLE = 2.0**53  # below it, each integer is a double of its own
 _BOOLS = {"true": True, "1": True, "false": False, "0": False}
 INTEGER = re.compile(r"[+-]?[0-9]+")
+_HEX = re.compile(r"[+-]?0[xX][0-9a-fA-F]+")
 _MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no field holds more than 20
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
 _PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 _MAX_SHOWN_NAMES = 12
+
+
+class Drawn(float):
+    """A number that was drawn between two whole ones: a field of whole numbers takes it rounded."""
+
+
+def whole_number(text: str) -> int | None:
+    """Read a whole number as a config file does: decimal, or hexadecimal behind `0x`; None where it is none.
+
+    Raises:
+        OverrideError: behind a leading 0 a file has an octal number, so one that would be another one there is refused.
+    """
+    stripped = text.strip()
+    if _HEX.fullmatch(stripped):
+        return int(stripped, 16) if len(stripped) <= _MAX_DIGITS else None
+    if len(stripped) > _MAX_DIGITS or not INTEGER.fullmatch(stripped):
+        return None
+    number = int(stripped)
+    digits = stripped.lstrip("+-")
+    if digits[0] == "0" and len(digits) > 1 and abs(number) > 7:
+        octal = int(stripped, 8) if set(digits) <= set("01234567") else None
+        raise OverrideError(
+            f"'{shorten(text)}' is {'no number' if octal is None else octal} in a config file, where a leading 0 means"
+            f" octal: write {number}{'' if octal is None else f' or {octal}'}"
+        )
+    return number
+
+
+def drawn_text(field: FieldDescriptor, value: object) -> str:
+    """Write a value that a Python sweep gave for a field, as `value_text` does: for one of whole numbers it is whole.
+
+    Raises:
+        OverrideError: it is no single value.
+    """
+    return str(round(value)) if type(value) is Drawn and field.cpp_type in INT_RANGES else value_text(value)
 
 
 def value_text(value: object) -> str:
@@ -78,6 +115,13 @@ def value_text(value: object) -> str:
     if isinstance(value, (list, tuple, set, frozenset, dict)):
         raise OverrideError(
             f"{shorten(repr(value))} is no single value: set elements by key.0, key.1, … (key.-1 appends)"
+        )
+    if not isinstance(value, (int, os.PathLike)):
+        # Its text may have an address in it, which is another one each time: no name for an experiment.
+        hint = " (is it to be called?)" if callable(value) else ""
+        raise OverrideError(
+            f"a {type(value).__name__} is no value of a config{hint}: expected None, a bool, a number, a text, bytes,"
+            " an enum, a Path, or a list or dict of these"
         )
     return str(value)
 
@@ -112,18 +156,31 @@ def cast_scalar(field: FieldDescriptor, text: str, key: str) -> Scalar:
 
 def _cast_int(field: FieldDescriptor, text: str, key: str) -> int:
     stripped = text.strip()
-    # Nearly all are plain digits, which are recognised faster than by an expression.
-    if not (stripped.isascii() and stripped.isdigit()) and not INTEGER.fullmatch(stripped):
-        raise _wrong_type(field, text, key)
     low, high, _ = INT_RANGES[field.cpp_type]
-    number = int(stripped) if len(stripped) <= _MAX_DIGITS else None
+    number: int | None
+    # Nearly all are plain digits, which are recognised faster than by an expression.
+    if stripped.isascii() and stripped.isdigit() and stripped[0] != "0" and len(stripped) <= _MAX_DIGITS:
+        number = int(stripped)
+    else:
+        number = _whole_number(stripped, key)
+        if number is None and not INTEGER.fullmatch(stripped):
+            raise _wrong_type(field, text, key)
     if number is None or not low <= number <= high:
         kind = describe_type(field)
         raise OverrideError(f"key '{key}': {shorten(text)} is out of range for {kind}: {low} to {high}")
     return number
 
 
+def _whole_number(text: str, key: str) -> int | None:
+    try:
+        return whole_number(text)
+    except OverrideError as error:
+        raise OverrideError(f"key '{key}': {error}") from None
+
+
 def _cast_float(field: FieldDescriptor, text: str, key: str) -> float:
+    if text.lstrip(" +-")[:1] == "0":
+        _whole_number(text, key)  # no number in a file, if it has more digits
     try:
         # Python's own notations (1_000, digits of other scripts) are not the schema's.
         number = float(text if text.isascii() and "_" not in text else "")
@@ -153,8 +210,9 @@ def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
     stripped = text.strip()
     if is_name(stripped) and stripped in names:
         return int(names[stripped].number)
-    if INTEGER.fullmatch(stripped) and len(stripped) <= 11 and int(stripped) in enum_type(field).values_by_number:
-        return int(stripped)
+    number = _whole_number(stripped, key)
+    if number is not None and number in enum_type(field).values_by_number:
+        return number
     hint = suggest(stripped, names) if stripped else ""
     raise OverrideError(f"key '{key}' is {describe_type(field)}, not '{shorten(text)}'{hint}")
 

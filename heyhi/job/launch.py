@@ -204,6 +204,10 @@ class Launch:
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
         label = label_of_words(project, str(cfg), [*overrides, *options])
         expansion = expand(project, schema, [(cfg, overrides)], label=label, adhoc=adhoc, pattern=pattern)
+        if project.settings.validate:
+            from heyhi.sweep.validation import validate
+
+            validate(project, schema, expansion)
         words = ("--cfg", str(cfg), *overrides, *options)
         return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted)
 

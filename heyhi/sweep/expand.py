@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
-from heyhi.config.overrides import Overrides
+from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
-from heyhi.config.values import value_text
 from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME
@@ -26,6 +25,10 @@ from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
+from heyhi.sweep.size import check_size
+
+if TYPE_CHECKING:
+    from heyhi.config.frozen import FrozenConfig
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -74,6 +77,7 @@ class Expansion:
         pattern: exp id pattern of the sweep's own experiments.
         roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
+        validate: the sweep file's own check of each config; see `validation`.
     """
 
     planned: list[Planned]
@@ -84,6 +88,7 @@ class Expansion:
     pattern: str | None = None
     roots: Mapping[str, str] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    validate: Callable[[FrozenConfig], object] | None = None
 
     @cached_property
     def experiments(self) -> list[Experiment]:
@@ -129,11 +134,13 @@ def expand(
     _check_root(project.results_root)
     composer = Composer(project, schema)
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
-    count = 0
+    count, most = 0, project.settings.max_points
     placed = [ExpPattern(project, exp_id) for exp_id in exp_ids]
     with paused_collection():
         for index, (cfg, overrides) in enumerate(points):
             count += 1
+            if most and count > most:
+                check_size(project, count, f"{title or sweep or label} has more than {most:,} points")
             try:
                 gather.add(composer.compose(cfg, overrides), placed[index] if placed else gather.pattern, overrides)
             except HeyhiError as error:
@@ -254,7 +261,7 @@ class _Gather:
         if planned is None:
             planned = self._plan(composed, exp_id, self.pattern.folder(exp_id))
             if len(overrides) > len(composed.identity.overrides):
-                planned = self.planned[exp_id] = planned._replace(given=_as_words(overrides))
+                planned = self.planned[exp_id] = planned._replace(given=tuple(override_texts(overrides)))
         self.own[exp_id] = None
         other = self._by_config.setdefault(planned.config, exp_id)
         if other != exp_id:
@@ -332,12 +339,6 @@ class _Gather:
         return found
 
 
-def _as_words(overrides: Overrides) -> tuple[str, ...]:
-    if isinstance(overrides, Mapping):
-        return tuple(f"{key}={value_text(value)}" for key, value in overrides.items())
-    return tuple(overrides)
-
-
 def _named(identity: Identity) -> str:
     return " ".join([identity.cfg, *identity.overrides])
 
@@ -351,12 +352,9 @@ def _grouped(name: str, count: int, errors: dict[str, list[tuple[int, str, Overr
     for text, points in list(errors.items())[:_MAX_SHOWN]:
         lines.append("  " + text.replace("\n", "\n  "))
         index, cfg, overrides = points[0]
-        pairs = overrides.items() if isinstance(overrides, Mapping) else ()
-        example = [f"{k}={value_text(v) if not isinstance(v, (list, tuple, dict, set)) else v}" for k, v in pairs]
-        example = example or list(map(str, overrides))
         which = ", ".join(str(i) for i, _, _ in points[:_MAX_SHOWN]) + (", …" if len(points) > _MAX_SHOWN else "")
         several = f"{len(points)} points ({which}), first" if len(points) > 1 else f"point {index}"
-        lines.append(f"    in {several}: {' '.join([cfg, *example])}")
+        lines.append(f"    in {several}: {' '.join([cfg, *override_texts(overrides)])}")
     if len(errors) > _MAX_SHOWN:
         lines.append(f"  … and {len(errors) - _MAX_SHOWN} other errors")
     return "\n".join(lines)

@@ -9,20 +9,22 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import count
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType, NoneType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.code.import_path import own_modules_first
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, SweepError, suggest
+from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point, expand
 from heyhi.sweep.label import label_of
+from heyhi.sweep.own_code import own_code
+from heyhi.sweep.size import check_size
 
-_END = object()  # of the points
+if TYPE_CHECKING:
+    from heyhi.config.frozen import FrozenConfig
 
 
 def find_sweep_file(project: Project, path: Path) -> Path:
@@ -50,7 +52,7 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
     if path.suffix != ".py":
         raise SweepError(f"sweep file '{project.relative(path)}': expected a Python file (.py) with yield_sweep()")
     parts = Path(project.relative(path)).with_suffix("").parts
-    with _importing(project.root, path):
+    with own_code(project.root, path):
         # By the name that `python -m` gives it, so that relative imports work; read anew each time, since a notebook
         # lives longer than a version of the file.
         name = ".".join(parts) if all(part.isidentifier() for part in parts) else path.stem
@@ -60,29 +62,6 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
         sys.modules[name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
         return module
-
-
-class _importing:  # noqa: N801 (used as a function is)
-    """A context in which a project's code can be run: its modules are found, and what it raises is a SweepError."""
-
-    def __init__(self, root: Path, path: Path) -> None:
-        self.modules, self.path = own_modules_first(root), path
-
-    def __enter__(self) -> None:
-        self.modules.__enter__()
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: Any) -> None:
-        self.modules.__exit__(None, None, None)
-        # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
-        if not isinstance(error, (Exception, SystemExit)) or isinstance(error, HeyhiError):
-            return
-        line = error.lineno if isinstance(error, SyntaxError) and error.filename == str(self.path) else None
-        while trace is not None and not isinstance(error, SyntaxError):
-            if trace.tb_frame.f_code.co_filename == str(self.path):
-                line = trace.tb_lineno
-            trace = trace.tb_next
-        what = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise SweepError(f"{self.path}:{line or '?'}: {type(error).__name__}: {what}") from None
 
 
 def expand_sweep_file(
@@ -113,12 +92,14 @@ class SweepFile(NamedTuple):
     Attributes:
         name: of the file, relative to the project root.
         pattern: exp id pattern; None for the default one.
-        points: (config, overrides); the file yields them while they are read.
+        points: (config, overrides); the file yields them when the first is read.
+        validate: its own check of each config, if it has one.
     """
 
     name: str
     pattern: str | None
     points: Iterable[Point]
+    validate: Callable[[FrozenConfig], object] | None = None
 
     def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
         """Expand points of it.
@@ -127,7 +108,8 @@ class SweepFile(NamedTuple):
             SweepError: some are wrong: all of these are named.
         """
         label = label_of(project, self.name)
-        return expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+        found = expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+        return replace(found, validate=self.validate) if self.validate is not None else found
 
 
 def read_sweep_file(project: Project, path: Path) -> SweepFile:
@@ -145,14 +127,13 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
         raise SweepError(f"{name}: EXP_ID_PATTERN is {pattern!r}; expected a text")
 
     def points() -> Iterator[Point]:
-        found: Iterator[Any] = iter(())
-        for index in count():
-            # What becomes of a point is done outside of this, by code of ours.
-            with _importing(project.root, Path(str(module.__file__))):
-                found = found if index else iter(module.yield_sweep())
-                point = next(found, _END)
-            if point is _END:
-                return
+        found: list[Any] = []
+        # All of them at once, before the first is composed: what becomes of a point is done by code of ours.
+        with own_code(project.root, Path(str(module.__file__)), seed=1):
+            for point in module.yield_sweep():
+                found.append(point)
+                check_size(project, len(found), f"{name} yields more than {len(found) - 1:,} points")
+        for index, point in enumerate(found):
             if not (
                 isinstance(point, tuple)
                 and len(point) == 2
@@ -162,7 +143,10 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
                 raise SweepError(f"{name}: point {index} is {point!r}; expected (config, {{key: value}})")
             yield point
 
-    return SweepFile(name, pattern, points())
+    check = getattr(module, "validate", None)
+    if check is not None and not callable(check):
+        raise SweepError(f"{name}: validate is {check!r}; expected a function that is called with each config")
+    return SweepFile(name, pattern, points(), check)
 
 
 def default_sweep(project: Project) -> Path:

@@ -33,6 +33,7 @@ from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_o
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
+from heyhi.sweep.validation import validate
 from heyhi.sweep.write_manifest import write_manifest
 
 _UNKNOWN_NAME = "unknown"  # folder in the state root
@@ -409,6 +410,7 @@ def _expand(project: Project, path: Path) -> Path:
     schema = load_schema(project)
     with _stopped_by_ctrl_c():
         expansion = expand_sweep_file(project, schema, path)
+        validate(project, schema, expansion)
     for warning in expansion.warnings:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)

@@ -1,44 +1,107 @@
-"""The points of a sweep, made from the words of `--sweep` or by `heyhi.grid` and `heyhi.sample`.
+"""The points of a sweep, made from the words of `--sweep` or by `heyhi.grid`, `heyhi.zipped` and `heyhi.sample`.
 
 It only makes values for keys: which keys a config has, and what fits them, is left to `expand`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import json
 import math
 import random
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from heyhi.errors import SweepError, suggest
+from heyhi.config.values import Drawn, shorten, whole_number
+from heyhi.errors import OverrideError, SweepError, suggest
+from heyhi.sweep.elements import Element, split_elements
+from heyhi.sweep.size import check_size, length_of, listed
 
+Points = list[dict[str, Any]]
 _DIGITS = 6  # significant digits of a drawn number: enough for any search, and a path stays readable
 _CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
-def grid(space: Mapping[str, Any] | None = None, /, **more: Any) -> list[dict[str, Any]]:
+def grid(*spaces: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, **more: Any) -> Points:
     """Make every combination of some keys' values; the last key varies fastest.
 
     Args:
-        space: key -> list, range, or text as `--sweep` takes it (`"1,2"`, `"range(3)"`); for keys with dots.
+        spaces: key -> list, range, or text as `--sweep` takes it (`"1,2"`, `"range(3)"`), for keys with dots; or
+            points, as `heyhi.zipped`, `heyhi.sample` and this make them, each of which is combined with the rest.
         more: key=values for further keys, whose names Python takes for an argument.
 
     Raises:
-        SweepError: a text can't be read.
+        SweepError: a text can't be read, a key comes twice, or there are too many combinations.
 
     Example:
         >>> grid({"sgd.momentum": [0.0, 0.9]}, seed=range(2))[1]
         {'sgd.momentum': 0.0, 'seed': 1}
+        >>> len(grid(zipped(lr=[0.1, 0.2], batch_size=[16, 32]), seed=range(3)))
+        6
     """
-    lists = {key: _listed(key, values) for key, values in {**(space or {}), **more}.items()}
-    return [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+    factors: list[Points] = []
+    keys: dict[str, None] = {}
+    for space in (*spaces, more):
+        own: dict[str, None] = {}
+        for factor, its in _factors(space or {}):
+            factors.append(factor)
+            own |= its
+        if twice := keys.keys() & own.keys():
+            raise SweepError(f"grid(): the key '{min(twice)}' is given twice")
+        keys |= own
+    return _product(factors)
 
 
-def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any) -> list[dict[str, Any]]:
+def zipped(space: Mapping[str, Any] | None = None, /, **more: Any) -> Points:
+    """Put the first values of some keys together, then the second ones, and so on.
+
+    Args:
+        space: as for `grid`; the lists are of one length.
+        more: key=values for further keys, whose names Python takes for an argument.
+
+    Raises:
+        SweepError: a text can't be read, or the lists differ in length.
+
+    Example:
+        >>> zipped(lr=[0.1, 0.2], batch_size=[16, 32])[1]
+        {'lr': 0.2, 'batch_size': 32}
+    """
+    columns = {key: _listed(key, values) for key, values in {**(space or {}), **more}.items()}
+    return _zipped(columns, "zipped() takes")
+
+
+def _factors(space: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> Iterable[tuple[Points, dict[str, None]]]:
+    """Yield what is to be combined with the rest, each with its keys."""
+    if isinstance(space, Mapping):
+        for key, values in space.items():
+            yield [{key: value} for value in _listed(key, values)], {key: None}
+        return
+    points = list(space)
+    if not all(isinstance(point, Mapping) for point in points):
+        raise SweepError(f"grid(): {shorten(repr(space))} is no mapping of keys to values, and no list of points")
+    yield [dict(point) for point in points], {str(key): None for point in points for key in point}
+
+
+def _product(factors: Sequence[Points]) -> Points:
+    size = math.prod(map(len, factors))
+    check_size(None, size, f"{' x '.join(str(len(factor)) for factor in factors)} values make {size:,} points")
+    found: Points = []
+    for parts in itertools.product(*factors):
+        point: dict[str, Any] = {}
+        for part in parts:
+            point.update(part)
+        found.append(point)
+    return found
+
+
+def _zipped(columns: Mapping[str, list[Any]], what: str) -> Points:
+    if len({len(values) for values in columns.values()}) > 1:
+        lengths = ", ".join(f"{key} has {len(values)}" for key, values in columns.items())
+        raise SweepError(f"{what} lists of one length: {lengths}")
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, **more: Any) -> Points:
     """Draw random points.
 
     A key's draws depend on the seed and its own name only: another key more, or a larger n, changes none of them.
@@ -50,62 +113,81 @@ def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, 
         more: key=values for further keys, whose names Python takes for an argument.
 
     Raises:
-        SweepError: a text can't be read.
+        SweepError: a text can't be read, or n is too many.
     """
     if type(seed) is not int:
         raise SweepError(
             f"sample(): seed is the draw's own and a whole number, not {seed!r};"
             " to sweep a key of that name, put it into the dict: {'seed': [0, 1, 2]}"
         )
+    check_size(None, n, f"sample() of {n:,} points")
     columns = {key: _drawn(key, values, n, seed) for key, values in {**(space or {}), **more}.items()}
     return [{key: column[i] for key, column in columns.items()} for i in range(n)]
 
 
-def sweep_points(axes: Sequence[str], *, pair: bool = False) -> list[dict[str, Any]]:
-    """Read `--sweep key=VALUES` texts.
+def sweep_points(axes: Sequence[str], *, paired: Sequence[str] = (), pair: bool = False) -> Points:
+    """Read `--sweep key=VALUES` and `--zip key=VALUES` texts.
 
     Args:
         axes: VALUES is a list `a,b`, `range([start,]stop[,step])`, `uniform(low,high,n[,seed])`,
             `loguniform(low,high,n[,seed])` or `choice(a,b,…,n=…[,seed=…])`.
-        pair: put the first values together, then the second ones, … instead of every combination.
+        paired: of which the first values are put together, then the second ones, …; each of these pairs is combined
+            with the values of the axes.
+        pair: put the values of the axes together so.
 
     Raises:
         SweepError: a text can't be read, or the lists to be paired differ in length.
     """
     columns: dict[str, list[Any]] = {}
-    for axis in axes:
+    for option, axis in (*(("--zip", axis) for axis in paired), *(("--sweep", axis) for axis in axes)):
         key, equals, text = axis.removeprefix("--").partition("=")
-        if not equals or not key or not text:
-            raise SweepError(f"--sweep '{axis}': expected key=value,value,… or key=range(…)")
+        if not equals or not key or not text.strip():
+            raise SweepError(f"{option} '{axis}': expected key=value,value,… or key=range(…)")
         if key in columns:
-            raise SweepError(f"--sweep '{axis}': the key '{key}' is swept twice")
+            raise SweepError(f"{option} '{axis}': the key '{key}' is swept twice")
         columns[key] = _listed(key, text)
-    if not pair:
-        return grid(columns)
-    if len({len(values) for values in columns.values()}) > 1:
-        lengths = ", ".join(f"{key} has {len(values)}" for key, values in columns.items())
-        raise SweepError(f"--zip pairs lists of one length: {lengths}")
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    if paired and pair:
+        raise SweepError("--zip stands alone, for all --sweep, or before each key that it pairs: not both")
+    if len(paired) == 1:
+        key = next(iter(columns))
+        raise SweepError(
+            f"--zip '{paired[0]}' pairs '{key}' with no other key: say --zip KEY=VALUES for each of them"
+            " (an override goes before a --zip that stands alone)"
+        )
+    if pair:
+        return _zipped(columns, "--zip pairs")
+    together = dict(itertools.islice(columns.items(), len(paired)))
+    rest = dict(itertools.islice(columns.items(), len(paired), None))
+    return grid(_zipped(together, "--zip pairs") if together else None, rest)
+
+
+def sweep_keys(axes: Iterable[str]) -> list[str]:
+    """Return the keys of `--sweep key=VALUES` texts."""
+    return [axis.removeprefix("--").partition("=")[0] for axis in axes]
 
 
 def _listed(key: str, values: Any) -> list[Any]:
-    if not isinstance(values, str):
-        return list(values) if isinstance(values, Iterable) else [values]
-    return [v for item in _split(values) for v in _item_values(key, item)]
+    if isinstance(values, str):
+        elements = split_elements(values, f"'{shorten(f'{key}={values}')}'")
+        return listed(key, itertools.chain.from_iterable(_values_of(key, one) for one in elements))
+    if isinstance(values, (set, frozenset)):  # its order is another one in each process
+        return sorted(values, key=repr)
+    if isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping)):
+        return listed(key, values)
+    return [values]
 
 
-def _item_values(key: str, item: str) -> list[Any]:
-    call = _CALL.fullmatch(item)
-    if call is None or call[1] not in (*_DRAWS, "range", "choice"):
-        if call is not None and suggest(call[1], (*_DRAWS, "range", "choice")):
-            raise SweepError(f"'{key}={item}': unknown function{suggest(call[1], (*_DRAWS, 'range', 'choice'))}")
+def _values_of(key: str, element: Element) -> Sequence[Any]:
+    """Return the values that an element of a list stands for."""
+    item = element.text
+    call = None if element.is_quoted else _CALL.fullmatch(item)
+    if call is None or call[1] not in _FUNCTIONS:
+        if call is not None and (hint := suggest(call[1], _FUNCTIONS)):
+            raise SweepError(f"'{key}={item}': unknown function{hint}")
         return [item]
     args, options = _arguments(key, item, call[2])
     if call[1] == "range":
-        numbers = [_number(key, item, a) for a in args]
-        if options or not 1 <= len(numbers) <= 3 or any(n != int(n) for n in numbers) or numbers[2:] == [0]:
-            raise SweepError(f"'{key}={item}': expected range([start,]stop[,step]) with integers, step not 0")
-        return list(range(*map(int, numbers)))
+        return _range(key, item, args, options)
     names = () if call[1] == "choice" else ("n", "seed")
     positional = len(args) if call[1] == "choice" else 2
     for name, value in zip(names, args[positional:], strict=False):
@@ -116,73 +198,85 @@ def _item_values(key: str, item: str) -> list[Any]:
     n, seed = _number(key, item, options["n"]), _number(key, item, options.get("seed", "0"))
     if n != int(n) or n < 1 or seed != int(seed):
         raise SweepError(f"'{key}={item}': n and seed are whole numbers, n at least 1")
-    return _drawn(key, f"{call[1]}({','.join(args[:positional])})", int(n), int(seed))
+    check_size(None, int(n), f"'{key}={item}' has {int(n):,} values")
+    draw = _source(key, int(seed))
+    if call[1] == "choice":
+        return _choices(key, args, int(n), draw)
+    return _numbers(key, item, call[1], args[:positional], int(n), draw)
+
+
+def _range(key: str, item: str, args: Sequence[str], options: Mapping[str, str]) -> range:
+    numbers = [_number(key, item, a) for a in args]
+    if options or not 1 <= len(numbers) <= 3 or any(n != int(n) for n in numbers) or numbers[2:] == [0]:
+        raise SweepError(f"'{key}={item}': expected range([start,]stop[,step]) with integers, step not 0")
+    found = range(*map(int, numbers))
+    size = length_of(found) or 0
+    check_size(None, size, f"'{key}={item}' has {size:,} values")
+    return found
 
 
 def _drawn(key: str, values: Any, n: int, seed: int) -> list[Any]:
-    draw = random.Random(f"{seed}:{key}")
-    if isinstance(values, str):
-        call = _CALL.fullmatch(values.strip())
-        if call is not None and call[1] in _DRAWS:
-            args, options = _arguments(key, values, call[2])
-            bounds = [_number(key, values, a) for a in args]
-            if options or len(bounds) != 2 or not bounds[0] <= bounds[1]:
-                raise SweepError(f"'{key}={values}': expected {call[1]}(low,high) with low <= high")
-            if call[1] == "loguniform" and bounds[0] <= 0:
-                raise SweepError(f"'{key}={values}': loguniform takes bounds above 0")
-            return [float(f"{_DRAWS[call[1]](draw, *bounds):.{_DIGITS}g}") for _ in range(n)]
-        if call is not None and call[1] == "choice":
-            values = _arguments(key, values, call[2])[0]
-    choices = _listed(key, values)
+    """Draw values of a key for `sample`."""
+    draw = _source(key, seed)
+    call = _CALL.fullmatch(values.strip()) if isinstance(values, str) else None
+    if call is not None and call[1] in _DRAWS:
+        args, options = _arguments(key, values, call[2])
+        if options:
+            raise SweepError(f"'{key}={values}': expected {call[1]}(low,high) with low <= high")
+        return _numbers(key, values, call[1], args, n, draw)
+    if call is not None and call[1] == "choice":
+        return _choices(key, _arguments(key, values, call[2])[0], n, draw)
+    return _choices(key, _listed(key, values), n, draw)
+
+
+def _source(key: str, seed: int) -> random.Random:
+    return random.Random(f"{seed}:{key}")
+
+
+def _choices(key: str, choices: Sequence[Any], n: int, draw: random.Random) -> list[Any]:
     if not choices:
         raise SweepError(f"'{key}': there is nothing to choose from")
     return [draw.choice(choices) for _ in range(n)]
+
+
+def _numbers(key: str, item: str, name: str, args: Sequence[str], n: int, draw: random.Random) -> list[float]:
+    bounds = [_number(key, item, a) for a in args]
+    if len(bounds) != 2 or not bounds[0] <= bounds[1]:
+        raise SweepError(f"'{key}={item}': expected {name}(low,high) with low <= high")
+    if name == "loguniform" and bounds[0] <= 0:
+        raise SweepError(f"'{key}={item}': loguniform takes bounds above 0")
+    # Between whole numbers, whole ones may be meant: the field says it.
+    kind: Callable[[str], float] = Drawn if all(b == int(b) for b in bounds) else float
+    return [kind(f"{_DRAWS[name](draw, *bounds):.{_DIGITS}g}") for _ in range(n)]
 
 
 _DRAWS: dict[str, Callable[[random.Random, float, float], float]] = {
     "uniform": lambda draw, low, high: draw.uniform(low, high),
     "loguniform": lambda draw, low, high: math.exp(draw.uniform(math.log(low), math.log(high))),
 }
+_FUNCTIONS = (*_DRAWS, "range", "choice")
 
 
 def _arguments(key: str, item: str, text: str) -> tuple[list[str], dict[str, str]]:
     args: list[str] = []
     options: dict[str, str] = {}
-    for part in _split(text) if text.strip() else []:
-        name, equals, value = part.partition("=")
-        if equals and name.strip() in ("n", "seed"):
+    for part in split_elements(text, f"'{shorten(f'{key}={item}')}'") if text.strip() else []:
+        name, equals, value = part.text.partition("=")
+        if equals and name.strip() in ("n", "seed") and not part.is_quoted:
             options[name.strip()] = value.strip()
         else:
-            args.append(part.strip())
-    if any(not a for a in args):
-        raise SweepError(f"'{key}={item}': an argument is empty")
+            args.append(part.text)
     return args, options
 
 
 def _number(key: str, item: str, text: str) -> float:
     try:
-        number = float(text)
+        whole = whole_number(text)
+        number = float(text) if whole is None else whole
+    except OverrideError as error:
+        raise SweepError(f"'{key}={item}': {error}") from None
     except ValueError:
         raise SweepError(f"'{key}={item}': '{text}' is no number") from None
     if not math.isfinite(number):
         raise SweepError(f"'{key}={item}': '{text}' is not finite")
     return number
-
-
-def _split(text: str) -> list[str]:
-    """Split at commas that stand in no brackets and no double quotes."""
-    parts, start, depth, position = [], 0, 0, 0
-    while position < len(text):
-        char = text[position]
-        if char == '"':
-            with contextlib.suppress(ValueError):  # a lone quote is a character like any other
-                position = json.JSONDecoder().raw_decode(text, position)[1] - 1
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth = max(0, depth - 1)
-        elif char == "," and depth == 0:
-            parts.append(text[start:position])
-            start = position + 1
-        position += 1
-    return [*parts, text[start:]]

@@ -51,6 +51,14 @@ WRONG_WORDS = (
     "heyhi expand --cfg train --sweep lr",
     "heyhi expand --cfg train --sweep lr=",
     "heyhi expand --cfg train --sweep lr=1,,2",
+    "heyhi expand --cfg train --sweep lr=1,2,",
+    'heyhi expand --cfg train --sweep "lr=\'1,2"',
+    "heyhi expand --cfg train --sweep 'lr=[1,2'",
+    "heyhi expand --cfg train --sweep seed=1,010",
+    "heyhi expand --cfg train --sweep 'seed=range(10000000000)'",
+    "heyhi expand --cfg train --zip lr=1,2",
+    "heyhi expand --cfg train --zip lr=1,2 --zip seed=1,2,3",
+    "heyhi expand --cfg train --zip lr=1,2 --zip seed=1,2 --zip",
     "heyhi expand --cfg train --sweep lr=1 --sweep lr=2",
     "heyhi expand --cfg train --sweep lr=1,2 --sweep seed=1,2,3 --zip",
     "heyhi expand --cfg train --sweep lr=1,x",
@@ -138,6 +146,7 @@ WRONG_WORDS = (
     "heyhi retry --redo-drifted=cod",
     "heyhi launch --redo-drifed",
     "run.py --cfg train --redo-drifted=cod",
+    "run.py --cfg train --cfg eval",
     "heyhi note 'bad data'",
     "heyhi note bad",
     "heyhi note --exclude",
@@ -419,6 +428,32 @@ CASES = (
         "a sweep of a wrong key",
         ("heyhi expand conf/bad.py", "heyhi plan conf/bad.py", "heyhi launch conf/bad.py", "heyhi report conf/bad.py"),
         {"conf/bad.py": "def yield_sweep():\n    for x in (1, 2, 3):\n        yield 'train', {'lrr': x}\n"},
+    ),
+    Given(
+        "a sweep file that refuses its experiments",
+        ("heyhi expand conf/bad.py", "heyhi launch conf/bad.py"),
+        {
+            "conf/bad.py": "def yield_sweep():\n    for seed in (1, 2):\n        yield 'train', {'seed': seed}\n"
+            "def validate(cfg):\n    assert cfg.seed == 0\n"
+        },
+    ),
+    Given(
+        "a check that isn't there",
+        ("heyhi expand --cfg train", "run.py --cfg train"),
+        {"pyproject.toml": '[tool.heyhi]\nvalidate = "checks:validate"\n'},
+    ),
+    Given(
+        "a sweep of functions",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": "def yield_sweep():\n    for seed in (1, 2):\n        yield 'train', {'seed': lambda: seed}\n"},
+    ),
+    Given(
+        "a sweep without an end",
+        ("heyhi expand conf/bad.py",),
+        {
+            "conf/bad.py": "def yield_sweep():\n    while True:\n        yield 'train', {}\n",
+            "pyproject.toml": "[tool.heyhi]\nmax_points = 100\n",
+        },
     ),
     Given(
         "a sweep with a pattern that is no text",

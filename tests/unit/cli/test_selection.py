@@ -394,3 +394,29 @@ def test_a_manifest_whose_project_is_gone_says_so(
     monkeypatch.chdir(tmp_path / "moved")
     code, _, err = run("status", str(tmp_path / "kept.sqlite"))
     assert code == 2 and f"was written in {project}, where there is no project any more" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("lr=0.3 --sweep lr=0.1,0.2", "lr=0.3 is left out: 'lr' is swept"),
+        ("seed=1 lr=0.3 lr=0.4 --zip lr=0.1,0.2 --zip seed=1,2", "lr=0.4 is left out: 'lr' is swept"),
+    ],
+)
+def test_of_an_override_and_a_swept_key_the_sweep_counts_and_says_so(run: Any, words: str, said: str) -> None:
+    code, out, err = run("expand", "--cfg", "fit/work", *words.split())
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert said in err
+    swept = [word for word in words.split() if not word.startswith(("lr=0.3", "lr=0.4"))]
+    assert run("expand", "--cfg", "fit/work", *[w for w in swept if w != "seed=1"])[1] == out
+
+
+def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:
+    words = ["--cfg", "fit/work", "--zip", "lr=1,2", "--zip", "seed=3,4", "--adhoc"]
+    code, out, _ = run("expand", *words)
+    assert code == 0 and [line.split("/")[-2].split("_")[0] for line in out.splitlines()] == [
+        "lr=1.0,seed=3",
+        "lr=2.0,seed=4",
+    ]
+    code, out, _ = run("expand", *words, "--sweep", "lr=1")
+    assert code == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.file import expand_sweep_file
-from heyhi.sweep.points import grid, sample, sweep_points
+from heyhi.sweep.points import grid, sample, sweep_points, zipped
 
 TRAIN = "conf/c02_sup_train/sl.prototxt"
 EVAL = "conf/c03_eval/eval.prototxt"
@@ -71,6 +72,24 @@ def test_sample_takes_no_list_for_its_own_seed() -> None:
         ('name="a,b",c', ['"a,b"', "c"]),
         ("checkpoint={{exp x lr=1,2}},y", ["{{exp x lr=1,2}}", "y"]),
         ("name=f(x,y)", ["f(x,y)"]),
+        ("name='a,b',c", ["a,b", "c"]),
+        ("name=a, b ,'  c '", ["a", "b", "  c "]),
+        ("name='range(2)',''", ["range(2)", ""]),
+        ('name="",it\'s,5"', ['""', "it's", '5"']),
+        ("h=[64],[64,64]", ["[64]", "[64,64]"]),
+        ("sgd={momentum: 0.9},{name: 'a,}b'}", ["{momentum: 0.9}", "{name: 'a,}b'}"]),
+        ("a=choice('x,y',n=1)", ["x,y"]),
+        ("seed=range(0x10,0x12)", [16, 17]),
+        ("name=a,", None),
+        ("name=,a", None),
+        ("name=a, ,b", None),
+        ("name= ", None),
+        ("name='a", None),
+        ("name='a'b", None),
+        ('name="a"b', None),
+        ('name="a', None),
+        ("name=(a,b", None),
+        ("seed=range(010)", None),
         ("name=", None),
         ("=1", None),
         ("name", None),
@@ -121,6 +140,46 @@ def test_several_keys_make_a_grid_or_are_paired() -> None:
         sweep_points(["a=1,2", "b=1,2,3"], pair=True)
     with pytest.raises(SweepError, match="twice"):
         sweep_points(["a=1", "a=2"])
+
+
+def test_some_keys_are_paired_inside_a_grid() -> None:
+    pairs = [{"a": "1", "b": "3"}, {"a": "2", "b": "4"}]
+    wanted = [{**pair, "seed": seed} for pair in pairs for seed in (0, 1)]
+    assert sweep_points(["seed=range(2)"], paired=["a=1,2", "b=3,4"]) == wanted
+    assert grid(zipped(a="1,2", b=["3", "4"]), seed=range(2)) == wanted
+    assert zipped({"a": [1]}, b=[2]) == [{"a": 1, "b": 2}]
+    assert [p["seed"] for p in grid(sample(2, lr="uniform(0.1,0.2)"), seed=range(2))] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda: sweep_points(["seed=1,2"], paired=["a=1,2"]),
+        lambda: sweep_points(["seed=1,2"], paired=["a=1,2", "b=1,2"], pair=True),
+        lambda: sweep_points([], paired=["a=1,2", "b=1"]),
+        lambda: zipped(a=[1], b=[1, 2]),
+        lambda: grid({"a": [1]}, a=[2]),
+        lambda: grid([1, 2]),
+    ],
+)
+def test_what_can_be_paired_in_no_way_is_refused(wrong: Callable[[], object]) -> None:
+    with pytest.raises(SweepError):
+        wrong()
+
+
+def test_the_values_of_a_set_come_in_one_order_and_a_mapping_is_one_value() -> None:
+    assert grid(name={"b", "a", "c"}) == [{"name": "a"}, {"name": "b"}, {"name": "c"}]
+    assert grid(sgd={"momentum": 0.9}, data=b"ab") == [{"sgd": {"momentum": 0.9}, "data": b"ab"}]
+
+
+def test_a_field_of_whole_numbers_takes_a_drawn_one_rounded(project: Project, schema: Schema) -> None:
+    points = sweep_points(["epochs=loguniform(1,100,n=3)"])
+    found = expand(project, schema, [(TRAIN, point) for point in points])
+    texts = [planned.identity.overrides[0] for planned in found.planned]
+    assert texts == [f"epochs={round(point['epochs'])}" for point in points]
+    assert expand(project, schema, [(TRAIN, list(point.items())) for point in points]).own == found.own
+    real = expand(project, schema, [(TRAIN, point) for point in sample(1, lr="uniform(0,1)")])
+    assert "." in real.planned[0].identity.overrides[0]
 
 
 def test_what_is_needed_comes_first_and_once(project: Project, schema: Schema) -> None:
