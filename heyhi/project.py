@@ -97,6 +97,7 @@ class Settings(NamedTuple):
             exception and none is done; 0: it goes on.
         node_faults: texts, in whatever case, of what a task raised, or printed last before it was killed: such a
             failure is the node's. It is no attempt, and the launch leaves the node out.
+        renamed: earlier paths of configs and chunks, each with the next one, relative to the project root.
         name: of the project, by which its results are told from another one's; default: the name in `[project]`.
         was: names that it had before: what is left of those is its own.
     """
@@ -119,6 +120,7 @@ class Settings(NamedTuple):
     checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
     node_faults: tuple[str, ...] = NODE_FAULTS
+    renamed: tuple[tuple[str, str], ...] = ()
     name: str | None = None
     was: tuple[str, ...] = ()
 
@@ -288,6 +290,9 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
+        if key == "renamed":
+            values[key] = _checked_pairs(pyproject, value)
+            continue
         if isinstance(Settings._field_defaults[key], int):
             if type(value) is not int or value < 0:
                 raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be a whole number from 0 on, not {value!r}")
@@ -310,6 +315,17 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         if pattern in values.get("maximize", ()):
             raise ProjectError(f"{pyproject}: [tool.heyhi] minimize and maximize both name '{pattern}'")
     return values
+
+
+def _checked_pairs(pyproject: Path, value: object) -> tuple[tuple[str, str], ...]:
+    """Return a table of paths; a ProjectError where it is none."""
+    pairs = tuple(value.items()) if isinstance(value, dict) else None
+    if pairs is None or not all(isinstance(new, str) and new.strip() and "\0" not in old + new for old, new in pairs):
+        raise ProjectError(
+            f"{pyproject}: [tool.heyhi] renamed must be a table of earlier paths with those of today, such as"
+            f' {{"conf/old.prototxt" = "conf/new.prototxt"}}, not {value!r:.100}'
+        )
+    return pairs
 
 
 def _checked_name(pyproject: Path, key: str, value: object) -> str:

@@ -5,7 +5,8 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.compose import Composer
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.overrides import cast_value, split_override
-from heyhi.config.prototxt import parse_into
+from heyhi.config.prototxt import parse_renamed
+from heyhi.config.renames import renamed_text
 from heyhi.config.schema import (
     ROOT_MESSAGE,
     TASK_ONEOF,
@@ -104,7 +106,7 @@ def load_root_config(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_composer(extra_include_dirs).compose(cfg, overrides).message)
+    return FrozenConfig(_composed(cfg, overrides, extra_include_dirs).message)
 
 
 def load_root_proto_message(
@@ -118,7 +120,7 @@ def load_root_proto_message(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    composed = _composer(extra_include_dirs).compose(cfg, overrides)
+    composed = _composed(cfg, overrides, extra_include_dirs)
     return composed.task, composed.message
 
 
@@ -156,8 +158,11 @@ def _load(
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
-        return composer.compose(path, overrides).message
+        message = composer.compose(path, overrides).message
+        _tell([*files.notices, *composer.notices])
+        return message
     message = copy_of(files.chunk(path, kind).message)
+    _tell(files.notices)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message
@@ -186,7 +191,7 @@ def _parsed(files: ConfigFiles, path: Path, kind: Descriptor) -> Message | None:
     """Parse a file as a message type, less its includes; None where it is none of that type."""
     message = message_factory.GetMessageClass(kind)()
     try:
-        parse_into(files.read(path), message, str(path), files.schema.pool)
+        parse_renamed(files.read(path), message, str(path), files.schema.pool)
     except ConfigError:
         return None
     return message
@@ -312,6 +317,19 @@ def _composer(include_dirs: Sequence[str | Path] = ()) -> Composer:
     return Composer(*_open(), tuple(map(Path, include_dirs)))
 
 
+def _composed(cfg: str | Path, overrides: Sequence[str], include_dirs: Sequence[str | Path]) -> Composed:
+    composer = _composer(include_dirs)
+    composed = composer.compose(cfg, overrides)
+    _tell(composer.notices)
+    return composed
+
+
+def _tell(notices: Iterable[str]) -> None:
+    """Tell the user of earlier names; Python shows one line of those that are alike."""
+    for notice in dict.fromkeys(notices):
+        warnings.warn(notice, stacklevel=2)
+
+
 def _task_of(message: Message) -> Message | None:
     """Return the chosen task's message of a root config, below which its keys start; None for any other message."""
     if type_of(message).name != ROOT_MESSAGE:
@@ -343,6 +361,7 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 def _set(message: Message, key: str, value: object) -> Message:
     start, found = _find(message, key)
+    _tell(renamed_text(old, new) for old, new in found.renamed)
     found.apply(start, cast_value(found, value_text(value)))
     return message
 
