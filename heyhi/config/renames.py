@@ -27,7 +27,7 @@ from heyhi.errors import SchemaError
 # What can have had another name; a oneof and an enum can, too.
 Named = FieldDescriptor | OneofDescriptor | EnumValueDescriptor | Descriptor | EnumDescriptor
 Pair = tuple[str, str]  # an earlier name, and the one of today
-_Named = TypeVar("_Named", FieldDescriptor, OneofDescriptor, EnumValueDescriptor)
+_Named = TypeVar("_Named", bound=FieldDescriptor | OneofDescriptor | EnumValueDescriptor)
 _Proto = (
     descriptor_pb2.DescriptorProto
     | descriptor_pb2.FieldDescriptorProto

@@ -11,6 +11,7 @@ from typing import Any
 
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
+from heyhi.config.translation import Translation
 from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
@@ -78,13 +79,20 @@ class _Candidates:
         entries = [self._entry(folder, needs) for folder in self.folders]
         found = gathered_columns(self._project, entries, needs)
         columns = dict(found.columns)
-        overridden = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
+        shown = [(e.identity.overrides, e.task) for e in entries]
+        if (today := self._today) is not None:
+            shown = [(today.overrides(*one), "") for one in shown]
+        overridden = {text.partition("=")[0] for overrides, _ in shown for text in overrides}
         for key in overridden:
             name = override_name(key)
             if name in keys and None in columns.get(name, ()):
                 composed = self.config_columns.get(key, [None] * len(entries))
                 columns[name] = [a if a is not None else b for a, b in zip(columns[name], composed, strict=True)]
         return replace(found, columns=columns, read_configs=lambda: self.config_columns)
+
+    @cached_property
+    def _today(self) -> Translation | None:
+        return Translation.of(self._project)
 
     def _all_needs(self) -> dict[str, tuple[str, ...]]:
         """Return what they need, and what that needs: one may be blocked from afar."""
@@ -116,7 +124,10 @@ class _Candidates:
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
         started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
-        rows = [_below_task(flat or self._planned_flat(folder)) for folder, flat in started.items()]
+        flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
+        if (today := self._today) is not None:
+            flats = list(map(today.flat, flats))
+        rows = list(map(_below_task, flats))
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
 
