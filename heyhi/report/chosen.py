@@ -45,11 +45,13 @@ def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
         return []
     sizes = [len(some.folders) for some in all_of]
     keys = {meaning.key for condition in conditions for meaning in readings(condition)}
+    keys |= {some.today.name(key) for some in all_of if some.today is not None for key in keys}
     each = [some.known(keys) for some in all_of]
     known = Known(
         _joined([some.columns for some in each], sizes),
         lambda: _joined([some.configs for some in each], sizes),
         _joined([some.outcome for some in each], sizes),
+        translations=tuple(some.today for some in all_of if some.today is not None),
     )
     folders = [folder for some in all_of for folder in some.folders]
     return [folders[row] for row in chosen_rows(conditions, known)]
@@ -80,7 +82,7 @@ class _Candidates:
         found = gathered_columns(self._project, entries, needs)
         columns = dict(found.columns)
         shown = [(e.identity.overrides, e.task) for e in entries]
-        if (today := self._today) is not None:
+        if (today := self.today) is not None:
             shown = [(today.overrides(*one), "") for one in shown]
         overridden = {text.partition("=")[0] for overrides, _ in shown for text in overrides}
         for key in overridden:
@@ -91,7 +93,8 @@ class _Candidates:
         return replace(found, columns=columns, read_configs=lambda: self.config_columns)
 
     @cached_property
-    def _today(self) -> Translation | None:
+    def today(self) -> Translation | None:
+        """What knows the earlier names of keys and values; None where there are none."""
         return Translation.of(self._project)
 
     def _all_needs(self) -> dict[str, tuple[str, ...]]:
@@ -125,7 +128,7 @@ class _Candidates:
         """A column for each key of the composed configs, named below the task as overrides are."""
         started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
         flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
-        if (today := self._today) is not None:
+        if (today := self.today) is not None:
             flats = list(map(today.flat, flats))
         rows = list(map(_below_task, flats))
         names = dict.fromkeys(name for row in rows for name in row if name)

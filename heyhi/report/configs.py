@@ -77,7 +77,7 @@ class Configs:
         told = changed_defaults(self._schemas)
         found: dict[str, _Record] = {}
         for (manifest, project), schema in zip(self._sources, self._schemas, strict=True):
-            today = self._translations.get(project)
+            today = self.translations.get(project)
             then = manifest.written_for
             comparable = Comparable(Scheduling(project.settings.identity_ignore), told)
             origin = _Origin(manifest, schema, comparable, then.results_root, then.project_root)
@@ -93,7 +93,7 @@ class Configs:
         return found
 
     @cached_property
-    def _translations(self) -> dict[Project, Translation]:
+    def translations(self) -> dict[Project, Translation]:
         """What gives things their names of today, for each project in which some were renamed."""
         found = {project: Translation.of(project) for _, project in self._sources}
         return {project: today for project, today in found.items() if today is not None}
@@ -103,7 +103,7 @@ class Configs:
         """Schema of each manifest, by the names of today."""
         found = []
         for manifest, project in self._sources:
-            today = self._translations.get(project)
+            today = self.translations.get(project)
             found.append(manifest.schema() if today is None else today.schema(manifest.schema()))
         return found
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from heyhi.config.translation import Translation
 from heyhi.report.cells import varying
 from heyhi.report.fields import OVERRIDE, key_of
 from heyhi.report.gathered import Gathered
@@ -42,12 +43,14 @@ class Known:
         read_configs: returns a column for each key of the composed configs; asked once, and only where it has to be.
         outcome: what came out.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
+        translations: what knows the earlier names of keys and values.
     """
 
     columns: Columns
     read_configs: Callable[[], Columns] = dict
     outcome: Columns = field(default_factory=dict)
     may_be_key: Callable[[str], bool] = lambda name: True
+    translations: tuple[Translation, ...] = ()
 
     @cached_property
     def configs(self) -> Columns:
@@ -72,6 +75,10 @@ class Known:
             if own in self.outcome:
                 return Meaning("outcome", self.outcome[own])
         return None
+
+    def name_today(self, name: str) -> str:
+        """Return the name that a key has today, which may be called by an earlier one."""
+        return next((today for one in self.translations if (today := one.name(name)) != name), name)
 
     def names(self) -> list[str]:
         """Return all names that mean something."""
@@ -112,6 +119,7 @@ def known_in(gathered: Gathered) -> Known:
         configs,
         {name: column for name, column in columns.items() if name not in first},
         gathered.may_be_key,
+        gathered.translations,
     )
 
 
