@@ -38,6 +38,13 @@ class MovedConfigs:
         """Return each earlier path with that of today."""
         return [(old, self.today(old)) for old in self._steps]
 
+    def earlier(self) -> dict[str, list[str]]:
+        """Return the earlier paths of each config that moved, the first one first."""
+        found: dict[str, list[str]] = {}
+        for old, new in sorted(self.pairs(), key=lambda pair: len(list(self._way(pair[0]))), reverse=True):
+            found.setdefault(new, []).append(old)
+        return found
+
     def today(self, name: str) -> str:
         """Return the path of today of what has or had a path, both as identities write them."""
         while name in self._steps:

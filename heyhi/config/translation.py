@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf import descriptor_pb2
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
 from heyhi.config.earlier_protos import with_names_of
 from heyhi.config.identity import Identity
@@ -18,7 +19,7 @@ from heyhi.config.includes import include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.overrides import split_override
-from heyhi.config.renames import once_named
+from heyhi.config.renames import Named, earlier_names, once_named
 from heyhi.config.schema import Schema, field_named, load_schema
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
@@ -116,6 +117,12 @@ class Translation:
         key = self.key(name, task)
         return name if key is None else key.text
 
+    def lines(self) -> list[str]:
+        """Return what was renamed, a line for each."""
+        found = {name: earlier_names(one) for name, one in _named_in(self._schema)}
+        moved = self._moved.earlier() if self._moved is not None else {}
+        return [f"{name} (was: {', '.join(names)})" for name, names in {**found, **moved}.items() if names]
+
     def _override(self, text: str, task: str) -> str:
         if (text, task) not in self._lines:
             self._lines[text, task] = self._translated(text, task)
@@ -150,6 +157,21 @@ class Translation:
             except HeyhiError:  # of a field that is gone
                 self._found[place] = None
         return self._found[place]
+
+
+def _named_in(schema: Schema) -> Iterator[tuple[str, Named]]:
+    """Yield everything in the protos that can have had another name, by what it is called."""
+    enums: list[EnumDescriptor] = []
+    for file in descriptor_pb2.FileDescriptorSet.FromString(schema.file_set).file:
+        enums += schema.pool.FindFileByName(file.name).enum_types_by_name.values()
+    for message in schema.message_types().values():
+        yield message.full_name, message
+        yield from ((field.full_name, field) for field in message.fields)
+        yield from ((oneof.full_name, oneof) for oneof in message.oneofs)
+        enums += message.enum_types
+    for enum in enums:
+        yield enum.full_name, enum
+        yield from ((f"{enum.full_name}.{value.name}", value) for value in enum.values)
 
 
 def _value(field: FieldDescriptor | None, value: Any) -> Any:

@@ -15,14 +15,12 @@ import contextlib
 import datetime
 import operator
 import shlex
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from heyhi.config.renames import renamed_text
 from heyhi.errors import HeyhiError, suggest
 from heyhi.report.cell_text import UPDATED, listed
-from heyhi.report.meanings import Known
+from heyhi.report.meanings import Known, tell_renamed
 from heyhi.report.readings import FLAGS
 
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
@@ -127,9 +125,8 @@ def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:
         if (found := known.find(condition.key)) is not None:
             return _with_value_of_today(condition, known) if found.kind != "outcome" else condition, found.column
     for condition in meanings:
-        key = known.name_today(condition.key)
+        key = known.called_today(condition.key)
         if (found := known.find(key)) is not None:
-            _tell(condition.key, key)
             return _with_value_of_today(condition._replace(key=key), known), found.column
     names = known.names()
     key = meanings[0].key if meanings else text
@@ -141,13 +138,9 @@ def _with_value_of_today(condition: Condition, known: Known) -> Condition:
     for one in known.translations:
         value = one.cell(condition.key, condition.value)
         if value != condition.value:
-            _tell(condition.value, value)
+            tell_renamed(condition.value, value)
             return condition._replace(value=value)
     return condition
-
-
-def _tell(old: str, new: str) -> None:
-    print(f"warning: {renamed_text(old, new)}", file=sys.stderr)
 
 
 def none_text(conditions: Sequence[str], total: int) -> str:

@@ -10,8 +10,11 @@ import pytest
 
 import heyhi.conf
 from heyhi.config.compose import Composed, Composer
+from heyhi.config.describe import describe
 from heyhi.config.identity import ExpPattern
+from heyhi.config.keys import schema_keys
 from heyhi.config.schema import Schema, load_comments, load_schema
+from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, ProjectError, SchemaError
 from heyhi.project import Project, find_project
 
@@ -353,3 +356,38 @@ def test_renamed_must_be_a_table_of_paths(lab: Lab, value: str) -> None:
     lab.write({"pyproject.toml": f"[tool.heyhi]\nrenamed = {value}\n"})
     with pytest.raises(ProjectError, match="renamed must be a table of earlier paths"):
         lab.compose()
+
+
+# --- shown ----------------------------------------------------------------------------------------------------------
+
+
+def test_describe_shows_earlier_names(lab: Lab) -> None:
+    lab.rename()
+    text = describe(lab.project, lab.schema, "sl_train", None)
+    assert re.search(r"learning_rate +double +0\.1\n +The step size\.\n +was: lr, rate\n", text), text
+    assert re.search(r"TANH  was: TANH_OLD\n", text) and re.search(r"optimizer .*\n +was: opt\n", text), text
+    assert "was: lr, rate" in describe(lab.project, lab.schema, CFG, "learning_rate")
+    assert "was: lr, rate" in describe(lab.project, lab.schema, CFG, "lr")
+
+
+def test_all_renames_can_be_listed(lab: Lab) -> None:
+    lab.rename()
+    (lab.root / CFG).rename(lab.root / "conf/c.prototxt")
+    settle(lab, {"conf/b.prototxt": "conf/c.prototxt", CFG: "conf/b.prototxt"})
+    found = Translation(lab.schema, lab.project).lines()
+    assert "lab.SlTrain.learning_rate (was: lr, rate)" in found
+    assert "lab.Momentum (was: Sgd)" in found and "lab.SlTrain.optimizer (was: opt)" in found
+    assert any("TANH (was: TANH_OLD)" in line for line in found)
+    assert found[-1] == f"conf/c.prototxt (was: {CFG}, conf/b.prototxt)"
+    assert Translation.of(lab.project) is not None
+
+
+def test_a_project_without_renames_needs_no_translation(lab: Lab) -> None:
+    assert Translation.of(lab.project) is None
+
+
+def test_completion_offers_new_names_only(lab: Lab) -> None:
+    lab.rename()
+    task = lab.schema.tasks["sl_train"].message_type
+    assert task is not None
+    assert "learning_rate" in schema_keys(task) and "lr" not in schema_keys(task)
