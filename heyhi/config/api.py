@@ -20,7 +20,7 @@ from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.overrides import cast_value, split_override
 from heyhi.config.prototxt import parse_renamed
-from heyhi.config.renames import renamed_text
+from heyhi.config.renames import earlier_names, renamed_text
 from heyhi.config.schema import (
     ROOT_MESSAGE,
     TASK_ONEOF,
@@ -351,6 +351,8 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
     name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
+    if not matching and (matching := [d for d in found.values() if name.rpartition(".")[2] in earlier_names(d)]):
+        _tell([renamed_text(name, matching[0].name)])
     if not matching:
         raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
     if len(matching) > 1:

@@ -102,7 +102,7 @@ class Translation:
     def cell(self, name: str, value: Any, task: str = "") -> Any:
         """Return the value of a key in a table."""
         key = self.key(name, task)
-        return value if key is None else _value(key.field, value)
+        return value if key is None or key.oneof else _value(key.field, value)
 
     def name(self, name: str, task: str = "") -> str:
         """Return the name of a key that an override or an include has."""
