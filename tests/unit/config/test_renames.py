@@ -222,6 +222,8 @@ def test_the_python_api_takes_old_names_and_warns(lab: Lab, monkeypatch: pytest.
     with pytest.warns(UserWarning, match="lr was renamed: learning_rate"):
         cfg = heyhi.conf.load_config(CFG, ["lr=0.7"])
     assert cfg.learning_rate == heyhi.conf.conf_get(cfg, "lr") == 0.7
+    with pytest.raises(AttributeError, match=r"has no field 'lr' \(lr was renamed: learning_rate\)"):
+        _ = cfg.task.lr
     with pytest.warns(UserWarning, match="rate was renamed: learning_rate"):
         assert heyhi.conf.conf_with_overrides(cfg, ["rate=2"]).sl_train.learning_rate == 2
 
@@ -230,7 +232,7 @@ def test_a_schema_takes_its_renames_along(lab: Lab) -> None:
     lab.rename()
     schema = Schema.from_file_set(lab.schema.file_set, lab.schema.root_name)
     assert schema.has_renames
-    assert Composer(lab.project, schema).compose(CFG, ["lr=1"]).identity.overrides == ("lr=1.0",)
+    assert Composer(lab.project, schema).compose(CFG, ["lr=0.5"]).identity.overrides == ("lr=0.5",)
 
 
 def test_without_renames_there_are_none(lab: Lab) -> None:
