@@ -107,6 +107,7 @@ class Settings(NamedTuple):
             failure is the node's. It is no attempt, and the launch leaves the node out.
         max_points: how many points a sweep may have; 0: any number.
         validate: `module:function`, imported from the project root, that is called with each config before a launch.
+        renamed: earlier paths of configs and chunks, each with the next one, relative to the project root.
         name: of the project, by which its results are told from another one's; default: the name in `[project]`.
         was: names that it had before: what is left of those is its own.
     """
@@ -132,6 +133,7 @@ class Settings(NamedTuple):
     node_faults: tuple[str, ...] = NODE_FAULTS
     max_points: int = 1_000_000
     validate: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()
     name: str | None = None
     was: tuple[str, ...] = ()
 
@@ -336,6 +338,9 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in table.items():
         if key not in known:
             raise ProjectError(f"{pyproject}: [tool.heyhi] has no setting '{key}'{suggest(key, known)}")
+        if key == "renamed":
+            values[key] = _checked_pairs(pyproject, value)
+            continue
         if isinstance(Settings._field_defaults[key], int):
             if type(value) is not int or value < 0:
                 raise ProjectError(f"{pyproject}: [tool.heyhi] {key} must be a whole number from 0 on, not {value!r}")
@@ -370,6 +375,17 @@ def _checked_link(pyproject: Path, text: str) -> str:
             f"{pyproject}: [tool.heyhi] link has {text!r}; expected a path inside the project root, like 'data/images'"
         )
     return path
+
+
+def _checked_pairs(pyproject: Path, value: object) -> tuple[tuple[str, str], ...]:
+    """Return a table of paths; a ProjectError where it is none."""
+    pairs = tuple(value.items()) if isinstance(value, dict) else None
+    if pairs is None or not all(isinstance(new, str) and new.strip() and "\0" not in old + new for old, new in pairs):
+        raise ProjectError(
+            f"{pyproject}: [tool.heyhi] renamed must be a table of earlier paths with those of today, such as"
+            f' {{"conf/old.prototxt" = "conf/new.prototxt"}}, not {value!r:.100}'
+        )
+    return pairs
 
 
 def _checked_name(pyproject: Path, key: str, value: object) -> str:

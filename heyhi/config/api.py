@@ -5,7 +5,8 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -19,6 +20,7 @@ from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
 from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
+from heyhi.config.renames import earlier_names, renamed_text
 from heyhi.config.root_config import RootConfig, task_of
 from heyhi.config.schema import (
     Schema,
@@ -146,6 +148,7 @@ def _load_root(cfg: str | Path, overrides: Overrides, include_dirs: Sequence[str
     """Compose a root config; return its task's name, its message and the folder of its file."""
     composer = Composer(*_open(cfg), tuple(map(Path, include_dirs)))
     composed = composer.compose(cfg, overrides)
+    _tell(composer.notices)
     return composed.task, composed.message, composer.find_config(cfg).parent
 
 
@@ -159,8 +162,11 @@ def _load(
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
-        return composer.compose(path, overrides).message, path.parent
+        message = composer.compose(path, overrides).message
+        _tell([*files.notices, *composer.notices])
+        return message, path.parent
     message = copy_of(files.chunk(path, kind).message)
+    _tell(files.notices)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message, path.parent
@@ -319,6 +325,12 @@ def _open(cfg: str | Path | None = None) -> tuple[Project, Schema]:
     return project, load_schema(project)
 
 
+def _tell(notices: Iterable[str]) -> None:
+    """Tell the user of earlier names; Python shows one line of those that are alike."""
+    for notice in dict.fromkeys(notices):
+        warnings.warn(notice, stacklevel=2)
+
+
 def _find(message: Message, key: str) -> tuple[Message, Key]:
     """Find a key, and the message in which it starts."""
     task = task_of(message)
@@ -329,6 +341,13 @@ def _find(message: Message, key: str) -> tuple[Message, Key]:
         raise KeyNameError(str(error)) from None
 
 
+def _find_to_write(message: Message, key: str) -> tuple[Message, Key]:
+    """Find a key like `_find`, and tell of earlier names in it."""
+    start, found = _find(message, key)
+    _tell(renamed_text(old, new) for old, new in found.renamed)
+    return start, found
+
+
 def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
     if isinstance(msg_class, FrozenType):
         name = full_name_of(msg_class)
@@ -336,6 +355,8 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
         name = msg_class if isinstance(msg_class, str) else msg_class.DESCRIPTOR.full_name
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
+    if not matching and (matching := [d for d in found.values() if name.rpartition(".")[2] in earlier_names(d)]):
+        _tell([renamed_text(name, matching[0].name)])
     if not matching:
         raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
     if len(matching) > 1:
@@ -345,7 +366,7 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 
 def _set(message: Message, key: str, value: object) -> Message:
-    start, found = _find(message, key)
+    start, found = _find_to_write(message, key)
     found.apply(start, cast_value(found, value_text(value)))
     return message
 
@@ -385,7 +406,7 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
                 raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
         try:
-            start, at = _find(message, key)
+            start, at = _find_to_write(message, key)
             given = value_text(value)
             held = cast_value(at, given)
             if has_templates and isinstance(held, str):

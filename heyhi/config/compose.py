@@ -33,7 +33,7 @@ from heyhi.config.templates import (
     replace_root,
     unprotected,
 )
-from heyhi.config.values import Drawn, Special, Value, drawn_text, shorten, value_text
+from heyhi.config.values import Drawn, Special, Value, drawn_text, renamed_value, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
@@ -157,6 +157,11 @@ class Composer:
         """Config files that were read so far."""
         return self._files.paths
 
+    @property
+    def notices(self) -> list[str]:
+        """What a user is told of the earlier names that were in configs and overrides so far."""
+        return self._files.notices
+
     @cached_property
     def _pattern(self) -> ExpPattern:
         return ExpPattern(self.project)
@@ -253,11 +258,14 @@ class Composer:
                 needs = self._resolve_needs(message, point.asking)
         if self.schema.has_required and not message.IsInitialized():
             raise _unset(message, root)
-        return Composed(Identity(root.name, (*start.lines, *named)), root.task, message, needs, root.message)
+        identity = Identity(self._files.moved.first(root.name), (*start.lines, *named))
+        return Composed(identity, root.task, message, needs, root.message)
 
     def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
         task = message_type(self.schema.tasks[config.root.task])
         recipe = config.recipes[keys] = make_recipe(self.schema, task, keys, self._scheduling)
+        found = [*(mount for _, mount in recipe.includes), *(write.key for write in recipe.writes)]
+        self._files.tell(pair for key in found if key is not None for pair in key.renamed)
         return recipe
 
     def _write_rest(self, point: _Point, recipe: Recipe, raw: Sequence[object], task: Message) -> None:
@@ -291,6 +299,8 @@ class Composer:
             as_text = given if type(given) is str else value_text(given)
         value = cast_value(write.key, as_text)
         text = canonical_text(write.key, value)
+        if type(value) is int and (renamed := renamed_value(write.key.field, as_text)) is not None:
+            self._files.tell([renamed])
         if write.is_string and type(value) is str and OPEN in value:
             return self._template(point, write.key, value, text, is_quoted=value != as_text)
         return value, text
@@ -358,7 +368,8 @@ class Composer:
         """
         kind = type_of(task) if mount is None else message_type(mount.field)
         below = "" if mount is None else ".".join(mount.names)
-        path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent)
+        first = "" if mount is None else mount.first_text
+        path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent, first)
         chunk = self._files.chunk(path, kind, (root.path,))
         counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
         before = self._scheduling.counted(task)
@@ -366,7 +377,8 @@ class Composer:
         target.MergeFrom(chunk.message)
         if not counted and before == self._scheduling.counted(task):
             return chunk, []
-        return chunk, [f"{'I' if mount is None else f'I.{mount.text}'}={self.project.relative(path)}"]
+        first_path = self._files.moved.first(self.project.relative(path))
+        return chunk, [f"{'I' if mount is None else f'I.{first}'}={first_path}"]
 
     # --- naming ---------------------------------------------------------------------------------------------------
 

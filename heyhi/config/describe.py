@@ -22,6 +22,7 @@ from heyhi.config.frozen import to_text
 from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root, include_folders, mount_folder
 from heyhi.config.keys import Key, Kind, entry_text, find_key, present
 from heyhi.config.overrides import default_of, leaves, override_lines
+from heyhi.config.renames import Named, earlier_names
 from heyhi.config.schema import (
     Schema,
     element,
@@ -229,7 +230,7 @@ def _oneof_rows(
 ) -> Iterator[_Row]:
     chosen = message.WhichOneof(oneof.name)
     members = ", ".join(f.name for f in oneof.fields)
-    notes = [scene.comment(oneof.full_name)]
+    notes = [scene.comment(oneof.full_name), _was(oneof)]
     yield _Row((f"{prefix}{oneof.name}", f"one of {members}", "", chosen or ""), _given(notes), depth)
     for member in oneof.fields:
         yield from _field_rows(scene, message, member, prefix, depth + 1, seen)
@@ -242,6 +243,7 @@ def _field_rows(
     is_set = any(f.name == one.name for f, _ in set_fields(message))
     inner, enum = element(one).message_type, element(one).enum_type
     notes = [scene.comment(one.full_name) or (scene.comment(inner.full_name) if inner is not None else "")]
+    notes.append(_was(one))
     unfold: Message | None = None
     if inner is not None and one.is_repeated:
         notes += _fields_notes(scene, inner, f"{key}.{'KEY' if is_map(one) else '0'}")
@@ -273,7 +275,14 @@ def _fields_notes(scene: _Scene, inner: Descriptor, key: str) -> list[str]:
 def _enum_notes(scene: _Scene, enum: EnumDescriptor) -> Iterator[str]:
     width = max(len(v.name) for v in enum.values)
     for value in enum.values:
-        yield f"{value.name:{width}}  {scene.comment(f'{enum.full_name}.{value.name}')}".rstrip()
+        about = "; ".join(_given([scene.comment(f"{enum.full_name}.{value.name}"), _was(value)]))
+        yield f"{value.name:{width}}  {about}".rstrip()
+
+
+def _was(one: Named) -> str:
+    """Say which names something had before; empty where it had none."""
+    names = earlier_names(one)
+    return f"was: {', '.join(names)}" if names else ""
 
 
 def _chunks_note(scene: _Scene, key: str) -> str:
@@ -283,7 +292,8 @@ def _chunks_note(scene: _Scene, key: str) -> str:
 
 def _about(scene: _Scene, one: FieldDescriptor) -> Iterator[str]:
     """Yield a field's comment, then that of its message type."""
-    for text in dict.fromkeys((scene.comment(one.full_name), scene.comment(message_type(one).full_name))):
+    kind = message_type(one)
+    for text in dict.fromkeys((scene.comment(one.full_name), _was(one), scene.comment(kind.full_name))):
         yield from _wrap(text, 0)
 
 

@@ -17,6 +17,7 @@ from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
+from heyhi.config.translation import Translation
 from heyhi.config.values import SELECT
 from heyhi.errors import HeyhiError
 
@@ -59,17 +60,19 @@ class Difference:
     def __init__(self, schema: Schema, scheduling: Scheduling) -> None:
         self._schema = schema
         self._scheduling = scheduling
+        self._translation = Translation(schema)
         self._found: dict[str, Key | None] = {}
 
     def changes(self, then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
         """List what is different, in the order of the keys.
 
         Args:
-            then: a config as it was.
+            then: a config as it was, also by earlier names.
             now: as it is by the schema; scalars as JSON has them (`plain`).
         """
         if then == now:
             return []
+        then = self._translation.flat(then)
         found: list[Change] = []
         made: set[str] = set()  # choices and elements that only one of them has
         places = _places(then) ^ _places(now)

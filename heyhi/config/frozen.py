@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from heyhi.config.frozen_map import FrozenMap
 from heyhi.config.message_methods import give_methods
 from heyhi.config.overrides import default_of, in_oneof, leaves
+from heyhi.config.renames import once_named, renamed_text
 from heyhi.config.schema import (
     Schema,
     copy_of,
@@ -77,7 +78,9 @@ class Frozen:
                 chosen = message.WhichOneof(oneof.name)
                 return chosen if chosen is None or name != oneof.name else getattr(self, chosen)
         names = [f.name for f in kind.fields]
-        raise AttributeError(f"{kind.name} has no field '{name}'{suggest(name, names)}; it has: {', '.join(names)}")
+        known = once_named(kind.fields, name) or once_named(kind.oneofs, name)
+        hint = suggest(name, names) if known is None else f" ({renamed_text(name, known.name)})"
+        raise AttributeError(f"{kind.name} has no field '{name}'{hint}; it has: {', '.join(names)}")
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise RuntimeError(f"a config is read-only: '{name}' can't be set (to_editable() gives a copy that can)")

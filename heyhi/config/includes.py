@@ -18,8 +18,10 @@ from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type
 from heyhi.config.identity import SUFFIX as SUFFIX
-from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
-from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
+from heyhi.config.keys import Key, Kind, field_once_named, find_key, mounts, oneof_once_named, schema_keys
+from heyhi.config.moved import MovedConfigs
+from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
+from heyhi.config.renames import Pair, renamed_text
 from heyhi.config.schema import (
     Schema,
     children,
@@ -94,12 +96,34 @@ class ConfigFiles:
         self.project = project
         self.schema = schema
         self.include_dirs = include_dirs
+        self.moved = MovedConfigs(project)
+        self._notices: dict[str, None] = {}
         self._configs: dict[tuple[str, str], Path | HeyhiError] = {}
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
         self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
         self._lines: dict[tuple[tuple[MergedFile, ...], tuple[str, ...]], str] = {}
+
+    # --- earlier names ---
+
+    @property
+    def notices(self) -> list[str]:
+        """What a user is told of earlier names that were met, a line for each."""
+        return list(self._notices)
+
+    def tell(self, renamed: Iterable[Pair]) -> None:
+        """Note that earlier names were met, each with the one of today."""
+        self._notices.update(dict.fromkeys(renamed_text(old, new) for old, new in renamed))
+
+    def _find_file(self, path: Path) -> Path | None:
+        """Return the file that is, or was, at a path."""
+        if is_file(path):
+            return _clean(path)
+        found = self.moved.find(path)
+        if found is not None:
+            self.tell([(self.project.relative(_clean(path)), self.project.relative(found))])
+        return found
 
     # --- finding ---
 
@@ -119,8 +143,8 @@ class ConfigFiles:
         is_folder = False
         for base in bases if cfg.strip() else []:
             for name in (cfg, f"{cfg}{SUFFIX}"):
-                if is_file(base / name):
-                    return _clean(base / name)
+                if (found := self._find_file(base / name)) is not None:
+                    return found
             is_folder |= _is_folder(base / cfg)
         if is_folder:
             raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
@@ -133,24 +157,25 @@ class ConfigFiles:
             for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
                 yield from (name, name.removesuffix(SUFFIX))
 
-    def find_include(self, name: str, mount: str, folder: Path) -> Path:
+    def find_include(self, name: str, mount: str, folder: Path, first_mount: str = "") -> Path:
         """Find an included file.
 
         Args:
             name: absolute; with a `/`, relative to the project root where that exists; else looked up.
             mount: key of the field that it is merged into, '' for none.
             folder: of the including config.
+            first_mount: the same key by the names that its fields first had.
 
         Raises:
             ConfigError: it is nowhere; the message says where it was looked for.
         """
         if not name.strip():
             raise ConfigError("the path is empty")
-        bases = self._include_bases(name, mount, folder)
+        bases = self._include_bases(name, (mount, first_mount), folder)
         for base in bases:
             for candidate in (base / name, base / f"{name}{SUFFIX}"):
-                if is_file(candidate):
-                    return _clean(candidate)
+                if (found := self._find_file(candidate)) is not None:
+                    return found
         shown = shorten(name, 200)
         if os.path.isabs(name):  # noqa: PTH117
             raise ConfigError(f"{shown} {'is a folder' if _is_folder(Path(name)) else 'does not exist'}")
@@ -160,12 +185,12 @@ class ConfigFiles:
         where = ", ".join(self.project.relative(base) for base in looked)
         raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
 
-    def _include_bases(self, name: str, mount: str, folder: Path) -> list[Path]:
+    def _include_bases(self, name: str, mounted: Sequence[str], folder: Path) -> list[Path]:
         """List the folders that an include's path may be relative to, in the order in which they are tried."""
         bases = [self.project.root] if "/" in name else []
-        below = mount_folder(mount)
+        below = [folder for folder in map(mount_folder, mounted) if folder]
         for one in include_folders(self.project, folder, self.include_dirs):
-            bases += [one, one / below] if below else [one]
+            bases += [one, *(one / folder for folder in below)]
         return list(dict.fromkeys(bases))
 
     # --- loading ---
@@ -182,7 +207,7 @@ class ConfigFiles:
         name = self.project.relative(path)
         message = self.schema.new_root()
         try:
-            parse_into(self.read(path), message, name, self.schema.pool)
+            self._parse_text(path, message)
         except ConfigError as error:
             chunk = chunk_type(self.schema, self.read(path), name, path.parent.name)
             if chunk.error is not None:
@@ -246,8 +271,16 @@ class ConfigFiles:
 
     def _parse(self, path: Path, message: Message) -> bool:
         """Parse a file into a message, write out {{ROOT_DIR}}, and return whether there is a need in it."""
-        parse_into(self.read(path), message, self.project.relative(path), self.schema.pool)
+        self._parse_text(path, message)
         return self._write_root(path, message)
+
+    def _parse_text(self, path: Path, message: Message) -> None:
+        text, name = self.read(path), self.project.relative(path)
+        if self.schema.has_renames:
+            self._texts[path], renamed = parse_renamed(text, message, name, self.schema.pool)
+            self.tell(renamed)
+        else:
+            parse_into(text, message, name, self.schema.pool)
 
     def _write_root(self, path: Path, message: Message) -> bool:
         """Write out {{ROOT_DIR}} in a file's message, and return whether there is a need in it, or quoted braces."""
@@ -350,7 +383,9 @@ class ConfigFiles:
         mount: str = getattr(include, "mount", "")
         try:
             key = find_mount(type_of(into), mount) if mount else None
-            found = self.find_include(include.path, mount, path.parent)
+            first = key.first_text if key is not None else ""
+            found = self.find_include(include.path, key.text if key is not None else "", path.parent, first)
+            self.tell(key.renamed if key is not None else ())
             target = key.reach(into) if key is not None else into
         except HeyhiError as error:
             line = self._include_line(path, include.path)
@@ -449,7 +484,7 @@ def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
         OverrideError: it is one, and its mount is no message of the task.
     """
     first = key.partition(".")[0]
-    if not key.startswith("I") or field_named(task, first) is not None or oneof_named(task, first) is not None:
+    if not key.startswith("I") or _is_or_was_field(task, first):
         return False, None
     if key == "I":
         return True, None
@@ -464,6 +499,11 @@ def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
         near = suggest(key, [*schema_keys(task), *(f"I{mount}" for mount in mounts(task))])
         why = f"{task.name} has no field '{shorten(first)}', and no message '{shorten(key[1:])}' to include into"
         raise OverrideError(f"unknown key '{shorten(key)}': {why}{near}") from None
+
+
+def _is_or_was_field(kind: Descriptor, name: str) -> bool:
+    found = (find(kind, name) for find in (field_named, oneof_named, field_once_named, oneof_once_named))
+    return any(one is not None for one in found)
 
 
 def find_mount(message: Descriptor, mount: str) -> Key:

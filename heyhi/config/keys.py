@@ -11,12 +11,14 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import field as _attribute
 from functools import cached_property
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import element, field_named, is_map, map_key, oneof_named, oneof_of, real_oneofs
 from heyhi.config.values import (
     INTEGER,
@@ -66,6 +68,11 @@ class Step:
         return str(self.field.name)
 
     @cached_property
+    def first_text(self) -> str:
+        """The step as an identity writes it: by the name that the field first had."""
+        return first_name(self.field) + self.text[len(self.field.name) :]
+
+    @cached_property
     def oneof(self) -> str | None:
         """Name of the oneof of which the field is a member."""
         found = oneof_of(self.field)
@@ -80,18 +87,28 @@ class Key:
         steps: fields from the message on, in order; for a oneof, those that lead to the message that holds it.
         kind: what it leads to.
         oneof: name of the oneof, where it leads to one, and its members' names.
+        first_oneof: the name that the oneof first had.
+        renamed: earlier names by which it was found, each with the one of today.
     """
 
     steps: tuple[Step, ...]
     kind: Kind
     oneof: str = ""
     members: tuple[str, ...] = ()
+    first_oneof: str = ""
+    renamed: tuple[Pair, ...] = _attribute(default=(), compare=False)
 
     @cached_property
     def text(self) -> str:
         """The key as an override writes it."""
         parts = [step.text for step in self.steps]
         return ".".join([*parts, self.oneof] if self.oneof else parts)
+
+    @cached_property
+    def first_text(self) -> str:
+        """The key as an identity writes it: by the names that its fields first had."""
+        parts = [step.first_text for step in self.steps]
+        return ".".join([*parts, self.first_oneof] if self.oneof else parts)
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -215,13 +232,14 @@ def present(message: Message, step: Step) -> Message | None:
 
 
 def find_key(message: Descriptor, key: str) -> Key:
-    """Find a key in a message type.
+    """Find a key in a message type; a field that was renamed also by its earlier names.
 
     Raises:
         OverrideError: no such key; the message names the nearest ones.
     """
     here: Descriptor | None = message
     steps: list[Step] = []
+    renamed: list[Pair] = []
     segments = split_key(key)
     if len(segments) > _MAX_SEGMENTS:
         raise OverrideError(f"key '{shorten(key)}': has {len(segments)} parts; at most {_MAX_SEGMENTS} are allowed")
@@ -236,28 +254,45 @@ def find_key(message: Descriptor, key: str) -> Key:
         field = None if is_quoted else field_named(here, name)
         if field is None:
             oneof = None if is_quoted else oneof_named(here, name)
-            if oneof is None:
-                raise _unknown(here, key, steps, name)
-            return _oneof_key(oneof, key, steps, is_last=position == len(segments))
+            if field is None and oneof is None and not is_quoted:
+                field, oneof = field_once_named(here, name), oneof_once_named(here, name)
+                renamed += [(name, one.name) for one in (field, oneof) if one is not None]
+            if oneof is not None:
+                return _oneof_key(oneof, key, steps, renamed, is_last=position == len(segments))
+        if field is None:
+            raise _unknown(here, key, steps, name)
         if not field.is_repeated:
             steps.append(Step(field))
             here = field.message_type
             continue
         if position == len(segments):
-            return Key((*steps, Step(field)), Kind.MAP if is_map(field) else Kind.LIST)
+            return Key((*steps, Step(field)), Kind.MAP if is_map(field) else Kind.LIST, renamed=tuple(renamed))
         text, _ = segments[position]
         position += 1
         steps.append(_entry_step(field, text, key) if is_map(field) else _index_step(field, text, key))
         here = element(field).message_type
-    return Key(tuple(steps), Kind.MESSAGE if here is not None else Kind.SCALAR)
+    return Key(tuple(steps), Kind.MESSAGE if here is not None else Kind.SCALAR, renamed=tuple(renamed))
 
 
-def _oneof_key(oneof: OneofDescriptor, key: str, steps: Sequence[Step], *, is_last: bool) -> Key:
+def field_once_named(message: Descriptor, name: str) -> FieldDescriptor | None:
+    """Return a message type's field that had a name before, None where none had."""
+    return once_named(message.fields, name)
+
+
+def oneof_once_named(message: Descriptor, name: str) -> OneofDescriptor | None:
+    """Return a message type's oneof that had a name before, None where none had."""
+    return once_named(message.oneofs, name)
+
+
+def _oneof_key(
+    oneof: OneofDescriptor, key: str, steps: Sequence[Step], renamed: Sequence[Pair], *, is_last: bool
+) -> Key:
     """Return the key that a oneof's name ends; nothing can follow it."""
     if not is_last:
         members = listed(f.name for f in oneof.fields)
         raise OverrideError(f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}")
-    return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
+    names = tuple(f.name for f in oneof.fields)
+    return Key(tuple(steps), Kind.ONEOF, oneof.name, names, first_name(oneof), tuple(renamed))
 
 
 def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:

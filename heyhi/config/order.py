@@ -45,7 +45,7 @@ def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -
             followers[earlier].append(i)
     # The smallest of those that wait for nothing, again and again: overrides that may change places always come out
     # the same way.
-    free = [(keys[i].text, i) for i in kept if not waiting[i]]
+    free = [(keys[i].first_text, i) for i in kept if not waiting[i]]
     heapq.heapify(free)
     order: list[int] = []
     while free:
@@ -54,7 +54,7 @@ def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -
         for later in followers[i]:
             waiting[later] -= 1
             if not waiting[later]:
-                heapq.heappush(free, (keys[later].text, later))
+                heapq.heappush(free, (keys[later].first_text, later))
     return order
 
 

@@ -23,6 +23,7 @@ from heyhi.config.values import (
     Value,
     cast_scalar,
     describe_type,
+    first_scalar_text,
     scalar_text,
     shorten,
     value_text,
@@ -149,8 +150,8 @@ def _not_a_scalar(key: Key, text: str) -> str:
 
 
 def canonical_text(key: Key, value: Value) -> str:
-    """Write an override's cast value as the schema does."""
-    return value.value if isinstance(value, Special) else scalar_text(key.field, value)
+    """Write an override's cast value as an identity does."""
+    return value.value if isinstance(value, Special) else first_scalar_text(key.field, value)
 
 
 def leaves(message: Message, *, with_defaults: bool = False) -> Iterator[tuple[str, FieldDescriptor, Any]]:

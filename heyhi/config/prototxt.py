@@ -15,6 +15,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
+from heyhi.config.renames import Named, Pair, once_named
 from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of, types_below
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
@@ -72,6 +73,62 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
         raise ConfigError(_TOO_DEEP.format(name))
     if "inf" not in text.lower():
         _refuse_infinity(text, message, name, ())
+
+
+def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) -> tuple[str, list[Pair]]:
+    """Parse a text message in which fields and values of enums may have earlier names.
+
+    Args:
+        text: of the file.
+        message: empty; gets what the text sets.
+        name: of the file, for errors.
+        pool: knows the schema's messages.
+
+    Returns:
+        the text with the names of today; the earlier ones that were in it, each with the one of today.
+
+    Raises:
+        ConfigError: the text is wrong.
+    """
+    renamed: list[Pair] = []
+    own = text
+    while True:
+        message.Clear()
+        try:
+            parse_into(text, message, name, pool)
+        except ConfigError:
+            # The parser stops at the first name that it doesn't know, and knows where that is.
+            found = _next_renamed(text, type(message)(), pool)
+            if found is None:
+                raise
+            start, pair = found
+            text = text[:start] + pair[1] + text[start + len(pair[0]) :]
+            renamed.append(pair)
+            continue
+        return (text, renamed) if renamed else (own, [])
+
+
+def _next_renamed(text: str, message: Message, pool: DescriptorPool) -> tuple[int, Pair] | None:
+    """Return where the first unknown name in a text message begins, and that name with the one of today."""
+    try:
+        text_format.Parse(text, message, descriptor_pool=pool)
+    except text_format.ParseError as error:
+        what, line, column = str(error), error.GetLine(), error.GetColumn()
+    except (RecursionError, ValueError):
+        return None
+    else:
+        return None
+    known: Named | None = None
+    if field := re.search(r'Message type "([\w.]+)" has no field named "(\w+)"', what):
+        old = field[2]
+        known = once_named(pool.FindMessageTypeByName(field[1]).fields, old)
+    elif value := re.search(r'Enum type "([\w.]+)" has no value named (\w+)', what):
+        old = value[2]
+        known = once_named(pool.FindEnumTypeByName(value[1]).values, old)
+    if known is None or not line or not column:
+        return None
+    start = sum(len(one) + 1 for one in text.split("\n")[: line - 1]) + column - 1
+    return (start, (old, known.name)) if text.startswith(old, start) else None
 
 
 def _refuse_infinity(text: str, message: Message, name: str, above: tuple[str, ...]) -> None:

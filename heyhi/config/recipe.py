@@ -140,4 +140,4 @@ def _write(at: int, key: Key, scheduling: Scheduling) -> Write:
         elif key.field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
             plain, as_text = float, double_text
     is_string = is_scalar and key.field.type == FieldDescriptor.TYPE_STRING
-    return Write(at, key, f"{key.text}=", key.apply, plain, low, high, as_text, is_string, is_ignored)
+    return Write(at, key, f"{key.first_text}=", key.apply, plain, low, high, as_text, is_string, is_ignored)

@@ -91,7 +91,7 @@ class Scheduling:
         made = newly_made(key, task)
         if not made or not (self._takes_away(task, key) or any(not self.ignores(m.text) for m in made)):
             return None
-        return line if made[-1] is key else Line(made[-1], SELECT, f"{made[-1].text}={SELECT.value}")
+        return line if made[-1] is key else Line(made[-1], SELECT, f"{made[-1].first_text}={SELECT.value}")
 
     def _takes_away(self, task: Message, key: Key) -> bool:
         """Return whether writing to a key takes the place of another member of a oneof that counts."""

@@ -18,6 +18,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import DecodeError, Message
 
+from heyhi.config.renames import is_was_line, may_have_earlier_names, note_earlier_names
 from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
 from heyhi.errors import HeyhiError, SchemaError
 from heyhi.files import user_cache, write_temp
@@ -26,7 +27,7 @@ from heyhi.project import Project
 ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
-_CACHE_VERSION = b"2"
+_CACHE_VERSION = b"3"
 _IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -118,6 +119,11 @@ class Schema:
     def has_required(self) -> bool:
         """Whether any message has a required field (proto2), which a config may have left out."""
         return any(field.is_required for message in self.message_types().values() for field in message.fields)
+
+    @cached_property
+    def has_renames(self) -> bool:
+        """Whether anything in it may have had another name before."""
+        return may_have_earlier_names(self.file_set)
 
     def new_root(self) -> Message:
         """Make an empty root message."""
@@ -277,7 +283,8 @@ def load_schema(project: Project) -> Schema:
     """Compile a project's protos, or read them from the cache when no byte of them changed.
 
     Raises:
-        SchemaError: a proto is missing or doesn't compile, or no or two root messages are defined.
+        SchemaError: a proto is missing or doesn't compile, no or two root messages are defined, or earlier names of
+            something in them are wrong.
     """
     file_set, data = _compiled(project, "schema")
     root_name = _find_root(project, file_set)
@@ -320,12 +327,12 @@ def load_comments(project: Project) -> dict[str, str]:
     """Read the comments in a project's protos.
 
     Returns:
-        full name of each commented message, field, oneof, enum and enum value -> its comment.
+        full name of each commented message, field, oneof, enum and enum value -> its comment, less earlier names.
     """
     comments: dict[str, str] = {}
     for file in _compiled(project, "source")[0].file:
         for location in file.source_code_info.location:
-            text = (location.leading_comments or location.trailing_comments).strip()
+            text = _less_names(location.leading_comments) or _less_names(location.trailing_comments)
             name = _name_at(file, list(location.path)) if text else None
             if name:
                 comments[name] = " ".join(text.split())
@@ -346,11 +353,21 @@ def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescripto
         pass
     source = _compile(project, include, names)
     file_set = descriptor_pb2.FileDescriptorSet.FromString(source)
+    note_earlier_names(file_set, {file.name: _own_text(include / file.name) for file in file_set.file})
     for file in file_set.file:
         file.ClearField("source_code_info")
     made = {"schema": file_set.SerializeToString(deterministic=True), "source": source}
     _cache(folder, stem, made)
     return descriptor_pb2.FileDescriptorSet.FromString(made[kind]), made[kind]
+
+
+def _own_text(path: Path) -> str:
+    """Return the text of a proto; of one that comes with protoc, which lies elsewhere, nothing."""
+    return path.read_bytes().decode("utf-8", "replace") if path.is_file() else ""
+
+
+def _less_names(comment: str) -> str:
+    return "\n".join(line for line in comment.split("\n") if not is_was_line(line)).strip()
 
 
 def _cache(folder: Path, stem: str, made: dict[str, bytes]) -> None:

@@ -19,6 +19,7 @@ from google.protobuf import text_encoding
 from google.protobuf.descriptor import FieldDescriptor
 
 from heyhi.config.duration import FORMS, parse_hours
+from heyhi.config.renames import Pair, first_name, once_named
 from heyhi.config.schema import enum_type, is_name
 from heyhi.errors import OverrideError, suggest
 from heyhi.text import shorten as shorten
@@ -210,6 +211,8 @@ def _cast_enum(field: FieldDescriptor, text: str, key: str) -> int:
     stripped = text.strip()
     if is_name(stripped) and stripped in names:
         return int(names[stripped].number)
+    if (known := once_named(enum_type(field).values, stripped)) is not None:
+        return int(known.number)
     number = _whole_number(stripped, key)
     if number is not None and number in enum_type(field).values_by_number:
         return number
@@ -293,6 +296,23 @@ def double_text(value: float) -> str:
     text = repr(value)
     is_whole = text.endswith(".0") and -_WHOLE < value < _WHOLE and text != "-0.0"
     return text[:-2] if is_whole else text
+
+
+def first_scalar_text(field: FieldDescriptor, value: Any) -> str:
+    """Write a scalar as an identity does: a value of an enum by the name that it first had."""
+    if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
+        known = enum_type(field).values_by_number.get(value)
+        return first_name(known) if known is not None else str(value)
+    return scalar_text(field, value)
+
+
+def renamed_value(field: FieldDescriptor, text: str) -> Pair | None:
+    """Return the earlier name that a text has for a value of a field's enum, with the one of today; None for none."""
+    if field.cpp_type != FieldDescriptor.CPPTYPE_ENUM:
+        return None
+    stripped = text.strip()
+    known = once_named(enum_type(field).values, stripped) if stripped not in enum_type(field).values_by_name else None
+    return (stripped, known.name) if known is not None else None
 
 
 def shortest_single(value: float) -> float:

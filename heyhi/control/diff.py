@@ -13,8 +13,9 @@ from heyhi.code.environment import normalized, own_requirements, read_environmen
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import outside_text
 from heyhi.config.schema import Schema
+from heyhi.config.translation import Translation
 from heyhi.config.values import shorten
-from heyhi.errors import ResultError
+from heyhi.errors import ConfigError, ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
@@ -33,7 +34,7 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     """Compare two experiments: identity, status, config, code, packages, result and last metrics.
 
     Args:
-        schema: reads a config that was kept as text only.
+        schema: of today; by its names both are told, and it reads a config that was kept as text only.
         project: that they are of.
         a: one of them.
         b: the other one.
@@ -47,7 +48,7 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     folders = [a, b]
     lines: list[str] = []
     for name, folder in zip("AB", folders, strict=True):
-        lines += _head(name, folder)
+        lines += _head(name, folder, Translation(schema, project))
     configs = _less_their_task([_config(schema, folder) for folder in folders])
     lines += ["", *_section("config", *configs)]
     attempts = [History(folder.attempts()).last_attempt for folder in folders]
@@ -58,10 +59,10 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     return "\n".join(lines)
 
 
-def _head(name: str, folder: ExperimentDir) -> Iterator[str]:
+def _head(name: str, folder: ExperimentDir, today: Translation) -> Iterator[str]:
     identity = folder.read_identity()
     yield f"{name}  {folder.exp_id}"
-    yield f"   {' '.join([identity.cfg, *identity.overrides])}" if identity is not None else "   never started"
+    yield f"   {' '.join(today.words(identity))}" if identity is not None else "   never started"
     yield f"   {find_state(folder.path).text}"
     if text := outside_text(History(folder.attempts()).outside):
         yield f"   code: {text}"
@@ -80,20 +81,20 @@ def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
         raise ResultError(f"{folder.flat_config_path}: can't be read: {_reason(error)}") from None
     if not isinstance(found, dict):
         raise ResultError(f"{folder.flat_config_path}: is no JSON object")
-    return found
+    return dict(Translation(schema).flat(found))
 
 
 def _config_from_text(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
-    from google.protobuf import text_format
-
     from heyhi.config.frozen import flatten
+    from heyhi.config.prototxt import parse_renamed
 
     message = schema.new_root()
     try:
-        text_format.Parse(folder.config_path.read_text(encoding="utf-8"), message, descriptor_pool=schema.pool)
+        text = folder.config_path.read_text(encoding="utf-8")
+        parse_renamed(text, message, CONFIG_NAME, schema.pool)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, text_format.ParseError) as error:
+    except (OSError, ValueError, ConfigError) as error:
         raise ResultError(f"{folder.path / CONFIG_NAME}: can't be read: {_reason(error)}") from None
     return flatten(message)
 

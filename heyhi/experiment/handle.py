@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.config.identity import Identity
+from heyhi.config.moved import MovedConfigs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
@@ -54,8 +55,8 @@ class Handle:
         Raises:
             HeyhiError: nobody knows: it was never started.
         """
-        project = self._find_project()
-        return (project.root if project is not None else Path()) / self._which().cfg
+        project, cfg = self._find_project(), self._which().cfg
+        return project.root / MovedConfigs(project).today(cfg) if project is not None else Path(cfg)
 
     @property
     def overrides(self) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
 from heyhi.errors import suggest
@@ -57,6 +57,18 @@ class Asked:
     def has_means(self) -> bool:
         """Whether its rows are means."""
         return self.mean_over is not None or bool(self.group_by)
+
+    def by_names_of_today(self, today: Callable[[str], str]) -> Asked:
+        """Return the same where columns and keys have the names of today; conditions are read where they are used."""
+
+        def each(names: Iterable[str]) -> tuple[str, ...]:
+            return tuple(today(name) for name in names)
+
+        sort = tuple(f"-{today(name[1:])}" if name.startswith("-") else today(name) for name in self.sort)
+        pivot = None if self.pivot is None else (today(self.pivot[0]), today(self.pivot[1]), self.pivot[2])
+        mean_over = None if self.mean_over is None else each(self.mean_over)
+        found = replace(self, sort=sort, pivot=pivot, mean_over=mean_over, columns=each(self.columns))
+        return replace(found, group_by=each(self.group_by), per=each(self.per))
 
     def words(self) -> tuple[str, ...]:
         """Return what is asked for beside the order of the rows, as the options of `heyhi report` say it."""

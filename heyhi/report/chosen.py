@@ -11,6 +11,7 @@ from typing import Any
 
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
+from heyhi.config.translation import Translation
 from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
@@ -44,11 +45,13 @@ def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
         return []
     sizes = [len(some.folders) for some in all_of]
     keys = {meaning.key for condition in conditions for meaning in readings(condition)}
+    keys |= {some.today.name(key) for some in all_of if some.today is not None for key in keys}
     each = [some.known(keys) for some in all_of]
     known = Known(
         _joined([some.columns for some in each], sizes),
         lambda: _joined([some.configs for some in each], sizes),
         _joined([some.outcome for some in each], sizes),
+        translations=tuple(some.today for some in all_of if some.today is not None),
     )
     folders = [folder for some in all_of for folder in some.folders]
     return [folders[row] for row in chosen_rows(conditions, known)]
@@ -78,13 +81,21 @@ class _Candidates:
         entries = [self._entry(folder, needs) for folder in self.folders]
         found = gathered_columns(self._project, entries, needs)
         columns = dict(found.columns)
-        overridden = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
+        shown = [(e.identity.overrides, e.task) for e in entries]
+        if (today := self.today) is not None:
+            shown = [(today.overrides(*one), "") for one in shown]
+        overridden = {text.partition("=")[0] for overrides, _ in shown for text in overrides}
         for key in overridden:
             name = override_name(key)
             if name in keys and None in columns.get(name, ()):
                 composed = self.config_columns.get(key, [None] * len(entries))
                 columns[name] = [a if a is not None else b for a, b in zip(columns[name], composed, strict=True)]
         return replace(found, columns=columns, read_configs=lambda: self.config_columns)
+
+    @cached_property
+    def today(self) -> Translation | None:
+        """What knows the earlier names of keys and values; None where there are none."""
+        return Translation.of(self._project)
 
     def _all_needs(self) -> dict[str, tuple[str, ...]]:
         """Return what they need, and what that needs: one may be blocked from afar."""
@@ -116,7 +127,10 @@ class _Candidates:
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
         started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
-        rows = [_below_task(flat or self._planned_flat(folder)) for folder, flat in started.items()]
+        flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
+        if (today := self.today) is not None:
+            flats = list(map(today.flat, flats))
+        rows = list(map(_below_task, flats))
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
 

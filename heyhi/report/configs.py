@@ -17,7 +17,8 @@ from google.protobuf.message import Message
 from heyhi.config.comparable import Comparable, changed_defaults
 from heyhi.config.overrides import leaves
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import TASK_ONEOF, set_fields, type_of
+from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
+from heyhi.config.translation import Translation
 from heyhi.config.values import Special, scalar_text
 from heyhi.project import Project
 from heyhi.report.composed import value_of_text
@@ -34,9 +35,10 @@ _MAX_COMPARED = 50  # kinds of rows of which the differences are listed
 
 
 class _Origin(NamedTuple):
-    """Where a manifest's configs were composed, and how they are compared."""
+    """Where a manifest's configs were composed, how they are read by the names of today, and how they are compared."""
 
     manifest: Manifest
+    schema: Schema
     comparable: Comparable
     results_root: str
     project_root: str
@@ -72,19 +74,37 @@ class Configs:
     @cached_property
     def _records(self) -> dict[str, _Record]:
         """All experiments by their exp paths, each after what it needs."""
-        told = changed_defaults(manifest.schema() for manifest, _ in self._sources)
+        told = changed_defaults(self._schemas)
         found: dict[str, _Record] = {}
-        for manifest, project in self._sources:
+        for (manifest, project), schema in zip(self._sources, self._schemas, strict=True):
+            today = self.translations.get(project)
             then = manifest.written_for
             comparable = Comparable(Scheduling(project.settings.identity_ignore), told)
-            origin = _Origin(manifest, comparable, then.results_root, then.project_root)
+            origin = _Origin(manifest, schema, comparable, then.results_root, then.project_root)
             rows = manifest.configs()
             ids = [row.exp_id for row in rows]
             now = dict(zip(ids, folders_at(ids, manifest.results_root), strict=True))
             before = dict(zip(ids, folders_at(ids, origin.results_root), strict=True))
+            if today is not None:
+                rows = [row._replace(task=today.task(row.task)) for row in rows]
             for row in rows:
                 if now[row.exp_id] not in found:
                     found[now[row.exp_id]] = _recorded(origin, row, now, before)
+        return found
+
+    @cached_property
+    def translations(self) -> dict[Project, Translation]:
+        """What gives things their names of today, for each project in which some were renamed."""
+        found = {project: Translation.of(project) for _, project in self._sources}
+        return {project: today for project, today in found.items() if today is not None}
+
+    @cached_property
+    def _schemas(self) -> list[Schema]:
+        """Schema of each manifest, by the names of today."""
+        found = []
+        for manifest, project in self._sources:
+            today = self.translations.get(project)
+            found.append(manifest.schema() if today is None else today.schema(manifest.schema()))
         return found
 
     def may_have(self, key: str) -> bool:
@@ -95,8 +115,8 @@ class Configs:
     def _first_names(self) -> frozenset[str]:
         """The names with which keys begin: fields and oneofs of all tasks, and the tasks that may be needed."""
         found = {TASK_ONEOF}
-        for manifest, _ in self._sources:
-            for task, field in manifest.schema().tasks.items():
+        for schema in self._schemas:
+            for task, field in schema.tasks.items():
                 found.add(task)
                 if (message := field.message_type) is not None:
                     found |= {*message.fields_by_name, *message.oneofs_by_name}
@@ -234,7 +254,7 @@ def _recorded(origin: _Origin, row: ConfigRow, now: Mapping[str, str], before: M
 
 
 def _message(record: _Record) -> Message:
-    return record.origin.manifest.task_message(record.task, record.config)
+    return record.origin.manifest.task_message(record.task, record.config, record.origin.schema)
 
 
 def _marked(text: str, record: _Record) -> str:

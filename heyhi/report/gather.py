@@ -155,6 +155,7 @@ def gather(
         lambda places, fields: configs.differences([folders[place] for place in places], fields),
         lambda digests: all(same_packages(project, digests) for project in projects),
         configs.may_have,
+        tuple(configs.translations.values()),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Directions
 from heyhi.report.cells import hashable, taken, varying
 from heyhi.report.fields import covers
@@ -32,6 +33,7 @@ class Gathered:
         differences: given the places of some rows and the fields that are averaged over, names the keys in which their
             configs differ otherwise.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
+        translations: what knows the earlier names of keys and values.
     """
 
     table: pd.DataFrame
@@ -42,6 +44,7 @@ class Gathered:
     differences: Differences = lambda places, fields: ()
     same_packages: Callable[[Sequence[str]], bool] = lambda digests: len(set(digests)) < 2
     may_be_key: Callable[[str], bool] = lambda name: True
+    translations: tuple[Translation, ...] = ()
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Gathered:

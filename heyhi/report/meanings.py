@@ -7,11 +7,14 @@ called `lr (result)`, and a key of the config that is called as a column of the 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from heyhi.config.renames import renamed_text
+from heyhi.config.translation import Translation
 from heyhi.report.cells import varying
 from heyhi.report.fields import OVERRIDE, key_of
 from heyhi.report.gathered import Gathered
@@ -42,12 +45,14 @@ class Known:
         read_configs: returns a column for each key of the composed configs; asked once, and only where it has to be.
         outcome: what came out.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
+        translations: what knows the earlier names of keys and values.
     """
 
     columns: Columns
     read_configs: Callable[[], Columns] = dict
     outcome: Columns = field(default_factory=dict)
     may_be_key: Callable[[str], bool] = lambda name: True
+    translations: tuple[Translation, ...] = ()
 
     @cached_property
     def configs(self) -> Columns:
@@ -73,9 +78,23 @@ class Known:
                 return Meaning("outcome", self.outcome[own])
         return None
 
+    def called_today(self, name: str) -> str:
+        """Return a name; for one that means nothing by itself, but is an earlier one of a key, that of today."""
+        if not self.translations or self.find(name) is not None:
+            return name
+        today = next((today for one in self.translations if (today := one.name(name)) != name), name)
+        if today != name:
+            tell_renamed(name, today)
+        return today
+
     def names(self) -> list[str]:
         """Return all names that mean something."""
         return list(dict.fromkeys([*self.columns, *self.outcome, *map(override_name, self.configs), *IF_ANY]))
+
+
+def tell_renamed(old: str, new: str) -> None:
+    """Tell the user that something has another name by now."""
+    print(f"warning: {renamed_text(old, new)}", file=sys.stderr)
 
 
 def override_name(key: str) -> str:
@@ -112,6 +131,7 @@ def known_in(gathered: Gathered) -> Known:
         configs,
         {name: column for name, column in columns.items() if name not in first},
         gathered.may_be_key,
+        gathered.translations,
     )
 
 

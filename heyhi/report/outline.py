@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Self
 
+from heyhi.config.translation import Translation
 from heyhi.experiment.folder import Experiment
 from heyhi.report.columns import ColumnCache
 from heyhi.report.composed import ComposedAt, composed_columns, value_of_text
@@ -41,16 +42,19 @@ class Outline:
     constant: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, entries: Sequence[Entry], found: Iterable[Entry], composed: ComposedAt) -> Self:
+    def of(
+        cls, entries: Sequence[Entry], found: Iterable[Entry], composed: ComposedAt, today: Translation | None = None
+    ) -> Self:
         """Outline experiments.
 
         Args:
             entries: of the table.
             found: these, and those that they need.
             composed: returns what keys were composed to, in the order of the entries; asked only where one has a gap.
+            today: gives what was renamed its name of today.
         """
         needs = {entry.folder: entry.needs for entry in found if entry.needs}
-        columns = filled(varying_columns(entries, everything=True), composed)
+        columns = filled(varying_columns(entries, everything=True, today=today), composed)
         varying = {key: column for key, column in columns.items() if not is_same_for_all(column)}
         constant = {key: column[0] for key, column in columns.items() if column and key not in varying}
         return cls([e.exp_id for e in entries], [e.folder for e in entries], needs, varying, constant)
@@ -76,7 +80,9 @@ class Outline:
         }
 
 
-def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, EntriesAt]:
+def outline_manifest(
+    manifest: Manifest, cache: ColumnCache, today: Translation | None = None
+) -> tuple[Outline, EntriesAt]:
     """Outline a manifest's own experiments, and return what reads their entries.
 
     A manifest never changes, so its outline is cached: reading all of it takes longer than the rest of a table of which
@@ -84,13 +90,13 @@ def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, E
     """
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
-    name = f"outline-{manifest.digest}-{place}"
+    name = f"outline-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
     kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
         entries = [found[place] for place in own]
-        outline = Outline.of(entries, found, composed_in(manifest, [entry.exp_id for entry in entries]))
+        outline = Outline.of(entries, found, composed_in(manifest, [e.exp_id for e in entries], today), today)
         cache.store(name, outline.columns())
         return outline, lambda places: [entries[place] for place in places]
     outline = Outline.of_columns(kept)
@@ -105,13 +111,17 @@ def outline_manifest(manifest: Manifest, cache: ColumnCache) -> tuple[Outline, E
     return outline, entries_at
 
 
-def composed_in(manifest: Manifest, exp_ids: Sequence[str]) -> ComposedAt:
+def composed_in(manifest: Manifest, exp_ids: Sequence[str], today: Translation | None = None) -> ComposedAt:
     """Return what says to what keys were composed in some experiments of a manifest."""
 
     def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
+        schema = manifest.schema() if today is None else today.schema(manifest.schema())
+        own = []
         rows = {row.exp_id: row for row in manifest.configs()}
-        own = [(rows[exp_id].task, manifest.task_message(rows[exp_id].task, rows[exp_id].config)) for exp_id in exp_ids]
-        return composed_columns(manifest.schema(), own, keys)
+        for row in (rows[exp_id] for exp_id in exp_ids):
+            task = row.task if today is None else today.task(row.task)
+            own.append((task, manifest.task_message(task, row.config, schema)))
+        return composed_columns(schema, own, keys)
 
     return columns
 
@@ -141,18 +151,25 @@ def entry_of(experiment: Experiment) -> Entry:
     return Entry(experiment.exp_id, str(experiment.exp_path), experiment.identity, experiment.task, needs)
 
 
-def varying_columns(entries: Sequence[Entry], *, everything: bool = False) -> dict[str, list[Any]]:
+def varying_columns(
+    entries: Sequence[Entry], *, everything: bool = False, today: Translation | None = None
+) -> dict[str, list[Any]]:
     """Return the columns of the config and of the overrides that are not the same for all; None where one has none.
 
     Args:
         entries: of the experiments.
         everything: also those that are the same for all.
+        today: gives what was renamed its name of today.
     """
     settings = [e.identity.overrides for e in entries]
+    cfgs = [e.identity.cfg for e in entries]
+    if today is not None:
+        settings = [today.overrides(own, e.task) for own, e in zip(settings, entries, strict=True)]
+        cfgs = list(map(today.cfg, cfgs))
     split = {text: text.partition("=") for text in set(chain.from_iterable(settings))}
     keys = {text: key for text, (key, _, _) in split.items()}
     texts = {text: value for text, (_, _, value) in split.items()}
-    columns: dict[str, list[Any]] = {"cfg": [e.identity.cfg for e in entries]}
+    columns: dict[str, list[Any]] = {"cfg": cfgs}
     if len(set(map(len, settings))) == 1:
         by_place = list(zip(*settings, strict=True))
         names = [{keys[text] for text in set(column)} for column in by_place]

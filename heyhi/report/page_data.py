@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import time as now
 from typing import TYPE_CHECKING, Any
 
 from heyhi.code.environment import same_packages
+from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
@@ -57,7 +58,8 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
     varying = list(dict.fromkeys(str(name) for frame in (table, whole) for name in frame.attrs.get("varying", ())))
     buckets = buckets_of(len(whole))
     curves = KeptCurves(project, buckets).read(whole["exp_path"].tolist())
-    details = [_detail(ExperimentDir(Path(folder), project.results_root)) for folder in whole["exp_path"]]
+    today = Translation.of(project)
+    details = [_detail(ExperimentDir(Path(folder), project.results_root), today) for folder in whole["exp_path"]]
     shown = whole.drop(columns=["exp_path"])
     is_mean = shaped.spread is not None
     hidden = {*shaped.hidden, *USED, *(f"{name}.sum" for name in USED)}
@@ -134,7 +136,7 @@ def _is_going_on(whole: pd.DataFrame) -> bool:
     return Status.NOT_STARTED in statuses and any(time > now() - _PAUSE for time in times)
 
 
-def _detail(folder: ExperimentDir) -> Detail:
+def _detail(folder: ExperimentDir, today: Translation | None) -> Detail:
     """Read what a page shows of an experiment beside its row and its curves; what can't be read is left out."""
     from heyhi.report.page import Detail
 
@@ -145,13 +147,14 @@ def _detail(folder: ExperimentDir) -> Detail:
         has_log = is_there(folder.log_path)
     except UnknownError:
         return Detail()
+    flat: Mapping[str, Any] = folder.read_flat_config()
     attempts: list[Record] = []
     with contextlib.suppress(HeyhiError):
         attempts = folder.attempts()
     log = folder.log_path
     return Detail(
         config=_shown(folder.config_path, _CONFIG_BYTES),
-        flat=folder.read_flat_config(),
+        flat=dict(flat if today is None else today.flat(flat)),
         attempts=_joined(attempts),
         log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,

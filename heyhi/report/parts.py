@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.folder import Experiment
 from heyhi.experiment.given import Results, stale_text
@@ -69,19 +70,21 @@ def read_part(
         progress: given how many experiments will be read, returns what is called after each.
         only: targets of the manifest's experiments that are taken instead.
     """
+    today = Translation.of(reader.project)
     entries_at: EntriesAt
     known: list[Entry] = []
     if isinstance(source, Manifest) and not only:
-        outline, entries_at = outline_manifest(source, reader.cache)
-        composed = composed_in(source, outline.exp_ids)
+        outline, entries_at = outline_manifest(source, reader.cache, today)
+        composed = composed_in(source, outline.exp_ids, today)
     else:
         if isinstance(source, Manifest):
             entries = list(map(Entry._make, source.entries_of(only)))
-            composed = composed_in(source, [entry.exp_id for entry in entries])
+            composed = composed_in(source, [entry.exp_id for entry in entries], today)
         else:
             entries = known = [entry_of(e) for e in source]
             composed = composed_of(reader.project, source)
-        outline, entries_at = Outline.of(entries, entries, composed), lambda places: [entries[p] for p in places]
+        outline = Outline.of(entries, entries, composed, today)
+        entries_at = lambda places: [entries[p] for p in places]  # noqa: E731
     needed: list[Entry] = []
     if with_needs and outline.needs:
         wanted = dict.fromkeys(need for folder in outline.folders for need in outline.needs.get(folder, ()))
@@ -102,14 +105,17 @@ def read_part(
         # The default columns: get_logs_data speaks of the sweep's own experiments.
         folders = [entry.folder for entry in needed]
         read = Reader(reader.project).read(folders, lambda places: [needed[p] for p in places], outline.needs, tick)
-        composed_needs = composed_in(source, [e.exp_id for e in needed]) if isinstance(source, Manifest) else no_gaps
-        part = _with_needs(part, needed, read, composed_needs)
+        ids = [entry.exp_id for entry in needed]
+        composed_needs = composed_in(source, ids, today) if isinstance(source, Manifest) else no_gaps
+        part = _with_needs(part, needed, read, composed_needs, today)
     return part
 
 
-def _with_needs(part: Part, needed: Sequence[Entry], read: Readings, composed: ComposedAt) -> Part:
+def _with_needs(
+    part: Part, needed: Sequence[Entry], read: Readings, composed: ComposedAt, today: Translation | None
+) -> Part:
     """Add what was overridden and came out of what each experiment needs."""
-    columns = filled(varying_columns(needed, everything=True), composed)
+    columns = filled(varying_columns(needed, everything=True, today=today), composed)
     settings = dict(zip((e.folder for e in needed), zip(*columns.values(), strict=True), strict=True))
     came_out = with_results(read.outcome, read.fields["repeated"], read.fields["returned"])
     readings = {
@@ -117,7 +123,7 @@ def _with_needs(part: Part, needed: Sequence[Entry], read: Readings, composed: C
         | {name: value for name, column in came_out.items() if (value := column[place]) is not None}
         for place, entry in enumerate(needed)
     }
-    tasks = {e.folder: e.task for e in needed}
+    tasks = {e.folder: e.task if today is None else today.task(e.task) for e in needed}
     rows: list[dict[str, Any]] = []
     keys: set[str] = set()
     outcomes: set[str] = set()

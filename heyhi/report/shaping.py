@@ -69,6 +69,8 @@ class Work:
     @classmethod
     def of(cls, shape: Asked, gathered: Gathered) -> Work:
         """Take the experiments that are asked for."""
+        if gathered.translations:
+            shape = shape.by_names_of_today(known_in(gathered).called_today)
         if not shape.where:
             rows = gathered
         else:

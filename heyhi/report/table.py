@@ -10,6 +10,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from heyhi.config.translation import Translation
 from heyhi.project import Project
 from heyhi.report.code_names import named_alike
 from heyhi.report.meanings import Known, outcome_names, override_name
@@ -39,7 +40,7 @@ def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[
         [e.exp_id for e in entries],
         [e.folder for e in entries],
         dict(needs),
-        varying_columns(entries, everything=True),
+        varying_columns(entries, everything=True, today=Translation.of(project)),
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
     own, behind = own_columns(project, outline, found.fields, None), behind_columns(found.fields)

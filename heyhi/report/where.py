@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError, suggest
 from heyhi.report.cell_text import UPDATED, listed
-from heyhi.report.meanings import Known
+from heyhi.report.meanings import Known, tell_renamed
 from heyhi.report.readings import FLAGS
 
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
@@ -123,10 +123,24 @@ def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:
     meanings = list(readings(text))
     for condition in meanings:
         if (found := known.find(condition.key)) is not None:
-            return condition, found.column
+            return _with_value_of_today(condition, known) if found.kind != "outcome" else condition, found.column
+    for condition in meanings:
+        key = known.called_today(condition.key)
+        if (found := known.find(key)) is not None:
+            return _with_value_of_today(condition._replace(key=key), known), found.column
     names = known.names()
     key = meanings[0].key if meanings else text
     raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed(names)}")
+
+
+def _with_value_of_today(condition: Condition, known: Known) -> Condition:
+    """Return a condition in which values of enums have the names of today."""
+    for one in known.translations:
+        value = one.cell(condition.key, condition.value)
+        if value != condition.value:
+            tell_renamed(condition.value, value)
+            return condition._replace(value=value)
+    return condition
 
 
 def none_text(conditions: Sequence[str], total: int) -> str:

@@ -151,7 +151,9 @@ def expand(
         raise SweepError(f"{title or sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     planned, own = list(gather.planned.values()), list(gather.own)
-    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
+    # What is on record has the names of its time.
+    warnings = [*gather.warnings(), *([] if exp_ids else composer.notices)]
+    return Expansion(planned, own, warnings, label, sweep, pattern, project.roots, composer.files)
 
 
 def _check_root(results_root: Path) -> None:

@@ -388,8 +388,13 @@ class Manifest:
                 for exp_id, task, config, needs in rows
             ]
 
-    def task_message(self, task: str, config: bytes) -> Message:
+    def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
         """Read the message of the task in one of its configs.
+
+        Args:
+            task: its name.
+            config: root message, serialised.
+            schema: its own one by other names; default: as it was.
 
         Raises:
             ManifestError: it is damaged.
@@ -397,7 +402,7 @@ class Manifest:
         from google.protobuf.message import DecodeError
 
         try:
-            message: Message = getattr(self._schema.parse_root(config), task)
+            message: Message = getattr((schema or self._schema).parse_root(config), task)
         except (DecodeError, AttributeError) as error:
             raise ManifestError(
                 f"{self.path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"

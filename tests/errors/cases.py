@@ -285,6 +285,12 @@ CASES = (
         ("heyhi status", "heyhi print train", "run.py --cfg train"),
         {"pyproject.toml": "[tool.heyhi\n"},
     ),
+    Given("renamed paths that are no table", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nrenamed = ["a"]\n'}),
+    Given(
+        "a renamed config that is there still",
+        ("heyhi print train",),
+        {"pyproject.toml": '[tool.heyhi]\nrenamed = {"conf/train.prototxt" = "conf/new.prototxt"}\n'},
+    ),
     Given("an unknown setting", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nsweeps = "conf/seeds.py"\n'}),
     Given("a setting of another type", ("heyhi status",), {"pyproject.toml": "[tool.heyhi]\nresults = 3\n"}),
     Given(
@@ -372,6 +378,19 @@ CASES = (
         "a task that is no message",
         ("heyhi print train",),
         {"conf/conf.proto": 'syntax = "proto2";\nmessage MetaCfg { oneof task { int32 train = 1; } }\n'},
+    ),
+    *(
+        Given(
+            f"a field that {what}",
+            ("heyhi print train",),
+            {"conf/conf.proto": f'syntax = "proto2";\nmessage MetaCfg {{ oneof task {{ T train = 1; }} }}\n{text}\n'},
+        )
+        for what, text in (
+            ("was another one", "message T {\n  optional int32 lr = 1;\n  optional int32 rate = 2;  // was: lr\n}"),
+            ("was nothing", "message T {\n  optional int32 lr = 1;  // was: \n}"),
+            ("was two", "message T {\n  optional int32 a = 1;  // was: c\n  optional int32 b = 2;  // was: c\n}"),
+            ("was something behind a brace", "message T {\n}  // was: Train"),
+        )
     ),
     # Configs.
     Given(

@@ -415,8 +415,8 @@ def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:
     words = ["--cfg", "fit/work", "--zip", "lr=1,2", "--zip", "seed=3,4", "--adhoc"]
     code, out, _ = run("expand", *words)
     assert code == 0 and [line.split("/")[-2].split("_")[0] for line in out.splitlines()] == [
-        "lr=1.0,seed=3",
-        "lr=2.0,seed=4",
+        "lr=1,seed=3",
+        "lr=2,seed=4",
     ]
     code, out, _ = run("expand", *words, "--sweep", "lr=1")
     assert code == 2

@@ -1,0 +1,88 @@
+"""Configs and chunks that have another path by now: `renamed = {"conf/old.prototxt" = "conf/new.prototxt"}`.
+
+Names inside of the protos are left to `renames`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from heyhi.errors import ProjectError
+from heyhi.files import is_file
+from heyhi.project import Project
+
+
+class MovedConfigs:
+    """The paths that a project's configs had before, relative to its root.
+
+    Args:
+        project: whose settings list them.
+
+    Raises:
+        ProjectError: what they list can't be: one that is still there, or leads to none, to two, or in a circle.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._project = project
+        self._steps = {os.path.normpath(old): os.path.normpath(new) for old, new in project.settings.renamed}
+        self._before = {new: old for old, new in self._steps.items()}
+        if self._steps:
+            self._check()
+
+    def __bool__(self) -> bool:
+        return bool(self._steps)
+
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return each earlier path with that of today."""
+        return [(old, self.today(old)) for old in self._steps]
+
+    def earlier(self) -> dict[str, list[str]]:
+        """Return the earlier paths of each config that moved, the first one first."""
+        found: dict[str, list[str]] = {}
+        for old, new in sorted(self.pairs(), key=lambda pair: len(list(self._way(pair[0]))), reverse=True):
+            found.setdefault(new, []).append(old)
+        return found
+
+    def today(self, name: str) -> str:
+        """Return the path of today of what has or had a path, both as identities write them."""
+        while name in self._steps:
+            name = self._steps[name]
+        return name
+
+    def first(self, name: str) -> str:
+        """Return the path that a config or chunk first had, as an identity writes it."""
+        while name in self._before:
+            name = self._before[name]
+        return name
+
+    def find(self, path: Path) -> Path | None:
+        """Return where a file is that lay at a path before; None where none did."""
+        if not self._steps:
+            return None
+        name = self._project.relative(Path(os.path.abspath(path)))  # noqa: PTH100 (a link keeps its name)
+        return self._project.root / self.today(name) if name in self._steps else None
+
+    def _check(self) -> None:
+        for old, new in self._steps.items():
+            way = list(self._way(old))
+            if old in way:
+                raise self._wrong(old, f"leads back to itself: {' -> '.join([old, *way])}")
+            if self._before[new] != old:
+                raise self._wrong(old, f"is '{new}' by now, and so is '{self._before[new]}': only one of them can be")
+            if is_file(self._project.root / old):
+                raise self._wrong(old, f"is there still; '{new}' can't be the same one")
+            if new not in self._steps and not is_file(self._project.root / new):
+                raise self._wrong(old, f"is '{new}' by now, and there is no such file")
+
+    def _way(self, name: str) -> Iterator[str]:
+        """Yield the paths that one leads to, one after the other, each once."""
+        seen: set[str] = set()
+        while name in self._steps and name not in seen:
+            seen.add(name)
+            name = self._steps[name]
+            yield name
+
+    def _wrong(self, old: str, why: str) -> ProjectError:
+        return ProjectError(f"{self._project.root / 'pyproject.toml'}: [tool.heyhi] renamed: '{old}' {why}")
