@@ -94,7 +94,7 @@ class Settings(NamedTuple):
         log_link: likewise of its log.
         sheets_credentials: file of a service account or an OAuth client, relative to the project root.
         identity_ignore: key patterns (`*` for any part) that are in no identity: how a run is scheduled. One with `!`
-            takes keys out of what those before it name.
+            takes keys out of what those before it name. pyproject.toml adds to the default ones.
         snapshot_exclude: patterns (as in .gitignore) of what a copy of the code for queued jobs leaves out; with a `!`
             before it, one of what it takes in all the same.
         snapshot_link: files and folders that such a copy links to instead.
@@ -136,6 +136,11 @@ class Settings(NamedTuple):
     renamed: tuple[tuple[str, str], ...] = ()
     name: str | None = None
     was: tuple[str, ...] = ()
+
+    @property
+    def own_identity_ignore(self) -> tuple[str, ...]:
+        """Those patterns of `identity_ignore` that aren't the default's."""
+        return tuple(pattern for pattern in self.identity_ignore if pattern not in SCHEDULING_KEYS)
 
 
 class Project(NamedTuple):
@@ -311,15 +316,7 @@ def _project_at(folder: Path) -> Project | None:
 
 def _read_settings(pyproject: Path) -> tuple[Settings, bool]:
     """Read `[tool.heyhi]`, and the project's name; return also whether there is such a table at all."""
-    import tomllib  # a job needs no settings
-
-    try:
-        with pyproject.open("rb") as file:
-            content = tomllib.load(file)
-    except OSError as error:
-        raise ProjectError(f"{pyproject}: can't be read: {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ProjectError(f"{pyproject}: is no valid TOML: {error}") from None
+    content = _toml(pyproject)
     tool = content.get("tool")
     table = tool.get("heyhi") if isinstance(tool, dict) else None
     if table is not None and not isinstance(table, dict):
@@ -329,6 +326,32 @@ def _read_settings(pyproject: Path) -> tuple[Settings, bool]:
     if "name" not in values and isinstance(about, dict) and "name" in about:
         values["name"] = _checked_name(pyproject, "[project] name", about["name"])
     return Settings(**values), table is not None
+
+
+def declared_settings(pyproject: Path) -> dict[str, str]:
+    """Name the settings that a file sets itself, each with where in it.
+
+    Raises:
+        ProjectError: it can't be read.
+    """
+    if not pyproject.is_file():
+        return {}
+    content = _toml(pyproject)
+    about, table = content.get("project") or {}, (content.get("tool") or {}).get("heyhi") or {}
+    from_project = {"name": "pyproject.toml, [project]"} if "name" in about else {}
+    return from_project | dict.fromkeys(table, "pyproject.toml")
+
+
+def _toml(pyproject: Path) -> dict[str, Any]:
+    import tomllib  # a job needs no settings
+
+    try:
+        with pyproject.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise ProjectError(f"{pyproject}: can't be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ProjectError(f"{pyproject}: is no valid TOML: {error}") from None
 
 
 def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
@@ -359,6 +382,8 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         values[key] = tuple(texts) if wants_list else value
     if "link" in values:
         values["link"] = tuple(_checked_link(pyproject, path) for path in values["link"])
+    if "identity_ignore" in values:  # in addition to the default: its last pattern decides
+        values["identity_ignore"] = (*SCHEDULING_KEYS, *values["identity_ignore"])
     if any(not text.strip() for text in values.get("node_faults", ())):
         raise ProjectError(f"{pyproject}: [tool.heyhi] node_faults has an empty text, which every error holds")
     for pattern in values.get("minimize", ()):

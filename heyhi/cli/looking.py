@@ -324,6 +324,14 @@ def describe_config(args: argparse.Namespace) -> int:
     from heyhi.project import find_project
 
     project = find_project()
+    if args.settings:
+        from heyhi.config.settings_shown import settings_lines
+        from heyhi.errors import HeyhiError
+
+        if args.cfg is not None:
+            raise HeyhiError(f"--settings are the project's: it goes without '{args.cfg}'")
+        print("\n".join(settings_lines(project, load_schema(project))))
+        return 0
     print(describe(project, load_schema(project), args.cfg, args.key))
     return 0
 

@@ -387,6 +387,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     if only in (None, "describe"):
         describe.add_argument("cfg", nargs="?", metavar="CFG", help="config file; default: list the tasks")
         describe.add_argument("key", nargs="?", metavar="KEY", help="only below this key")
+        describe.add_argument(
+            "--settings",
+            action="store_true",
+            help="instead: the settings of [tool.heyhi], where each is from, and which keys are in no identity",
+        )
 
     diff = command("diff", "compare two experiments: configs, code, packages and results", _WORDS_EPILOG)
     if only in (None, "diff"):

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
 from heyhi.config.keys import Key, Kind
 from heyhi.config.order import Line, canonical_order
@@ -140,12 +141,16 @@ class Composer:
         project: where configs are looked up.
         schema: what they must fit.
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
+
+    Raises:
+        ProjectError: a pattern of the settings that names keys is like none.
     """
 
     def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
         self.project = project
         self.schema = schema
         self._files = ConfigFiles(project, schema, include_dirs)
+        check_ignored(project, schema)
         self._scheduling = Scheduling(project.settings.identity_ignore)
         self._configs: dict[Path, _Config] = {}
         self._by_cfg: dict[str | Path, _Config] = {}  # the same by what callers name them

@@ -1,7 +1,7 @@
 """Which keys only say how a run is scheduled (hours, partition, …), and what else of a config counts.
 
-What counts says what is computed, and so which experiment it is. The patterns come from `[tool.heyhi]
-identity_ignore`; how an identity names overrides is left to `order` and `compose`.
+What counts says what is computed, and so which experiment it is. The patterns are `Settings.identity_ignore`: the
+default's and those of `[tool.heyhi] identity_ignore`; how an identity names overrides is left to `order` and `compose`.
 """
 
 from __future__ import annotations

@@ -231,6 +231,7 @@ WRONG_WORDS = (
     "heyhi describe train lrr",
     "heyhi describe train lr extra",
     "heyhi describe --keys",
+    "heyhi describe --settings train",
     "heyhi diff",
     "heyhi diff DONE",
     "heyhi diff DONE p/trian",
@@ -302,6 +303,11 @@ CASES = (
         "a fault that every error has",
         ("heyhi status",),
         {"pyproject.toml": '[tool.heyhi]\nnode_faults = ["ECC", " "]\n'},
+    ),
+    Given(
+        "a pattern of keys that is like none",
+        ("heyhi plan", "run.py --cfg train"),
+        {"pyproject.toml": '[tool.heyhi]\nsweep = "conf/seeds.py"\nidentity_ignore = ["sed"]\n'},
     ),
     Given("a name of several lines", ("heyhi status",), {"pyproject.toml": '[tool.heyhi]\nname = "a\\nb"\n'}),
     Given(

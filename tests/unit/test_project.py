@@ -78,7 +78,10 @@ def test_settings_are_read(tmp_path: Path) -> None:
         conf="configs",
     )
     project = find_project(tmp_path)
-    assert project.settings == Settings("out", "main:go", "s.py", "configs", ("more", "/even/more"), ("x.*",))
+    assert project.settings == Settings(
+        "out", "main:go", "s.py", "configs", ("more", "/even/more"), (*SCHEDULING_KEYS, "x.*")
+    )
+    assert project.settings.own_identity_ignore == ("x.*",)
     assert project.conf_root == tmp_path / "configs"
     assert project.results_root == tmp_path / "out"
     assert project.reports_root == tmp_path / "out/reports"

@@ -1,0 +1,70 @@
+"""The settings of a project as `heyhi describe --settings` shows them: their values, and where each comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from heyhi.config.ignored_fields import names_field
+from heyhi.config.schema import Schema
+from heyhi.project import RESULTS_VARIABLE, Project, Settings, declared_settings
+
+_IGNORE = "identity_ignore"
+
+
+def settings_lines(project: Project, schema: Schema) -> list[str]:
+    """Write what is in force.
+
+    Args:
+        project: whose settings.
+        schema: of its configs.
+
+    Returns:
+        a line for each setting of `[tool.heyhi]`: name, where it is from, value; then one for each pattern of
+        `identity_ignore`.
+
+    Raises:
+        ProjectError: the settings can't be read.
+    """
+    sources = _sources(project)
+    shown = {name: _value_text(_value(project, name)) for name in Settings._fields if name != _IGNORE}
+    width = max(map(len, shown))
+    room = max(map(len, sources.values()))
+    lines = [f"{name:<{width}}  {sources[name]:<{room}}  {text}" for name, text in shown.items()]
+    return [*lines, "", *_ignore_lines(project, schema)]
+
+
+def _sources(project: Project) -> dict[str, str]:
+    """Say of each setting where its value is from."""
+    declared = declared_settings(project.root / "pyproject.toml")
+    sources = {name: declared.get(name, "default") for name in Settings._fields}
+    if project.results_override is not None:
+        sources["results"] = "a script"
+    elif os.environ.get(RESULTS_VARIABLE):
+        sources["results"] = f"environment ({RESULTS_VARIABLE})"
+    return sources
+
+
+def _value(project: Project, name: str) -> object:
+    is_override = name == "results" and (project.results_override or os.environ.get(RESULTS_VARIABLE))
+    return project.relative(Path(project.results_root)) if is_override else getattr(project.settings, name)
+
+
+def _value_text(value: object) -> str:
+    """Write a value as pyproject.toml would have it."""
+    if value is None:
+        return "-"
+    return json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False)
+
+
+def _ignore_lines(project: Project, schema: Schema) -> list[str]:
+    patterns = project.settings.identity_ignore
+    own = set(project.settings.own_identity_ignore)
+    width = max(map(len, patterns), default=0)
+    lines = [f"{_IGNORE}: keys that are in no identity; of several patterns that a key is like, the last one decides"]
+    for pattern in patterns:
+        source = "pyproject.toml" if pattern in own else "default"
+        more = "" if names_field(schema, pattern) else " (no field here is like it)"
+        lines.append(f"  {pattern:<{width}}  {source}{more}".rstrip())
+    return lines
