@@ -31,7 +31,7 @@ from heyhi.config.schema import (
     type_of,
     types_below,
 )
-from heyhi.config.templates import OPEN
+from heyhi.config.templates import OPEN, map_strings, protect, unprotect
 from heyhi.config.values import shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, KeyNameError, OverrideError, suggest
 from heyhi.files import write_temp
@@ -308,20 +308,24 @@ def conf_to_dict(cfg: Config, include_defaults: bool = False) -> dict[str, Any]:
     return FrozenConfig(message_of(cfg)).to_dict(with_all=include_defaults)
 
 
-def conf_with_overrides(cfg: _Config, overrides: Overrides) -> _Config:
+def conf_with_overrides(
+    cfg: _Config, overrides: Overrides, *, extra_include_dirs: Sequence[str | Path] = ()
+) -> _Config:
     """Return a copy of a config with overrides applied; frozen or editable as the config was.
 
     Args:
         cfg: what `load_config` gave, or a part of it, or a message.
         overrides: as for `load_config`. Includes are looked up in the folder of the config's own file, as far as that
             is known: messages don't know it.
+        extra_include_dirs: as for `load_config`.
 
     Raises:
         OverrideError: an override is wrong.
     """
     message = copy_of(message_of(cfg))
     task = task_of(message)
-    _apply(message if task is None else task, overrides, cfg._folder if isinstance(cfg, Frozen) else None)
+    folder = cfg._folder if isinstance(cfg, Frozen) else None
+    _apply(message if task is None else task, overrides, folder, tuple(map(Path, extra_include_dirs)))
     return _like(cfg, message)
 
 
@@ -389,12 +393,12 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
             includes.append((text, mount, shown_value(value)))
         else:
             scalars.append((text, key, value))
-    has_templates = any(isinstance(value, str) and OPEN in value for _, _, value in scalars)
     composer: Composer | None = None
-    if includes or has_templates:
+    if includes or any(OPEN in shown_value(value) for _, _, value in scalars):
         project, schema = _open(folder / "_" if folder is not None else None)
         files = ConfigFiles(project, schema, include_dirs)
         composer = Composer(project, schema, include_dirs)
+        map_strings(message, protect)  # what is there is written out already
         for text, mount, path in includes:
             try:
                 _include(files, message, mount, path, folder or project.conf_root)
@@ -402,11 +406,17 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
                 raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
         try:
-            _set(message, key, value)
+            start, found = _find(message, key)
+            given = value_text(value)
+            meant = cast_value(found, given)
+            if composer is not None and isinstance(meant, str) and meant != given:
+                meant = protect(meant)  # it was quoted
+            found.apply(start, meant)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
     if composer is not None:
         composer.write_out_templates(message, "this config")
+        map_strings(message, unprotect)
 
 
 def _include(files: ConfigFiles, message: Message, mount: Key | None, path: str, folder: Path) -> None:

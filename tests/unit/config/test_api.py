@@ -153,6 +153,8 @@ def test_includes_are_looked_up_in_extra_folders_too(root: Path, tmp_path_factor
     for load in (heyhi.load_config, heyhi.load_root_config):
         assert load("train", ["I.data=mine"], extra_include_dirs=[extra]).train.data.shuffle
     assert heyhi.conf.load_root_proto_message("train", ["I.data=mine"], [extra])[0] == "train"
+    again = heyhi.conf_with_overrides(heyhi.load_config("train"), ["I.data=mine"], extra_include_dirs=[extra])
+    assert again.train.data.shuffle
     chunk = heyhi.load_config("common/data/small", ["I=mine"], extra_include_dirs=[str(extra)])
     assert chunk.shuffle
 
@@ -305,6 +307,20 @@ def test_overrides_make_a_changed_copy_of_the_same_kind(load: Callable[..., Any]
     assert heyhi.conf_get(changed, "lr") == 0.5
     assert heyhi.conf_get(changed, "data.weights.cat") == 1.0, "includes come first, then scalars"
     assert heyhi.conf_get(changed, "start").startswith(f"{root}/results/p/train/lr=1.0_")
+
+
+def test_what_only_looks_like_a_template_stays_what_it_is(load: Callable[..., Any], root: Path) -> None:
+    literal = '"{{ROOT_DIR}} {{exp no}}"'
+    cfg = load("conf/train.prototxt", [f"data.folder={literal}"])
+    for more in (["I.data=small"], ["start={{ROOT_DIR}}"], [f"start={literal}", "I.data=small"]):
+        changed = heyhi.conf_with_overrides(cfg, [*more, f"data.folder={literal}"])
+        assert heyhi.conf_get(changed, "data.folder") == "{{ROOT_DIR}} {{exp no}}"
+    kept = heyhi.conf_with_overrides(cfg, ["start={{ROOT_DIR}}"])
+    assert heyhi.conf_get(kept, "data.folder") == "{{ROOT_DIR}} {{exp no}}"
+    assert heyhi.conf_get(kept, "start") == str(root)
+    assert heyhi.conf_get(heyhi.conf_with_overrides(cfg, [f"start={literal}"]), "start") == "{{ROOT_DIR}} {{exp no}}"
+    chunk = heyhi.load_config("common/data/small", [f"folder={literal}"])
+    assert chunk.folder == "{{ROOT_DIR}} {{exp no}}"
 
 
 def test_overrides_work_outside_a_project_too(
