@@ -31,7 +31,7 @@ from heyhi.config.schema import (
     type_of,
     types_below,
 )
-from heyhi.config.templates import OPEN, map_strings, protect, unprotect
+from heyhi.config.templates import OPEN
 from heyhi.config.values import shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, KeyNameError, OverrideError, suggest
 from heyhi.files import write_temp
@@ -393,12 +393,12 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
             includes.append((text, mount, shown_value(value)))
         else:
             scalars.append((text, key, value))
+    has_templates = any(isinstance(value, str) and OPEN in value for _, _, value in scalars)
     composer: Composer | None = None
-    if includes or any(OPEN in shown_value(value) for _, _, value in scalars):
+    if includes or has_templates:
         project, schema = _open(folder / "_" if folder is not None else None)
         files = ConfigFiles(project, schema, include_dirs)
         composer = Composer(project, schema, include_dirs)
-        map_strings(message, protect)  # what is there is written out already
         for text, mount, path in includes:
             try:
                 _include(files, message, mount, path, folder or project.conf_root)
@@ -406,17 +406,11 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
                 raise OverrideError(f"override '{text}': {error}") from None
     for text, key, value in scalars:
         try:
-            start, found = _find(message, key)
-            given = value_text(value)
-            meant = cast_value(found, given)
-            if composer is not None and isinstance(meant, str) and meant != given:
-                meant = protect(meant)  # it was quoted
-            found.apply(start, meant)
+            _set(message, key, value)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
     if composer is not None:
         composer.write_out_templates(message, "this config")
-        map_strings(message, unprotect)
 
 
 def _include(files: ConfigFiles, message: Message, mount: Key | None, path: str, folder: Path) -> None:

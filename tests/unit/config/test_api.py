@@ -309,20 +309,6 @@ def test_overrides_make_a_changed_copy_of_the_same_kind(load: Callable[..., Any]
     assert heyhi.conf_get(changed, "start").startswith(f"{root}/results/p/train/lr=1.0_")
 
 
-def test_what_only_looks_like_a_template_stays_what_it_is(load: Callable[..., Any], root: Path) -> None:
-    literal = '"{{ROOT_DIR}} {{exp no}}"'
-    cfg = load("conf/train.prototxt", [f"data.folder={literal}"])
-    for more in (["I.data=small"], ["start={{ROOT_DIR}}"], [f"start={literal}", "I.data=small"]):
-        changed = heyhi.conf_with_overrides(cfg, [*more, f"data.folder={literal}"])
-        assert heyhi.conf_get(changed, "data.folder") == "{{ROOT_DIR}} {{exp no}}"
-    kept = heyhi.conf_with_overrides(cfg, ["start={{ROOT_DIR}}"])
-    assert heyhi.conf_get(kept, "data.folder") == "{{ROOT_DIR}} {{exp no}}"
-    assert heyhi.conf_get(kept, "start") == str(root)
-    assert heyhi.conf_get(heyhi.conf_with_overrides(cfg, [f"start={literal}"]), "start") == "{{ROOT_DIR}} {{exp no}}"
-    chunk = heyhi.load_config("common/data/small", [f"folder={literal}"])
-    assert chunk.folder == "{{ROOT_DIR}} {{exp no}}"
-
-
 def test_overrides_work_outside_a_project_too(
     load: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
