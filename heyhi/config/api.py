@@ -296,20 +296,24 @@ def conf_to_dict(cfg: Config, include_defaults: bool = False) -> dict[str, Any]:
     return FrozenConfig(message_of(cfg)).to_dict(with_all=include_defaults)
 
 
-def conf_with_overrides(cfg: _Config, overrides: Overrides) -> _Config:
+def conf_with_overrides(
+    cfg: _Config, overrides: Overrides, *, extra_include_dirs: Sequence[str | Path] = ()
+) -> _Config:
     """Return a copy of a config with overrides applied; frozen or editable as the config was.
 
     Args:
         cfg: what `load_config` gave, or a part of it, or a message.
         overrides: as for `load_config`. Includes are looked up in the folder of the config's own file, as far as that
             is known: messages don't know it.
+        extra_include_dirs: as for `load_config`.
 
     Raises:
         OverrideError: an override is wrong.
     """
     message = copy_of(message_of(cfg))
     task = task_of(message)
-    _apply(message if task is None else task, overrides, cfg._folder if isinstance(cfg, Frozen) else None)
+    folder = cfg._folder if isinstance(cfg, Frozen) else None
+    _apply(message if task is None else task, overrides, folder, tuple(map(Path, extra_include_dirs)))
     return _like(cfg, message)
 
 

@@ -97,6 +97,12 @@ class Experiment:
     roots: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
+    def cfg_folder(self) -> Path | None:
+        """Folder of its config file; None where nobody knows of which project it is."""
+        root = self.roots.get("project_root")
+        return Path(root, self.identity.cfg).parent if root else None
+
+    @property
     def target(self) -> Path:
         """Result file, which Snakemake is asked for."""
         return self.exp_path / RESULT_NAME

@@ -396,7 +396,7 @@ def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
     from heyhi.config.frozen import freeze
 
-    cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task))
+    cfg = freeze(getattr(schema.parse_root(experiment.config), experiment.task), experiment.cfg_folder)
     return call_main(
         options.entry or entry,
         options.code_root,

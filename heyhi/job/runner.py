@@ -350,7 +350,7 @@ class _Run:
         from heyhi.config.frozen import freeze
 
         message = self.schema.parse_root(self.experiment.config)
-        cfg = freeze(getattr(message, self.experiment.task))
+        cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
         return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
 
     def _record_start(self, launcher_attempt: int) -> int:

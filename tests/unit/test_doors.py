@@ -497,3 +497,15 @@ print(json.dumps({
     assert "heyhi.maybe_launch runs an experiment" in told["gone"][1]
     assert told["unknown"] == "module 'heyhi.util' has no attribute 'nothing'"
     assert "a Slurm launch copies the code by itself" in told["code"]
+
+
+@pytest.mark.parametrize("tasks", [1, 2])
+def test_main_can_include_what_lies_beside_its_config(root: Path, tasks: int) -> None:
+    (root / "conf/conf.proto").write_text(FILES["conf/conf.proto"].replace("bool use_local = 1;", "int32 tasks = 2;"))
+    (root / "conf/common/launcher/local.prototxt").write_text(f"local {{ tasks: {tasks} }}")
+    (root / "conf/c02_sup_train/slow.prototxt").write_text("steps: 4")
+    near = '    cfg = heyhi.conf_with_overrides(cfg, ["I=slow", "note={{ROOT_DIR}}"])\n'
+    (root / "run.py").write_text(FILES["run.py"].replace("def train(cfg):\n", f"def train(cfg):\n{near}"))
+
+    python(root, "run.py", "--cfg", "conf/c02_sup_train/sl.prototxt", "--out", str(root / "mine"))
+    assert json.loads((root / "mine/result.json").read_text())["final"] == 0.05

@@ -202,6 +202,8 @@ def test_includes_are_looked_up_in_extra_folders_too(root: Path, tmp_path_factor
     for load in (heyhi.load_config, heyhi.load_root_config):
         assert load("train", ["I.data=mine"], extra_include_dirs=[extra]).train.data.shuffle
     assert heyhi.conf.load_root_proto_message("train", ["I.data=mine"], [extra])[0] == "train"
+    again = heyhi.conf_with_overrides(heyhi.load_config("train"), ["I.data=mine"], extra_include_dirs=[extra])
+    assert again.train.data.shuffle
     chunk = heyhi.load_config("common/data/small", ["I=mine"], extra_include_dirs=[str(extra)])
     assert chunk.shuffle
 
