@@ -535,7 +535,11 @@ def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:
         "--zip", action=Given, nargs=0, default=False, help="pair the values of several --sweep instead of a grid"
     )
     parser.add_argument(
-        "--adhoc", action=Given, nargs=0, default=False, help="put the config's experiments below adhoc/<date>"
+        "--adhoc",
+        action=Given,
+        nargs=0,
+        default=False,
+        help="put the config's experiments below adhoc/<date>, each time anew",
     )
     parser.add_argument(
         "--exp_id_pattern_override",
