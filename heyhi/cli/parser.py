@@ -548,7 +548,11 @@ def _add_words(parser: argparse.ArgumentParser, *, default: str) -> None:
         " values of all --sweep",
     )  # fmt: skip
     parser.add_argument(
-        "--adhoc", action=Given, nargs=0, default=False, help="put the config's experiments below adhoc/<date>"
+        "--adhoc",
+        action=Given,
+        nargs=0,
+        default=False,
+        help="put the config's experiments below adhoc/<date>, each time anew",
     )
     parser.add_argument(
         "--exp_id_pattern_override",

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
+_MAKING = ("expand", "plan", "launch")  # commands that are for experiments that aren't there yet
 _MAX_KNOWN = 2000  # files whose names an error may suggest
 
 
@@ -79,6 +80,11 @@ class ConfigWord(NamedTuple):
     pair: bool = False
     adhoc: bool = False
     pattern: str | None = None
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it names other experiments each time."""
+        return self.adhoc and (self.pattern is None or "%(prefix)s" in self.pattern)
 
     @property
     def words(self) -> list[str]:
@@ -476,6 +482,8 @@ class Selection:
                 words = [expansion.sweep or str(path)]
             case ConfigWord():
                 expansion, words = _warned(self._expand_config(word)), word.words
+                if word.is_new:
+                    words = list(expansion.own)
         part = Part.of_expansion(self.project, expansion)
         return Group(self.project, words, expansion.label, part, expansion, sweep=expansion.sweep or "")
 
@@ -670,6 +678,13 @@ def select(project: Project, args: argparse.Namespace, *, default: bool = False)
         HeyhiError: a word names nothing, or an option belongs to nothing.
     """
     found = read_words(project, args.given)
+    if getattr(args, "command", "") not in _MAKING and any(
+        isinstance(word, ConfigWord) and word.is_new for word in found.named
+    ):
+        raise SweepError(
+            "--adhoc makes new experiments each time: those that there are go by their exp ids, adhoc/<date>/<time>…,"
+            " which their launch has printed and `heyhi status` lists"
+        )
     if found or not default:
         return found
     from heyhi.sweep.file import default_sweep

@@ -65,7 +65,7 @@ def make_parser(prog: str | None = None) -> argparse.ArgumentParser:
     )
     add_config_arguments(parser, required=True)
     parser.add_argument(
-        "--adhoc", action="store_true", help="put it below adhoc/<date>; the default mode is restart then"
+        "--adhoc", action="store_true", help="put it below adhoc/<date>, each time in a folder of its own"
     )
     parser.add_argument("--mode", choices=MODES, help=f"what to do with what is there (default: {DEFAULT_MODE})")
     add_redo_arguments(parser, "it")
@@ -198,13 +198,16 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         continue_drifted=args.continue_drifted,
         redo_drifted=redo_in(args),
     )
+    asked = mode  # what all tasks say alike: only the first one may know of the run before
+    if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
+        mode = "start_continue"
     tasks = get_tasks()
     if tasks is None or mode == "dryrun":
         return _run(args, mode, launch, main)
     from heyhi.job.meeting import Host, exit_code_of, meeting_folder
 
     launch.check_no_tasks()
-    folder = meeting_folder(project, tasks, [*launch.words, mode])
+    folder = meeting_folder(project, tasks, [*launch.words, asked])
     if tasks.rank > 0:
         return launch.guest(main, args.log_level, folder, tasks).follow()
     host = Host(folder, tasks)

@@ -81,18 +81,19 @@ class ExpPattern:
     Args:
         project: gives the results root and the configs' folder.
         pattern: with tags such as `%(cfg)s`; default: `DEFAULT_PATTERN`.
-        adhoc: put the experiments below `adhoc/<date>`.
+        adhoc: put the experiments below `adhoc/<date>`, in a folder of their own; a name, as `adhoc_name` makes it:
+            in this one.
 
     Raises:
         IdentityError: the pattern has an unknown tag, a forbidden character, or leaves the results root.
     """
 
-    def __init__(self, project: Project, pattern: str | None = None, *, adhoc: bool = False) -> None:
+    def __init__(self, project: Project, pattern: str | None = None, *, adhoc: bool | str = False) -> None:
         self.project = project
         self.text = DEFAULT_PATTERN if pattern is None else pattern
         self.is_default = self.text == DEFAULT_PATTERN
         self._date = datetime.date.today().isoformat()
-        self._prefix = f"adhoc/{self._date}" if adhoc else "p"
+        self._prefix = f"adhoc/{adhoc if isinstance(adhoc, str) else adhoc_name()}" if adhoc else "p"
         # literal, tag, literal, …, literal
         self._parts = _TAG.split(self.text)
         self._heads: dict[str, str] = {}
@@ -200,6 +201,12 @@ class ExpPattern:
         if any(part.startswith("-") for part in parts):
             raise refuse("has a part that starts with '-', which commands would read as an option")
         return exp_id
+
+
+def adhoc_name() -> str:
+    """Return a name for ad hoc experiments that nobody else has: `<date>/<time>-<4 hex>`."""
+    # A thousand tasks of an array may start in one moment.
+    return f"{datetime.datetime.now():%Y-%m-%d/%H%M%S.%f}-{os.urandom(2).hex()}"
 
 
 def readable_tag(overrides: Sequence[str]) -> str:

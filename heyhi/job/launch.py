@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from heyhi.code.snapshot import Snapshot
     from heyhi.experiment.handle import Handle
+    from heyhi.job.adhoc import AdhocRun
     from heyhi.job.entry import Importable
     from heyhi.job.local_ranks import Ranks
     from heyhi.job.meeting import Guest, Host
@@ -95,7 +96,7 @@ def maybe_launch(
         mode: one of MODES.
         exp_root: results root; default: the project's.
         checkpoint: taken and not used: the first HeyHi's folder for a copy of the code.
-        adhoc: put it below `adhoc/<date>`.
+        adhoc: put it below `adhoc/<date>`: each call is a run of its own, but in a job that was queued again.
         exp_id_pattern_override: exp id pattern.
         force: taken and not used: calling this is consent.
         log_level: for main.
@@ -127,6 +128,8 @@ def maybe_launch(
     )
     if not is_dry_run:
         launch.check_project()
+    if launch.adhoc is not None and launch.adhoc.is_again and mode == DEFAULT_MODE:
+        mode = "start_continue"
     for line in launch.expansion.warnings:
         _warn_once(line)
     for line in launch.needs_lines:
@@ -184,6 +187,7 @@ class Launch:
     snapshot: bool = True  # whether a job gets a copy of the code
     continue_drifted: bool = False  # whether it goes on with another config, too
     redo_drifted: Redo = False  # what is made anew where it is DONE
+    adhoc: AdhocRun | None = None
 
     @classmethod
     def prepare(
@@ -203,13 +207,19 @@ class Launch:
         schema = load_schema(project)
         options = [*(["--adhoc"] if adhoc else []), *(["--out", pattern] if pattern is not None else [])]
         label = label_of_words(project, str(cfg), [*overrides, *options])
-        expansion = expand(project, schema, [(cfg, overrides)], label=label, adhoc=adhoc, pattern=pattern)
+        words = ("--cfg", str(cfg), *overrides, *options)
+        run = None
+        if adhoc:
+            from heyhi.job.adhoc import AdhocRun
+
+            run = AdhocRun.of_command(project, words)
+        named = run.name if run is not None else False
+        expansion = expand(project, schema, [(cfg, overrides)], label=label, adhoc=named, pattern=pattern)
         if project.settings.validate:
             from heyhi.sweep.validation import validate
 
             validate(project, schema, expansion)
-        words = ("--cfg", str(cfg), *overrides, *options)
-        return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted)
+        return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted, run)
 
     @property
     def experiment(self) -> Experiment:
@@ -315,6 +325,8 @@ class Launch:
         entry = self._entry(main)
         self.check_project()
         take_root(self.project)
+        if self.adhoc is not None:
+            self.adhoc.remember()
 
         def make_room() -> None:
             owner = read_owner(self.experiment.exp_path) if action.stop else None
@@ -405,14 +417,15 @@ class Launch:
         from heyhi.job.entry import find_importable
         from heyhi.job.meeting import Guest
         from heyhi.job.ranks import ranks_command
-        from heyhi.sweep.manifest import manifests_root
-
-        target = target_of(self.experiment.exp_path, self.project.root)
+        from heyhi.sweep.manifest import Manifest, manifests_root
 
         def command(manifest: str, notes: str) -> list[str]:
             found = find_importable(main, f"{self.experiment.exp_id}: {tasks.count} tasks")
             path = manifests_root(self.project) / manifest
-            return ranks_command(target, path, found.folder, log_level, self.folder.path / notes, found.text)
+            with Manifest.open(path) as held:  # the first one knows by which name an ad hoc run goes
+                (folder,) = held.own_folders
+            target = target_of(folder, self.project.root)
+            return ranks_command(target, path, found.folder, log_level, Path(folder) / notes, found.text)
 
         return Guest(folder, tasks, command)
 

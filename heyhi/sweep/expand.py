@@ -111,7 +111,7 @@ def expand(
     title: str = "",
     sweep: str | None = None,
     pattern: str | None = None,
-    adhoc: bool = False,
+    adhoc: bool | str = False,
     exp_ids: Sequence[str] = (),
 ) -> Expansion:
     """Compose all points of a sweep and what they need, and check them against one another and what is on disk.
@@ -124,7 +124,7 @@ def expand(
         title: name for messages; default: the sweep file, or the label.
         sweep: sweep file they came from, relative to the project root.
         pattern: exp id pattern of the points; what they need has the default one.
-        adhoc: put the points below `adhoc/<date>`.
+        adhoc: put the points below `adhoc/<date>`, see `ExpPattern`.
         exp_ids: of the points, where these are known already.
 
     Raises:

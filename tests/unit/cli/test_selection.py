@@ -240,7 +240,8 @@ def test_overrides_and_axes_belong_to_the_config_before_them() -> None:
 
 def test_what_stands_before_the_only_config_is_its_own() -> None:
     one = ConfigWord("fit/work", ("lr=1", "--seed=2"), ("lr=1,2",), adhoc=True)
-    assert chosen("--adhoc", "lr=1", "--sweep", "lr=1,2", "--seed=2", "--cfg", "fit/work").named == (one,)
+    words = ("--adhoc", "lr=1", "--sweep", "lr=1,2", "--seed=2", "--cfg", "fit/work")
+    assert chosen(*words, command="plan").named == (one,)
     with pytest.raises(HeyhiError, match="'lr=1': overrides go with --cfg"):
         chosen("lr=1", "--cfg", "fit/work", "--cfg", "fit/work")
 
@@ -420,3 +421,22 @@ def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:
     ]
     code, out, _ = run("expand", *words, "--sweep", "lr=1")
     assert code == 2
+
+
+@pytest.mark.parametrize("command", ["status", "report", "cancel", "retry", "logs"])
+def test_who_looks_for_adhoc_experiments_is_told_how_they_are_called(run: Any, command: str) -> None:
+    code, _, err = run(command, "--cfg", "fit/work", "--adhoc")
+    assert code == 2 and "--adhoc makes new experiments each time: those that there are go by their exp ids" in err
+    # With a name of their own they are the same each time.
+    assert run(command, "--cfg", "fit/work", "--adhoc", "--out", "mine")[2].count("--adhoc makes") == 0
+
+
+def test_adhoc_experiments_are_launched_once_for_each_command_and_found_by_their_ids(run: Any, project: Path) -> None:
+    targets = [run("expand", "--cfg", "fit/work", "--adhoc", "--sweep", "seed=1,2")[1].split() for _ in range(2)]
+    assert len({path for made in targets for path in made}) == 4
+    assert len({Path(path).parts[3] for path in targets[0]}) == 1  # the experiments of one command lie together
+    handle = maybe_launch(done, cfg="fit/work", adhoc=True)
+    assert handle.exp_id in run("status")[1] or handle.exp_id in run("status", "--json")[1]
+    assert "DONE 1" in run("status", handle.exp_id)[1]
+    group = chosen("--cfg", "fit/work", "--adhoc", command="launch").groups[0]
+    assert group.words == [str(Path(path).relative_to(project / "results")) for path in group.own_folders]

@@ -155,8 +155,8 @@ def test_an_experiment_whose_need_is_missing_is_not_started(task: Task) -> None:
 
 
 def test_the_command_for_missing_needs_leads_to_the_same_folder(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
-    assert command(task, "--cfg", EVAL, "--adhoc", "--out", "%(prefix)s/it", "noise=0.5") == 2
-    assert "$(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.5 --adhoc --out '%(prefix)s/it')" in (
+    assert command(task, "--cfg", EVAL, "--adhoc", "--out", "mine/%(cfg)s", "noise=0.5") == 2
+    assert "$(heyhi expand --cfg conf/c03_eval/eval.prototxt noise=0.5 --adhoc --out 'mine/%(cfg)s')" in (
         capsys.readouterr().err
     )
 
@@ -239,10 +239,42 @@ def test_what_was_done_while_the_user_was_asked_is_not_wiped(
     assert folder.read_result() == {"lr": 1}
 
 
-def test_adhoc_runs_anew_each_time_with_force(task: Task) -> None:
+def test_each_adhoc_run_is_its_own(task: Task, results: Path) -> None:
+    for _ in range(2):
+        assert command(task, "--cfg", TRAIN, "--adhoc") == 0
+    paths = {maybe_launch(task, cfg=TRAIN, adhoc=True).exp_path for _ in range(2)}
+    assert len(task.calls) == 4 and len(paths) == 2
+    assert len(list(results.glob("adhoc/*/*/c02_sup_train/sl/*/result.json"))) == 4
+    assert not (results / ".heyhi/adhoc").exists()  # outside of a job nobody asks for it again
+
+
+def test_an_adhoc_run_of_a_job_that_is_queued_again_goes_on(
+    task: Task, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    task.fails = True
+    assert command(task, "--cfg", TRAIN, "--adhoc") == 1
+    (folder,) = results.glob("adhoc/*/*/c02_sup_train/sl/*")
+    (folder / "checkpoint").touch()
+    assert command(task, "--cfg", TRAIN, "--adhoc", "--mode", "dryrun") == 0
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert command(task, "--cfg", TRAIN, "--adhoc", "--mode", "dryrun") == 0
+    task.fails = False
     assert command(task, "--cfg", TRAIN, "--adhoc") == 0
-    assert command(task, "--cfg", TRAIN, "--adhoc", "--force") == 0
-    assert len(task.calls) == 2
+    assert (folder / "checkpoint").exists() and (folder / "result.json").exists()
+    # Another command, another job, and the same one once more are runs of their own.
+    assert command(task, "--cfg", TRAIN, "--adhoc", "lr=0.3") == 0
+    assert command(task, "--cfg", TRAIN, "--adhoc") == 0
+    monkeypatch.setenv("SLURM_JOB_ID", "8")
+    assert command(task, "--cfg", TRAIN, "--adhoc") == 0
+    assert len(list(results.glob("adhoc/*/*/c02_sup_train/sl/*"))) == 4
+    # From Python likewise.
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+    task.fails = True
+    handle = maybe_launch(task, cfg=TRAIN, adhoc=True)
+    task.fails = False
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    assert maybe_launch(task, cfg=TRAIN, adhoc=True).exp_path == handle.exp_path and handle.is_done()
 
 
 def test_dryrun_starts_nothing_and_says_what_would_be(task: Task, capsys: pytest.CaptureFixture[str]) -> None:

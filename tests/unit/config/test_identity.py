@@ -303,7 +303,11 @@ def test_the_default_pattern_is_readable_and_ends_in_the_hash(tmp_path: Path) ->
     project = Project(tmp_path)
     assert exp_id(project, cfg="conf/c02/sl.prototxt") == "p/c02/sl/default_e3b0c44298fc1c14"
     assert re.fullmatch(r"p/cfg/lr=0\.1,seed=3_[0-9a-f]{16}", exp_id(project, "lr=0.1", "seed=3"))
-    assert re.fullmatch(r"adhoc/\d{4}-\d\d-\d\d/cfg/lr=0\.1_[0-9a-f]{16}", exp_id(project, "lr=0.1", adhoc=True))
+    mine = [exp_id(project, "lr=0.1", adhoc=True) for _ in range(100)]
+    assert all(
+        re.fullmatch(r"adhoc/\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]{4}/cfg/lr=0\.1_[0-9a-f]{16}", m) for m in mine
+    )
+    assert len(set(mine)) == 100
     assert exp_id(project, "I.launcher=conf/common/launcher/slurm.prototxt").startswith("p/cfg/I.launcher=slurm_")
     assert exp_id(project, cfg="other/x/cfg.prototxt").startswith("p/other/x/cfg/default_")
     assert exp_id(project, cfg="/abs/x.prototxt").startswith("p/abs/x/default_")

@@ -128,6 +128,25 @@ def test_two_tasks_are_the_ranks_of_one_run(lab: Any, monkeypatch: pytest.Monkey
     assert [one[0] for one in again] == [0, 0] and "nothing started" in again[0][1] and again[1][1] == ""
 
 
+@pytest.mark.parametrize("restart", ["0", "1"])
+def test_tasks_of_one_adhoc_run_agree_on_its_name_and_a_requeue_keeps_it(
+    lab: Any, monkeypatch: pytest.MonkeyPatch, restart: str
+) -> None:
+    if restart == "1":
+        assert [one[0] for one in run(lab, monkeypatch, by_srun, "--adhoc", "do=fail")] == [1, 1]
+        lab.write(
+            "import json\n" + MAIN.replace('cfg.do == "fail"', "False").replace('cfg.do in ("fail", "wait")', "False")
+        )
+        monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    (code, out, err), (other, _, also) = run(
+        lab, monkeypatch, by_srun, "--adhoc", "do=fail" if restart == "1" else "do=x"
+    )
+    assert (code, other) == (0, 0), out + err + also
+    (folder,) = lab.project.results_root.glob("adhoc/*/*/job/*")
+    assert json.loads((folder / "result.json").read_text()) == {"rank": 0, "world": 2}
+    assert (folder / "seen1").exists() and len(attempts(folder)) == 2 + 2 * int(restart)
+
+
 def test_a_failing_task_ends_all_and_all_end_with_the_run_s_exit_code(
     lab: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

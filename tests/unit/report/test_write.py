@@ -546,7 +546,7 @@ def test_a_report_takes_a_config_and_what_is_swept(run: Any, root: Path) -> None
 def test_the_words_of_expand_and_those_of_a_report_give_the_same_experiments(run: Any, root: Path) -> None:
     for words in (
         ("--cfg", "work", "--sweep", "lr=0.1,0.2", "seed=1", "lr=3"),
-        ("--cfg", "work", "lr=1e-3", "--adhoc"),
+        ("--cfg", "work", "lr=1e-3", "--adhoc", "--out", "mine/%(redefines)s"),
         ("--cfg", "work", "--sweep", "seed=range(3)", "--out", "here/%(redefines)s"),
         ("conf/many.py",),
         (),
