@@ -5,8 +5,9 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def load_root_config(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_composed(cfg, overrides, extra_include_dirs).message)
+    return FrozenConfig(_compose(_composer(extra_include_dirs), cfg, overrides).message)
 
 
 def load_root_proto_message(
@@ -120,7 +121,7 @@ def load_root_proto_message(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    composed = _composed(cfg, overrides, extra_include_dirs)
+    composed = _compose(_composer(extra_include_dirs), cfg, overrides)
     return composed.task, composed.message
 
 
@@ -158,14 +159,29 @@ def _load(
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
-        message = composer.compose(path, overrides).message
-        _tell([*files.notices, *composer.notices])
-        return message
+        _warn(files.notes)
+        return _compose(composer, path, overrides).message
     message = copy_of(files.chunk(path, kind).message)
-    _tell(files.notices)
+    _warn(files.notes)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message
+
+
+def _compose(composer: Composer, cfg: str | Path, overrides: Sequence[str]) -> Composed:
+    composed = composer.compose(cfg, overrides)
+    _warn(composer.warnings)
+    return composed
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        _warn_once(note)
+
+
+@lru_cache(maxsize=256)  # a config may be loaded thousands of times
+def _warn_once(note: str) -> None:
+    logging.warning("%s", note)
 
 
 def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
@@ -317,19 +333,6 @@ def _composer(include_dirs: Sequence[str | Path] = ()) -> Composer:
     return Composer(*_open(), tuple(map(Path, include_dirs)))
 
 
-def _composed(cfg: str | Path, overrides: Sequence[str], include_dirs: Sequence[str | Path]) -> Composed:
-    composer = _composer(include_dirs)
-    composed = composer.compose(cfg, overrides)
-    _tell(composer.notices)
-    return composed
-
-
-def _tell(notices: Iterable[str]) -> None:
-    """Tell the user of earlier names; Python shows one line of those that are alike."""
-    for notice in dict.fromkeys(notices):
-        warnings.warn(notice, stacklevel=2)
-
-
 def _task_of(message: Message) -> Message | None:
     """Return the chosen task's message of a root config, below which its keys start; None for any other message."""
     if type_of(message).name != ROOT_MESSAGE:
@@ -352,7 +355,7 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
     if not matching and (matching := [d for d in found.values() if name.rpartition(".")[2] in earlier_names(d)]):
-        _tell([renamed_text(name, matching[0].name)])
+        _warn([renamed_text(name, matching[0].name)])
     if not matching:
         raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
     if len(matching) > 1:
@@ -363,7 +366,7 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 def _set(message: Message, key: str, value: object) -> Message:
     start, found = _find(message, key)
-    _tell(renamed_text(old, new) for old, new in found.renamed)
+    _warn([renamed_text(old, new) for old, new in found.renamed])
     found.apply(start, cast_value(found, value_text(value)))
     return message
 
