@@ -5,8 +5,9 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar, cast, overload
 
@@ -148,7 +149,7 @@ def _load_root(cfg: str | Path, overrides: Overrides, include_dirs: Sequence[str
     """Compose a root config; return its task's name, its message and the folder of its file."""
     composer = Composer(*_open(cfg), tuple(map(Path, include_dirs)))
     composed = composer.compose(cfg, overrides)
-    _tell(composer.notices)
+    _warn(composer.warnings)
     return composed.task, composed.message, composer.find_config(cfg).parent
 
 
@@ -162,11 +163,12 @@ def _load(
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
+        _warn(files.notes)
         message = composer.compose(path, overrides).message
-        _tell([*files.notices, *composer.notices])
+        _warn(composer.warnings)
         return message, path.parent
     message = copy_of(files.chunk(path, kind).message)
-    _tell(files.notices)
+    _warn(files.notes)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message, path.parent
@@ -177,6 +179,16 @@ def _own(message: Message, msg_class: Any) -> Message:
     if not (isinstance(msg_class, type) and issubclass(msg_class, Message)):
         return message
     return msg_class.FromString(message.SerializePartialToString())
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        _warn_once(note)
+
+
+@lru_cache(maxsize=256)  # a config may be loaded thousands of times
+def _warn_once(note: str) -> None:
+    logging.warning("%s", note)
 
 
 def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
@@ -329,12 +341,6 @@ def _open(cfg: str | Path | None = None) -> tuple[Project, Schema]:
     return project, load_schema(project)
 
 
-def _tell(notices: Iterable[str]) -> None:
-    """Tell the user of earlier names; Python shows one line of those that are alike."""
-    for notice in dict.fromkeys(notices):
-        warnings.warn(notice, stacklevel=2)
-
-
 def _find(message: Message, key: str) -> tuple[Message, Key]:
     """Find a key, and the message in which it starts."""
     task = task_of(message)
@@ -348,7 +354,7 @@ def _find(message: Message, key: str) -> tuple[Message, Key]:
 def _find_to_write(message: Message, key: str) -> tuple[Message, Key]:
     """Find a key like `_find`, and tell of earlier names in it."""
     start, found = _find(message, key)
-    _tell(renamed_text(old, new) for old, new in found.renamed)
+    _warn([renamed_text(old, new) for old, new in found.renamed])
     return start, found
 
 
@@ -360,7 +366,7 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
     found = schema.message_types()
     matching = [found[name]] if name in found else [d for d in found.values() if d.name == name]
     if not matching and (matching := [d for d in found.values() if name.rpartition(".")[2] in earlier_names(d)]):
-        _tell([renamed_text(name, matching[0].name)])
+        _warn([renamed_text(name, matching[0].name)])
     if not matching:
         raise ConfigError(f"'{name}' is no message of the schema{suggest(name, found)}")
     if len(matching) > 1:

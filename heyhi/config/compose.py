@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from heyhi.config.keys import Key, Kind
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, override_texts, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
+from heyhi.config.renames import Pair
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
 from heyhi.config.templates import (
@@ -141,14 +142,18 @@ class Composer:
         project: where configs are looked up.
         schema: what they must fit.
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
+        tells_renames: warn of earlier names that are met.
 
     Raises:
         ProjectError: a pattern of the settings that names keys is like none.
     """
 
-    def __init__(self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = ()) -> None:
+    def __init__(
+        self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = (), *, tells_renames: bool = True
+    ) -> None:
         self.project = project
         self.schema = schema
+        self._tells_renames = tells_renames
         self._files = ConfigFiles(project, schema, include_dirs)
         check_ignored(project, schema)
         self._scheduling = Scheduling(project.settings.identity_ignore)
@@ -163,9 +168,9 @@ class Composer:
         return self._files.paths
 
     @property
-    def notices(self) -> list[str]:
-        """What a user is told of the earlier names that were in configs and overrides so far."""
-        return self._files.notices
+    def warnings(self) -> list[str]:
+        """What a user should know of the configs that were composed so far."""
+        return self._files.notes
 
     @cached_property
     def _pattern(self) -> ExpPattern:
@@ -270,8 +275,12 @@ class Composer:
         task = message_type(self.schema.tasks[config.root.task])
         recipe = config.recipes[keys] = make_recipe(self.schema, task, keys, self._scheduling)
         found = [*(mount for _, mount in recipe.includes), *(write.key for write in recipe.writes)]
-        self._files.tell(pair for key in found if key is not None for pair in key.renamed)
+        self._tell(pair for key in found if key is not None for pair in key.renamed)
         return recipe
+
+    def _tell(self, renamed: Iterable[Pair]) -> None:
+        if self._tells_renames:
+            self._files.tell(renamed)
 
     def _write_rest(self, point: _Point, recipe: Recipe, raw: Sequence[object], task: Message) -> None:
         """Cast and write the values that `_write_plain` has left, and note how an identity names them."""
@@ -305,7 +314,7 @@ class Composer:
         value = cast_value(write.key, as_text)
         text = canonical_text(write.key, value)
         if type(value) is int and (renamed := renamed_value(write.key.field, as_text)) is not None:
-            self._files.tell([renamed])
+            self._tell([renamed])
         if write.is_string and type(value) is str and OPEN in value:
             return self._template(point, write.key, value, text, is_quoted=value != as_text)
         return value, text

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, EnumValueDescriptor, FieldDescriptor, OneofDescriptor
 
-from heyhi.config.renames import earlier_names, once_named
+from heyhi.config.renames import Named, Proto, earlier_names, keep_earlier_names, names_in, once_named
 from heyhi.config.schema import Schema
 
 _Kind = Descriptor | EnumDescriptor
@@ -26,7 +26,7 @@ def with_names_of(today: Schema, then: Schema) -> Schema:
         then: the other one.
 
     Returns:
-        the same one where nothing in it is called otherwise today.
+        the same one where nothing in it is called otherwise today; else one that knows the earlier names, too.
     """
     if not today.has_renames or then.digest == today.digest:
         return then
@@ -85,6 +85,7 @@ def _rename_kinds(
         today = known.get(old)
         if today is not None and all(one.name != today.name for one in kinds):
             kind.name = today.name
+            _know_names_of(kind, today)
         new = names[old] = _inside(after, kind.name)
         if isinstance(kind, descriptor_pb2.DescriptorProto):
             _rename_kinds(kind.nested_type, kind.enum_type, old, new, known, names)
@@ -111,6 +112,13 @@ def _rename_each(
         if known is not None and known.name not in taken:
             yield one.name, known.name
             one.name = known.name
+            _know_names_of(one, known)
+
+
+def _know_names_of(one: Proto, today: Named) -> None:
+    """Have something know all earlier names of what it is today; those that it knew itself are the first ones."""
+    own = names_in(one.options)
+    keep_earlier_names(one, [name for name in earlier_names(today) if name not in own])
 
 
 def _refer(messages: Sequence[descriptor_pb2.DescriptorProto], names: dict[str, str]) -> None:

@@ -97,7 +97,7 @@ class ConfigFiles:
         self.schema = schema
         self.include_dirs = include_dirs
         self.moved = MovedConfigs(project)
-        self._notices: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
         self._configs: dict[tuple[str, str], Path | HeyhiError] = {}
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
@@ -108,13 +108,16 @@ class ConfigFiles:
     # --- earlier names ---
 
     @property
-    def notices(self) -> list[str]:
-        """What a user is told of earlier names that were met, a line for each."""
-        return list(self._notices)
+    def notes(self) -> list[str]:
+        """What a user should know of the files that were read so far."""
+        return list(self._notes)
+
+    def _note(self, *notes: str) -> None:
+        self._notes.update(dict.fromkeys(notes))
 
     def tell(self, renamed: Iterable[Pair]) -> None:
         """Note that earlier names were met, each with the one of today."""
-        self._notices.update(dict.fromkeys(renamed_text(old, new) for old, new in renamed))
+        self._note(*(renamed_text(old, new) for old, new in renamed))
 
     def _find_file(self, path: Path) -> Path | None:
         """Return the file that is, or was, at a path."""

@@ -28,7 +28,7 @@ from heyhi.errors import SchemaError
 Named = FieldDescriptor | OneofDescriptor | EnumValueDescriptor | Descriptor | EnumDescriptor
 Pair = tuple[str, str]  # an earlier name, and the one of today
 _Named = TypeVar("_Named", bound=FieldDescriptor | OneofDescriptor | EnumValueDescriptor)
-_Proto = (
+Proto = (
     descriptor_pb2.DescriptorProto
     | descriptor_pb2.FieldDescriptorProto
     | descriptor_pb2.OneofDescriptorProto
@@ -61,10 +61,11 @@ def earlier_names(one: Named) -> tuple[str, ...]:
     """Return the names that something in the protos had before, the first one first."""
     if not one.has_options:
         return ()
-    return _names_in(one.GetOptions())
+    return names_in(one.GetOptions())
 
 
-def _names_in(options: Message) -> tuple[str, ...]:
+def names_in(options: Message) -> tuple[str, ...]:
+    """Return the earlier names that the options of something in the protos hold."""
     found: Iterable[Any] = UnknownFieldSet(options)  # type: ignore[assignment]  # the stubs lack that it is iterable
     return tuple(option.data.decode() for option in found if option.field_number == _OPTION)
 
@@ -113,9 +114,14 @@ def note_earlier_names(file_set: descriptor_pb2.FileDescriptorSet, texts: Mappin
             names = _listed(f"{file.name}: {node.name}", text) if node is not None else []
             if node is not None and names:
                 found = True
-                node.options.MergeFromString(b"".join(_TAG + bytes([len(n)]) + n.encode() for n in names))
+                keep_earlier_names(node, names)
     if found:
         _check_all(file_set)
+
+
+def keep_earlier_names(node: Proto, names: Iterable[str]) -> None:
+    """Have something in compiled protos know its earlier names."""
+    node.options.MergeFromString(b"".join(_TAG + bytes([len(name)]) + name.encode() for name in names))
 
 
 def _check_places(file: descriptor_pb2.FileDescriptorProto, text: str) -> None:
@@ -139,7 +145,7 @@ def _check_places(file: descriptor_pb2.FileDescriptorProto, text: str) -> None:
         held.remove(names)
 
 
-def _node_at(file: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> _Proto | None:
+def _node_at(file: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> Proto | None:
     """Follow a source location's path (see descriptor.proto) to what can have earlier names."""
     node: object = file
     for number, index in zip(path[::2], path[1::2], strict=False):
@@ -171,7 +177,7 @@ def _listed(place: str, comment: str) -> list[str]:
 
 def _check_all(file_set: descriptor_pb2.FileDescriptorSet) -> None:
     """Refuse a name that two things in one place have or had: nobody could tell which of them is meant."""
-    packages: dict[str, list[tuple[str, _Proto]]] = {}
+    packages: dict[str, list[tuple[str, Proto]]] = {}
     for file in file_set.file:
         ones = packages.setdefault(file.package, [])
         ones += ((file.name, message) for message in file.message_type)
@@ -195,12 +201,12 @@ def _check_message(file: str, name: str, message: descriptor_pb2.DescriptorProto
         _check_message(file, f"{name}.{inner.name}", inner)
 
 
-def _check_names(where: str, ones: Sequence[tuple[str, _Proto]]) -> None:
+def _check_names(where: str, ones: Sequence[tuple[str, Proto]]) -> None:
     """Refuse a name that two of some things in one place claim, now or before."""
     living = {one.name: file for file, one in ones}
     before: dict[str, str] = {}
     for file, one in ones:
-        for name in _names_in(one.options):
+        for name in names_in(one.options):
             place = f"{file}: {one.name} in {where} was {name}"
             if name == one.name:
                 raise SchemaError(f"{place}: that is its name still")

@@ -133,9 +133,11 @@ class Translation:
             name, value = split_override(text)
         except HeyhiError:
             return text
+        adds = "+" if name.endswith("+") else ""  # key+=[…]
+        name = name.removesuffix("+")
         today = self.name(name, task)
         is_include = today == "I" or today.startswith("I.")
-        return f"{today}={self.cfg(value) if is_include else self.cell(name, value, task)}"
+        return f"{today}{adds}={self.cfg(value) if is_include else self.cell(name, value, task)}"
 
     def _tasks(self, task: str) -> list[str]:
         return [task] if task else list(self._schema.tasks)

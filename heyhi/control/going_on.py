@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Self
 
 from heyhi.control.listing import terminal_width
-from heyhi.control.survey import Survey
+from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status
 from heyhi.project import Project
@@ -64,7 +64,7 @@ class Goings:
             rule: Continuing | None = None
             for path in part.folders:
                 if path in names and path not in found and (config := _planned(part.planned, path)) is not None:
-                    rule = rule or Continuing(part.project, schema_of(part.project))
+                    rule = rule or Continuing(part.project, _schema(part, schema_of(part.project)))
                     going = rule.going_on_with(path, config)
                     if going.changed:
                         found[path] = going
@@ -91,6 +91,15 @@ class Goings:
             lines += [f"  … and {more} more"] if more > 0 else []
         rest = sum(map(len, islice(kinds.values(), _MAX_KINDS, None)))
         return [*lines, *([f"… and {rest} more with other differences"] if rest else [])]
+
+
+def _schema(part: Part, today: Schema) -> Schema:
+    """Return the schema of what experiments would be started with, by the names of today."""
+    if part.schema is None:
+        return today
+    from heyhi.config.earlier_protos import with_names_of
+
+    return with_names_of(today, part.schema())
 
 
 def _planned(planned: Callable[[str], bytes | None], path: str) -> bytes | None:

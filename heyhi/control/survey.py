@@ -93,6 +93,7 @@ class Part(NamedTuple):
             where nobody knows.
         needing: returns the exp paths that each experiment needs itself, of those that need any.
         plan_of: returns what an experiment was expanded to, by its exp path; None where nobody knows.
+        schema: returns the schema of what `planned` returns, where that isn't today's.
     """
 
     project: Project
@@ -102,6 +103,7 @@ class Part(NamedTuple):
     planned: Callable[[str], bytes | None] = _not_planned
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
     plan_of: PlanOf = no_plan
+    schema: Callable[[], Schema] | None = None
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -136,6 +138,7 @@ class Part(NamedTuple):
             planned=planned,
             needing=needing,
             plan_of=plans_of_manifest(manifest),
+            schema=manifest.schema,
         )
 
     @classmethod

@@ -15,6 +15,7 @@ from heyhi.config.compose import Composer
 from heyhi.config.difference import Change, Difference, flat_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
+from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, IdentityError, UnknownError
 from heyhi.experiment.folder import ExperimentDir, config_digest
 from heyhi.project import Project
@@ -158,7 +159,8 @@ def count_drifted(project: Project, manifest: Manifest, folders: Sequence[str]) 
         how many; whether there may be more.
     """
     step = -(-len(folders) // _MAX_COMPARED) or 1
-    check = DriftCheck(project, manifest.schema())
+    today = Translation.of(project)
+    check = DriftCheck(project, manifest.schema() if today is None else today.schema(manifest.schema()))
     count = 0
     for folder in folders[::step]:
         try:

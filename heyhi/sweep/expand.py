@@ -132,7 +132,7 @@ def expand(
         UnknownError: nobody can see what is in the results root.
     """
     _check_root(project.results_root)
-    composer = Composer(project, schema)
+    composer = Composer(project, schema, tells_renames=not exp_ids)  # what is on record has the names of its time
     gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
     count, most = 0, project.settings.max_points
     placed = [ExpPattern(project, exp_id) for exp_id in exp_ids]
@@ -151,9 +151,7 @@ def expand(
         raise SweepError(f"{title or sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     planned, own = list(gather.planned.values()), list(gather.own)
-    # What is on record has the names of its time.
-    warnings = [*gather.warnings(), *([] if exp_ids else composer.notices)]
-    return Expansion(planned, own, warnings, label, sweep, pattern, project.roots, composer.files)
+    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
 
 
 def _check_root(results_root: Path) -> None:
@@ -328,7 +326,7 @@ class _Gather:
 
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
-        found = list(self._unknown)[:_MAX_SHOWN]
+        found = [*self.composer.warnings, *list(self._unknown)[:_MAX_SHOWN]]
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} points name an experiment of the sweep again,"

@@ -222,3 +222,25 @@ def test_old_overrides_on_the_command_line_name_the_same_runs(renamed: Path, run
     for name in ("lr was renamed: learning_rate", "OLD was renamed: NEW"):
         assert len(lines_with(err, name)) == 1, err
     assert "conf/old.prototxt was renamed: conf/new/base.prototxt" in err
+
+
+@pytest.mark.parametrize("again", ["never", "since"])
+@pytest.mark.parametrize("words", ["sweep", "older manifest"])
+def test_what_died_goes_on_with_the_same_config(renamed: Path, run: Run, words: str, again: str) -> None:
+    older = str(next((renamed / "results/.heyhi/manifests").glob("*.sqlite")))
+    path = next(p.parent for p in (renamed / "results").rglob("result.json") if "lr=0.3" in str(p))
+    (path / "result.json").unlink()
+    (path / "metrics.jsonl").write_text('{"loss": 1}\n')
+    if again == "since":  # it was tried again since all has its new name
+        project = find_project(renamed)
+        expansion = expand(project, load_schema(project), [("conf/new/base", ["learning_rate=0.3"])])
+        (one,) = expansion.experiments
+        folder = ExperimentDir(path, project.results_root)
+        folder.prepare(one, load_schema(project))
+        folder.append_attempt(Start(2, "again", config=config_digest(one.config, load_schema(project))))
+    given = {"sweep": "sweep.py", "older manifest": older}[words]
+    for command in (("plan", given), ("launch", given, "--dry-run"), ("report", given)):
+        code, out, err = run(*command)
+        assert code == 0, (command, out + err)
+        assert "another config" not in out + err and "drifted" not in out + err, (command, out + err)
+        assert "1 would start" in out or command[0] != "plan", out

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import heyhi.conf
+import heyhi.config.api
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.describe import describe
 from heyhi.config.identity import ExpPattern
@@ -127,7 +128,7 @@ class Lab:
     def notices(self, *overrides: str, cfg: str = CFG) -> list[str]:
         composer = self.composer()
         composer.compose(cfg, overrides)
-        return composer.notices
+        return composer.warnings
 
 
 @pytest.fixture
@@ -172,9 +173,9 @@ def test_old_names_are_understood_with_one_notice_each(lab: Lab) -> None:
     for value in ("0.1", "0.2"):
         composed = composer.compose(CFG, [f"lr={value}", "act=TANH_OLD", "opt=NULL"])
         assert composed.task_message.learning_rate == float(value)  # type: ignore[attr-defined]
-    assert "lr was renamed: learning_rate" in composer.notices
-    assert "TANH_OLD was renamed: TANH" in composer.notices
-    assert len(set(composer.notices)) == len(composer.notices) == 5  # with opt, act, and the task in the file
+    assert "lr was renamed: learning_rate" in composer.warnings
+    assert "TANH_OLD was renamed: TANH" in composer.warnings
+    assert len(set(composer.warnings)) == len(composer.warnings) == 5  # with opt, act, and the task in the file
     assert lab.notices("rate=1", "lr=2")[-2:] == [
         "rate was renamed: learning_rate",
         "lr was renamed: learning_rate",
@@ -215,17 +216,21 @@ def test_errors_in_such_a_config_still_name_the_place(lab: Lab) -> None:
         lab.compose("learning_rate=x")
 
 
-def test_the_python_api_takes_old_names_and_warns(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_api_takes_old_names_and_warns_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     lab.rename()
     monkeypatch.chdir(lab.root)
     lab.write({CFG: "sl_train {}"})
-    with pytest.warns(UserWarning, match="lr was renamed: learning_rate"):
+    heyhi.config.api._warn_once.cache_clear()
+    for _ in range(2):
         cfg = heyhi.conf.load_config(CFG, ["lr=0.7"])
-    assert cfg.learning_rate == heyhi.conf.conf_get(cfg, "lr") == 0.7
+        assert cfg.learning_rate == heyhi.conf.conf_get(cfg, "lr") == 0.7
+        assert heyhi.conf.conf_with_overrides(cfg, ["rate=2"]).sl_train.learning_rate == 2
+        assert heyhi.conf.load_config(CFG, msg_class="MetaCfg").sl_train.learning_rate == 0.1
+    assert caplog.messages == ["lr was renamed: learning_rate", "rate was renamed: learning_rate"]
     with pytest.raises(AttributeError, match=r"has no field 'lr' \(lr was renamed: learning_rate\)"):
         _ = cfg.task.lr
-    with pytest.warns(UserWarning, match="rate was renamed: learning_rate"):
-        assert heyhi.conf.conf_with_overrides(cfg, ["rate=2"]).sl_train.learning_rate == 2
 
 
 def test_a_schema_takes_its_renames_along(lab: Lab) -> None:
