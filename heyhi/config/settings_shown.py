@@ -8,9 +8,10 @@ from pathlib import Path
 
 from heyhi.config.ignored_fields import names_field
 from heyhi.config.schema import Schema
+from heyhi.config.translation import Translation
 from heyhi.project import RESULTS_VARIABLE, Project, Settings, declared_settings
 
-_IGNORE = "identity_ignore"
+_IGNORE, _RENAMED = "identity_ignore", "renamed"
 
 
 def settings_lines(project: Project, schema: Schema) -> list[str]:
@@ -22,17 +23,17 @@ def settings_lines(project: Project, schema: Schema) -> list[str]:
 
     Returns:
         a line for each setting of `[tool.heyhi]`: name, where it is from, value; then one for each pattern of
-        `identity_ignore`.
+        `identity_ignore`, and one for each name and path that was another one before.
 
     Raises:
         ProjectError: the settings can't be read.
     """
     sources = _sources(project)
-    shown = {name: _value_text(_value(project, name)) for name in Settings._fields if name != _IGNORE}
+    shown = {name: _value_text(_value(project, name)) for name in Settings._fields if name not in (_IGNORE, _RENAMED)}
     width = max(map(len, shown))
     room = max(map(len, sources.values()))
     lines = [f"{name:<{width}}  {sources[name]:<{room}}  {text}" for name, text in shown.items()]
-    return [*lines, "", *_ignore_lines(project, schema)]
+    return [*lines, "", *_ignore_lines(project, schema), *_renamed_lines(project, schema)]
 
 
 def _sources(project: Project) -> dict[str, str]:
@@ -68,3 +69,11 @@ def _ignore_lines(project: Project, schema: Schema) -> list[str]:
         more = "" if names_field(schema, pattern) else " (no field here is like it)"
         lines.append(f"  {pattern:<{width}}  {source}{more}".rstrip())
     return lines
+
+
+def _renamed_lines(project: Project, schema: Schema) -> list[str]:
+    lines = Translation(schema, project).lines()
+    if not lines:
+        return []
+    title = f"{_RENAMED}: what has earlier names; the first of them is the one in identities"
+    return ["", title, *(f"  {line}" for line in lines)]

@@ -15,6 +15,7 @@ from heyhi.config.describe import describe
 from heyhi.config.identity import ExpPattern
 from heyhi.config.keys import schema_keys
 from heyhi.config.schema import Schema, load_comments, load_schema
+from heyhi.config.settings_shown import settings_lines
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, ProjectError, SchemaError
 from heyhi.project import Project, find_project
@@ -387,6 +388,7 @@ def test_all_renames_can_be_listed(lab: Lab) -> None:
     assert any("TANH (was: TANH_OLD)" in line for line in found)
     assert found[-1] == f"conf/c.prototxt (was: {CFG}, conf/b.prototxt)"
     assert Translation.of(lab.project) is not None
+    assert [line.strip() for line in settings_lines(lab.project, lab.schema)][-len(found) :] == found
 
 
 def test_a_project_without_renames_needs_no_translation(lab: Lab) -> None:
