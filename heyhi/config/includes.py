@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
+from heyhi.config.outside import find_kept, identity_cfg
 from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
 from heyhi.config.schema import (
     Schema,
@@ -72,7 +73,7 @@ class Root(Chunk):
 
     Attributes:
         path: its file.
-        name: its file relative to the project root.
+        name: its file relative to the project root, or as `outside` has it.
         task: name of the task that it chooses.
     """
 
@@ -122,6 +123,9 @@ class ConfigFiles:
                 if is_file(base / name):
                     return _clean(base / name)
             is_folder |= _is_folder(base / cfg)
+        kept = find_kept(self.project, cfg)
+        if kept is not None and is_file(kept):
+            return kept
         if is_folder:
             raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
         where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
@@ -201,6 +205,7 @@ class ConfigFiles:
             message.ClearField(INCLUDES)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
+        name = identity_cfg(self.project, path, message)
         return Root(message, has_needs or needs, (MergedFile(path, ()), *sources), path, name, task)
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:

@@ -53,8 +53,11 @@ class Handle:
         Raises:
             HeyhiError: nobody knows: it was never started.
         """
-        project = self._find_project()
-        return (project.root if project is not None else Path()) / self._which().cfg
+        from heyhi.config.outside import find_kept  # most handles aren't asked
+
+        project, cfg = self._find_project(), self._which().cfg
+        kept = find_kept(project, cfg) if project is not None else None
+        return kept or (project.root if project is not None else Path()) / cfg
 
     @property
     def overrides(self) -> list[str]:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides
 from heyhi.config.schema import Schema
 from heyhi.config.values import value_text
@@ -26,6 +27,9 @@ from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -74,6 +78,7 @@ class Expansion:
         pattern: exp id pattern of the sweep's own experiments.
         roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
+        outside: configs outside of the project: name in an identity -> root message without overrides.
     """
 
     planned: list[Planned]
@@ -84,6 +89,7 @@ class Expansion:
     pattern: str | None = None
     roots: Mapping[str, str] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    outside: Mapping[str, Message] = field(default_factory=dict, compare=False)
 
     @cached_property
     def experiments(self) -> list[Experiment]:
@@ -144,7 +150,9 @@ def expand(
         raise SweepError(f"{title or sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     planned, own = list(gather.planned.values()), list(gather.own)
-    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
+    return Expansion(
+        planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files, gather.outside
+    )
 
 
 def _check_root(results_root: Path) -> None:
@@ -228,6 +236,7 @@ class _Gather:
         planned: exp id -> experiment, each after what it needs.
         own: exp ids of the points, in order.
         errors: text of an error -> index, config and overrides of each point that has it.
+        outside: see `Expansion`.
     """
 
     project: Project
@@ -236,6 +245,7 @@ class _Gather:
     planned: dict[str, Planned] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
+    outside: dict[str, Message] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
     _by_config: dict[bytes, str] = field(default_factory=dict)  # config -> first exp id that has it
     _may_nest: bool = False
@@ -263,6 +273,8 @@ class _Gather:
     def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
         needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
         self._check_disk(folder, composed.identity)
+        if is_outside(composed.identity.cfg):
+            self.outside[composed.identity.cfg] = composed.base
         config = composed.message.SerializeToString(deterministic=True)
         resources = launcher_resources(composed.task_message)
         for text in unknown_fields(composed.task_message):
