@@ -419,12 +419,15 @@ class ExperimentDir:
             finally:
                 temp.unlink(missing_ok=True)
 
-    def wipe(self, identity: Identity, *, still: Callable[[], bool] = lambda: True) -> Path | None:
+    def wipe(
+        self, identity: Identity, *, still: Callable[[], bool] = lambda: True, only_result: bool = False
+    ) -> Path | None:
         """Move everything in the folder to the trash; what symbolic links in it lead to stays where it is.
 
         Args:
             identity: of the experiment that it must hold.
             still: returns whether it is to be wiped still, asked when nobody else can change it.
+            only_result: move only the result, so that the experiment can go on from its files.
 
         Returns:
             the folder in which it is now; None where there was nothing.
@@ -445,7 +448,7 @@ class ExperimentDir:
         with claim, writing(self.path):
             if not still():
                 raise ModeError(f"{self.path}: is not wiped: it isn't any more what it was when it was looked at")
-            return self._move_all()
+            return self._move(only_result=only_result)
 
     def check_wipe(self, identity: Identity) -> None:
         """Make sure that the folder holds this experiment and nothing else; who has it isn't asked.
@@ -471,7 +474,7 @@ class ExperimentDir:
             f"{self.path}: is not wiped: {error.filename} can't be looked into: {error.strerror or error}"
         ) from None
 
-    def _move_all(self) -> Path | None:
+    def _move(self, *, only_result: bool) -> Path | None:
         from heyhi.experiment.trash import move_to_trash  # of no use to a run
 
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -480,6 +483,7 @@ class ExperimentDir:
             names = os.listdir(handle)  # noqa: PTH208 (a Path knows no open folder)
             found = [name for name in names if not name.startswith(("claim.", ".claim."))]
             # If this is cut short, what is left must be no result, and still be known for what it is.
+            found = [name for name in found if name == RESULT_NAME] if only_result else found
             found.sort(key=lambda name: (name == IDENTITY_NAME, name != RESULT_NAME, name))
             root = self.results_root or self._recorded_results_root()
             return move_to_trash(self.path, handle, found, root) if found else None
