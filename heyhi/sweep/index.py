@@ -159,10 +159,15 @@ class ManifestIndex:
         """Keep such digests; that nobody can write them is no matter."""
         exp_ids = exp_ids_of(digests, self._root)
         rows = [(exp_id, rule, digest) for exp_id, digest in zip(exp_ids, digests.values(), strict=True)]
-        with contextlib.suppress(sqlite3.Error):
-            self._connection.execute("BEGIN IMMEDIATE" if rows else "BEGIN")
+        if not rows:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
             self._connection.executemany("INSERT OR REPLACE INTO config VALUES (?, ?, ?)", rows)
             self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def needs(self) -> dict[str, list[str]]:
         """Return the exp paths of what each experiment needs itself, for all that need any: in one query.

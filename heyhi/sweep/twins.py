@@ -16,7 +16,6 @@ from heyhi.config.comparable import Comparable
 from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME
-from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.target import exp_ids_of
 
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ class Twins:
         Returns:
             exp path -> exp paths.
         """
+        from heyhi.sweep.index import ManifestIndex  # with its database; what is composed alone needs none
+
         index = ManifestIndex.open(self._project)
         others = [path for path in index.known() if path not in configs]
         if not others:
