@@ -63,7 +63,15 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
         return []
     from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 
-    return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
+    made = Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
+    return [*made, *_twins(selection, group)]
+
+
+def _twins(selection: Selection, group: Group) -> list[str]:
+    """Say what of a sweep or config is DONE under other names."""
+    from heyhi.sweep.twins import Twins
+
+    return Twins(group.project, selection.schema).lines(group.part.configs) if group.expansion is not None else []
 
 
 def _written(selection: Selection, group: Group, *, is_look: bool = False, less: Container[str] = ()) -> list[Manifest]:
@@ -146,7 +154,8 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
     more += f"; {len(left)} would be left" if left else ""
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
-    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
+    twins = [line for group in selection.groups for line in _twins(selection, group)]
+    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     drifted = set(drifted_only(drift))
@@ -288,7 +297,7 @@ def launch(args: argparse.Namespace) -> int:
         return 0
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
-    for line in goings.lines:
+    for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests

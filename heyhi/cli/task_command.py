@@ -229,6 +229,8 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
     state = launch.state
     action = launch.action(mode, state)
     where = f"{launch.experiment.exp_path}: {state.text}"
+    for line in launch.twins if state.status is not Status.DONE else ():
+        print(line, file=sys.stderr)
     if not action.start:
         print(where)
         made = launch.provenance if state.status is Status.DONE else None

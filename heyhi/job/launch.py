@@ -309,6 +309,14 @@ class Launch:
         return going.refusal if going.is_refused(is_allowed=self.continue_drifted) else ""
 
     @property
+    def twins(self) -> list[str]:
+        """Which others with the same config are DONE, in lines."""
+        from heyhi.sweep.twins import Twins
+
+        one = self.experiment
+        return Twins(self.project, self.schema).lines({str(one.exp_path): one.config})
+
+    @property
     def dependents(self) -> str:
         """What was made of its result, as far as it is known; empty for nothing."""
         from heyhi.sweep.dependents import dependents_of, dependents_text
