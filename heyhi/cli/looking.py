@@ -309,7 +309,10 @@ def show_config(args: argparse.Namespace) -> int:
 
     project = find_project()
     only_looks(project)
-    composed = Composer(project, load_schema(project)).compose(args.cfg, args.words)
+    composer = Composer(project, load_schema(project))
+    composed = composer.compose(args.cfg, args.words)
+    for warning in composer.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
     return 0
 

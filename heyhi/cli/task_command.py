@@ -143,7 +143,10 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         from heyhi.config.compose import Composer
         from heyhi.config.describe import render
 
-        composed = Composer(project, load_schema(project)).compose(args.cfg, args.overrides)
+        composer = Composer(project, load_schema(project))
+        composed = composer.compose(args.cfg, args.overrides)
+        for warning in composer.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         sys.stdout.write(render(composed, flat=flat))
         return 0

@@ -5,7 +5,9 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.compose import Composer
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
@@ -104,7 +106,7 @@ def load_root_config(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    return FrozenConfig(_composer(extra_include_dirs).compose(cfg, overrides).message)
+    return FrozenConfig(_compose(_composer(extra_include_dirs), cfg, overrides).message)
 
 
 def load_root_proto_message(
@@ -118,7 +120,7 @@ def load_root_proto_message(
     Raises:
         HeyhiError: a file or an override is wrong.
     """
-    composed = _composer(extra_include_dirs).compose(cfg, overrides)
+    composed = _compose(_composer(extra_include_dirs), cfg, overrides)
     return composed.task, composed.message
 
 
@@ -156,11 +158,28 @@ def _load(
     path = files.find_config(cfg)
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
-        return composer.compose(path, overrides).message
+        return _compose(composer, path, overrides).message
     message = copy_of(files.chunk(path, kind).message)
+    _warn(files.notes)
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message
+
+
+def _compose(composer: Composer, cfg: str | Path, overrides: Sequence[str]) -> Composed:
+    composed = composer.compose(cfg, overrides)
+    _warn(composer.warnings)
+    return composed
+
+
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        _warn_once(note)
+
+
+@lru_cache(maxsize=256)  # a config may be loaded thousands of times
+def _warn_once(note: str) -> None:
+    logging.warning("%s", note)
 
 
 def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:

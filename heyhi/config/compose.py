@@ -160,6 +160,11 @@ class Composer:
         """Config files that were read so far."""
         return self._files.paths
 
+    @property
+    def warnings(self) -> list[str]:
+        """What a user should know of the configs that were composed so far."""
+        return self._files.notes
+
     @cached_property
     def _pattern(self) -> ExpPattern:
         return ExpPattern(self.project)

@@ -139,6 +139,7 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
         return "\n".join(_describe_key(scene, message, find_key(kind, key)))
     name = scene.root.name if scene.root else "no config"
     head = [f"{name}: task {scene.task} ({kind.name})", *_about(scene, schema.tasks[scene.task])]
+    head += [line for note in scene.files.notes for line in _wrap(note, 0)]
     return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
 
 

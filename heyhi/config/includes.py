@@ -98,6 +98,8 @@ class ConfigFiles:
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
+        self._twice: dict[Path, list[str]] = {}  # what is said of fields that stand twice in a file
+        self._notes: dict[str, None] = {}
         self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
         self._lines: dict[tuple[tuple[MergedFile, ...], tuple[str, ...]], str] = {}
 
@@ -201,6 +203,7 @@ class ConfigFiles:
             message.ClearField(INCLUDES)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
+        self._note(*self._twice.get(path, ()))
         return Root(message, has_needs or needs, (MergedFile(path, ()), *sources), path, name, task)
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:
@@ -232,7 +235,11 @@ class ConfigFiles:
             needs, sources = self._merge_includes(message, path, (*stack, path), (), ())
             found = Chunk(message, has_needs or needs, (MergedFile(path, ()), *sources))
             self._chunks[path, kind.full_name] = found
+            self._note(*self._twice.get(path, ()))
         return found
+
+    def _note(self, *notes: str) -> None:
+        self._notes.update(dict.fromkeys(notes))
 
     def _is_root(self, path: Path) -> bool:
         root = self.schema.new_root()
@@ -245,7 +252,7 @@ class ConfigFiles:
         """Parse a file into a message, write out {{ROOT_DIR}}, and return whether there is a need in it."""
         text = self.read(path)
         name = self.project.relative(path)
-        parse_into(text, message, name, self.schema.pool)
+        self._twice[path] = parse_into(text, message, name, self.schema.pool)
         if OPEN not in text and "\\" not in text:  # escapes may hide braces
             return False
         root = str(self.project.root)
@@ -261,6 +268,11 @@ class ConfigFiles:
         except NeedsError as error:
             raise NeedsError(f"{name}: {error}") from None
         return found
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the configs that were loaded so far."""
+        return list(self._notes)
 
     @property
     def paths(self) -> frozenset[Path]:

@@ -125,6 +125,8 @@ def maybe_launch(
     )
     if not is_dry_run:
         launch.check_project()
+    for warning in launch.expansion.warnings:
+        _warn_once(warning)
     for line in launch.needs_lines:
         logging.warning("%s: %s", launch.experiment.exp_id, line)
     state = find_state(launch.experiment.exp_path, why_dead=False)

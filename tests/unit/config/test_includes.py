@@ -327,3 +327,19 @@ def test_an_error_is_remembered_with_its_file(lab: Lab) -> None:
         assert composer.compose("conf/good.prototxt").task_message.lr == 1
     # One error object that is raised again and again would gather tracebacks.
     assert len({id(error) for error in seen}) == 4
+
+
+# --- a field twice in one file ---
+
+
+def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(lab: Lab) -> None:
+    lab.write("a.prototxt", "width: 1\nwidth: 2")
+    lab.write("cfg.prototxt", "includes { path: 'a' mount: 'layer' }\ntrain { lr: 1 }\ntrain { lr: 2 }")
+    composer = lab.composer()
+    for lr in ("lr=3", "lr=4"):
+        assert composer.compose("conf/cfg.prototxt", [lr, "I.foo=a"]).task_message.foo.width == 2
+    assert sorted(composer.warnings) == [
+        "conf/a.prototxt:2: 'width' is set again; conf/a.prototxt:1 sets it, too: the last one counts",
+        "conf/cfg.prototxt:3: 'train' is set again; conf/cfg.prototxt:2 has one, too: they are merged",
+        "conf/cfg.prototxt:3: 'train.lr' is set again; conf/cfg.prototxt:2 sets it, too: the last one counts",
+    ]
