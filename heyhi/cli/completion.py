@@ -288,6 +288,9 @@ class _Keys:
         found = find_key(self.task, key)
         if found.kind is Kind.MESSAGE:
             return {"SELECT": "an empty one", "NULL": "none"}
+        if found.kind is Kind.ONEOF:
+            named = {one.name: self._comments.get(one.full_name, "") for one in found.choices if one.message_type}
+            return {**named, "NULL": "none"}
         if found.kind is not Kind.SCALAR:
             return {"NULL": "none"}
         if found.field.enum_type is not None:

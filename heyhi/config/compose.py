@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
-from heyhi.config.keys import Key
+from heyhi.config.keys import Key, Kind
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
@@ -34,10 +34,11 @@ from heyhi.config.templates import (
     replace_root,
     unprotect,
 )
-from heyhi.config.values import Special, Value, shorten, value_text
+from heyhi.config.values import NULL, SELECT, Special, Value, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
+_ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
 
 
@@ -117,6 +118,8 @@ class _Point:
             identity names them, None where it doesn't.
         has_needs: whether an override names an experiment.
         has_literals: whether a string was protected, since it only looks like a template.
+        has_choices: whether an override names a member of a oneof, which an identity has by the member's own key, or
+            not at all where it is chosen already.
     """
 
     config: _Config
@@ -129,6 +132,7 @@ class _Point:
     odd: dict[int, Line | None]
     has_needs: bool = False
     has_literals: bool = False
+    has_choices: bool = False
 
     @property
     def asking(self) -> tuple[str, ...]:
@@ -283,7 +287,10 @@ class Composer:
                     value, text = self._cast(point, write, given)
                     point.cast[len(lines)] = value
                 line = write.head + text
-                if write.is_ignored:
+                if write.key.kind is _ONEOF and value is not NULL:
+                    point.has_choices = True
+                    point.odd[len(lines)] = self._choice(task, write.key, str(value))
+                elif write.is_ignored:
                     point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
                 elif type(value) is Special:
                     point.odd[len(lines)] = Line(write.key, value, line)
@@ -292,6 +299,14 @@ class Composer:
                     write.apply(task, value)
             except HeyhiError as error:
                 errors.append((write.at, self._located(error, point, write.key, given)))
+
+    def _choice(self, task: Message, key: Key, name: str) -> Line | None:
+        """Return how an identity names a oneof's choice: as an empty member, None where that is chosen already."""
+        if key.chosen(task) == name:
+            return None
+        member = key.member(name)
+        line = Line(member, SELECT, f"{member.text}={SELECT.value}")
+        return self._scheduling.line_that_counts(task, line) if self._scheduling.ignores(member.text) else line
 
     def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
         """Return a value as it is written, and as an identity names it."""
@@ -379,7 +394,7 @@ class Composer:
     def _named(self, point: _Point, recipe: Recipe, raw: Sequence[Any], task: Message) -> list[str]:
         """Return a point's scalar overrides as its identity names them, in canonical order."""
         lines, odd = point.lines, point.odd
-        if not any(odd.values()):
+        if not (any(odd.values()) or point.has_choices):
             return [lines[i] for i in recipe.order]
         applied: list[Line] = []
         doubtful: list[Line] = []  # of those that only schedule: they may change what counts
@@ -387,12 +402,13 @@ class Composer:
             line = odd[i] if i in odd else Line(write.key, point.cast.get(i, raw[write.at]), lines[i])
             if line is not None:
                 applied.append(line)
-                if write.is_ignored:
+                if write.is_ignored or (point.has_choices and self._scheduling.ignores(line.key.text)):
                     doubtful.append(line)
         if doubtful:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
-        order = canonical_order([line.key for line in applied], marks) if doubtful else recipe.order_with(marks)
+        is_as_written = not (doubtful or point.has_choices)
+        order = recipe.order_with(marks) if is_as_written else canonical_order([one.key for one in applied], marks)
         return [applied[i].text for i in order]
 
     def _without_idle(self, point: _Point, task: Message, applied: list[Line], doubtful: Sequence[Line]) -> list[Line]:

@@ -79,13 +79,31 @@ class Key:
     Attributes:
         steps: fields from the message on, in order; for a oneof, those that lead to the message that holds it.
         kind: what it leads to.
-        oneof: name of the oneof, where it leads to one, and its members' names.
+        oneof: name of the oneof, where it leads to one.
+        choices: that oneof's members.
     """
 
     steps: tuple[Step, ...]
     kind: Kind
     oneof: str = ""
-    members: tuple[str, ...] = ()
+    choices: tuple[FieldDescriptor, ...] = ()
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the oneof's members, where it leads to one."""
+        return tuple(field.name for field in self.choices)
+
+    def member(self, name: str) -> Key:
+        """Return the key of a member of the oneof to which it leads."""
+        field = next(field for field in self.choices if field.name == name)
+        return Key((*self.steps, Step(field)), Kind.SCALAR if field.message_type is None else Kind.MESSAGE)
+
+    def chosen(self, message: Message) -> str | None:
+        """Return which member of the oneof to which it leads a message has, None where it has none."""
+        here: Message | None = message
+        for step in self.steps:
+            here = present(here, step) if here is not None else None
+        return here.WhichOneof(self.oneof) if here is not None else None
 
     @cached_property
     def text(self) -> str:
@@ -141,6 +159,9 @@ class Key:
             return
         if value is SELECT:
             self.reach(message).Clear()
+            return
+        if self.oneof:  # the value names a member, which is left as it is where it is chosen
+            self.member(str(value)).reach(message)
             return
         for step in self.steps[:-1]:
             message = self._enter(message, step)
@@ -257,7 +278,7 @@ def _oneof_key(oneof: OneofDescriptor, key: str, steps: Sequence[Step], *, is_la
     if not is_last:
         members = listed(f.name for f in oneof.fields)
         raise OverrideError(f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}")
-    return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(f.name for f in oneof.fields))
+    return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(oneof.fields))
 
 
 def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
@@ -393,6 +414,25 @@ def choices(key: Key) -> list[tuple[str, str]]:
             found.append((".".join([*parts, step.oneof]), step.field.name))
         parts.append(step.text)
     return found
+
+
+def choices_of(message: Descriptor, key: str) -> Iterator[tuple[str, str]]:
+    """Yield the oneofs of which something that is set at a key chooses members, with these, outside of lists and maps.
+
+    Args:
+        message: type in which the key starts.
+        key: of which some parts may be unknown there.
+    """
+    here: Descriptor | None = message
+    prefix = ""
+    for name in key.split("."):
+        field = field_named(here, name) if here is not None else None
+        if field is None or field.is_repeated:
+            return
+        oneof = oneof_of(field)
+        if oneof is not None:
+            yield f"{prefix}{oneof.name}", name
+        here, prefix = field.message_type, f"{prefix}{name}."
 
 
 def newly_made(key: Key, message: Message) -> list[Key]:

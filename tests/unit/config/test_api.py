@@ -386,3 +386,13 @@ def test_fields_of_the_chosen_task_can_be_read_at_once(root: Path) -> None:
     assert again == cfg and again.data == cfg.data
     with pytest.raises(AttributeError, match="MetaCfg has no field 'nope'"):
         _ = cfg.nope
+
+
+def test_a_oneof_is_chosen_by_its_name_in_python(root: Path) -> None:
+    cfg = heyhi.load_config("conf/train.prototxt", ["sgd.momentum=0.5"])
+    assert heyhi.conf_set(cfg, "optimizer", "sgd").train.sgd.momentum == 0.5
+    assert heyhi.conf_set(cfg, "optimizer", "adam").train.which_optimizer == "adam"
+    assert heyhi.conf_with_overrides(cfg, ["optimizer=adam"]).train.which_optimizer == "adam"
+    assert heyhi.conf_with_overrides(cfg, ["optimizer=NULL"]).train.which_optimizer is None
+    with pytest.raises(OverrideError, match="did you mean 'adam'"):
+        heyhi.conf_set(cfg, "optimizer", "adma")
