@@ -15,10 +15,11 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
+from heyhi.config.chunks import Merging
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.config.includes import ConfigFiles, include_mount
-from heyhi.config.keys import Key, find_key
+from heyhi.config.keys import Key, find_key, is_replaced
 from heyhi.config.overrides import cast_value, split_override
 from heyhi.config.prototxt import parse_into
 from heyhi.config.schema import (
@@ -189,9 +190,9 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     first message that it can be, of those that tasks hold, outer ones first.
     """
     root = files.schema.root
-    as_root = _parsed(files, path, root)
-    if as_root is not None and _task_of(as_root) is not None:
+    if files.task_in(path) is not None:
         return root
+    as_root = _parsed(files, path, root)
     tasks = map(message_type, files.schema.tasks.values())
     found = [kind for kind in types_below(*tasks) if not is_map_entry(kind)]
     fields = [element(field) for kind in found for field in kind.fields if field.name == path.parent.name]
@@ -385,15 +386,9 @@ def _apply(
             includes.append((text, mount, value))
         else:
             scalars.append((text, key, value))
-    for text, mount, path in includes:
-        project, schema = _open()
-        files = ConfigFiles(project, schema, include_dirs)
-        target = mount.reach(message) if mount is not None else message
-        try:
-            found = files.find_include(path, mount.text if mount is not None else "", folder or project.conf_root)
-            target.MergeFrom(files.chunk(found, type_of(target)).message)
-        except HeyhiError as error:
-            raise OverrideError(f"override '{text}': {error}") from None
+    if includes:
+        files = ConfigFiles(*_open(), include_dirs)
+        _include(files, message, includes, folder or files.project.conf_root)
     for text, key, value in scalars:
         try:
             _set(message, key, value)
@@ -401,6 +396,26 @@ def _apply(
             raise OverrideError(f"override '{text}': {error}") from None
     if includes or any("{{" in value for _, _, value in scalars):
         _composer().write_out_templates(message, "this config")
+
+
+def _include(
+    files: ConfigFiles, message: Message, includes: Sequence[tuple[str, Key | None, str]], folder: Path
+) -> None:
+    """Merge include overrides, given by their texts, mounts and paths; a later one at the same mount counts alone."""
+    found: list[tuple[str, Key | None, Path]] = []
+    for text, mount, name in includes:
+        try:
+            path, mount = files.find_mounted(name, mount, folder)
+        except HeyhiError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
+        found = [*(one for one in found if not is_replaced(one[1], mount)), (text, mount, path)]
+    merging = Merging(message)
+    for text, mount, path in found:
+        try:
+            target = mount.reach(message) if mount is not None else message
+            merging.add(files.chunk(path, type_of(target)), mount, target)
+        except HeyhiError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
 
 
 def proj_root() -> Path:

@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.identity import ExpPattern, Identity
-from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
-from heyhi.config.keys import Key, Kind
+from heyhi.config.includes import ConfigFiles
+from heyhi.config.keys import Key, Kind, is_replaced, lists
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
@@ -34,7 +35,7 @@ from heyhi.config.templates import (
     replace_root,
     unprotect,
 )
-from heyhi.config.values import NULL, SELECT, Special, Value, shorten, value_text
+from heyhi.config.values import NULL, SELECT, Special, Value, listed, shorten, value_text
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
@@ -102,6 +103,15 @@ class _Config:
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
 
 
+class _Include(NamedTuple):
+    """An include override: its index and text, its file, and where that is merged (None: the task itself)."""
+
+    at: int
+    text: str
+    path: Path
+    mount: Key | None
+
+
 @dataclass(slots=True)
 class _Point:
     """One experiment whose overrides aren't all plain numbers, while they are written.
@@ -158,6 +168,8 @@ class Composer:
         self._by_cfg: dict[str | Path, _Config] = {}  # the same by what callers name them
         self._needs: dict[str, Composed | HeyhiError] = {}
         self._needs_by_id: dict[str, Composed] = {}
+        self._notes: dict[str, None] = {}
+        self._replaced: dict[str, dict[str, None]] = {}  # include overrides -> those that come in their place
 
     @property
     def files(self) -> frozenset[Path]:
@@ -167,7 +179,14 @@ class Composer:
     @property
     def warnings(self) -> list[str]:
         """What a user should know of the configs that were composed so far."""
-        return self._files.notes
+        replaced = [
+            f"override '{shorten(text)}' counts for nothing: {listed(others)} comes in its place"
+            for text, others in self._replaced.items()
+        ]
+        return [*self._files.notes, *self._notes, *replaced]
+
+    def _note(self, *notes: str) -> None:
+        self._notes.update(dict.fromkeys(notes))
 
     @cached_property
     def _pattern(self) -> ExpPattern:
@@ -336,7 +355,7 @@ class Composer:
         """Add to an override's error its text, and where a file sets its key."""
         if not isinstance(error, OverrideError):
             return error
-        place = self._files.locate(point.config.root, point.start.sources, key)
+        place = self._files.locate(point.start.sources, key)
         where = f"; {place} sets it" if place else ""
         return OverrideError(f"override '{key.text}={shorten(shown_value(raw))}': {error}{where}")
 
@@ -353,41 +372,57 @@ class Composer:
         """Merge include overrides, given by their keys and paths, into a root config."""
         message = copy_of(root.message)
         task: Message = getattr(message, root.task)
+        merging = Merging(task, root.has_needs, root.sources)
         lines: list[str] = []
-        sources = root.sources
-        has_needs = root.has_needs
         errors: list[tuple[int, HeyhiError]] = []
-        for (index, mount), (key, path) in zip(recipe.includes, named, strict=True):
+        found: list[_Include] = []
+        for (index, mount), (key, name) in zip(recipe.includes, named, strict=True):
+            text = f"{key}={name}"
             try:
-                chunk, line = self._merge_include(root, task, mount, path)
+                place = replace_root(name, str(self.project.root))
+                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent)))
+            except HeyhiError as error:
+                errors.append((index, OverrideError(f"override '{shorten(text)}': {error}")))
+        for include in self._without_replaced(found):
+            try:
+                lines += self._merge_include(root, merging, include)
                 if is_too_deep(message):
                     raise OverrideError("is nested too deeply")
             except HeyhiError as error:
-                errors.append((index, OverrideError(f"override '{shorten(f'{key}={path}')}': {error}")))
-                continue
-            lines += line
-            names = mount.names if mount is not None else ()
-            sources = (*(MergedFile(s.path, (*names, *s.names)) for s in chunk.sources), *sources)
-            has_needs |= chunk.has_needs
-        return _Start(message, tuple(lines), has_needs, sources, tuple(errors))
+                errors.append((include.at, OverrideError(f"override '{shorten(include.text)}': {error}")))
+        if not errors:
+            self._note(*self._files.joined_lists(task, merging.joined, merging.sources))
+        return _Start(message, tuple(lines), merging.has_needs, merging.sources, tuple(errors))
 
-    def _merge_include(self, root: Root, task: Message, mount: Key | None, name: str) -> tuple[Chunk, list[str]]:
+    def _without_replaced(self, includes: Sequence[_Include]) -> list[_Include]:
+        """Leave out include overrides in whose place later ones come."""
+        kept: list[_Include] = []
+        for include in includes:
+            replaced = [one for one in kept if is_replaced(one.mount, include.mount)]
+            for one in replaced:
+                self._replaced.setdefault(one.text, {})[include.text] = None
+            # An element keeps its place: those behind it may hang on that.
+            stays = include.mount is not None and bool(lists(include.mount))
+            place = kept.index(replaced[0]) if replaced and stays else len(kept) - len(replaced)
+            kept = [one for one in kept if one not in replaced]
+            kept.insert(place, include)
+        return kept
+
+    def _merge_include(self, root: Root, merging: Merging, include: _Include) -> list[str]:
         """Merge one file into a task.
 
         Returns:
-            the file's chunk; the line by which an identity names it, none where it only says how to schedule.
+            the line by which an identity names it, none where it only says how to schedule.
         """
+        task, mount = merging.message, include.mount
         kind = type_of(task) if mount is None else message_type(mount.field)
-        below = "" if mount is None else ".".join(mount.names)
-        path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent)
-        chunk = self._files.chunk(path, kind, (root.path,))
+        chunk = self._files.chunk(include.path, kind, (root.path,))
         counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
         before = self._scheduling.counted(task)
-        target = task if mount is None else mount.reach(task)
-        target.MergeFrom(chunk.message)
+        merging.add(chunk, mount, task if mount is None else mount.reach(task))
         if not counted and before == self._scheduling.counted(task):
-            return chunk, []
-        return chunk, [f"{'I' if mount is None else f'I.{mount.text}'}={self.project.relative(path)}"]
+            return []
+        return [f"{'I' if mount is None else f'I.{mount.text}'}={self.project.relative(include.path)}"]
 
     # --- naming ---------------------------------------------------------------------------------------------------
 

@@ -235,6 +235,14 @@ def present(message: Message, step: Step) -> Message | None:
     return found
 
 
+def value_at(message: Message, key: Key) -> Any:
+    """Return what a message holds at a key that leads to a field, None where it doesn't."""
+    here: Message | None = message
+    for step in key.steps[:-1]:
+        here = present(here, step) if here is not None else None
+    return getattr(here, key.names[-1]) if here is not None else None
+
+
 def find_key(message: Descriptor, key: str) -> Key:
     """Find a key in a message type.
 
@@ -329,16 +337,22 @@ def schema_keys(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
 
 
 def mounts(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
-    """List the keys of a message type that lead to messages, into which a chunk can be included."""
+    """List the keys of a message type that a chunk can be included at: messages, and oneofs that have some."""
 
-    def is_message(key: str) -> bool:
+    def is_mount(key: str) -> bool:
         here: Descriptor | None = message
-        for name in key.split("."):
+        *parents, last = key.split(".")
+        for name in parents:
             field = field_named(here, name) if here is not None else None
             here = field.message_type if field is not None and not field.is_repeated else None
-        return here is not None
+        if here is None:
+            return False
+        field, oneof = field_named(here, last), oneof_named(here, last)
+        if field is None and oneof is not None:
+            return any(one.message_type is not None for one in oneof.fields)
+        return field is not None and not field.is_repeated and field.message_type is not None
 
-    return [key for key in schema_keys(message, limit) if is_message(key)]
+    return [key for key in schema_keys(message, limit) if is_mount(key)]
 
 
 def split_key(key: str) -> list[tuple[str, bool]]:
@@ -414,6 +428,17 @@ def choices(key: Key) -> list[tuple[str, str]]:
             found.append((".".join([*parts, step.oneof]), step.field.name))
         parts.append(step.text)
     return found
+
+
+def is_replaced(earlier: Key | None, later: Key | None) -> bool:
+    """Return whether what an include override merges at one mount makes way for what a later one merges at another.
+
+    So it is at the same mount, and at another member of a oneof; a mount of None is the whole task.
+    """
+    if earlier is None or later is None or any(step.index == -1 for step in (*earlier.steps, *later.steps)):
+        return False
+    chosen = dict(choices(later))
+    return earlier.text == later.text or any(chosen.get(oneof, one) != one for oneof, one in choices(earlier))
 
 
 def choices_of(message: Descriptor, key: str) -> Iterator[tuple[str, str]]:

@@ -78,3 +78,39 @@ def test_a_field_that_stands_twice_is_logged_once_in_python(root: Path, caplog: 
     for lr in (1, 2):
         heyhi.maybe_launch(main, cfg="a", overrides=[f"lr={lr}"], mode="dryrun")
     assert caplog.messages == [TWICE]
+
+
+def test_lists_and_what_counts_for_nothing_are_told_at_the_command_lines(
+    root: Path, run: Callable[..., tuple[int, str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "conf/sizes.prototxt").write_text("sizes: [1, 2]\n")
+    (root / "conf/b.prototxt").write_text("includes { path: 'sizes' }\ntrain {\n  sizes: 3\n}\n")
+    (root / "conf/common/optimizer/fast.prototxt").write_text("momentum: 1\n")
+    (root / "conf/common/optimizer/slow.prototxt").write_text("beta: 1\n")
+    joined = "sizes is [1, 2, 3]: conf/b.prototxt:3 appends to what conf/sizes.prototxt:1 gives"
+    replaced = "override 'I.optimizer=fast' counts for nothing: I.adam=conf/common/optimizer/slow comes in its place"
+    both = ("I.optimizer=fast", "I.adam=conf/common/optimizer/slow")
+    for words in (["print", "b", *both], ["expand", "--cfg", "b", *both]):
+        code, out, err = run(*words)
+        assert code == 0
+        assert err.count(f"warning: {joined}\n") == err.count(f"warning: {replaced}\n") == 1
+        assert "sizes is" not in out
+    assert "adam {" in run("print", "b", *both)[1]
+    assert joined in " ".join(run("describe", "b")[1].split())
+    assert joined in " ".join(run("describe", "b", "sizes")[1].split())
+    assert joined not in " ".join(run("describe", "b", "lr")[1].split())
+    for more in (["--print"], []):
+        task_file("--cfg", "b", *both, *more)
+        assert capsys.readouterr().err.count(f"warning: {joined}\n") == 1
+    code, out, err = run("expand", "--cfg", "b", "I.optimizer=fast", "--sweep", "I.optimizer=fast,slow")
+    assert code == 0
+    assert [("sgd" in name, "adam" in name) for name in out.split()] == [(True, False), (False, True)]
+    (root / "conf/c.prototxt").write_text("includes { path: 'sizes' }\nincludes { clear: 'sizes' }\ntrain { sizes: 3 }")
+    code, out, err = run("print", "c")
+    assert (code, err) == (0, "") and out == "train {\n  sizes: 3\n}\n"
+
+
+def test_a_kept_expansion_tells_it_again(root: Path, run: Callable[..., tuple[int, str, str]]) -> None:
+    (root / "conf/sweep.py").write_text("def yield_sweep():\n    yield 'conf/a.prototxt', {}\n")
+    for _ in range(2):
+        assert f"warning: {TWICE}\n" in run("report", "conf/sweep.py")[2]

@@ -213,6 +213,7 @@ POOL = [
     "launcher.local.cpus=2", "launcher.local.cpus=3", "launcher.local=SELECT", "launcher.slurm.hours=1",
     "optimizer=sgd", "optimizer=adam", "launcher.kind=local", "launcher.kind=slurm",
     "launcher.slurm.hours=NULL", "launcher.slurm.num_gpus=1", "launcher.slurm=NULL", "launcher.kind=NULL", "I=part",
+    "I.optimizer=fast", "I.optimizer=slow", "I.adam=slow", "I=fresh",
     "I.launcher=gpus", "I.launcher=here", "I.layer=wide", "I.layers.-1=wide", "launcher=SELECT",
 ]  # fmt: skip
 OVERRIDES = st.lists(st.sampled_from(POOL), max_size=7)
@@ -230,6 +231,9 @@ def try_compose(lab: Lab, config: str, overrides: list[str]) -> Composed | None:
     lab.write("need.prototxt", "train { lr: 5 }")
     lab.write("part.prototxt", "lr: 7 ints: 7")
     lab.write("wide.prototxt", "width: 77")
+    lab.write("fresh.prototxt", "includes { clear: 'ints' clear: 'layer' } ints: 5")
+    lab.write("common/optimizer/fast.prototxt", "momentum: 0.7")
+    lab.write("common/adam/slow.prototxt", "beta1: 0.7")
     lab.write("common/launcher/gpus.prototxt", "slurm { num_gpus: 77 hours: 7 }")
     lab.write("common/launcher/here.prototxt", "local { cpus: 7 }")
     try:
