@@ -160,8 +160,9 @@ def _load(
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
         return _compose(composer, path, overrides).message
-    message = copy_of(files.chunk(path, kind).message)
-    _warn(files.notes)
+    chunk = files.chunk(path, kind)
+    message = copy_of(chunk.message)
+    _warn([*files.notes, *files.joined_lists(message, chunk.joined, chunk.sources)])
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message

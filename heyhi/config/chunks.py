@@ -89,6 +89,7 @@ class Merging:
         sources: files that were merged, those that go over others first.
         cleared: keys of what was cleared.
         joined: keys of the lists that several files gave elements to.
+        extended: root configs whose task was merged.
     """
 
     message: Message
@@ -96,6 +97,7 @@ class Merging:
     sources: tuple[MergedFile, ...] = ()
     cleared: list[str] = field(default_factory=list)
     joined: list[str] = field(default_factory=list)
+    extended: list[Root] = field(default_factory=list)
 
     def clear(self, text: str) -> None:
         """Clear what a key leads to.

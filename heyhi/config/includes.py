@@ -22,6 +22,7 @@ from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
 from heyhi.config.schema import (
     Schema,
     children,
+    copy_of,
     field_named,
     is_map,
     is_map_entry,
@@ -219,6 +220,9 @@ class ConfigFiles:
         found = self._merge_includes(chosen, path, (*stack, path), includes, task)
         if includes:
             message.ClearField(INCLUDES)
+        if found.extended:
+            message = _over_others(message, found.extended)
+            chosen = getattr(message, task)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
         self._note(*self._twice.get(path, ()))
@@ -242,11 +246,6 @@ class ConfigFiles:
                 if not getattr(include, "mount", "") and found not in (*seen, path):
                     task = task or self.task_in(found, (*seen, path))
         return task
-
-    def _extended(self, path: Path, task: str, stack: tuple[Path, ...]) -> Chunk:
-        """Load a root config that another one extends: of it the task's message is merged."""
-        root = self._load_root(path, stack)
-        return Chunk(getattr(root.message, task), root.has_needs, root.sources, root.cleared, root.joined)
 
     def _refuse_circle(self, path: Path, stack: tuple[Path, ...]) -> None:
         if path in stack:
@@ -350,7 +349,7 @@ class ConfigFiles:
             path: the file.
             stack: files that are being loaded.
             includes: what it includes by a field outside of it.
-            task: of the root config that these stand in.
+            task: of the root config whose task it is.
         """
         own = Merging(message)
         for name, child in children(message):
@@ -362,10 +361,8 @@ class ConfigFiles:
         if not (includes or inside):
             return own
         base = Merging(type(message)())
-        for include in includes:
+        for include in [*includes, *inside]:
             self._include(base, include, path, stack, task)
-        for include in inside:
-            self._include(base, include, path, stack)
         if inside:
             message.ClearField(INCLUDES)
         base.put_under(own)
@@ -393,8 +390,12 @@ class ConfigFiles:
             line = self._include_line(path, what, name)
             what = f"{CLEAR if cleared else 'include'} '{shorten(name)}'"
             raise ConfigError(f"{self.project.relative(path)}:{line}: {what}: {error}") from None
-        is_extended = other is not None
-        chunk = self._extended(found, task, stack) if is_extended else self.chunk(found, type_of(target), stack)
+        if other is None:
+            chunk = self.chunk(found, type_of(target), stack)
+        else:
+            root = self._load_root(found, stack)
+            into.extended.append(root)
+            chunk = Chunk(getattr(root.message, task), root.has_needs, root.sources, root.cleared, root.joined)
         into.add(chunk, key, target)
 
     def _clear(self, into: Merging, keys: Sequence[str], *, stands_alone: bool) -> None:
@@ -469,19 +470,29 @@ class ConfigFiles:
         names = (*names[:count], key.oneof) if key.oneof else names[:count]
         found = self._lines.get((sources, names))
         if found is None:
-            found = self._lines[sources, names] = self._locate(sources, names)
+            is_list = bool(key.steps) and key.steps[min(count, len(key.steps)) - 1].field.is_repeated
+            places = self._places(sources, names, last=not is_list)
+            found = self._lines[sources, names] = next(places, "")
         return found
 
-    def _locate(self, sources: tuple[MergedFile, ...], names: tuple[str, ...]) -> str:
-        return next(self._places(sources, names), "")
-
-    def _places(self, sources: Iterable[MergedFile], names: tuple[str, ...]) -> Iterator[str]:
-        """Yield the files that set a field, each with its line; those that go over others first."""
+    def _places(self, sources: Iterable[MergedFile], names: tuple[str, ...], *, last: bool = False) -> Iterator[str]:
+        """Yield the files that set a field, each with its first or last line; those that go over others first."""
         for source in sources:
             inner = source.names_in(names)
-            line = line_of(self.read(source.path), inner) if inner else None
+            line = line_of(self.read(source.path), inner, last=last) if inner else None
             if line is not None:
                 yield f"{self.project.relative(source.path)}:{line}"
+
+
+def _over_others(message: Message, extended: Iterable[Root]) -> Message:
+    """Return a root message with what the configs that it extends say beside their task, which is merged already."""
+    whole = type(message)()
+    for root in extended:
+        beside = copy_of(root.message)
+        beside.ClearField(root.task)
+        whole.MergeFrom(beside)
+    whole.MergeFrom(message)
+    return whole
 
 
 def _cleared_by(include: Message) -> list[str]:

@@ -108,7 +108,8 @@ def _refuse_infinity(text: str, message: Message, name: str, above: tuple[str, .
             numbers = value.values() if is_map(field) else value if field.is_repeated else [value]
             if any(map(math.isinf, numbers)):
                 key, kind = ".".join(names), describe_type(element(field))
-                raise ConfigError(f"{name}:{line_of(text, names) or 1}: '{key}' is out of range for {kind}")
+                line = line_of(text, names, last=not field.is_repeated) or 1
+                raise ConfigError(f"{name}:{line}: '{key}' is out of range for {kind}")
     for field_name, child in children(message):
         _refuse_infinity(text, child, name, (*above, field_name))
 
@@ -193,6 +194,18 @@ def _names(stack: list[str], name: str) -> tuple[str, ...]:
     return (*(part for part in stack if part), name)
 
 
-def line_of(text: str, *paths: tuple[str, ...]) -> int | None:
-    """Find the line of a text message that sets one of some fields, given by the names that lead to them."""
-    return next((line for names, line in set_lines(text) if names in paths), None)
+def line_of(text: str, *paths: tuple[str, ...], last: bool = False) -> int | None:
+    """Find the line of a text message that sets one of some fields, given by the names that lead to them.
+
+    Args:
+        text: of the message.
+        paths: names that lead to the fields.
+        last: which line to return of several: of a scalar the last one counts.
+    """
+    found = None
+    for names, line in set_lines(text):
+        if names in paths:
+            found = line
+            if not last:
+                break
+    return found

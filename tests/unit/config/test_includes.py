@@ -706,3 +706,40 @@ def test_where_includes_know_no_clear_its_name_is_the_error(lab: Lab, tmp_path_f
         ConfigError, match=r"conf/cfg.prototxt:1:12: Include has no field 'clear' \(it has: mount, path"
     ):
         Composer(project, load_schema(project)).compose("conf/cfg.prototxt")
+
+
+def test_what_a_root_message_has_beside_its_task_is_extended_too(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from heyhi.config.schema import load_schema
+
+    root = tmp_path_factory.mktemp("other")
+    (root / "conf").mkdir()
+    (root / "conf/conf.proto").write_text("""
+        syntax = "proto3";
+        message MetaCfg { repeated Include includes = 1; oneof task { Task run = 2; } string note = 3; string by = 4; }
+        message Include { string path = 1; string mount = 2; }
+        message Task { repeated string words = 2; int32 n = 3; }
+    """)
+    (root / "conf/base.prototxt").write_text("note: 'base' by: 'me' run { n: 1 }")
+    (root / "conf/cfg.prototxt").write_text("includes { path: 'base' } note: 'own' run { words: 'a' }")
+    composed = Composer(Project(root), load_schema(Project(root))).compose("conf/cfg.prototxt")
+    assert text_format.MessageToString(composed.message, as_one_line=True).strip() == (
+        'run { words: "a" n: 1 } note: "own" by: "me"'
+    )
+
+
+def test_a_tasks_own_includes_extend_too(lab: Lab) -> None:
+    lab.write("first.prototxt", "train { lr: 1 i32: 1 }")
+    assert text(lab, "train { includes { path: 'first' } i32: 2 }") == "lr: 1.0 i32: 2"
+    assert "is a root config" in error(lab, "train { layer { includes { path: 'first' } } }")
+
+
+def test_the_line_of_a_scalar_that_stands_twice_is_the_one_that_counts(lab: Lab) -> None:
+    assert error(lab, "train {\n lr: 1\n lr: 2\n ints: 1\n ints: 2 }", "lr=x", "ints.0=x") == (
+        "override 'lr=x': key 'lr' is a number (double), not 'x'; conf/cfg.prototxt:3 sets it\n"
+        "override 'ints.0=x': key 'ints.0' is an integer (int32), not 'x'; conf/cfg.prototxt:4 sets it"
+    )
+    assert error(lab, "train {\n lr: 1\n lr: 1e999\n}") == (
+        "conf/cfg.prototxt:3: 'train.lr' is out of range for a number (double)"
+    )
