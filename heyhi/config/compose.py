@@ -179,10 +179,10 @@ class Composer:
     @property
     def warnings(self) -> list[str]:
         """What a user should know of the configs that were composed so far."""
-        replaced = [
-            f"override '{shorten(text)}' counts for nothing: {listed(others)} comes in its place"
-            for text, others in self._replaced.items()
-        ]
+        replaced = []
+        for text, others in self._replaced.items():
+            come = "comes" if len(others) == 1 else "come"
+            replaced.append(f"override '{shorten(text)}' counts for nothing: {listed(others)} {come} in its place")
         return [*self._files.notes, *self._notes, *replaced]
 
     def _note(self, *notes: str) -> None:
@@ -400,7 +400,8 @@ class Composer:
         for include in includes:
             replaced = [one for one in kept if is_replaced(one.mount, include.mount)]
             for one in replaced:
-                self._replaced.setdefault(one.text, {})[include.text] = None
+                if one.text != include.text:
+                    self._replaced.setdefault(one.text, {})[include.text] = None
             # An element keeps its place: those behind it may hang on that.
             stays = include.mount is not None and bool(lists(include.mount))
             place = kept.index(replaced[0]) if replaced and stays else len(kept) - len(replaced)

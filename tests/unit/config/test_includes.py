@@ -512,9 +512,7 @@ def test_an_include_override_comes_in_the_place_of_an_earlier_one_at_its_mount(l
     composer = lab.composer()
     composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=b"])
     composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=conf/b"])
-    assert composer.warnings == [
-        "override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b comes in its place"
-    ]
+    assert composer.warnings == ["override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b come in its place"]
 
 
 def test_include_overrides_without_a_mount_are_merged_and_stay_in_the_identity(lab: Lab) -> None:
