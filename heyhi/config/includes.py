@@ -114,11 +114,15 @@ class ConfigFiles:
         Raises:
             ConfigError: it is nowhere, or describes no member of the oneof, or one of several.
         """
-        below = mount.text if mount is not None else ""
-        if mount is None or mount.kind is not Kind.ONEOF:
-            return self.find_include(name, below, folder), mount
+        if mount is None:
+            return self.find_include(name, "", folder), None
+        # An entry of a map has the map's folder, and may have its own below that.
+        below, further = ".".join([*mount.names, mount.oneof] if mount.oneof else mount.names), [mount.text]
+        if mount.kind is not Kind.ONEOF:
+            return self.find_include(name, below, folder, further), mount
         members = [mount.member(one.name) for one in mount.choices if one.message_type is not None]
-        path = self.find_include(name, below, folder, [member.text for member in members])
+        further += [".".join(member.names) for member in members]
+        path = self.find_include(name, below, folder, further)
         return path, self._member_of(path, mount, members)
 
     def _member_of(self, path: Path, mount: Key, members: Sequence[Key]) -> Key:

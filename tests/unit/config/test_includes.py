@@ -345,6 +345,17 @@ def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(la
     ]
 
 
+def test_a_chunk_for_an_entry_lies_in_the_folder_of_its_list_or_map_or_in_its_own(lab: Lab) -> None:
+    lab.write("common/named/a.prototxt", "width: 1")
+    lab.write("common/named/x/b.prototxt", "width: 2")
+    lab.write("common/layers/c.prototxt", "width: 3")
+    for name, width in (("a", 1), ("b", 2)):
+        expected = f'named {{ key: "x" value {{ width: {width} }} }}'
+        assert text(lab, "train { }", f"I.named.x={name}") == expected
+        assert text(lab, f"includes {{ path: '{name}' mount: 'named.x' }} train {{ }}") == expected
+    assert text(lab, "train { }", "I.layers.-1=c") == "layers { width: 3 }"
+
+
 # --- a oneof as a mount ---
 
 
