@@ -128,7 +128,10 @@ class Merging:
         is_new = mount is not None and any(step.index == -1 for step in mount.steps)
         if not is_new:
             self.joined += [prefix + key for key in (*chunk.joined, *_joint_lists(target, chunk.message))]
-        target.MergeFrom(chunk.message)
+        if type(target) is type(chunk.message):
+            target.MergeFrom(chunk.message)
+        else:  # of a generated module's class
+            target.MergeFromString(chunk.message.SerializePartialToString())
         self.has_needs |= chunk.has_needs
         names = mount.names if mount is not None else ()
         self.sources = (*(source.below(names) for source in chunk.sources), *self.sources)

@@ -310,7 +310,7 @@ class ConfigFiles:
         return found
 
     @property
-    def notes(self) -> list[str]:
+    def notices(self) -> list[str]:
         """What a user should know of the configs that were loaded so far."""
         return list(self._notes)
 
