@@ -311,8 +311,8 @@ def show_config(args: argparse.Namespace) -> int:
     only_looks(project)
     composer = Composer(project, load_schema(project))
     composed = composer.compose(args.cfg, args.words)
-    for notice in composer.notices:
-        print(f"warning: {notice}", file=sys.stderr)
+    for warning in composer.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
     return 0
 

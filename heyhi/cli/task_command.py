@@ -145,8 +145,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
 
         composer = Composer(project, load_schema(project))
         composed = composer.compose(args.cfg, args.overrides)
-        for notice in composer.notices:
-            print(f"warning: {notice}", file=sys.stderr)
+        for warning in composer.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         sys.stdout.write(render(composed, flat=flat))
         return 0

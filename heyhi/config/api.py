@@ -5,8 +5,9 @@ How a config is composed and how a frozen one behaves is left to `compose` and `
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterable, Sequence
+import logging
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,7 @@ def _load(
         return _compose(composer, path, overrides).message
     chunk = files.chunk(path, kind)
     message = copy_of(chunk.message)
-    _tell([*files.notices, *files.joined_lists(message, chunk.joined, chunk.sources)])
+    _warn([*files.notes, *files.joined_lists(message, chunk.joined, chunk.sources)])
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message
@@ -169,14 +170,18 @@ def _load(
 
 def _compose(composer: Composer, cfg: str | Path, overrides: Sequence[str]) -> Composed:
     composed = composer.compose(cfg, overrides)
-    _tell(composer.notices)
+    _warn(composer.warnings)
     return composed
 
 
-def _tell(notices: Iterable[str]) -> None:
-    """Tell the user what is odd about configs; Python shows one line of those that are alike."""
-    for notice in dict.fromkeys(notices):
-        warnings.warn(notice, stacklevel=2)
+def _warn(notes: Sequence[str]) -> None:
+    for note in notes:
+        _warn_once(note)
+
+
+@lru_cache(maxsize=256)  # a config may be loaded thousands of times
+def _warn_once(note: str) -> None:
+    logging.warning("%s", note)
 
 
 def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:

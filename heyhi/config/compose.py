@@ -177,13 +177,13 @@ class Composer:
         return self._files.paths
 
     @property
-    def notices(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """What a user should know of the configs that were composed so far."""
         replaced = []
         for text, others in self._replaced.items():
             come = "comes" if len(others) == 1 else "come"
             replaced.append(f"override '{shorten(text)}' counts for nothing: {listed(others)} {come} in its place")
-        return [*self._files.notices, *self._notes, *replaced]
+        return [*self._files.notes, *self._notes, *replaced]
 
     def _note(self, *notes: str) -> None:
         self._notes.update(dict.fromkeys(notes))

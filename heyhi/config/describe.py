@@ -138,13 +138,12 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
     message = getattr(scene.root.message, scene.task) if scene.root else message_factory.GetMessageClass(kind)()
     if key is not None:
         found = find_key(kind, key)
-        told = [
-            line for note in scene.files.notices if note.startswith(f"{found.text} is [") for line in _wrap(note, 0)
-        ]
+        notes = [note for note in scene.files.notes if note.startswith(f"{found.text} is [")]
+        told = [line for note in notes for line in _wrap(note, 0)]
         return "\n".join([*_describe_key(scene, message, found), *told])
     name = scene.root.name if scene.root else "no config"
     head = [f"{name}: task {scene.task} ({kind.name})", *_about(scene, schema.tasks[scene.task])]
-    head += [line for note in scene.files.notices for line in _wrap(note, 0)]
+    head += [line for note in scene.files.notes for line in _wrap(note, 0)]
     return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
 
 

@@ -310,7 +310,7 @@ class ConfigFiles:
         return found
 
     @property
-    def notices(self) -> list[str]:
+    def notes(self) -> list[str]:
         """What a user should know of the configs that were loaded so far."""
         return list(self._notes)
 

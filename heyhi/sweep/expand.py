@@ -315,7 +315,7 @@ class _Gather:
 
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
-        found = self.composer.notices
+        found = self.composer.warnings
         if self._repeated:
             found.append(
                 f"{len(self._repeated)} points name an experiment of the sweep again,"

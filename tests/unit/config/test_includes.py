@@ -338,7 +338,7 @@ def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(la
     composer = lab.composer()
     for lr in ("lr=3", "lr=4"):
         assert composer.compose("conf/cfg.prototxt", [lr, "I.foo=a"]).task_message.foo.width == 2
-    assert sorted(composer.notices) == [
+    assert sorted(composer.warnings) == [
         "conf/a.prototxt:2: 'width' is set again; conf/a.prototxt:1 sets it, too: the last one counts",
         "conf/cfg.prototxt:3: 'train' is set again; conf/cfg.prototxt:2 has one, too: they are merged",
         "conf/cfg.prototxt:3: 'train.lr' is set again; conf/cfg.prototxt:2 sets it, too: the last one counts",
@@ -523,7 +523,7 @@ def test_an_include_override_comes_in_the_place_of_an_earlier_one_at_its_mount(l
     composer = lab.composer()
     composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=b"])
     composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=conf/b"])
-    assert composer.notices == ["override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b come in its place"]
+    assert composer.warnings == ["override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b come in its place"]
 
 
 def test_include_overrides_without_a_mount_are_merged_and_stay_in_the_identity(lab: Lab) -> None:
@@ -586,7 +586,7 @@ def warnings(lab: Lab, config: str, *overrides: str) -> list[str]:
     composer = lab.composer()
     for _ in range(2):
         composer.compose("conf/cfg.prototxt", overrides)
-    return composer.notices
+    return composer.warnings
 
 
 def test_a_list_of_several_files_is_told_once_with_its_places_and_what_came_of_it(lab: Lab) -> None:
