@@ -11,9 +11,9 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -317,7 +317,9 @@ class Selection:
         for place, word in enumerate(self.named):
             match word:
                 case SweepWord(path):
-                    found.append(Source.open(self.project, path))
+                    source = Source.open(self.project, path)
+                    self._say_elsewhere(str(path), source.manifest.own_folders, partial(_named_in, source.manifest))
+                    found.append(source)
                 case ManifestWord(path):
                     found.append(Source.of(Manifest.open(path), self.project))
                 case ConfigWord():
@@ -479,6 +481,7 @@ class Selection:
                 from heyhi.sweep.file import expand_sweep_file
 
                 expansion = _warned(expand_sweep_file(self.project, self.schema, path, progress=_counted))
+                self._say_elsewhere(expansion.sweep or str(path), expansion.folders, partial(_named, expansion))
                 words = [expansion.sweep or str(path)]
             case ConfigWord():
                 expansion, words = _warned(self._expand_config(word)), word.words
@@ -486,6 +489,13 @@ class Selection:
                     words = list(expansion.own)
         part = Part.of_expansion(self.project, expansion)
         return Group(self.project, words, expansion.label, part, expansion, sweep=expansion.sweep or "")
+
+    def _say_elsewhere(self, name: str, own: Sequence[str], named: Callable[[], list[tuple[str, Identity]]]) -> None:
+        """Say where runs of a sweep's experiments lie that a script has named otherwise."""
+        from heyhi.sweep.elsewhere import elsewhere_text
+
+        if text := elsewhere_text(self.project, name, own, named):
+            print(f"warning: {text}", file=sys.stderr)
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
@@ -724,6 +734,16 @@ def _known_files(project: Project) -> Iterator[str]:
         yield project.relative(path)
         if path.suffix == ".prototxt":
             yield short.removesuffix(".prototxt")
+
+
+def _named(expansion: Expansion) -> list[tuple[str, Identity]]:
+    own = set(expansion.own)
+    return [(one.exp_id, one.identity) for one in expansion.planned if one.exp_id in own]
+
+
+def _named_in(manifest: Manifest) -> list[tuple[str, Identity]]:
+    rows, places = manifest.entries()
+    return [(rows[place][0], rows[place][2]) for place in places]
 
 
 def _warned(expansion: Expansion) -> Expansion:

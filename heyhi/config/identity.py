@@ -36,7 +36,7 @@ class Identity(NamedTuple):
     """What makes an experiment the same one.
 
     Attributes:
-        cfg: config file, relative to the project root (POSIX), absolute when it lies outside.
+        cfg: config file, relative to the project root (POSIX); for one outside, see `heyhi.config.outside`.
         overrides: canonical overrides, in canonical order.
         version: of the rule that made the overrides canonical.
     """

@@ -20,6 +20,7 @@ from heyhi.config.chunk_types import chunk_type
 from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, field_once_named, find_key, mounts, oneof_once_named, schema_keys
 from heyhi.config.moved import MovedConfigs
+from heyhi.config.outside import find_kept, identity_cfg
 from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
 from heyhi.config.renames import Pair, renamed_text
 from heyhi.config.schema import (
@@ -74,7 +75,7 @@ class Root(Chunk):
 
     Attributes:
         path: its file.
-        name: its file relative to the project root.
+        name: its file relative to the project root, or as `outside` has it.
         task: name of the task that it chooses.
     """
 
@@ -149,6 +150,9 @@ class ConfigFiles:
                 if (found := self._find_file(base / name)) is not None:
                     return found
             is_folder |= _is_folder(base / cfg)
+        kept = find_kept(self.project, cfg)
+        if kept is not None and is_file(kept):
+            return kept
         if is_folder:
             raise ConfigError(f"config '{shown}' is a folder: expected a {SUFFIX} file")
         where = "" if os.path.isabs(cfg) else f" (looked below {', '.join(map(str, bases))})"  # noqa: PTH117
@@ -232,6 +236,7 @@ class ConfigFiles:
             message.ClearField(INCLUDES)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
+        name = identity_cfg(self.project, path, message)
         return Root(message, has_needs or needs, (MergedFile(path, ()), *sources), path, name, task)
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:

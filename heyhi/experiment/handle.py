@@ -55,8 +55,13 @@ class Handle:
         Raises:
             HeyhiError: nobody knows: it was never started.
         """
+        from heyhi.config.outside import find_kept  # most handles aren't asked
+
         project, cfg = self._find_project(), self._which().cfg
-        return project.root / MovedConfigs(project).today(cfg) if project is not None else Path(cfg)
+        kept = find_kept(project, cfg) if project is not None else None
+        if project is None or kept is not None:
+            return kept or Path(cfg)
+        return project.root / MovedConfigs(project).today(cfg)
 
     @property
     def overrides(self) -> list[str]:

@@ -12,6 +12,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.config.outside import keep
 from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import LauncherError, ModeError, NeedsError, ResultError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -325,6 +326,7 @@ class Launch:
         entry = self._entry(main)
         self.check_project()
         take_root(self.project)
+        keep(self.project, self.expansion.outside)
         if self.adhoc is not None:
             self.adhoc.remember()
 

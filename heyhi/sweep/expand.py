@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
+from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, UnknownError
@@ -29,6 +30,9 @@ from heyhi.sweep.size import check_size
 
 if TYPE_CHECKING:
     from heyhi.config.frozen import FrozenConfig
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -78,6 +82,7 @@ class Expansion:
         roots: the project's and the results' folders, and its name; see `Project.roots`.
         files: configs that were read.
         validate: the sweep file's own check of each config; see `validation`.
+        outside: configs outside of the project: name in an identity -> root message without overrides.
     """
 
     planned: list[Planned]
@@ -89,6 +94,7 @@ class Expansion:
     roots: Mapping[str, str] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
     validate: Callable[[FrozenConfig], object] | None = None
+    outside: Mapping[str, Message] = field(default_factory=dict, compare=False)
 
     @cached_property
     def experiments(self) -> list[Experiment]:
@@ -151,7 +157,17 @@ def expand(
         raise SweepError(f"{title or sweep or label}: the sweep has no experiments")
     gather.check_nesting()
     planned, own = list(gather.planned.values()), list(gather.own)
-    return Expansion(planned, own, gather.warnings(), label, sweep, pattern, project.roots, composer.files)
+    return Expansion(
+        planned,
+        own,
+        gather.warnings(),
+        label,
+        sweep,
+        pattern,
+        project.roots,
+        composer.files,
+        outside=gather.outside,
+    )
 
 
 def _check_root(results_root: Path) -> None:
@@ -235,6 +251,7 @@ class _Gather:
         planned: exp id -> experiment, each after what it needs.
         own: exp ids of the points, in order.
         errors: text of an error -> index, config and overrides of each point that has it.
+        outside: see `Expansion`.
     """
 
     project: Project
@@ -243,6 +260,7 @@ class _Gather:
     planned: dict[str, Planned] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
+    outside: dict[str, Message] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
     _by_config: dict[bytes, str] = field(default_factory=dict)  # config -> first exp id that has it
     _may_nest: bool = False
@@ -270,6 +288,8 @@ class _Gather:
     def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
         needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
         self._check_disk(folder, composed.identity)
+        if is_outside(composed.identity.cfg):
+            self.outside[composed.identity.cfg] = composed.base
         config = composed.message.SerializeToString(deterministic=True)
         resources = launcher_resources(composed.task_message)
         for text in unknown_fields(composed.task_message):

@@ -75,6 +75,10 @@ class Provenance:
         )
 
     @property
+    def _uncompared(self) -> str:
+        return f"of those compared none was made with another config; there are {self.skipped} more"
+
+    @property
     def lines(self) -> list[str]:
         """All of it in some lines; none where everything was made as it would be today."""
         return [*self.config_lines, *code_lines(self.recoded.values(), is_one=self.size == 1)]
@@ -91,7 +95,8 @@ class Provenance:
         if rest := len(self.drifted) - sum(count for _, count in kinds.most_common(_MAX_LINES)):
             found.append(f"… and {rest} more with other differences")
         if self.skipped:
-            found.append(f"… and {self.skipped} more that may be, which were not compared (heyhi plan does)")
+            more = f"… and {self.skipped} more that may be" if found else self._uncompared
+            found.append(f"{more}, which were not compared (heyhi plan does)")
         if self.unread:
             more = f" … and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
             found.append(f"can't be compared with today: {next(iter(self.unread.values()))}{more}")

@@ -86,9 +86,13 @@ def write_manifest(
 
     Raises:
         ManifestError: the results root can't be written, or is full.
+        ResultError: likewise, where a config outside of the project is to be kept.
     """
+    from heyhi.config.outside import keep
     from heyhi.sweep.expand import paused_collection
 
+    if folder is None:
+        keep(project, expansion.outside)
     meta = _meta(expansion, project, schema, code_root or project.root)
     with paused_collection():
         rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.results_root)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import shlex
 import time
 from collections.abc import Callable
@@ -58,10 +59,29 @@ def test_a_config_is_named_from_anywhere(lab: Lab, monkeypatch: pytest.MonkeyPat
         assert text(composed) == "lr: 1.0"
 
 
-def test_a_config_outside_of_the_project_has_its_whole_path(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
-    path = tmp_path_factory.mktemp("outside") / "cfg.prototxt"
-    path.write_text("train {}")
-    assert lab.composer().compose(path).identity.cfg == str(path)
+def test_a_config_outside_of_the_project_counts_by_its_content(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def cfg(text: str, name: str = "cfg.prototxt") -> str:
+        path = tmp_path_factory.mktemp("outside") / name
+        path.write_text(text)
+        return lab.composer().compose(path).identity.cfg
+
+    found = cfg("train { lr: 2 }")
+    assert re.fullmatch(r"outside/[0-9a-f]{16}\.prototxt", found)
+    assert cfg("train {\n  lr: 2.0  # as before\n}\n", "cfg.123.prototxt") == found
+    assert cfg("train { lr: 3 }") != found
+    # What it includes counts, wherever that lies.
+    lab.write("a.prototxt", "name: 'a'")
+    part = tmp_path_factory.mktemp("part") / "part.prototxt"
+    part.write_text("lr: 2")
+    assert cfg(f"train {{ includes {{ path: '{part}' }} }}") == found
+    assert cfg("train { lr: 2 includes { path: 'conf/a' } }") != found
+    lab.write("cfg.prototxt", "train { lr: 2 }")
+    link = tmp_path_factory.mktemp("link") / "project"
+    link.symlink_to(lab.root)
+    name = (lab.root / CFG).relative_to(lab.root)
+    assert lab.composer().compose(link / name).identity.cfg == str(name)
 
 
 def test_composed_has_task_message_and_base(lab: Lab) -> None:

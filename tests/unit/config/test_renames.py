@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -39,6 +40,7 @@ message Train {
   repeated Sgd layers = 20;
   map<string, Sgd> named = 21;
   optional int32 Iters = 22;
+  optional string at = 30;
 }
 """
 AFTER = """\
@@ -79,6 +81,7 @@ message SlTrain {  // was: Train
   repeated Momentum parts = 20;
   map<string, Momentum> named = 21;
   optional int32 iterations = 22;  // was: Iters
+  optional string at = 30;
 }
 """
 CFG = "conf/cfg.prototxt"
@@ -205,6 +208,22 @@ def test_a_config_with_old_names_is_read_as_before(lab: Lab) -> None:
         "mom was renamed: momentum",
         "sgd was renamed: momentum",
     } == set(lab.notices())
+
+
+def test_needs_follow(lab: Lab) -> None:
+    lab.write({"conf/base.prototxt": "train {}"})
+    before = lab.compose("at={{exp conf/base lr=0.5 act=TANH_OLD}}/x")
+    (need,) = before.needs
+    assert "at={{exp p/base/act=TANH_OLD,lr=0.5_" in before.identity.overrides[0]
+    lab.rename()
+    for words in ("lr=0.5 act=TANH_OLD", "learning_rate=0.5 activation=TANH"):
+        after = lab.compose(f"at={{{{exp conf/base {words}}}}}/x")
+        assert after.identity == before.identity and after.needs[0].identity == need.identity
+        assert after.task_message.at == before.task_message.at  # type: ignore[attr-defined]
+    folder = lab.composer().need_path(need)
+    lab.write({f"{folder.relative_to(lab.root)}/identity.json": json.dumps(need.identity.to_dict())})
+    again = lab.compose(*before.identity.overrides)  # as a record names it
+    assert again.identity == before.identity
 
 
 def test_errors_in_such_a_config_still_name_the_place(lab: Lab) -> None:

@@ -89,6 +89,17 @@ def test_of_very_many_that_may_differ_some_are_compared_and_that_is_said(lab: An
     assert look(lab, again, most=9).skipped == 0
 
 
+def test_where_none_of_some_differs_no_more_is_said_of_the_others_than_that(lab: Any) -> None:
+    make(lab, sweep(lab, 9))
+    digests = "heyhi.sweep.drift.DriftCheck.is_as_started"  # other protos, which change no config
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, lambda *_: False)
+        assert look(lab, sweep(lab, 9), most=4).lines == [
+            "of those compared none was made with another config; there are 6 more, which were not compared"
+            " (heyhi plan does)"
+        ]
+
+
 def test_those_whose_digests_are_alike_are_all_looked_at(lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make(lab, sweep(lab, 9))
     monkeypatch.setattr("heyhi.sweep.drift._read_flat", None)  # it would fail
