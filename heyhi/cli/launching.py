@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
-from heyhi.cli.options import REDO, redo_in
+from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 
@@ -63,7 +63,15 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
         return []
     from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 
-    return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
+    made = Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).lines
+    return [*made, *_twins(selection, group)]
+
+
+def _twins(selection: Selection, group: Group) -> list[str]:
+    """Say what of a sweep or config is DONE under other names."""
+    from heyhi.sweep.twins import Twins
+
+    return Twins(group.project, selection.schema).lines(group.part.configs) if group.expansion is not None else []
 
 
 def _written(selection: Selection, group: Group, *, is_look: bool = False, less: Container[str] = ()) -> list[Manifest]:
@@ -146,7 +154,8 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
     more += f"; {len(left)} would be left" if left else ""
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
-    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines]))
+    twins = [line for group in selection.groups for line in _twins(selection, group)]
+    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     drifted = set(drifted_only(drift))
@@ -273,7 +282,7 @@ def launch(args: argparse.Namespace) -> int:
     startable = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
     starting = _asked_for(selection, survey, startable)
     others = survey.others.keys() - (startable - starting)
-    goings = Goings.of(survey, starting, selection.schema_of, is_allowed=args.continue_drifted)
+    goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
     starts = len(starting)
@@ -286,9 +295,9 @@ def launch(args: argparse.Namespace) -> int:
     if not others and not starting:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
-    more = f", {len(redoing.folders)} of them DONE and wiped before," if redoing.folders else ""
+    more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
-    for line in goings.lines:
+    for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
     whole = [
         manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
@@ -306,7 +315,7 @@ def launch(args: argparse.Namespace) -> int:
         profile,
         more=[target_of(path, project.root) for path in redoing.folders if path not in own],
         no_snapshot=args.no_snapshot,
-        continue_drifted=args.continue_drifted,
+        continue_drifted=continues_in(args),
     )
     if spec.uses_slurm and starts:
         print_wrapped(foresee([manifest for manifests in written for manifest in manifests], starting))
@@ -508,7 +517,7 @@ def retry(args: argparse.Namespace) -> int:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
         _print_unknown(survey, chosen)
         return 0
-    goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=args.continue_drifted)
+    goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=continues_in(args))
     dead = [row for row in dead if row.exp_path not in goings.left]
     unmade: list[str] = []
     if not (selection and selection.is_whole):
@@ -529,7 +538,9 @@ def retry(args: argparse.Namespace) -> int:
     if dead:
         print(f"{len(dead)} {would} again{more}, by {project.relative(profile)}")
     if redoing.folders:
-        print(f"{len(redoing.folders)} {would} anew, DONE and wiped before, by {project.relative(profile)}")
+        print(
+            f"{len(redoing.folders)} {would} {redoing.how}, DONE and {redoing.before}, by {project.relative(profile)}"
+        )
     one = groups[0] if len(groups) == 1 else None
     manifests: list[Manifest] = []
     if not args.dry_run:
@@ -542,7 +553,7 @@ def retry(args: argparse.Namespace) -> int:
         lookup=project.relative(one.manifest.path.absolute()) if one is not None and one.manifest is not None else "",
         sweeps=[group.sweep for group in groups if group.sweep],
         no_snapshot=args.no_snapshot,
-        continue_drifted=args.continue_drifted,
+        continue_drifted=continues_in(args),
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
     code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.options import REDO
 from heyhi.errors import HeyhiError, ModeError
-from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo
+from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo, compared_by
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Group, Selection
@@ -54,11 +54,34 @@ class Redoing:
         return list(self.identities)
 
     @property
+    def goes_on(self) -> bool:
+        """Whether they go on from their files, of which only the result is moved away."""
+        return self._redo == "continue"
+
+    @property
+    def how(self) -> str:
+        """How they are started, in a sentence."""
+        return "with their files" if self.goes_on else "anew"
+
+    @property
+    def before(self) -> str:
+        """What is done to them before, in a sentence."""
+        return "their results moved away before" if self.goes_on else "wiped before"
+
+    @property
     def lines(self) -> list[str]:
         """What is said of those that were made otherwise, and what can be done about it."""
         chosen = self.found.to_redo(self._redo) if self._redo else []
         more = [] if self._redo else self._advice()
+        more += self._dependents()
         return [*self.found.lines, *self.left, *more, *(["nothing to redo"] if self._redo and not chosen else [])]
+
+    def _dependents(self) -> list[str]:
+        """Say what was made of the results that would be others."""
+        from heyhi.sweep.dependents import dependents_of, dependents_text
+
+        text = dependents_text(dependents_of(self._project, self.folders)) if self.folders else ""
+        return [text] if text else []
 
     def _advice(self) -> list[str]:
         if not (self.found.drifted or self.found.recoded):
@@ -129,17 +152,23 @@ class Redoing:
 
         count = len(self.identities)
         if not force:
+            what = f"{count} experiment{'s' * (count > 1)}, DONE, would"
             agrees(
-                f"{count} experiment{'s' * (count > 1)}, DONE, would be wiped",
-                "wipe and run them again?",
+                f"{what} go on, their results moved to the trash" if self.goes_on else f"{what} be wiped",
+                "go on with them?" if self.goes_on else "wipe and run them again?",
                 self.listed,
-                otherwise="nothing was wiped, nothing started",
+                otherwise=f"nothing was {'moved' if self.goes_on else 'wiped'}, nothing started",
             )
         wiped, places = [], []
         for path, identity in self.identities.items():
             folder = ExperimentDir(Path(path), self._project.results_root)
             try:
-                place = folder.wipe(identity, keeps_entry=True, still=lambda path=path: self._is_still_to_redo(path))  # type: ignore[misc]
+                place = folder.wipe(
+                    identity,
+                    keeps_entry=True,
+                    still=lambda path=path: self._is_still_to_redo(path),  # type: ignore[misc]
+                    only_result=self.goes_on,
+                )
             except HeyhiError as error:
                 print(f"error: {error}", file=sys.stderr)
                 self.failed = True
@@ -162,7 +191,7 @@ def _inspectors(
     """Yield what looks at the experiments of each group, and the config that each would be run with."""
     from heyhi.code.changes import CodeChanges
 
-    project = selection.project
+    project = compared_by(selection.project, redo)
     codes = CodeChanges(project)
     if not selection and redo:
         yield Inspector(project, selection.schema, codes), dict.fromkeys(survey.folders)

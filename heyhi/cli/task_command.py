@@ -229,6 +229,8 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
     state = launch.state
     action = launch.action(mode, state)
     where = f"{launch.experiment.exp_path}: {state.text}"
+    for line in launch.twins if state.status is not Status.DONE else ():
+        print(line, file=sys.stderr)
     if not action.start:
         print(where)
         made = launch.provenance if state.status is Status.DONE else None
@@ -246,7 +248,8 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
     if action.wipe:
         if dependents := launch.dependents:
             print(f"{launch.experiment.exp_path}: {dependents}", file=sys.stderr)
-        _ask_before_wiping(where, launch.provenance.lines if action.is_redo else (), force=args.force)
+        shown = launch.provenance.lines if action.is_redo else ()
+        _ask_before_wiping(where, shown, force=args.force, goes_on=action.keeps_files)
         state = launch.state
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
@@ -269,6 +272,8 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
 def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | None) -> str:
     if mode == "dryrun":
         if made is not None and made.to_redo(launch.redo_drifted):
+            if launch.redo_drifted == "continue":
+                return f"dry run: {REDO}=continue would go on from its files, its result moved to the trash"
             return f"dry run: {REDO} would wipe it and run it again"
         would = action_of(DEFAULT_MODE, status)
         return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
@@ -296,11 +301,11 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
     return "nothing started; --mode restart would stop it and begin anew"
 
 
-def _ask_before_wiping(where: str, shown: Sequence[str] = (), *, force: bool) -> None:
+def _ask_before_wiping(where: str, shown: Sequence[str] = (), *, force: bool, goes_on: bool = False) -> None:
     if not force:
         agrees(
-            f"{where}: this would wipe it",
-            "wipe it and start again?",
+            f"{where}: {'its result would be moved to the trash' if goes_on else 'this would wipe it'}",
+            "go on from its files?" if goes_on else "wipe it and start again?",
             shown,
-            otherwise="nothing was wiped, nothing started",
+            otherwise=f"nothing was {'moved' if goes_on else 'wiped'}, nothing started",
         )

@@ -444,7 +444,12 @@ class ExperimentDir:
                 temp.unlink(missing_ok=True)
 
     def wipe(
-        self, identity: Identity, *, still: Callable[[], bool] = lambda: True, keeps_entry: bool = False
+        self,
+        identity: Identity,
+        *,
+        still: Callable[[], bool] = lambda: True,
+        keeps_entry: bool = False,
+        only_result: bool = False,
     ) -> Path | None:
         """Move everything in the folder to the trash; what symbolic links in it lead to stays where it is.
 
@@ -452,6 +457,7 @@ class ExperimentDir:
             identity: of the experiment that it must hold.
             still: returns whether it is to be wiped still, asked when nobody else can change it.
             keeps_entry: leave on record with which function it was launched: it is to be started anew.
+            only_result: move only the result, so that the experiment can go on from its files.
 
         Returns:
             the folder in which it is now; None where there was nothing.
@@ -473,8 +479,9 @@ class ExperimentDir:
             if not still():
                 raise ModeError(f"{self.path}: is not wiped: it isn't any more what it was when it was looked at")
             entry, roots = self.read_entry(), self.read_roots()
-            moved = self._move_all()
-            if entry and keeps_entry:  # who starts it anew, by whatever command, means the same function
+            moved = self._move(only_result=only_result)
+            # Who starts it anew, by whatever command, means the same function.
+            if entry and keeps_entry and not only_result:
                 self._write_identity(identity, {**roots, ENTRY_KEY: entry})
             return moved
 
@@ -502,7 +509,7 @@ class ExperimentDir:
             f"{self.path}: is not wiped: {error.filename} can't be looked into: {error.strerror or error}"
         ) from None
 
-    def _move_all(self) -> Path | None:
+    def _move(self, *, only_result: bool) -> Path | None:
         from heyhi.experiment.trash import move_to_trash  # of no use to a run
 
         handle = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
@@ -511,6 +518,7 @@ class ExperimentDir:
             names = os.listdir(handle)  # noqa: PTH208 (a Path knows no open folder)
             found = [name for name in names if not name.startswith(("claim.", ".claim."))]
             # If this is cut short, what is left must be no result, and still be known for what it is.
+            found = [name for name in found if name == RESULT_NAME] if only_result else found
             found.sort(key=lambda name: (name == IDENTITY_NAME, name != RESULT_NAME, name))
             root = self.results_root or self._recorded_results_root()
             return move_to_trash(self.path, handle, found, root) if found else None

@@ -22,6 +22,7 @@ class Action:
         stop: end the run that has it, first.
         refuse: do nothing, and say why not.
         is_redo: it is done, and made anew since it was made otherwise than it would be today.
+        keeps_files: of what is wiped, only the result is; it goes on from the rest.
     """
 
     start: bool = False
@@ -29,9 +30,11 @@ class Action:
     stop: bool = False
     refuse: bool = False
     is_redo: bool = False
+    keeps_files: bool = False
 
 
 REDO = Action(start=True, wipe=True, is_redo=True)
+GO_ON = Action(start=True, wipe=True, is_redo=True, keeps_files=True)
 _LEAVE, _START, _REFUSE = Action(), Action(start=True), Action(refuse=True)
 _WIPE, _STOP = Action(start=True, wipe=True), Action(start=True, wipe=True, stop=True)
 # The table of docs/sweeps.md. A blocked experiment starts when its need does, which the need's own run decides.

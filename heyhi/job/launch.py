@@ -16,14 +16,14 @@ from heyhi.config.outside import keep
 from heyhi.config.schema import Schema, load_schema
 from heyhi.errors import LauncherError, ModeError, NeedsError, ResultError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.modes import DEFAULT_MODE, REDO, Action, action_of
+from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
-from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines
+from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ def maybe_launch(
         snapshot: have a job run a copy of the code as it is now, not the work tree as it is when the job starts.
         continue_drifted: go on with another config than what is there was made with, too; its row stays marked as
             mixed.
-        redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code.
+        redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code;
+            `"continue"`: go on from its files instead, with its result moved to the trash, as `continue_drifted` does.
 
     Raises:
         BusyError: this process runs an experiment; nothing was wiped or written.
@@ -220,7 +221,8 @@ class Launch:
             from heyhi.sweep.validation import validate
 
             validate(project, schema, expansion)
-        return cls(project, schema, expansion, words, snapshot, continue_drifted, redo_drifted, run)
+        goes_on = continue_drifted or redo_drifted == "continue"
+        return cls(project, schema, expansion, words, snapshot, goes_on, redo_drifted, run)
 
     @property
     def experiment(self) -> Experiment:
@@ -247,12 +249,14 @@ class Launch:
         if action.refuse:
             raise ModeError(f"{self.experiment.exp_path}: {state.line}; --mode {mode} changes nothing there")
         is_left = state.status is Status.DONE and not action.start and mode != "dryrun"
-        return REDO if is_left and self.is_to_redo else action
+        again = GO_ON if self.redo_drifted == "continue" else REDO
+        return again if is_left and self.is_to_redo else action
 
     @property
     def provenance(self) -> Provenance:
         """How it was made where it is DONE, beside what it would be made of now."""
-        inspector = Inspector(self.project, self.schema, code_changes(self.project))
+        project = compared_by(self.project, self.redo_drifted)
+        inspector = Inspector(project, self.schema, code_changes(self.project))
         return inspector.look({str(self.experiment.exp_path): self.experiment.config})
 
     @property
@@ -303,6 +307,14 @@ class Launch:
         """
         going = self.going
         return going.refusal if going.is_refused(is_allowed=self.continue_drifted) else ""
+
+    @property
+    def twins(self) -> list[str]:
+        """Which others with the same config are DONE, in lines."""
+        from heyhi.sweep.twins import Twins
+
+        one = self.experiment
+        return Twins(self.project, self.schema).lines({str(one.exp_path): one.config})
 
     @property
     def dependents(self) -> str:
@@ -492,10 +504,11 @@ class Launch:
         if self.is_for_slurm:
             self._check_sbatch()
         still = (lambda: self.is_to_redo) if action.is_redo else (lambda: True)
-        wiped = self.folder.wipe(self.experiment.identity, still=still)
+        wiped = self.folder.wipe(self.experiment.identity, still=still, only_result=action.keeps_files)
         if wiped is not None:
             where = self.project.relative(wiped)
-            logging.warning("what %s held is in %s now, until heyhi clean", self.experiment.exp_id, where)
+            what = "the result that %s had" if action.keeps_files else "what %s held"
+            logging.warning(f"{what} is in %s now, until heyhi clean", self.experiment.exp_id, where)
 
     def _check_sbatch(self) -> None:
         from heyhi.slurm.commands import is_here

@@ -21,6 +21,7 @@ from heyhi.sweep.file import default_sweep, load_sweep_module, read_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.kept_expansion import RememberedExpansion
 from heyhi.sweep.manifest import SUFFIX, Manifest, by_own_name, looked_at_root, project_of
+from heyhi.sweep.own_code import stdout_to_stderr
 from heyhi.sweep.target import target_of
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -167,7 +168,8 @@ class Source:
     ) -> Part:
         """Read its experiments."""
         collector, source = self.collector()
-        with paused_collection():
+        # A table may go to standard output; what get_logs_data prints is no part of it.
+        with paused_collection(), stdout_to_stderr() if collector is not None else contextlib.nullcontext():
             return read_part(
                 self.manifest,
                 Reader(self.project, collector, source, at_best),

@@ -27,6 +27,7 @@ from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
 from heyhi.sweep.size import check_size
+from heyhi.sweep.twins import Twins, alike_lines
 
 if TYPE_CHECKING:
     from heyhi.config.frozen import FrozenConfig
@@ -262,10 +263,8 @@ class _Gather:
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
     outside: dict[str, Message] = field(default_factory=dict)
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
-    _by_config: dict[bytes, str] = field(default_factory=dict)  # config -> first exp id that has it
     _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
-    _alike: list[tuple[str, str]] = field(default_factory=list)  # exp ids of one config
     _unknown: dict[str, None] = field(default_factory=dict)  # what is said of fields that mean nothing
 
     def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides) -> None:
@@ -281,9 +280,6 @@ class _Gather:
             if len(overrides) > len(composed.identity.overrides):
                 planned = self.planned[exp_id] = planned._replace(given=tuple(override_texts(overrides)))
         self.own[exp_id] = None
-        other = self._by_config.setdefault(planned.config, exp_id)
-        if other != exp_id:
-            self._alike.append((other, exp_id))
 
     def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
         needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
@@ -352,10 +348,9 @@ class _Gather:
                 f"{len(self._repeated)} points name an experiment of the sweep again,"
                 f" e.g. {self._repeated[0]}: it runs once"
             )
-        if self._alike:
-            first, second = self._alike[0]
-            more = f" ({len(self._alike)} such points)" if len(self._alike) > 1 else ""
-            found.append(f"two experiments have the same config: {first} and {second}{more}")
+        if len(self.own) > 1:
+            own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own)]
+            found += alike_lines(Twins(self.project, self.composer.schema).among(own))
         return found
 
 

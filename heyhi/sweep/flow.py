@@ -33,6 +33,7 @@ from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_o
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
+from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate
 from heyhi.sweep.write_manifest import write_manifest
 
@@ -421,6 +422,7 @@ def _expand(project: Project, path: Path) -> Path:
         file=sys.stderr,
     )
     configs = {p.folder: p.config for p in expansion.planned}
-    for line in Inspector(project, schema).look(configs, most=MAX_COMPARED).lines:
+    made = Inspector(project, schema).look(configs, most=MAX_COMPARED).lines
+    for line in (*made, *Twins(project, schema).lines(configs)):
         print(line, file=sys.stderr)
     return manifest

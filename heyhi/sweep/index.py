@@ -12,7 +12,7 @@ import os
 import shlex
 import sqlite3
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, r
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 
-_FORMAT = 2
+_FORMAT = 3
 _BUSY_SECONDS = 60.0
 _TABLES = {
     "origin": "id INTEGER PRIMARY KEY, project_root TEXT, code_root TEXT, results_root TEXT",
@@ -33,6 +33,8 @@ _TABLES = {
     # Files in `known` and `launches`; the manifest that a launch names.
     "record": "name TEXT PRIMARY KEY, manifest TEXT",
     "known": "exp_id TEXT PRIMARY KEY, needs TEXT",
+    # What the config of one that is DONE says, by the rule that it was found out by; see `twins`.
+    "config": "exp_id TEXT PRIMARY KEY, rule TEXT NOT NULL, digest TEXT NOT NULL",
 }
 _ROWID_TABLES = ("origin", "manifest")
 _INDICES = (
@@ -147,6 +149,25 @@ class ManifestIndex:
             (f"{place}/", f"{place}0"),  # 0 comes after /
         )
         return folders_at([exp_id for (exp_id,) in found], self._root)
+
+    def digests(self, rule: str) -> dict[str, str]:
+        """Return what is kept of the configs of DONE experiments by a rule: exp path -> digest."""
+        found = dict(self._connection.execute("SELECT exp_id, digest FROM config WHERE rule = ?", (rule,)))
+        return dict(zip(folders_at(found, self._root), found.values(), strict=True))
+
+    def keep_digests(self, rule: str, digests: Mapping[str, str]) -> None:
+        """Keep such digests; that nobody can write them is no matter."""
+        exp_ids = exp_ids_of(digests, self._root)
+        rows = [(exp_id, rule, digest) for exp_id, digest in zip(exp_ids, digests.values(), strict=True)]
+        if not rows:
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.executemany("INSERT OR REPLACE INTO config VALUES (?, ?, ?)", rows)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
 
     def needs(self) -> dict[str, list[str]]:
         """Return the exp paths of what each experiment needs itself, for all that need any: in one query.

@@ -20,13 +20,15 @@ from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, ModeError
 from heyhi.experiment.folder import last_start
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.project import Project
+from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.sweep.drift import DriftCheck
 
 if TYPE_CHECKING:
     from heyhi.experiment.records import Start
 
-Redo = bool | Literal["code"]  # what of DONE experiments is made anew: False, of another config, also of other code
+# What becomes of DONE experiments: False: nothing; True: those of another config are made anew; "code": also those of
+# other code; "continue": those of another config go on from their files.
+Redo = bool | Literal["code", "continue"]
 MAX_COMPARED = 500  # that nobody asked for and whose digests differ; a fifth of a millisecond each
 _MAX_KEYS = 4  # of one experiment, that a line names
 _MAX_LINES = 3
@@ -155,6 +157,17 @@ def find_recoded(project: Project, folders: Iterable[str]) -> dict[str, CodeChan
     return _recoded(_starts(folders, {}), CodeChanges(project))
 
 
+def compared_by(project: Project, redo: Redo) -> Project:
+    """Return a project by whose settings DONE experiments are compared with today.
+
+    Who goes on with what is DONE means what the project's own `identity_ignore` names, too: with more epochs, the
+    experiment is the same one, and its result isn't.
+    """
+    if redo != "continue":
+        return project
+    return project._replace(settings=project.settings._replace(identity_ignore=SCHEDULING_KEYS))
+
+
 @lru_cache(maxsize=8)
 def code_changes(project: Project) -> CodeChanges:
     """Return what compares a project's code, as it was when this process first asked: scripts ask 1,000 times."""
@@ -216,6 +229,6 @@ def checked_redo(redo: Redo) -> Redo:
     Raises:
         ModeError: it is none.
     """
-    if redo not in (False, True, "code"):
-        raise ModeError(f"redo_drifted is {redo!r}; expected True, False or 'code'")
+    if redo not in (False, True, "code", "continue"):
+        raise ModeError(f"redo_drifted is {redo!r}; expected True, False, 'code' or 'continue'")
     return redo

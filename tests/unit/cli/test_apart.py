@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from heyhi import maybe_launch
+
 PROTO = """
 syntax = "proto3";
 message MetaCfg { repeated Include includes = 1; oneof task { Work work = 2; Check check = 3; } }
@@ -133,3 +135,15 @@ def test_standard_output_may_be_closed_or_full(project: Path) -> None:
     for redirection, code in ((">&-", 2), ("> /dev/full", 2), ("| true; exit ${PIPESTATUS[0]}", 141)):
         found = subprocess.run(["bash", "-c", f"{script} {redirection}"], capture_output=True, text=True)
         assert found.returncode == code and "Traceback" not in found.stderr, found.stderr
+
+
+def test_what_a_sweep_file_prints_as_it_reads_results_is_no_part_of_the_table(project: Path) -> None:
+    (project / "conf/loud.py").write_text(
+        "import os\n" + POINTS + "def get_logs_data(handle):\n    print('loud')\n    os.system('echo a child')\n"
+        "    return {'a': 1}\n"
+    )
+    maybe_launch(lambda **_: 1, cfg="work", overrides=["seed=1"])
+    found = heyhi("report", "conf/loud.py", "--to", "-")
+    assert "loud" in found.stderr and "a child" in found.stderr
+    assert found.stdout.startswith("status") and "loud" not in found.stdout.replace("conf/loud", "")
+    assert "a child" not in found.stdout

@@ -262,7 +262,7 @@ def test_maybe_launch_redoes_it(task: Task, project: Path) -> None:
     edit(project)
     handle = maybe_launch(task, cfg="fit", redo_drifted=True)
     assert handle.result() == {"epochs": 40} and len(task.runs) == 2
-    with pytest.raises(ModeError, match="redo_drifted is 'cod'; expected True, False or 'code'"):
+    with pytest.raises(ModeError, match="redo_drifted is 'cod'; expected True, False, 'code' or 'continue'"):
         maybe_launch(task, cfg="fit", redo_drifted="cod")  # type: ignore[arg-type]
 
 

@@ -1,0 +1,150 @@
+"""Twins: experiments of different names whose configs say the same, such as `lr=0.1` where 0.1 is the default.
+
+What counts in a config says `comparable`. Of those that are DONE, what was found out is kept in the index.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.config.comparable import Comparable
+from heyhi.config.scheduling import Scheduling
+from heyhi.errors import HeyhiError
+from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME
+from heyhi.sweep.target import exp_ids_of
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from heyhi.config.identity import Identity
+    from heyhi.config.schema import Schema
+    from heyhi.project import Project
+
+_MOST_READ = 2000  # configs of DONE experiments that are read at a time: half a millisecond each
+_MOST_NAMES = 10
+_MOST_GROUPS = 5
+_UNKNOWN = ""  # digest of a config that can't be read today
+
+
+class Twins:
+    """A search for experiments whose configs say the same.
+
+    Args:
+        project: by whose settings they are compared.
+        schema: of their configs.
+    """
+
+    def __init__(self, project: Project, schema: Schema) -> None:
+        self._project = project
+        self._schema = schema
+        patterns = project.settings.identity_ignore
+        self._comparable = Comparable(Scheduling(patterns))
+        self._rule = hashlib.sha256(json.dumps([schema.digest, *patterns]).encode()).hexdigest()[:16]
+
+    def among(self, experiments: Sequence[tuple[str, Identity, bytes]]) -> list[list[str]]:
+        """Return the exp ids of those of a sweep that are alike, in groups.
+
+        Args:
+            experiments: exp id, identity, and root message, serialised.
+        """
+        # What writes other values to the same keys has another config, unless a later key takes it away.
+        is_plain = len({_shape(identity) for _, identity, _ in experiments}) == 1
+        groups: dict[str | bytes, list[str]] = {}
+        for exp_id, _, config in experiments:
+            key = config if is_plain else self._digest(self._schema.parse_root(config))
+            groups.setdefault(key, []).append(exp_id)
+        return [group for group in groups.values() if len(group) > 1]
+
+    def done_elsewhere(self, configs: Mapping[str, bytes]) -> dict[str, list[str]]:
+        """Return those that aren't DONE, with others whose configs say the same and that are.
+
+        Args:
+            configs: exp path -> root message, serialised, of all experiments of a sweep.
+
+        Returns:
+            exp path -> exp paths.
+        """
+        from heyhi.sweep.index import ManifestIndex  # with its database; what is composed alone needs none
+
+        index = ManifestIndex.open(self._project)
+        others = [path for path in index.known() if path not in configs]
+        if not others:
+            return {}
+        digests = index.digests(self._rule)
+        new: dict[str, str] = {}
+        for path in others:
+            if path not in digests and _is_done(path):
+                new[path] = self._digest_on_disk(path)
+                if len(new) == _MOST_READ:
+                    break
+        index.keep_digests(self._rule, new)
+        by_digest: dict[str, list[str]] = {}
+        for path in others:
+            if found := new.get(path) or digests.get(path):
+                by_digest.setdefault(found, []).append(path)
+        twins = {}
+        for path, config in configs.items() if by_digest else ():
+            alike = by_digest.get(self._digest(self._schema.parse_root(config)), [])
+            if alike and not _is_done(path) and (done := [other for other in alike if _is_done(other)]):
+                twins[path] = done
+        return twins
+
+    def lines(self, configs: Mapping[str, bytes]) -> list[str]:
+        """Say which experiments of a sweep are DONE under other names; no lines where nobody can tell."""
+        try:
+            found = self.done_elsewhere(configs)
+        except HeyhiError:  # who looks at them is told
+            return []
+        root = self._project.results_root
+        lines = []
+        for path, others in list(found.items())[:_MOST_NAMES]:
+            (exp_id, other), more = exp_ids_of([path, others[0]], root), len(others) - 1
+            lines.append(f"{exp_id}: the same config is DONE as {other}{f' and {more} more' if more else ''}")
+        if len(found) > _MOST_NAMES:
+            lines.append(f"… and {len(found) - _MOST_NAMES} more whose config is DONE under another name")
+        return lines
+
+    def _digest(self, root: Message) -> str:
+        task = next((name for name in self._schema.tasks if root.HasField(name)), "")
+        lines = self._comparable.lines(getattr(root, task)) if task else {}
+        text = json.dumps([task, sorted(lines.items())])
+        return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def _digest_on_disk(self, exp_path: str) -> str:
+        from google.protobuf import text_format
+
+        try:
+            text = Path(exp_path, CONFIG_NAME).read_text(encoding="utf-8")
+            return self._digest(text_format.Parse(text, self._schema.root_class()))
+        except (OSError, ValueError, text_format.ParseError):  # not readable, or of a schema that was another one
+            return _UNKNOWN
+
+
+def alike_lines(groups: Iterable[Sequence[str]]) -> list[str]:
+    """Say which experiments of a sweep have the same config, a line for each group."""
+    found = list(groups)
+    lines = []
+    for group in found[:_MOST_GROUPS]:
+        more = f" and {len(group) - _MOST_NAMES} more" if len(group) > _MOST_NAMES else ""
+        lines.append(f"these {len(group)} experiments have the same config: {', '.join(group[:_MOST_NAMES])}{more}")
+    if len(found) > _MOST_GROUPS:
+        lines.append(f"… and {len(found) - _MOST_GROUPS} more groups of experiments have the same config")
+    return lines
+
+
+def _shape(identity: Identity) -> tuple[str, ...]:
+    """Return what of an identity isn't the values: the keys, and which of them are cleared or chosen."""
+    keys = [
+        text if text.endswith(("=NULL", "=SELECT")) or text.startswith("I") else text.partition("=")[0]
+        for text in identity.overrides
+    ]
+    return (identity.cfg, *keys)
+
+
+def _is_done(exp_path: str) -> bool:
+    return os.access(f"{exp_path}/{RESULT_NAME}", os.F_OK)

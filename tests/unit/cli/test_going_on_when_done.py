@@ -1,0 +1,180 @@
+"""More of what is DONE: `--redo-drifted=continue` goes on from its files with today's config, and keeps the result."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from heyhi import maybe_launch
+from heyhi.cli.task_command import parse_args_and_maybe_launch
+from heyhi.control.controller import ControllerSpec
+from heyhi.errors import ClaimError, ModeError
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.mixed import mixed_text
+from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_state
+
+PROTO = """
+syntax = "proto2";
+message MetaCfg { oneof task { Fit fit = 2; Check check = 3; } }
+message Fit { optional int32 epochs = 1; optional double lr = 2 [default = 0.1]; optional int32 workers = 3; }
+message Check { optional string of = 1; }
+"""
+SWEEP = "def yield_sweep():\n    for lr in (1, 2):\n        yield 'conf/fit.prototxt', {'lr': lr}\n"
+LOCAL = ("--profile", "profiles/local")
+GO_ON = "--redo-drifted=continue"
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    root = tmp_path / "project"
+    (root / "conf").mkdir(parents=True)
+    (root / "profiles/local").mkdir(parents=True)
+    (root / "profiles/local/config.yaml").write_text("executor: local\n")
+    (root / "conf/conf.proto").write_text(PROTO)
+    (root / "conf/check.prototxt").write_text('check { of: "{{exp fit}}" }\n')
+    (root / "conf/many.py").write_text(SWEEP)
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "conf/many.py"\n')
+    edit(root, 20)
+    monkeypatch.chdir(root)
+    return root
+
+
+def edit(root: Path, epochs: int) -> None:
+    (root / "conf/fit.prototxt").write_text(f"fit {{ epochs: {epochs} }}\n")
+
+
+def train(*, task: str, cfg: Any, log_level: str) -> dict[str, Any]:
+    """Train from where the checkpoint in the folder is."""
+    if task == "check":
+        return {}
+    checkpoint = Path("checkpoint.json")
+    begun = json.loads(checkpoint.read_text()) if checkpoint.exists() else 0
+    with Path("metrics.jsonl").open("a") as file:
+        for epoch in range(begun, cfg.epochs):
+            file.write(json.dumps({"epoch": epoch, "loss": 1 / (epoch + 1)}) + "\n")
+    checkpoint.write_text(str(cfg.epochs))
+    return {"begun": begun, "epochs": cfg.epochs}
+
+
+@pytest.fixture(autouse=True)
+def task_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("task_of_the_project")
+    module.__file__ = str(project / "run.py")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(train, "__module__", module.__name__)
+
+
+def run_py(*args: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        parse_args_and_maybe_launch(train, args)
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def kept_results(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted((root / "results/.heyhi/trash").rglob("result.json"))]
+
+
+def test_a_done_run_goes_on_with_more_epochs_and_its_result_is_kept(project: Path, capsys: Any) -> None:
+    handle = maybe_launch(train, cfg="fit")
+    edit(project, 30)
+    assert run_py("--cfg", "fit", GO_ON, "--force") == 0
+    assert handle.result() == {"begun": 20, "epochs": 30}
+    assert kept_results(project) == [{"begun": 0, "epochs": 20}]
+    assert "epochs 20 → 30 at attempt 2" in mixed_text(handle.exp_path)
+    assert "with another config than attempt 1: fit.epochs: 20 -> 30" in capsys.readouterr().err
+    capsys.readouterr()
+    assert run_py("--cfg", "fit", GO_ON, "--force") == 0
+    assert "nothing started: it was made with this config" in capsys.readouterr().out
+    assert handle.result() == {"begun": 20, "epochs": 30}
+
+
+def test_epochs_that_are_in_no_identity_go_on_in_the_same_folder(project: Path) -> None:
+    (project / "pyproject.toml").write_text('[tool.heyhi]\nidentity_ignore = ["epochs"]\n')
+    handle = maybe_launch(train, cfg="fit", overrides=["lr=2"])
+    assert run_py("--cfg", "fit", "lr=2", "epochs=30") == 0
+    assert handle.result() == {"begun": 0, "epochs": 20}, "nothing is redone unasked"
+    assert run_py("--cfg", "fit", "lr=2", "epochs=30", GO_ON, "--force") == 0
+    assert handle.result() == {"begun": 20, "epochs": 30}
+    assert mixed_text(handle.exp_path) == "", "by the project's own words, they are one experiment"
+
+
+def test_maybe_launch_goes_on(project: Path) -> None:
+    handle = maybe_launch(train, cfg="fit")
+    edit(project, 30)
+    maybe_launch(train, cfg="fit", redo_drifted="continue")
+    assert handle.result() == {"begun": 20, "epochs": 30}
+
+
+def test_it_asks_before_and_a_dry_run_moves_nothing(project: Path, capsys: Any) -> None:
+    handle = maybe_launch(train, cfg="fit")
+    maybe_launch(train, cfg="check")
+    edit(project, 30)
+    capsys.readouterr()
+    assert run_py("--cfg", "fit", GO_ON) == 2
+    assert "its result would be moved to the trash" in (said := capsys.readouterr()).err
+    assert "made of what would be made anew, and left as it is: p/check/" in said.err
+    assert run_py("--cfg", "fit", GO_ON, "--mode", "dryrun") == 0
+    assert "would go on from its files, its result moved to the trash" in capsys.readouterr().out
+    assert handle.result() == {"begun": 0, "epochs": 20} and kept_results(project) == []
+
+
+def test_what_somebody_has_keeps_its_result(project: Path) -> None:
+    handle = maybe_launch(train, cfg="fit")
+    edit(project, 30)
+    with Claim.acquire(handle.exp_path) as claim, pytest.raises(ClaimError):  # type: ignore[union-attr]
+        maybe_launch(train, cfg="fit", redo_drifted="continue")
+        assert claim
+    assert handle.result() == {"begun": 0, "epochs": 20}
+
+
+def test_when_it_is_killed_before_it_starts_nothing_is_lost_and_the_same_command_goes_on(project: Path) -> None:
+    handle = maybe_launch(train, cfg="fit")
+    edit(project, 30)
+    identity = ExperimentDir(handle.exp_path).read_identity()
+    assert identity is not None
+    ExperimentDir(handle.exp_path, project / "results").wipe(identity, only_result=True)
+    state = find_state(handle.exp_path)
+    assert state.status is Status.DEAD and "result" in state.text
+    assert run_py("--cfg", "fit", "--mode", "start_continue") == 1, "with another config only by consent"
+    assert run_py("--cfg", "fit", "--mode", "start_continue", GO_ON) == 0
+    assert handle.result() == {"begun": 20, "epochs": 30}
+
+
+def test_launch_goes_on_with_what_has_drifted(project: Path, run: Any, started: list[ControllerSpec]) -> None:
+    handles = [maybe_launch(train, cfg="fit", overrides=[f"lr={lr}"]) for lr in (1, 2)]
+    edit(project, 30)
+    maybe_launch(train, cfg="fit", overrides=["lr=2"], redo_drifted="continue")
+    code, out, _ = run("launch", GO_ON, *LOCAL, "--dry-run")
+    assert code == 0 and "1 would start, 1 of them DONE and their results moved away before, by" in out
+    assert "DONE        p/fit/lr=1_" in out and "fit.epochs 20 → 30" in out
+    code, _, err = run("launch", GO_ON, *LOCAL)
+    assert code == 2 and "1 experiment, DONE, would go on, their results moved to the trash; say --force" in err
+    assert handles[0].result() == {"begun": 0, "epochs": 20}
+    code, _, _ = run("launch", GO_ON, *LOCAL, "--force")
+    assert code == 0 and started[0].continue_drifted
+    assert not os.path.exists(handles[0].exp_path / "result.json")  # noqa: PTH110
+    assert (handles[0].exp_path / "checkpoint.json").read_text() == "20"
+    assert handles[1].result() == {"begun": 20, "epochs": 30}
+
+
+def test_retry_goes_on_with_what_has_drifted(project: Path, run: Any, started: list[ControllerSpec]) -> None:
+    handle = maybe_launch(train, cfg="fit", overrides=["lr=1"])
+    edit(project, 30)
+    code, out, _ = run("retry", GO_ON, *LOCAL, "--force")
+    assert code == 0 and "1 to start with their files, DONE and their results moved away before, by" in out
+    assert started[0].continue_drifted and (handle.exp_path / "checkpoint.json").exists()
+    assert kept_results(project) == [{"begun": 0, "epochs": 20}]
+
+
+def test_another_word_is_refused() -> None:
+    with pytest.raises(ModeError, match="expected True, False, 'code' or 'continue'"):
+        maybe_launch(train, cfg="fit", redo_drifted="go")  # type: ignore[arg-type]
