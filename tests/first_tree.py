@@ -11,6 +11,7 @@ FILES = {
 name = "bakery"
 entry = "run:main"
 sweep = "conf/c02_bake/rs_heat_01.py"
+link = ["models"]
 """,
     ".gitignore": "conf/*_pb2.py\n",
     "conf/common.proto": """\
@@ -63,6 +64,7 @@ message BakeTask {
     double yeast = 5;
     Flour starter = 6;
   }
+  optional string model_path = 7;
   optional Launcher launcher = 100;
 }
 
@@ -79,6 +81,7 @@ includes { path: "spelt"; mount: "flour" }
 bake {
   heat: 230.5;
   yeast: 7.5;
+  model_path: "models/dark_from.txt";
 }
 """,
     "conf/c02_bake/rs_heat_01.py": '''\
@@ -118,6 +121,7 @@ if __name__ == "__main__":
     parser.add_argument("--mode", choices=heyhi.MODES, default="gentle_start")
     main(**vars(parser.parse_args()))
 ''',
+    "models/dark_from.txt": "240\n",
     "run.py": """\
 import logging
 
@@ -135,12 +139,14 @@ def _register(task):
 def bake(cfg):
     logging.info("%s g of %s", cfg.flour.grams, cfg.flour.kind)
     with open("crust.txt", "w") as stream:
-        stream.write("dark" if cfg.heat > 240 else "golden")
+        stream.write("dark" if cfg.heat > float(open(cfg.model_path).read()) else "golden")
     return {"loaf": cfg.flour.kind, "browned": cfg.heat * cfg.minutes}
 
 
 @heyhi.save_result_in_cwd
 def main(task, cfg, log_level):
+    if not hasattr(cfg, "heyhi_patched"):
+        raise RuntimeError("Run `make protos`")
     cfg = cfg.to_frozen()
     heyhi.setup_logging(console_level=log_level)
     heyhi.log_git_status()

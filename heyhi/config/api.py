@@ -23,7 +23,7 @@ from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key, is_replaced
 from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
 from heyhi.config.renames import earlier_names, renamed_text
-from heyhi.config.root_config import RootConfig, task_of
+from heyhi.config.root_config import RootConfig, key_below_task, task_of
 from heyhi.config.schema import (
     Schema,
     copy_of,
@@ -324,9 +324,8 @@ def conf_with_overrides(
         OverrideError: an override is wrong.
     """
     message = copy_of(message_of(cfg))
-    task = task_of(message)
     folder = cfg._folder if isinstance(cfg, Frozen) else None
-    _apply(message if task is None else task, overrides, folder, tuple(map(Path, extra_include_dirs)))
+    _apply(message, overrides, folder, tuple(map(Path, extra_include_dirs)))
     return _like(cfg, message)
 
 
@@ -347,7 +346,7 @@ def _find(message: Message, key: str) -> tuple[Message, Key]:
     task = task_of(message)
     start = message if task is None else task
     try:
-        return start, find_key(type_of(start), key)
+        return start, find_key(type_of(start), key_below_task(message, key))
     except OverrideError as error:
         raise KeyNameError(str(error)) from None
 
@@ -386,7 +385,7 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
     """Apply overrides to any message: includes first, then scalars, each kind in its order.
 
     Args:
-        message: is changed.
+        message: is changed; a root message below its task.
         overrides: as they were given; only includes and templates in them need a project.
         folder: in which includes are looked up first; None: the configs' folder.
         include_dirs: further ones.
@@ -394,6 +393,9 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
     keys, values, errors = keys_and_values(overrides)
     for _, error in errors:
         raise error
+    keys = tuple(key_below_task(message, key) for key in keys)
+    task = task_of(message)
+    message = message if task is None else task
     includes: list[tuple[str, Key | None, str]] = []
     scalars: list[tuple[str, str, object]] = []
     for key, value in zip(keys, values, strict=True):

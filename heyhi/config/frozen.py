@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, NoReturn, Self, TextIO
 
@@ -218,9 +219,7 @@ def to_text(message: Message, *, with_defaults: bool = False) -> str:
     """Write a message as a protobuf text message, if asked with its defaults."""
     if not with_defaults:
         return text_format.MessageToString(message, as_utf8=True)
-    import io
-
-    out = io.StringIO()
+    out = StringIO()
     _print(message, out, 0, ())
     return out.getvalue()
 
@@ -238,15 +237,16 @@ def _print(message: Message, out: TextIO, indent: int, seen: tuple[str, ...]) ->
                 out.write(text_format.MessageToString(only, as_utf8=True, indent=indent))
         elif field.message_type is not None:
             if name in present or not (in_oneof(field) or field.message_type.full_name in seen):
-                # A group goes by its type's name in text.
-                is_group = field.type == FieldDescriptor.TYPE_GROUP
-                out.write(f"{' ' * indent}{field.message_type.name if is_group else name} {{\n")
-                _print(getattr(message, name), out, indent + 2, seen)
-                out.write(f"{' ' * indent}}}\n")
-        elif name in present or not in_oneof(field):
+                inside = StringIO()
+                _print(getattr(message, name), inside, indent + 2, seen)
+                if name in present or inside.getvalue():
+                    # A group goes by its type's name in text.
+                    is_group = field.type == FieldDescriptor.TYPE_GROUP
+                    out.write(f"{' ' * indent}{field.message_type.name if is_group else name} {{\n")
+                    out.write(f"{inside.getvalue()}{' ' * indent}}}\n")
+        elif name in present or (not in_oneof(field) and (field.has_default_value or not field.has_presence)):
             value = getattr(message, name) if name in present else default_of(field)
-            if value is not None:
-                text_format.PrintField(field, value, out, indent=indent, as_utf8=True)
+            text_format.PrintField(field, value, out, indent=indent, as_utf8=True)
 
 
 def scalar_value(field: FieldDescriptor, value: Any) -> Any:

@@ -13,7 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.frozen import Frozen, FrozenConfig, message_of, schema_of
+from heyhi.config.frozen import Frozen, FrozenConfig, message_of
 from heyhi.config.schema import element, field_named, is_map, load_schema, type_of
 from heyhi.errors import ConfigError, suggest
 from heyhi.project import find_project
@@ -42,7 +42,7 @@ class FrozenType(type):
         Raises:
             ConfigError: there is no such field, or it can't have the value.
         """
-        kind = schema_of(load_schema(find_project()).file_set).message_types().get(cls._message)
+        kind = load_schema(find_project()).message_types().get(cls._message)
         if kind is None:
             raise ConfigError(f"'{cls._message}' is no message of the schema any more: run `heyhi protos` again")
         return FrozenConfig(_made(kind, fields))

@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from heyhi.config.frozen import FrozenConfig
-from heyhi.config.schema import ROOT_MESSAGE, TASK_ONEOF, real_oneofs, type_of
+from heyhi.config.schema import ROOT_MESSAGE, TASK_ONEOF, field_named, real_oneofs, type_of
 
 
 class RootConfig(FrozenConfig):
@@ -46,9 +46,26 @@ def _root_config(cfg: FrozenConfig) -> RootConfig:
 
 def task_of(message: Message) -> Message | None:
     """Return the chosen task's message of a root config, below which its keys start; None for any other message."""
+    name = _task_name(message)
+    return getattr(message, name) if name is not None else None
+
+
+def key_below_task(message: Message, key: str) -> str:
+    """Return a key of a root config as it is below the task.
+
+    In the first HeyHi, code's keys of such a config began with the task's name: that is taken off where the task has no
+    field of the name.
+    """
+    name = _task_name(message)
+    start, dot, rest = key.partition(".")
+    is_task = dot and start == name and field_named(type_of(getattr(message, start)), start) is None
+    return rest if is_task else key
+
+
+def _task_name(message: Message) -> str | None:
     if type_of(message).name != ROOT_MESSAGE:
         return None
     oneofs = [oneof.name for oneof in real_oneofs(type_of(message))]
     name = TASK_ONEOF if TASK_ONEOF in oneofs else "".join(oneofs[:1])
-    task = message.WhichOneof(name) if name else None
-    return getattr(message, task) if task is not None else None
+    task: str | None = message.WhichOneof(name) if name else None
+    return task

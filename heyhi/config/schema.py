@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -291,7 +291,12 @@ def load_schema(project: Project) -> Schema:
     if OPEN.encode() in data:
         _write_defaults(file_set, str(project.root))
         data = file_set.SerializeToString(deterministic=True)
-    return Schema(data, root_name)
+    return _same_schema(data, root_name)
+
+
+@lru_cache(maxsize=16)  # one object for the same protos: messages of two configs are of the same classes then
+def _same_schema(file_set: bytes, root_name: str) -> Schema:
+    return Schema(file_set, root_name)
 
 
 def _write_defaults(file_set: descriptor_pb2.FileDescriptorSet, root: str) -> None:

@@ -336,7 +336,5 @@ def test_text_with_defaults_has_those_of_messages_that_are_not_set_too() -> None
     text = load_config("conf/bread/plain.prototxt", ["rye.rest_hours=5"]).to_str_with_defaults()
     assert " ".join(text.split()) == (
         "bake { heat: 230.0 wheat { rest_hours: 12 } rye { rest_hours: 5 } crust: SOFT"
-        " oven { inside { rest_hours: 12 } }"
-        # Here a bool without a default counts as one that is false, and a message without any is shown empty.
-        " sliced: false wrapped: false fresh: true launcher { } }"
+        " oven { inside { rest_hours: 12 } } wrapped: false fresh: true }"
     )
