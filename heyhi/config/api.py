@@ -17,7 +17,7 @@ from heyhi.config.compose import Composer
 from heyhi.config.frozen import FrozenConfig, flatten, freeze, message_of, to_text
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key
-from heyhi.config.overrides import cast_value, split_override
+from heyhi.config.overrides import split_override, write_override
 from heyhi.config.prototxt import parse_into
 from heyhi.config.schema import (
     ROOT_MESSAGE,
@@ -342,8 +342,8 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 
 def _set(message: Message, key: str, value: object) -> Message:
-    start, found = _find(message, key)
-    found.apply(start, cast_value(found, value_text(value)))
+    task = _task_of(message)
+    write_override(message if task is None else task, key, value_text(value))
     return message
 
 

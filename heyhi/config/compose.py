@@ -9,18 +9,28 @@ import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.composite import Part
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
 from heyhi.config.keys import Key
-from heyhi.config.order import Line, canonical_order
-from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, shown_value
-from heyhi.config.recipe import Recipe, Write, make_recipe
+from heyhi.config.normal_form import named_lines
+from heyhi.config.order import Line
+from heyhi.config.overrides import (
+    Overrides,
+    canonical_text,
+    cast_value,
+    keys_and_values,
+    parts_written,
+    shown_value,
+)
+from heyhi.config.recipe import Recipe, Write, make_recipe, refuse_includes
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, message_type, type_of
 from heyhi.config.templates import (
@@ -112,9 +122,11 @@ class _Point:
         chain: experiments that need it, one by the other, and itself; empty where nothing needs it.
         errors: what is wrong with overrides, each with the override's index.
         lines: the scalar overrides that were written so far, in canonical form.
-        cast: place among these of those that had to be cast -> value.
+        cast: place among these of those that had to be cast -> line with the value.
         odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
             identity names them, None where it doesn't.
+        parts: place among these of those whose value is a list, a map or a message -> lines of its parts that count,
+            each with whether it only schedules.
         has_needs: whether an override names an experiment.
         has_literals: whether a string was protected, since it only looks like a template.
     """
@@ -125,8 +137,9 @@ class _Point:
     chain: tuple[str, ...]
     errors: list[tuple[int, HeyhiError]]
     lines: list[str]
-    cast: dict[int, Value]
+    cast: dict[int, Line]
     odd: dict[int, Line | None]
+    parts: dict[int, list[tuple[Line, bool]]]
     has_needs: bool = False
     has_literals: bool = False
 
@@ -244,10 +257,10 @@ class Composer:
         task: Message = getattr(message, root.task)
         needs: tuple[Composed, ...] = ()
         lines = _write_plain(recipe, raw, task)
-        if len(lines) == len(recipe.writes) and not (errors or start.has_needs):
+        if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
         else:
-            point = _Point(config, start, overrides, chain, errors, lines, {}, {})
+            point = _Point(config, start, overrides, chain, errors, lines, {}, {}, {})
             self._write_rest(point, recipe, raw, task)
             if errors:
                 raise _joined(errors)
@@ -273,11 +286,16 @@ class Composer:
             try:
                 value: Value
                 if type(given) is write.plain and write.low <= given <= write.high:
-                    value, text = given, repr(given)
+                    value, line = given, write.head + repr(given)
                 else:
-                    value, text = self._cast(point, write, given)
-                    point.cast[len(lines)] = value
-                line = write.head + text
+                    as_text = given if type(given) is str else value_text(given)
+                    if write.adds or (write.is_composite and as_text not in ("NULL", "SELECT")):
+                        self._write_parts(point, write, as_text, task)
+                        continue
+                    value = cast_value(write.key, as_text)
+                    cast = self._named_line(point, Part(write.key, value, value != as_text))
+                    point.cast[len(lines)] = cast
+                    value, line = cast.value, cast.text
                 if write.is_ignored:
                     point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
                 elif type(value) is Special:
@@ -286,24 +304,43 @@ class Composer:
                 if not errors:
                     write.apply(task, value)
             except HeyhiError as error:
-                errors.append((write.at, self._located(error, point, write.key, given)))
+                errors.append((write.at, self._located(error, point, write, given)))
 
-    def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
-        """Return a value as it is written, and as an identity names it."""
-        as_text = given if type(given) is str else value_text(given)
-        value = cast_value(write.key, as_text)
-        text = canonical_text(write.key, value)
-        if write.is_string and type(value) is str and OPEN in value:
-            return self._template(point, value, text, is_quoted=value != as_text)
-        return value, text
+    def _write_parts(self, point: _Point, write: Write, text: str, task: Message) -> None:
+        """Write the parts of a list, a map or a message, and note how an identity names those that count."""
+        kind = type_of(task)
+        check = partial(refuse_includes, self.schema, kind)
+        found: list[tuple[Line, bool]] = []
+        for part in parts_written(write.key, text, task, adds=write.adds, check=check):
+            line = self._named_line(point, part)
+            is_ignored = self._scheduling.ignores(line.key.text)
+            counts = self._scheduling.line_that_counts(task, line) if is_ignored else line
+            if counts is not None:
+                found.append((counts, is_ignored))
+            if not point.errors:
+                line.key.apply(task, line.value)
+        point.parts[len(point.lines)] = found
+        point.lines.append("")
 
-    def _template(self, point: _Point, value: str, text: str, *, is_quoted: bool) -> tuple[str, str]:
-        """Return a string with braces as it is written, and as an identity names it: needs by their exp ids."""
-        if is_quoted:
+    def _named_line(self, point: _Point, part: Part) -> Line:
+        """Return a write with its value as it is written, and as an identity names it."""
+        key, value, is_literal = part
+        text = canonical_text(key, value)
+        if type(value) is not str or OPEN not in value or key.field.type != FieldDescriptor.TYPE_STRING:
+            return Line(key, value, f"{key.text}={text}")
+        written, named = self._template(point, value, is_literal=is_literal)
+        return Line(key, written, f"{key.text}={text if named is None else named}", named or protect(value))
+
+    def _template(self, point: _Point, value: str, *, is_literal: bool) -> tuple[str, str | None]:
+        """Return a string with braces as it is written, and as an identity names it: needs by their exp ids.
+
+        None: it has no template, and is named as it is.
+        """
+        if is_literal:
             point.has_literals = True
-            return protect(value), text
+            return protect(value), None
         if not has_template(value):
-            return value, text
+            return value, None
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
         chain = point.asking
@@ -312,13 +349,13 @@ class Composer:
         point.has_needs |= has_need(written)
         return written, named
 
-    def _located(self, error: HeyhiError, point: _Point, key: Key, raw: object) -> HeyhiError:
+    def _located(self, error: HeyhiError, point: _Point, write: Write, raw: object) -> HeyhiError:
         """Add to an override's error its text, and where a file sets its key."""
         if not isinstance(error, OverrideError):
             return error
-        place = self._files.locate(point.config.root, point.start.sources, key)
+        place = self._files.locate(point.config.root, point.start.sources, write.key)
         where = f"; {place} sets it" if place else ""
-        return OverrideError(f"override '{key.text}={shorten(shown_value(raw))}': {error}{where}")
+        return OverrideError(f"override '{write.head}{shorten(shown_value(raw))}': {error}{where}")
 
     # --- include overrides ----------------------------------------------------------------------------------------
 
@@ -374,12 +411,16 @@ class Composer:
     def _named(self, point: _Point, recipe: Recipe, raw: Sequence[Any], task: Message) -> list[str]:
         """Return a point's scalar overrides as its identity names them, in canonical order."""
         lines, odd = point.lines, point.odd
-        if not any(odd.values()):
+        if not (any(odd.values()) or point.parts or recipe.has_lists):
             return [lines[i] for i in recipe.order]
         applied: list[Line] = []
         doubtful: list[Line] = []  # of those that only schedule: they may change what counts
         for i, write in enumerate(recipe.writes):
-            line = odd[i] if i in odd else Line(write.key, point.cast.get(i, raw[write.at]), lines[i])
+            if i in point.parts:
+                applied += [line for line, _ in point.parts[i]]
+                doubtful += [line for line, is_ignored in point.parts[i] if is_ignored]
+                continue
+            line = odd[i] if i in odd else point.cast.get(i) or Line(write.key, raw[write.at], lines[i])
             if line is not None:
                 applied.append(line)
                 if write.is_ignored:
@@ -387,8 +428,10 @@ class Composer:
         if doubtful:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
-        order = canonical_order([line.key for line in applied], marks) if doubtful else recipe.order_with(marks)
-        return [applied[i].text for i in order]
+        if doubtful or point.parts or recipe.is_named_together(marks):
+            start: Message = getattr(point.start.message, point.config.root.task)
+            return [line.text for line in named_lines(start, applied)]
+        return [applied[i].text for i in recipe.order_with(marks)]
 
     def _without_idle(self, point: _Point, task: Message, applied: list[Line], doubtful: Sequence[Line]) -> list[Line]:
         """Leave out the doubtful ones of some overrides without which the same counts in the end."""

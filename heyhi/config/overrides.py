@@ -1,6 +1,7 @@
 """Overrides: their grammar, what a value means to its key, and a whole message written as overrides.
 
     key=value     list.0=value     list.-1=value     map.entry=value     map."odd.entry"=value
+    list=[a,b]     message={field: value}     map={key: "a" value: 1}     list+=[c]     message+={…}
     key=NULL (clears)     key=SELECT (an empty message)     I=path     I.mount=path     Imount=path
 
 How a key is found is left to `keys`; includes (`I…`) are recognised by `includes` and merged by `compose`.
@@ -8,13 +9,14 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.keys import Key, Kind, entry_text, quote_segment
+from heyhi.config.composite import Part, is_composite, parts_of
+from heyhi.config.keys import Key, Kind, entry_text, find_key, quote_segment
 from heyhi.config.schema import element, is_map, message_type, oneof_of, set_fields, type_of
 from heyhi.config.values import (
     NULL,
@@ -112,6 +114,50 @@ def cast_value(key: Key, text: str) -> Value:
     raise OverrideError(_not_a_scalar(key, shorten(text)))
 
 
+def parts_written(
+    key: Key, text: str, message: Message, *, adds: bool, check: Callable[[Key], None] = lambda key: None
+) -> list[Part]:
+    """List what an override writes, part by part.
+
+    Args:
+        key: of the override, without the `+` of `key+=…`.
+        text: of its value.
+        message: in which the key starts, as it is before.
+        adds: whether it is `key+=…`.
+        check: is called with the key of each field in a message that is a value; what it raises is raised.
+
+    Raises:
+        OverrideError: the text is no value of that key.
+    """
+    if adds and not (is_composite(key) and text not in (NULL.value, SELECT.value)):
+        what = f"takes no '{shorten(text)}' there" if is_composite(key) else _what_it_is(key)
+        raise OverrideError(f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message")
+    if is_composite(key) and (adds or text.lstrip().startswith(("[", "{"))):
+        return parts_of(key, text, message, adds=adds, check=check)
+    return [Part(key, cast_value(key, text))]
+
+
+def write_override(message: Message, name: str, text: str, check: Callable[[Key], None] = lambda key: None) -> None:
+    """Write an override to a message.
+
+    Args:
+        message: in which the key starts.
+        name: the key, with a `+` at its end for `key+=…`.
+        text: of its value.
+        check: as for `parts_written`.
+
+    Raises:
+        OverrideError: there is no such key, or the text is no value of it; nothing was written then.
+    """
+    key = find_key(type_of(message), name.removesuffix("+"))
+    for part in parts_written(key, text, message, adds=name.endswith("+"), check=check):
+        part.key.apply(message, part.value)
+
+
+def _what_it_is(key: Key) -> str:
+    return "is a oneof" if key.kind is Kind.ONEOF else f"is {describe_type(key.field)}"
+
+
 def _not_a_scalar(key: Key, text: str) -> str:
     if key.kind is Kind.ONEOF:
         before = key.text[: -len(key.oneof)]
@@ -126,13 +172,14 @@ def _not_a_scalar(key: Key, text: str) -> str:
         inside = f"set a field of it ({', '.join(f'{key.text}.{n}' for n in names)}), " if names else ""
         return (
             f"key '{key.text}' is {describe_type(key.field)} and takes no value '{text}': {inside}"
-            f"include a chunk (I.{key.text}=path), or use SELECT (an empty one) or NULL (none)"
+            f"give it as a whole ({key.text}={{…}}), include a chunk (I.{key.text}=path),"
+            " or use SELECT (an empty one) or NULL (none)"
         )
     word, example = ("map", "KEY") if key.kind is Kind.MAP else ("list", "0")
-    more = "" if key.kind is Kind.MAP else f", append by {key.text}.-1=…"
+    whole, more = ("{key: … value: …}", "") if key.kind is Kind.MAP else ("[…]", f", append by {key.text}+=[…]")
     return (
         f"key '{key.text}' is a {word} and takes no value '{text}':"
-        f" set an element by {key.text}.{example}=…{more}, clear it by NULL"
+        f" give it as a whole by {key.text}={whole}, set an element by {key.text}.{example}=…{more}, clear it by NULL"
     )
 
 

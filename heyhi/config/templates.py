@@ -20,7 +20,6 @@ ROOT_DIR = "{{ROOT_DIR}}"
 _ROOT = re.compile(r"\{\{ *ROOT_DIR *\}\}")
 _NEED = re.compile(r"\{\{ *exp(?=[\s}])")
 _TWO_BRACES = re.compile(r"\{(?=\{)")
-_BRACES = re.compile(r"\{\{|\}\}")
 # Stands between the braces of what only looks like a template, while a message is composed.
 _LITERAL = "\0literal\0"
 
@@ -73,23 +72,43 @@ def replace(text: str, outside: Callable[[str], str], need: Callable[[str, str],
     out: list[str] = []
     position = 0
     while start := _NEED.search(text, position):
-        depth, end = 1, start.end()
-        for brace in _BRACES.finditer(text, start.end()):
-            depth += 1 if brace[0] == OPEN else -1
-            end = brace.end()
-            if depth == 0:
-                break
+        end = _end(text, start.end()) or _end(text, start.end(), singles=False)
         words = text[start.end() : end - 2].strip()
-        if depth or not words:
+        if not end or not words:
             raise NeedsError(f"'{shorten(text[start.start() :])}': expected {{{{exp CFG [OVERRIDE …]}}}}")
         out += [outside(text[position : start.start()]), need(words, text[start.start() : end])]
         position = end
     return "".join([*out, outside(text[position:])])
 
 
+def _end(text: str, position: int, *, singles: bool = True) -> int:
+    """Return where a template ends whose words begin at a position, 0 where it doesn't.
+
+    Args:
+        text: that holds it.
+        position: after its braces.
+        singles: also single braces in it come in pairs: `{{exp CFG sgd={momentum:0.9}}}`.
+    """
+    open_braces = [2]
+    while open_braces and position < len(text):
+        here = text[position]
+        width = 2 if text.startswith(here, position + 1) else 1
+        if here == "{" and (width == 2 or singles):
+            open_braces.append(width)
+        elif here == "}" and (width == 2 or singles) and width >= open_braces[-1]:
+            width = open_braces.pop()
+        position += width if here in "{}" else 1
+    return 0 if open_braces else position
+
+
 def protect(text: str) -> str:
     """Mark what only looks like a template: a quoted override stands for exactly what it says."""
     return _TWO_BRACES.sub("{" + _LITERAL, text)
+
+
+def is_protected(text: str) -> bool:
+    """Return whether `protect` has marked a text."""
+    return _LITERAL in text
 
 
 def unprotect(text: str) -> str:
