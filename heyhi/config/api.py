@@ -215,10 +215,10 @@ def flatten_cfg(cfg: Config, *, with_all: bool = True) -> dict[str, Any]:
 
     Args:
         cfg: frozen or editable.
-        with_all: also what is not set, with its default (None where there is none).
+        with_all: also what is not set, with its default (None where there is none, [] for a list).
 
     Returns:
-        key -> scalar; enums by name.
+        key -> scalar, enums by name, or list of these; elements of a list of messages have keys of their own.
     """
     return flatten(cfg, with_all=with_all)
 

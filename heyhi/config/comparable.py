@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.composite import list_text
 from heyhi.config.keys import entry_text, quote_segment
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
@@ -64,6 +65,10 @@ class Comparable:
             if facts.is_map:
                 for entry in sorted(value):
                     self._put(f"{key}.{quote_segment(entry_text(entry))}", value[entry], facts, True, oneofs, found)
+            elif facts.is_repeated and not facts.is_message:
+                if not (self._ignores(key) or self._ignores(f"{key}.0")):
+                    found[key] = list_text(field, value)
+                    self.oneofs[key] = oneofs
             elif facts.is_repeated:
                 for place, one in enumerate(value):
                     self._put(f"{key}.{place}", one, facts, True, oneofs, found)

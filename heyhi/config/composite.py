@@ -271,8 +271,13 @@ def _one_text(field: FieldDescriptor, value: Any, string: Callable[[str], str]) 
     if isinstance(value, Message):
         return message_text(value, string)
     if field.type == FieldDescriptor.TYPE_STRING:
-        return value if _BARE.fullmatch(value) and value != NULL.value else string(value)
+        return bare_or_quoted(value, string)
     return _quoted_scalar(field, value)
+
+
+def bare_or_quoted(text: str, string: Callable[[str], str] = json.dumps) -> str:
+    """Write a string as an element of a list: bare where that is clear."""
+    return text if _BARE.fullmatch(text) and text != NULL.value else string(text)
 
 
 def _quoted_scalar(field: FieldDescriptor, value: Any) -> str:

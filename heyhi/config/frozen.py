@@ -167,13 +167,18 @@ def flatten(cfg: FrozenConfig | Message, *, with_all: bool = True) -> dict[str, 
 
     Args:
         cfg: a frozen or editable config.
-        with_all: also what is not set, with its default (None where there is none).
+        with_all: also what is not set, with its default (None where there is none, [] for a list).
 
     Returns:
-        key -> scalar, enums by name; a message with nothing in it reads `SELECT`, as an override writes it.
+        key -> scalar, enums by name, or list of these; a list of messages has its elements' keys, and a message with
+        nothing in it reads `SELECT`, as an override writes it.
     """
-    found = leaves(message_of(cfg), with_defaults=with_all)
-    return {k: v.value if isinstance(v, Special) else scalar_value(f, v) for k, f, v in found}
+    found = leaves(message_of(cfg), with_defaults=with_all, whole_lists=True)
+    return {k: v.value if isinstance(v, Special) else _flat_value(f, v) for k, f, v in found}
+
+
+def _flat_value(field: FieldDescriptor, value: Any) -> Any:
+    return [scalar_value(field, one) for one in value] if isinstance(value, list) else scalar_value(field, value)
 
 
 def to_text(message: Message, *, with_defaults: bool = False) -> str:

@@ -10,7 +10,7 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -188,52 +188,64 @@ def canonical_text(key: Key, value: Value) -> str:
     return value.value if isinstance(value, Special) else scalar_text(key.field, value)
 
 
-def leaves(message: Message, *, with_defaults: bool = False) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+class _How(NamedTuple):
+    """How a message is walked through: see `leaves`."""
+
+    with_defaults: bool
+    whole_lists: bool
+
+
+def leaves(
+    message: Message, *, with_defaults: bool = False, whole_lists: bool = False
+) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     """Walk through what is set in a message, in the order of its fields.
 
     Args:
         message: any message.
         with_defaults: also unset scalars outside a oneof, with their default (None: there is none), and what is in
             unset messages outside a oneof.
+        whole_lists: yield a list of scalars as one, and not each element; with defaults also empty lists.
 
     Yields:
         key, field and value of each scalar, list element and map entry; SELECT for a message with nothing in it.
     """
-    yield from _leaves(message, "", with_defaults, ())
+    yield from _leaves(message, "", _How(with_defaults, whole_lists), ())
 
 
 def _leaves(
-    message: Message, prefix: str, with_defaults: bool, seen: tuple[str, ...]
+    message: Message, prefix: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     kind = type_of(message)
     seen = (*seen, kind.full_name)
     fields = set_fields(message)
-    if with_defaults:
+    if how.with_defaults:
         found = {field.name: value for field, value in fields}
         fields = [(field, found.get(field.name)) for field in kind.fields]
     for field, value in fields:
         key = prefix + field.name
         if value is None:
-            yield from _defaults(message, field, key, seen)
+            yield from _defaults(message, field, key, how, seen)
         elif is_map(field):
             for entry in sorted(value):
                 inner = f"{key}.{quote_segment(entry_text(entry))}"
-                yield from _leaf(value[entry], element(field), inner, with_defaults, seen)
+                yield from _leaf(value[entry], element(field), inner, how, seen)
+        elif field.is_repeated and how.whole_lists and field.message_type is None:
+            yield key, field, list(value)
         elif field.is_repeated:
             for index, one in enumerate(value):
-                yield from _leaf(one, field, f"{key}.{index}", with_defaults, seen)
+                yield from _leaf(one, field, f"{key}.{index}", how, seen)
         else:
-            yield from _leaf(value, field, key, with_defaults, seen)
+            yield from _leaf(value, field, key, how, seen)
 
 
 def _leaf(
-    value: Any, field: FieldDescriptor, key: str, with_defaults: bool, seen: tuple[str, ...]
+    value: Any, field: FieldDescriptor, key: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     if field.message_type is None:
         yield key, field, value
         return
     empty = True
-    for leaf in _leaves(value, f"{key}.", with_defaults, seen):
+    for leaf in _leaves(value, f"{key}.", how, seen):
         empty = False
         yield leaf
     if empty:
@@ -241,15 +253,17 @@ def _leaf(
 
 
 def _defaults(
-    message: Message, field: FieldDescriptor, key: str, seen: tuple[str, ...]
+    message: Message, field: FieldDescriptor, key: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     """Yield what an absent field reads as."""
     if field.is_repeated or in_oneof(field):
+        if how.whole_lists and field.is_repeated and not is_map(field):
+            yield key, field, []
         return
     if field.message_type is None:
         yield key, field, default_of(field)
     elif field.message_type.full_name not in seen:  # a message type inside itself would have no end
-        yield from _leaves(getattr(message, field.name), f"{key}.", True, seen)
+        yield from _leaves(getattr(message, field.name), f"{key}.", how, seen)
 
 
 def in_oneof(field: FieldDescriptor) -> bool:

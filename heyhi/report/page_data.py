@@ -10,6 +10,7 @@ from time import time as now
 from typing import TYPE_CHECKING, Any
 
 from heyhi.code.environment import same_packages
+from heyhi.config.shown_list import shown_cell
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
@@ -151,7 +152,7 @@ def _detail(folder: ExperimentDir) -> Detail:
     log = folder.log_path
     return Detail(
         config=_shown(folder.config_path, _CONFIG_BYTES),
-        flat=folder.read_flat_config(),
+        flat={key: shown_cell(value) for key, value in folder.read_flat_config().items()},
         attempts=_joined(attempts),
         log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,
