@@ -19,6 +19,7 @@ from google.protobuf.message import Message
 from heyhi.config.identity import SUFFIX as SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, mounts, schema_keys
 from heyhi.config.prototxt import line_of, parse_into, read_text, set_lines
+from heyhi.config.schema import INCLUDES as INCLUDES
 from heyhi.config.schema import (
     Schema,
     children,
@@ -37,7 +38,6 @@ from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, sug
 from heyhi.files import files_below, is_file, is_offered
 from heyhi.project import Project
 
-INCLUDES = "includes"
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
 _MAX_KNOWN = 2000  # configs that are looked through for a near name

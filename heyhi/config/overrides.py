@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.composite import Part, is_composite, parts_of
 from heyhi.config.keys import Key, Kind, entry_text, find_key, quote_segment
-from heyhi.config.schema import element, is_map, message_type, oneof_of, set_fields, type_of
+from heyhi.config.schema import INCLUDES, element, is_map, message_type, oneof_of, set_fields, type_of
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -257,7 +257,7 @@ def _defaults(
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     """Yield what an absent field reads as."""
     if field.is_repeated or in_oneof(field):
-        if how.whole_lists and field.is_repeated and not is_map(field):
+        if how.whole_lists and field.is_repeated and not is_map(field) and field.name != INCLUDES:
             yield key, field, []
         return
     if field.message_type is None:

@@ -24,6 +24,7 @@ from heyhi.project import Project
 
 ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
+INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _CACHE_VERSION = b"2"
 _IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -16,7 +16,8 @@ from heyhi.report.where import Condition
 
 PROTO = """
 syntax = "proto2";
-message MetaCfg { oneof task { Work work = 10; } }
+message Include { optional string path = 1; }
+message MetaCfg { repeated Include includes = 1; oneof task { Work work = 10; } }
 message Layer { optional int32 width = 1; }
 message Work {
   optional int32 seed = 1; repeated int32 sizes = 2; repeated double rates = 3; repeated string tags = 4;
@@ -82,6 +83,7 @@ def test_a_config_on_disk_has_lists_as_lists(root: Path) -> None:
     assert (flat["work.sizes"], flat["work.rates"], flat["work.tags"]) == ([64, 64], [0.5], ["x"])
     assert flat["work.layers.0.width"] == 3
     assert "work.layers" not in flat
+    assert "includes" not in flat
 
 
 def test_an_entry_of_a_map_with_whole_numbers_for_keys_is_no_element(root: Path) -> None:
