@@ -6,13 +6,13 @@ or an element is there, counts also where nothing in it does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import list_text
 from heyhi.config.keys import entry_text, quote_segment
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
@@ -67,7 +67,8 @@ class Comparable:
                     self._put(f"{key}.{quote_segment(entry_text(entry))}", value[entry], facts, True, oneofs, found)
             elif facts.is_repeated and not facts.is_message:
                 if not (self._ignores(key) or self._ignores(f"{key}.0")):
-                    found[key] = list_text(field, value)
+                    # Each in quotes, so that the folder of another experiment ends where it does.
+                    found[key] = json.dumps([scalar_text(field, one) for one in value], ensure_ascii=False)
                     self.oneofs[key] = oneofs
             elif facts.is_repeated:
                 for place, one in enumerate(value):

@@ -76,6 +76,15 @@ def test_replicates_are_put_together_by_whole_lists(root: Path) -> None:
     assert list(grouped["sizes"]) == ["[1]", "[1, 2]"]
 
 
+def test_replicates_may_need_each_their_own_in_a_list(root: Path) -> None:
+    needs = [f"{{{{exp conf/work seed={seed}}}}}" for seed in (1, 2)]
+    launch({"seed": 1}, {"seed": 2})
+    points = [{"tags": [need, "x"], "note": note, "seed": 0} for need in needs for note in ("a", "b")]
+    launch(*points)
+    table = heyhi.table(sweep(root, points), mean_over="seed")
+    assert [*zip(table["note (override)"], table["n"], strict=True)] == [("a", 2), ("b", 2)]
+
+
 def test_a_config_on_disk_has_lists_as_lists(root: Path) -> None:
     launch({"sizes": [64, 64], "layers": [{"width": 3}]})
     [path] = (root / "results").rglob("config_flat.json")
