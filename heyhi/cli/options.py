@@ -6,6 +6,7 @@ import argparse
 from typing import Literal
 
 REDO = "--redo-drifted"
+OVERRIDE_HELP = "key=value, list=[a,b], message={field: value}, list+=[c], or I.mount=path for an include"
 
 
 def add_redo_arguments(parser: argparse.ArgumentParser, what: str) -> None:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heyhi.cli.options import add_redo_arguments
+from heyhi.cli.options import OVERRIDE_HELP, add_redo_arguments
 
 _EPILOG = """\
 examples:
@@ -35,6 +35,7 @@ words, any number of them, in any mixture:
                                                   and --out belong to the config before them
 values of --sweep:
   lr=0.1,0.01                          a list
+  hidden_sizes=[64],[64,64]            whole lists, or messages: sgd={momentum: 0.9},{momentum: 0.5}
   seed=range(3)                        range([start,]stop[,step])
   lr=loguniform(1e-4,1e-1,n=5)         n drawn values, others with seed=…; also uniform(low,high,n=…), choice(a,b,n=…)
 several --sweep make a grid; --zip lr=0.1,0.2 --zip batch_size=16,32 pairs values inside it, --zip alone all of them
@@ -376,9 +377,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     show_config = command("print", "print a composed config")
     if only in (None, "print"):
         show_config.add_argument("cfg", metavar="CFG", help="config file (.prototxt may be left out)")
-        show_config.add_argument(
-            "words", nargs="*", metavar="override", help="key=value, or I.mount=path for an include"
-        )
+        show_config.add_argument("words", nargs="*", metavar="override", help=OVERRIDE_HELP)
         flat = show_config.add_mutually_exclusive_group()
         flat.add_argument("--flat", action="store_true", help="as overrides that give the same config")
         flat.add_argument("--flat-all", action="store_true", help="as overrides, defaults too")

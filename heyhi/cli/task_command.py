@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from heyhi.cli.ask import agrees
-from heyhi.cli.options import REDO, add_redo_arguments, redo_in
+from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
 from heyhi.config.schema import load_schema
@@ -31,6 +31,7 @@ _EPILOG = """\
 examples:
   python run.py --cfg conf/c02_sup_train/sl.prototxt                    run it, unless it ran or runs already
   python run.py --cfg conf/c02_sup_train/sl.prototxt lr=0.1 seed=3      change the config by overrides
+  python run.py --cfg conf/c02_sup_train/sl.prototxt 'hidden_sizes=[64,64]' 'sgd={momentum: 0.5}'
   python run.py --cfg conf/c02_sup_train/sl.prototxt --print-flat       show the composed config, run nothing
   python run.py --cfg conf/c02_sup_train/sl.prototxt --adhoc lr=0.1     try something out, below adhoc/<date>
   python run.py --cfg conf/c02_sup_train/sl.prototxt --mode restart     wipe what is there and run it again
@@ -117,7 +118,7 @@ def add_config_arguments(parser: argparse.ArgumentParser, *, required: bool) -> 
         metavar="P",
         help=f"exp id pattern, may be absolute (default: {DEFAULT_PATTERN.replace('%', '%%')})",
     )
-    parser.add_argument("overrides", nargs="*", metavar="override", help="key=value, or I.mount=path for an include")
+    parser.add_argument("overrides", nargs="*", metavar="override", help=OVERRIDE_HELP)
 
 
 def parse_with_overrides(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argparse.Namespace:

@@ -21,7 +21,7 @@ from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze,
 from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles, include_mount
 from heyhi.config.keys import Key, find_key, is_replaced
-from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
+from heyhi.config.overrides import Overrides, keys_and_values, parts_written, shown_value
 from heyhi.config.renames import earlier_names, renamed_text
 from heyhi.config.root_config import RootConfig, key_below_task, task_of
 from heyhi.config.schema import (
@@ -232,10 +232,10 @@ def flatten_cfg(cfg: Config, *, with_all: bool = True) -> dict[str, Any]:
 
     Args:
         cfg: frozen or editable.
-        with_all: also what is not set, with its default (None where there is none).
+        with_all: also what is not set, with its default (None where there is none, [] for a list).
 
     Returns:
-        key -> scalar; enums by name.
+        key -> scalar, enums by name, or list of these; elements of a list of messages have keys of their own.
     """
     return flatten(cfg, with_all=with_all)
 
@@ -376,8 +376,9 @@ def _message_type(schema: Schema, msg_class: Any) -> Descriptor:
 
 
 def _set(message: Message, key: str, value: object) -> Message:
-    start, found = _find_to_write(message, key)
-    found.apply(start, cast_value(found, value_text(value)))
+    start, found = _find_to_write(message, key.removesuffix("+"))
+    for part in parts_written(found, value_text(value), start, adds=key.endswith("+")):
+        part.key.apply(start, part.value)
     return message
 
 
@@ -405,7 +406,7 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
             includes.append((text, mount, shown_value(value)))
         else:
             scalars.append((text, key, value))
-    has_templates = bool(includes) or any(isinstance(value, str) and OPEN in value for _, _, value in scalars)
+    has_templates = bool(includes) or any(OPEN in shown_value(value) for _, _, value in scalars)
     composer: Composer | None = None
     if has_templates:  # what the config has already is written out: it stands for what it says
         map_strings(message, protect)
@@ -415,12 +416,14 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
         _include(files, message, includes, folder or project.conf_root)
     for text, key, value in scalars:
         try:
-            start, at = _find_to_write(message, key)
+            start, at = _find_to_write(message, key.removesuffix("+"))
             given = value_text(value)
-            held = cast_value(at, given)
-            if has_templates and isinstance(held, str):
-                held = protect(held) if held != given else check_templates(held)
-            at.apply(start, held)
+            for part in parts_written(at, given, start, adds=key.endswith("+")):
+                held = part.value
+                if has_templates and isinstance(held, str):
+                    is_literal = part.is_literal or (part.key is at and held != given)
+                    held = protect(held) if is_literal else check_templates(held)
+                part.key.apply(start, held)
         except OverrideError as error:
             raise OverrideError(f"override '{text}': {error}") from None
     if composer is not None:

@@ -6,6 +6,7 @@ or an element is there, counts also where nothing in it does.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -64,6 +65,11 @@ class Comparable:
             if facts.is_map:
                 for entry in sorted(value):
                     self._put(f"{key}.{quote_segment(entry_text(entry))}", value[entry], facts, True, oneofs, found)
+            elif facts.is_repeated and not facts.is_message:
+                if not (self._ignores(key) or self._ignores(f"{key}.0")):
+                    # Each in quotes, so that the folder of another experiment ends where it does.
+                    found[key] = json.dumps([scalar_text(field, one) for one in value], ensure_ascii=False)
+                    self.oneofs[key] = oneofs
             elif facts.is_repeated:
                 for place, one in enumerate(value):
                     self._put(f"{key}.{place}", one, facts, True, oneofs, found)

@@ -9,20 +9,31 @@ import json
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.chunks import MergedFile, Merging, Root
+from heyhi.config.composite import Part
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, Kind, is_replaced, lists
-from heyhi.config.order import Line, canonical_order
-from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, override_texts, shown_value
-from heyhi.config.recipe import Recipe, Write, make_recipe
+from heyhi.config.normal_form import named_lines
+from heyhi.config.order import Line
+from heyhi.config.overrides import (
+    Overrides,
+    canonical_text,
+    cast_value,
+    keys_and_values,
+    override_texts,
+    parts_written,
+    shown_value,
+)
+from heyhi.config.recipe import Recipe, Write, make_recipe, refuse_includes
 from heyhi.config.renames import Pair
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
@@ -135,9 +146,11 @@ class _Point:
         chain: experiments that need it, one by the other, and itself; empty where nothing needs it.
         errors: what is wrong with overrides, each with the override's index.
         lines: the scalar overrides that were written so far, in canonical form.
-        cast: place among these of those that had to be cast -> value.
+        cast: place among these of those that had to be cast -> line with the value.
         odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
             identity names them, None where it doesn't.
+        parts: place among these of those whose value is a list, a map or a message -> lines of its parts that count,
+            each with whether it only schedules.
         has_needs: whether an override names an experiment, or has quoted braces.
         has_choices: whether an override names a member of a oneof, which an identity has by the member's own key, or
             not at all where it is chosen already.
@@ -149,8 +162,9 @@ class _Point:
     chain: tuple[str, ...]
     errors: list[tuple[int, HeyhiError]]
     lines: list[str]
-    cast: dict[int, Value]
+    cast: dict[int, Line]
     odd: dict[int, Line | None]
+    parts: dict[int, list[tuple[Line, bool]]]
     has_needs: bool = False
     has_choices: bool = False
 
@@ -290,10 +304,10 @@ class Composer:
         task: Message = getattr(message, root.task)
         needs: tuple[Composed, ...] = ()
         lines = _write_plain(recipe, raw, task)
-        if len(lines) == len(recipe.writes) and not (errors or start.has_needs):
+        if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
         else:
-            point = _Point(config, start, overrides, chain, errors, lines, {}, {})
+            point = _Point(config, start, overrides, chain, errors, lines, {}, {}, {})
             self._write_rest(point, recipe, raw, task)
             if errors:
                 raise _joined(errors)
@@ -324,11 +338,17 @@ class Composer:
             try:
                 value: Value
                 if type(given) is write.plain and write.low <= given <= write.high:
-                    value, text = given, write.text(given)
+                    value, line = given, write.head + write.text(given)
                 else:
-                    value, text = self._cast(point, write, given)
-                    point.cast[len(lines)] = value
-                line = write.head + text
+                    as_text = self._as_text(write.key, given)
+                    if write.adds or (write.is_composite and as_text not in ("NULL", "SELECT")):
+                        self._write_parts(point, write, as_text, task)
+                        continue
+                    value = cast_value(write.key, as_text)
+                    self._tell_value(write.key, as_text)
+                    cast = self._named_line(point, Part(write.key, value, value != as_text))
+                    point.cast[len(lines)] = cast
+                    value, line = cast.value, cast.text
                 if write.key.kind is _ONEOF and value is not NULL:
                     point.has_choices = True
                     point.odd[len(lines)] = self._choice(task, write.key, str(value))
@@ -340,7 +360,7 @@ class Composer:
                 if not errors:
                     write.apply(task, value)
             except HeyhiError as error:
-                errors.append((write.at, self._located(error, point, write.key, given)))
+                errors.append((write.at, self._located(error, point, write, given)))
 
     def _choice(self, task: Message, key: Key, name: str) -> Line | None:
         """Return how an identity names a oneof's choice: as an empty member, None where that is chosen already."""
@@ -350,28 +370,49 @@ class Composer:
         line = Line(member, SELECT, f"{member.first_text}={SELECT.value}")
         return self._scheduling.line_that_counts(task, line) if self._scheduling.ignores(member.text) else line
 
-    def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
-        """Return a value as it is written, and as an identity names it."""
-        if type(given) is Drawn and write.key.kind is Kind.SCALAR:
-            as_text = drawn_text(write.key.field, given)
-        else:
-            as_text = given if type(given) is str else value_text(given)
-        value = cast_value(write.key, as_text)
-        text = canonical_text(write.key, value)
-        if type(value) is int and (renamed := renamed_value(write.key.field, as_text)) is not None:
-            self._tell([renamed])
-        if write.is_string and type(value) is str and OPEN in value:
-            return self._template(point, write.key, value, text, is_quoted=value != as_text)
-        return value, text
+    def _as_text(self, key: Key, given: object) -> str:
+        if type(given) is Drawn and key.kind is Kind.SCALAR:
+            return drawn_text(key.field, given)
+        return given if type(given) is str else value_text(given)
 
-    def _template(self, point: _Point, key: Key, value: str, text: str, *, is_quoted: bool) -> tuple[str, str]:
-        """Return a string with braces as it is written, and as an identity names it: needs by their exp ids."""
-        if is_quoted:
+    def _tell_value(self, key: Key, text: str) -> None:
+        """Note that a value of an enum was given by an earlier name."""
+        if key.kind is Kind.SCALAR and (renamed := renamed_value(key.field, text)) is not None:
+            self._tell([renamed])
+
+    def _write_parts(self, point: _Point, write: Write, text: str, task: Message) -> None:
+        """Write the parts of a list, a map or a message, and note how an identity names those that count."""
+        kind = type_of(task)
+        check = partial(refuse_includes, self.schema, kind)
+        found: list[tuple[Line, bool]] = []
+        for part in parts_written(write.key, text, task, adds=write.adds, check=check):
+            line = self._named_line(point, part)
+            is_ignored = self._scheduling.ignores(line.key.text)
+            counts = self._scheduling.line_that_counts(task, line) if is_ignored else line
+            if counts is not None:
+                found.append((counts, is_ignored))
+            if not point.errors:
+                line.key.apply(task, line.value)
+        point.parts[len(point.lines)] = found
+        point.lines.append("")
+
+    def _named_line(self, point: _Point, part: Part) -> Line:
+        """Return a write with its value as it is written, and as an identity names it."""
+        key, value, is_literal = part
+        head = f"{key.first_text}="
+        if type(value) is not str or OPEN not in value or key.field.type != FieldDescriptor.TYPE_STRING:
+            return Line(key, value, head + canonical_text(key, value))
+        if is_literal:
             point.has_needs = True
-            return protect(value), text
+            return Line(key, protect(value), head + canonical_text(key, value), protect(value))
         if not names_folder(value):
             point.has_needs |= has_need(value)
-            return value, canonical_text(key, unprotected(value))
+            return Line(key, value, head + canonical_text(key, unprotected(value)), value)
+        written, named = self._template(point, value)
+        return Line(key, written, head + named, named)
+
+    def _template(self, point: _Point, value: str) -> tuple[str, str]:
+        """Return a string with templates as it is written, and as an identity names it: needs by their exp ids."""
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
         chain = point.asking
@@ -380,13 +421,14 @@ class Composer:
         point.has_needs |= has_need(written)
         return written, named
 
-    def _located(self, error: HeyhiError, point: _Point, key: Key, raw: object) -> HeyhiError:
+    def _located(self, error: HeyhiError, point: _Point, write: Write, raw: object) -> HeyhiError:
         """Add to an override's error its text, and where a file sets its key."""
         if not isinstance(error, OverrideError):
             return error
-        place = self._files.locate(point.start.sources, key)
+        place = self._files.locate(point.start.sources, write.key)
         where = f"; {place} sets it" if place else ""
-        return OverrideError(f"override '{key.text}={shorten(shown_value(raw))}': {error}{where}")
+        text = f"{write.key.text}{'+' * write.adds}={shorten(shown_value(raw))}"
+        return OverrideError(f"override '{text}': {error}{where}")
 
     # --- include overrides ----------------------------------------------------------------------------------------
 
@@ -460,12 +502,16 @@ class Composer:
     def _named(self, point: _Point, recipe: Recipe, raw: Sequence[Any], task: Message) -> list[str]:
         """Return a point's scalar overrides as its identity names them, in canonical order."""
         lines, odd = point.lines, point.odd
-        if not (any(odd.values()) or point.has_choices):
+        if not (any(odd.values()) or point.parts or point.has_choices or recipe.has_lists):
             return [lines[i] for i in recipe.order]
         applied: list[Line] = []
         doubtful: list[Line] = []  # of those that only schedule: they may change what counts
         for i, write in enumerate(recipe.writes):
-            line = odd[i] if i in odd else Line(write.key, point.cast.get(i, raw[write.at]), lines[i])
+            if i in point.parts:
+                applied += [line for line, _ in point.parts[i]]
+                doubtful += [line for line, is_ignored in point.parts[i] if is_ignored]
+                continue
+            line = odd[i] if i in odd else point.cast.get(i) or Line(write.key, raw[write.at], lines[i])
             if line is not None:
                 applied.append(line)
                 if write.is_ignored or (point.has_choices and self._scheduling.ignores(line.key.text)):
@@ -473,9 +519,10 @@ class Composer:
         if doubtful:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
-        is_as_written = not (doubtful or point.has_choices)
-        order = recipe.order_with(marks) if is_as_written else canonical_order([one.key for one in applied], marks)
-        return [applied[i].text for i in order]
+        if doubtful or point.parts or point.has_choices or recipe.is_named_together(marks):
+            start: Message = getattr(point.start.message, point.config.root.task)
+            return [line.text for line in named_lines(start, applied)]
+        return [applied[i].text for i in recipe.order_with(marks)]
 
     def _without_idle(self, point: _Point, task: Message, applied: list[Line], doubtful: Sequence[Line]) -> list[Line]:
         """Leave out the doubtful ones of some overrides without which the same counts in the end."""

@@ -17,11 +17,13 @@ from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
+from heyhi.config.shown_list import shown_values
 from heyhi.config.translation import Translation
-from heyhi.config.values import SELECT
+from heyhi.config.values import SELECT, shorten
 from heyhi.errors import HeyhiError
 
 ABSENT = "absent"
+_MAX_LIST = 200  # characters of a list that are shown
 _NOTHING = object()
 
 
@@ -91,7 +93,12 @@ class Difference:
 
     def _counts(self, key: str) -> bool:
         below = key.partition(".")[2]  # the patterns are of keys below the task
-        return not below or not self._scheduling.ignores(below)
+        if not below:
+            return True
+        found = self._key(key)
+        if found is not None and found.kind is Kind.LIST and self._scheduling.ignores(f"{below}.0"):
+            return False
+        return not self._scheduling.ignores(below)
 
     def _key(self, key: str) -> Key | None:
         """Find a key in the schema, None where it has no such field any more."""
@@ -114,7 +121,7 @@ class Difference:
     def _says_something(self, key: str, value: Any) -> bool:
         """Return whether a value that only one of the configs has makes a difference by itself."""
         found = self._key(key)
-        if value is None:
+        if value is None or value == []:
             return False  # nothing has set it, and it has no default
         if found is not None and found.kind is Kind.MESSAGE and value == SELECT.value:
             return False  # nothing is in it; that it is there may be a choice
@@ -139,7 +146,7 @@ class Difference:
 
 def one_line(value: object) -> str:
     """Return a value as text that stays on its line and can tell a terminal nothing: a record may hold anything."""
-    text = str(value)
+    text = shorten(shown_values(value), _MAX_LIST) if isinstance(value, list) else str(value)
     return text if text.isprintable() else repr(text)
 
 
@@ -149,7 +156,9 @@ def flat_of(message: Message) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a scalar as a config in a JSON file has it: bytes as they are shown."""
+    """Return a value as a config in a JSON file has it: bytes as they are shown."""
+    if isinstance(value, list):
+        return [plain(one) for one in value]
     return repr(value) if type(value) is bytes else value
 
 
@@ -159,4 +168,6 @@ def _places(keys: Iterable[str]) -> set[str]:
 
 
 def _is_same(one: Any, other: Any) -> bool:
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_is_same, one, other))
     return bool(one == other or (one != one and other != other))  # NaN is no other than NaN here

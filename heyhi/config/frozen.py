@@ -205,14 +205,18 @@ def flatten(cfg: Frozen | Message, *, with_all: bool = True) -> dict[str, Any]:
 
     Args:
         cfg: a frozen or editable config.
-        with_all: also what is not set, with its default (None where there is none).
+        with_all: also what is not set, with its default (None where there is none, [] for a list).
 
     Returns:
-        key -> scalar, enums by name, 32-bit floats with their fewest digits; a message with nothing in it reads
-        `SELECT`, as an override writes it.
+        key -> scalar, enums by name, 32-bit floats with their fewest digits, or list of these; a list of messages has
+        its elements' keys, and a message with nothing in it reads `SELECT`, as an override writes it.
     """
-    found = leaves(message_of(cfg), with_defaults=with_all)
-    return {k: v.value if isinstance(v, Special) else shown_scalar(f, v) for k, f, v in found}
+    found = leaves(message_of(cfg), with_defaults=with_all, whole_lists=True)
+    return {k: v.value if isinstance(v, Special) else _flat_value(f, v) for k, f, v in found}
+
+
+def _flat_value(field: FieldDescriptor, value: Any) -> Any:
+    return [shown_scalar(field, one) for one in value] if isinstance(value, list) else shown_scalar(field, value)
 
 
 def to_text(message: Message, *, with_defaults: bool = False) -> str:

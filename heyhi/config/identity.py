@@ -24,6 +24,8 @@ SUFFIX = ".prototxt"  # of config files
 _MAX_READABLE = 100  # characters of the readable tag
 _HASH_DIGITS = 16
 _TAG = re.compile(r"%\(([^)]*)\)s")
+# How a list's marks are shown, in this order: `[{width: 3},{width: 4}]` as `width=3+width=4`.
+_LIST_MARKS = ((": ", "="), (" {", "="), *((mark, "") for mark in '[]{}"'), (",", "+"))
 _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
@@ -214,16 +216,20 @@ def readable_tag(overrides: Sequence[str]) -> str:
     if not overrides:
         return "default"
     text = ",".join(overrides)
-    if SUFFIX in text:  # an include: the file's name is enough
+    if SUFFIX in text or "=[" in text:
         text = ",".join(map(_short, overrides))
     return _OTHER.sub("_", text)
 
 
 def _short(override: str) -> str:
-    """Shorten an include to the name of its file: `I.launcher=slurm`."""
+    """Shorten an include to the name of its file: `I.launcher=slurm`; a list to its elements: `sizes=64+64`."""
+    key, _, value = override.partition("=")
+    if value.startswith("[") and value.endswith("]"):
+        for mark, plain in _LIST_MARKS:
+            value = value.replace(mark, plain)
+        return f"{key}={value}"
     if override.startswith("I") and override.endswith(SUFFIX):
-        key, _, path = override.partition("=")
-        return f"{key}={PurePosixPath(path).stem}"
+        return f"{key}={PurePosixPath(value).stem}"
     return override
 
 

@@ -23,6 +23,7 @@ from heyhi.config.moved import MovedConfigs
 from heyhi.config.outside import find_kept, identity_cfg
 from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
 from heyhi.config.renames import Pair, renamed_text
+from heyhi.config.schema import INCLUDES as INCLUDES
 from heyhi.config.schema import (
     Schema,
     children,
@@ -42,7 +43,6 @@ from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, sug
 from heyhi.files import files_below, is_file, is_offered
 from heyhi.project import Project
 
-INCLUDES = "includes"
 CLEAR = "clear"  # its field of keys to be cleared
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")

@@ -19,7 +19,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, OneofDescrip
 from google.protobuf.message import Message
 
 from heyhi.config.renames import Pair, first_name, once_named
-from heyhi.config.schema import element, field_named, is_map, map_key, oneof_named, oneof_of, real_oneofs
+from heyhi.config.schema import element, field_named, is_map, map_key, message_type, oneof_named, oneof_of, real_oneofs
 from heyhi.config.values import (
     INTEGER,
     NULL,
@@ -298,7 +298,7 @@ def find_key(message: Descriptor, key: str) -> Key:
             return Key((*steps, Step(field)), Kind.MAP if is_map(field) else Kind.LIST, renamed=tuple(renamed))
         text, _ = segments[position]
         position += 1
-        steps.append(_entry_step(field, text, key) if is_map(field) else _index_step(field, text, key))
+        steps.append(entry_step(field, text, key) if is_map(field) else _index_step(field, text, key))
         here = element(field).message_type
     return Key(tuple(steps), Kind.MESSAGE if here is not None else Kind.SCALAR, renamed=tuple(renamed))
 
@@ -323,7 +323,35 @@ def _oneof_key(
     return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(oneof.fields), first_name(oneof), tuple(renamed))
 
 
-def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
+def child_key(key: Key, name: str) -> Key:
+    """Return the key of a field in the message that a key leads to.
+
+    Raises:
+        OverrideError: it has no such field, or lies too deep; the message names the nearest one.
+    """
+    here = message_type(key.field)
+    field = field_named(here, name) or field_once_named(here, name)
+    if len(key.steps) >= _MAX_SEGMENTS:
+        raise OverrideError(f"key '{shorten(key.text)}.…': is nested deeper than {_MAX_SEGMENTS} levels")
+    if field is None:
+        oneof = oneof_named(here, name)
+        if oneof is not None:
+            members = listed(f.name for f in oneof.fields)
+            raise OverrideError(f"key '{key.text}.{name}' is a oneof: in a value, a member of it is set: {members}")
+        raise _unknown(here, f"{key.text}.{name}", list(key.steps), name)
+    if field.is_repeated:
+        kind = Kind.MAP if is_map(field) else Kind.LIST
+    else:
+        kind = Kind.SCALAR if field.message_type is None else Kind.MESSAGE
+    return Key((*key.steps, Step(field)), kind)
+
+
+def entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
+    """Return the part of a key that leads to a map's entry.
+
+    Raises:
+        OverrideError: the text is no key of that map.
+    """
     kind = map_key(field)
     # A string is taken as it stands: split_key has unquoted it already.
     is_text = kind.cpp_type == FieldDescriptor.CPPTYPE_STRING

@@ -15,11 +15,19 @@ from heyhi.config.values import NULL, Special, Value
 
 
 class Line(NamedTuple):
-    """An override that was applied: its key, its cast value, and its text as the schema writes it."""
+    """An override that was applied, or one write of it where its value is a list, a map or a message.
+
+    Attributes:
+        key: where it wrote.
+        value: what it wrote.
+        text: the override as the schema writes it.
+        named: its value as an identity names it, where that differs: a string in which a need goes by its exp id.
+    """
 
     key: Key
     value: Value
     text: str
+    named: str | None = None
 
 
 def canonical_order(keys: Sequence[Key], marks: Sequence[Special | None] = ()) -> list[int]:

@@ -1,6 +1,7 @@
 """Overrides: their grammar, what a value means to its key, and a whole message written as overrides.
 
     key=value     list.0=value     list.-1=value     map.entry=value     map."odd.entry"=value
+    list=[a,b]     message={field: value}     map={key: "a" value: 1}     list+=[c]     message+={…}
     key=NULL (clears)     key=SELECT (an empty message)     oneof=member     I=path     I.mount=path     Imount=path
 
 How a key is found is left to `keys`; includes (`I…`) are recognised by `includes` and merged by `compose`.
@@ -8,14 +9,15 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.composite import Part, is_composite, parts_of
 from heyhi.config.keys import Key, Kind, entry_text, quote_segment
-from heyhi.config.schema import element, is_map, message_type, oneof_of, set_fields, type_of
+from heyhi.config.schema import INCLUDES, element, is_map, message_type, oneof_of, set_fields, type_of
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -128,6 +130,33 @@ def cast_value(key: Key, text: str) -> Value:
     raise OverrideError(_not_a_scalar(key, shorten(text)))
 
 
+def parts_written(
+    key: Key, text: str, message: Message, *, adds: bool, check: Callable[[Key], None] = lambda key: None
+) -> list[Part]:
+    """List what an override writes, part by part.
+
+    Args:
+        key: of the override, without the `+` of `key+=…`.
+        text: of its value.
+        message: in which the key starts, as it is before.
+        adds: whether it is `key+=…`.
+        check: is called with the key of each field in a message that is a value; what it raises is raised.
+
+    Raises:
+        OverrideError: the text is no value of that key.
+    """
+    if adds and not (is_composite(key) and text not in (NULL.value, SELECT.value)):
+        what = f"takes no '{shorten(text)}' there" if is_composite(key) else _what_it_is(key)
+        raise OverrideError(f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message")
+    if is_composite(key) and (adds or text.lstrip().startswith(("[", "{"))):
+        return parts_of(key, text, message, adds=adds, check=check)
+    return [Part(key, cast_value(key, text))]
+
+
+def _what_it_is(key: Key) -> str:
+    return "is a oneof" if key.kind is Kind.ONEOF else f"is {describe_type(key.field)}"
+
+
 def _chosen_member(key: Key, text: str) -> str:
     """Return the member that a oneof's value names: a message, which is chosen without saying what is in it."""
     if text in key.members:
@@ -154,13 +183,14 @@ def _not_a_scalar(key: Key, text: str) -> str:
         inside = f"set a field of it ({', '.join(f'{key.text}.{n}' for n in names)}), " if names else ""
         return (
             f"key '{key.text}' is {describe_type(key.field)} and takes no value '{text}': {inside}"
-            f"include a chunk (I.{key.text}=path), or use SELECT (an empty one) or NULL (none)"
+            f"give it as a whole ({key.text}={{…}}), include a chunk (I.{key.text}=path),"
+            " or use SELECT (an empty one) or NULL (none)"
         )
     word, example = ("map", "KEY") if key.kind is Kind.MAP else ("list", "0")
-    more = "" if key.kind is Kind.MAP else f", append by {key.text}.-1=…"
+    whole, more = ("{key: … value: …}", "") if key.kind is Kind.MAP else ("[…]", f", append by {key.text}+=[…]")
     return (
         f"key '{key.text}' is a {word} and takes no value '{text}':"
-        f" set an element by {key.text}.{example}=…{more}, clear it by NULL"
+        f" give it as a whole by {key.text}={whole}, set an element by {key.text}.{example}=…{more}, clear it by NULL"
     )
 
 
@@ -171,52 +201,64 @@ def canonical_text(key: Key, value: Value) -> str:
     return str(value) if key.kind is Kind.ONEOF else first_scalar_text(key.field, value)
 
 
-def leaves(message: Message, *, with_defaults: bool = False) -> Iterator[tuple[str, FieldDescriptor, Any]]:
+class _How(NamedTuple):
+    """How a message is walked through: see `leaves`."""
+
+    with_defaults: bool
+    whole_lists: bool
+
+
+def leaves(
+    message: Message, *, with_defaults: bool = False, whole_lists: bool = False
+) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     """Walk through what is set in a message, in the order of its fields.
 
     Args:
         message: any message.
         with_defaults: also unset scalars outside a oneof, with their default (None: there is none), and what is in
             unset messages outside a oneof.
+        whole_lists: yield a list of scalars as one, and not each element; with defaults also empty lists.
 
     Yields:
         key, field and value of each scalar, list element and map entry; SELECT for a message with nothing in it.
     """
-    yield from _leaves(message, "", with_defaults, ())
+    yield from _leaves(message, "", _How(with_defaults, whole_lists), ())
 
 
 def _leaves(
-    message: Message, prefix: str, with_defaults: bool, seen: tuple[str, ...]
+    message: Message, prefix: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     kind = type_of(message)
     seen = (*seen, kind.full_name)
     fields = set_fields(message)
-    if with_defaults:
+    if how.with_defaults:
         found = {field.name: value for field, value in fields}
         fields = [(field, found.get(field.name)) for field in kind.fields]
     for field, value in fields:
         key = prefix + field.name
         if value is None:
-            yield from _defaults(message, field, key, seen)
+            yield from _defaults(message, field, key, how, seen)
         elif is_map(field):
             for entry in sorted(value):
                 inner = f"{key}.{quote_segment(entry_text(entry))}"
-                yield from _leaf(value[entry], element(field), inner, with_defaults, seen)
+                yield from _leaf(value[entry], element(field), inner, how, seen)
+        elif field.is_repeated and how.whole_lists and field.message_type is None:
+            yield key, field, list(value)
         elif field.is_repeated:
             for index, one in enumerate(value):
-                yield from _leaf(one, field, f"{key}.{index}", with_defaults, seen)
+                yield from _leaf(one, field, f"{key}.{index}", how, seen)
         else:
-            yield from _leaf(value, field, key, with_defaults, seen)
+            yield from _leaf(value, field, key, how, seen)
 
 
 def _leaf(
-    value: Any, field: FieldDescriptor, key: str, with_defaults: bool, seen: tuple[str, ...]
+    value: Any, field: FieldDescriptor, key: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     if field.message_type is None:
         yield key, field, value
         return
     empty = True
-    for leaf in _leaves(value, f"{key}.", with_defaults, seen):
+    for leaf in _leaves(value, f"{key}.", how, seen):
         empty = False
         yield leaf
     if empty:
@@ -224,15 +266,17 @@ def _leaf(
 
 
 def _defaults(
-    message: Message, field: FieldDescriptor, key: str, seen: tuple[str, ...]
+    message: Message, field: FieldDescriptor, key: str, how: _How, seen: tuple[str, ...]
 ) -> Iterator[tuple[str, FieldDescriptor, Any]]:
     """Yield what an absent field reads as."""
     if field.is_repeated or in_oneof(field):
+        if how.whole_lists and field.is_repeated and not is_map(field) and field.name != INCLUDES:
+            yield key, field, []
         return
     if field.message_type is None:
         yield key, field, default_of(field)
     elif field.message_type.full_name not in seen:  # a message type inside itself would have no end
-        yield from _leaves(getattr(message, field.name), f"{key}.", True, seen)
+        yield from _leaves(getattr(message, field.name), f"{key}.", how, seen)
 
 
 def in_oneof(field: FieldDescriptor) -> bool:

@@ -13,12 +13,14 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.composite import is_composite
 from heyhi.config.includes import include_field, include_mount
-from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.keys import Key, Kind, find_key, lists
+from heyhi.config.normal_form import empties_more
 from heyhi.config.order import canonical_order
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
-from heyhi.config.values import INT_RANGES, Special, Value, double_text
+from heyhi.config.values import INT_RANGES, Special, Value, double_text, shorten
 from heyhi.errors import HeyhiError, OverrideError
 
 
@@ -36,8 +38,9 @@ class Write:
         low: least of them.
         high: greatest of them.
         text: function that writes one of them as an identity names it.
-        is_string: whether values are strings, in which there may be templates.
         is_ignored: whether the key only says how a run is scheduled.
+        is_composite: whether it is a list, a map or a message, whose values are written part by part.
+        adds: whether values are added to what is there, and replace nothing (`key+=…`).
     """
 
     at: int
@@ -48,8 +51,9 @@ class Write:
     low: float
     high: float
     text: Callable[[Any], str]
-    is_string: bool
     is_ignored: bool
+    is_composite: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ class Recipe:
         writes: the scalar overrides.
         counted: indices of those writes that don't only say how a run is scheduled.
         order: indices of `counted` writes in canonical order, for overrides that all set values.
+        has_lists: whether a write goes into a list, or through one: an identity names the list as a whole.
         errors: what is wrong with keys, each with the index of its override.
     """
 
@@ -68,8 +73,22 @@ class Recipe:
     writes: tuple[Write, ...]
     counted: tuple[int, ...]
     order: tuple[int, ...]
+    has_lists: bool
     errors: tuple[tuple[int, HeyhiError], ...]
     _orders: dict[tuple[Special | None, ...], list[int]] = field(default_factory=dict)
+    _together: dict[tuple[Special | None, ...], bool] = field(default_factory=dict)
+
+    def is_named_together(self, marks: tuple[Special | None, ...]) -> bool:
+        """Return whether writes can stand for others, so that an identity names what they come to (`normal_form`).
+
+        Args:
+            marks: as for `order_with`.
+        """
+        found = self._together.get(marks)
+        if found is None:
+            keys = [self.writes[i].key for i in self.counted]
+            found = self._together[marks] = self.has_lists or empties_more(keys, marks)
+        return found
 
     def order_with(self, marks: tuple[Special | None, ...]) -> list[int]:
         """Return the canonical order of the writes that count where some of them clear or select.
@@ -104,22 +123,31 @@ def make_recipe(schema: Schema, task: Descriptor, keys: Sequence[str], schedulin
     errors: list[tuple[int, HeyhiError]] = []
     for index, text in enumerate(keys):
         try:
-            is_include, mount = include_mount(task, text)
+            adds = text.endswith("+")
+            name = text.removesuffix("+")
+            is_include, mount = include_mount(task, name)
+            if is_include and adds:
+                raise OverrideError(f"include '{shorten(name)}': is merged anyway: write {shorten(name)}=path")
             if is_include:
                 includes.append((index, mount))
             else:
-                key = find_key(task, text)
-                _refuse_includes(schema, task, key)
-                writes.append(_write(index, key, scheduling))
+                key = find_key(task, name)
+                refuse_includes(schema, task, key)
+                writes.append(_write(index, key, scheduling, adds))
         except OverrideError as error:
             errors.append((index, error))
     counted = tuple(i for i, write in enumerate(writes) if not write.is_ignored)
-    order = canonical_order([writes[i].key for i in counted])
-    return Recipe(tuple(includes), tuple(writes), counted, tuple(counted[i] for i in order), tuple(errors))
+    order = tuple(counted[i] for i in canonical_order([writes[i].key for i in counted]))
+    has_lists = any(writes[i].adds or lists(writes[i].key) for i in counted)
+    return Recipe(tuple(includes), tuple(writes), counted, order, has_lists, tuple(errors))
 
 
-def _refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
-    """Refuse a key that leads into the field by which files include others."""
+def refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
+    """Refuse a key that leads into the field by which files include others.
+
+    Raises:
+        OverrideError: it does.
+    """
     here: Descriptor | None = task
     for part in key.parts:
         if here is not None and part.steps and part.steps[-1].field == include_field(schema, here):
@@ -128,16 +156,16 @@ def _refuse_includes(schema: Schema, task: Descriptor, key: Key) -> None:
         here = part.field.message_type if part.steps else None
 
 
-def _write(at: int, key: Key, scheduling: Scheduling) -> Write:
+def _write(at: int, key: Key, scheduling: Scheduling, adds: bool) -> Write:
     plain: type[int] | type[float] = _NoNumber
     low, high = -math.inf, math.inf
     as_text: Callable[[Any], str] = repr
     is_scalar, is_ignored = key.kind is Kind.SCALAR, scheduling.ignores(key.text)
-    if is_scalar and not is_ignored:
+    if is_scalar and not is_ignored and not adds:
         if key.field.cpp_type in INT_RANGES:
             plain = int
             low, high, _ = INT_RANGES[key.field.cpp_type]
         elif key.field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
             plain, as_text = float, double_text
-    is_string = is_scalar and key.field.type == FieldDescriptor.TYPE_STRING
-    return Write(at, key, f"{key.first_text}=", key.apply, plain, low, high, as_text, is_string, is_ignored)
+    head = f"{key.first_text}+=" if adds else f"{key.first_text}="
+    return Write(at, key, head, key.apply, plain, low, high, as_text, is_ignored, is_composite(key), adds)

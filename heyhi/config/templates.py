@@ -26,7 +26,6 @@ ROOT_DIR = f"{{{{{_ROOT}}}}}"
 FORMS = {_ROOT: ROOT_DIR, _EXP: "{{exp CFG [OVERRIDE …]}}"}
 # The last two of several braces open: `{{{ROOT_DIR}}}` is a folder's name in braces.
 _START = re.compile(r"\{\{(?!\{)\s*")
-_BRACES = re.compile(r"\{\{(?!\{)|\}\}")
 _WORD = re.compile(r"[^\s{}]*")
 _JSON = json.JSONDecoder(strict=False)  # a file has written out its escapes already
 
@@ -152,7 +151,7 @@ def _template_at(text: str, start: int, inside: int) -> tuple[_Piece | None, int
     quoted = _quoted_at(text, inside)
     if quoted is not None:
         return _Piece(_LITERAL, quoted[0], text[start : quoted[1]]), quoted[1]
-    end = _end(text, inside)
+    end = _end(text, inside) or _end(text, inside, singles=False)
     word = _WORD.match(text, inside, (len(text) if end is None else end - 2))
     name = word[0] if word is not None else ""
     if end is None:
@@ -183,18 +182,28 @@ def _quoted_at(text: str, inside: int) -> tuple[str, int] | None:
     return (found, len(text) - len(rest) + 2) if rest.startswith("}}") else None
 
 
-def _end(text: str, inside: int) -> int | None:
-    """Find the end of the braces that close those before a place, None where nothing does: braces may nest."""
-    depth, position = 1, inside
-    while brace := _BRACES.search(text, position):
-        position = brace.end()
-        if brace[0] == OPEN:
-            quoted = _quoted_at(text, position)
+def _end(text: str, inside: int, *, singles: bool = True) -> int | None:
+    """Find the end of the braces that close those before a place, None where nothing does: braces may nest.
+
+    Args:
+        text: that has them.
+        inside: place behind the braces that open.
+        singles: also single braces come in pairs: `{{exp CFG sgd={momentum:0.9}}}`.
+    """
+    opened, position = [2], inside
+    while position < len(text):
+        here = text[position]
+        width = 2 if here in "{}" and text.startswith(here, position + 1) else 1
+        if here == "{" and (width == 2 or singles):
+            quoted = _quoted_at(text, position + 2) if width == 2 else None
             if quoted is not None:
                 position = quoted[1]
                 continue
-        depth += 1 if brace[0] == OPEN else -1
-        if depth == 0:
+            opened.append(width)
+        elif here == "}" and (width == 2 or singles) and width >= opened[-1]:
+            width = opened.pop()
+        position += width
+        if not opened:
             return position
     return None
 

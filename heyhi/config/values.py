@@ -53,6 +53,7 @@ _MAX_DIGITS = 100  # of an integer: Python refuses to convert thousands, and no 
 _ESCAPE = re.compile(rb"\\(?:x([0-9a-fA-F]{1,2})|([0-3]?[0-7]{1,2})|(.)|$)", re.DOTALL)
 _PLAIN_ESCAPES = dict(zip(b"abfnrtv\\'\"?", b"\a\b\f\n\r\t\v\\'\"?", strict=True))
 _MAX_SHOWN_NAMES = 12
+_MAX_DEPTH = 90  # of a Python list in lists: no message that is read again is deeper
 
 
 class Drawn(float):
@@ -105,6 +106,8 @@ def value_text(value: object) -> str:
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item) and getattr(value, "shape", None) == ():
         value = item()
+    if isinstance(value, (list, tuple, dict)) or hasattr(value, "tolist"):
+        return _composite_text(value, 0)
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int) and abs(value) >= 10**_MAX_DIGITS:
@@ -113,18 +116,48 @@ def value_text(value: object) -> str:
         return float.__repr__(value)
     if isinstance(value, bytes):
         return _bytes_text(value)
-    if isinstance(value, (list, tuple, set, frozenset, dict)):
-        raise OverrideError(
-            f"{shorten(repr(value))} is no single value: set elements by key.0, key.1, … (key.-1 appends)"
-        )
+    if isinstance(value, (set, frozenset)):
+        raise OverrideError(f"{shorten(repr(value))} is a set, which has no order: give a list, such as sorted(…)")
     if not isinstance(value, (int, os.PathLike)):
         # Its text may have an address in it, which is another one each time: no name for an experiment.
+        kind = type(value).__name__
+        article = "an" if kind[0] in "aeiou" else "a"
         hint = " (is it to be called?)" if callable(value) else ""
         raise OverrideError(
-            f"a {type(value).__name__} is no value of a config{hint}: expected None, a bool, a number, a text, bytes,"
-            " an enum, a Path, or a list or dict of these"
+            f"{article} {kind} is no value of a config{hint}: expected None, a bool, a number, a text, bytes, an enum,"
+            " a Path, or a list or dict of these"
         )
     return str(value)
+
+
+def _composite_text(value: Any, depth: int) -> str:
+    """Write a list or dict of Python's, or an array of NumPy's, as JSON, which `value_tree` reads.
+
+    Numbers that JSON lacks are written as the command line would have them.
+    """
+    if depth > _MAX_DEPTH:
+        raise OverrideError(f"a list or dict that is nested deeper than {_MAX_DEPTH} levels fits no field")
+    if hasattr(value, "tolist"):  # NumPy's arrays, and those that are like them
+        value = value.tolist()
+    if isinstance(value, dict):
+        members = (f"{_quoted(str(value_text(k)))}: {_part_text(v, depth)}" for k, v in value.items())
+        return f"{{{', '.join(members)}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_part_text(one, depth) for one in value)}]"
+    return _part_text(value, depth)
+
+
+def _part_text(value: object, depth: int) -> str:
+    if isinstance(value, (list, tuple, dict)) or hasattr(value, "tolist"):
+        return _composite_text(value, depth + 1)
+    text = value_text(value)
+    if isinstance(value, bytes):
+        return f'"{text}"'
+    return _quoted(text) if isinstance(value, str) and not isinstance(value, enum.Enum) else text
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def cast_scalar(field: FieldDescriptor, text: str, key: str) -> Scalar:

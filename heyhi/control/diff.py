@@ -50,7 +50,7 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     for name, folder in zip("AB", folders, strict=True):
         lines += _head(name, folder, Translation(schema, project))
     configs = _less_their_task([_config(schema, folder) for folder in folders])
-    lines += ["", *_section("config", *configs)]
+    lines += ["", *_section("config", *map(_less_empty_lists, configs))]
     attempts = [History(folder.attempts()).last_attempt for folder in folders]
     lines += ["", *_code(project, *[start.version if start is not None else CodeVersion() for start, _ in attempts])]
     lines += ["", *_packages(project, *[end.environment if end is not None else "" for _, end in attempts])]
@@ -109,6 +109,11 @@ def _less_their_task(configs: list[dict[str, Any] | None]) -> list[dict[str, Any
     if len(tasks) != 1:
         return configs
     return [c and {key.partition(".")[2] or key: value for key, value in c.items()} for c in configs]
+
+
+def _less_empty_lists(config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out lists with nothing in them: one that has elements is told by these."""
+    return config and {key: value for key, value in config.items() if value != []}
 
 
 def _code(project: Project, a: CodeVersion, b: CodeVersion) -> list[str]:

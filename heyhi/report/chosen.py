@@ -15,6 +15,7 @@ from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
 from heyhi.config.keys import choices_of
 from heyhi.config.schema import load_schema
+from heyhi.config.shown_list import shown_cell
 from heyhi.config.translation import Translation
 from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
@@ -22,6 +23,7 @@ from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
+from heyhi.report.outline import column_of
 from heyhi.report.readings import Entry
 from heyhi.report.table import gathered_columns
 from heyhi.report.where import check, chosen_rows, readings
@@ -89,7 +91,7 @@ class _Candidates:
         if (today := self.today) is not None:
             shown = [(today.overrides(*one), "") for one in shown]
         overridden = {text.partition("=")[0] for overrides, _ in shown for text in overrides}
-        for key in overridden:
+        for key in map(column_of, overridden):
             name = override_name(key)
             if name in keys and None in columns.get(name, ()):
                 composed = self.config_columns.get(key, [None] * len(entries))
@@ -169,7 +171,7 @@ class _Candidates:
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.partition(".")[2]: value for key, value in flat.items()}
+    return {key.partition(".")[2]: shown_cell(value) for key, value in flat.items() if value != []}
 
 
 def _joined(tables: Sequence[Columns], sizes: Sequence[int]) -> Columns:

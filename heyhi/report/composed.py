@@ -80,11 +80,15 @@ def value_of_text(text: str) -> Any:
             return str(json.loads(text))
         except ValueError:
             pass
+    if text.startswith("["):
+        from heyhi.config.shown_list import shown_text
+
+        return shown_text(text)
     return text
 
 
 def _find(schema: Schema, task: str, name: str) -> Key | None:
-    """Find a key of a task that leads to a scalar; None for an include, a message and what the task doesn't have."""
+    """Find a key of a task that leads to a scalar or a list of these; None for all others, and what the task lacks."""
     from heyhi.config.keys import Kind, find_key
 
     kind = schema.tasks[task].message_type if task in schema.tasks else None
@@ -94,11 +98,13 @@ def _find(schema: Schema, task: str, name: str) -> Key | None:
         key = find_key(kind, name)
     except HeyhiError:
         return None
-    return key if key.kind is Kind.SCALAR else None
+    is_list = key.kind is Kind.LIST and key.field.message_type is None
+    return key if is_list or key.kind is Kind.SCALAR else None
 
 
 def _value(message: Message, key: Key) -> Any:
-    from heyhi.config.keys import present
+    from heyhi.config.composite import list_text
+    from heyhi.config.keys import Kind, present
     from heyhi.config.overrides import default_of, in_oneof
     from heyhi.config.values import scalar_text
 
@@ -111,6 +117,8 @@ def _value(message: Message, key: Key) -> Any:
             found = getattr(message, step.field.name)  # an empty one, whose defaults can be read
         message = found
     held = getattr(message, last.field.name)
+    if key.kind is Kind.LIST:
+        return value_of_text(list_text(key.field, held)) if held else None
     if last.has_entry:
         value = held.get(last.entry)
     elif last.index is not None:

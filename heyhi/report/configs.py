@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from heyhi.config.comparable import Comparable, changed_defaults
+from heyhi.config.composite import list_text
 from heyhi.config.overrides import leaves
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
@@ -272,9 +273,11 @@ def _marked(text: str, record: _Record) -> str:
 def _flat(task: Message) -> Iterable[tuple[str, Any]]:
     """Yield the keys of a task's message with all defaults."""
     yield from _choices(task, "")
-    for key, field, value in leaves(task, with_defaults=True):
-        if value is None:
+    for key, field, value in leaves(task, with_defaults=True, whole_lists=True):
+        if value is None or value == []:
             yield key, None
+        elif isinstance(value, list):
+            yield key, value_of_text(list_text(field, value))
         else:
             yield key, value.value if isinstance(value, Special) else value_of_text(scalar_text(field, value))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -20,6 +21,7 @@ EntriesAt = Callable[[Sequence[int]], list[Entry]]  # returns the entries at som
 _FEW = 10  # where less than one in so many has to be read, these are looked up one by one
 _VARYING = "varying: "
 _CLEARED = "NULL"  # as an override writes it
+_ELEMENT = re.compile(r"(.*[^.])\.(?:-1|[0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,11 @@ def composed_in(manifest: Manifest, exp_ids: Sequence[str], today: Translation |
 
 
 def filled(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, list[Any]]:
-    """Fill gaps in columns of overrides with what was composed; where the config has no such key, a gap stays one."""
+    """Fill gaps in columns of overrides with what was composed; where the config has no such key, a gap stays one.
+
+    Elements of a list, which were set by their indices, become one column: the list.
+    """
+    columns = _with_whole_lists(columns, composed)
     gaps = [key for key, column in columns.items() if None in column]
     if not gaps:
         return columns
@@ -137,6 +143,29 @@ def filled(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, lis
         for key in gaps
         if key in found
     }
+
+
+def _with_whole_lists(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, list[Any]]:
+    """Put the list, as it was composed, in place of columns of its elements."""
+    lists = dict.fromkeys(found[1] for key in columns if (found := _ELEMENT.fullmatch(key)))
+    if not lists:
+        return columns
+    composed_lists = composed(list(lists))
+    # An entry of a map is called alike.
+    known = {key: column for key, column in composed_lists.items() if column.count(None) < len(column)}
+    whole: dict[str, list[Any]] = {}
+    for key, column in columns.items():
+        found = _ELEMENT.fullmatch(key)
+        if found is not None and found[1] in known:
+            whole[found[1]] = known[found[1]]
+        elif key not in whole:
+            whole[key] = known.get(key, column)
+    return whole
+
+
+def column_of(key: str) -> str:
+    """Return the column of an override's key: that of the list, the map or the message where it adds to one."""
+    return key.removesuffix("+")
 
 
 def is_same_for_all(column: Sequence[Any]) -> bool:
@@ -167,8 +196,9 @@ def varying_columns(
         settings = [today.overrides(own, e.task) for own, e in zip(settings, entries, strict=True)]
         cfgs = list(map(today.cfg, cfgs))
     split = {text: text.partition("=") for text in set(chain.from_iterable(settings))}
-    keys = {text: key for text, (key, _, _) in split.items()}
-    texts = {text: value for text, (_, _, value) in split.items()}
+    keys = {text: column_of(key) for text, (key, _, _) in split.items()}
+    # What a list is appended to is known to the config only.
+    texts = {text: None if key.endswith("+") else value for text, (key, _, value) in split.items()}
     columns: dict[str, list[Any]] = {"cfg": cfgs}
     if len(set(map(len, settings))) == 1:
         by_place = list(zip(*settings, strict=True))

@@ -10,6 +10,7 @@ from time import time as now
 from typing import TYPE_CHECKING, Any
 
 from heyhi.code.environment import same_packages
+from heyhi.config.shown_list import shown_cell
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.directions import Directions
@@ -154,7 +155,7 @@ def _detail(folder: ExperimentDir, today: Translation | None) -> Detail:
     log = folder.log_path
     return Detail(
         config=_shown(folder.config_path, _CONFIG_BYTES),
-        flat=dict(flat if today is None else today.flat(flat)),
+        flat={key: shown_cell(value) for key, value in (flat if today is None else today.flat(flat)).items()},
         attempts=_joined(attempts),
         log=_shown(log, _LOG_BYTES).splitlines()[-_LOG_LINES:],
         folder=folder.path,

@@ -178,13 +178,27 @@ def _check_kind(text: str, condition: Condition, column: Sequence[Any]) -> None:
 
 def _is_equal(cell: Any, value: str) -> bool:
     if cell is None or not value:
-        return cell in (None, "") and not value
+        return cell in (None, "") and value in ("", "[]")
     if isinstance(cell, bool):
         return value.lower() in (_TRUE if cell else _FALSE)
     if _is_number(cell):
         number = _number(value)
         return number is not None and bool(number == cell or (number != number and cell != cell))
-    return _text(cell) == value
+    return _text(cell) == value or _is_same_list(_text(cell), value)
+
+
+def _is_same_list(cell: str, value: str) -> bool:
+    """Return whether two texts are one list, however it is written: `[64,64]` and `[64, 64.0]`."""
+    if not (cell.startswith("[") and value.startswith("[")):
+        return False
+    from heyhi.config.shown_list import elements_of
+
+    mine, theirs = elements_of(cell), elements_of(value)
+    if mine is None or theirs is None or len(mine) != len(theirs):
+        return False
+    return all(
+        a == b or (_number(a) is not None and _number(a) == _number(b)) for a, b in zip(mine, theirs, strict=True)
+    )
 
 
 def _is_of_kind(reason: Any, value: str) -> bool:

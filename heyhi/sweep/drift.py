@@ -198,6 +198,8 @@ def _parsed(data: bytes) -> object:
 
 def _with_roots_named(value: object, roots: Mapping[str, str]) -> object:
     """Write the project's and the results' folders in a value as their names."""
+    if isinstance(value, list):
+        return [_with_roots_named(one, roots) for one in value]
     for name in ("results_root", "project_root"):  # the results may lie inside the project
         root = roots.get(name, "")
         if root and isinstance(value, str):

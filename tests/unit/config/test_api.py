@@ -402,13 +402,23 @@ def test_a_flat_config_has_dotted_keys(load: Callable[..., Any], root: Path) -> 
         "sgd": "SELECT",
         "layers.0.width": 4,
         "layers.1.colour": "BLUE",
-        "sizes.0": 3,
+        "sizes": [3],
     }
     assert heyhi.flatten_cfg(cfg, with_all=False) == what_is_set
     everything = heyhi.flatten_cfg(cfg)
     defaults = {"sgd.momentum": 0.9, "data.shuffle": False, "seed": None, "layers.1.width": 8}
     assert {key: everything[key] for key in defaults} == defaults
     assert not any(key.startswith("adam") for key in everything)
+    empty = heyhi.flatten_cfg(heyhi.conf_set(cfg, "sizes", []))
+    assert empty["sizes"] == []
+    assert "sizes" not in heyhi.flatten_cfg(heyhi.conf_set(cfg, "sizes", []), with_all=False)
+
+
+def test_whole_lists_messages_and_maps_are_set(load: Callable[..., Any]) -> None:
+    cfg = heyhi.conf_set(load("conf/train.prototxt"), "sizes+", [4, 5])
+    assert list(cfg.sizes) == [3, 4, 5]
+    cfg = heyhi.conf_with_overrides(cfg, ["sizes=[7]", 'data={weights: {key: "dog" value: 1}}', "layers+={width: 9}"])
+    assert (list(cfg.sizes), dict(cfg.data.weights), cfg.layers[-1].width) == ([7], {"dog": 1.0}, 9)
 
 
 def test_a_saved_root_config_loads_as_what_it_was(root: Path) -> None:

@@ -123,7 +123,7 @@ def test_numbers_of_python_are_checked_as_texts_are(lab: Lab) -> None:
         ("i32", True, "is an integer"),
         ("lr", True, "is a number"),
         ("i64", 10**5000, "more than 100 digits"),
-        ("i32", [1], "no single value"),
+        ("i32", [1], "is an integer"),
     ]:
         with pytest.raises(OverrideError, match=message):
             composer.compose(CFG, {key: value})

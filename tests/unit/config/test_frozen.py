@@ -146,10 +146,11 @@ def test_as_a_dict_it_has_what_is_set_unless_more_is_asked_for(lab: Lab) -> None
 def test_flat_keys_are_those_of_overrides(lab: Lab) -> None:
     cfg = frozen(lab, "color: RED ints: [5] scale { key: 'a.b' value: 1 } layer {} sgd {}")
     assert flatten(cfg, with_all=False) == {
-        "color": "RED", "ints.0": 5, 'scale."a.b"': 1.0, "layer": "SELECT", "sgd": "SELECT",
+        "color": "RED", "ints": [5], 'scale."a.b"': 1.0, "layer": "SELECT", "sgd": "SELECT",
     }  # fmt: skip
     whole = flatten(cfg)
     assert (whole["lr"], whole["name"], whole["layer.width"], whole["sgd.momentum"]) == (0.1, None, 8, 0.9)
+    assert (whole["ints"], whole["doubles"], whole["layers"], whole["layer.sizes"]) == ([5], [], [], [])
     assert "adam.beta1" not in whole
 
 

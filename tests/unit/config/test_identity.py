@@ -150,9 +150,9 @@ def test_choosing_a_member_counts_though_the_field_in_it_does_not(lab: Lab) -> N
 
     assert names("adam.beta1=3", "adam.beta2=2") == ["adam=SELECT"]
     assert names("layer.name=x") == []
-    assert names("layers.-1.name=x") == ["layers.-1=SELECT"]
-    assert names("layers.0.name=x") == ["layers.0=SELECT"]
-    assert names("layers.0.width=1", "layers.0.name=x") == ["layers.0.width=1"]
+    assert names("layers.-1.name=x") == ["layers=[{}]"]
+    assert names("layers.0.name=x") == ["layers=[{}]"]
+    assert names("layers.0.width=1", "layers.0.name=x") == ["layers=[{width: 1}]"]
     assert names("named.x.name=y") == ["named.x=SELECT"]
     assert names("named.x.name=y", "named.x.width=3") == ["named.x.width=3"]
     assert names("by_name=x") == ["by_name=x"]
@@ -163,7 +163,7 @@ def test_choosing_a_member_counts_though_the_field_in_it_does_not(lab: Lab) -> N
 
 def test_root_dir_stays_a_template(lab: Lab) -> None:
     assert named(lab, "name={{ ROOT_DIR }}/x", 'strings.0="\\u007b{ROOT_DIR}}"') == [
-        "name={{ROOT_DIR}}/x", 'strings.0="\\u007b\\u007bROOT_DIR}}"',
+        "name={{ROOT_DIR}}/x", 'strings=["\\u007b\\u007bROOT_DIR}}"]',
     ]  # fmt: skip
 
 

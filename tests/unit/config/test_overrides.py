@@ -187,13 +187,17 @@ def test_an_override_writes(lab: Lab, base: str, overrides: list[str], result: s
         (
             "ints=3",
             "key 'ints' is a list and takes no value '3':"
-            " set an element by ints.0=…, append by ints.-1=…, clear it by NULL",
+            " give it as a whole by ints=[…], set an element by ints.0=…, append by ints+=[…], clear it by NULL",
         ),
-        ("scale=3", "key 'scale' is a map and takes no value '3': set an element by scale.KEY=…, clear it by NULL"),
+        (
+            "scale=3",
+            "key 'scale' is a map and takes no value '3': give it as a whole by scale={key: … value: …},"
+            " set an element by scale.KEY=…, clear it by NULL",
+        ),
         (
             "sgd=3",
             "key 'sgd' is a message (Sgd) and takes no value '3': set a field of it (sgd.momentum, sgd.nesterov),"
-            " include a chunk (I.sgd=path), or use SELECT (an empty one) or NULL (none)",
+            " give it as a whole (sgd={…}), include a chunk (I.sgd=path), or use SELECT (an empty one) or NULL (none)",
         ),
         (
             "optimizer=sdg",

@@ -158,7 +158,7 @@ def test_values_of_python_are_written_as_the_command_line_would(value: object, t
     assert value_text(value) == text
 
 
-@pytest.mark.parametrize("value", [[1], (1,), {1}, {"a": 1}, 10**5000], ids=["list", "tuple", "set", "dict", "int"])
+@pytest.mark.parametrize("value", [{1}, frozenset("a"), [{1}], 10**5000], ids=["set", "frozenset", "inside", "int"])
 def test_what_is_no_single_value_is_an_error(value: object) -> None:
     with pytest.raises(OverrideError):
         value_text(value)

@@ -99,7 +99,7 @@ def test_only_keys_that_differ_are_told(make: Make) -> None:
         ["lr", "0.3", "0.2", "-0.1"],
         ["seed", "unset", "2"],
         ["sgd.momentum", "0.9", "-"],
-        ["sizes.0", "4", "-"],
+        ["sizes", "[4]", "-"],
     ]
 
 

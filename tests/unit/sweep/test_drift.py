@@ -121,6 +121,16 @@ def test_a_folder_of_the_project_is_no_drift_where_the_project_moved(lab: Any, t
     assert DriftCheck(moved, lab.schema).drift(path, message.SerializeToString()) == ["train.i32: 1 -> 2"]
 
 
+def test_a_list_of_the_projects_folders_is_no_drift_where_it_moved(lab: Any, tmp_path: Path) -> None:
+    path = started(lab, compose(lab, "strings=[{{ROOT_DIR}}/x, y]", "ints=[32]"))
+    message = copy_of(compose(lab, "ints=[64,64]").message)
+    moved = Project(tmp_path / "moved", Settings(), lab.project.results_root)
+    message.train.strings.extend([f"{moved.root}/x", "y"])  # type: ignore[attr-defined]  # no stubs
+    assert DriftCheck(moved, lab.schema).drift(path, message.SerializeToString()) == [
+        "train.ints: [32] -> [64, 64]",
+    ]
+
+
 def test_drift_is_from_the_last_attempt(lab: Any) -> None:
     again = compose(lab, "lr=0.3")
     path = started(lab, compose(lab, "lr=0.2"))
