@@ -34,7 +34,7 @@ from heyhi.config.overrides import (
     shown_value,
 )
 from heyhi.config.recipe import Recipe, Write, make_recipe, refuse_includes
-from heyhi.config.renames import Pair
+from heyhi.config.renames import Pair, once_named
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
 from heyhi.config.templates import (
@@ -376,7 +376,9 @@ class Composer:
         return given if type(given) is str else value_text(given)
 
     def _tell_value(self, key: Key, text: str) -> None:
-        """Note that a value of an enum was given by an earlier name."""
+        """Note that a value of an enum, or the member of a oneof, was given by an earlier name."""
+        if key.kind is _ONEOF and text not in key.members and (known := once_named(key.choices, text)) is not None:
+            self._tell([(text, known.name)])
         if key.kind is Kind.SCALAR and (renamed := renamed_value(key.field, text)) is not None:
             self._tell([renamed])
 

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.composite import Part, is_composite, parts_of
 from heyhi.config.keys import Key, Kind, entry_text, quote_segment
+from heyhi.config.renames import once_named
 from heyhi.config.schema import INCLUDES, element, is_map, message_type, oneof_of, set_fields, type_of
 from heyhi.config.values import (
     NULL,
@@ -159,6 +160,8 @@ def _what_it_is(key: Key) -> str:
 
 def _chosen_member(key: Key, text: str) -> str:
     """Return the member that a oneof's value names: a message, which is chosen without saying what is in it."""
+    if text not in key.members and (known := once_named(key.choices, text)) is not None:
+        text = str(known.name)
     if text in key.members:
         member = key.member(text)
         if member.kind is Kind.MESSAGE:

@@ -160,6 +160,13 @@ def schema_of(lab: Lab, body: str) -> Schema:
         (("I.sgd=chunk",), ("I.momentum=chunk",)),
         (("Isgd=chunk",), ("Imomentum=chunk",)),
         (("Iters=3",), ("iterations=3",)),
+        (("acts=[TANH_OLD,RELU]",), ("acts=[TANH,RELU]",)),
+        (("acts+=TANH_OLD",), ("acts+=[TANH]",)),
+        (("layers=[{mom: 1}, {}]",), ("parts=[{momentum: 1}, {}]",)),
+        (("sgd={mom: 0.5}",), ("momentum={momentum: 0.5}",)),
+        (("named={key: 'a' value {mom: 1}}",), ("named={key: 'a' value {momentum: 1}}",)),
+        (("opt=adam",), ("optimizer=adam",)),
+        (("opt=sgd",), ("optimizer=momentum",)),
     ],
 )
 def test_a_renamed_key_gives_the_exp_path_of_before(lab: Lab, before: tuple[str, ...], after: tuple[str, ...]) -> None:
