@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -246,6 +248,17 @@ def test_an_unreadable_experiment_is_refused_and_not_known(run: Any, project: Pa
     assert run("status")[1].startswith(NOTHING)
 
 
+@pytest.fixture
+def as_task_file(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the task be a function of the project, so that a job may be given it."""
+    module = ModuleType("run")
+    (project / "run.py").touch()
+    module.__file__ = str(project / "run.py")
+    module.main = done  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "run", module)
+
+
+@pytest.mark.usefixtures("as_task_file")
 def test_what_was_submitted_is_known(run: Any, project: Path, programs: Path) -> None:
     write_program(programs / "sbatch", f"cp {project}/results/.heyhi/known/* {programs}/../ && echo 17")
     assert run_py("--cfg", "work", "launcher.slurm.hours=1") == 0
@@ -257,6 +270,7 @@ def test_what_was_submitted_is_known(run: Any, project: Path, programs: Path) ->
 # --- finding
 
 
+@pytest.mark.usefixtures("as_task_file")
 def test_a_job_of_a_submitted_run_is_found(run: Any, programs: Path) -> None:
     write_program(programs / "sbatch", "echo 17")
     assert run_py("--cfg", "work", "launcher.slurm.hours=1") == 0
