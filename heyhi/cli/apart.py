@@ -48,6 +48,8 @@ def run_apart(command: Callable[[], int]) -> int:
         output = _read(reading, child)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     os.close(reading)
+    if code == -signal.SIGINT:
+        return 128 - code  # Ctrl-C twice: whoever pressed it knows
     if code < 0:
         print(f"error: ended by {_signal_name(-code)}{'; was memory short?' * (code == -9)}", file=sys.stderr)
         return 128 - code
@@ -72,6 +74,9 @@ def _be_child(command: Callable[[], int], writing: int) -> NoReturn:
         code = command()
     except SystemExit as stop:
         code = stop.code
+        if code == 128 + signal.SIGINT:
+            # A terminal gives Ctrl-C to both processes, and the other one passes it on: the second ends nothing more.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
     finally:
         with contextlib.suppress(OSError, ValueError):
             pipe.flush()

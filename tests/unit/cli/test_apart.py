@@ -101,6 +101,20 @@ def test_a_signal_ends_it_and_prints_such_a_target(project: Path, number: int) -
     assert out == FAILED and process.returncode == 128 + number
 
 
+def test_ctrl_c_in_a_terminal_which_both_processes_get_ends_it_quietly(project: Path) -> None:
+    (project / "conf/slow.py").write_text(
+        "import signal, sys\nprint('here', file=sys.stderr, flush=True)\nsignal.pause()\n"
+    )
+    command = [sys.executable, "-m", "heyhi.cli", "expand", "conf/slow.py"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None and process.stderr.readline() == "here\n"
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=300)
+    assert (out, process.returncode) == (FAILED, 130) and "Traceback" not in err
+
+
 def test_what_is_printed_past_python_is_no_target(project: Path) -> None:
     (project / "conf/loud.py").write_text(
         "import atexit, ctypes, os, subprocess\n"
