@@ -17,7 +17,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from heyhi.config.describe import mountable
 from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, include_mount
-from heyhi.config.keys import Kind, find_key, mounts
+from heyhi.config.keys import Key, Kind, find_key, mounts
 from heyhi.config.schema import Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
@@ -172,7 +172,7 @@ def _overrides(prefix: str, cfg: str | None) -> Offers:
     if not equals:
         return keys.settable(prefix)
     is_include, mount = include_mount(keys.task, key)
-    values = keys.chunks(mount.text if mount is not None else "", value) if is_include else keys.values(key)
+    values = keys.chunks(mount, value) if is_include else keys.values(key)
     return {f"{key}={text}": meaning for text, meaning in values.items()}
 
 
@@ -272,12 +272,13 @@ class _Keys:
     def _mounts(self) -> list[str]:
         return [mount for mount in mounts(self.task) if mountable(self.project, mount, self.folder)]
 
-    def chunks(self, mount: str, begun: str) -> Offers:
+    def chunks(self, mount: Key | None, begun: str) -> Offers:
         """Offer chunks for a mount by name; by path where one is begun."""
         if "/" in begun:
             found = [self.project.relative(p) for p in _files(self.project, f"*{SUFFIX}")]
-        elif mount:
-            found = mountable(self.project, mount, self.folder)
+        elif mount is not None:
+            places = [mount.text, *(mount.member(name).text for name in mount.members)]
+            found = [name for place in places for name in mountable(self.project, place, self.folder)]
         else:
             common = sorted((self.project.conf_root / "common").glob(f"*{SUFFIX}"))
             found = [path.stem for path in common if is_offered(path)]
@@ -288,6 +289,9 @@ class _Keys:
         found = find_key(self.task, key)
         if found.kind is Kind.MESSAGE:
             return {"SELECT": "an empty one", "NULL": "none"}
+        if found.kind is Kind.ONEOF:
+            named = {one.name: self._comments.get(one.full_name, "") for one in found.choices if one.message_type}
+            return {**named, "NULL": "none"}
         if found.kind is not Kind.SCALAR:
             return {"NULL": "none"}
         if found.field.enum_type is not None:

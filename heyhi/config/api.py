@@ -15,11 +15,12 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type, read_as, types_of_folder
+from heyhi.config.chunks import Merging
 from heyhi.config.compose import Composer
 from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze, message_of, to_text
 from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles, include_mount
-from heyhi.config.keys import Key, find_key
+from heyhi.config.keys import Key, find_key, is_replaced
 from heyhi.config.overrides import Overrides, cast_value, keys_and_values, shown_value
 from heyhi.config.renames import earlier_names, renamed_text
 from heyhi.config.root_config import RootConfig, key_below_task, task_of
@@ -167,8 +168,9 @@ def _load(
         message = composer.compose(path, overrides).message
         _warn(composer.warnings)
         return message, path.parent
-    message = copy_of(files.chunk(path, kind).message)
-    _warn(files.notes)
+    chunk = files.chunk(path, kind)
+    message = copy_of(chunk.message)
+    _warn([*files.notes, *files.joined_lists(message, chunk.joined, chunk.sources)])
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message, path.parent
@@ -198,10 +200,9 @@ def _guess_type(files: ConfigFiles, path: Path) -> Descriptor:
     first message that it can be, of those that tasks hold, outer ones first.
     """
     schema, text = files.schema, files.read(path)
-    as_root = read_as(schema, text, str(path), schema.root).message
-    if as_root is not None and task_of(as_root) is not None:
+    if files.task_in(path) is not None:
         return schema.root
-    if as_root is not None:  # nothing but includes is in it
+    if read_as(schema, text, str(path), schema.root).error is None:  # nothing but includes is in it
         kinds = types_of_folder(schema, path.parent.name)
         return next((kind for kind in kinds if read_as(schema, text, str(path), kind).error is None), schema.root)
     # Where none fits, the one that it was meant to be says what is wrong.
@@ -411,11 +412,7 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
         project, schema = _open(folder / "_" if folder is not None else None)
         files = ConfigFiles(project, schema, include_dirs)
         composer = Composer(project, schema, include_dirs)
-        for text, mount, path in includes:
-            try:
-                _include(files, message, mount, path, folder or project.conf_root)
-            except HeyhiError as error:
-                raise OverrideError(f"override '{text}': {error}") from None
+        _include(files, message, includes, folder or project.conf_root)
     for text, key, value in scalars:
         try:
             start, at = _find_to_write(message, key)
@@ -430,13 +427,24 @@ def _apply(message: Message, overrides: Overrides, folder: Path | None, include_
         composer.write_out_templates(message, "this config")
 
 
-def _include(files: ConfigFiles, message: Message, mount: Key | None, path: str, folder: Path) -> None:
-    """Merge a chunk into a message, or into the one in it that a mount names."""
-    target = mount.reach(message) if mount is not None else message
-    found = files.find_include(path, mount.text if mount is not None else "", folder)
-    chunk = files.chunk(found, type_of(target)).message
-    # Also where a generated module has the message's class.
-    target.MergeFromString(chunk.SerializePartialToString())
+def _include(
+    files: ConfigFiles, message: Message, includes: Sequence[tuple[str, Key | None, str]], folder: Path
+) -> None:
+    """Merge include overrides, given by their texts, mounts and paths; a later one at the same mount counts alone."""
+    found: list[tuple[str, Key | None, Path]] = []
+    for text, mount, name in includes:
+        try:
+            path, mount = files.find_mounted(name, mount, folder)
+        except HeyhiError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
+        found = [*(one for one in found if not is_replaced(one[1], mount)), (text, mount, path)]
+    merging = Merging(message)
+    for text, mount, path in found:
+        try:
+            target = mount.reach(message) if mount is not None else message
+            merging.add(files.chunk(path, type_of(target)), mount, target)
+        except HeyhiError as error:
+            raise OverrideError(f"override '{text}': {error}") from None
 
 
 def proj_root() -> Path:

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
-from heyhi.config.includes import Chunk, ConfigFiles, MergedFile, Root
-from heyhi.config.keys import Key, Kind
+from heyhi.config.includes import ConfigFiles
+from heyhi.config.keys import Key, Kind, is_replaced, lists
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import Overrides, canonical_text, cast_value, keys_and_values, override_texts, shown_value
 from heyhi.config.recipe import Recipe, Write, make_recipe
@@ -35,10 +36,22 @@ from heyhi.config.templates import (
     replace_root,
     unprotected,
 )
-from heyhi.config.values import Drawn, Special, Value, drawn_text, renamed_value, shorten, value_text
+from heyhi.config.values import (
+    NULL,
+    SELECT,
+    Drawn,
+    Special,
+    Value,
+    drawn_text,
+    listed,
+    renamed_value,
+    shorten,
+    value_text,
+)
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
 from heyhi.project import Project
 
+_ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
 _MAX_NEEDS = 50  # that lead from one to the next: each is some frames of Python's stack
 
 
@@ -102,6 +115,15 @@ class _Config:
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
 
 
+class _Include(NamedTuple):
+    """An include override: its index and text, its file, and where that is merged (None: the task itself)."""
+
+    at: int
+    text: str
+    path: Path
+    mount: Key | None
+
+
 @dataclass(slots=True)
 class _Point:
     """One experiment whose overrides aren't all plain numbers, while they are written.
@@ -117,6 +139,8 @@ class _Point:
         odd: place among these of those that clear, select or only say how a run is scheduled -> line by which an
             identity names them, None where it doesn't.
         has_needs: whether an override names an experiment, or has quoted braces.
+        has_choices: whether an override names a member of a oneof, which an identity has by the member's own key, or
+            not at all where it is chosen already.
     """
 
     config: _Config
@@ -128,6 +152,7 @@ class _Point:
     cast: dict[int, Value]
     odd: dict[int, Line | None]
     has_needs: bool = False
+    has_choices: bool = False
 
     @property
     def asking(self) -> tuple[str, ...]:
@@ -161,6 +186,8 @@ class Composer:
         self._by_cfg: dict[str | Path, _Config] = {}  # the same by what callers name them
         self._needs: dict[str, Composed | HeyhiError] = {}
         self._needs_by_id: dict[str, Composed] = {}
+        self._notes: dict[str, None] = {}
+        self._replaced: dict[str, dict[str, None]] = {}  # include overrides -> those that come in their place
 
     @property
     def files(self) -> frozenset[Path]:
@@ -170,7 +197,14 @@ class Composer:
     @property
     def warnings(self) -> list[str]:
         """What a user should know of the configs that were composed so far."""
-        return self._files.notes
+        replaced = []
+        for text, others in self._replaced.items():
+            come = "comes" if len(others) == 1 else "come"
+            replaced.append(f"override '{shorten(text)}' counts for nothing: {listed(others)} {come} in its place")
+        return [*self._files.notes, *self._notes, *replaced]
+
+    def _note(self, *notes: str) -> None:
+        self._notes.update(dict.fromkeys(notes))
 
     @cached_property
     def _pattern(self) -> ExpPattern:
@@ -295,7 +329,10 @@ class Composer:
                     value, text = self._cast(point, write, given)
                     point.cast[len(lines)] = value
                 line = write.head + text
-                if write.is_ignored:
+                if write.key.kind is _ONEOF and value is not NULL:
+                    point.has_choices = True
+                    point.odd[len(lines)] = self._choice(task, write.key, str(value))
+                elif write.is_ignored:
                     point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
                 elif type(value) is Special:
                     point.odd[len(lines)] = Line(write.key, value, line)
@@ -304,6 +341,14 @@ class Composer:
                     write.apply(task, value)
             except HeyhiError as error:
                 errors.append((write.at, self._located(error, point, write.key, given)))
+
+    def _choice(self, task: Message, key: Key, name: str) -> Line | None:
+        """Return how an identity names a oneof's choice: as an empty member, None where that is chosen already."""
+        if key.chosen(task) == name:
+            return None
+        member = key.member(name)
+        line = Line(member, SELECT, f"{member.first_text}={SELECT.value}")
+        return self._scheduling.line_that_counts(task, line) if self._scheduling.ignores(member.text) else line
 
     def _cast(self, point: _Point, write: Write, given: object) -> tuple[Value, str]:
         """Return a value as it is written, and as an identity names it."""
@@ -339,7 +384,7 @@ class Composer:
         """Add to an override's error its text, and where a file sets its key."""
         if not isinstance(error, OverrideError):
             return error
-        place = self._files.locate(point.config.root, point.start.sources, key)
+        place = self._files.locate(point.start.sources, key)
         where = f"; {place} sets it" if place else ""
         return OverrideError(f"override '{key.text}={shorten(shown_value(raw))}': {error}{where}")
 
@@ -356,50 +401,66 @@ class Composer:
         """Merge include overrides, given by their keys and paths, into a root config."""
         message = copy_of(root.message)
         task: Message = getattr(message, root.task)
+        merging = Merging(task, root.has_needs, root.sources)
         lines: list[str] = []
-        sources = root.sources
-        has_needs = root.has_needs
         errors: list[tuple[int, HeyhiError]] = []
-        for (index, mount), (key, path) in zip(recipe.includes, named, strict=True):
+        found: list[_Include] = []
+        for (index, mount), (key, name) in zip(recipe.includes, named, strict=True):
+            text = f"{key}={name}"
             try:
-                chunk, line = self._merge_include(root, task, mount, path)
+                place = replace_root(name, str(self.project.root))
+                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent)))
+            except HeyhiError as error:
+                errors.append((index, OverrideError(f"override '{shorten(text)}': {error}")))
+        for include in self._without_replaced(found):
+            try:
+                lines += self._merge_include(root, merging, include)
                 if is_too_deep(message):
                     raise OverrideError("is nested too deeply")
             except HeyhiError as error:
-                errors.append((index, OverrideError(f"override '{shorten(f'{key}={path}')}': {error}")))
-                continue
-            lines += line
-            names = mount.names if mount is not None else ()
-            sources = (*(MergedFile(s.path, (*names, *s.names)) for s in chunk.sources), *sources)
-            has_needs |= chunk.has_needs
-        return _Start(message, tuple(lines), has_needs, sources, tuple(errors))
+                errors.append((include.at, OverrideError(f"override '{shorten(include.text)}': {error}")))
+        if not errors:
+            self._note(*self._files.joined_lists(task, merging.joined, merging.sources))
+        return _Start(message, tuple(lines), merging.has_needs, merging.sources, tuple(errors))
 
-    def _merge_include(self, root: Root, task: Message, mount: Key | None, name: str) -> tuple[Chunk, list[str]]:
+    def _without_replaced(self, includes: Sequence[_Include]) -> list[_Include]:
+        """Leave out include overrides in whose place later ones come."""
+        kept: list[_Include] = []
+        for include in includes:
+            replaced = [one for one in kept if is_replaced(one.mount, include.mount)]
+            for one in replaced:
+                if one.text != include.text:
+                    self._replaced.setdefault(one.text, {})[include.text] = None
+            # An element keeps its place: those behind it may hang on that.
+            stays = include.mount is not None and bool(lists(include.mount))
+            place = kept.index(replaced[0]) if replaced and stays else len(kept) - len(replaced)
+            kept = [one for one in kept if one not in replaced]
+            kept.insert(place, include)
+        return kept
+
+    def _merge_include(self, root: Root, merging: Merging, include: _Include) -> list[str]:
         """Merge one file into a task.
 
         Returns:
-            the file's chunk; the line by which an identity names it, none where it only says how to schedule.
+            the line by which an identity names it, none where it only says how to schedule.
         """
+        task, mount = merging.message, include.mount
         kind = type_of(task) if mount is None else message_type(mount.field)
-        below = "" if mount is None else ".".join(mount.names)
-        first = "" if mount is None else mount.first_text
-        path = self._files.find_include(replace_root(name, str(self.project.root)), below, root.path.parent, first)
-        chunk = self._files.chunk(path, kind, (root.path,))
+        chunk = self._files.chunk(include.path, kind, (root.path,))
         counted = self._scheduling.counted(chunk.message, "" if mount is None else f"{mount.text}.")
         before = self._scheduling.counted(task)
-        target = task if mount is None else mount.reach(task)
-        target.MergeFrom(chunk.message)
+        merging.add(chunk, mount, task if mount is None else mount.reach(task))
         if not counted and before == self._scheduling.counted(task):
-            return chunk, []
-        first_path = self._files.moved.first(self.project.relative(path))
-        return chunk, [f"{'I' if mount is None else f'I.{first}'}={first_path}"]
+            return []
+        first_path = self._files.moved.first(self.project.relative(include.path))
+        return [f"{'I' if mount is None else f'I.{mount.first_text}'}={first_path}"]
 
     # --- naming ---------------------------------------------------------------------------------------------------
 
     def _named(self, point: _Point, recipe: Recipe, raw: Sequence[Any], task: Message) -> list[str]:
         """Return a point's scalar overrides as its identity names them, in canonical order."""
         lines, odd = point.lines, point.odd
-        if not any(odd.values()):
+        if not (any(odd.values()) or point.has_choices):
             return [lines[i] for i in recipe.order]
         applied: list[Line] = []
         doubtful: list[Line] = []  # of those that only schedule: they may change what counts
@@ -407,12 +468,13 @@ class Composer:
             line = odd[i] if i in odd else Line(write.key, point.cast.get(i, raw[write.at]), lines[i])
             if line is not None:
                 applied.append(line)
-                if write.is_ignored:
+                if write.is_ignored or (point.has_choices and self._scheduling.ignores(line.key.text)):
                     doubtful.append(line)
         if doubtful:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
-        order = canonical_order([line.key for line in applied], marks) if doubtful else recipe.order_with(marks)
+        is_as_written = not (doubtful or point.has_choices)
+        order = recipe.order_with(marks) if is_as_written else canonical_order([one.key for one in applied], marks)
         return [applied[i].text for i in order]
 
     def _without_idle(self, point: _Point, task: Message, applied: list[Line], doubtful: Sequence[Line]) -> list[Line]:

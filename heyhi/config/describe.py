@@ -17,9 +17,10 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.chunks import Root
 from heyhi.config.compose import Composed
 from heyhi.config.frozen import to_text
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, Root, include_folders, mount_folder
+from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, include_folders, mount_folder
 from heyhi.config.keys import Key, Kind, entry_text, find_key, present
 from heyhi.config.overrides import default_of, leaves, override_lines
 from heyhi.config.renames import Named, earlier_names
@@ -112,7 +113,7 @@ class _Scene:
         found = find_key(self.task_type, key)
         # A chunk that was mounted there sets what is below, in no line of its own.
         mounted = [self.project.relative(s.path) for s in self.root.sources if s.names == found.names]
-        return self.files.locate(self.root, self.root.sources, found) or "".join(mounted[:1])
+        return self.files.locate(self.root.sources, found) or "".join(mounted[:1])
 
 
 def describe(project: Project, schema: Schema, cfg: str | None, key: str | None) -> str:
@@ -137,9 +138,13 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
     kind = scene.task_type
     message = getattr(scene.root.message, scene.task) if scene.root else message_factory.GetMessageClass(kind)()
     if key is not None:
-        return "\n".join(_describe_key(scene, message, find_key(kind, key)))
+        found = find_key(kind, key)
+        notes = [note for note in scene.files.notes if note.startswith(f"{found.text} is [")]
+        told = [line for note in notes for line in _wrap(note, 0)]
+        return "\n".join([*_describe_key(scene, message, found), *told])
     name = scene.root.name if scene.root else "no config"
     head = [f"{name}: task {scene.task} ({kind.name})", *_about(scene, schema.tasks[scene.task])]
+    head += [line for note in scene.files.notes for line in _wrap(note, 0)]
     return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
 
 
@@ -230,7 +235,11 @@ def _oneof_rows(
 ) -> Iterator[_Row]:
     chosen = message.WhichOneof(oneof.name)
     members = ", ".join(f.name for f in oneof.fields)
-    notes = [scene.comment(oneof.full_name), _was(oneof)]
+    notes = [
+        scene.comment(oneof.full_name),
+        _was(oneof),
+        _chunks_note(scene, f"{prefix}{oneof.name}"),
+    ]
     yield _Row((f"{prefix}{oneof.name}", f"one of {members}", "", chosen or ""), _given(notes), depth)
     for member in oneof.fields:
         yield from _field_rows(scene, message, member, prefix, depth + 1, seen)

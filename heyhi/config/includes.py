@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +16,9 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type
+from heyhi.config.chunks import Chunk, MergedFile, Merging, Root
 from heyhi.config.identity import SUFFIX as SUFFIX
-from heyhi.config.keys import Key, Kind, field_once_named, find_key, mounts, oneof_once_named, schema_keys
+from heyhi.config.keys import Key, Kind, field_once_named, find_key, mounts, oneof_once_named, schema_keys, value_at
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.outside import find_kept, identity_cfg
 from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
@@ -26,62 +26,31 @@ from heyhi.config.renames import Pair, renamed_text
 from heyhi.config.schema import (
     Schema,
     children,
+    copy_of,
     field_named,
     is_map,
     is_too_deep,
     map_strings,
+    message_type,
     oneof_named,
     type_of,
     types_below,
 )
 from heyhi.config.templates import OPEN, has_need, replace_root
-from heyhi.config.values import shorten
+from heyhi.config.values import list_text, listed, shorten
 from heyhi.errors import ConfigError, HeyhiError, NeedsError, OverrideError, suggest
 from heyhi.files import files_below, is_file, is_offered
 from heyhi.project import Project
 
 INCLUDES = "includes"
+CLEAR = "clear"  # its field of keys to be cleared
 _Key = TypeVar("_Key")
 _Found = TypeVar("_Found")
+_IS_ROOT = (
+    "{}: is a root config (it chooses a task), and only chunks can be included: move what both share into one; a root"
+    " config of the same task extends it by an include without a mount"
+)
 _MAX_KNOWN = 2000  # configs that are looked through for a near name
-
-
-@dataclass(frozen=True)
-class MergedFile:
-    """A file that was merged, and the names of the fields that lead to where it was."""
-
-    path: Path
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A message as a file and its includes give it.
-
-    Attributes:
-        message: to be copied; `includes` are merged and gone, `{{ROOT_DIR}}` is written out, needs are not.
-        has_needs: whether a string in it names an experiment, or has quoted braces.
-        sources: files that it was merged from, those that go over others first.
-    """
-
-    message: Message
-    has_needs: bool
-    sources: tuple[MergedFile, ...]
-
-
-@dataclass(frozen=True)
-class Root(Chunk):
-    """A root config as its file and includes give it.
-
-    Attributes:
-        path: its file.
-        name: its file relative to the project root, or as `outside` has it.
-        task: name of the task that it chooses.
-    """
-
-    path: Path
-    name: str
-    task: str
 
 
 class ConfigFiles:
@@ -103,6 +72,7 @@ class ConfigFiles:
         self._roots: dict[Path, Root | HeyhiError] = {}
         self._chunks: dict[tuple[Path, str], Chunk] = {}
         self._texts: dict[Path, str] = {}
+        self._twice: dict[Path, list[str]] = {}  # what is said of fields that stand twice in a file
         self._includers: dict[str, bool] = {}  # message type -> whether includes can stand in it
         self._lines: dict[tuple[tuple[MergedFile, ...], tuple[str, ...]], str] = {}
 
@@ -164,21 +134,75 @@ class ConfigFiles:
             for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
                 yield from (name, name.removesuffix(SUFFIX))
 
-    def find_include(self, name: str, mount: str, folder: Path, first_mount: str = "") -> Path:
+    def find_mounted(self, name: str, mount: Key | None, folder: Path) -> tuple[Path, Key | None]:
+        """Find an included file, and the message that it is merged into.
+
+        Args:
+            name: as for `find_include`.
+            mount: leads to a message; or to a oneof, for the member of it that the file describes; None: no field.
+            folder: of the including config.
+
+        Raises:
+            ConfigError: it is nowhere, or describes no member of the oneof, or one of several.
+        """
+        if mount is None:
+            return self.find_include(name, "", folder), None
+        # An entry of a map has the map's folder, and may have its own below that.
+        below, further = (
+            ".".join([*mount.names, mount.oneof] if mount.oneof else mount.names),
+            [mount.text, mount.first_text],
+        )
+        if mount.kind is not Kind.ONEOF:
+            return self.find_include(name, below, folder, further), mount
+        members = [mount.member(one.name) for one in mount.choices if one.message_type is not None]
+        further += [text for member in members for text in (".".join(member.names), member.first_text)]
+        path = self.find_include(name, below, folder, further)
+        return path, self._member_of(path, mount, members)
+
+    def _member_of(self, path: Path, mount: Key, members: Sequence[Key]) -> Key:
+        """Return the member of a oneof that a file describes; one that is named as the file or its folder first."""
+        fits: dict[str, Key] = {}
+        errors: dict[str, ConfigError] = {}
+        for member in members:
+            try:
+                self._parse(path, message_factory.GetMessageClass(message_type(member.field))())
+                fits[member.names[-1]] = member
+            except ConfigError as error:
+                errors[member.names[-1]] = error
+        likely = [path.name.removesuffix(SUFFIX), path.parent.name]
+        named = next((fits[name] for name in likely if name in fits), None)
+        if named is not None or len(fits) == 1:
+            return named or next(iter(fits.values()))
+        file = self.project.relative(path)
+        if fits:
+            raise ConfigError(
+                f"{file} fits several members of the oneof '{mount.text}': {listed(fits)}: include it at one of them,"
+                " or name the file as one"
+            )
+        if self.task_in(path) is not None:
+            raise ConfigError(_IS_ROOT.format(file))
+        if (wrong := next((errors[name] for name in likely if name in errors), None)) is not None:
+            raise wrong
+        tried = "; ".join(f"as {name}: {wrong}" for name, wrong in errors.items())
+        raise ConfigError(f"{file} fits no member of the oneof '{mount.text}': {tried}")
+
+    def find_include(self, name: str, mount: str, folder: Path, further: Sequence[str] = ()) -> Path:
         """Find an included file.
 
         Args:
             name: absolute; with a `/`, relative to the project root where that exists; else looked up.
             mount: key of the field that it is merged into, '' for none.
             folder: of the including config.
-            first_mount: the same key by the names that its fields first had.
+            further: keys of other fields that it may be merged into.
 
         Raises:
             ConfigError: it is nowhere; the message says where it was looked for.
         """
         if not name.strip():
             raise ConfigError("the path is empty")
-        bases = self._include_bases(name, (mount, first_mount), folder)
+        if has_need(name):
+            raise ConfigError("what is included can't lie in an experiment's folder: configs are there before any runs")
+        bases = self._include_bases(name, [mount, *further], folder)
         for base in bases:
             for candidate in (base / name, base / f"{name}{SUFFIX}"):
                 if (found := self._find_file(candidate)) is not None:
@@ -192,12 +216,12 @@ class ConfigFiles:
         where = ", ".join(self.project.relative(base) for base in looked)
         raise ConfigError(f"no file '{shown}' or '{shown}{SUFFIX}' in {where}{suggest(name, sorted(near))}")
 
-    def _include_bases(self, name: str, mounted: Sequence[str], folder: Path) -> list[Path]:
+    def _include_bases(self, name: str, mounts: Sequence[str], folder: Path) -> list[Path]:
         """List the folders that an include's path may be relative to, in the order in which they are tried."""
         bases = [self.project.root] if "/" in name else []
-        below = [folder for folder in map(mount_folder, mounted) if folder]
+        below = [inner for inner in map(mount_folder, mounts) if inner]
         for one in include_folders(self.project, folder, self.include_dirs):
-            bases += [one, *(one / folder for folder in below)]
+            bases += [one, *(one / inner for inner in below)]
         return list(dict.fromkeys(bases))
 
     # --- loading ---
@@ -210,7 +234,8 @@ class ConfigFiles:
         """
         return _once(self._roots, path, lambda: self._load_root(path))
 
-    def _load_root(self, path: Path) -> Root:
+    def _load_root(self, path: Path, stack: tuple[Path, ...] = ()) -> Root:
+        self._refuse_circle(path, stack)
         name = self.project.relative(path)
         message = self.schema.new_root()
         try:
@@ -226,18 +251,48 @@ class ConfigFiles:
                 f" ({', '.join(self.schema.tasks)})"
             ) from None
         has_needs = self._write_root(path, message)
-        task = message.WhichOneof(self.schema.task_oneof.name)
+        task = message.WhichOneof(self.schema.task_oneof.name) or self.task_in(path)
         if task is None:
             expected = " or ".join(f"{t} {{ … }}" for t in self.schema.tasks)
             raise ConfigError(f"{name}: no task is set: expected {expected}")
         includes = self._includes_of(message)
-        needs, sources = self._merge_includes(getattr(message, task), path, (path,), (), includes)
+        chosen: Message = getattr(message, task)
+        chosen.SetInParent()
+        found = self._merge_includes(chosen, path, (*stack, path), includes, task)
         if includes:
             message.ClearField(INCLUDES)
+        if found.extended:
+            message = _over_others(message, found.extended)
+            chosen = getattr(message, task)
         if is_too_deep(message):
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
+        self._note(*self._twice.get(path, ()))
+        sources = (MergedFile(path, (), (task,)), *found.sources)
+        if not stack:  # one that extends it tells of its own
+            self._note(*self.joined_lists(chosen, found.joined, sources))
+        needs = has_needs or found.has_needs
         name = identity_cfg(self.project, path, message)
-        return Root(message, has_needs or needs, (MergedFile(path, ()), *sources), path, name, task)
+        return Root(message, needs, sources, tuple(found.cleared), tuple(found.joined), path, name, task)
+
+    def task_in(self, path: Path, seen: tuple[Path, ...] = ()) -> str | None:
+        """Return the task that a root config chooses, or a config that it extends; None for what is no root config."""
+        message = self.schema.new_root()
+        try:
+            self._parse(path, message)
+        except HeyhiError:
+            return None
+        task: str | None = message.WhichOneof(self.schema.task_oneof.name)
+        for include in self._includes_of(message) if task is None else ():
+            with contextlib.suppress(HeyhiError):
+                found = self.find_include(include.path, "", path.parent)
+                if not getattr(include, "mount", "") and found not in (*seen, path):
+                    task = task or self.task_in(found, (*seen, path))
+        return task
+
+    def _refuse_circle(self, path: Path, stack: tuple[Path, ...]) -> None:
+        if path in stack:
+            chain = " -> ".join(self.project.relative(p) for p in (*stack[stack.index(path) :], path))
+            raise ConfigError(f"includes go in a circle: {chain}")
 
     def chunk(self, path: Path, kind: Descriptor, stack: tuple[Path, ...] = ()) -> Chunk:
         """Load a chunk.
@@ -250,32 +305,23 @@ class ConfigFiles:
         Raises:
             ConfigError: it or an include is missing or wrong, or it includes itself.
         """
-        if path in stack:
-            chain = " -> ".join(self.project.relative(p) for p in (*stack[stack.index(path) :], path))
-            raise ConfigError(f"includes go in a circle: {chain}")
+        self._refuse_circle(path, stack)
         found = self._chunks.get((path, kind.full_name))
         if found is None:
             message = message_factory.GetMessageClass(kind)()
             try:
                 has_needs = self._parse(path, message)
             except ConfigError:
-                if self._is_root(path):
-                    raise ConfigError(
-                        f"{self.project.relative(path)}: is a root config (it chooses a task), and only chunks can be"
-                        " included: move what both share into one"
-                    ) from None
+                if self.task_in(path) is not None:
+                    raise ConfigError(_IS_ROOT.format(self.project.relative(path))) from None
                 raise
-            needs, sources = self._merge_includes(message, path, (*stack, path), (), ())
-            found = Chunk(message, has_needs or needs, (MergedFile(path, ()), *sources))
+            inner = self._merge_includes(message, path, (*stack, path), ())
+            sources = (MergedFile(path, ()), *inner.sources)
+            needs = has_needs or inner.has_needs
+            found = Chunk(message, needs, sources, tuple(inner.cleared), tuple(inner.joined))
             self._chunks[path, kind.full_name] = found
+            self._note(*self._twice.get(path, ()))
         return found
-
-    def _is_root(self, path: Path) -> bool:
-        root = self.schema.new_root()
-        with contextlib.suppress(ConfigError):
-            self._parse(path, root)
-            return root.WhichOneof(self.schema.task_oneof.name) is not None
-        return False
 
     def _parse(self, path: Path, message: Message) -> bool:
         """Parse a file into a message, write out {{ROOT_DIR}}, and return whether there is a need in it."""
@@ -285,10 +331,11 @@ class ConfigFiles:
     def _parse_text(self, path: Path, message: Message) -> None:
         text, name = self.read(path), self.project.relative(path)
         if self.schema.has_renames:
-            self._texts[path], renamed = parse_renamed(text, message, name, self.schema.pool)
+            self._texts[path], renamed, twice = parse_renamed(text, message, name, self.schema.pool)
             self.tell(renamed)
         else:
-            parse_into(text, message, name, self.schema.pool)
+            twice = parse_into(text, message, name, self.schema.pool)
+        self._twice[path] = twice
 
     def _write_root(self, path: Path, message: Message) -> bool:
         """Write out {{ROOT_DIR}} in a file's message, and return whether there is a need in it, or quoted braces."""
@@ -330,83 +377,85 @@ class ConfigFiles:
     # --- merging ---
 
     def _merge_includes(
-        self, message: Message, path: Path, stack: tuple[Path, ...], names: tuple[str, ...], includes: Sequence[Any]
-    ) -> tuple[bool, tuple[MergedFile, ...]]:
+        self, message: Message, path: Path, stack: tuple[Path, ...], includes: Sequence[Any], task: str = ""
+    ) -> Merging:
         """Merge what a message and the messages in it include, below what they set.
 
         Args:
             message: of a file; is changed.
             path: the file.
             stack: files that are being loaded.
-            names: fields that lead to the message, as sources have them.
             includes: what it includes by a field outside of it.
-
-        Returns:
-            whether a need came in, and the files that were merged, those that go over others first.
+            task: of the root config whose task it is.
         """
-        has_needs = False
-        sources: list[MergedFile] = []
+        own = Merging(message)
         for name, child in children(message):
             if self._may_include(type_of(child)):
-                needs, inner = self._merge_includes(child, path, stack, (*names, name), ())
-                has_needs |= needs
-                sources += inner
+                field = field_named(type_of(message), name)
+                inner = self._merge_includes(child, path, stack, ())
+                own.take(inner, name, is_single=field is not None and not field.is_repeated)
         inside = self._includes_of(message)
-        if includes or inside:
-            base, needs, below = self._merged(type(message), [*includes, *inside], path, stack, names)
-            has_needs |= needs
-            sources += below
-            if inside:
-                message.ClearField(INCLUDES)
-            base.MergeFrom(message)
-            message.CopyFrom(base)
-        return has_needs, tuple(sources)
+        if not (includes or inside):
+            return own
+        base = Merging(type(message)())
+        for include in [*includes, *inside]:
+            self._include(base, include, path, stack, task)
+        if inside:
+            message.ClearField(INCLUDES)
+        base.put_under(own)
+        return base
 
-    def _merged(
-        self, kind: type[Message], includes: Sequence[Any], path: Path, stack: tuple[Path, ...], names: tuple[str, ...]
-    ) -> tuple[Message, bool, list[MergedFile]]:
-        """Merge what one message includes, in order.
-
-        Args:
-            kind: class of the message.
-            includes: of it.
-            path: file of the message.
-            stack: files that are being loaded.
-            names: fields that lead to the message, as sources have them.
-
-        Returns:
-            what they give; whether a need is in it; the files, those that go over others first.
-        """
-        base = kind()
-        has_needs = False
-        sources: list[MergedFile] = []
-        for include in includes:
-            chunk, key = self._include(base, include, path, stack)
-            has_needs |= chunk.has_needs
-            mount = key.names if key is not None else ()
-            sources = [*(MergedFile(s.path, (*names, *mount, *s.names)) for s in chunk.sources), *sources]
-        return base, has_needs, sources
-
-    def _include(self, into: Message, include: Any, path: Path, stack: tuple[Path, ...]) -> tuple[Chunk, Key | None]:
-        mount: str = getattr(include, "mount", "")
+    def _include(self, into: Merging, include: Any, path: Path, stack: tuple[Path, ...], task: str = "") -> None:
+        """Do what one include says: merge a file, or clear something."""
+        kind, mount = type_of(into.message), getattr(include, "mount", "")
+        cleared = _cleared_by(include)
         try:
-            key = find_mount(type_of(into), mount) if mount else None
-            first = key.first_text if key is not None else ""
-            found = self.find_include(include.path, key.text if key is not None else "", path.parent, first)
+            if cleared:
+                self._clear(into, cleared, stands_alone=not (include.path or mount))
+                return
+            key = find_mount(kind, mount) if mount else None
             self.tell(key.renamed if key is not None else ())
-            target = key.reach(into) if key is not None else into
+            found, key = self.find_mounted(include.path, key, path.parent)
+            target = key.reach(into.message) if key is not None else into.message
+            other = self.task_in(found) if task and key is None else None
+            if other not in (task, None):
+                raise ConfigError(
+                    f"{self.project.relative(found)} is a config of the task '{other}': only one of the same task"
+                    f" ('{task}') can be extended"
+                )
         except HeyhiError as error:
-            line = self._include_line(path, include.path)
-            what = f"include '{shorten(include.path)}'"
+            what, name = (CLEAR, cleared[0]) if cleared else ("path", include.path)
+            line = self._include_line(path, what, name)
+            what = f"{CLEAR if cleared else 'include'} '{shorten(name)}'"
             raise ConfigError(f"{self.project.relative(path)}:{line}: {what}: {error}") from None
-        chunk = self.chunk(found, type_of(target), stack)
-        target.MergeFrom(chunk.message)
-        return chunk, key
+        if other is None:
+            chunk = self.chunk(found, type_of(target), stack)
+        else:
+            root = self._load_root(found, stack)
+            into.extended.append(root)
+            chunk = Chunk(getattr(root.message, task), root.has_needs, root.sources, root.cleared, root.joined)
+        into.add(chunk, key, target)
 
-    def _include_line(self, path: Path, name: str) -> int:
+    def _clear(self, into: Merging, keys: Sequence[str], *, stands_alone: bool) -> None:
+        """Clear what was merged so far at some keys."""
+        if not stands_alone:
+            raise ConfigError(
+                f"it stands in an include of its own: {INCLUDES} {{ {CLEAR}: … }} clears what those before it gave,"
+                f" and those behind it, {INCLUDES} {{ path: … }}, add to that"
+            )
+        kind = type_of(into.message)
+        for text in keys:
+            key = find_key(kind, text)
+            if any(step.index is not None for step in key.steps):
+                raise OverrideError("an element of a list has no place of its own here: clear the list")
+            if leads_into_includes(self.schema, kind, key):
+                raise OverrideError("what was included is merged already: clear the fields that it gave")
+            into.clear(text)
+
+    def _include_line(self, path: Path, what: str, name: str) -> int:
         text = self.read(path)
         lines = text.split("\n")
-        found = [line for names, line in set_lines(text) if names[-2:] == (INCLUDES, "path")]
+        found = [line for names, line in set_lines(text) if names[-2:] == (INCLUDES, what)]
         written = name.replace(str(self.project.root), "")
         return next((line for line in found if written in lines[line - 1]), found[0] if found else 1)
 
@@ -424,11 +473,33 @@ class ConfigFiles:
 
     # --- naming places ---
 
-    def locate(self, root: Root, sources: tuple[MergedFile, ...], key: Key) -> str:
+    def joined_lists(self, message: Message, joined: Iterable[str], sources: Sequence[MergedFile]) -> list[str]:
+        """Say of lists what several files made of them.
+
+        Args:
+            message: of the task.
+            joined: keys of the lists.
+            sources: files that were merged, those that go over others first.
+        """
+        told = []
+        for text in dict.fromkeys(joined):
+            key = find_key(type_of(message), text)
+            value = value_at(message, key)
+            if not value:
+                continue
+            first, *others = [*self._places(sources, key.names)][::-1] or [""]
+            how = (
+                f"{' and '.join(others)} append{'s' * (len(others) == 1)} to what {first} gives"
+                if others
+                else "two files give elements of it"
+            )
+            told.append(f"{text} is {list_text(key.field, value)}: {how}")
+        return told
+
+    def locate(self, sources: tuple[MergedFile, ...], key: Key) -> str:
         """Name the file and line that set a key, '' where no file does.
 
         Args:
-            root: the config; its own file names the task first.
             sources: files that were merged, those that go over others first.
             key: starts below the task.
         """
@@ -437,18 +508,48 @@ class ConfigFiles:
         names = (*names[:count], key.oneof) if key.oneof else names[:count]
         found = self._lines.get((sources, names))
         if found is None:
-            found = self._lines[sources, names] = self._locate(root, sources, names)
+            is_list = bool(key.steps) and key.steps[min(count, len(key.steps)) - 1].field.is_repeated
+            places = self._places(sources, names, last=not is_list)
+            found = self._lines[sources, names] = next(places, "")
         return found
 
-    def _locate(self, root: Root, sources: tuple[MergedFile, ...], names: tuple[str, ...]) -> str:
+    def _places(self, sources: Iterable[MergedFile], names: tuple[str, ...], *, last: bool = False) -> Iterator[str]:
+        """Yield the files that set a field, each with its first or last line; those that go over others first."""
         for source in sources:
-            if source.names != names[: len(source.names)]:
-                continue
-            inner = names[len(source.names) :]
-            line = line_of(self.read(source.path), (root.task, *inner) if source.path == root.path else inner)
+            inner = source.names_in(names)
+            line = line_of(self.read(source.path), inner, last=last) if inner else None
             if line is not None:
-                return f"{self.project.relative(source.path)}:{line}"
-        return ""
+                yield f"{self.project.relative(source.path)}:{line}"
+
+
+def _over_others(message: Message, extended: Iterable[Root]) -> Message:
+    """Return a root message with what the configs that it extends say beside their task, which is merged already."""
+    whole = type(message)()
+    for root in extended:
+        beside = copy_of(root.message)
+        beside.ClearField(root.task)
+        whole.MergeFrom(beside)
+    whole.MergeFrom(message)
+    return whole
+
+
+def _cleared_by(include: Message) -> list[str]:
+    """List the keys that an include clears."""
+    field = type_of(include).fields_by_name.get(CLEAR)
+    if field is None or field.type != FieldDescriptor.TYPE_STRING:
+        return []
+    found: Any = getattr(include, CLEAR)
+    return list(found) if field.is_repeated else [found] * bool(found)
+
+
+def leads_into_includes(schema: Schema, message: Descriptor, key: Key) -> bool:
+    """Return whether a key leads into a field by which files include others."""
+    here: Descriptor | None = message
+    for part in key.parts if key.steps else ():
+        if here is not None and part.steps and part.steps[-1].field == include_field(schema, here):
+            return True
+        here = part.field.message_type if part.steps else None
+    return False
 
 
 def include_folders(project: Project, folder: Path, extra: Iterable[Path] = ()) -> list[Path]:
@@ -515,12 +616,14 @@ def _is_or_was_field(kind: Descriptor, name: str) -> bool:
 
 
 def find_mount(message: Descriptor, mount: str) -> Key:
-    """Find the message field that an include is merged into.
+    """Find the message field that an include is merged into, or the oneof of which it is merged into a member.
 
     Raises:
         OverrideError: there is none of that name, or it is no message.
     """
     key = find_key(message, mount)
+    if key.kind is Kind.ONEOF and any(one.message_type is not None for one in key.choices):
+        return key
     if key.kind is not Kind.MESSAGE:
         raise OverrideError(f"'{key.text}' is a {key.kind.value}, and a chunk is merged into a message")
     return key

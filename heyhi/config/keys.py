@@ -86,7 +86,8 @@ class Key:
     Attributes:
         steps: fields from the message on, in order; for a oneof, those that lead to the message that holds it.
         kind: what it leads to.
-        oneof: name of the oneof, where it leads to one, and its members' names.
+        oneof: name of the oneof, where it leads to one.
+        choices: that oneof's members.
         first_oneof: the name that the oneof first had.
         renamed: earlier names by which it was found, each with the one of today.
     """
@@ -94,9 +95,26 @@ class Key:
     steps: tuple[Step, ...]
     kind: Kind
     oneof: str = ""
-    members: tuple[str, ...] = ()
+    choices: tuple[FieldDescriptor, ...] = ()
     first_oneof: str = ""
     renamed: tuple[Pair, ...] = _attribute(default=(), compare=False)
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the oneof's members, where it leads to one."""
+        return tuple(field.name for field in self.choices)
+
+    def member(self, name: str) -> Key:
+        """Return the key of a member of the oneof to which it leads."""
+        field = next(field for field in self.choices if field.name == name)
+        return Key((*self.steps, Step(field)), Kind.SCALAR if field.message_type is None else Kind.MESSAGE)
+
+    def chosen(self, message: Message) -> str | None:
+        """Return which member of the oneof to which it leads a message has, None where it has none."""
+        here: Message | None = message
+        for step in self.steps:
+            here = present(here, step) if here is not None else None
+        return here.WhichOneof(self.oneof) if here is not None else None
 
     @cached_property
     def text(self) -> str:
@@ -158,6 +176,9 @@ class Key:
             return
         if value is SELECT:
             self.reach(message).Clear()
+            return
+        if self.oneof:  # the value names a member, which is left as it is where it is chosen
+            self.member(str(value)).reach(message)
             return
         for step in self.steps[:-1]:
             message = self._enter(message, step)
@@ -231,6 +252,14 @@ def present(message: Message, step: Step) -> Message | None:
     return found
 
 
+def value_at(message: Message, key: Key) -> Any:
+    """Return what a message holds at a key that leads to a field, None where it doesn't."""
+    here: Message | None = message
+    for step in key.steps[:-1]:
+        here = present(here, step) if here is not None else None
+    return getattr(here, key.names[-1]) if here is not None else None
+
+
 def find_key(message: Descriptor, key: str) -> Key:
     """Find a key in a message type; a field that was renamed also by its earlier names.
 
@@ -291,8 +320,7 @@ def _oneof_key(
     if not is_last:
         members = listed(f.name for f in oneof.fields)
         raise OverrideError(f"unknown key '{shorten(key)}': '{oneof.name}' is a oneof; its members are keys: {members}")
-    names = tuple(f.name for f in oneof.fields)
-    return Key(tuple(steps), Kind.ONEOF, oneof.name, names, first_name(oneof), tuple(renamed))
+    return Key(tuple(steps), Kind.ONEOF, oneof.name, tuple(oneof.fields), first_name(oneof), tuple(renamed))
 
 
 def _entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
@@ -343,16 +371,22 @@ def schema_keys(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
 
 
 def mounts(message: Descriptor, limit: int = _MAX_KEYS) -> list[str]:
-    """List the keys of a message type that lead to messages, into which a chunk can be included."""
+    """List the keys of a message type that a chunk can be included at: messages, and oneofs that have some."""
 
-    def is_message(key: str) -> bool:
+    def is_mount(key: str) -> bool:
         here: Descriptor | None = message
-        for name in key.split("."):
+        *parents, last = key.split(".")
+        for name in parents:
             field = field_named(here, name) if here is not None else None
             here = field.message_type if field is not None and not field.is_repeated else None
-        return here is not None
+        if here is None:
+            return False
+        field, oneof = field_named(here, last), oneof_named(here, last)
+        if field is None and oneof is not None:
+            return any(one.message_type is not None for one in oneof.fields)
+        return field is not None and not field.is_repeated and field.message_type is not None
 
-    return [key for key in schema_keys(message, limit) if is_message(key)]
+    return [key for key in schema_keys(message, limit) if is_mount(key)]
 
 
 def split_key(key: str) -> list[tuple[str, bool]]:
@@ -428,6 +462,36 @@ def choices(key: Key) -> list[tuple[str, str]]:
             found.append((".".join([*parts, step.oneof]), step.field.name))
         parts.append(step.text)
     return found
+
+
+def is_replaced(earlier: Key | None, later: Key | None) -> bool:
+    """Return whether what an include override merges at one mount makes way for what a later one merges at another.
+
+    So it is at the same mount, and at another member of a oneof; a mount of None is the whole task.
+    """
+    if earlier is None or later is None or any(step.index == -1 for step in (*earlier.steps, *later.steps)):
+        return False
+    chosen = dict(choices(later))
+    return earlier.text == later.text or any(chosen.get(oneof, one) != one for oneof, one in choices(earlier))
+
+
+def choices_of(message: Descriptor, key: str) -> Iterator[tuple[str, str]]:
+    """Yield the oneofs of which something that is set at a key chooses members, with these, outside of lists and maps.
+
+    Args:
+        message: type in which the key starts.
+        key: of which some parts may be unknown there.
+    """
+    here: Descriptor | None = message
+    prefix = ""
+    for name in key.split("."):
+        field = field_named(here, name) if here is not None else None
+        if field is None or field.is_repeated:
+            return
+        oneof = oneof_of(field)
+        if oneof is not None:
+            yield f"{prefix}{oneof.name}", name
+        here, prefix = field.message_type, f"{prefix}{name}."
 
 
 def newly_made(key: Key, message: Message) -> list[Key]:

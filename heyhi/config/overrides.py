@@ -1,7 +1,7 @@
 """Overrides: their grammar, what a value means to its key, and a whole message written as overrides.
 
     key=value     list.0=value     list.-1=value     map.entry=value     map."odd.entry"=value
-    key=NULL (clears)     key=SELECT (an empty message)     I=path     I.mount=path     Imount=path
+    key=NULL (clears)     key=SELECT (an empty message)     oneof=member     I=path     I.mount=path     Imount=path
 
 How a key is found is left to `keys`; includes (`I…`) are recognised by `includes` and merged by `compose`.
 """
@@ -24,6 +24,7 @@ from heyhi.config.values import (
     cast_scalar,
     describe_type,
     first_scalar_text,
+    listed,
     scalar_text,
     shorten,
     value_text,
@@ -122,18 +123,32 @@ def cast_value(key: Key, text: str) -> Value:
         return cast_scalar(key.field, text, key.text)
     if key.kind is Kind.MESSAGE and text == "SELECT":
         return SELECT
+    if key.kind is Kind.ONEOF:
+        return _chosen_member(key, text.strip())
     raise OverrideError(_not_a_scalar(key, shorten(text)))
 
 
-def _not_a_scalar(key: Key, text: str) -> str:
-    if key.kind is Kind.ONEOF:
-        before = key.text[: -len(key.oneof)]
-        hint = "" if text in key.members else suggest(text, key.members)
-        members = " or ".join(f"{before}{m}=…" for m in key.members[:4])
-        return (
-            f"key '{key.text}' is a oneof and takes no value '{text}'{hint}:"
-            f" choose a member by {members} (of a message SELECT, or a field of it), clear it by NULL"
+def _chosen_member(key: Key, text: str) -> str:
+    """Return the member that a oneof's value names: a message, which is chosen without saying what is in it."""
+    if text in key.members:
+        member = key.member(text)
+        if member.kind is Kind.MESSAGE:
+            return text
+        kind = describe_type(member.field)
+        raise OverrideError(
+            f"key '{key.text}' is a oneof, and its member '{text}' is {kind}: set it by {member.text}=…"
         )
+    ways = [f.name if f.message_type is not None else f"{key.member(f.name).text}=…" for f in key.choices]
+    messages = [way for way in ways if "=" not in way]
+    others = [way for way in ways if "=" in way]
+    names = [f"name one of {listed(messages)}"] * bool(messages) + [f"set {listed(others)}"] * bool(others)
+    raise OverrideError(
+        f"key '{key.text}' is a oneof and has no member '{shorten(text)}'{suggest(text, key.members)}:"
+        f" {', or '.join(names)}; NULL clears it"
+    )
+
+
+def _not_a_scalar(key: Key, text: str) -> str:
     if key.kind is Kind.MESSAGE:
         names = [f.name for f in message_type(key.field).fields][:4]
         inside = f"set a field of it ({', '.join(f'{key.text}.{n}' for n in names)}), " if names else ""
@@ -151,7 +166,9 @@ def _not_a_scalar(key: Key, text: str) -> str:
 
 def canonical_text(key: Key, value: Value) -> str:
     """Write an override's cast value as an identity does."""
-    return value.value if isinstance(value, Special) else first_scalar_text(key.field, value)
+    if isinstance(value, Special):
+        return value.value
+    return str(value) if key.kind is Kind.ONEOF else first_scalar_text(key.field, value)
 
 
 def leaves(message: Message, *, with_defaults: bool = False) -> Iterator[tuple[str, FieldDescriptor, Any]]:

@@ -16,6 +16,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.message import Message
 
 from heyhi.config.renames import Named, Pair, once_named
+from heyhi.config.repeats import Place, Repeats, find_repeats
 from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of, types_below
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
@@ -23,6 +24,7 @@ from heyhi.errors import ConfigError, suggest
 _TOKEN = re.compile(
     r"""\#[^\n]*|"(?:[^"\\\n]|\\.)*"?|'(?:[^'\\\n]|\\.)*'?|[A-Za-z_0-9.][\w.]*|[{}<>\[\]:,;]|\n""", re.DOTALL
 )
+_TWICE = "should not have multiple"  # as protobuf says it of a field
 _TOO_DEEP = "{}: is nested too deeply (protobuf allows 100 levels)"
 
 
@@ -49,8 +51,8 @@ def read_text(path: Path, name: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> None:
-    """Parse a text message.
+def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> list[str]:
+    """Parse a text message. A field that stands twice in it is merged: of a scalar the last one counts.
 
     Args:
         text: of the file.
@@ -58,24 +60,48 @@ def parse_into(text: str, message: Message, name: str, pool: DescriptorPool) -> 
         name: of the file, for errors.
         pool: knows the schema's messages.
 
+    Returns:
+        what a user should know of fields that stand twice.
+
     Raises:
         ConfigError: the text is wrong; the message has file, line and column.
     """
+    repeats: Repeats | None = None
     try:
-        text_format.Parse(text, message, descriptor_pool=pool)
+        repeats = _parse_or_merge(text, message, pool)
     except text_format.ParseError as error:
         raise ConfigError(_describe(name, text, error, type_of(message))) from None
     except RecursionError:
         raise ConfigError(_TOO_DEEP.format(name)) from None
     except ValueError as error:
         raise ConfigError(f"{name}: can't be parsed: {error}") from None
+    if repeats is not None and repeats.clash is not None:
+        clash = repeats.clash
+        raise ConfigError(f"{name}:{clash.line}:{clash.column}: {_only_one(clash.first, clash.second, clash.oneof)}")
     if is_too_deep(message):
         raise ConfigError(_TOO_DEEP.format(name))
     if "inf" not in text.lower():
         _refuse_infinity(text, message, name, ())
+    # protobuf doesn't notice a second one of what was set to its zero, where a field doesn't tell zero from unset.
+    return (repeats or find_repeats(_places(text), type_of(message))).told(name)
 
 
-def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) -> tuple[str, list[Pair]]:
+def _parse_or_merge(text: str, message: Message, pool: DescriptorPool) -> Repeats | None:
+    """Parse a text; where a field stands twice, merge, and return what does. With a clash nothing is merged."""
+    try:
+        text_format.Parse(text, message, descriptor_pool=pool)
+    except text_format.ParseError as error:
+        if _TWICE not in str(error):
+            raise
+        repeats = find_repeats(_places(text), type_of(message))
+        message.Clear()
+        if repeats.clash is None:  # merging would take the last one
+            text_format.Merge(text, message, descriptor_pool=pool)
+        return repeats
+    return None
+
+
+def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) -> tuple[str, list[Pair], list[str]]:
     """Parse a text message in which fields and values of enums may have earlier names.
 
     Args:
@@ -85,7 +111,8 @@ def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) 
         pool: knows the schema's messages.
 
     Returns:
-        the text with the names of today; the earlier ones that were in it, each with the one of today.
+        the text with the names of today; the earlier ones that were in it, each with the one of today; what a user
+        should know of fields that stand twice.
 
     Raises:
         ConfigError: the text is wrong.
@@ -95,7 +122,7 @@ def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) 
     while True:
         message.Clear()
         try:
-            parse_into(text, message, name, pool)
+            twice = parse_into(text, message, name, pool)
         except ConfigError:
             # The parser stops at the first name that it doesn't know, and knows where that is.
             found = _next_renamed(text, type(message)(), pool)
@@ -105,7 +132,7 @@ def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) 
             text = text[:start] + pair[1] + text[start + len(pair[0]) :]
             renamed.append(pair)
             continue
-        return (text, renamed) if renamed else (own, [])
+        return (text, renamed, twice) if renamed else (own, [], twice)
 
 
 def _next_renamed(text: str, message: Message, pool: DescriptorPool) -> tuple[int, Pair] | None:
@@ -139,7 +166,8 @@ def _refuse_infinity(text: str, message: Message, name: str, above: tuple[str, .
             numbers = value.values() if is_map(field) else value if field.is_repeated else [value]
             if any(map(math.isinf, numbers)):
                 key, kind = ".".join(names), describe_type(element(field))
-                raise ConfigError(f"{name}:{line_of(text, names) or 1}: '{key}' is out of range for {kind}")
+                line = line_of(text, names, last=not field.is_repeated) or 1
+                raise ConfigError(f"{name}:{line}: '{key}' is out of range for {kind}")
     for field_name, child in children(message):
         _refuse_infinity(text, child, name, (*above, field_name))
 
@@ -170,8 +198,12 @@ def _plain_words(what: str, root: Descriptor) -> str:
         return f"expected one of {listed(names)}, not '{value[2]}'{suggest(value[2], names)}"
     both = re.match(r'Field "(\w+)" is specified along with field "(\w+)", another member of oneof "(\w+)"', what)
     if both:
-        return f"'{both[2]}' and '{both[1]}' are both set; only one member of the oneof '{both[3]}' can be"
+        return _only_one(both[2], both[1], both[3])
     return "the string is no valid UTF-8" if "codec can't" in what else what
+
+
+def _only_one(first: str, second: str, oneof: str) -> str:
+    return f"'{first}' and '{second}' are both set; only one member of the oneof '{oneof}' can be"
 
 
 def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -179,13 +211,21 @@ def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
 
     Elements of lists and entries of maps have the name of their field; what doesn't parse is passed over.
     """
-    line, name = 1, ""
+    return ((place.names, place.line) for place in _places(text) if place.what == "set")
+
+
+def _places(text: str) -> Iterator[Place]:
+    """Yield where a text message sets fields, and opens and closes messages; what doesn't parse is passed over."""
+    line, line_start, name = 1, 0, ""
     stack: list[str] = []  # names of the open messages; "" for a list
     is_value = False
     for match in _TOKEN.finditer(text):
-        token = match[0]
-        line += token.count("\n")
+        token, column = match[0], match.start() - line_start + 1
+        if "\n" in token:
+            line += token.count("\n")
+            line_start = match.start() + token.rindex("\n") + 1
         if token in "{<":
+            yield Place("open", _names(stack, name), line, column)
             stack.append(name)
             is_value = False
         elif token == "[":
@@ -194,6 +234,8 @@ def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
             if stack:
                 closed = stack.pop()
                 name = closed or name
+                if token != "]":
+                    yield Place("close", _names(stack, name), line, column)
             is_value = False
         elif token == ":":
             is_value = True
@@ -203,9 +245,25 @@ def set_lines(text: str) -> Iterator[tuple[tuple[str, ...], int]]:
             is_value = False
         else:
             name = token
-            yield (*(part for part in stack if part), name), line
+            yield Place("set", _names(stack, name), line, column)
 
 
-def line_of(text: str, *paths: tuple[str, ...]) -> int | None:
-    """Find the line of a text message that sets one of some fields, given by the names that lead to them."""
-    return next((line for names, line in set_lines(text) if names in paths), None)
+def _names(stack: list[str], name: str) -> tuple[str, ...]:
+    return (*(part for part in stack if part), name)
+
+
+def line_of(text: str, *paths: tuple[str, ...], last: bool = False) -> int | None:
+    """Find the line of a text message that sets one of some fields, given by the names that lead to them.
+
+    Args:
+        text: of the message.
+        paths: names that lead to the fields.
+        last: which line to return of several: of a scalar the last one counts.
+    """
+    found = None
+    for names, line in set_lines(text):
+        if names in paths:
+            found = line
+            if not last:
+                break
+    return found

@@ -354,6 +354,12 @@ def describe_type(field: FieldDescriptor) -> str:
     return "bytes" if field.type == FieldDescriptor.TYPE_BYTES else "a string"
 
 
+def list_text(field: FieldDescriptor, values: Iterable[Any], limit: int = 60) -> str:
+    """Write a list as a person reads it; of a long one only the beginning."""
+    shown = ("{…}" if field.message_type is not None else scalar_text(field, value) for value in values)
+    return shorten(f"[{', '.join(shown)}]", limit)
+
+
 def listed(names: Iterable[str]) -> str:
     """Write names with commas between them; of many only the first ones."""
     shown = list(names)

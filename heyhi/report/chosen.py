@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
+from heyhi.config.keys import choices_of
+from heyhi.config.schema import load_schema
 from heyhi.config.translation import Translation
 from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
@@ -130,9 +134,30 @@ class _Candidates:
         flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
         if (today := self.today) is not None:
             flats = list(map(today.flat, flats))
-        rows = list(map(_below_task, flats))
+        rows = [_below_task(flat) | dict(self._choices(flat)) for flat in flats]
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
+
+    def _choices(self, flat: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+        """Yield the oneofs of a config, with their chosen members."""
+        for key in flat:
+            task, _, below = key.partition(".")
+            if (found := self._choices_of_key.get(key)) is None:
+                field = self._tasks.get(task)
+                kind = field.message_type if field is not None else None
+                found = list(choices_of(kind, below)) if kind is not None else []
+                self._choices_of_key[key] = found
+            yield from found
+
+    @cached_property
+    def _choices_of_key(self) -> dict[str, list[tuple[str, str]]]:
+        return {}
+
+    @cached_property
+    def _tasks(self) -> Mapping[str, FieldDescriptor]:
+        with contextlib.suppress(HeyhiError):  # what is wrong with the protos of today is no matter
+            return load_schema(self._project).tasks
+        return {}
 
     def _planned_flat(self, folder: str) -> Mapping[str, Any]:
         plan = self._plan(folder)

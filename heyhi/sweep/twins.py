@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from heyhi.project import Project
 
 _MOST_READ = 2000  # configs of DONE experiments that are read at a time: half a millisecond each
+_MOST_LOOKED_AT = 10_000  # experiments of which nothing is kept
 _MOST_NAMES = 10
 _MOST_GROUPS = 5
 _UNKNOWN = ""  # digest of a config that can't be read today
@@ -77,8 +78,8 @@ class Twins:
             return {}
         digests = index.digests(self._rule)
         new: dict[str, str] = {}
-        for path in others:
-            if path not in digests and _is_done(path):
+        for path in _nearest_first([path for path in others if path not in digests], configs)[:_MOST_LOOKED_AT]:
+            if _is_done(path):
                 new[path] = self._digest_on_disk(path)
                 if len(new) == _MOST_READ:
                     break
@@ -144,6 +145,12 @@ def _shape(identity: Identity) -> tuple[str, ...]:
         for text in identity.overrides
     ]
     return (identity.cfg, *keys)
+
+
+def _nearest_first(paths: list[str], others: Iterable[str]) -> list[str]:
+    """Put those first that lie beside some others, which mostly are of one config with these."""
+    beside = {path.rpartition("/")[0] for path in others}
+    return sorted(paths, key=lambda path: path.rpartition("/")[0] not in beside)
 
 
 def _is_done(exp_path: str) -> bool:

@@ -33,6 +33,7 @@ message MetaCfg {
 message Include {
   optional string path = 1;
   optional string mount = 2;
+  repeated string clear = 3;
 }
 
 message Strict {

@@ -22,7 +22,13 @@ from heyhi.experiment.claim import Claim
 PROTO = """
 syntax = "proto3";
 message MetaCfg { oneof task { Work work = 2; Check check = 3; } }
-message Work { optional double lr = 1; int32 seed = 2; }
+message Work {
+  optional double lr = 1;
+  int32 seed = 2;
+  oneof optimizer { Sgd sgd = 3; Adam adam = 4; int32 other = 5; }
+}
+message Sgd {}
+message Adam { optional double beta = 1; }
 message Check { string of = 1; int32 noise = 2; }
 """
 LOCAL = ("--profile", "profiles/local")
@@ -70,6 +76,26 @@ def test_status_is_of_those_for_which_all_conditions_hold(run: Run, ran: None) -
     assert shown(run, "conf/many.py", "--where", "status=NOT_STARTED", "--where", "lr=0.1") == ["seed=4"]
     _, out, _ = run("status", "--where", "seed<3", "--all")
     assert out.startswith("DEAD 1  DONE 2\n") and out.count("\nDONE   ") == 2 and "seed=3" not in out
+
+
+def test_a_oneof_is_a_column_by_its_chosen_member(run: Run, project: Path) -> None:
+    for override in ("optimizer=sgd", "adam.beta=0.5", "other=7"):
+        maybe_launch(work, cfg="conf/work.prototxt", overrides=[override])
+    assert shown(run, "--where", "optimizer=sgd") == ["sgd=SELECT"]
+    assert shown(run, "--where", "optimizer=adam") == ["adam.beta=0.5"]
+    assert shown(run, "--where", "optimizer!=sgd", "--where", "optimizer!=adam") == ["other=7"]
+    (project / "conf/choice.py").write_text(
+        "import heyhi\n\ndef yield_sweep():\n    for point in heyhi.grid(optimizer=['sgd', 'adam']):\n"
+        "        yield 'conf/work.prototxt', point\n"
+    )
+    assert shown(run, "conf/choice.py", "--where", "optimizer=adam") == ["adam=SELECT"]
+    code, out, _ = run("expand", "--cfg", "conf/work.prototxt", "--sweep", "optimizer=sgd,adam")
+    assert code == 0 and [name.partition("work/")[2].partition("_")[0] for name in out.split()] == [
+        "sgd=SELECT",
+        "adam=SELECT",
+    ]
+    code, out, _ = run("report", "conf/choice.py", "--where", "optimizer=sgd", "--to", "-")
+    assert code == 0 and "sgd=SELECT" in out and "adam=SELECT" not in out
 
 
 def test_the_exit_code_of_status_is_of_what_was_chosen(run: Run, ran: None) -> None:

@@ -297,10 +297,12 @@ def test_many_targets_go_by_a_manifest(run: Any, project: Path) -> None:
     assert len(short) < 60 and "more (--all lists them)" in short[-2]
 
 
-def test_a_root_config_is_not_included(run: Any, project: Path) -> None:
+def test_a_root_config_is_extended_by_a_file_and_not_included_by_an_override(run: Any, project: Path) -> None:
     (project / "conf/both.prototxt").write_text('includes { path: "work" }\nwork { seed: 1 }\n')
-    code, _, err = run("print", "both")
-    assert code == 2 and "conf/work.prototxt: is a root config" in err
+    code, out, err = run("print", "both", "--flat")
+    assert (code, err) == (0, "") and "seed=1" in out.split()
+    code, _, err = run("print", "work", "I=both")
+    assert code == 2 and "conf/both.prototxt: is a root config" in err
 
 
 def test_the_status_of_what_is_done_loads_nothing_that_composes(run: Any) -> None:

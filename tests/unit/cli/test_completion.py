@@ -172,7 +172,7 @@ def test_where_there_is_no_choice_the_next_level_is_offered(shell: Shell, typed:
         ('"act=T', ["act=TANH"]),
         ("launcher.far.requeue=", ["true", "false"]),
         ("launcher=", ["SELECT", "NULL"]),
-        ("launcher.kind=", ["NULL "]),
+        ("launcher.kind=", ["local", "far", "NULL"]),
         ("lr=", []),
         ("I.launcher=", ["far", "local"]),
         ("Ilauncher=l", ["local "]),

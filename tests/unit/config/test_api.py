@@ -548,3 +548,28 @@ if __name__ == "__main__":
     )
     run = subprocess.run([sys.executable, "workers.py"], capture_output=True, text=True, check=False)
     assert run.stdout == "done\n", run.stderr
+
+
+def test_a_oneof_is_chosen_by_its_name_in_python(root: Path) -> None:
+    cfg = heyhi.load_config("conf/train.prototxt", ["sgd.momentum=0.5"])
+    assert heyhi.conf_set(cfg, "optimizer", "sgd").train.sgd.momentum == 0.5
+    assert heyhi.conf_set(cfg, "optimizer", "adam").train.which_optimizer == "adam"
+    assert heyhi.conf_with_overrides(cfg, ["optimizer=adam"]).train.which_optimizer == "adam"
+    assert heyhi.conf_with_overrides(cfg, ["optimizer=NULL"]).train.which_optimizer is None
+    with pytest.raises(OverrideError, match="did you mean 'adam'"):
+        heyhi.conf_set(cfg, "optimizer", "adma")
+
+
+def test_a_chunk_tells_of_its_lists(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "conf/a.prototxt").write_text("sizes: 1")
+    (root / "conf/b.prototxt").write_text("includes { path: 'a' }\nsizes: 2")
+    (root / "conf/lab.proto").write_text(
+        PROTO.replace("message Train {", "message Train { repeated Include includes = 20;")
+    )
+    assert heyhi.load_config("conf/b", msg_class="Train").sizes == (1, 2)
+    assert caplog.messages == ["sizes is [1, 2]: conf/b.prototxt:2 appends to what conf/a.prototxt:1 gives"]
+
+
+def test_a_config_that_only_extends_another_one_is_loaded_as_a_root_config(root: Path) -> None:
+    (root / "conf/more.prototxt").write_text("includes { path: 'train' }")
+    assert heyhi.load_config("conf/more").lr == 0.03

@@ -190,6 +190,47 @@ def test_two_clones_at_different_paths_have_the_same_exp_ids(tmp_path: Path, new
     assert len(ids[0]) == 3
 
 
+def test_a_oneofs_name_with_a_member_is_the_members_select_where_another_is_chosen(lab: Lab) -> None:
+    for config, overrides, same in [
+        ("train { sgd { momentum: 1 } }", ["optimizer=adam"], ["adam=SELECT"]),
+        ("train { }", ["optimizer=adam"], ["adam=SELECT"]),
+        ("train { adam { beta1: 1 } }", ["optimizer=adam"], []),
+        ("train { adam { beta1: 1 } }", ["lr=1", "optimizer=adam", "adam.beta2=2"], ["lr=1", "adam.beta2=2"]),
+        ("train { sgd { } }", ["adam.beta1=1", "optimizer=adam"], ["adam.beta1=1"]),
+        ("train { sgd { } }", ["optimizer=adam", "adam.beta1=1"], ["adam=SELECT", "adam.beta1=1"]),
+        ("train { adam { } }", ["optimizer=sgd", "optimizer=adam"], ["sgd=SELECT", "adam=SELECT"]),
+        ("train { adam { } }", ["optimizer=NULL", "optimizer=adam"], ["optimizer=NULL", "adam=SELECT"]),
+        ("train { adam { } }", ["plain=3", "optimizer= adam "], ["plain=3", "adam=SELECT"]),
+        ("train { }", ["modern.choice=none"], ["modern.none=SELECT"]),
+        ("train { modern { none { } } }", ["modern.choice=none"], []),
+        ("train { launcher { slurm { hours: 3 } } }", ["launcher.kind=slurm"], []),
+        ("train { launcher { slurm { num_gpus: 3 } } }", ["launcher.kind=local"], ["launcher.local=SELECT"]),
+        ("train { }", ["launcher.kind=local", "lr=2"], ["lr=2"]),
+    ]:
+        lab.write("cfg.prototxt", config)
+        found, expected = (lab.composer().compose(CFG, one) for one in (overrides, same))
+        assert found.identity == expected.identity, (config, overrides)
+        if "launcher" not in " ".join(overrides):
+            assert found.message == expected.message, (config, overrides)
+        mapping = lab.composer().compose(CFG, dict(pair.split("=") for pair in overrides))
+        if len({pair.split("=")[0] for pair in overrides}) == len(overrides):
+            assert mapping.identity == expected.identity
+
+
+def test_a_choice_keeps_what_is_in_the_member_where_it_is_chosen_already(lab: Lab) -> None:
+    composed = compose(lab, "optimizer=adam", config="train { adam { beta1: 1 } }")
+    assert composed.task_message.adam.beta1 == 1
+    assert compose(lab, "adam=SELECT", config="train { adam { beta1: 1 } }").task_message.adam.beta1 == 0
+
+
+def test_a_need_is_one_whichever_way_its_oneof_is_chosen(lab: Lab) -> None:
+    lab.write("need.prototxt", "train { sgd { } }")
+    names = {
+        compose(lab, f"name={{{{exp need {words}}}}}").identity for words in ("optimizer=adam", "adam=SELECT")
+    }  # fmt: skip
+    assert len(names) == 1
+
+
 # --- properties ---
 
 POOL = [
@@ -199,7 +240,9 @@ POOL = [
     "adam.beta2=1", "plain=1", "by_name=x", "optimizer=NULL", "ints.-1=1", "ints.0=2", "ints=NULL", "layers.-1.width=1",
     "layers.0.width=2", "layers.0.name=x", "scale.a=1", 'scale."a=b"=1', "scale=NULL", "named.a.name=y", "blob=\\x00",
     "launcher.local.cpus=2", "launcher.local.cpus=3", "launcher.local=SELECT", "launcher.slurm.hours=1",
+    "optimizer=sgd", "optimizer=adam", "launcher.kind=local", "launcher.kind=slurm",
     "launcher.slurm.hours=NULL", "launcher.slurm.num_gpus=1", "launcher.slurm=NULL", "launcher.kind=NULL", "I=part",
+    "I.optimizer=fast", "I.optimizer=slow", "I.adam=slow", "I=fresh",
     "I.launcher=gpus", "I.launcher=here", "I.layer=wide", "I.layers.-1=wide", "launcher=SELECT",
 ]  # fmt: skip
 OVERRIDES = st.lists(st.sampled_from(POOL), max_size=7)
@@ -217,6 +260,9 @@ def try_compose(lab: Lab, config: str, overrides: list[str]) -> Composed | None:
     lab.write("need.prototxt", "train { lr: 5 }")
     lab.write("part.prototxt", "lr: 7 ints: 7")
     lab.write("wide.prototxt", "width: 77")
+    lab.write("fresh.prototxt", "includes { clear: 'ints' clear: 'layer' } ints: 5")
+    lab.write("common/optimizer/fast.prototxt", "momentum: 0.7")
+    lab.write("common/adam/slow.prototxt", "beta1: 0.7")
     lab.write("common/launcher/gpus.prototxt", "slurm { num_gpus: 77 hours: 7 }")
     lab.write("common/launcher/here.prototxt", "local { cpus: 7 }")
     try:

@@ -237,9 +237,9 @@ def test_a_mount_that_is_no_message_is_said(lab: Lab) -> None:
     assert error(lab, "includes { path: 'a' mount: 'lr' } train {}") == (
         "conf/cfg.prototxt:1: include 'a': 'lr' is a scalar, and a chunk is merged into a message"
     )
-    assert error(lab, "train {}", "Ioptimizer=a", "Ilaye=a") == (
-        "unknown key 'Ioptimizer': Train has no field 'Ioptimizer', and no message 'optimizer' to include into"
-        " (did you mean 'optimizer'?)\n"
+    assert error(lab, "train {}", "Iplain=a", "Ilaye=a") == (
+        "unknown key 'Iplain': Train has no field 'Iplain', and no message 'plain' to include into"
+        " (did you mean 'plain'?)\n"
         "unknown key 'Ilaye': Train has no field 'Ilaye', and no message 'laye' to include into"
         " (did you mean 'Ilayer' or 'layer' or 'layers'?)"
     )
@@ -327,3 +327,428 @@ def test_an_error_is_remembered_with_its_file(lab: Lab) -> None:
         assert composer.compose("conf/good.prototxt").task_message.lr == 1
     # One error object that is raised again and again would gather tracebacks.
     assert len({id(error) for error in seen}) == 4
+
+
+# --- a field twice in one file ---
+
+
+def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(lab: Lab) -> None:
+    lab.write("a.prototxt", "width: 1\nwidth: 2")
+    lab.write("cfg.prototxt", "includes { path: 'a' mount: 'layer' }\ntrain { lr: 1 }\ntrain { lr: 2 }")
+    composer = lab.composer()
+    for lr in ("lr=3", "lr=4"):
+        assert composer.compose("conf/cfg.prototxt", [lr, "I.foo=a"]).task_message.foo.width == 2
+    assert sorted(composer.warnings) == [
+        "conf/a.prototxt:2: 'width' is set again; conf/a.prototxt:1 sets it, too: the last one counts",
+        "conf/cfg.prototxt:3: 'train' is set again; conf/cfg.prototxt:2 has one, too: they are merged",
+        "conf/cfg.prototxt:3: 'train.lr' is set again; conf/cfg.prototxt:2 sets it, too: the last one counts",
+    ]
+
+
+def test_a_chunk_for_an_entry_lies_in_the_folder_of_its_list_or_map_or_in_its_own(lab: Lab) -> None:
+    lab.write("common/named/a.prototxt", "width: 1")
+    lab.write("common/named/x/b.prototxt", "width: 2")
+    lab.write("common/layers/c.prototxt", "width: 3")
+    for name, width in (("a", 1), ("b", 2)):
+        expected = f'named {{ key: "x" value {{ width: {width} }} }}'
+        assert text(lab, "train { }", f"I.named.x={name}") == expected
+        assert text(lab, f"includes {{ path: '{name}' mount: 'named.x' }} train {{ }}") == expected
+    assert text(lab, "train { }", "I.layers.-1=c") == "layers { width: 3 }"
+
+
+# --- a oneof as a mount ---
+
+
+@pytest.fixture
+def optimizers(lab: Lab) -> Lab:
+    lab.write("common/optimizer/fast.prototxt", "momentum: 1")
+    lab.write("common/adam/slow.prototxt", "beta1: 1")
+    lab.write("common/optimizer/adam.prototxt", "# at its defaults")
+    lab.write("common/sgd/plain.prototxt", "# at its defaults")
+    lab.write("common/optimizer/bare.prototxt", "# at its defaults")
+    lab.write("common/optimizer/sgd.prototxt", "momentun: 1")
+    lab.write("common/optimizer/none.prototxt", "width: 1")
+    lab.write("common/optimizer/root.prototxt", "train { lr: 1 }")
+    return lab
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "result"),
+    [
+        ("fast", "sgd", "sgd { momentum: 1.0 }"),
+        ("slow", "adam", "adam { beta1: 1.0 }"),
+        ("adam", "adam", "adam { }"),
+        ("plain", "sgd", "sgd { }"),
+        ("conf/common/adam/slow.prototxt", "adam", "adam { beta1: 1.0 }"),
+    ],
+)
+def test_a_chunk_is_included_into_the_member_of_a_oneof_that_it_fits(
+    optimizers: Lab, name: str, member: str, result: str
+) -> None:
+    lab = optimizers
+    lab.write("cfg.prototxt", "train { plain: 1 }")
+    lab.write("file.prototxt", f"includes {{ path: '{name}' mount: 'optimizer' }} train {{ }}")
+    composer = lab.composer()
+    found = [composer.compose("conf/cfg.prototxt", [f"{key}={name}"]) for key in ("I.optimizer", "Ioptimizer")]
+    named = composer.compose("conf/cfg.prototxt", [f"I.{member}={name}"] if "/" in name or name == "slow" else ())
+    for composed in (*found, composer.compose("conf/file.prototxt")):
+        assert text_format.MessageToString(composed.task_message, as_one_line=True).strip() == result
+    assert found[0].identity == found[1].identity
+    assert found[0].identity.overrides[0].startswith(f"I.{member}=conf/common/")
+    if named.identity.overrides:
+        assert named.identity == found[0].identity
+    assert composer.compose("conf/cfg.prototxt", found[0].identity.overrides).identity == found[0].identity
+
+
+def test_a_chunk_that_fits_no_member_or_several_is_refused(optimizers: Lab) -> None:
+    lab = optimizers
+    assert error(lab, "train {}", "I.optimizer=bare") == (
+        "override 'I.optimizer=bare': conf/common/optimizer/bare.prototxt fits several members of the oneof"
+        " 'optimizer': sgd, adam: include it at one of them, or name the file as one"
+    )
+    assert error(lab, "train {}", "I.optimizer=sgd") == (
+        "override 'I.optimizer=sgd': conf/common/optimizer/sgd.prototxt:1:1: Sgd has no field 'momentun'"
+        " (did you mean 'momentum'?)"
+    )
+    assert error(lab, "train {}", "I.optimizer=none") == (
+        "override 'I.optimizer=none': conf/common/optimizer/none.prototxt fits no member of the oneof 'optimizer':"
+        " as sgd: conf/common/optimizer/none.prototxt:1:1: Sgd has no field 'width' (it has: momentum, nesterov);"
+        " as adam: conf/common/optimizer/none.prototxt:1:1: Adam has no field 'width' (it has: beta1, beta2)"
+    )
+    assert "is a root config (it chooses a task)" in error(lab, "train {}", "I.optimizer=root")
+    assert error(lab, "\nincludes { path: 'adm' mount: 'optimizer' } train {}") == (
+        "conf/cfg.prototxt:2: include 'adm': no file 'adm' or 'adm.prototxt' in conf, conf/common,"
+        " conf/common/optimizer, conf/common/sgd, conf/common/adam (did you mean 'adam'?)"
+    )
+
+
+def test_a_oneof_inside_is_a_mount_too(lab: Lab) -> None:
+    lab.write("common/launcher/kind/big.prototxt", "num_gpus: 8")
+    lab.write("common/launcher/local/two.prototxt", "cpus: 2")
+    assert text(lab, "train {}", "I.launcher.kind=big") == "launcher { slurm { num_gpus: 8 } }"
+    assert text(lab, "train {}", "I.launcher.kind=two") == "launcher { local { cpus: 2 } }"
+    config = "includes { path: 'two' mount: 'launcher.kind' } includes { path: 'big' mount: 'launcher.kind' } train {}"
+    assert text(lab, config) == "launcher { slurm { num_gpus: 8 } }"
+
+
+# --- a root config that extends another one ---
+
+
+def test_a_root_config_extends_another_one(lab: Lab) -> None:
+    lab.write("common/layer/wide.prototxt", "width: 100")
+    lab.write("first.prototxt", "includes { path: 'wide' mount: 'layer' }\ntrain {\n  lr: 1\n  i32: 1\n sgd { } }")
+    lab.write("second.prototxt", "includes { path: 'first' }\ntrain { i32: 2 name: '{{ROOT_DIR}}' }")
+    lab.write("part.prototxt", "i64: 7")
+    config = "includes { path: 'part' } includes { path: 'conf/second' } train { adam { } i32: 3 }"
+    assert text(lab, config) == f'lr: 1.0 i32: 3 i64: 7 name: "{lab.root}" layer {{ width: 100 }} adam {{ }}'
+    composer = lab.composer()
+    assert composer.compose("conf/cfg.prototxt").identity.overrides == ()
+    assert {path.name for path in composer.files} >= {"first.prototxt", "second.prototxt", "wide.prototxt"}
+    assert composer.compose("conf/second.prototxt").task_message.i32 == 2
+
+
+def test_a_root_config_may_be_nothing_but_what_it_extends(lab: Lab) -> None:
+    lab.write("first.prototxt", "train { lr: 1 }")
+    lab.write("second.prototxt", "includes { path: 'first' }")
+    lab.write("part.prototxt", "i64: 7")
+    assert text(lab, "includes { path: 'second' } includes { path: 'part' }") == "lr: 1.0 i64: 7"
+    assert error(lab, "includes { path: 'part' }").endswith("no task is set: expected train { … } or strict { … }")
+
+
+def test_lines_are_named_through_what_is_extended(lab: Lab) -> None:
+    lab.write("first.prototxt", "train {\n  lr: 1\n  i32: 1\n}")
+    assert error(lab, "includes { path: 'first' } train {\n i32: 2 }", "lr=x", "i32=x") == (
+        "override 'lr=x': key 'lr' is a number (double), not 'x'; conf/first.prototxt:2 sets it\n"
+        "override 'i32=x': key 'i32' is an integer (int32), not 'x'; conf/cfg.prototxt:2 sets it"
+    )
+
+
+def test_needs_of_what_is_extended_are_needs(lab: Lab) -> None:
+    lab.write("need.prototxt", "train { lr: 5 }")
+    lab.write("first.prototxt", "train { name: '{{exp need lr=3}}' }")
+    lab.write("cfg.prototxt", "includes { path: 'first' } train { }")
+    (need,) = lab.composer().compose("conf/cfg.prototxt").needs
+    assert need.identity.overrides[0].startswith("lr=3")
+
+
+def test_what_a_root_config_cannot_extend_is_refused(lab: Lab) -> None:
+    lab.write("first.prototxt", "train { lr: 1 }")
+    assert error(lab, "\nincludes { path: 'first' } strict { must: 1 }") == (
+        "conf/cfg.prototxt:2: include 'first': conf/first.prototxt is a config of the task 'train': only one of the"
+        " same task ('strict') can be extended"
+    )
+    is_root = (
+        "conf/first.prototxt: is a root config (it chooses a task), and only chunks can be included: move what both"
+        " share into one; a root config of the same task extends it by an include without a mount"
+    )
+    assert error(lab, "includes { path: 'first' mount: 'layer' } train { }") == is_root
+    assert error(lab, "train { }", "I=first") == f"override 'I=first': {is_root}"
+    lab.write("part.prototxt", "includes { path: 'first' }")
+    assert error(lab, "train { }", "I=part") == f"override 'I=part': {is_root}"
+    lab.write("a.prototxt", "includes { path: 'b' } train { }")
+    lab.write("b.prototxt", "includes { path: 'a' } train { }")
+    assert error(lab, "includes { path: 'a' } train { }") == (
+        "includes go in a circle: conf/a.prototxt -> conf/b.prototxt -> conf/a.prototxt"
+    )
+    lab.write("a.prototxt", "includes { path: 'b' }")
+    lab.write("b.prototxt", "includes { path: 'a' }")
+    assert "no task is set" in error(lab, "includes { path: 'a' }")
+    assert error(lab, "includes { path: '{{exp first}}' } train { }") == (
+        "conf/cfg.prototxt:1: include '{{exp first}}': what is included can't lie in an experiment's folder: configs"
+        " are there before any runs"
+    )
+
+
+# --- include overrides that make way for later ones ---
+
+
+def identity(lab: Lab, config: str, *overrides: str) -> tuple[str, ...]:
+    lab.write("cfg.prototxt", config)
+    return lab.composer().compose("conf/cfg.prototxt", overrides).identity.overrides
+
+
+def test_an_include_override_comes_in_the_place_of_an_earlier_one_at_its_mount(lab: Lab) -> None:
+    lab.write("a.prototxt", "width: 1 name: 'a'")
+    lab.write("b.prototxt", "width: 2")
+    config = "train { layer { sizes: 7 } }"
+    assert text(lab, config, "I.layer=a", "Ilayer=3", "I.layer=b") == "layer { width: 2 sizes: 7 } Ilayer: 3"
+    assert text(lab, config, "I.layer=b", "I.foo=b", "I.layer=a") == (
+        'layer { width: 1 name: "a" sizes: 7 } foo { width: 2 }'
+    )
+    assert identity(lab, config, "I.layer=a", "I.foo=a", "I.layer=b") == (
+        "I.foo=conf/a.prototxt",
+        "I.layer=conf/b.prototxt",
+    )
+    assert identity(lab, config, "I.layer=a", "I.layer=b") == identity(lab, config, "I.layer=b")
+    composer = lab.composer()
+    composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=b"])
+    composer.compose("conf/cfg.prototxt", ["I.layer=a", "I.layer=conf/b"])
+    assert composer.warnings == ["override 'I.layer=a' counts for nothing: I.layer=b, I.layer=conf/b come in its place"]
+
+
+def test_include_overrides_without_a_mount_are_merged_and_stay_in_the_identity(lab: Lab) -> None:
+    lab.write("a.prototxt", "lr: 1 i32: 1")
+    lab.write("b.prototxt", "lr: 2")
+    assert text(lab, "train {}", "I=a", "I=b") == "lr: 2.0 i32: 1"
+    assert identity(lab, "train {}", "I=a", "I=b") == ("I=conf/a.prototxt", "I=conf/b.prototxt")
+
+
+def test_includes_in_files_are_merged_also_at_one_mount(lab: Lab) -> None:
+    lab.write("a.prototxt", "width: 1 name: 'a'")
+    lab.write("b.prototxt", "width: 2")
+    config = "includes { path: 'a' mount: 'layer' } includes { path: 'b' mount: 'layer' } train { }"
+    assert text(lab, config) == 'layer { width: 2 name: "a" }'
+    assert text(lab, config, "I.layer=b") == 'layer { width: 2 name: "a" }'
+
+
+def test_another_member_of_a_oneof_takes_the_place_of_the_first(optimizers: Lab) -> None:
+    lab, config = optimizers, "train { adam { beta2: 5 } }"
+    for later in ("I.adam=slow", "I.optimizer=slow", "Ioptimizer=conf/common/adam/slow"):
+        for earlier in ("I.optimizer=fast", "I.sgd=conf/common/optimizer/fast", "I.adam=conf/common/optimizer/adam"):
+            assert text(lab, config, earlier, later) == "adam { beta1: 1.0 beta2: 5.0 }"
+            assert identity(lab, config, earlier, later) == ("I.adam=conf/common/adam/slow.prototxt",)
+    assert text(lab, config, "I.adam=slow", "I.optimizer=fast", "I.adam=slow") == "adam { beta1: 1.0 beta2: 5.0 }"
+
+
+def test_elements_that_are_added_by_includes_make_no_way_for_one_another(lab: Lab) -> None:
+    lab.write("a.prototxt", "width: 1 name: 'a'")
+    lab.write("b.prototxt", "width: 2")
+    assert (
+        text(lab, "train {}", "I.layers.-1=a", "I.layers.-1=b") == 'layers { width: 1 name: "a" } layers { width: 2 }'
+    )
+    assert text(lab, "train {}", "I.layers.0=a", "I.layers.1=a", "I.layers.0=b") == (
+        'layers { width: 2 } layers { width: 1 name: "a" }'
+    )
+    assert text(lab, "train {}", "I.named.x=a", "I.named.y=a", "I.named.x=b") == (
+        'named { key: "x" value { width: 2 } } named { key: "y" value { width: 1 name: "a" } }'
+    )
+
+
+def test_a_chunks_own_include_overrides_make_way_too(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    import heyhi
+
+    lab.write("a.prototxt", "width: 1 name: 'a'")
+    lab.write("b.prototxt", "width: 2")
+    lab.write("chunk.prototxt", "lr: 1")
+    monkeypatch.chdir(lab.root)
+    cfg = heyhi.load_config("conf/chunk", ["I.layer=a", "I.layer=b"], msg_class="Train")
+    assert (cfg.layer.width, cfg.layer.name) == (2, None)
+    lab.write("common/optimizer/fast.prototxt", "momentum: 1")
+    assert heyhi.load_config("conf/chunk", ["I.optimizer=fast"], msg_class="Train").sgd.momentum == 1
+    assert heyhi.conf_with_overrides(cfg, ["I.layer=a", "I.layer=b"]).layer.width == 2
+
+
+# --- lists of several files ---
+
+
+def warnings(lab: Lab, config: str, *overrides: str) -> list[str]:
+    lab.write("cfg.prototxt", config)
+    composer = lab.composer()
+    for _ in range(2):
+        composer.compose("conf/cfg.prototxt", overrides)
+    return composer.warnings
+
+
+def test_a_list_of_several_files_is_told_once_with_its_places_and_what_came_of_it(lab: Lab) -> None:
+    lab.write("a.prototxt", "lr: 1\nints: [1, 2]")
+    lab.write("b.prototxt", "layer { sizes: 1 }\nints: 3 strings: 'x' scale { key: 'a' value: 1 }")
+    assert warnings(lab, "includes { path: 'a' }\ntrain {\n ints: 4 strings: 'y' }") == [
+        "ints is [1, 2, 4]: conf/cfg.prototxt:3 appends to what conf/a.prototxt:2 gives"
+    ]
+    assert warnings(lab, "includes { path: 'a' } includes { path: 'b' } train { scale { key: 'b' value: 1 } }") == [
+        "ints is [1, 2, 3]: conf/b.prototxt:2 appends to what conf/a.prototxt:2 gives"
+    ]
+    assert warnings(lab, "includes { path: 'a' } includes { path: 'b' } train {\n ints: 4 layer { sizes: 2 } }") == [
+        "ints is [1, 2, 3, 4]: conf/b.prototxt:2 and conf/cfg.prototxt:2 append to what conf/a.prototxt:2 gives",
+        "layer.sizes is [1, 2]: conf/cfg.prototxt:2 appends to what conf/b.prototxt:1 gives",
+    ]
+    assert warnings(lab, "train { ints: 0 }", "I=a") == [
+        "ints is [0, 1, 2]: conf/a.prototxt:2 appends to what conf/cfg.prototxt:1 gives"
+    ]
+    assert warnings(lab, "train { ints: 0 }", "ints.-1=3") == []
+
+
+def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> None:
+    lab.write("wide.prototxt", "sizes: [1, 2]")
+    lab.write("inner.prototxt", "includes { path: 'wide' mount: 'inside' }\ninside { sizes: 3 }")
+    assert warnings(lab, "includes { path: 'inner' mount: 'layer' } train { }") == [
+        "layer.inside.sizes is [1, 2, 3]: conf/inner.prototxt:2 appends to what conf/wide.prototxt:1 gives"
+    ]
+    assert warnings(lab, "train { layer { includes { path: 'wide' }\n sizes: 4 } }", "I.layer=wide") == [
+        "layer.sizes is [1, 2, 4]: conf/cfg.prototxt:2 appends to what conf/wide.prototxt:1 gives",
+        "layer.sizes is [1, 2, 4, 1, 2]: conf/cfg.prototxt:2 and conf/wide.prototxt:1 append to what"
+        " conf/wide.prototxt:1 gives",
+    ]
+    lab.write("first.prototxt", "includes { path: 'ints' }\ntrain {\n  ints: 2 }")
+    lab.write("ints.prototxt", "ints: 1")
+    assert warnings(lab, "includes { path: 'first' } train { ints: 3 }") == [
+        "ints is [1, 2, 3]: conf/first.prototxt:3 and conf/cfg.prototxt:1 append to what conf/ints.prototxt:1 gives"
+    ]
+    assert warnings(lab, "includes { path: 'first' } train { }") == [
+        "ints is [1, 2]: conf/first.prototxt:3 appends to what conf/ints.prototxt:1 gives"
+    ]
+
+
+def test_a_list_of_another_member_of_a_oneof_is_not_told(lab: Lab) -> None:
+    lab.write("a.prototxt", "parts { x: 1 } whole { words: 'a' }")
+    lab.write("b.prototxt", "whole { words: 'b' }")
+    lab.write("c.prototxt", "none { }")
+    includes = " ".join(f"includes {{ path: '{name}' mount: 'modern' }}" for name in "acb")
+    assert warnings(lab, f"{includes} train {{ }}") == []
+    assert 'words: "b"' in text(lab, f"{includes} train {{ }}")
+
+
+def test_an_include_clears_what_those_before_it_gave(lab: Lab) -> None:
+    lab.write("a.prototxt", "ints: [1, 2] lr: 1 scale { key: 'a' value: 1 } scale { key: 'b' value: 1 } sgd { }")
+    lab.write("b.prototxt", "ints: 3")
+    clear = "includes { path: 'a' } includes { clear: 'ints' }"
+    assert text(lab, f"{clear} train {{ ints: 4 }}").startswith("lr: 1.0 ints: 4 scale")
+    assert "ints: 3 ints: 4" in text(lab, f"{clear} includes {{ path: 'b' }} train {{ ints: 4 }}")
+    assert "ints" not in text(lab, f"{clear} train {{ }}")
+    assert text(lab, "includes { clear: 'ints' } includes { path: 'a' } train { ints: 4 }").startswith(
+        "lr: 1.0 ints: 1 ints: 2 ints: 4"
+    )
+    many = "includes { path: 'a' } includes { clear: 'ints' clear: 'scale' clear: 'lr' clear: 'optimizer' }"
+    assert text(lab, f"{many} train {{ scale {{ key: 'c' value: 2 }} }}") == 'scale { key: "c" value: 2.0 }'
+    one = "includes { path: 'a' } includes { clear: ['ints', 'scale.a', 'lr', 'sgd'] } train { }"
+    assert text(lab, one) == 'scale { key: "b" value: 1.0 }'
+    assert warnings(lab, f"{clear} train {{ ints: 4 }}") == []
+    assert warnings(lab, f"{clear} includes {{ path: 'b' }} train {{ ints: 4 }}") == [
+        "ints is [3, 4]: conf/cfg.prototxt:1 appends to what conf/b.prototxt:1 gives"
+    ]
+
+
+def test_what_a_chunk_clears_is_cleared_where_it_is_merged(lab: Lab) -> None:
+    lab.write("fresh.prototxt", "includes { clear: 'ints' } includes { path: 'narrow' mount: 'layer' }\nints: 9")
+    lab.write("narrow.prototxt", "includes { clear: 'sizes' } sizes: 8")
+    lab.write("again.prototxt", "includes { path: 'fresh' }")
+    config = "train { ints: [1, 2] layer { sizes: 7 width: 1 } }"
+    for name in ("fresh", "again"):
+        assert text(lab, config, f"I={name}") == "ints: 9 layer { width: 1 sizes: 8 }"
+        assert warnings(lab, config, f"I={name}") == []
+    assert text(lab, config, "I.layer=narrow") == "ints: 1 ints: 2 layer { width: 1 sizes: 8 }"
+    lab.write("a.prototxt", "ints: 1 layer { sizes: 1 }")
+    assert text(lab, "includes { path: 'a' } includes { path: 'fresh' } train { }") == "ints: 9 layer { sizes: 8 }"
+    assert text(lab, "includes { path: 'a' } train { layer { includes { clear: 'sizes' } sizes: 2 } }") == (
+        "ints: 1 layer { sizes: 2 }"
+    )
+    lab.write("root.prototxt", "includes { clear: 'ints' } train { ints: 5 }")
+    assert text(lab, "includes { path: 'a' } includes { path: 'root' } train { }") == "ints: 5 layer { sizes: 1 }"
+    assert "conf/fresh.prototxt:2 sets it" in error(lab, config, "I=fresh", "ints.0=x")
+
+
+def test_a_line_is_named_of_the_file_that_set_what_stayed(lab: Lab) -> None:
+    lab.write("a.prototxt", "lr: 1")
+    lab.write("b.prototxt", "i32: 1")
+    config = "includes { path: 'a' } includes { clear: 'lr' } includes { path: 'b' } train { }"
+    assert error(lab, config, "lr=x") == "override 'lr=x': key 'lr' is a number (double), not 'x'"
+    assert error(lab, config, "i32=x").endswith("conf/b.prototxt:1 sets it")
+
+
+def test_what_cannot_be_cleared_is_said_with_its_line(lab: Lab) -> None:
+    lab.write("a.prototxt", "ints: 1")
+    assert error(lab, "\nincludes { clear: 'itns' } train { }") == (
+        "conf/cfg.prototxt:2: clear 'itns': unknown key 'itns': Train has no field 'itns' (did you mean 'ints'?)"
+    )
+    assert error(lab, "includes { path: 'a' clear: 'ints' } train { }") == (
+        "conf/cfg.prototxt:1: clear 'ints': it stands in an include of its own: includes { clear: … } clears what"
+        " those before it gave, and those behind it, includes { path: … }, add to that"
+    )
+    assert "an element of a list has no place of its own here" in error(lab, "includes { clear: 'ints.0' } train { }")
+    assert "what was included is merged already" in error(lab, "includes { clear: 'includes' } train { }")
+
+
+def test_where_includes_know_no_clear_its_name_is_the_error(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> None:
+    from heyhi.config.schema import load_schema
+
+    root = tmp_path_factory.mktemp("other")
+    (root / "conf").mkdir()
+    (root / "conf/conf.proto").write_text("""
+        syntax = "proto3";
+        message MetaCfg { repeated Include includes = 1; oneof task { Task run = 2; } }
+        message Include { string path = 1; string mount = 2; }
+        message Task { repeated string words = 2; }
+    """)
+    (root / "conf/cfg.prototxt").write_text("includes { clear: 'words' } run { }")
+    project = Project(root)
+    with pytest.raises(
+        ConfigError, match=r"conf/cfg.prototxt:1:12: Include has no field 'clear' \(it has: mount, path"
+    ):
+        Composer(project, load_schema(project)).compose("conf/cfg.prototxt")
+
+
+def test_what_a_root_message_has_beside_its_task_is_extended_too(
+    lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    from heyhi.config.schema import load_schema
+
+    root = tmp_path_factory.mktemp("other")
+    (root / "conf").mkdir()
+    (root / "conf/conf.proto").write_text("""
+        syntax = "proto3";
+        message MetaCfg { repeated Include includes = 1; oneof task { Task run = 2; } string note = 3; string by = 4; }
+        message Include { string path = 1; string mount = 2; }
+        message Task { repeated string words = 2; int32 n = 3; }
+    """)
+    (root / "conf/base.prototxt").write_text("note: 'base' by: 'me' run { n: 1 }")
+    (root / "conf/cfg.prototxt").write_text("includes { path: 'base' } note: 'own' run { words: 'a' }")
+    composed = Composer(Project(root), load_schema(Project(root))).compose("conf/cfg.prototxt")
+    assert text_format.MessageToString(composed.message, as_one_line=True).strip() == (
+        'run { words: "a" n: 1 } note: "own" by: "me"'
+    )
+
+
+def test_a_tasks_own_includes_extend_too(lab: Lab) -> None:
+    lab.write("first.prototxt", "train { lr: 1 i32: 1 }")
+    assert text(lab, "train { includes { path: 'first' } i32: 2 }") == "lr: 1.0 i32: 2"
+    assert "is a root config" in error(lab, "train { layer { includes { path: 'first' } } }")
+
+
+def test_the_line_of_a_scalar_that_stands_twice_is_the_one_that_counts(lab: Lab) -> None:
+    assert error(lab, "train {\n lr: 1\n lr: 2\n ints: 1\n ints: 2 }", "lr=x", "ints.0=x") == (
+        "override 'lr=x': key 'lr' is a number (double), not 'x'; conf/cfg.prototxt:3 sets it\n"
+        "override 'ints.0=x': key 'ints.0' is an integer (int32), not 'x'; conf/cfg.prototxt:4 sets it"
+    )
+    assert error(lab, "train {\n lr: 1\n lr: 1e999\n}") == (
+        "conf/cfg.prototxt:3: 'train.lr' is out of range for a number (double)"
+    )

@@ -130,6 +130,11 @@ def test_a_malformed_key_is_said(key: str, message: str) -> None:
         ("", ["layer=SELECT"], "layer { }"),
         ("", ["layers.-1=SELECT", "named.a=SELECT"], 'layers { } named { key: "a" value { } }'),
         ("", ["modern.none=SELECT"], "modern { none { } }"),
+        # a oneof's name with a member chooses that, and leaves it as it is where it is chosen
+        ("sgd { momentum: 1 }", ["optimizer=adam"], "adam { }"),
+        ("sgd { momentum: 1 }", ["optimizer=sgd"], "sgd { momentum: 1.0 }"),
+        ("plain: 1", ["optimizer=sgd"], "sgd { }"),
+        ("", ["modern.choice=none"], "modern { none { } }"),
         # members of a oneof exclude one another, the last one stays
         ("", ["sgd.momentum=1", "adam.beta1=2"], "adam { beta1: 2.0 }"),
         ("", ["adam.beta1=2", "sgd.momentum=1"], "sgd { momentum: 1.0 }"),
@@ -191,9 +196,18 @@ def test_an_override_writes(lab: Lab, base: str, overrides: list[str], result: s
             " include a chunk (I.sgd=path), or use SELECT (an empty one) or NULL (none)",
         ),
         (
-            "optimizer=sgd",
-            "key 'optimizer' is a oneof and takes no value 'sgd': choose a member by sgd=… or adam=… or plain=… or"
-            " by_name=… (of a message SELECT, or a field of it), clear it by NULL",
+            "optimizer=sdg",
+            "key 'optimizer' is a oneof and has no member 'sdg' (did you mean 'sgd'?): name one of sgd, adam,"
+            " or set plain=…, by_name=…; NULL clears it",
+        ),
+        (
+            "optimizer=plain",
+            "key 'optimizer' is a oneof, and its member 'plain' is a number (double): set it by plain=…",
+        ),
+        (
+            "modern.choice=7",
+            "key 'modern.choice' is a oneof and has no member '7': name one of whole, none,"
+            " or set modern.number=…, modern.word=…; NULL clears it",
         ),
         ("lr=SELECT", "key 'lr' is a number (double), not 'SELECT'"),
         ("ints.x=3", "key 'ints.x': 'ints' is a list: expected an index (0 is the first, -1 appends), not 'x'"),

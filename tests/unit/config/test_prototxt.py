@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from google.protobuf import text_format
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,7 +34,19 @@ if TYPE_CHECKING:
         ("train { name: 'abc }", 'c:1:15: String missing ending quote: "\'abc }"'),
         ("train { name: '\\377' }", "c:1:22: the string is no valid UTF-8"),
         ("train { layer: 3 }", 'c:1:16: Expected "{"'),
-        ("train { lr: 1\n lr: 2 }", 'c:2:6: Message type "lab.Train" should not have multiple "lr" fields'),
+        ("train { lr: 1\n lr: 2 lrr: 3 }", "c:2:8: Train has no field 'lrr' (did you mean 'lr'?)"),
+        (
+            "train {}\ntrain {}\nstrict {}",
+            "c:3:1: 'train' and 'strict' are both set; only one member of the oneof 'task' can be",
+        ),
+        (
+            "train { sgd {} sgd {}\n adam {} }",
+            "c:2:2: 'sgd' and 'adam' are both set; only one member of the oneof 'optimizer' can be",
+        ),
+        (
+            "train { sgd {} }\ntrain { plain: 1 }",
+            "c:2:9: 'sgd' and 'plain' are both set; only one member of the oneof 'optimizer' can be",
+        ),
         ("train {}\nstrict {}", "c:2:1: 'train' and 'strict' are both set; only one member of the oneof 'task' can be"),
         ("train {\n lr: 1e999 }", "c:2: 'train.lr' is out of range for a number (double)"),
         (
@@ -53,6 +66,73 @@ def test_an_error_has_file_line_and_column_that_start_at_1(lab: Lab, text: str, 
     with pytest.raises(ConfigError) as raised:
         parse_into(text, lab.schema.new_root(), "c", lab.schema.pool)
     assert str(raised.value) == message
+
+
+def parsed(lab: Lab, text: str) -> tuple[str, list[str]]:
+    message = lab.schema.new_root()
+    told = parse_into(text, message, "c", lab.schema.pool)
+    return text_format.MessageToString(message, as_one_line=True).strip(), told
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "told"),
+    [
+        ("train { lr: 1\n lr: 2 }", "train { lr: 2.0 }",
+         ["c:2: 'train.lr' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { lr: 1\n lr: 2\n\n lr: 3 }", "train { lr: 3.0 }",
+         ["c:4: 'train.lr' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { sgd { momentum: 1 }\n ints: 1 sgd { nesterov: true } ints: 2 }",
+         "train { ints: 1 ints: 2 sgd { momentum: 1.0 nesterov: true } }",
+         ["c:2: 'train.sgd' is set again; c:1 has one, too: they are merged"]),
+        ("train { lr: 1 }\ntrain { lr: 2 name: 'x' }", 'train { lr: 2.0 name: "x" }',
+         ["c:2: 'train' is set again; c:1 has one, too: they are merged",
+          "c:2: 'train.lr' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { plain: 1\n plain: 2 }", "train { plain: 2.0 }",
+         ["c:2: 'train.plain' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { layers { width: 1\n width: 2 } layers [{ width: 3 }, <width: 4>] }",
+         "train { layers { width: 2 } layers { width: 3 } layers { width: 4 } }",
+         ["c:2: 'train.layers.width' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { scale { key: 'a' value: 1\n value: 2 } }", 'train { scale { key: "a" value: 2.0 } }',
+         ["c:2: 'train.scale.value' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { modern { count: 0\n count: 5 } }", "train { modern { count: 5 } }",
+         ["c:2: 'train.modern.count' is set again; c:1 sets it, too: the last one counts"]),
+        ("train { includes { path: 'a' } }\ntrain { includes { path: 'b' } }",
+         'train { includes { path: "a" } includes { path: "b" } }',
+         ["c:2: 'train' is set again; c:1 has one, too: they are merged"]),
+        ("train { named { key: 'a' value { width: 1 } } named { key: 'b' value { width: 2 } } ints: [1, 1] ints: 1 }",
+         'train { ints: 1 ints: 1 ints: 1 named { key: "a" value { width: 1 } }'
+         ' named { key: "b" value { width: 2 } } }', []),
+    ],
+)  # fmt: skip
+def test_a_field_that_stands_twice_is_merged_and_told(lab: Lab, text: str, message: str, told: list[str]) -> None:
+    assert parsed(lab, text) == (message, told)
+
+
+def test_of_many_fields_that_stand_twice_some_are_told(lab: Lab) -> None:
+    twice = "name: 'a' flag: true i32: 1 i64: 1 u32: 1 u64: 1 s32: 1 s64: 1 f32: 1 sf64: 1 lr: 1 single: 1\n" * 2
+    told = parsed(lab, f"train {{ {twice} }}")[1]
+    assert len(told) == 11
+    assert told[-1] == "c: 2 more fields are set twice"
+
+
+@given(pieces=st.lists(st.sampled_from(
+    ["lr: 1", "lr: 2", "name: 'a'", "sgd { momentum: 1 }", "sgd { nesterov: true }", "layer { width: 1 }", "ints: 3",
+     "layer { inside { width: 2 } }", "layer { inside { name: 'b' } sizes: 1 }", "modern { count: 1 }",
+     "modern { count: 3 }", "layers { width: 1 }", "layers { width: 2 }"]), max_size=8
+))  # fmt: skip
+def test_pieces_that_stand_in_one_file_are_what_merging_them_one_by_one_gives(
+    shared_lab: Lab, pieces: list[str]
+) -> None:
+    merged = shared_lab.new_train()
+    for piece in pieces:
+        one = shared_lab.new_train()
+        assert parse_into(piece, one, "c", shared_lab.schema.pool) == []
+        merged.MergeFrom(one)
+    whole = shared_lab.new_train()
+    told = parse_into("\n".join(pieces), whole, "c", shared_lab.schema.pool)
+    assert whole == merged
+    heads = [piece.split()[0] for piece in pieces if piece.split()[0] not in ("ints:", "layers")]
+    assert bool(told) == (len(heads) > len(set(heads)))
 
 
 @pytest.mark.parametrize("depth", [101, 5000])
