@@ -238,15 +238,16 @@ class _Form:
             if is_whole and not any(self._list(key).is_changed for key in _list_keys(one.key)):
                 told.update(one.lines)
                 made += [_Named(one.lines[-1], line, values, replaces=True) for line, values in self._content(one.key)]
+        whole: dict[str, _Named | None] = {}
         for place, through in enumerate(self._through):
             owner = next((one for one in through if one.is_changed), None)
             if place in told or owner is None:
                 continue
-            whole = self._whole(owner)
-            if whole is not None:
+            if owner.key.text not in whole:
+                found = whole[owner.key.text] = self._whole(owner)
+                made += [found] if found is not None else []
+            if whole[owner.key.text] is not None:
                 told.add(place)
-                if place == owner.last:
-                    made.append(whole)
         made += [_Named(place, line) for place, line in enumerate(self._applied) if place not in told]
         return sorted(made, key=lambda named: named.at)
 
