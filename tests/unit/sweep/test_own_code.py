@@ -67,7 +67,8 @@ def test_a_function_or_an_object_is_no_value(
     )
     with pytest.raises(SweepError) as error:
         expand_sweep_file(project, schema, path)
-    assert f"override 'lr=<{kind}>': a {kind} is no value" in str(error.value)
+    article = "an" if kind[0] in "aeiou" else "a"
+    assert f"override 'lr=<{kind}>': {article} {kind} is no value" in str(error.value)
     assert "in point 1:" in str(error.value)
 
 
