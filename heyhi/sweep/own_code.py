@@ -40,10 +40,10 @@ def own_code(root: Path, path: Path, *, seed: int = 0) -> Iterator[None]:
     try:
         with running(root, seed=seed):
             yield
-    except HeyhiError:
+    except (HeyhiError, KeyboardInterrupt, GeneratorExit):
         raise
     # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise SweepError(f"{place_of(error, path)}: {type(error).__name__}: {_said(error)}") from None
 
 

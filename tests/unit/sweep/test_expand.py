@@ -266,6 +266,7 @@ def test_a_sweep_file_is_read(project: Project, schema: Schema, tmp_path: Path) 
         ("def yield_sweep(:\n", "my sweep.py:1: SyntaxError"),
         ("\nimport nosuchmodule\n", "my sweep.py:2: ModuleNotFoundError"),
         ("import sys\nsys.exit()", "my sweep.py:2: SystemExit: "),
+        ("class Odd(BaseException): ...\nraise Odd(1)", "my sweep.py:2: Odd: 1"),
         ("def yield_sweep():\n    yield 1 / 0\n", "my sweep.py:2: ZeroDivisionError"),
         ("def yield_sweep():\n    yield 1\n", "point 0 is 1; expected"),
         (f"def yield_sweep(): yield {TRAIN!r}, None", "None); expected (config, {key: value})"),
