@@ -16,8 +16,9 @@ from pathlib import Path
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from heyhi.config.describe import mountable
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles, include_mount
+from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles
 from heyhi.config.keys import Key, Kind, find_key, mounts
+from heyhi.config.mounts import include_mount
 from heyhi.config.schema import Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES

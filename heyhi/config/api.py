@@ -19,8 +19,9 @@ from heyhi.config.chunks import Merging
 from heyhi.config.compose import Composer
 from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze, message_of, to_text
 from heyhi.config.frozen_types import FrozenType, full_name_of
-from heyhi.config.includes import ConfigFiles, include_mount
+from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, find_key, is_replaced
+from heyhi.config.mounts import include_mount
 from heyhi.config.overrides import Overrides, keys_and_values, parts_written, shown_value
 from heyhi.config.renames import earlier_names, renamed_text
 from heyhi.config.root_config import RootConfig, key_below_task, task_of

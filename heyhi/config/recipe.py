@@ -14,8 +14,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.composite import is_composite
-from heyhi.config.includes import include_field, include_mount
 from heyhi.config.keys import Key, Kind, find_key, lists
+from heyhi.config.mounts import include_field, include_mount
 from heyhi.config.normal_form import empties_more
 from heyhi.config.order import canonical_order
 from heyhi.config.scheduling import Scheduling

@@ -15,8 +15,8 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from heyhi.config.earlier_protos import with_names_of
 from heyhi.config.identity import Identity
-from heyhi.config.includes import include_mount
 from heyhi.config.keys import Key, find_key
+from heyhi.config.mounts import include_mount
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.overrides import split_override
 from heyhi.config.renames import Named, earlier_names, once_named
