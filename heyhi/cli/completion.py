@@ -16,10 +16,11 @@ from pathlib import Path
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from heyhi.config.describe import mountable
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles
+from heyhi.config.identity import SUFFIX
+from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, Kind, find_key, mounts
 from heyhi.config.mounts import include_mount
-from heyhi.config.schema import Schema, load_comments, load_schema, message_type, real_oneofs
+from heyhi.config.schema import INCLUDES, Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
 from heyhi.experiment.names import IDENTITY_NAME, Status

@@ -20,12 +20,14 @@ from google.protobuf.message import Message
 from heyhi.config.chunks import Root
 from heyhi.config.compose import Composed
 from heyhi.config.frozen import to_text
-from heyhi.config.includes import INCLUDES, SUFFIX, ConfigFiles
+from heyhi.config.identity import SUFFIX
+from heyhi.config.includes import ConfigFiles
 from heyhi.config.keys import Key, Kind, entry_text, find_key, present
 from heyhi.config.mounts import include_folders, mount_folder
 from heyhi.config.overrides import default_of, leaves, override_lines
 from heyhi.config.renames import Named, earlier_names
 from heyhi.config.schema import (
+    INCLUDES,
     Schema,
     element,
     is_map,

@@ -17,15 +17,15 @@ from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type
 from heyhi.config.chunks import Chunk, MergedFile, Merging, Root
-from heyhi.config.identity import SUFFIX as SUFFIX
+from heyhi.config.identity import SUFFIX
 from heyhi.config.keys import Key, Kind, find_key, value_at
 from heyhi.config.mounts import find_mount, include_field, include_folders, leads_into_includes, mount_folder
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.outside import find_kept, identity_cfg
 from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
 from heyhi.config.renames import Pair, renamed_text
-from heyhi.config.schema import INCLUDES as INCLUDES
 from heyhi.config.schema import (
+    INCLUDES,
     Schema,
     children,
     copy_of,
