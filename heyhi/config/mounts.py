@@ -70,7 +70,7 @@ def include_mount(task: Descriptor, key: str) -> tuple[bool, Key | None]:
     first = key.partition(".")[0]
     if not key.startswith("I") or _is_or_was_field(task, first):
         return False, None
-    if key == "I":
+    if key in ("I", "I."):  # the latter was a way to write it in the first HeyHi
         return True, None
     if first == "I":
         try:

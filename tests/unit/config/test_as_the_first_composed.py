@@ -132,7 +132,7 @@ def test_a_value_of_another_type_is_refused() -> None:
         bread("plain", "wheat.rest_hours=20.5")
 
 
-@pytest.mark.parametrize("override", ["I=hot", "I=hot.prototxt", "I=conf/bread/hot.prototxt"])
+@pytest.mark.parametrize("override", ["I=hot", "I.=hot", "I=hot.prototxt", "I=conf/bread/hot.prototxt"])
 def test_an_include_without_a_mount_goes_into_the_task(override: str) -> None:
     cfg = bread("plain", override)
     assert (cfg.heat, cfg.wheat.rest_hours) == (1, 12)
