@@ -6,7 +6,7 @@ Names inside of the protos are left to `renames`.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from heyhi.errors import ProjectError
@@ -21,15 +21,19 @@ class MovedConfigs:
         project: whose settings list them.
 
     Raises:
-        ProjectError: what they list can't be: one that is still there, or leads to none, to two, or in a circle.
+        ProjectError: what they list can't be: a path that is still there, leads to none or to two, runs in a circle
+            that ends at no file, or is outside the project.
     """
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._steps = {os.path.normpath(old): os.path.normpath(new) for old, new in project.settings.renamed}
-        self._before = {new: old for old, new in self._steps.items()}
+        self._returned = self._starts_of_circles()
         if self._steps:
             self._check()
+        for name in self._returned:  # it is the one of today, and leads to no other
+            del self._steps[name]
+        self._before = {new: old for old, new in self._steps.items()}
 
     def __bool__(self) -> bool:
         return bool(self._steps)
@@ -40,7 +44,7 @@ class MovedConfigs:
 
     def earlier(self) -> dict[str, list[str]]:
         """Return the earlier paths of each config that moved, the first one first."""
-        found: dict[str, list[str]] = {}
+        found = {name: [name] for name in self._returned}
         for old, new in sorted(self.pairs(), key=lambda pair: len(list(self._way(pair[0]))), reverse=True):
             found.setdefault(new, []).append(old)
         return found
@@ -53,6 +57,8 @@ class MovedConfigs:
 
     def first(self, name: str) -> str:
         """Return the path that a config or chunk first had, as an identity writes it."""
+        if (today := self.today(name)) in self._returned:
+            return today
         while name in self._before:
             name = self._before[name]
         return name
@@ -64,17 +70,52 @@ class MovedConfigs:
         name = self._project.relative(Path(os.path.abspath(path)))  # noqa: PTH100 (a link keeps its name)
         return self._project.root / self.today(name) if name in self._steps else None
 
-    def _check(self) -> None:
-        for old, new in self._steps.items():
+    def _starts_of_circles(self) -> list[str]:
+        """Return the paths that were left and taken again: of those of a circle, the one that is listed first."""
+        found: list[str] = []
+        for old in self._steps:
             way = list(self._way(old))
-            if old in way:
-                raise self._wrong(old, f"leads back to itself: {' -> '.join([old, *way])}")
-            if self._before[new] != old:
-                raise self._wrong(old, f"is '{new}' by now, and so is '{self._before[new]}': only one of them can be")
-            if is_file(self._project.root / old):
+            if old in way and not any(name in found for name in way):
+                found.append(old)
+        return found
+
+    def _check(self) -> None:
+        before: dict[str, str] = {}
+        for old, new in self._steps.items():
+            for name in (old, new):
+                if Path(name).is_absolute() or name.split(os.sep, 1)[0] in ("..", "."):
+                    raise self._wrong(
+                        old, f"is '{new}' by now: expected paths of files, relative to the project root and inside it"
+                    )
+            way = list(self._way(old))
+            if old == new:
+                raise self._wrong(old, "leads back to itself: leave it out")
+            if before.setdefault(new, old) != old:
+                raise self._wrong(
+                    old,
+                    f"is '{new}' by now, and so is '{before[new]}': only one of them can be. A path that was left and"
+                    f' taken again is listed as what it is today: "{before[new]}" = "{old}", "{old}" = "{new}"',
+                )
+            if old in self._returned:
+                self._check_circle(old, way)
+            elif is_file(self._project.root / old):
                 raise self._wrong(old, f"is there still; '{new}' can't be the same one")
             if new not in self._steps and not is_file(self._project.root / new):
                 raise self._wrong(old, f"is '{new}' by now, and there is no such file")
+
+    def _check_circle(self, start: str, way: Sequence[str]) -> None:
+        """Refuse a circle that doesn't end where a file is: it says that the path it begins with is taken again."""
+        if is_file(self._project.root / start):
+            return
+        there = next((name for name in way if is_file(self._project.root / name)), None)
+        circle = " -> ".join([start, *way])
+        if there is None:
+            raise self._wrong(start, f"leads back to itself: {circle}, and none of these files is there")
+        raise self._wrong(
+            start,
+            f"leads back to itself: {circle}, and there is no such file, but '{there}' is: leave out what"
+            f" '{there}' leads to",
+        )
 
     def _way(self, name: str) -> Iterator[str]:
         """Yield the paths that one leads to, one after the other, each once."""

@@ -209,7 +209,12 @@ def _check_names(where: str, ones: Sequence[tuple[str, Proto]]) -> None:
         for name in names_in(one.options):
             place = f"{file}: {one.name} in {where} was {name}"
             if name == one.name:
-                raise SchemaError(f"{place}: that is its name still")
+                if names_in(one.options)[-1] != name:  # it has a name again that it had before
+                    continue
+                raise SchemaError(
+                    f"{place}: that is its name still. Leave it out; or, if it had another one meanwhile, put that"
+                    f" behind it: 'was: {name}, other'"
+                )
             if name in living:
                 raise SchemaError(
                     f"{place}, which is the name of another one there: records of {name} could be of either. Give that"

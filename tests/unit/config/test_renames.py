@@ -306,6 +306,35 @@ def test_names_that_could_be_of_two_are_refused(lab: Lab, body: str, problem: st
             schema_of(lab, body)
 
 
+@pytest.mark.parametrize("names", ["act", "activation, act"])
+def test_a_name_that_is_its_own_still_is_refused_with_what_to_write(lab: Lab, names: str) -> None:
+    with pytest.raises(SchemaError, match=r"that is its name still\. Leave it out; .*: 'was: act, other'"):
+        schema_of(lab, f"message Train {{ optional int32 act = 1; // was: {names}\n }}")
+
+
+def test_what_has_its_first_name_again_keeps_its_exp_paths(lab: Lab) -> None:
+    text = BEFORE.replace("double lr = 1 [default = 0.1];", "double {0} = 1 [default = 0.1];  // was: {1}")
+    text = text.replace("TANH_OLD = 1;", "{2} = 1;  // was: {3}\n ")
+    before = lab.compose("lr=1", "act=TANH_OLD").identity
+
+    def name(*words: str) -> None:
+        made = text
+        for place, word in enumerate(words):
+            made = made.replace(f"{{{place}}}", word)
+        lab.write({"conf/schema.proto": made})
+
+    name("rate", "lr", "TANH", "TANH_OLD")
+    assert lab.compose("rate=1", "act=TANH").identity == before
+    name("lr", "lr, rate", "TANH_OLD", "TANH_OLD, TANH")
+    assert lab.compose("lr=1", "act=TANH_OLD").identity == lab.compose("rate=1", "act=TANH").identity == before
+    assert lab.notices("lr=1") == [] and lab.notices("rate=1") == ["rate was renamed: lr"]
+    today = Translation(lab.schema)
+    assert today.overrides(["rate=1", "lr=2", "act=TANH"]) == ("lr=1", "lr=2", "act=TANH_OLD")
+    assert today.flat({"train.rate": 1}) == {"train.lr": 1}
+    name("rate", "rate, step, lr", "TANH", "TANH_OLD")  # and once more, with another first one
+    assert lab.compose("lr=1").identity.overrides == lab.compose("step=1").identity.overrides == ("rate=1",)
+
+
 def test_one_message_s_names_are_no_matter_of_another_s(lab: Lab) -> None:
     assert schema_of(
         lab,
@@ -367,6 +396,44 @@ def test_a_path_that_changed_twice_is_followed_to_the_first(lab: Lab) -> None:
     (lab.root / CFG).rename(lab.root / "conf/c.prototxt")
     settle(lab, {CFG: "conf/b.prototxt", "conf/b.prototxt": "conf/c.prototxt"})
     assert lab.exp_id(cfg="c") == lab.exp_id(cfg="b") == lab.exp_id(cfg="cfg") == before
+
+
+def test_a_path_that_is_taken_again_keeps_its_exp_path(lab: Lab) -> None:
+    b, c = "conf/b.prototxt", "conf/c.prototxt"
+    before = lab.exp_id()
+    for circle in ({CFG: b, b: CFG}, {CFG: b, b: c, c: CFG}):
+        settle(lab, circle)
+        for cfg in (CFG, *circle):
+            assert lab.exp_id(cfg=cfg) == before, cfg
+        assert lab.notices(cfg=b) == [f"{b} was renamed: {CFG}"] and lab.notices() == []
+        names = ", ".join(circle)
+        assert Translation(lab.schema, lab.project).lines() == [f"{CFG} (was: {names})"]
+    settle(lab, {b: c, c: CFG})  # what it was first, before it was what it is today
+    assert lab.exp_id().startswith("p/b/")
+
+
+@pytest.mark.parametrize(
+    ("renamed", "problem"),
+    [
+        ({"../b.prototxt": CFG}, "relative to the project root and inside it"),
+        ({"conf/../../b.prototxt": CFG}, "relative to the project root and inside it"),
+        ({"/b.prototxt": CFG}, "relative to the project root and inside it"),
+        ({"conf/b.prototxt": "../b.prototxt"}, "relative to the project root and inside it"),
+        ({"conf/b.prototxt": "/b.prototxt"}, "relative to the project root and inside it"),
+        ({"conf/b.prototxt": "conf/.."}, "relative to the project root and inside it"),
+        (
+            {"conf/b.prototxt": CFG, CFG: "conf/b.prototxt"},
+            "conf/b.prototxt -> conf/cfg.prototxt -> conf/b.prototxt, and there is no such file, but"
+            " 'conf/cfg.prototxt' is: leave out what 'conf/cfg.prototxt' leads to",
+        ),
+        (
+            {"conf/x.prototxt": CFG, CFG: "conf/b.prototxt", "conf/b.prototxt": CFG},
+            'listed as what it is today: "conf/x.prototxt" = "conf/b.prototxt", "conf/b.prototxt" = "conf/cfg',
+        ),
+    ],
+)
+def test_paths_that_name_no_config_s_way_are_refused(lab: Lab, renamed: Mapping[str, str], problem: str) -> None:
+    test_paths_that_can_t_be_are_refused(lab, renamed, problem)
 
 
 @pytest.mark.parametrize(
