@@ -117,13 +117,23 @@ class Twins:
         return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
 
     def _digest_on_disk(self, exp_path: str) -> str:
-        from google.protobuf import text_format
-
         try:
             text = Path(exp_path, CONFIG_NAME).read_text(encoding="utf-8")
-            return self._digest(text_format.Parse(text, self._schema.root_class()))
-        except (OSError, ValueError, text_format.ParseError):  # not readable, or of a schema that was another one
+            return self._digest(self._parsed(text))
+        except (OSError, ValueError, HeyhiError):  # not readable, or of a schema that was another one
             return _UNKNOWN
+
+    def _parsed(self, text: str) -> Message:
+        from google.protobuf import text_format
+
+        from heyhi.config.prototxt import parse_renamed
+
+        root = self._schema.new_root()
+        try:
+            return text_format.Parse(text, root, descriptor_pool=self._schema.pool)
+        except text_format.ParseError:  # it may have the names of another day
+            parse_renamed(text, root, CONFIG_NAME, self._schema.pool)
+            return root
 
 
 def alike_lines(groups: Iterable[Sequence[str]]) -> list[str]:

@@ -114,6 +114,18 @@ def test_an_edited_default_is_another_config(lab: Project) -> None:
     assert lines_of(lab, ("same", {})) == []
 
 
+def test_what_is_done_by_the_names_of_another_day_is_named(lab: Project) -> None:
+    handle = heyhi.maybe_launch(done, cfg="work", overrides=["seed=7", "sgd.momentum=0.5"])
+    wrong_order = PROTO.replace("int32 seed = 2;", "int32 start = 2;  // was: number, seed")
+    wrong_order = wrong_order.replace("Sgd sgd = 4;", "Sgd momentum = 4;  // was: sgd\n ")
+    (lab.conf_root / "conf.proto").write_text(wrong_order)
+    point = ("work", {"start": 7, "momentum.momentum": 0.5})
+    (exp_id,) = expanded(lab, point).own
+    assert exp_id != handle.exp_id
+    for _ in range(2):
+        assert lines_of(lab, point) == [f"{exp_id}: the same config is DONE as {handle.exp_id}"]
+
+
 def test_no_twins_are_told_where_the_records_cannot_be_read(lab: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def closed(project: Project) -> ManifestIndex:
         raise UnknownError("closed")
