@@ -6,8 +6,10 @@ Nothing on disk is changed by it. Messages in other protos than those of today a
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Self
 
 from google.protobuf import descriptor_pb2
@@ -159,6 +161,21 @@ class Translation:
             except HeyhiError:  # of a field that is gone
                 self._found[place] = None
         return self._found[place]
+
+
+def translation_now(project: Project) -> Translation | None:
+    """Return `Translation.of` a project, the same one as long as its protos are the same files: for who asks often."""
+    try:
+        with os.scandir(project.conf_root) as entries:
+            stats = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(".proto")]
+    except OSError:
+        return None
+    return _translation_at(project, tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats)))
+
+
+@lru_cache(maxsize=16)
+def _translation_at(project: Project, stamps: tuple[tuple[str, int, int], ...]) -> Translation | None:
+    return Translation.of(project)
 
 
 def _named_in(schema: Schema) -> Iterator[tuple[str, Named]]:

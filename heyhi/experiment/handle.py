@@ -65,12 +65,16 @@ class Handle:
 
     @property
     def overrides(self) -> list[str]:
-        """Overrides as `key=value`, in canonical form and order.
+        """Overrides as `key=value`, in canonical form and order; what was renamed has its name of today.
 
         Raises:
             HeyhiError: nobody knows: it was never started.
         """
-        return list(self._which().overrides)
+        from heyhi.config.translation import translation_now
+
+        overrides, project = self._which().overrides, self._find_project()
+        today = translation_now(project) if overrides and project is not None else None
+        return list(overrides if today is None else today.overrides(overrides))
 
     @property
     def folder(self) -> ExperimentDir:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import heyhi
+import heyhi.config.translation
 from heyhi.errors import HeyhiError, IdentityError
 from heyhi.experiment.folder import ExperimentDir
 
@@ -76,6 +77,27 @@ def test_outside_a_project_a_relative_path_is_below_the_working_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert heyhi.Handle("p/x").exp_path == tmp_path / "p/x"
+
+
+def test_overrides_have_the_names_of_today(root: Path) -> None:
+    done = launched("lr=2", "wait=NULL")
+    assert done.overrides == ["lr=2", "wait=NULL"]
+    for now in ("rate", "step_size"):  # also while a program runs
+        (root / "conf/lab.proto").write_text(PROTO.replace("double lr = 1;", f"double {now} = 1;  // was: lr\n "))
+        assert done.overrides == heyhi.Handle(done.exp_path).overrides == [f"{now}=2", "wait=NULL"]
+    later = launched("step_size=3")
+    assert later.exp_id.startswith("p/fit/lr=3_") and later.overrides == ["step_size=3"]
+    (root / "conf/lab.proto").write_text("nonsense")
+    assert later.overrides == ["lr=3"]  # who only looks isn't stopped
+
+
+def test_overrides_of_many_read_the_protos_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "conf/lab.proto").write_text(PROTO.replace("double lr = 1;", "double rate = 1;  // was: lr\n "))
+    done, loads = launched("rate=2"), []
+    load = heyhi.config.translation.load_schema
+    monkeypatch.setattr(heyhi.config.translation, "load_schema", lambda project: loads.append(1) or load(project))
+    assert {tuple(heyhi.Handle(done.exp_path).overrides) for _ in range(5)} == {("rate=2",)}
+    assert len(loads) == 1
 
 
 def test_what_is_pruned_goes_to_the_trash_and_only_once(root: Path) -> None:
