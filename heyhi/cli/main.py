@@ -7,11 +7,10 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from heyhi.errors import NO_TARGET
+
 if TYPE_CHECKING:
     import argparse
-
-# What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
-_NO_TARGET = "heyhi-expand-failed"
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -124,7 +123,7 @@ def _print_no_target(given: Sequence[str]) -> None:
         return
     try:
         if not sys.stdout.isatty():
-            print(_NO_TARGET, flush=True)
+            print(NO_TARGET, flush=True)
     except (OSError, ValueError):  # nobody reads it
         pass
 

@@ -32,7 +32,7 @@ from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
-from heyhi.sweep.target import exp_ids_of, folder_of, folders_of
+from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_target
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate
 from heyhi.sweep.write_manifest import write_manifest
@@ -256,6 +256,7 @@ class Flow:
         """Expand the sweep, once and in the main process only: a job reads what that has written."""
         if self._manifest is None:
             self._check_settings()
+            self._check_nothing_else_was_meant()
             if self._sweep is None:
                 raise SweepError(
                     "which experiments? Say --config sweep=FILE, name targets (heyhi expand prints some),"
@@ -270,6 +271,22 @@ class Flow:
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
         return self._manifest
+
+    def _check_nothing_else_was_meant(self) -> None:
+        """Refuse the default sweep where targets were given, and an option of several words has taken them for its own.
+
+        Raises:
+            SweepError: so it was.
+        """
+        settings = self._workflow.dag_settings
+        if self._is_chosen or settings is None or settings.targets or not self._workflow.is_main_process:
+            return
+        taken = next((word for word in sys.argv[1:] if is_target(word)), None)
+        if taken is not None:
+            raise SweepError(
+                f"{taken} was taken for a value of the option before it, and no target is left: nothing is run."
+                " Put targets first, or -- before them (for the default sweep: all)"
+            )
 
     def _check_settings(self) -> None:
         """Refuse to go on where Snakemake would take what is done for outdated, and remove it."""

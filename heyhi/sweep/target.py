@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from heyhi.errors import NO_TARGET
 from heyhi.experiment.names import RESULT_NAME
 
 _END = -len(RESULT_NAME) - 1
@@ -20,6 +21,11 @@ def target_of(exp_path: Path | str, project_root: Path | str) -> str:
     """Return the target of an experiment's folder (absolute)."""
     path, root = str(exp_path), f"{project_root}/"
     return f"{path[len(root) :] if path.startswith(root) else path}/{RESULT_NAME}"
+
+
+def is_target(word: str) -> bool:
+    """Return whether a word of a command line was meant as a target: that of an experiment, or the one of a failure."""
+    return word == NO_TARGET or word.endswith(f"/{RESULT_NAME}")
 
 
 def folder_of(target: str, project_root: Path | str) -> str:

@@ -46,10 +46,12 @@ class Workflow:
     executor_plugin: object = None
     dryrun: bool = False
     touch: bool = False
+    targets: tuple[str, ...] = ()
 
     @property
     def dag_settings(self) -> Any:
-        return SimpleNamespace(rerun_triggers=[SimpleNamespace(name=name) for name in self.rerun_triggers])
+        triggers = [SimpleNamespace(name=name) for name in self.rerun_triggers]
+        return SimpleNamespace(rerun_triggers=triggers, targets=self.targets)
 
     @property
     def execution_settings(self) -> Any:
@@ -162,6 +164,26 @@ def test_without_any_sweep_the_message_says_what_to_do(root: Path, capsys: pytes
     with pytest.raises(SystemExit):
         Flow(Workflow(), {}).report(None)
     assert "--config sweep=FILE" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["results/p/c02_sup_train/sl/seed=1_abc/result.json", "heyhi-expand-failed"])
+@pytest.mark.parametrize("has_default", [True, False])
+def test_the_default_sweep_is_not_run_where_an_option_has_taken_the_targets(
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, word: str, has_default: bool
+) -> None:
+    if not has_default:
+        (root / "pyproject.toml").unlink()
+    monkeypatch.setattr("sys.argv", ["snakemake", "--forcerun", "aggregate", word])
+    with pytest.raises(SystemExit) as stopped:
+        Flow(Workflow(), {}).report(None)
+    said = capsys.readouterr().err
+    assert stopped.value.code == 2 and said.startswith(f"error: {word} was taken for a value of the option before it")
+    assert "Put targets first, or -- before them" in said and not (root / "results").exists()
+
+    # Who says which sweep is meant may give an option such a word, and a job is given what others have asked for.
+    assert Flow(Workflow(), {"sweep": "sweep.py"}).report(None)
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nsweep = "sweep.py"\n')
+    assert Flow(Workflow(targets=("all",)), {}).report(None)
 
 
 def test_snakemake_must_run_in_the_project_root(
