@@ -75,6 +75,7 @@ message TasteTask {
 """,
     "conf/common/launcher/local.prototxt": "local { use_local: true }\n",
     "conf/common/launcher/slurm_8gpus.prototxt": "slurm { num_gpus: 8 hours: 72 volta32: true }\n",
+    "conf/common/dark.prototxt": 'kind: "dark"\n',
     "conf/common/flour/spelt.prototxt": 'kind: "spelt"\n',
     "conf/c02_bake/loaf.prototxt": """\
 includes { path: "spelt"; mount: "flour" }
@@ -125,6 +126,7 @@ if __name__ == "__main__":
     "run.py": """\
 import logging
 
+import conf.conf_pb2
 import heyhi
 
 TASKS = {}

@@ -109,8 +109,11 @@ class ConfigWord(NamedTuple):
                 return self._replace(pattern=value)
         return self._replace(overrides=(*self.overrides, value))
 
-    def points(self) -> list[Point]:
+    def points(self, today: Callable[[str], str] = str) -> list[Point]:
         """Return its points: one, or those of its axes.
+
+        Args:
+            today: gives a key that was renamed the name that it has by now.
 
         Raises:
             SweepError: an axis is wrong.
@@ -122,35 +125,40 @@ class ConfigWord(NamedTuple):
             if self.pair:
                 raise SweepError("--zip pairs the values of several --sweep, and there is none")
             return [(self.cfg, list(self.overrides))]
-        points = sweep_points(self.axes, paired=self.paired, pair=self.pair)
+        points = sweep_points(self.axes, paired=self.paired, pair=self.pair, today=today)
         if not points:
             options = [*(f"--zip {axis}" for axis in self.paired), *(f"--sweep {axis}" for axis in self.axes)]
             raise SweepError(f"the sweep has no experiments: {' '.join(options)} has no values")
-        given = {place for place, _ in self._out_of_use(points[0])}
+        given = {place for place, _ in self._out_of_use(points[0], today)}
         base = [split_override(text) for place, text in enumerate(self.overrides) if place not in given]
         if len(dict(base)) == len(base) and not dict(base).keys() & points[0].keys():
             return [(self.cfg, {**dict(base), **point}) for point in points]
         # A key that is written twice is written in this order.
         return [(self.cfg, [*base, *point.items()]) for point in points]
 
-    def warnings(self) -> list[str]:
-        """Say which overrides count for nothing, since their keys are swept."""
+    def warnings(self, today: Callable[[str], str] = str) -> list[str]:
+        """Say which overrides count for nothing, since their keys are swept.
+
+        Args:
+            today: as for `points`.
+        """
         from heyhi.sweep.points import sweep_keys
 
-        found = self._out_of_use(sweep_keys([*self.paired, *self.axes]))
+        found = self._out_of_use(sweep_keys([*self.paired, *self.axes]), today)
         return [
             f"{self.overrides[place]} is left out: '{key}' is swept, and the values of --sweep count"
             for place, key in found
         ]
 
-    def _out_of_use(self, swept: Iterable[str]) -> list[tuple[int, str]]:
+    def _out_of_use(self, swept: Iterable[str], today: Callable[[str], str]) -> list[tuple[int, str]]:
         """Return the place of each override that a swept key writes over, and that key."""
         from heyhi.config.overrides import split_override
 
         found = []
+        names = [(one, today(one)) for one in swept]
         for place, text in enumerate(self.overrides):
-            key = split_override(text)[0]
-            over = next((one for one in swept if key == one or key.startswith(f"{one}.")), None)
+            key = today(split_override(text)[0])
+            over = next((one for one, name in names if key == name or key.startswith(f"{name}.")), None)
             # What appends is written beside what appends; includes without a mount are merged.
             if over is not None and over != "I" and not over.endswith((".-1", "+")):
                 found.append((place, over))
@@ -502,11 +510,26 @@ class Selection:
         from heyhi.sweep.label import label_of_words
 
         label = label_of_words(self.project, word.cfg, word.words[2:])
-        points = _counted(word.points())
+        today = self._name_of_today(word)
+        points = _counted(word.points(today))
         expansion = expand(
             self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
         )
-        return replace(expansion, warnings=[*word.warnings(), *expansion.warnings])
+        return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
+
+    def _name_of_today(self, word: ConfigWord) -> Callable[[str], str]:
+        """Return what gives a key of a config the name that it has by now, so that it isn't taken for two."""
+        if not (self.schema.has_renames and (word.axes or word.paired)):
+            return str
+        from heyhi.config.compose import Composer
+        from heyhi.config.translation import Translation
+
+        try:
+            task = Composer(self.project, self.schema, tells_renames=False).compose(word.cfg).task
+        except HeyhiError:  # who composes its points says what is wrong
+            return str
+        names = Translation(self.schema, self.project)
+        return lambda key: names.name(key.removesuffix("+"), task) + "+" * key.endswith("+")
 
 
 # --- reading words

@@ -69,6 +69,7 @@ class _Stub:
         body += ["", *(f"_{message.name} = {message.name}" for message in messages)]
         imports = ["import builtins as _b", "import collections.abc as _c", "import typing as _t", ""]
         imports += [
+            "from google.protobuf.message import Message as _Message",
             "from heyhi.config.frozen import Frozen as _Frozen",
             "from heyhi.config.frozen import FrozenConfig as _Any",
         ]
@@ -80,7 +81,7 @@ class _Stub:
         yield from _indented(_docstring(self._comments.get(message.full_name, "")))
         for inner in _written(message.nested_types):
             yield from _indented([*self._message(inner), ""])
-        yield from _indented(["def __init__(self, **fields: _b.object) -> None: ..."])
+        yield from _indented(self._constructor(message))
         for field in message.fields:
             yield from self._property(field.name, self._type(field), self._comments.get(field.full_name, ""))
         for oneof in real_oneofs(message):
@@ -93,6 +94,39 @@ class _Stub:
         module = f"{_stem(message.file)}_pb2"
         self._modules.add(module)
         yield from _indented([f"def to_editable(self) -> {_alias(module)}.{_path(message)}: ..."])
+
+    def _constructor(self, message: Descriptor) -> Iterator[str]:
+        """Yield the lines of what makes one: of each field all that it takes, None leaves it out."""
+        named = [field for field in message.fields if not (keyword.iskeyword(field.name) or field.name[:2] == "__")]
+        me = "_self" if "self" in message.fields_by_name else "self"
+        if not named and not message.fields:
+            yield f"def __init__({me}) -> None: ..."
+            return
+        yield f"def __init__({me}, /, *," if named else f"def __init__({me},"
+        yield from _indented([f"{field.name}: {self._taken(field)} | None = ...," for field in named])
+        if len(named) < len(message.fields):  # what Python can't name goes by **{"class": …}
+            yield "    **fields: _b.object,"
+        yield ") -> None: ..."
+
+    def _taken(self, field: FieldDescriptor) -> str:
+        """Return the type of what a field can be made of."""
+        one = self._one_taken(element(field))
+        if is_map(field):
+            return f"_c.Mapping[{_scalar(map_key(field))}, {one}]"
+        return f"_c.Iterable[{one}]" if field.is_repeated else one
+
+    def _one_taken(self, field: FieldDescriptor) -> str:
+        message = field.message_type
+        if message is None:
+            return _scalar(field)
+        kind = self._one(field)
+        kinds = ["_Any"] if kind == "_Any" else [kind, "_Any"]
+        protobuf = "_Message"
+        if kind != "_Any":
+            module = f"{_stem(message.file)}_pb2"
+            self._modules.add(module)
+            protobuf = f"{_alias(module)}.{_path(message)}"
+        return " | ".join([*kinds, protobuf, "_c.Mapping[_b.str, _t.Any]"])
 
     def _property(self, name: str, kind: str, comment: str) -> list[str]:
         if not _can_be_read(name):

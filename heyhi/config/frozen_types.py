@@ -36,7 +36,7 @@ class FrozenType(type):
     def __instancecheck__(cls, instance: object) -> bool:
         return isinstance(instance, Frozen) and type_of(message_of(instance)).full_name == cls._message
 
-    def __call__(cls, **fields: object) -> FrozenConfig:
+    def __call__(cls, /, **fields: object) -> FrozenConfig:
         """Make a frozen config of its fields: scalars, messages, frozen configs, and lists and dicts of such.
 
         Raises:

@@ -47,6 +47,13 @@ _TAG = b"\x9a\xc3\x22"  # of it, as a text
 _WAS = re.compile(r"\s*was\s*:(.*)")
 _WAS_IN_PROTO = re.compile(r"(?:^|//|/\*|\*)\s*was\s*:((?:(?!\*/).)*)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_COMMENT = re.compile(r"(?://+|/\*+|^\s*\*+)(.*)")
+_NEARLY = re.compile(
+    r"(?P<open>^|//+|/\*+|\*)\s*(?P<line>(?P<before>(?:it|this|that|which|once|formerly|previously|name|field)\s+)?"
+    rf"(?P<was>was)\s*(?P<sign>[:=]?)\s*(?P<names>{_NAME.pattern}(?:\s*,\s*{_NAME.pattern})*))\s*(?:\*/\s*)?$",
+    re.IGNORECASE,
+)
+_ENDS = (".", ":", ";", "!", "?", ")", "*/")  # of a sentence, or of what stands before one
 
 
 # --- asked of a schema ----------------------------------------------------------------------------------------------
@@ -106,6 +113,7 @@ def note_earlier_names(file_set: descriptor_pb2.FileDescriptorSet, texts: Mappin
     found = False
     for file in file_set.file:
         _check_places(file, texts.get(file.name, ""))
+        _check_forms(file.name, texts.get(file.name, ""))
         for location in file.source_code_info.location:
             text = f"{location.leading_comments}\n{location.trailing_comments}"
             if "was" not in text:
@@ -143,6 +151,38 @@ def _check_places(file: descriptor_pb2.FileDescriptorProto, text: str) -> None:
                 " field, enum value or message, or behind it in its line (of what has braces, behind the opening one)"
             )
         held.remove(names)
+
+
+def _check_forms(file: str, text: str) -> None:
+    """Refuse a line of a comment that lists earlier names in another form: they would be lost unsaid."""
+    if "was" not in text.lower():
+        return
+    before = ""
+    for number, line in enumerate(text.split("\n"), 1):
+        found = _NEARLY.search(line)
+        if found is not None and _WAS_IN_PROTO.search(line) is None and _lists_names(found, before):
+            raise SchemaError(
+                f"{file}:{number}: '{found['line']}': expected earlier names as 'was: {found['names']}', in such"
+                " letters, with a colon, and in a line of their own. If it lists none, word it otherwise"
+            )
+        before = line
+
+
+def _lists_names(found: re.Match[str], before: str) -> bool:
+    """Return whether what is nearly a line of earlier names is meant as one, and isn't English.
+
+    Args:
+        found: by `_NEARLY`.
+        before: the line above it.
+    """
+    if not found["sign"]:  # `was weight_decay`, but not `was required`
+        return not found["before"] and "_" in found["names"]
+    if found["was"] != "was" and not found["before"]:
+        return True
+    comment = _COMMENT.search(before)
+    is_own_line = not found.string[: found.start()].strip()
+    above = comment[1] if comment is not None else "" if found["open"] else before
+    return not (is_own_line and above.strip() and not above.strip().endswith(_ENDS))
 
 
 def _node_at(file: descriptor_pb2.FileDescriptorProto, path: Sequence[int]) -> Proto | None:

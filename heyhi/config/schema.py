@@ -28,7 +28,7 @@ ROOT_MESSAGE = "MetaCfg"
 TASK_ONEOF = "task"
 INCLUDES = "includes"  # a message's field of what it includes: merged and gone once it is composed
 _OUR_POOL = "heyhi/private"  # a file without content in each pool of ours, by which its messages are known
-_CACHE_VERSION = b"3"
+_CACHE_VERSION = b"4"
 _IMPORT = re.compile(rb'^\s*import\s+(?:public\s+|weak\s+)?"([^"]+)"\s*;', re.MULTILINE)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 

@@ -119,6 +119,11 @@ class Translation:
         key = self.key(name, task)
         return name if key is None else key.text
 
+    def leaves(self, name: str) -> list[str]:
+        """Return the names of today of all fields that had a name before."""
+        named = (one for _, one in _named_in(self._schema) if isinstance(one, FieldDescriptor))
+        return list(dict.fromkeys(str(one.name) for one in named if name in earlier_names(one)))
+
     def lines(self) -> list[str]:
         """Return what was renamed, a line for each."""
         found = {name: earlier_names(one) for name, one in _named_in(self._schema)}

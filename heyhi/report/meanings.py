@@ -83,9 +83,13 @@ class Known:
         if not self.translations or self.find(name) is not None:
             return name
         today = next((today for one in self.translations if (today := one.name(name)) != name), name)
-        if today != name:
+        if today != name and self.find(today) is not None:
             tell_renamed(name, today)
         return today
+
+    def leaves_today(self, name: str) -> list[str]:
+        """Return what fields are called today that had a name before, wherever they lie."""
+        return [leaf for one in self.translations for leaf in one.leaves(name)]
 
     def names(self) -> list[str]:
         """Return all names that mean something."""

@@ -18,6 +18,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from heyhi.config.renames import renamed_text
 from heyhi.errors import HeyhiError, suggest
 from heyhi.report.cell_text import UPDATED, listed
 from heyhi.report.meanings import Known, tell_renamed
@@ -129,8 +130,13 @@ def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:
         if (found := known.find(key)) is not None:
             return _with_value_of_today(condition._replace(key=key), known), found.column
     names = known.names()
-    key = meanings[0].key if meanings else text
-    raise WhereError(f"--where {text}: there is no column '{key}'{suggest(key, names)}; there are: {listed(names)}")
+    old = meanings[0].key if meanings else text
+    key = known.called_today(old)
+    hints = (suggest(one, names) for one in (key, *known.leaves_today(old)))
+    what = f"'{key}'" if key == old else f"'{key}' ({renamed_text(old, key)})"
+    raise WhereError(
+        f"--where {text}: there is no column {what}{next(filter(None, hints), '')}; there are: {listed(names)}"
+    )
 
 
 def _with_value_of_today(condition: Condition, known: Known) -> Condition:

@@ -125,7 +125,13 @@ def sample(n: int, space: Mapping[str, Any] | None = None, /, *, seed: int = 0, 
     return [{key: column[i] for key, column in columns.items()} for i in range(n)]
 
 
-def sweep_points(axes: Sequence[str], *, paired: Sequence[str] = (), pair: bool = False) -> Points:
+def sweep_points(
+    axes: Sequence[str],
+    *,
+    paired: Sequence[str] = (),
+    pair: bool = False,
+    today: Callable[[str], str] = str,
+) -> Points:
     """Read `--sweep key=VALUES` and `--zip key=VALUES` texts.
 
     Args:
@@ -134,15 +140,19 @@ def sweep_points(axes: Sequence[str], *, paired: Sequence[str] = (), pair: bool 
         paired: of which the first values are put together, then the second ones, …; each of these pairs is combined
             with the values of the axes.
         pair: put the values of the axes together so.
+        today: gives a key that was renamed the name that it has by now.
 
     Raises:
-        SweepError: a text can't be read, or the lists to be paired differ in length.
+        SweepError: a text can't be read, a key is swept twice, or the lists to be paired differ in length.
     """
     columns: dict[str, list[Any]] = {}
+    names: dict[str, str] = {}
     for option, axis in (*(("--zip", axis) for axis in paired), *(("--sweep", axis) for axis in axes)):
         key, equals, text = axis.removeprefix("--").partition("=")
         if not equals or not key or not text.strip():
             raise SweepError(f"{option} '{axis}': expected key=value,value,… or key=range(…)")
+        if (first := names.setdefault(today(key), key)) != key:
+            raise SweepError(f"{option} '{axis}': the key is swept twice: '{first}' and '{key}' are one and the same")
         if key in columns:
             raise SweepError(f"{option} '{axis}': the key '{key}' is swept twice")
         columns[key] = _listed(key, text)

@@ -205,6 +205,17 @@ def test_conditions_choose_by_either_name(renamed: Path, run: Run, condition: st
     assert (code, out.count("exp_id")) == (0, 4) and "OLD was renamed: NEW" in err, out + err
 
 
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_of_a_condition_on_what_nobody_has_only_the_error_is_told(renamed: Path, run: Run, command: str) -> None:
+    other = "message Other {\n  optional int32 speed = 1;  // was: pace\n}\n"
+    text = AFTER.replace("  oneof task {\n", "  oneof task {\n    Other other = 4;\n", 1) + other
+    (renamed / "conf/schema.proto").write_text(text)
+    code, _, err = run(command, "sweep.py", "--where", "pace=1")
+    assert code == 2 and "there is no column 'speed' (pace was renamed: speed)" in err and "warning" not in err, err
+    code, _, err = run(command, "sweep.py", "--where", "mom=0.4")
+    assert code == 2 and re.search(r"no column 'mom' \(did you mean .*'momentum\.momentum'", err), err
+
+
 def test_diff_tells_both_by_the_names_of_today(renamed: Path, run: Run) -> None:
     found = sorted(str(path.parent) for path in (renamed / "results").rglob("identity.json"))
     one, other = next(p for p in found if "lr=0.1" in p), next(p for p in found if "lr=0.3" in p)

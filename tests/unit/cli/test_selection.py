@@ -412,6 +412,39 @@ def test_of_an_override_and_a_swept_key_the_sweep_counts_and_says_so(run: Any, w
     assert run("expand", "--cfg", "fit/work", *[w for w in swept if w != "seed=1"])[1] == out
 
 
+RENAMED = PROTO.replace("double lr = 1;", "double rate = 1;  // was: lr\n ").replace(
+    "Work work = 2;", "Other other = 3; Work work = 2;"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "first", "second"),
+    [
+        ("--sweep lr=1,2 --sweep rate=3", "lr", "rate"),
+        ("--sweep rate=1,2 --sweep lr=3", "rate", "lr"),
+        ("--zip lr=1,2 --zip rate=3,4", "lr", "rate"),
+    ],
+)
+def test_a_key_is_not_swept_twice_by_two_of_its_names(
+    run: Any, project: Path, words: str, first: str, second: str
+) -> None:
+    (project / "conf/conf.proto").write_text(f"{RENAMED}message Other {{ double lr = 1; double rate = 2; }}")
+    code, out, err = run("expand", "--cfg", "fit/work", *words.split())
+    assert (code, out) == (2, "") and f"the key is swept twice: '{first}' and '{second}' are one and the same" in err
+    (project / "conf/fit/other.prototxt").write_text("other {}")
+    assert run("expand", "--cfg", "fit/other", *words.split())[0] == 0  # where these are two fields
+
+
+@pytest.mark.parametrize(("override", "swept"), [("lr=0.3", "rate"), ("rate=0.3", "lr")])
+def test_an_override_by_another_name_of_a_swept_key_is_left_out(
+    run: Any, project: Path, override: str, swept: str
+) -> None:
+    (project / "conf/conf.proto").write_text(f"{RENAMED}message Other {{ double lr = 1; }}")
+    code, out, err = run("expand", "--cfg", "fit/work", override, "--sweep", f"{swept}=0.1,0.2")
+    assert code == 0 and f"{override} is left out: '{swept}' is swept" in err
+    assert run("expand", "--cfg", "fit/work", "--sweep", "rate=0.1,0.2")[1] == out
+
+
 def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:
     words = ["--cfg", "fit/work", "--zip", "lr=1,2", "--zip", "seed=3,4", "--adhoc"]
     code, out, _ = run("expand", *words)

@@ -46,6 +46,8 @@ message Train {
   optional string property = 20;
 }
 message Check { optional string model = 1; }
+message Odd { optional int32 self = 1; optional int32 cls = 2; optional int32 __x = 3; optional Empty empty = 4; }
+message Empty {}
 message Mapping { repeated Train.Adam agent = 1; }
 """
 DATA = """
@@ -57,10 +59,12 @@ RIGHT = """
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, assert_type
+from typing import Any, Literal, assert_type
 
 import heyhi
 from conf import lab_cfgs, lab_pb2
+from conf.parts import the_data_pb2
+from google.protobuf import duration_pb2
 
 
 def main(task: str, cfg: lab_cfgs.Train, log_level: str) -> dict[str, float]:
@@ -93,6 +97,25 @@ def main(task: str, cfg: lab_cfgs.Train, log_level: str) -> dict[str, float]:
     assert_type(heyhi.load_config("train", msg_class=lab_cfgs.MetaCfg).train, lab_cfgs.Train | None)
     heyhi.load_config("train", ["lr=1"]).train.lr
     heyhi.conf_get(cfg, "lr")
+    named: dict[str, Any] = {"class": "x"}
+    made = lab_cfgs.Train(
+        lr=1,
+        colour="BLUE",
+        sizes=(n for n in [1, 2]),
+        sgd=lab_pb2.Sgd(momentum=0.5),
+        layers=[lab_cfgs.Train.Adam(beta=1), dict(beta=2), {"again": {"lr": 1}}, lab_pb2.Train.Adam()],
+        weights={"a": 1},
+        by_step={3: lab_cfgs.Sgd(), 4: {"momentum": 1}},
+        data=the_data_pb2.Data(),
+        limit=duration_pb2.Duration(seconds=3),
+        adam=None,
+        int=3,
+        raw=b"",
+        **named,
+    )
+    assert_type(made, lab_cfgs.Train)
+    lab_cfgs.Train(sgd=cfg.sgd, data=heyhi.load_config("data"), **cfg.to_dict())
+    lab_cfgs.Odd(self=1, cls=2, empty=lab_cfgs.Empty())
     return {"lr": cfg.lr}
 
 
@@ -106,6 +129,13 @@ WRONG = {
     "cfg.lr = 2": 'Property "lr" defined in "Train" is read-only',
     "cfg.sizes.append(1)": '"tuple[int, ...]" has no attribute "append"',
     'cfg.weights["a"] = 1': "Unsupported target for indexed assignment",
+    "lab_cfgs.Sgd(momm=3)": 'Unexpected keyword argument "momm" for "Sgd"',
+    'lab_cfgs.Sgd(momentum="x")': 'Argument "momentum" to "Sgd" has incompatible type "str"',
+    "lab_cfgs.Sgd(0.5)": 'Too many positional arguments for "Sgd"',
+    'lab_cfgs.Train(other="GREEN")': 'Argument "other" to "Train" has incompatible type',
+    "lab_cfgs.Train(sgd=lab_cfgs.Check())": 'Argument "sgd" to "Train" has incompatible type "Check"',
+    "lab_cfgs.Train(sizes=1)": 'Argument "sizes" to "Train" has incompatible type "int"',
+    "lab_cfgs.Empty(x=1)": 'Unexpected keyword argument "x" for "Empty"',
     'assert cfg.which_optimizer == "smd"': "Non-overlapping equality check",
 }
 
@@ -201,6 +231,14 @@ for call in (lambda: lab_cfgs.Train(sgd_=1), lambda: lab_cfgs.Train(lr="x"), lam
         "Train.lr can't be 'x': must be real number, not str",
         "Sgd can't be made of 1: expected a config, a message or a dict",
     ]
+
+
+def test_fields_may_have_any_name(root: Path) -> None:
+    code = """
+from conf import lab_cfgs
+print(lab_cfgs.Odd(self=1, cls=2, __x=3, empty={}).to_dict(), lab_cfgs.Train(**{"class": "x"}).to_dict())
+"""
+    assert answers(root, code) == ["{'self': 1, 'cls': 2, '__x': 3} {'class': 'x'}"]
 
 
 def test_a_chunk_is_loaded_by_a_type_or_found_to_be_a_message_that_no_task_holds(root: Path) -> None:

@@ -339,8 +339,56 @@ def test_one_message_s_names_are_no_matter_of_another_s(lab: Lab) -> None:
     assert schema_of(
         lab,
         "message Train { optional A a = 1; // was: b\n } message A { optional int32 b = 1; // was: a, Was\n }\n"
-        "// What was: nothing.\nmessage C { optional int32 d = 1; // it was: me\n }",
+        "// What was: nothing.\nmessage C { optional int32 d = 1; // as it was: me\n }",
     ).has_renames
+
+
+@pytest.mark.parametrize(
+    ("comment", "names"),
+    [
+        ("// Was: act", "act"),
+        ("// WAS : act, lr", "act, lr"),
+        ("// was=act", "act"),
+        ("// was = act,lr", "act,lr"),
+        ("// it was: act", "act"),
+        ("// It was = act", "act"),
+        ("// previously was: act", "act"),
+        ("// was weight_decay", "weight_decay"),
+        ("// Was weight_decay, decay", "weight_decay, decay"),
+        ("/* Was: act */", "act"),
+        ("/* How much.\n     Was: act */", "act"),
+        ("// How much.\n// it was: act", "act"),
+        ("/** The slope\n * Was: act\n */", "act"),
+    ],
+)
+def test_a_line_that_is_nearly_a_was_line_is_refused(lab: Lab, comment: str, names: str) -> None:
+    for body in (f"message Train {{\n{comment}\noptional int32 a = 1; }}", f"message Train {{}} {comment}\n"):
+        with pytest.raises(
+            SchemaError, match=rf"schema\.proto:\d+: '.*': expected earlier names as 'was: {names}', in"
+        ):
+            schema_of(lab, body)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "// What it was: nothing.",
+        "// was required",
+        "// was int32",
+        "// was slow, buggy",
+        "// Was 0.1 before.",
+        "// Kept as\n// it was: act",
+        "/* Kept as\n   it was: act */",
+        "/* Kept as\n * it was = act\n */",
+        "// Nobody knows what this was: an act?",
+        "// It was act that did this.",
+        "// The rate was: lr",
+        "// wash: act",
+    ],
+)
+def test_english_with_a_was_in_it_stays_a_comment(lab: Lab, comment: str) -> None:
+    body = f"message Train {{\n{comment}\noptional int32 a = 1; // Kept as\n  // it was: act\n }}"
+    assert not schema_of(lab, body).has_renames
 
 
 def test_a_proto3_optional_field_may_be_renamed(lab: Lab) -> None:
