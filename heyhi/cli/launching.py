@@ -126,6 +126,7 @@ def plan(args: argparse.Namespace) -> int:
     only_looks(project)
     selection = select(project, args, default=True)
     selection.validate()
+    selection.validate_experiments([f for group in selection.groups if not group.is_whole for f in group.part.folders])
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     recoded = survey.recoded()
@@ -543,7 +544,9 @@ def retry(args: argparse.Namespace) -> int:
         )
     one = groups[0] if len(groups) == 1 else None
     manifests: list[Manifest] = []
-    if not args.dry_run:
+    if args.dry_run:
+        selection.validate_experiments(starting if one is None or one.manifest is None else [])
+    else:
         manifests = [group.write(selection.schema) for group in groups if group.is_whole]  # sweeps as they are today
         if one is None or one.manifest is None:
             manifests += selection.manifests_to_run(starting)  # so are experiments that are named themselves

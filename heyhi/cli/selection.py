@@ -453,16 +453,33 @@ class Selection:
         return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
 
     def validate(self) -> None:
-        """Have the project's own checks look at what is expanded.
+        """Have the project's own checks look at what is expanded, now or into a manifest that is named.
 
         Raises:
             HeyhiError: they refuse some of it.
         """
-        from heyhi.sweep.validation import validate
+        from heyhi.sweep.validation import validate, validate_again
 
         for group in self.groups:
             if group.expansion is not None:
                 validate(group.project, self.schema, group.expansion)
+            elif group.manifest is not None and group.project.root == self.project.root:
+                validate_again(group.project, group.manifest)
+
+    def validate_experiments(self, folders: Sequence[str]) -> None:
+        """Have the project's own checks look at experiments as they are composed today; what can't be, is left.
+
+        Raises:
+            HeyhiError: they refuse some of them.
+        """
+        from heyhi.sweep.expand import composable
+        from heyhi.sweep.validation import validate
+
+        if not self.project.settings.validate:
+            return
+        found, _ = composable(folders, self.composed_again)
+        if found:
+            validate(self.project, self.schema, self.composed_again(found))
 
     # --- expanding
 

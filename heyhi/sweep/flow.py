@@ -13,7 +13,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -34,7 +34,7 @@ from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
 from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_target
 from heyhi.sweep.twins import Twins
-from heyhi.sweep.validation import validate
+from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
 
 _UNKNOWN_NAME = "unknown"  # folder in the state root
@@ -91,6 +91,7 @@ class Flow:
         self._index: ManifestIndex | None = None
         self._opened: dict[Path, Manifest] = {}
         self._asked: dict[str, Manifest] = {}  # by target
+        self._validated: set[str] = set()  # targets
         self._reported: dict[Path, Manifest] = {}  # by its path
         # -P: what lies in the project is no module of ours.
         self.python = _literal(f"{shlex.quote(sys.executable)} -P")
@@ -176,11 +177,47 @@ class Flow:
     def _ask(self, wildcards: Any) -> _Known:
         """Look an experiment up, and note that this run was asked for it."""
         known = self._find(wildcards)
+        if self._asks_check and known.node.target not in self._validated:
+            self._validate([known, *self._named()])
         self._asked[known.node.target] = known.manifest
         if self._is_executing:
             # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
             self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
         return known
+
+    @property
+    def _asks_check(self) -> bool:
+        """Whether the project's own check is asked: not by who only looks, nor for what `heyhi launch` has checked."""
+        workflow = self._workflow
+        is_run = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.touch
+        return bool(self.project.settings.validate) and is_run and not self._is_on_record
+
+    def _named(self) -> Iterator[_Known]:
+        """Yield what was named by its target, and what that needs."""
+        settings = self._workflow.dag_settings
+        left = [target for target in settings.targets if is_target(target)] if settings is not None else []
+        seen = set(left)
+        while left:
+            with contextlib.suppress(HeyhiError):  # it is said when Snakemake asks for it
+                known = self._find_target(left.pop())
+                yield known
+                left += [need for need in known.node.needs if need not in seen]
+                seen.update(left)
+
+    def _validate(self, experiments: Iterable[_Known]) -> None:
+        """Have the project's own check look at what would be started and was expanded before.
+
+        Raises:
+            HeyhiError: it refuses some of it.
+        """
+        new: dict[Manifest, dict[str, None]] = {}
+        for node, manifest in experiments if self._asks_check else ():
+            target = node.target
+            if target not in self._validated and not os.access(self.project.root / target, os.F_OK):
+                new.setdefault(manifest, {})[target] = None
+            self._validated.add(target)
+        for manifest, targets in new.items():
+            validate_again(self.project, manifest, targets)
 
     def _needs(self, node: Node) -> list[str]:
         """Return what an experiment needs.
@@ -218,7 +255,9 @@ class Flow:
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""
-        target = f"{wildcards.exp}/{RESULT_NAME}"
+        return self._find_target(f"{wildcards.exp}/{RESULT_NAME}")
+
+    def _find_target(self, target: str) -> _Known:
         known = self._known.get(target)
         if known is None and self._is_chosen and self._manifest is None:
             self._sweep_manifest()
@@ -262,14 +301,19 @@ class Flow:
                     "which experiments? Say --config sweep=FILE, name targets (heyhi expand prints some),"
                     " or set [tool.heyhi] sweep in pyproject.toml"
                 )
-            path = self._sweep
-            if path.suffix != SUFFIX:
+            path, is_new = self._sweep, self._sweep.suffix != SUFFIX
+            if is_new:
                 if not self._workflow.is_main_process:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
                 path = _expand(self.project, path)
             self._manifest = self._open(by_own_name(path, self.project))
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
-            self._known.update((node.target, _Known(node, self._manifest)) for node in self._manifest.nodes())
+            found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
+            self._known.update((known.node.target, known) for known in found)
+            if is_new:
+                self._validated.update(known.node.target for known in found)
+            else:
+                self._validate(found)
         return self._manifest
 
     def _check_nothing_else_was_meant(self) -> None:
@@ -353,7 +397,9 @@ class Flow:
             self._reported[path] = manifest
             if self._workflow.is_main_process and manifest is not self._manifest:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
-                self._known.update((node.target, _Known(node, manifest)) for node in manifest.nodes())
+                found = [_Known(node, manifest) for node in manifest.nodes()]
+                self._known.update((known.node.target, known) for known in found)
+                self._validate(found)
         return manifest
 
 

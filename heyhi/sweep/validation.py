@@ -1,6 +1,7 @@
 """A project's own checks of its configs, made before a launch: `validate(cfg)` of a sweep file, or of the settings.
 
-Composing is left to `expand`; who only looks at what came of a sweep doesn't ask, since results outlive checks.
+Composing is left to `expand`; who only looks at what came of a sweep doesn't ask, since results outlive checks. What a
+manifest has was checked when it was expanded, by the checks of then: those of today are asked again before it is run.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import linecache
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.config.frozen import FrozenConfig
 from heyhi.config.schema import Schema
@@ -21,6 +22,10 @@ from heyhi.errors import ProjectError, SweepError, suggest
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Planned
 from heyhi.sweep.own_code import own_code, place_of, running
+
+if TYPE_CHECKING:
+    from heyhi.experiment.folder import Experiment
+    from heyhi.sweep.manifest import Manifest
 
 _MAX_SHOWN = 20  # errors that a message has
 
@@ -51,12 +56,41 @@ def validate(project: Project, schema: Schema, expansion: Expansion) -> None:
         ProjectError: the settings name no function.
     """
     checks = [*_checks(project, expansion)]
-    if not checks:
-        return
-    own = set(expansion.own)
-    reasons: dict[str, list[Planned]] = {}
+    if checks:
+        name = expansion.sweep or expansion.label
+        _check(project, schema, checks, name, expansion.planned, frozenset(expansion.own))
+
+
+def validate_again(project: Project, manifest: Manifest, targets: Iterable[str] | None = None) -> None:
+    """Have the check of the settings look at experiments that were expanded before.
+
+    Args:
+        project: theirs.
+        manifest: has them.
+        targets: those of it that are looked at; default: all.
+
+    Raises:
+        SweepError: some are refused; the message has each reason once.
+        ProjectError: the settings name no function.
+    """
+    if project.settings.validate:
+        checks = [_of_settings(project)]
+        rows = manifest.experiments() if targets is None else map(manifest.experiment, targets)
+        _check(project, manifest.schema(), checks, manifest.sweep or manifest.label, list(rows))
+
+
+def _check(
+    project: Project,
+    schema: Schema,
+    checks: Sequence[_Check],
+    name: str,
+    experiments: Sequence[Planned | Experiment],
+    own: Container[str] = (),
+) -> None:
+    """Refuse experiments that a check refuses."""
+    reasons: dict[str, list[Planned | Experiment]] = {}
     with running(project.root):
-        for one in expansion.planned:
+        for one in experiments:
             message = getattr(schema.parse_root(one.config), one.task)
             for check in checks:
                 if check.of_needs or one.exp_id in own:
@@ -65,7 +99,7 @@ def validate(project: Project, schema: Schema, expansion: Expansion) -> None:
                         reasons.setdefault(reason, []).append(one)
                         break
     if reasons:
-        raise SweepError(_text(expansion.sweep or expansion.label, len(expansion.planned), reasons))
+        raise SweepError(_text(name, len(experiments), reasons))
 
 
 def _checks(project: Project, expansion: Expansion) -> Iterator[_Check]:
@@ -134,7 +168,7 @@ def _relative(project: Project, place: str) -> str:
     return place.removeprefix(f"{project.root}{os.sep}")
 
 
-def _text(name: str, count: int, reasons: dict[str, list[Planned]]) -> str:
+def _text(name: str, count: int, reasons: dict[str, list[Planned | Experiment]]) -> str:
     if count == 1:
         return f"refused by validate: {next(iter(reasons))}"
     lines = [f"{name}: {sum(map(len, reasons.values()))} of {count} experiments are refused by validate:"]

@@ -103,6 +103,30 @@ def test_the_check_of_the_settings_is_made_by_each_door_and_of_needs_too(
     assert heyhi.maybe_launch(done, cfg="work", overrides=["seed=2"]).is_done()
 
 
+def broken(**_: object) -> int:
+    return 1 // 0
+
+
+@pytest.mark.parametrize("is_manifest", [False, True])
+@pytest.mark.parametrize(
+    "command", ["expand", "plan", "launch", "launch --dry-run", "retry --dead", "retry --dead --dry-run"]
+)
+def test_what_was_expanded_before_is_checked_again_before_it_is_started(
+    run: Any, make_project: MakeProject, started: list[Any], command: str, is_manifest: bool
+) -> None:
+    root = make_project(PROTO)
+    (root / "profiles/slurm").mkdir(parents=True)
+    (root / "profiles/slurm/config.yaml").write_text("")
+    words = run("expand", *["--manifest"] * is_manifest)[1].split()
+    heyhi.maybe_launch(broken, cfg="work", overrides=["seed=1"])
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nvalidate = "checks:check"\n')
+    (root / "checks.py").write_text("def check(cfg):\n    assert cfg.seed != 1, 'seed 1 is taken'\n")
+    code, out, err = run(*command.split(), *words)
+    assert code == 2 and err.startswith("error: ") and "Traceback" not in err
+    assert "refused by validate:" in err and "checks.py:2: seed 1 is taken" in err
+    assert started == [] and (out == "heyhi-expand-failed\n" if command == "expand" else "started" not in out)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [

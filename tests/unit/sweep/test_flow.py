@@ -49,6 +49,10 @@ class Workflow:
     targets: tuple[str, ...] = ()
 
     @property
+    def persistence(self) -> Any:
+        return SimpleNamespace(cleanup_backup=lambda _: None)
+
+    @property
     def dag_settings(self) -> Any:
         triggers = [SimpleNamespace(name=name) for name in self.rerun_triggers]
         return SimpleNamespace(rerun_triggers=triggers, targets=self.targets)
@@ -243,3 +247,48 @@ def test_a_table_that_is_asked_for_names_the_manifest_of_its_experiments(root: P
     (target,) = first.targets
     assert second.targets == [target] and second.path != first.path
     assert root / flow.manifest(wildcards(target)) == first.path
+
+
+@pytest.mark.parametrize("by", ["targets", "manifest", "table"])
+def test_what_was_expanded_before_is_checked_again_before_it_is_run(
+    root: Path, capsys: pytest.CaptureFixture[str], by: str
+) -> None:
+    flow = Flow(Workflow(), {})
+    table = flow.report(None)
+    manifest = Manifest.open(next((root / "results/.heyhi/manifests").iterdir()))
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nvalidate = "checks:check"\n')
+    (root / "checks.py").write_text(
+        "def check(cfg):\n    print('asked')\n\n\n"
+        "def strict(cfg):\n    if getattr(cfg, 'noise', 0) == 0.2:\n        return 'that noise is taken'\n"
+    )
+    label, digest = table.removeprefix("results/reports/").removesuffix(".csv").split("/")
+
+    def ask(workflow: Workflow, config: dict[str, object]) -> None:
+        flow = Flow(workflow, config | ({"manifest": str(manifest.path)} if by == "manifest" else {}))
+        if by == "table":
+            flow.report_results(SimpleNamespace(label=label, digest=digest))
+        for target in manifest.targets:
+            for need in flow.needs(wildcards(target)):
+                flow.needs(wildcards(need))
+
+    targets = tuple(manifest.targets) if by == "targets" else ()
+    running = Workflow(executor_plugin="local", targets=targets)
+    ask(running, {})
+    assert capsys.readouterr().err.count("asked\n") == 3  # what they need as well, each once
+
+    (root / "pyproject.toml").write_text('[tool.heyhi]\nvalidate = "checks:strict"\n')
+    ask(Workflow(), {})  # who only looks
+    ask(Workflow(executor_plugin="local", is_main_process=False), {})  # a job
+    ask(running, {"launch": "x.json"})  # of `heyhi launch`, which has asked
+    capsys.readouterr()
+    for workflow in (running, Workflow(executor_plugin="dryrun", dryrun=True, targets=targets)):
+        with pytest.raises(SystemExit) as stopped:
+            ask(workflow, {})
+        said = capsys.readouterr().err
+        assert stopped.value.code == 2 and "1 of 3 experiments are refused by validate:" in said
+        assert "checks.py: that noise is taken\n    in conf/c03_eval/eval.prototxt noise=0.2" in said
+
+    refused = next(target for target in manifest.targets if "noise=0.2" in target)
+    (root / refused).parent.mkdir(parents=True)
+    (root / refused).touch()  # DONE: results outlive checks
+    ask(running, {})
