@@ -21,7 +21,7 @@ from heyhi.config.composite import Part
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
-from heyhi.config.keys import Key, Kind, is_replaced, lists
+from heyhi.config.keys import Key, Kind, choices, is_replaced, lists
 from heyhi.config.normal_form import named_lines
 from heyhi.config.order import Line
 from heyhi.config.overrides import (
@@ -453,7 +453,8 @@ class Composer:
             text = f"{key}={name}"
             try:
                 place = replace_root(name, str(self.project.root))
-                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent)))
+                chosen = _chosen_member(task, mount, found)
+                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent, chosen)))
             except HeyhiError as error:
                 errors.append((index, OverrideError(f"override '{shorten(text)}': {error}")))
         for include in self._without_replaced(found):
@@ -623,6 +624,14 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
             break
         lines.append(write.head + write.text(value))
     return lines
+
+
+def _chosen_member(task: Message, mount: Key | None, before: Sequence[_Include]) -> str | None:
+    """Return which member of the oneof at a mount is chosen in a task, or by the last include override that does so."""
+    if mount is None or mount.kind is not _ONEOF:
+        return None
+    found = [member for one in before if one.mount for oneof, member in choices(one.mount) if oneof == mount.text]
+    return found[-1] if found else mount.chosen(task)
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:
