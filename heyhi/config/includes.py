@@ -287,8 +287,6 @@ class ConfigFiles:
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
         self._note(*self._twice.get(path, ()))
         sources = (MergedFile(path, (), (task,)), *found.sources)
-        if not stack:  # one that extends it tells of its own
-            self._note(*self.joined_lists(chosen, found.joined, sources))
         needs = has_needs or found.has_needs
         name = identity_cfg(self.project, path, message)
         return Root(message, needs, sources, tuple(found.cleared), tuple(found.joined), path, name, task)
@@ -492,27 +490,35 @@ class ConfigFiles:
 
     # --- naming places ---
 
-    def joined_lists(self, message: Message, joined: Iterable[str], sources: Sequence[MergedFile]) -> list[str]:
-        """Say of lists what several files made of them.
+    def joined_lists(
+        self, message: Message, joined: Iterable[str], sources: Sequence[MergedFile], written: Sequence[str] = ()
+    ) -> list[tuple[Key, str]]:
+        """Say of lists what several files made of them, but of those that overrides replace.
 
         Args:
-            message: of the task.
+            message: as the files give it.
             joined: keys of the lists.
             sources: files that were merged, those that go over others first.
+            written: keys that overrides write, with the `+` of `key+=…`.
+
+        Returns:
+            each with the list's key.
         """
         told = []
         for text in dict.fromkeys(joined):
             key = find_key(type_of(message), text)
             value = value_at(message, key)
-            if not value:
+            if not value or any(f"{text}.".startswith(f"{other}.") for other in written):
                 continue
+            is_whole = not any(_is_written_in(text, other) for other in written)
             first, *others = [*self._places(sources, key.names)][::-1] or [""]
             how = (
                 f"{' and '.join(others)} append{'s' * (len(others) == 1)} to what {first} gives"
                 if others
                 else "two files give elements of it"
             )
-            told.append(f"{text} is {list_text(key.field, value)}: {how}")
+            before = "" if is_whole else " before overrides"
+            told.append((key, f"{text} is {list_text(key.field, value)}{before}: {how}"))
         return told
 
     def locate(self, sources: tuple[MergedFile, ...], key: Key) -> str:
@@ -539,6 +545,12 @@ class ConfigFiles:
             line = line_of(self.read(source.path), inner, last=last) if inner else None
             if line is not None:
                 yield f"{self.project.relative(source.path)}:{line}"
+
+
+def _is_written_in(text: str, written: str) -> bool:
+    """Return whether an override adds to a list, or writes one of its elements."""
+    outer = written.removesuffix("+")
+    return written.startswith(f"{text}.") or (outer != written and f"{text}.".startswith(f"{outer}."))
 
 
 def _over_others(message: Message, extended: Iterable[Root]) -> Message:

@@ -637,6 +637,32 @@ def test_a_list_of_several_files_is_told_once_with_its_places_and_what_came_of_i
     assert warnings(lab, "train { ints: 0 }", "ints.-1=3") == []
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["ints=[9]"], None),
+        (["ints=NULL", "ints.-1=9"], None),
+        (["I=clears"], None),
+        (
+            ["ints+=[9]"],
+            "ints is [1, 2, 4] before overrides: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives",
+        ),
+        (
+            ["ints.0=9"],
+            "ints is [1, 2, 4] before overrides: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives",
+        ),
+        (["lr=2"], "ints is [1, 2, 4]: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives"),
+        (["I=clears", "I=more"], "ints is [5, 6]: conf/more.prototxt:1 appends to what conf/clears.prototxt:2 gives"),
+    ],
+)
+def test_of_a_list_that_overrides_replace_nothing_is_told(lab: Lab, overrides: list[str], expected: str | None) -> None:
+    lab.write("a.prototxt", "lr: 1\nints: [1, 2]")
+    lab.write("more.prototxt", "ints: 6")
+    lab.write("clears.prototxt", "includes { clear: 'ints' }\nints: 5")
+    found = warnings(lab, "includes { path: 'a' } train { ints: 4 }", *overrides)
+    assert found == ([expected] if expected is not None else [])
+
+
 def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> None:
     lab.write("wide.prototxt", "sizes: [1, 2]")
     lab.write("inner.prototxt", "includes { path: 'wide' mount: 'inside' }\ninside { sizes: 3 }")
@@ -644,7 +670,6 @@ def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> 
         "layer.inside.sizes is [1, 2, 3]: conf/inner.prototxt:2 appends to what conf/wide.prototxt:1 gives"
     ]
     assert warnings(lab, "train { layer { includes { path: 'wide' }\n sizes: 4 } }", "I.layer=wide") == [
-        "layer.sizes is [1, 2, 4]: conf/cfg.prototxt:2 appends to what conf/wide.prototxt:1 gives",
         "layer.sizes is [1, 2, 4, 1, 2]: conf/cfg.prototxt:2 and conf/wide.prototxt:1 append to what"
         " conf/wide.prototxt:1 gives",
     ]
