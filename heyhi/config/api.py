@@ -171,7 +171,8 @@ def _load(
         return message, path.parent
     chunk = files.chunk(path, kind)
     message = copy_of(chunk.message)
-    _warn([*files.notes, *files.joined_lists(message, chunk.joined, chunk.sources)])
+    keys, _, _ = keys_and_values(overrides)
+    _warn([*files.notes, *(note for _, note in files.joined_lists(message, chunk.joined, chunk.sources, keys))])
     composer.write_out_templates(message, project.relative(path))
     _apply(message, overrides, path.parent, files.include_dirs)
     return message, path.parent

@@ -21,7 +21,7 @@ from heyhi.config.composite import Part
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
-from heyhi.config.keys import Key, Kind, is_replaced, lists
+from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.normal_form import named_lines
 from heyhi.config.order import Line
 from heyhi.config.overrides import (
@@ -99,14 +99,18 @@ class _Start:
         lines: the include overrides as an identity names them.
         has_needs: whether a string in it names an experiment, or has quoted braces.
         sources: files that it was merged from, those that go over others first.
+        joined: keys of the lists that several files gave elements to.
         errors: what is wrong with include overrides, each with the override's index.
+        told: keys of scalar overrides -> what is told of these lists then.
     """
 
     message: Message
     lines: tuple[str, ...]
     has_needs: bool
     sources: tuple[MergedFile, ...]
+    joined: tuple[str, ...] = ()
     errors: tuple[tuple[int, HeyhiError], ...] = ()
+    told: dict[tuple[str, ...], list[tuple[Key, str]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -275,7 +279,7 @@ class Composer:
         config = self._configs.get(path)
         if config is None:
             root = self._files.root(path)
-            start = _Start(root.message, (), root.has_needs, root.sources)
+            start = _Start(root.message, (), root.has_needs, root.sources, root.joined)
             config = self._configs[path] = _Config(root, start)
         return config
 
@@ -316,6 +320,8 @@ class Composer:
                 needs = self._resolve_needs(message, point.asking)
         if self.schema.has_required and not message.IsInitialized():
             raise _unset(message, root)
+        if start.joined:
+            self._tell_joined(config, start, recipe, task)
         identity = Identity(self._files.moved.first(root.name), (*start.lines, *named))
         return Composed(identity, root.task, message, needs, root.message)
 
@@ -445,7 +451,7 @@ class Composer:
         """Merge include overrides, given by their keys and paths, into a root config."""
         message = copy_of(root.message)
         task: Message = getattr(message, root.task)
-        merging = Merging(task, root.has_needs, root.sources)
+        merging = Merging(task, root.has_needs, root.sources, joined=list(root.joined))
         lines: list[str] = []
         errors: list[tuple[int, HeyhiError]] = []
         found: list[_Include] = []
@@ -453,7 +459,8 @@ class Composer:
             text = f"{key}={name}"
             try:
                 place = replace_root(name, str(self.project.root))
-                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent)))
+                chosen = _chosen_member(task, mount, found)
+                found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent, chosen)))
             except HeyhiError as error:
                 errors.append((index, OverrideError(f"override '{shorten(text)}': {error}")))
         for include in self._without_replaced(found):
@@ -463,9 +470,24 @@ class Composer:
                     raise OverrideError("is nested too deeply")
             except HeyhiError as error:
                 errors.append((include.at, OverrideError(f"override '{shorten(include.text)}': {error}")))
-        if not errors:
-            self._note(*self._files.joined_lists(task, merging.joined, merging.sources))
-        return _Start(message, tuple(lines), merging.has_needs, merging.sources, tuple(errors))
+        joined = tuple(dict.fromkeys(merging.joined))
+        return _Start(message, tuple(lines), merging.has_needs, merging.sources, joined, tuple(errors))
+
+    def _tell_joined(self, config: _Config, start: _Start, recipe: Recipe, task: Message) -> None:
+        """Note what several files made of lists, but of those that overrides replaced.
+
+        Args:
+            config: root config.
+            start: what was merged.
+            recipe: of the overrides.
+            task: as they have left it.
+        """
+        written = tuple(f"{write.key.text}{'+' * write.adds}" for write in recipe.writes)
+        told = start.told.get(written)
+        if told is None:
+            merged: Message = getattr(start.message, config.root.task)
+            told = start.told[written] = self._files.joined_lists(merged, start.joined, start.sources, written)
+        self._note(*(note for key, note in told if value_at(task, key)))
 
     def _without_replaced(self, includes: Sequence[_Include]) -> list[_Include]:
         """Leave out include overrides in whose place later ones come."""
@@ -623,6 +645,14 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
             break
         lines.append(write.head + write.text(value))
     return lines
+
+
+def _chosen_member(task: Message, mount: Key | None, before: Sequence[_Include]) -> str | None:
+    """Return which member of the oneof at a mount is chosen in a task, or by the last include override that does so."""
+    if mount is None or mount.kind is not _ONEOF:
+        return None
+    found = [member for one in before if one.mount for oneof, member in choices(one.mount) if oneof == mount.text]
+    return found[-1] if found else mount.chosen(task)
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:

@@ -105,6 +105,15 @@ class _Scene:
         """Folder in which chunks are looked up first."""
         return self.root.path.parent if self.root is not None else self.project.conf_root
 
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know of the files."""
+        if self.root is None:
+            return self.files.notes
+        message = getattr(self.root.message, self.task)
+        joined = self.files.joined_lists(message, self.root.joined, self.root.sources)
+        return [*self.files.notes, *(note for _, note in joined)]
+
     def comment(self, name: str) -> str:
         """Return the comment at what has a full name in the protos, '' where there is none."""
         return self.comments.get(name, "")
@@ -142,12 +151,13 @@ def describe(project: Project, schema: Schema, cfg: str | None, key: str | None)
     message = getattr(scene.root.message, scene.task) if scene.root else message_factory.GetMessageClass(kind)()
     if key is not None:
         found = find_key(kind, key)
-        notes = [note for note in scene.files.notes if note.startswith(f"{found.text} is [")]
+        about = (f"{found.text} is [", f"'{scene.task}.{found.text}'")  # a list, and what stands twice
+        notes = [note for note in scene.notes if note.startswith(about[0]) or about[1] in note]
         told = [line for note in notes for line in _wrap(note, 0)]
         return "\n".join([*_describe_key(scene, message, found), *told])
     name = scene.root.name if scene.root else "no config"
     head = [f"{name}: task {scene.task} ({kind.name})", *_about(scene, schema.tasks[scene.task])]
-    head += [line for note in scene.files.notes for line in _wrap(note, 0)]
+    head += [line for note in scene.notes for line in _wrap(note, 0)]
     return "\n".join([*head, "", *_table(scene, _message_rows(scene, message, "", 0, ()))])
 
 

@@ -133,13 +133,16 @@ class ConfigFiles:
             for name in (self.project.relative(path), path.relative_to(conf).as_posix(), path.name):
                 yield from (name, name.removesuffix(SUFFIX))
 
-    def find_mounted(self, name: str, mount: Key | None, folder: Path) -> tuple[Path, Key | None]:
+    def find_mounted(
+        self, name: str, mount: Key | None, folder: Path, chosen: str | None = None
+    ) -> tuple[Path, Key | None]:
         """Find an included file, and the message that it is merged into.
 
         Args:
             name: as for `find_include`.
             mount: leads to a message; or to a oneof, for the member of it that the file describes; None: no field.
             folder: of the including config.
+            chosen: the oneof's member that is chosen there, which decides where the file fits several.
 
         Raises:
             ConfigError: it is nowhere, or describes no member of the oneof, or one of several.
@@ -152,13 +155,30 @@ class ConfigFiles:
             [mount.text, mount.first_text],
         )
         if mount.kind is not Kind.ONEOF:
+            oneof = mount.steps[-1].oneof
+            further += [".".join([*mount.names[:-1], oneof])] if oneof is not None else []
             return self.find_include(name, below, folder, further), mount
         members = [mount.member(one.name) for one in mount.choices if one.message_type is not None]
         further += [text for member in members for text in (".".join(member.names), member.first_text)]
         path = self.find_include(name, below, folder, further)
-        return path, self._member_of(path, mount, members)
+        self._refuse_rivals(path, name, mount)
+        return path, self._member_of(path, mount, members, chosen)
 
-    def _member_of(self, path: Path, mount: Key, members: Sequence[Key]) -> Key:
+    def _refuse_rivals(self, path: Path, name: str, mount: Key) -> None:
+        """Refuse a file that was found in one member's folder where another's has one of that name, too."""
+        if path.parent.name not in mount.members:
+            return
+        folders = [path.parent.parent / one for one in mount.members]
+        files = [folder / file for folder in folders for file in (name, f"{name}{SUFFIX}")]
+        found = [one for one in files if one != path and is_file(one) and not path.samefile(one)]
+        if found:
+            each = [self.project.relative(one) for one in (path, *found)]
+            raise ConfigError(
+                f"members of the oneof '{mount.text}' have a file of that name each: {listed(each)}: include it at one"
+                " of them"
+            )
+
+    def _member_of(self, path: Path, mount: Key, members: Sequence[Key], chosen: str | None) -> Key:
         """Return the member of a oneof that a file describes; one that is named as the file or its folder first."""
         fits: dict[str, Key] = {}
         errors: dict[str, ConfigError] = {}
@@ -168,7 +188,7 @@ class ConfigFiles:
                 fits[member.names[-1]] = member
             except ConfigError as error:
                 errors[member.names[-1]] = error
-        likely = [path.name.removesuffix(SUFFIX), path.parent.name]
+        likely = [path.name.removesuffix(SUFFIX), path.parent.name, *([chosen] if chosen is not None else [])]
         named = next((fits[name] for name in likely if name in fits), None)
         if named is not None or len(fits) == 1:
             return named or next(iter(fits.values()))
@@ -267,8 +287,6 @@ class ConfigFiles:
             raise ConfigError(f"{name}: is nested too deeply, with what it includes (protobuf allows 100 levels)")
         self._note(*self._twice.get(path, ()))
         sources = (MergedFile(path, (), (task,)), *found.sources)
-        if not stack:  # one that extends it tells of its own
-            self._note(*self.joined_lists(chosen, found.joined, sources))
         needs = has_needs or found.has_needs
         name = identity_cfg(self.project, path, message)
         return Root(message, needs, sources, tuple(found.cleared), tuple(found.joined), path, name, task)
@@ -407,14 +425,16 @@ class ConfigFiles:
     def _include(self, into: Merging, include: Any, path: Path, stack: tuple[Path, ...], task: str = "") -> None:
         """Do what one include says: merge a file, or clear something."""
         kind, mount = type_of(into.message), getattr(include, "mount", "")
-        cleared = _cleared_by(include)
+        cleared, name = _cleared_by(include), include.path
         try:
+            for name in cleared:
+                self._clear(into, name, stands_alone=not (include.path or mount))
             if cleared:
-                self._clear(into, cleared, stands_alone=not (include.path or mount))
                 return
             key = find_mount(kind, mount) if mount else None
             self.tell(key.renamed if key is not None else ())
-            found, key = self.find_mounted(include.path, key, path.parent)
+            chosen = key.chosen(into.message) if key is not None and key.kind is Kind.ONEOF else None
+            found, key = self.find_mounted(include.path, key, path.parent, chosen)
             target = key.reach(into.message) if key is not None else into.message
             other = self.task_in(found) if task and key is None else None
             if other not in (task, None):
@@ -423,8 +443,7 @@ class ConfigFiles:
                     f" ('{task}') can be extended"
                 )
         except HeyhiError as error:
-            what, name = (CLEAR, cleared[0]) if cleared else ("path", include.path)
-            line = self._include_line(path, what, name)
+            line = self._include_line(path, CLEAR if cleared else "path", name)
             what = f"{CLEAR if cleared else 'include'} '{shorten(name)}'"
             raise ConfigError(f"{self.project.relative(path)}:{line}: {what}: {error}") from None
         if other is None:
@@ -435,21 +454,20 @@ class ConfigFiles:
             chunk = Chunk(getattr(root.message, task), root.has_needs, root.sources, root.cleared, root.joined)
         into.add(chunk, key, target)
 
-    def _clear(self, into: Merging, keys: Sequence[str], *, stands_alone: bool) -> None:
-        """Clear what was merged so far at some keys."""
+    def _clear(self, into: Merging, text: str, *, stands_alone: bool) -> None:
+        """Clear what was merged so far at a key."""
         if not stands_alone:
             raise ConfigError(
                 f"it stands in an include of its own: {INCLUDES} {{ {CLEAR}: … }} clears what those before it gave,"
                 f" and those behind it, {INCLUDES} {{ path: … }}, add to that"
             )
         kind = type_of(into.message)
-        for text in keys:
-            key = find_key(kind, text)
-            if any(step.index is not None for step in key.steps):
-                raise OverrideError("an element of a list has no place of its own here: clear the list")
-            if leads_into_includes(self.schema, kind, key):
-                raise OverrideError("what was included is merged already: clear the fields that it gave")
-            into.clear(text)
+        key = find_key(kind, text)
+        if any(step.index is not None for step in key.steps):
+            raise OverrideError("an element of a list has no place of its own here: clear the list")
+        if leads_into_includes(self.schema, kind, key):
+            raise OverrideError("what was included is merged already: clear the fields that it gave")
+        into.clear(text)
 
     def _include_line(self, path: Path, what: str, name: str) -> int:
         text = self.read(path)
@@ -472,27 +490,35 @@ class ConfigFiles:
 
     # --- naming places ---
 
-    def joined_lists(self, message: Message, joined: Iterable[str], sources: Sequence[MergedFile]) -> list[str]:
-        """Say of lists what several files made of them.
+    def joined_lists(
+        self, message: Message, joined: Iterable[str], sources: Sequence[MergedFile], written: Sequence[str] = ()
+    ) -> list[tuple[Key, str]]:
+        """Say of lists what several files made of them, but of those that overrides replace.
 
         Args:
-            message: of the task.
+            message: as the files give it.
             joined: keys of the lists.
             sources: files that were merged, those that go over others first.
+            written: keys that overrides write, with the `+` of `key+=…`.
+
+        Returns:
+            each with the list's key.
         """
         told = []
         for text in dict.fromkeys(joined):
             key = find_key(type_of(message), text)
             value = value_at(message, key)
-            if not value:
+            if not value or any(f"{text}.".startswith(f"{other}.") for other in written):
                 continue
+            is_whole = not any(_is_written_in(text, other) for other in written)
             first, *others = [*self._places(sources, key.names)][::-1] or [""]
             how = (
                 f"{' and '.join(others)} append{'s' * (len(others) == 1)} to what {first} gives"
                 if others
                 else "two files give elements of it"
             )
-            told.append(f"{text} is {list_text(key.field, value)}: {how}")
+            before = "" if is_whole else " before overrides"
+            told.append((key, f"{text} is {list_text(key.field, value)}{before}: {how}"))
         return told
 
     def locate(self, sources: tuple[MergedFile, ...], key: Key) -> str:
@@ -519,6 +545,12 @@ class ConfigFiles:
             line = line_of(self.read(source.path), inner, last=last) if inner else None
             if line is not None:
                 yield f"{self.project.relative(source.path)}:{line}"
+
+
+def _is_written_in(text: str, written: str) -> bool:
+    """Return whether an override adds to a list, or writes one of its elements."""
+    outer = written.removesuffix("+")
+    return written.startswith(f"{text}.") or (outer != written and f"{text}.".startswith(f"{outer}."))
 
 
 def _over_others(message: Message, extended: Iterable[Root]) -> Message:

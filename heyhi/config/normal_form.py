@@ -1,32 +1,38 @@
 """The one form in which an identity names overrides that write the same lists, maps and messages in different ways.
 
-Overrides are followed from the config on, whose elements stay unknown: what is named follows from what overrides wrote,
-and from how long lists are in the config.
+Overrides are followed from the config on (`written`), whose values stay unknown: what is named follows from what
+overrides wrote, from what messages there are in the config, and from how long its lists are.
 
 - A list of which each element was written by overrides is one line, `key=[a,b]`; an empty one is `key=NULL`.
-- Elements that were only appended to what the config has are one line, `key+=[c]`.
-- A message or map that was emptied first is `key=SELECT` or `key=NULL` and what is in it then.
+- Of any other list, lines name the config's elements that were changed, then those that were taken, from the last one
+  on, and `key+=[c]` what was appended.
+- A message that the config has and that was emptied is `key=SELECT`, a map `key=NULL`, and what is in it then. One that
+  the config hasn't is made by what is in it; only where nothing is, `key=SELECT` or `key=NULL` says so.
+- What is gone in the end isn't named, but for `key=NULL`.
 
-All other lines stay as they are. Where the lines that were made would not give the same again, all of them do.
+Where the lines that were made would not give the same again, the overrides stay as they are.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import Writing, holder, is_there, length_at, list_text
+from heyhi.config.composite import Writing, list_text
 from heyhi.config.keys import Key, Kind, Step, choices, present
 from heyhi.config.order import Line, canonical_order
 from heyhi.config.renames import first_name
-from heyhi.config.schema import copy_of, element, is_map, set_fields
+from heyhi.config.schema import copy_of
 from heyhi.config.templates import OPEN, names_folder, unprotected
-from heyhi.config.values import NULL, SELECT, Special, Value, first_scalar_text, string_text
+from heyhi.config.values import NULL, SELECT, Special, Value, first_scalar_text
+from heyhi.config.written import Content, Element, WrittenList, WrittenMap, WrittenMessage, WrittenScalar
 from heyhi.errors import OverrideError
+
+_Steps = tuple[Step, ...]
 
 
 def empties_more(keys: Sequence[Key], marks: Sequence[Special | None]) -> bool:
@@ -37,18 +43,18 @@ def empties_more(keys: Sequence[Key], marks: Sequence[Special | None]) -> bool:
         marks: NULL or SELECT where an override has that for a value.
     """
     for place, (key, mark) in enumerate(zip(keys, marks, strict=True)):
-        if mark is None or key.kind is Kind.SCALAR or key.oneof:
+        if mark is None or (key.kind is Kind.SCALAR and not choices(key)):
             continue
-        for other, (inner, inner_mark) in enumerate(zip(keys, marks, strict=True)):
-            if other == place or not _is_in(inner, key):
-                continue
-            # What is selected first, and then set field by field, is named so.
-            below = inner.steps[len(key.steps) :]
-            plain = inner_mark is None and inner.field.has_presence
-            plain &= all(step.oneof is None and not step.has_entry for step in below)
-            if not (plain and mark is SELECT and other > place):
+        oneofs = _oneofs(key)
+        for other, inner in enumerate(keys):
+            if other != place and (_is_in(inner, key) or oneofs & _oneofs(inner)):
                 return True
     return False
+
+
+def _oneofs(key: Key) -> set[str]:
+    found = {oneof for oneof, _ in choices(key)}
+    return {*found, key.text} if key.oneof else found
 
 
 def named_lines(start: Message, applied: Sequence[Line]) -> list[Line]:
@@ -58,21 +64,22 @@ def named_lines(start: Message, applied: Sequence[Line]) -> list[Line]:
         start: what they were applied to.
         applied: the overrides that count, in the order in which they were applied.
     """
-    if any(isinstance(line.value, Special) and line.key.kind is not Kind.LIST for line in applied):
-        applied = [applied[i] for i in _ordered(applied)]  # what a later one replaces is first to nothing
-    form = _Form(start, applied)
+    message = copy_of(start)
+    root = WrittenMessage(start)
     try:
-        form.follow()
-        lines = form.lines()
-        ordered = _ordered([one.line for one in lines])
+        for line in applied:
+            line.key.apply(message, line.value if line.named is None else line.named)
+            root.write(line, line.key.steps)
+        named = list(_message_lines(root, (), message, is_known=False))
+        ordered = _ordered([one.line for one in named])
         again = copy_of(start)
         for i in ordered:
-            lines[i].write(again)
+            named[i].write(again)
     except OverrideError:
         again = None
-    if again is None or _bytes(again) != _bytes(form.message):
+    if again is None or _bytes(again) != _bytes(message):
         return [applied[i] for i in _ordered(applied)]
-    return [lines[i].line for i in ordered]
+    return [named[i].line for i in ordered]
 
 
 def _ordered(lines: Sequence[Line]) -> list[int]:
@@ -88,18 +95,16 @@ def _is_in(key: Key, outer: Key) -> bool:
     return key.text == outer.text or key.text.startswith(f"{outer.text}.")
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Named:
-    """A line that an identity may name.
+    """A line that an identity names.
 
     Attributes:
-        at: place among the overrides.
         line: its key, value and text.
         values: of a list: the elements that it appends.
         replaces: whether these take the place of what is there.
     """
 
-    at: int
     line: Line
     values: Sequence[Value | Message] | None = None
     replaces: bool = False
@@ -111,221 +116,129 @@ class _Named:
             return
         if self.replaces:
             line.key.apply(message, NULL)
-        here = message
-        for step in line.key.steps[:-1]:
-            here = _enter(here, step)
-        getattr(here, line.key.steps[-1].field.name).extend(self.values)
+        *outer, last = line.key.steps
+        here = Key(tuple(outer), Kind.MESSAGE).reach(message)
+        getattr(here, last.field.name).extend(self.values)
 
 
-def _enter(message: Message, step: Step) -> Message:
-    return Key((step,), Kind.MESSAGE).reach(message)
+def _special(key: Key, value: Special) -> _Named:
+    return _Named(Line(key, value, f"{key.first_text}={value.value}"))
 
 
-@dataclass
-class _List:
-    """What is known of a list.
-
-    Attributes:
-        key: of the list.
-        had: how many elements the config has there.
-        marks: of each element, whether overrides made it.
-        is_changed: whether elements were made or taken, and not only changed inside.
-        is_mixed: whether one of the config's elements was changed inside.
-        last: place of the last override that went through it, and the length that it left.
-    """
-
-    key: Key
-    had: int
-    marks: list[bool]
-    is_changed: bool = False
-    is_mixed: bool = False
-    last: int = -1
-    left: int = 0
-
-
-@dataclass
-class _Emptied:
-    """What is known of a message or map that an override empties.
-
-    Attributes:
-        key: of the message or map.
-        is_first: whether nothing that an override did before is left.
-        is_disturbed: whether another override took away what these wrote.
-        lines: places of the overrides that write it, or in it.
-    """
-
-    key: Key
-    is_first: bool
-    lines: list[int]
-    is_disturbed: bool = False
-
-
-class _Form:
-    """Overrides that are followed, one by one.
-
-    Attributes:
-        message: what they have made so far, its strings as an identity names them.
-    """
-
-    def __init__(self, start: Message, applied: Sequence[Line]) -> None:
-        self.message = copy_of(start)
-        self._applied = applied
-        self._lists: dict[str, _List] = {}
-        self._through: list[list[_List]] = []
-        self._emptied: dict[str, _Emptied] = {}
-        for line in applied:
-            self._through.append([self._list(key) for key in _list_keys(line.key)])
-            if isinstance(line.value, Special) and line.key.kind in (Kind.MESSAGE, Kind.MAP):
-                self._emptied.setdefault(line.key.text, _Emptied(line.key, False, []))
-
-    def _list(self, key: Key) -> _List:
-        found = self._lists.get(key.text)
-        if found is None:
-            length = length_at(key, self.message)
-            found = self._lists[key.text] = _List(key, length, [False] * length)
-        return found
-
-    def follow(self) -> None:
-        for place, line in enumerate(self._applied):
-            for through in self._through[place]:
-                self._note(through, line)
-            inside = [one for one in self._emptied.values() if _is_in(line.key, one.key)]
-            for emptied in inside:
-                if not emptied.lines:
-                    alone = len(emptied.key.steps) == 1 and not choices(emptied.key)  # making it did nothing else
-                    emptied.is_first = alone or line.key.text == emptied.key.text
-                emptied.lines.append(place)
-            others = [
-                o for o in self._emptied.values() if o.lines and o not in inside and is_there(o.key, self.message)
-            ]
-            line.key.apply(self.message, line.value if line.named is None else line.named)
-            for other in others:
-                other.is_disturbed |= not is_there(other.key, self.message)
-            for known in self._lists.values():
-                length = length_at(known.key, self.message)
-                if known in self._through[place]:
-                    known.last, known.left = place, length
-                elif not length:
-                    known.marks = []
-
-    def _note(self, one: _List, line: Line) -> None:
-        """Note what an override is about to do to a list that it goes through, or into."""
-        count = len(one.key.steps)
-        if line.key.kind is Kind.LIST and len(line.key.steps) == count:
-            one.is_changed, one.marks = True, []
-            return
-        index, is_last = line.key.steps[count - 1].index, len(line.key.steps) == count
-        assert index is not None
-        if index in (-1, len(one.marks)):
-            if line.value is not NULL:
-                one.is_changed = True
-                one.marks.append(True)
-        elif not is_last:
-            one.is_mixed |= index < len(one.marks) and not one.marks[index]
-        else:
-            one.is_changed = True
-            if line.value is NULL:
-                one.marks[index : index + 1] = []
-            else:
-                one.marks[index : index + 1] = [True]
-
-    def lines(self) -> list[_Named]:
-        """List what was written in the form in which it is named, in an order in which it can be applied."""
-        made: list[_Named] = []
-        told: set[int] = set()
-        for one in sorted(self._emptied.values(), key=lambda one: len(one.key.text)):
-            is_whole = one.is_first and not one.is_disturbed and len(one.lines) > 1 and not told & {*one.lines}
-            if is_whole and not any(self._list(key).is_changed for key in _list_keys(one.key)):
-                told.update(one.lines)
-                made += [_Named(one.lines[-1], line, values, replaces=True) for line, values in self._content(one.key)]
-        whole: dict[str, _Named | None] = {}
-        for place, through in enumerate(self._through):
-            owner = next((one for one in through if one.is_changed), None)
-            if place in told or owner is None:
-                continue
-            if owner.key.text not in whole:
-                found = whole[owner.key.text] = self._whole(owner)
-                made += [found] if found is not None else []
-            if whole[owner.key.text] is not None:
-                told.add(place)
-        made += [_Named(place, line) for place, line in enumerate(self._applied) if place not in told]
-        return sorted(made, key=lambda named: named.at)
-
-    def _whole(self, one: _List) -> _Named | None:
-        """Return the line that names a list as a whole, None where it can't be named so."""
-        if not one.left:
-            return _Named(one.last, Line(one.key, NULL, f"{one.key.first_text}={NULL.value}"))
-        values = list(_values(self.message, one.key))
-        if not values or len(values) != len(one.marks):
-            return None  # what holds it was emptied later
-        if all(one.marks):
-            return _Named(one.last, _list_line(one.key, "=", values), values, replaces=True)
-        added = one.marks[one.had :]
-        if one.is_mixed or any(one.marks[: one.had]) or len(one.marks) <= one.had or not all(added):
-            return None
-        values = values[one.had :]
-        return _Named(one.last, _list_line(one.key, "+=", values), values)
-
-    def _content(self, key: Key) -> Iterator[tuple[Line, Sequence[Value | Message] | None]]:
-        """Yield the lines that name a message or map of which all is known."""
-        *outer, last = key.steps
-        here = holder(key, self.message)
-        there = is_there(key, self.message)
-        if not there or key.kind is Kind.MAP:
-            yield Line(key, NULL, f"{key.first_text}={NULL.value}"), None
-        if there and here is not None:
-            if key.kind is Kind.MAP:
-                yield from _map_lines(getattr(here, last.field.name), tuple(outer), last.field)
-            else:
-                yield Line(key, SELECT, f"{key.first_text}={SELECT.value}"), None
-                found = present(here, last)
-                assert found is not None
-                yield from _message_lines(found, key.steps)
-
-
-def _list_line(key: Key, operator: str, values: Sequence[Value | Message]) -> Line:
+def _list_line(key: Key, operator: str, values: Sequence[Value | Message]) -> _Named:
     text = list_text(key.field, values, Writing(_quoted, first_scalar_text, first_name))
-    return Line(key, text, f"{key.first_text}{operator}{text}")
+    return _Named(Line(key, text, f"{key.first_text}{operator}{text}"), values, operator == "=")
 
 
-def _message_lines(
-    message: Message, steps: tuple[Step, ...]
-) -> Iterator[tuple[Line, Sequence[Value | Message] | None]]:
-    for field, value in set_fields(message):
-        if is_map(field):
-            yield from _map_lines(value, steps, field)
-        elif field.is_repeated:
-            key = Key((*steps, Step(field)), Kind.LIST)
-            yield _list_line(key, "=", value), list(value)
+def _scalar_line(scalar: WrittenScalar, steps: _Steps) -> _Named:
+    """Name a scalar where it is now."""
+    line, key = scalar.line, Key(steps, Kind.SCALAR)
+    return _Named(line._replace(key=key, text=key.first_text + line.text[len(line.key.first_text) :]))
+
+
+def _message_lines(one: WrittenMessage, steps: _Steps, here: Message | None, *, is_known: bool) -> Iterator[_Named]:
+    """Yield the lines for what is in a message.
+
+    Args:
+        one: what was written in it.
+        steps: of the key that leads to it.
+        here: what it has now, None where it is absent.
+        is_known: whether what it lies in is empty but for what overrides wrote.
+    """
+    is_known = is_known or one.is_known
+    for field, content in sorted(one.fields.values(), key=lambda pair: first_name(pair[0])):
+        if isinstance(content, WrittenList):
+            yield from _list_lines(content, steps, here, is_known=is_known)
+        elif isinstance(content, WrittenMap):
+            yield from _map_lines(content, steps, here, is_known=is_known)
         else:
-            yield from _value_lines(field, value, (*steps, Step(field)))
+            yield from _field_lines(content, steps, Step(field), here, is_known=is_known)
+    for name in sorted(one.cleared if not is_known else ()):
+        yield _special(dataclasses.replace(one.cleared[name], steps=steps), NULL)
 
 
-def _map_lines(
-    entries: dict[object, Value | Message], steps: tuple[Step, ...], field: FieldDescriptor
-) -> Iterator[tuple[Line, Sequence[Value | Message] | None]]:
-    for entry in sorted(entries):  # type: ignore[type-var]  # keys of one map are of one type
-        step = Step(field, entry=entry, has_entry=True)
-        yield from _value_lines(element(field), entries[entry], (*steps, step))
+def _field_lines(
+    content: Content, outer: _Steps, step: Step, holder: Message | None, *, is_known: bool
+) -> Iterator[_Named]:
+    """Yield the lines for a scalar or a message, which may be an entry of a map or an element of a list."""
+    steps = (*outer, step)
+    if isinstance(content, WrittenScalar):
+        yield _scalar_line(content, steps)
+    elif isinstance(content, WrittenMessage):
+        here = present(holder, step) if holder is not None else None
+        yield from _placed_lines(content, steps, here, is_known=is_known)
+    elif not is_known:
+        is_message = step.field.message_type is not None if not step.has_entry else False
+        yield _special(Key(steps, Kind.MESSAGE if is_message else Kind.SCALAR), NULL)
 
 
-def _value_lines(
-    field: FieldDescriptor, value: Value | Message, steps: tuple[Step, ...]
-) -> Iterator[tuple[Line, Sequence[Value | Message] | None]]:
-    if isinstance(value, Message):
-        lines = list(_message_lines(value, steps))
-        key = Key(steps, Kind.MESSAGE)
-        yield from lines or [(Line(key, SELECT, f"{key.first_text}={SELECT.value}"), None)]
+def _placed_lines(one: WrittenMessage, steps: _Steps, here: Message | None, *, is_known: bool) -> Iterator[_Named]:
+    inner = list(_message_lines(one, steps, here, is_known=is_known))
+    if one.is_known and (one.is_emptied or not inner):
+        yield _special(Key(steps, Kind.MESSAGE), SELECT)
+    yield from inner
+
+
+def _map_lines(one: WrittenMap, outer: _Steps, holder: Message | None, *, is_known: bool) -> Iterator[_Named]:
+    if one.is_emptied and not is_known and (one.had or not one.entries):
+        yield _special(Key((*outer, Step(one.field)), Kind.MAP), NULL)
+    for entry in sorted(one.entries):  # type: ignore[type-var]  # keys of one map are of one type
+        step, content = one.entries[entry]
+        yield from _field_lines(content, outer, step, holder, is_known=is_known or one.is_emptied)
+
+
+def _list_lines(one: WrittenList, outer: _Steps, holder: Message | None, *, is_known: bool) -> Iterator[_Named]:
+    key = Key((*outer, Step(one.field)), Kind.LIST)
+    values = list(getattr(holder, one.field.name)) if holder is not None else []
+    if all(element.is_made for element in one.elements):
+        if one.elements:
+            yield _list_line(key, "=", values)
+        elif one.is_touched and not is_known:
+            yield _special(key, NULL)
         return
-    key = Key(steps, Kind.SCALAR)
-    yield Line(key, value, f"{key.first_text}={_text(field, value)}"), None
+    places, taken, appended = _aligned(one)
+    for index, place in sorted(places.items()):
+        yield from _element_lines(one.elements[place], (*outer, Step(one.field, index=index)), values[place])
+    for index in sorted(taken, reverse=True):
+        yield _special(Key((*outer, Step(one.field, index=index)), Kind.SCALAR), NULL)
+    if appended:
+        yield _list_line(key, "+=", [values[place] for place in appended])
 
 
-def _text(field: FieldDescriptor, value: object) -> str:
-    """Write a scalar; a string with templates in it stands for itself, what only looks like one is quoted."""
-    if isinstance(value, str):
-        return value if OPEN in value and names_folder(value) else string_text(unprotected(value))
-    return first_scalar_text(field, value)
+def _element_lines(element: Element, steps: _Steps, value: Value | Message) -> Iterator[_Named]:
+    content = element.content
+    if isinstance(content, WrittenScalar):
+        yield _scalar_line(content, steps)
+    elif isinstance(content, WrittenMessage):
+        assert isinstance(value, Message)
+        if element.is_made:
+            yield _special(Key(steps, Kind.MESSAGE), SELECT)
+        yield from _message_lines(content, steps, value, is_known=element.is_made)
+
+
+def _aligned(one: WrittenList) -> tuple[dict[int, int], list[int], list[int]]:
+    """Tell what became of the config's elements.
+
+    Returns:
+        their indices -> places of what stands there now; indices of those that were taken; places of what was appended.
+    """
+    places: dict[int, int] = {}
+    taken: list[int] = []
+    made: list[int] = []
+    index = 0  # of the config's next element
+    for place, element in enumerate(one.elements):
+        if element.is_made:
+            made.append(place)
+            continue
+        assert element.origin is not None
+        gap = range(index, element.origin)
+        places.update(zip(gap, made, strict=False))
+        taken += gap[len(made) :]
+        places[element.origin] = place
+        made, index = [], element.origin + 1
+    gap = range(index, one.had)
+    places.update(zip(gap, made, strict=False))
+    return places, [*taken, *gap[len(made) :]], made[len(gap) :]
 
 
 def _quoted(text: str) -> str:
@@ -333,16 +246,3 @@ def _quoted(text: str) -> str:
     if OPEN in text and names_folder(text):
         return json.dumps(text)
     return json.dumps(unprotected(text)).replace(OPEN, "\\u007b\\u007b")
-
-
-def _list_keys(key: Key) -> Iterator[Key]:
-    """Yield the keys of the lists that a key goes through or into, outermost first."""
-    for count, step in enumerate(key.steps, 1):
-        if step.field.is_repeated and not is_map(step.field):
-            yield Key((*key.steps[: count - 1], Step(step.field)), Kind.LIST)
-
-
-def _values(message: Message, key: Key) -> Sequence[Value | Message]:
-    here = holder(key, message)
-    found: Sequence[Value | Message] = getattr(here, key.steps[-1].field.name)
-    return found

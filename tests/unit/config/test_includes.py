@@ -422,6 +422,35 @@ def test_a_chunk_that_fits_no_member_or_several_is_refused(optimizers: Lab) -> N
     )
 
 
+def test_what_fits_several_members_goes_into_the_one_that_is_chosen(optimizers: Lab) -> None:
+    lab = optimizers
+    assert text(lab, "train { adam { beta2: 1 } }", "I.optimizer=bare") == "adam { beta2: 1.0 }"
+    assert text(lab, "train { plain: 1 }", "I.optimizer=slow", "I.optimizer=bare") == "adam { }"
+    assert text(
+        lab, "includes { path: 'fast' mount: 'sgd' } includes { path: 'bare' mount: 'optimizer' } train { }"
+    ) == ("sgd { momentum: 1.0 }")
+
+
+def test_a_member_as_a_mount_is_looked_up_in_the_folder_of_its_oneof_too(optimizers: Lab) -> None:
+    lab = optimizers
+    assert text(lab, "train { }", "I.adam=bare") == "adam { }"
+    assert text(lab, "includes { path: 'fast' mount: 'sgd' } train { }") == "sgd { momentum: 1.0 }"
+    lab.write("common/sgd/fast.prototxt", "momentum: 2")
+    assert text(lab, "train { }", "I.sgd=fast") == "sgd { momentum: 2.0 }"
+
+
+def test_a_name_that_several_members_have_a_file_of_is_refused(optimizers: Lab) -> None:
+    lab = optimizers
+    lab.write("common/sgd/slow.prototxt", "momentum: 1")
+    expected = (
+        "members of the oneof 'optimizer' have a file of that name each: conf/common/sgd/slow.prototxt,"
+        " conf/common/adam/slow.prototxt: include it at one of them"
+    )
+    assert error(lab, "train { adam {} }", "I.optimizer=slow") == f"override 'I.optimizer=slow': {expected}"
+    assert text(lab, "train { }", "I.optimizer=conf/common/adam/slow.prototxt") == "adam { beta1: 1.0 }"
+    assert text(lab, "train { }", "I.adam=slow") == "adam { beta1: 1.0 }"
+
+
 def test_a_oneof_inside_is_a_mount_too(lab: Lab) -> None:
     lab.write("common/launcher/kind/big.prototxt", "num_gpus: 8")
     lab.write("common/launcher/local/two.prototxt", "cpus: 2")
@@ -608,6 +637,32 @@ def test_a_list_of_several_files_is_told_once_with_its_places_and_what_came_of_i
     assert warnings(lab, "train { ints: 0 }", "ints.-1=3") == []
 
 
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        (["ints=[9]"], None),
+        (["ints=NULL", "ints.-1=9"], None),
+        (["I=clears"], None),
+        (
+            ["ints+=[9]"],
+            "ints is [1, 2, 4] before overrides: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives",
+        ),
+        (
+            ["ints.0=9"],
+            "ints is [1, 2, 4] before overrides: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives",
+        ),
+        (["lr=2"], "ints is [1, 2, 4]: conf/cfg.prototxt:1 appends to what conf/a.prototxt:2 gives"),
+        (["I=clears", "I=more"], "ints is [5, 6]: conf/more.prototxt:1 appends to what conf/clears.prototxt:2 gives"),
+    ],
+)
+def test_of_a_list_that_overrides_replace_nothing_is_told(lab: Lab, overrides: list[str], expected: str | None) -> None:
+    lab.write("a.prototxt", "lr: 1\nints: [1, 2]")
+    lab.write("more.prototxt", "ints: 6")
+    lab.write("clears.prototxt", "includes { clear: 'ints' }\nints: 5")
+    found = warnings(lab, "includes { path: 'a' } train { ints: 4 }", *overrides)
+    assert found == ([expected] if expected is not None else [])
+
+
 def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> None:
     lab.write("wide.prototxt", "sizes: [1, 2]")
     lab.write("inner.prototxt", "includes { path: 'wide' mount: 'inside' }\ninside { sizes: 3 }")
@@ -615,7 +670,6 @@ def test_lists_are_told_through_mounts_chunks_and_what_is_extended(lab: Lab) -> 
         "layer.inside.sizes is [1, 2, 3]: conf/inner.prototxt:2 appends to what conf/wide.prototxt:1 gives"
     ]
     assert warnings(lab, "train { layer { includes { path: 'wide' }\n sizes: 4 } }", "I.layer=wide") == [
-        "layer.sizes is [1, 2, 4]: conf/cfg.prototxt:2 appends to what conf/wide.prototxt:1 gives",
         "layer.sizes is [1, 2, 4, 1, 2]: conf/cfg.prototxt:2 and conf/wide.prototxt:1 append to what"
         " conf/wide.prototxt:1 gives",
     ]
@@ -693,6 +747,9 @@ def test_what_cannot_be_cleared_is_said_with_its_line(lab: Lab) -> None:
     assert error(lab, "includes { path: 'a' clear: 'ints' } train { }") == (
         "conf/cfg.prototxt:1: clear 'ints': it stands in an include of its own: includes { clear: … } clears what"
         " those before it gave, and those behind it, includes { path: … }, add to that"
+    )
+    assert error(lab, "includes { clear: 'ints'\nclear: 'lr'\nclear: 'itns' } train { }").startswith(
+        "conf/cfg.prototxt:3: clear 'itns': unknown key 'itns'"
     )
     assert "an element of a list has no place of its own here" in error(lab, "includes { clear: 'ints.0' } train { }")
     assert "what was included is merged already" in error(lab, "includes { clear: 'includes' } train { }")
