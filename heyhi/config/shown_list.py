@@ -12,6 +12,7 @@ from heyhi.config.value_tree import Items, Text, read_value
 from heyhi.errors import OverrideError
 
 _WHOLE = re.compile(r"([+-]?[0-9]+)\.0")  # of a double: the same number is shown in one way
+_BETWEEN = re.compile(r'("(?:[^"\\]|\\.)*")|\},\{')  # messages; not in a string
 
 
 def shown_values(values: Iterable[Any]) -> str:
@@ -23,7 +24,7 @@ def shown_text(text: str) -> str:
     """Show the text of a list as an identity has it; another text is returned as it is."""
     found = _items(text)
     if found is None:
-        return text.replace("},{", "}, {") if text.startswith("[{") else text
+        return _BETWEEN.sub(lambda part: part[1] or "}, {", text) if text.startswith("[{") else text
     return f"[{', '.join(bare_or_quoted(one.text) if one.is_quoted else _number(one.text) for one in found)}]"
 
 

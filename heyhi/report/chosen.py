@@ -25,6 +25,7 @@ from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
 from heyhi.report.readings import Entry
+from heyhi.report.setting_values import values_of
 from heyhi.report.table import gathered_columns
 from heyhi.report.where import check, chosen_rows, readings
 
@@ -84,7 +85,7 @@ class _Candidates:
             keys: that are asked for: what doesn't override one of them has the value in its config there.
         """
         needs = self._all_needs()
-        entries = [self._entry(folder, needs) for folder in self.folders]
+        entries = self._with_tasks([self._entry(folder, needs) for folder in self.folders])
         found = gathered_columns(self._project, entries, needs)
         columns = dict(found.columns)
         shown = [(e.identity.overrides, e.task) for e in entries]
@@ -132,13 +133,27 @@ class _Candidates:
     @cached_property
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
-        started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
-        flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
-        if (today := self.today) is not None:
-            flats = list(map(today.flat, flats))
-        rows = [_below_task(flat) | dict(self._choices(flat)) for flat in flats]
+        rows = [_below_task(flat) | dict(self._choices(flat)) for flat in self._flats]
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
+
+    @cached_property
+    def _flats(self) -> list[Mapping[str, Any]]:
+        """Their composed configs as dotted keys, by the names of today."""
+        started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
+        flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
+        return flats if self.today is None else list(map(self.today.flat, flats))
+
+    def _with_tasks(self, entries: list[Entry]) -> list[Entry]:
+        """Name the tasks of experiments where an override has another type in one than in the other."""
+        if len(self._tasks) < 2:
+            return entries
+        read = values_of(self._project)
+        names = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
+        if all(len(read.readers(column_of(name))) == 1 for name in names):
+            return entries
+        tasks = [next((key.partition(".")[0] for key in flat), "") for flat in self._flats]
+        return [entry._replace(task=task) for entry, task in zip(entries, tasks, strict=True)]
 
     def _choices(self, flat: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         """Yield the oneofs of a config, with their chosen members."""
@@ -171,7 +186,7 @@ class _Candidates:
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.partition(".")[2]: shown_cell(value) for key, value in flat.items() if value != []}
+    return {key.partition(".")[2]: shown_cell(value) for key, value in flat.items()}
 
 
 def _joined(tables: Sequence[Columns], sizes: Sequence[int]) -> Columns:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError
+from heyhi.report.setting_values import find, read_list, read_scalar
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -55,7 +55,8 @@ def composed_columns(
         keys: below the task, as overrides write them.
 
     Returns:
-        a column for each key: what is set, else the default; None where the config has no such key, or nothing there.
+        a column for each key: what is set, else the default; of a oneof its chosen member; None where the config has no
+        such key, or nothing there.
     """
     found: dict[str, list[Any]] = {key: [] for key in keys}
     known: dict[tuple[str, str], Key | None] = {}
@@ -68,46 +69,20 @@ def composed_columns(
     return found
 
 
-def value_of_text(text: str) -> Any:
-    """Read an override's value: numbers as such, so that a table can be sorted by them."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    if text.startswith('"'):
-        try:
-            return str(json.loads(text))
-        except ValueError:
-            pass
-    if text.startswith("["):
-        from heyhi.config.shown_list import shown_text
-
-        return shown_text(text)
-    return text
-
-
 def _find(schema: Schema, task: str, name: str) -> Key | None:
-    """Find a key of a task that leads to a scalar or a list of these; None for all others, and what the task lacks."""
-    from heyhi.config.keys import Kind, find_key
+    """Find a key of a task that leads to a scalar, a list or a oneof; None for all others, and what the task lacks."""
+    from heyhi.config.keys import Kind
 
-    kind = schema.tasks[task].message_type if task in schema.tasks else None
-    if kind is None:
-        return None
-    try:
-        key = find_key(kind, name)
-    except HeyhiError:
-        return None
-    is_list = key.kind is Kind.LIST and key.field.message_type is None
-    return key if is_list or key.kind is Kind.SCALAR else None
+    key = find(schema, task, name)
+    return key if key is not None and key.kind in (Kind.SCALAR, Kind.LIST, Kind.ONEOF) else None
 
 
 def _value(message: Message, key: Key) -> Any:
-    from heyhi.config.composite import list_text
     from heyhi.config.keys import Kind, present
     from heyhi.config.overrides import default_of, in_oneof
-    from heyhi.config.values import scalar_text
 
+    if key.kind is Kind.ONEOF:
+        return key.chosen(message)
     *parents, last = key.steps
     for step in parents:
         found = present(message, step)
@@ -118,7 +93,7 @@ def _value(message: Message, key: Key) -> Any:
         message = found
     held = getattr(message, last.field.name)
     if key.kind is Kind.LIST:
-        return value_of_text(list_text(key.field, held)) if held else None
+        return read_list(key.field, held)
     if last.has_entry:
         value = held.get(last.entry)
     elif last.index is not None:
@@ -127,4 +102,4 @@ def _value(message: Message, key: Key) -> Any:
         value = None if in_oneof(last.field) else default_of(last.field)
     else:
         value = held
-    return None if value is None else value_of_text(scalar_text(key.field, value))
+    return None if value is None else read_scalar(key.field, value)

@@ -15,15 +15,14 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from heyhi.config.comparable import Comparable, changed_defaults
-from heyhi.config.composite import list_text
 from heyhi.config.overrides import leaves
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
 from heyhi.config.translation import Translation
-from heyhi.config.values import Special, scalar_text
+from heyhi.config.values import Special
 from heyhi.project import Project
-from heyhi.report.composed import value_of_text
 from heyhi.report.fields import covers
+from heyhi.report.setting_values import read_list, read_scalar
 from heyhi.sweep.manifest import ConfigRow, Manifest
 from heyhi.sweep.target import folders_at
 
@@ -274,12 +273,12 @@ def _flat(task: Message) -> Iterable[tuple[str, Any]]:
     """Yield the keys of a task's message with all defaults."""
     yield from _choices(task, "")
     for key, field, value in leaves(task, with_defaults=True, whole_lists=True):
-        if value is None or value == []:
-            yield key, None
-        elif isinstance(value, list):
-            yield key, value_of_text(list_text(field, value))
+        if isinstance(value, list):
+            yield key, read_list(field, value)
+        elif value is None or isinstance(value, Special):
+            yield key, value.value if value is not None else None
         else:
-            yield key, value.value if isinstance(value, Special) else value_of_text(scalar_text(field, value))
+            yield key, read_scalar(field, value)
 
 
 def _choices(message: Message, prefix: str) -> Iterator[tuple[str, str]]:

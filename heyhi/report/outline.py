@@ -12,16 +12,19 @@ from typing import Any, Self
 from heyhi.config.translation import Translation
 from heyhi.experiment.folder import Experiment
 from heyhi.report.columns import ColumnCache
-from heyhi.report.composed import ComposedAt, composed_columns, value_of_text
+from heyhi.report.composed import ComposedAt, composed_columns
 from heyhi.report.readings import Entry, transposed
+from heyhi.report.setting_values import SettingValues
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import target_of
 
 EntriesAt = Callable[[Sequence[int]], list[Entry]]  # returns the entries at some places
 _FEW = 10  # where less than one in so many has to be read, these are looked up one by one
+_VERSION = 2  # of what an outline says of the same manifest
 _VARYING = "varying: "
 _CLEARED = "NULL"  # as an override writes it
-_ELEMENT = re.compile(r"(.*[^.])\.(?:-1|[0-9]+)")
+_SELECTED = "SELECT"
+_ELEMENT = re.compile(r"\.(?:-1|[0-9]+)(?=\.|$)")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,12 @@ class Outline:
 
     @classmethod
     def of(
-        cls, entries: Sequence[Entry], found: Iterable[Entry], composed: ComposedAt, today: Translation | None = None
+        cls,
+        entries: Sequence[Entry],
+        found: Iterable[Entry],
+        composed: ComposedAt,
+        read: SettingValues,
+        today: Translation | None = None,
     ) -> Self:
         """Outline experiments.
 
@@ -53,10 +61,11 @@ class Outline:
             entries: of the table.
             found: these, and those that they need.
             composed: returns what keys were composed to, in the order of the entries; asked only where one has a gap.
+            read: reads their overrides.
             today: gives what was renamed its name of today.
         """
         needs = {entry.folder: entry.needs for entry in found if entry.needs}
-        columns = filled(varying_columns(entries, everything=True, today=today), composed)
+        columns = filled(varying_columns(entries, read, today), composed, read)
         varying = {key: column for key, column in columns.items() if not is_same_for_all(column)}
         constant = {key: column[0] for key, column in columns.items() if column and key not in varying}
         return cls([e.exp_id for e in entries], [e.folder for e in entries], needs, varying, constant)
@@ -92,13 +101,14 @@ def outline_manifest(
     """
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
-    name = f"outline-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
+    name = f"outline{_VERSION}-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
     kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()
         found = list(map(Entry._make, rows))
         entries = [found[place] for place in own]
-        outline = Outline.of(entries, found, composed_in(manifest, [e.exp_id for e in entries], today), today)
+        composed = composed_in(manifest, [e.exp_id for e in entries], today)
+        outline = Outline.of(entries, found, composed, values_in(manifest, today), today)
         cache.store(name, outline.columns())
         return outline, lambda places: [entries[place] for place in places]
     outline = Outline.of_columns(kept)
@@ -128,12 +138,27 @@ def composed_in(manifest: Manifest, exp_ids: Sequence[str], today: Translation |
     return columns
 
 
-def filled(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, list[Any]]:
+def values_in(manifest: Manifest, today: Translation | None = None) -> SettingValues:
+    """Return what reads the overrides of a manifest's experiments."""
+    return SettingValues(lambda: manifest.schema() if today is None else today.schema(manifest.schema()))
+
+
+def filled(
+    columns: dict[str, list[Any]], composed: ComposedAt, read: SettingValues | None = None
+) -> dict[str, list[Any]]:
     """Fill gaps in columns of overrides with what was composed; where the config has no such key, a gap stays one.
 
-    Elements of a list, which were set by their indices, become one column: the list.
+    Elements of a list, which were set by their indices, become one column: the list. Members of a oneof that were
+    chosen as such become one: the oneof.
+
+    Args:
+        columns: of overrides.
+        composed: returns what keys were composed to.
+        read: has read the overrides; None where oneofs have their columns already.
     """
     columns = _with_whole_lists(columns, composed)
+    if read is not None:
+        columns = _with_oneofs(columns, composed, read)
     gaps = [key for key, column in columns.items() if None in column]
     if not gaps:
         return columns
@@ -146,21 +171,50 @@ def filled(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, lis
 
 
 def _with_whole_lists(columns: dict[str, list[Any]], composed: ComposedAt) -> dict[str, list[Any]]:
-    """Put the list, as it was composed, in place of columns of its elements."""
-    lists = dict.fromkeys(found[1] for key in columns if (found := _ELEMENT.fullmatch(key)))
+    """Put the list, as it was composed, in place of columns of its elements, and of what is in these."""
+    holders = {key: [key[: found.start()] for found in _ELEMENT.finditer(key)] for key in columns}
+    lists = list(dict.fromkeys(name for names in holders.values() for name in names))
     if not lists:
         return columns
-    composed_lists = composed(list(lists))
+    composed_lists = composed(lists)
     # An entry of a map is called alike.
     known = {key: column for key, column in composed_lists.items() if column.count(None) < len(column)}
     whole: dict[str, list[Any]] = {}
     for key, column in columns.items():
-        found = _ELEMENT.fullmatch(key)
-        if found is not None and found[1] in known:
-            whole[found[1]] = known[found[1]]
-        elif key not in whole:
-            whole[key] = known.get(key, column)
+        name = next((name for name in holders[key] if name in known), key)
+        if name not in whole:
+            whole[name] = known.get(name, column)
     return whole
+
+
+def _with_oneofs(columns: dict[str, list[Any]], composed: ComposedAt, read: SettingValues) -> dict[str, list[Any]]:
+    """Put a oneof, by its chosen members, in place of columns that say no more than which of these are chosen."""
+    oneofs = {key: name for key, column in columns.items() if (name := _oneof(key, column, read))}
+    found = composed(list(dict.fromkeys(oneofs.values()))) if oneofs else {}
+    whole: dict[str, list[Any]] = {}
+    for key, column in columns.items():
+        chosen = found.get(oneofs.get(key, ""))
+        if chosen is None:
+            whole[key] = column
+            continue
+        whole[oneofs[key]] = chosen
+        # A member that was emptied is another one than what was left as it is, where both have it chosen.
+        if key != oneofs[key] and len(set(zip(chosen, column, strict=True))) > len(set(chosen)):
+            whole[key] = column
+    return whole
+
+
+def _oneof(key: str, column: Sequence[Any], read: SettingValues) -> str:
+    """Return the oneof that a column chooses a member of; empty where it says anything else."""
+    from heyhi.config.keys import Kind, choices
+
+    for task in read.schema.tasks if read.schema is not None else ():
+        found = read.key(task, key)
+        if found is not None and found.kind is Kind.ONEOF:
+            return found.text
+        if found is not None and found.kind is Kind.MESSAGE and found.steps[-1].oneof is not None:
+            return choices(found)[-1][0] if {None, _SELECTED}.issuperset(column) else ""
+    return ""
 
 
 def column_of(key: str) -> str:
@@ -181,13 +235,13 @@ def entry_of(experiment: Experiment) -> Entry:
 
 
 def varying_columns(
-    entries: Sequence[Entry], *, everything: bool = False, today: Translation | None = None
+    entries: Sequence[Entry], read: SettingValues, today: Translation | None = None
 ) -> dict[str, list[Any]]:
-    """Return the columns of the config and of the overrides that are not the same for all; None where one has none.
+    """Return the columns of the config and of the overrides; None where one has none.
 
     Args:
         entries: of the experiments.
-        everything: also those that are the same for all.
+        read: reads their overrides.
         today: gives what was renamed its name of today.
     """
     settings = [e.identity.overrides for e in entries]
@@ -210,9 +264,21 @@ def varying_columns(
     else:
         rows = [[texts[text] for text in one] for one in settings]
         columns |= transposed([tuple([keys[text] for text in one]) for one in settings], rows)
-    varying = {}
-    for name, column in columns.items():
-        values = {text: None if text in (None, _CLEARED) else value_of_text(text) for text in set(column)}
-        if len(values) > 1 or everything:
-            varying[name] = [values[text] for text in column]
-    return varying
+    tasks = [e.task if today is None else today.task(e.task) for e in entries]
+    distinct = list(dict.fromkeys(tasks))
+    return {name: _read(name, column, tasks, distinct, read) for name, column in columns.items()}
+
+
+def _read(
+    name: str, column: Sequence[str | None], tasks: Sequence[str], distinct: Sequence[str], read: SettingValues
+) -> list[Any]:
+    """Read the texts of a column."""
+    reader = read.reader(name, distinct) if name != "cfg" else str
+    if reader is not None:
+        values = {text: None if text in (None, _CLEARED) else reader(text) for text in set(column)}
+        return [values[text] for text in column]
+    readers = {task: read.readers(name, task)[0] for task in distinct}
+    return [
+        None if text is None or text == _CLEARED else readers[task](text)
+        for task, text in zip(tasks, column, strict=True)
+    ]

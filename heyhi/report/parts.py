@@ -15,9 +15,19 @@ from heyhi.experiment.notes import Notes
 from heyhi.project import Project
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
 from heyhi.report.outcomes import with_results
-from heyhi.report.outline import EntriesAt, Outline, composed_in, entry_of, filled, outline_manifest, varying_columns
+from heyhi.report.outline import (
+    EntriesAt,
+    Outline,
+    composed_in,
+    entry_of,
+    filled,
+    outline_manifest,
+    values_in,
+    varying_columns,
+)
 from heyhi.report.read import Reader
 from heyhi.report.readings import USED, Entry, Readings
+from heyhi.report.setting_values import values_of
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
 
@@ -80,10 +90,12 @@ def read_part(
         if isinstance(source, Manifest):
             entries = list(map(Entry._make, source.entries_of(only)))
             composed = composed_in(source, [entry.exp_id for entry in entries], today)
+            values = values_in(source, today)
         else:
             entries = known = [entry_of(e) for e in source]
             composed = composed_of(reader.project, source)
-        outline = Outline.of(entries, entries, composed, today)
+            values = values_of(reader.project)
+        outline = Outline.of(entries, entries, composed, values, today)
         entries_at = lambda places: [entries[p] for p in places]  # noqa: E731
     needed: list[Entry] = []
     if with_needs and outline.needs:
@@ -107,15 +119,20 @@ def read_part(
         read = Reader(reader.project).read(folders, lambda places: [needed[p] for p in places], outline.needs, tick)
         ids = [entry.exp_id for entry in needed]
         composed_needs = composed_in(source, ids, today) if isinstance(source, Manifest) else no_gaps
-        part = _with_needs(part, needed, read, composed_needs, today)
+        values = values_in(source, today) if isinstance(source, Manifest) else values_of(reader.project)
+        columns = filled(varying_columns(needed, values, today), composed_needs, values)
+        part = _with_needs(part, needed, read, columns, today)
     return part
 
 
 def _with_needs(
-    part: Part, needed: Sequence[Entry], read: Readings, composed: ComposedAt, today: Translation | None
+    part: Part,
+    needed: Sequence[Entry],
+    read: Readings,
+    columns: Mapping[str, Sequence[Any]],
+    today: Translation | None,
 ) -> Part:
     """Add what was overridden and came out of what each experiment needs."""
-    columns = filled(varying_columns(needed, everything=True, today=today), composed)
     settings = dict(zip((e.folder for e in needed), zip(*columns.values(), strict=True), strict=True))
     came_out = with_results(read.outcome, read.fields["repeated"], read.fields["returned"])
     readings = {

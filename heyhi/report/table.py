@@ -19,6 +19,7 @@ from heyhi.report.outline import Outline, filled, is_same_for_all, varying_colum
 from heyhi.report.parts import Part, behind_columns, own_columns
 from heyhi.report.read import Reader
 from heyhi.report.readings import IF_ANY, Entry
+from heyhi.report.setting_values import values_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +41,7 @@ def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[
         [e.exp_id for e in entries],
         [e.folder for e in entries],
         dict(needs),
-        varying_columns(entries, everything=True, today=Translation.of(project)),
+        varying_columns(entries, values_of(project), Translation.of(project)),
     )
     found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
     own, behind = own_columns(project, outline, found.fields, None), behind_columns(found.fields)

@@ -11,7 +11,7 @@ import pytest
 import heyhi
 from heyhi import maybe_launch
 from heyhi.config.shown_list import shown_text, shown_values
-from heyhi.report.composed import value_of_text
+from heyhi.report.setting_values import guessed
 from heyhi.report.where import Condition
 
 PROTO = """
@@ -60,7 +60,7 @@ POINTS: list[dict[str, Any]] = [
 def test_a_list_is_one_column_however_it_was_written(root: Path) -> None:
     launch(*POINTS[:2])
     table = heyhi.table(sweep(root, POINTS))
-    assert list(table["sizes"]) == ["[64, 64]", "[8, 8, 4]", "[3, 8]", None, "[8, 8]"]
+    assert list(table["sizes"]) == ["[64, 64]", "[8, 8, 4]", "[3, 8]", "[]", "[8, 8]"]
     assert not [name for name in table.columns if name.startswith("sizes") and name != "sizes"]
     assert list(table["total"])[:2] == [128, 20]
     assert list(heyhi.table("sweep.py", where="sizes=[64,64]")["sizes"]) == ["[64, 64]"]
@@ -128,6 +128,6 @@ def test_a_list_equals_itself_however_it_is_written(cell: str | None, value: str
 
 def test_a_list_is_shown_alike_from_wherever_it_was_read() -> None:
     assert shown_values([64.0, 0.1, True, "b c", "d"]) == '[64, 0.1, true, "b c", d]'
-    assert value_of_text('[64,0.1,true,"b c",d]') == '[64, 0.1, true, "b c", d]'
+    assert guessed('[64,0.1,true,"b c",d]') == '[64, 0.1, true, "b c", d]'
     assert shown_text("[{width: 3},{width: 4}]") == "[{width: 3}, {width: 4}]"
     assert shown_text("[not, a] list") == "[not, a] list"
