@@ -150,7 +150,8 @@ class ConfigWord(NamedTuple):
         found = []
         for place, text in enumerate(self.overrides):
             key = split_override(text)[0]
-            over = next((one for one in swept if key == one or key.startswith(f"{one}.")), None)
+            whole = key.removesuffix("+")  # what is swept as a whole takes the place of what was added, too
+            over = next((one for one in swept if one in (key, whole) or key.startswith(f"{one}.")), None)
             # What appends is written beside what appends; includes without a mount are merged.
             if over is not None and over != "I" and not over.endswith((".-1", "+")):
                 found.append((place, over))

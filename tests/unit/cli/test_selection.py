@@ -24,7 +24,7 @@ from heyhi.project import find_project
 PROTO = """
 syntax = "proto3";
 message MetaCfg { oneof task { Work work = 2; } }
-message Work { optional double lr = 1; int32 seed = 2; map<string, int32> counts = 3; }
+message Work { optional double lr = 1; int32 seed = 2; map<string, int32> counts = 3; repeated int32 sizes = 4; }
 """
 SWEEP = "def yield_sweep():\n    for seed in range({}):\n        yield 'conf/fit/work.prototxt', {{'seed': seed}}\n"
 
@@ -410,6 +410,15 @@ def test_of_an_override_and_a_swept_key_the_sweep_counts_and_says_so(run: Any, w
     assert said in err
     swept = [word for word in words.split() if not word.startswith(("lr=0.3", "lr=0.4"))]
     assert run("expand", "--cfg", "fit/work", *[w for w in swept if w != "seed=1"])[1] == out
+
+
+def test_what_is_added_to_a_swept_list_is_left_out_and_said(run: Any) -> None:
+    swept = ["--sweep", "sizes=[1],[2]"]
+    code, out, err = run("expand", "--cfg", "fit/work", "sizes+=[3]", *swept)
+    assert code == 0 and "sizes+=[3] is left out: 'sizes' is swept" in err
+    assert run("expand", "--cfg", "fit/work", *swept)[1] == out
+    code, _, err = run("expand", "--cfg", "fit/work", "sizes=[3]", "--sweep", "sizes+=[1],[2]")
+    assert code == 0 and "is left out" not in err
 
 
 def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:
