@@ -50,7 +50,7 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     """Parse arguments; words and overrides may stand anywhere after the command, overrides with a leading `--` or not.
 
     Raises:
-        OverrideError: an option is unknown, and no override.
+        OverrideError: an option is unknown, and no override; or the command takes none.
     """
     given = list(sys.argv[1:] if args is None else args)
     chosen = _command_in(parser, given)
@@ -60,6 +60,13 @@ def parse(parser: argparse.ArgumentParser, args: Sequence[str] | None) -> argpar
     parsed, rest = parser.parse_known_args(given)
     parsed.argv = list(sys.argv[1:] if args is None else args)
     if rest and not hasattr(parsed, "words"):
+        if "parser" in parsed and "=" in rest[0] and not rest[0].startswith("-"):
+            from heyhi.errors import OverrideError
+
+            raise OverrideError(
+                f"{parsed.parser.prog} takes no overrides, and '{rest[0]}' is one: `heyhi print CFG OVERRIDE …`"
+                " prints what a config is with them"
+            )
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     for text in rest:
         _check_option(parsed.parser, text)

@@ -157,8 +157,10 @@ class ConfigWord(NamedTuple):
         found = []
         names = [(one, today(one)) for one in swept]
         for place, text in enumerate(self.overrides):
-            key = today(split_override(text)[0])
-            over = next((one for one, name in names if key == name or key.startswith(f"{name}.")), None)
+            key = split_override(text)[0]
+            whole = today(key.removesuffix("+"))  # what is swept as a whole takes the place of what was added, too
+            key = f"{whole}+" if key.endswith("+") else whole
+            over = next((one for one, name in names if name in (key, whole) or key.startswith(f"{name}.")), None)
             # What appends is written beside what appends; includes without a mount are merged.
             if over is not None and over != "I" and not over.endswith((".-1", "+")):
                 found.append((place, over))

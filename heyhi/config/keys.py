@@ -355,7 +355,15 @@ def entry_step(field: FieldDescriptor, text: str, key: str) -> Step:
     kind = map_key(field)
     # A string is taken as it stands: split_key has unquoted it already.
     is_text = kind.cpp_type == FieldDescriptor.CPPTYPE_STRING
-    entry: Scalar = checked_string(text, key) if is_text else cast_scalar(kind, text, key)
+    try:
+        entry: Scalar = checked_string(text, key) if is_text else cast_scalar(kind, text, key)
+    except OverrideError:
+        if is_text:
+            raise
+        raise OverrideError(
+            f"key '{shorten(key)}': '{field.name}' is a map, and '{shorten(text)}' is no key of it: expected"
+            f" {describe_type(kind)}"
+        ) from None
     return Step(field, entry=entry, has_entry=True)
 
 

@@ -219,11 +219,15 @@ def _places(text: str) -> Iterator[Place]:
     line, line_start, name = 1, 0, ""
     stack: list[str] = []  # names of the open messages; "" for a list
     is_value = False
+    value_start = 0
     for match in _TOKEN.finditer(text):
         token, column = match[0], match.start() - line_start + 1
         if "\n" in token:
             line += token.count("\n")
             line_start = match.start() + token.rindex("\n") + 1
+        if is_value and token not in "{<[}>],;:\n" and token[0] != "#":
+            value = re.sub(r"#[^\n]*\n", "", text[value_start : match.end()])  # its sign is no token
+            yield Place("value", _names(stack, name), line, column, value.strip())
         if token in "{<":
             yield Place("open", _names(stack, name), line, column)
             stack.append(name)
@@ -238,7 +242,7 @@ def _places(text: str) -> Iterator[Place]:
                     yield Place("close", _names(stack, name), line, column)
             is_value = False
         elif token == ":":
-            is_value = True
+            is_value, value_start = True, match.end()
         elif token in ",;\n" or token[0] in "\"'#":
             is_value = is_value and token[0] in "\n#"  # a value may stand on the next line
         elif is_value or (stack and not stack[-1]) or not is_name(token):

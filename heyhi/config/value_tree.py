@@ -123,6 +123,8 @@ class _Reader:
             return Items(())
         while True:
             self._skip(comments=False)
+            if items and self._take("]"):
+                return Items(tuple(items))  # a comma at the end, as Python has them
             if self._text.startswith((",", "]"), self._at):
                 self._refuse("there is an empty element (an empty string is written '')")
             items.append(self._node(depth + 1, in_list=True))

@@ -237,6 +237,7 @@ WRONG_WORDS = (
     "heyhi describe trian",
     "heyhi describe train lrr",
     "heyhi describe train lr extra",
+    "heyhi describe train lr I=chunk",
     "heyhi describe --keys",
     "heyhi describe --settings train",
     "heyhi diff",

@@ -24,7 +24,7 @@ from heyhi.project import find_project
 PROTO = """
 syntax = "proto3";
 message MetaCfg { oneof task { Work work = 2; } }
-message Work { optional double lr = 1; int32 seed = 2; map<string, int32> counts = 3; }
+message Work { optional double lr = 1; int32 seed = 2; map<string, int32> counts = 3; repeated int32 sizes = 4; }
 """
 SWEEP = "def yield_sweep():\n    for seed in range({}):\n        yield 'conf/fit/work.prototxt', {{'seed': seed}}\n"
 
@@ -443,6 +443,15 @@ def test_an_override_by_another_name_of_a_swept_key_is_left_out(
     code, out, err = run("expand", "--cfg", "fit/work", override, "--sweep", f"{swept}=0.1,0.2")
     assert code == 0 and f"{override} is left out: '{swept}' is swept" in err
     assert run("expand", "--cfg", "fit/work", "--sweep", "rate=0.1,0.2")[1] == out
+
+
+def test_what_is_added_to_a_swept_list_is_left_out_and_said(run: Any) -> None:
+    swept = ["--sweep", "sizes=[1],[2]"]
+    code, out, err = run("expand", "--cfg", "fit/work", "sizes+=[3]", *swept)
+    assert code == 0 and "sizes+=[3] is left out: 'sizes' is swept" in err
+    assert run("expand", "--cfg", "fit/work", *swept)[1] == out
+    code, _, err = run("expand", "--cfg", "fit/work", "sizes=[3]", "--sweep", "sizes+=[1],[2]")
+    assert code == 0 and "is left out" not in err
 
 
 def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:

@@ -340,8 +340,8 @@ def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(la
         assert composer.compose("conf/cfg.prototxt", [lr, "I.foo=a"]).task_message.foo.width == 2
     assert sorted(composer.warnings) == [
         "conf/a.prototxt:2: 'width' is set again; conf/a.prototxt:1 sets it, too: the last one counts",
-        "conf/cfg.prototxt:3: 'train' is set again; conf/cfg.prototxt:2 has one, too: they are merged",
-        "conf/cfg.prototxt:3: 'train.lr' is set again; conf/cfg.prototxt:2 sets it, too: the last one counts",
+        "conf/cfg.prototxt: some is set again: 'train' at 2 and 3, 'train.lr' at 2 and 3: messages are merged, of a"
+        " scalar the last one counts",
     ]
 
 

@@ -219,8 +219,11 @@ def test_an_override_writes(lab: Lab, base: str, overrides: list[str], result: s
         ("ints.5=3", "key 'ints.5': the list has 0 elements: use an index up to 0, or -1 to append"),
         ("ints.0=NULL", "key 'ints.0': the list has 0 elements: use an index up to 0, or -1 to append"),
         ("layers.1.width=3", "key 'layers.1.width': the list has 0 elements: use an index up to 0, or -1 to append"),
-        ("by_int.x=3", "key 'by_int.x' is an integer (int32), not 'x'"),
-        ("by_bool.maybe=3", "key 'by_bool.maybe' is a bool (true, false, 1, 0), not 'maybe'"),
+        ("by_int.x=3", "key 'by_int.x': 'by_int' is a map, and 'x' is no key of it: expected an integer (int32)"),
+        (
+            "by_bool.maybe=3",
+            "key 'by_bool.maybe': 'by_bool' is a map, and 'maybe' is no key of it: expected a bool (true, false, 1, 0)",
+        ),
         ("scale.\ud800=3", "key 'scale.\ud800': the string is no valid UTF-8: '\\ud800'"),
     ],
 )
