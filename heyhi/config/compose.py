@@ -47,6 +47,7 @@ from heyhi.config.templates import (
     replace_root,
     unprotected,
 )
+from heyhi.config.value_names import value_of_today
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -386,6 +387,8 @@ class Composer:
         """Write the parts of a list, a map or a message, and note how an identity names those that count."""
         kind = type_of(task)
         check = partial(refuse_includes, self.schema, kind)
+        if self.schema.has_renames:
+            self._tell(value_of_today(write.key.field, text)[1])
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
             line = self._named_line(point, part)

@@ -193,6 +193,26 @@ def test_old_names_are_understood_with_one_notice_each(lab: Lab) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("acts=[RELU,TANH_OLD]", ["TANH_OLD was renamed: TANH"]),
+        ("acts+=TANH_OLD", ["TANH_OLD was renamed: TANH"]),
+        ("parts=[{mom: 1},{momentum: 2}]", ["mom was renamed: momentum"]),
+        ("momentum={mom: 1}", ["mom was renamed: momentum"]),
+        ("named={key: 'a' value {mom: 1}}", ["mom was renamed: momentum"]),
+        ('named={"mom": {"mom": 1}}', ["mom was renamed: momentum"]),
+        ("acts=[TANH]", []),
+        ("at=[TANH_OLD]", []),
+        ('named={"mom": {"momentum": 1}}', []),
+    ],
+)
+def test_old_names_inside_of_a_value_are_told(lab: Lab, override: str, said: list[str]) -> None:
+    lab.rename()
+    lab.write({CFG: "sl_train {}"})
+    assert lab.notices(override) == said
+
+
 def test_of_names_of_today_nothing_is_said(lab: Lab) -> None:
     lab.rename()
     lab.write({CFG: "sl_train { learning_rate: 1 activation: TANH }"})
