@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -301,6 +301,8 @@ class Composer:
         start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
         if recipe.errors or start.errors:
             errors += [*recipe.errors, *start.errors]
+        if self.schema.has_renames and isinstance(overrides, Mapping):
+            errors += _given_twice(recipe, keys)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
         needs: tuple[Composed, ...] = ()
@@ -626,6 +628,17 @@ def _write_plain(recipe: Recipe, raw: Sequence[object], task: Message) -> list[s
             break
         lines.append(write.head + write.text(value))
     return lines
+
+
+def _given_twice(recipe: Recipe, keys: Sequence[str]) -> Iterator[tuple[int, HeyhiError]]:
+    """Yield an error for each key of a mapping that is another name of one before it: nobody means both."""
+    before: dict[tuple[str, bool], Write] = {}
+    for write in recipe.writes:
+        other = before.setdefault((write.key.text, write.adds), write)
+        appends = any(step.index == -1 for step in write.key.steps)
+        if other is not write and not appends and (write.key.renamed or other.key.renamed):
+            same = f"'{shorten(keys[other.at])}' and '{shorten(keys[write.at])}' are one and the same key"
+            yield write.at, OverrideError(f"{same}, which is called '{shorten(write.key.text)}' today")
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:
