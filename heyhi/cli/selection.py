@@ -131,7 +131,8 @@ class ConfigWord(NamedTuple):
             raise SweepError(f"the sweep has no experiments: {' '.join(options)} has no values")
         given = {place for place, _ in self._out_of_use(points[0], today)}
         base = [split_override(text) for place, text in enumerate(self.overrides) if place not in given]
-        if len(dict(base)) == len(base) and not dict(base).keys() & points[0].keys():
+        names = {today(key) for key, _ in base}
+        if len(names) == len(base) and not names & set(map(today, points[0])):
             return [(self.cfg, {**dict(base), **point}) for point in points]
         # A key that is written twice is written in this order.
         return [(self.cfg, [*base, *point.items()]) for point in points]

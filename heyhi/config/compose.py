@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -47,6 +47,7 @@ from heyhi.config.templates import (
     replace_root,
     unprotected,
 )
+from heyhi.config.value_names import value_of_today
 from heyhi.config.values import (
     NULL,
     SELECT,
@@ -304,6 +305,8 @@ class Composer:
         start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
         if recipe.errors or start.errors:
             errors += [*recipe.errors, *start.errors]
+        if self.schema.has_renames and isinstance(overrides, Mapping):
+            errors += _given_twice(recipe, keys)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
         needs: tuple[Composed, ...] = ()
@@ -392,6 +395,8 @@ class Composer:
         """Write the parts of a list, a map or a message, and note how an identity names those that count."""
         kind = type_of(task)
         check = partial(refuse_includes, self.schema, kind)
+        if self.schema.has_renames:
+            self._tell(value_of_today(write.key.field, text)[1])
         found: list[tuple[Line, bool]] = []
         for part in parts_written(write.key, text, task, adds=write.adds, check=check):
             line = self._named_line(point, part)
@@ -653,6 +658,17 @@ def _chosen_member(task: Message, mount: Key | None, before: Sequence[_Include])
         return None
     found = [member for one in before if one.mount for oneof, member in choices(one.mount) if oneof == mount.text]
     return found[-1] if found else mount.chosen(task)
+
+
+def _given_twice(recipe: Recipe, keys: Sequence[str]) -> Iterator[tuple[int, HeyhiError]]:
+    """Yield an error for each key of a mapping that is another name of one before it: nobody means both."""
+    before: dict[tuple[str, bool], Write] = {}
+    for write in recipe.writes:
+        other = before.setdefault((write.key.text, write.adds), write)
+        appends = any(step.index == -1 for step in write.key.steps)
+        if other is not write and not appends and (write.key.renamed or other.key.renamed):
+            same = f"'{shorten(keys[other.at])}' and '{shorten(keys[write.at])}' are one and the same key"
+            yield write.at, OverrideError(f"{same}, which is called '{shorten(write.key.text)}' today")
 
 
 def _joined(errors: list[tuple[int, HeyhiError]]) -> HeyhiError:

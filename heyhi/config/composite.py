@@ -128,6 +128,7 @@ class _Writer:
         lengths: dict[str, int] = {}
         for member in node.members:
             here = child_key(key, member.name)
+            member = member._replace(name=here.names[-1])  # of today, also where it is given by an earlier one
             self._check(here)
             field = here.steps[-1].field
             if member.name in chosen.values() or (member.name in lengths and not field.is_repeated):

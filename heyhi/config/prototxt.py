@@ -138,7 +138,7 @@ def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) 
 def _next_renamed(text: str, message: Message, pool: DescriptorPool) -> tuple[int, Pair] | None:
     """Return where the first unknown name in a text message begins, and that name with the one of today."""
     try:
-        text_format.Parse(text, message, descriptor_pool=pool)
+        text_format.Merge(text, message, descriptor_pool=pool)  # a field may stand there twice
     except text_format.ParseError as error:
         what, line, column = str(error), error.GetLine(), error.GetColumn()
     except (RecursionError, ValueError):

@@ -23,6 +23,7 @@ from heyhi.config.moved import MovedConfigs
 from heyhi.config.overrides import split_override
 from heyhi.config.renames import Named, earlier_names, once_named
 from heyhi.config.schema import Schema, field_named, load_schema
+from heyhi.config.value_names import value_of_today
 from heyhi.errors import HeyhiError
 from heyhi.project import Project
 
@@ -199,8 +200,12 @@ def _named_in(schema: Schema) -> Iterator[tuple[str, Named]]:
 
 
 def _value(field: FieldDescriptor | None, value: Any) -> Any:
-    """Return a value, or a list of them, in which values of enums have the names of today."""
-    enum = field.enum_type if field is not None else None
+    """Return a value, or a list of them, in which values of enums and fields have the names of today."""
+    if field is None:
+        return value
+    enum = field.enum_type
+    if field.message_type is not None and isinstance(value, str) and value[:1] in ("[", "{"):
+        return value_of_today(field, value)[0]
     if enum is None:
         return value
 

@@ -429,8 +429,8 @@ def test_a_key_is_not_swept_twice_by_two_of_its_names(
     run: Any, project: Path, words: str, first: str, second: str
 ) -> None:
     (project / "conf/conf.proto").write_text(f"{RENAMED}message Other {{ double lr = 1; double rate = 2; }}")
-    code, out, err = run("expand", "--cfg", "fit/work", *words.split())
-    assert (code, out) == (2, "") and f"the key is swept twice: '{first}' and '{second}' are one and the same" in err
+    code, _, err = run("expand", "--cfg", "fit/work", *words.split())
+    assert code == 2 and f"the key is swept twice: '{first}' and '{second}' are one and the same" in err
     (project / "conf/fit/other.prototxt").write_text("other {}")
     assert run("expand", "--cfg", "fit/other", *words.split())[0] == 0  # where these are two fields
 
@@ -452,6 +452,12 @@ def test_what_is_added_to_a_swept_list_is_left_out_and_said(run: Any) -> None:
     assert run("expand", "--cfg", "fit/work", *swept)[1] == out
     code, _, err = run("expand", "--cfg", "fit/work", "sizes=[3]", "--sweep", "sizes+=[1],[2]")
     assert code == 0 and "is left out" not in err
+
+
+def test_of_two_overrides_for_one_key_the_last_counts_by_whatever_name(run: Any, project: Path) -> None:
+    (project / "conf/conf.proto").write_text(f"{RENAMED}message Other {{ double lr = 1; }}")
+    code, out, _ = run("expand", "--cfg", "fit/work", "lr=0.3", "rate=0.4", "--sweep", "seed=1,2")
+    assert code == 0 and out.count("lr=0.4") == 2
 
 
 def test_a_zip_with_keys_stands_inside_a_grid(run: Any) -> None:

@@ -193,6 +193,45 @@ def test_old_names_are_understood_with_one_notice_each(lab: Lab) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("acts=[RELU,TANH_OLD]", ["TANH_OLD was renamed: TANH"]),
+        ("acts+=TANH_OLD", ["TANH_OLD was renamed: TANH"]),
+        ("parts=[{mom: 1},{momentum: 2}]", ["mom was renamed: momentum"]),
+        ("momentum={mom: 1}", ["mom was renamed: momentum"]),
+        ("named={key: 'a' value {mom: 1}}", ["mom was renamed: momentum"]),
+        ('named={"mom": {"mom": 1}}', ["mom was renamed: momentum"]),
+        ("acts=[TANH]", []),
+        ("at=[TANH_OLD]", []),
+        ('named={"mom": {"momentum": 1}}', []),
+    ],
+)
+def test_old_names_inside_of_a_value_are_told(lab: Lab, override: str, said: list[str]) -> None:
+    lab.rename()
+    lab.write({CFG: "sl_train {}"})
+    assert lab.notices(override) == said
+
+
+def test_a_mapping_has_one_value_for_a_key_whatever_it_is_called(lab: Lab) -> None:
+    lab.rename()
+    with pytest.raises(HeyhiError, match=r"'lr' and 'rate' are one and the same key, .* 'learning_rate' today"):
+        lab.composer().compose(CFG, {"lr": 1, "acts.-1": "RELU", "rate": 2})
+    for value in ("momentum={mom: 1 momentum: 2}", "parts=[{momentum: 1 mom: 2}]"):
+        with pytest.raises(HeyhiError, match="sets 'momentum' twice"):
+            lab.compose(value)
+    given = {"layers.-1.mom": 1, "parts.-1.momentum": 2, "acts": "[RELU]", "acts+": "[TANH_OLD]"}
+    assert len(lab.composer().compose(CFG, given).task_message.parts) == 2  # type: ignore[attr-defined]
+    assert lab.compose("lr=1", "rate=2").identity.overrides == ("lr=2",)  # of a list the last one counts
+
+
+def test_a_config_with_old_names_may_set_a_field_twice(lab: Lab) -> None:
+    lab.rename()
+    lab.write({CFG: "train {\n lr: 1\n learning_rate: 2\n momentum { mom: 1 momentum: 3 }\n}"})
+    task = lab.compose().task_message
+    assert (task.learning_rate, task.momentum.momentum) == (2, 3)  # type: ignore[attr-defined]
+
+
 def test_of_names_of_today_nothing_is_said(lab: Lab) -> None:
     lab.rename()
     lab.write({CFG: "sl_train { learning_rate: 1 activation: TANH }"})

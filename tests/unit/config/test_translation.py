@@ -10,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi.config.comparable import changed_defaults
+from heyhi.config.composite import Writing, list_text
 from heyhi.config.difference import Difference, flat_of
 from heyhi.config.earlier_protos import with_names_of
 from heyhi.config.identity import Identity
 from heyhi.config.overrides import override_lines
+from heyhi.config.renames import first_name
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, load_schema
 from heyhi.config.translation import Translation
+from heyhi.config.value_names import value_of_today
+from heyhi.config.values import first_scalar_text
 from heyhi.project import Project
 
 HEAD = 'syntax = "proto2";\npackage lab.deep;\n'
@@ -126,6 +130,18 @@ def test_a_field_that_stands_in_the_place_of_a_new_name_stays(tmp_path: Path) ->
     assert [field.name for field in named.message_types()["lab.deep.T"].fields] == ["a", "b"]
 
 
+@given(st.data())
+def test_the_text_of_a_list_of_messages_is_told_by_the_names_of_today(
+    schemas: tuple[Schema, Schema], shared_lab: Any, data: Any
+) -> None:
+    field = schemas[1].tasks["fit"].message_type.fields_by_name["pieces"]
+    pieces = shared_lab.messages(field.message_type)
+    values = data.draw(st.lists(pieces, max_size=3))
+    first = list_text(field, values, Writing(scalar=first_scalar_text, name=first_name))
+    assert value_of_today(field, first)[0] == list_text(field, values)
+    assert value_of_today(field, list_text(field, values)) == (list_text(field, values), ())
+
+
 @pytest.mark.parametrize(
     ("then", "today"),
     [
@@ -135,6 +151,19 @@ def test_a_field_that_stands_in_the_place_of_a_new_name_stays(tmp_path: Path) ->
         ("kinds+=[K_B]", "sorts+=[S_B]"),
         ("named.a.form=FLAT", "by_name.a.shape=EVEN"),
         ('named."a.b".name=K_B', 'by_name."a.b".name=K_B'),
+        (
+            'parts=[{form: FLAT name: "form: K_B"},{more {form: ROUND}}]',
+            'pieces=[{shape: EVEN name: "form: K_B"},{inside {shape: ROUND}}]',
+        ),
+        ("parts+=[{form: FLAT}]", "pieces+=[{shape: EVEN}]"),
+        ("parts=[{},{name: 'a \"form\"' form: FLAT}]", "pieces=[{},{name: 'a \"form\"' shape: EVEN}]"),
+        ("parts=[ {name: form} ]", "pieces=[ {name: form} ]"),  # as it was given where nothing in it was renamed
+        ("parts=[{form: 1, gone: {x: [1,{y: 2}]}}]", "pieces=[{shape: 1 gone: {x: [1,{y: 2}]}}]"),
+        ("parts=[{form: 1", "pieces=[{form: 1"),  # no value
+        ('named={"form": {"form": "FLAT"}}', 'by_name={"form": {"shape": EVEN}}'),
+        ('named=[{key: "a" value: {form: FLAT}}]', 'by_name=[{key: "a" value: {shape: EVEN}}]'),
+        ('by_number={"1": K_B}', 'by_number={"1": S_B}'),
+        ("part={more {form: FLAT}}", "piece={inside {shape: EVEN}}"),
         ("choice=NULL", "chosen=NULL"),
         ("I.part=conf/x.prototxt", "I.piece=conf/x.prototxt"),
         ("I=conf/x.prototxt", "I=conf/x.prototxt"),
