@@ -242,3 +242,13 @@ def test_a_text_from_python_is_what_the_command_line_would_have(root: Path) -> N
     table = heyhi.table(sweep(*points))
     assert list(table["name"]) == ["q", '"q"', None, None]
     assert table["tags"].iloc[3] == '["\\"q\\"", "NULL"]'
+
+
+def test_bytes_are_shown_as_an_override_has_them(root: Path, run: Any) -> None:
+    launch({"blobs": [b"\x00\xff"]}, {"blobs": []})
+    table = heyhi.table(sweep({"blobs": [b"\x00\xff"]}, {"blobs": []}))
+    shown = '["\\000\\377"]'
+    assert list(table["blobs"]) == [shown, "[]"]
+    assert list(heyhi.table(sweep({"blobs": shown}))["status"]) == ["DONE"]
+    _, out, _ = run("diff", *(table["exp_path"]))
+    assert [line.split() for line in out.splitlines() if "blobs " in line] == [["blobs", shown, "-"]]
