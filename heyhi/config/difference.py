@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.frozen import flatten, shown_scalar
@@ -17,9 +18,9 @@ from heyhi.config.keys import Key, Kind, find_key
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
-from heyhi.config.shown_list import shown_values
+from heyhi.config.shown_list import shown_bytes, shown_values
 from heyhi.config.translation import Translation
-from heyhi.config.values import SELECT, shorten
+from heyhi.config.values import SELECT, bytes_text, shorten
 from heyhi.errors import HeyhiError
 
 ABSENT = "absent"
@@ -82,14 +83,21 @@ class Difference:
             was, today = then.get(key, _NOTHING), now.get(key, _NOTHING)
             if was is not _NOTHING and today is not _NOTHING:
                 if self._counts(key) and not _is_same(was, today):
-                    found.append(Change(key, was, today))
+                    found.append(self._change(key, was, today))
                 continue
             made.update(part for part in self._parts(key) if part in places)
             value = today if was is _NOTHING else was
             if self._counts(key) and self._says_something(key, value):
-                found.append(Change(key, then.get(key, ABSENT), now.get(key, ABSENT)))
+                found.append(self._change(key, then.get(key, ABSENT), now.get(key, ABSENT)))
         found += self._choices(made, found, then)
         return sorted(found, key=lambda change: change.key)
+
+    def _change(self, key: str, then: Any, now: Any) -> Change:
+        """Return a change; of a list of bytes, with their escapes as an override has them."""
+        field = found.field if (found := self._key(key)) is not None and found.kind is Kind.LIST else None
+        if field is None or field.type != FieldDescriptor.TYPE_BYTES:
+            return Change(key, then, now)
+        return Change(key, *(shown_bytes(value) if isinstance(value, list) else value for value in (then, now)))
 
     def _counts(self, key: str) -> bool:
         below = key.partition(".")[2]  # the patterns are of keys below the task
@@ -159,7 +167,7 @@ def plain(value: Any) -> Any:
     """Return a value as a config in a JSON file has it: bytes as they are shown."""
     if isinstance(value, list):
         return [plain(one) for one in value]
-    return repr(value) if type(value) is bytes else value
+    return bytes_text(value) if type(value) is bytes else value
 
 
 def _places(keys: Iterable[str]) -> set[str]:

@@ -28,6 +28,18 @@ def shown_text(text: str) -> str:
     return f"[{', '.join(bare_or_quoted(one.text) if one.is_quoted else _number(one.text) for one in found)}]"
 
 
+def shown_bytes(elements: Iterable[str]) -> str:
+    """Show a list of bytes, each with C escapes: these are written once, and so it reads back."""
+    quoted = (f'"{one}"' for one in elements)
+    return f"[{', '.join(quoted)}]"
+
+
+def shown_bytes_text(text: str) -> str:
+    """Show the text of a list of bytes as an identity has it."""
+    found = _items(text)
+    return text if found is None else shown_bytes(one.raw for one in found)
+
+
 def elements_of(text: str) -> list[str] | None:
     """Return what the elements of a list of scalars say, None where a text is none."""
     found = _items(text)

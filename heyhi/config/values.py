@@ -115,7 +115,7 @@ def value_text(value: object) -> str:
     if isinstance(value, float):
         return float.__repr__(value)
     if isinstance(value, bytes):
-        return _bytes_text(value)
+        return bytes_text(value)
     if isinstance(value, (set, frozenset)):
         raise OverrideError(f"{shorten(repr(value))} is a set, which has no order: give a list, such as sorted(…)")
     if not isinstance(value, (int, os.PathLike)):
@@ -314,7 +314,7 @@ def scalar_text(field: FieldDescriptor, value: Any) -> str:
     if kind == FieldDescriptor.CPPTYPE_FLOAT:
         return double_text(shortest_single(value))
     if field.type == FieldDescriptor.TYPE_BYTES:
-        return _bytes_text(value)
+        return bytes_text(value)
     if kind == FieldDescriptor.CPPTYPE_STRING:
         return string_text(value)
     return str(value)
@@ -366,7 +366,8 @@ def string_text(value: str) -> str:
     return json.dumps(value).replace("{{", "\\u007b\\u007b")
 
 
-def _bytes_text(value: bytes) -> str:
+def bytes_text(value: bytes) -> str:
+    """Write bytes with C escapes, as an override has them."""
     text: str = text_encoding.CEscape(value, as_utf8=False)
     return "\\116ULL" if text == NULL.value else text
 

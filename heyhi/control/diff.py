@@ -8,11 +8,15 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
+
 from heyhi.code.changes import EDITED, GONE, NEW, CodeChanges
 from heyhi.code.environment import normalized, own_requirements, read_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import outside_text
+from heyhi.config.difference import plain
 from heyhi.config.schema import Schema
+from heyhi.config.shown_list import shown_bytes
 from heyhi.config.translation import Translation
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, ResultError
@@ -49,7 +53,7 @@ def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -
     lines: list[str] = []
     for name, folder in zip("AB", folders, strict=True):
         lines += _head(name, folder, Translation(schema, project))
-    configs = _less_their_task([_config(schema, folder) for folder in folders])
+    configs = _less_their_task([_with_bytes(schema, _config(schema, folder)) for folder in folders])
     lines += ["", *_section("config", *map(_less_empty_lists, configs))]
     attempts = [History(folder.attempts()).last_attempt for folder in folders]
     lines += ["", *_code(project, *[start.version if start is not None else CodeVersion() for start, _ in attempts])]
@@ -97,6 +101,17 @@ def _config_from_text(schema: Schema, folder: ExperimentDir) -> dict[str, Any] |
     except (OSError, ValueError, ConfigError) as error:
         raise ResultError(f"{folder.path / CONFIG_NAME}: can't be read: {_reason(error)}") from None
     return flatten(message)
+
+
+def _with_bytes(schema: Schema, config: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Write lists of bytes as an override has them: their escapes are no text."""
+    read = Translation(schema)
+    shown = {}
+    for name, value in (config or {}).items():
+        key = read.key(name.partition(".")[2], name.partition(".")[0]) if isinstance(value, list) and value else None
+        if key is not None and key.field.type == FieldDescriptor.TYPE_BYTES:
+            shown[name] = shown_bytes(plain(value))
+    return config and config | shown
 
 
 def _reason(error: Exception) -> str:

@@ -403,9 +403,10 @@ class ExperimentDir:
         # Who made it stays on record where this project has no name.
         roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
         from heyhi.config.frozen import flatten, to_text
+        from heyhi.config.values import bytes_text
 
         message = schema.parse_root(experiment.config)
-        flat = json.dumps(flatten(message), indent=2, default=repr)  # repr: of bytes
+        flat = json.dumps(flatten(message), indent=2, default=bytes_text)
         if isinstance(held, str) and held != digest:
             if is_whole and is_there(self.attempts_path):
                 self._keep_config(held)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from heyhi.report.setting_values import guessed
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,11 +24,16 @@ def hashable(value: Any) -> Hashable:
     return type(value).__name__, repr(value)
 
 
-def rank(value: Any) -> tuple[int, float, str]:
-    """Return what a value is sorted by: numbers come before text."""
+def rank(value: Any) -> tuple[int, Any, str]:
+    """Return what a value is sorted by: numbers come before text, and lists are sorted by their elements."""
     if isinstance(value, (int, float)):
         return 0, value, ""  # as it is: no float holds every integer
-    return 1, 0.0, str(value)
+    if isinstance(value, str) and value.startswith("["):
+        from heyhi.config.shown_list import elements_of
+
+        if (elements := elements_of(value)) is not None:
+            return 1, tuple(rank(guessed(one)) for one in elements), value
+    return 1, (), str(value)
 
 
 def is_missing(value: Any) -> bool:

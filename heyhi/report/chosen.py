@@ -25,7 +25,7 @@ from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
 from heyhi.report.readings import Entry
-from heyhi.report.setting_values import values_of
+from heyhi.report.setting_values import SettingValues, values_of
 from heyhi.report.table import gathered_columns
 from heyhi.report.where import check, chosen_rows, readings
 
@@ -59,6 +59,7 @@ def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
         lambda: _joined([some.configs for some in each], sizes),
         _joined([some.outcome for some in each], sizes),
         translations=tuple(some.today for some in all_of if some.today is not None),
+        settings=tuple(some.settings for some in all_of),
     )
     folders = [folder for some in all_of for folder in some.folders]
     return [folders[row] for row in chosen_rows(conditions, known)]
@@ -98,6 +99,11 @@ class _Candidates:
                 composed = self.config_columns.get(key, [None] * len(entries))
                 columns[name] = [a if a is not None else b for a, b in zip(columns[name], composed, strict=True)]
         return replace(found, columns=columns, read_configs=lambda: self.config_columns)
+
+    @cached_property
+    def settings(self) -> SettingValues:
+        """What reads their overrides."""
+        return values_of(self._project)
 
     @cached_property
     def today(self) -> Translation | None:
@@ -148,9 +154,8 @@ class _Candidates:
         """Name the tasks of experiments where an override has another type in one than in the other."""
         if len(self._tasks) < 2:
             return entries
-        read = values_of(self._project)
         names = {text.partition("=")[0] for entry in entries for text in entry.identity.overrides}
-        if all(len(read.readers(column_of(name))) == 1 for name in names):
+        if all(len(self.settings.readers(column_of(name))) == 1 for name in names):
             return entries
         tasks = [next((key.partition(".")[0] for key in flat), "") for flat in self._flats]
         return [entry._replace(task=task) for entry, task in zip(entries, tasks, strict=True)]

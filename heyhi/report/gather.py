@@ -17,6 +17,7 @@ from heyhi.report.column_types import with_types
 from heyhi.report.configs import Configs
 from heyhi.report.frames import GroupError
 from heyhi.report.gathered import Gathered
+from heyhi.report.outline import values_in
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Spread
 from heyhi.report.source import Source, sweeps_of
@@ -156,6 +157,7 @@ def gather(
         lambda digests: all(same_packages(project, digests) for project in projects),
         configs.may_have,
         tuple(configs.translations.values()),
+        tuple(values_in(source.manifest, configs.translations.get(source.project)) for source in sources),
     )
 
 

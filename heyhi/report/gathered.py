@@ -10,6 +10,7 @@ from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Directions
 from heyhi.report.cells import hashable, taken, varying
 from heyhi.report.fields import covers
+from heyhi.report.setting_values import SettingValues
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,6 +35,7 @@ class Gathered:
             configs differ otherwise.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
         translations: what knows the earlier names of keys and values.
+        settings: what reads overrides, by the schemas of the configs.
     """
 
     table: pd.DataFrame
@@ -45,6 +47,7 @@ class Gathered:
     same_packages: Callable[[Sequence[str]], bool] = lambda digests: len(set(digests)) < 2
     may_be_key: Callable[[str], bool] = lambda name: True
     translations: tuple[Translation, ...] = ()
+    settings: tuple[SettingValues, ...] = ()
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Gathered:

@@ -19,6 +19,7 @@ from heyhi.report.cells import varying
 from heyhi.report.fields import OVERRIDE, key_of
 from heyhi.report.gathered import Gathered
 from heyhi.report.readings import IF_ANY, OWN_NAMES, RESULT
+from heyhi.report.setting_values import SettingValues
 
 Columns = Mapping[str, Sequence[Any]]
 
@@ -46,6 +47,7 @@ class Known:
         outcome: what came out.
         may_be_key: whether the configs may have a key, as far as is known without reading them.
         translations: what knows the earlier names of keys and values.
+        settings: what reads overrides, by the schemas of the configs.
     """
 
     columns: Columns
@@ -53,6 +55,7 @@ class Known:
     outcome: Columns = field(default_factory=dict)
     may_be_key: Callable[[str], bool] = lambda name: True
     translations: tuple[Translation, ...] = ()
+    settings: tuple[SettingValues, ...] = ()
 
     @cached_property
     def configs(self) -> Columns:
@@ -136,6 +139,7 @@ def known_in(gathered: Gathered) -> Known:
         {name: column for name, column in columns.items() if name not in first},
         gathered.may_be_key,
         gathered.translations,
+        gathered.settings,
     )
 
 

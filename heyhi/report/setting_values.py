@@ -94,11 +94,11 @@ def read_scalar(field: FieldDescriptor, value: Any) -> Any:
     return value if _reader_of(field) is _text else _reader_of(field)(scalar_text(field, value))
 
 
-def read_list(field: FieldDescriptor, values: Any) -> str:
+def read_list(field: FieldDescriptor, values: Any) -> Any:
     """Return what a table has for a list of a composed config."""
     from heyhi.config.composite import list_text
 
-    return _list(list_text(field, values))
+    return _list_reader(field)(list_text(field, values))
 
 
 def guessed(text: str) -> Any:
@@ -114,7 +114,13 @@ def _reader(key: Key) -> Reader:
 
     if key.kind is Kind.SCALAR:
         return _reader_of(key.field)
-    return _list if key.kind is Kind.LIST else str
+    return _list_reader(key.field) if key.kind is Kind.LIST else str
+
+
+def _list_reader(field: FieldDescriptor) -> Reader:
+    from google.protobuf.descriptor import FieldDescriptor as Types
+
+    return _bytes_list if field.type == Types.TYPE_BYTES else _list
 
 
 def _reader_of(field: FieldDescriptor) -> Reader:
@@ -150,3 +156,9 @@ def _list(text: str) -> str:
     from heyhi.config.shown_list import shown_text
 
     return shown_text(text)
+
+
+def _bytes_list(text: str) -> str:
+    from heyhi.config.shown_list import shown_bytes_text
+
+    return shown_bytes_text(text)

@@ -6,7 +6,8 @@ holds wherever `=` doesn't. The order of a missing value is none, so `<`, `<=`, 
 column that is left out where nobody has it is empty for all. `updated` is compared with a date or a time, too, and
 `reason` with what `heyhi status` shows of many: `CANCELLED`, without each one's job.
 
-What a key means is said by `meanings`, of which experiments by `chosen`, or whoever shapes a table.
+Of a key that holds a list, a map or a message, the value is read as an override's (`composite_where`): a text that is
+none is an error. What a key means is said by `meanings`, of which experiments by `chosen`, or whoever shapes a table.
 """
 
 from __future__ import annotations
@@ -107,6 +108,9 @@ def chosen_rows(conditions: Sequence[str], known: Known) -> list[int]:
     """
     rows = list(range(known.count))
     for text in conditions:
+        if (holds := _of_composite(text, known)) is not None:
+            rows = list(filter(holds, rows))
+            continue
         condition, column = _resolved(text, known)
         if condition.key in FLAGS and condition.value.lower() in _FALSE:
             column = [cell is True for cell in map(_plain, column)]
@@ -117,6 +121,26 @@ def chosen_rows(conditions: Sequence[str], known: Known) -> list[int]:
         _check_kind(text, condition, column)
         rows = [row for row in rows if condition.holds(column[row])]
     return rows
+
+
+def _of_composite(text: str, known: Known) -> Callable[[int], bool] | None:
+    """Return what says of a row whether a condition on a list, a map or a message holds; None for all others.
+
+    Raises:
+        WhereError: its value is none of that key.
+    """
+    if not known.settings:
+        return None
+    from heyhi.report.composite_where import chooser
+
+    for one in readings(text):
+        try:
+            holds = chooser(one.key, one.sign, one.value, known)
+        except HeyhiError as error:
+            raise WhereError(f"--where {text}: {error}") from None
+        if holds is not None or known.find(one.key) is not None:
+            return holds
+    return None
 
 
 def _resolved(text: str, known: Known) -> tuple[Condition, Sequence[Any]]:

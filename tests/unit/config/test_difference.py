@@ -15,6 +15,7 @@ from heyhi.config.frozen import flatten
 from heyhi.config.overrides import default_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import children, copy_of, oneof_of, set_fields
+from heyhi.config.values import bytes_text
 from heyhi.project import Settings
 
 SCHEDULING = Scheduling(Settings().identity_ignore)
@@ -24,7 +25,7 @@ def flat(lab: Any, task: Message, name: str = "train") -> dict[str, Any]:
     root = lab.schema.new_root()
     getattr(root, name).CopyFrom(task)
     getattr(root, name).SetInParent()
-    return json.loads(json.dumps(flatten(root), default=repr))  # type: ignore[no-any-return]  # as the folder has it
+    return json.loads(json.dumps(flatten(root), default=bytes_text))  # type: ignore[no-any-return]  # as the folder has it
 
 
 def changes(lab: Any, then: Message, now: Message) -> list[str]:

@@ -106,7 +106,7 @@ def test_a_prepared_folder_says_what_it_holds(tmp_path: Path) -> None:
     assert folder.read_identity() == IDENTITY
     assert "lr: 0.1" in folder.config_path.read_text()
     flat = json.loads(folder.flat_config_path.read_text())
-    assert flat["train.lr"] == 0.1 and "train.name" in flat and flat["train.raw"] == "b'\\xff'"
+    assert flat["train.lr"] == 0.1 and "train.name" in flat and flat["train.raw"] == "\\377"
     assert sorted(p.name for p in folder.path.iterdir()) == [
         "config.prototxt",
         "config_flat.json",

@@ -168,3 +168,87 @@ def test_a_member_that_was_emptied_is_told_from_one_that_was_left(root: Path) ->
 
 def test_an_empty_list_is_shown_as_one(root: Path) -> None:
     assert list(heyhi.table(sweep({"sizes": []}, {"sizes": [1]}))["sizes"]) == ["[]", "[1]"]
+
+
+LISTS: list[dict[str, Any]] = [
+    {"layers": [{"width": 3, "kernel": [1, 2]}, {"name": "a, b"}]},
+    {"weights": {"cat": 1, "a.b": 2}},
+    {"sgd": {"momentum": 0.25, "decay": [1, 2]}},
+    {"sizes": []},
+    {"sizes": [64]},
+    {"sizes": [64, 8], "tags": ["1.10"]},
+    {"adam": "SELECT", "tags": ["1.1"]},
+    {"by_id": {3: {"width": 2}}},
+]
+
+
+@pytest.mark.parametrize("name", ["report", "status"])
+@pytest.mark.parametrize(
+    ("condition", "rows"),
+    [
+        ('layers=[{kernel: [1,2], width: 3},{name:"a, b"}]', [0]),
+        ("layers!=[{width: 1},{width: 2}]", [0]),
+        ("layers!=[{width: 1} {width: 2}]", "error"),
+        ('weights={"a.b": 2.0, "cat": 1}', [1]),
+        ('weights={key: "cat" value: 1 } ', []),
+        ('sgd={"momentum": 0.25, "decay": [1,2.0]}', [2]),
+        ("sgd={decay: [1,2]}", []),
+        ("sgd!=NULL", [2]),
+        ("adam={}", [6]),
+        ("sizes=NULL", [3]),
+        ("sizes=", [3]),
+        ("sizes=[64.0]", "error"),
+        ("sizes=[64]", [4]),
+        ("sizes>[8]", [4, 5]),
+        ("sizes>=[64,1]", [5]),
+        ("sizes<[8]", [3]),
+        ('tags=["1.10"]', [5]),
+        ("tags!=NULL", [5, 6]),
+        ("by_id={3: {width: 2}}", "error"),
+        ('by_id={"3": {width: 2}}', [7]),
+        ("by_id.3={width: 2}", [7]),
+        ("layers.0={width: 3 kernel: [1,2]}", [0]),
+        ("sizes=[64,", "error"),
+        ("sizes=64", "error"),
+        ("layers>[]", "error"),
+        ("layers=[{depth: 3}]", "error"),
+    ],
+)
+def test_a_condition_on_a_list_map_or_message_is_read_as_an_override(
+    root: Path, run: Any, name: str, condition: str, rows: Any
+) -> None:
+    points = [point | {"seed": seed} for seed, point in enumerate(LISTS)]
+    launch(*points[:3])
+    sweep(*points)
+    more = ["--to", "-.csv"] if name == "report" else ["--all"]
+    exit_code, out, err = run(name, "sweep.py", *more, "--where", condition)
+    if rows == "error":
+        assert (exit_code, out) == (2, "")
+        assert f"--where {condition}: " in err
+        return
+    assert exit_code == 0
+    assert [seed for seed in range(len(points)) if f"seed={seed}" in out] == rows
+
+
+def test_lists_are_sorted_by_their_elements(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(*({"sizes": sizes} for sizes in ([64], [8, 1], [], [8], [64, 2])))
+    assert main(["report", "sweep.py", "--sort", "sizes", "--to", "-.json"]) == 0
+    found = [row["sizes"] for row in json.loads(capsys.readouterr().out)]
+    assert found == ["[]", "[8]", "[8, 1]", "[64]", "[64, 2]"]
+
+
+def test_a_text_from_python_is_what_the_command_line_would_have(root: Path) -> None:
+    points = [{"name": '"q"'}, {"name": json.dumps('"q"')}, {"name": "NULL"}, {"tags": ['"q"', "NULL"]}]
+    table = heyhi.table(sweep(*points))
+    assert list(table["name"]) == ["q", '"q"', None, None]
+    assert table["tags"].iloc[3] == '["\\"q\\"", "NULL"]'
+
+
+def test_bytes_are_shown_as_an_override_has_them(root: Path, run: Any) -> None:
+    launch({"blobs": [b"\x00\xff"]}, {"blobs": []})
+    table = heyhi.table(sweep({"blobs": [b"\x00\xff"]}, {"blobs": []}))
+    shown = '["\\000\\377"]'
+    assert list(table["blobs"]) == [shown, "[]"]
+    assert list(heyhi.table(sweep({"blobs": shown}))["status"]) == ["DONE"]
+    _, out, _ = run("diff", *(table["exp_path"]))
+    assert [line.split() for line in out.splitlines() if "blobs " in line] == [["blobs", shown, "-"]]
