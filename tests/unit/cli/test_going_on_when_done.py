@@ -175,6 +175,42 @@ def test_retry_goes_on_with_what_has_drifted(project: Path, run: Any, started: l
     assert kept_results(project) == [{"begun": 0, "epochs": 20}]
 
 
+def test_what_was_killed_as_it_went_on_goes_on_by_the_same_command_and_by_the_hint_of_status(
+    project: Path, run: Any, started: list[ControllerSpec]
+) -> None:
+    handles = [maybe_launch(train, cfg="fit", overrides=[f"lr={lr}"]) for lr in (1, 2)]
+    edit(project, 30)
+    assert run("retry", GO_ON, *LOCAL, "--force")[0] == 0  # and its controller is killed before it starts one
+    assert [handle.get_status() for handle in handles] == [Status.DEAD] * 2
+    code, out, _ = run("status", "conf/many.py")
+    assert code == 1 and "is gone: removed, or moved to the trash to go on" in out
+    hint = "heyhi retry --dead conf/many.py --continue-drifted"
+    assert f"no controller runs these: {hint} starts them again" in " ".join(out.split())
+    for words in (["retry", GO_ON, "--force"], ["retry", GO_ON, "--force", "conf/many.py"], hint.split()[1:]):
+        code, out, _ = run(*words, *LOCAL)
+        assert code == 0 and "2 to start again, by profiles/local" in out and "nothing to redo" not in out
+        assert len(started[-1].words) and started[-1].continue_drifted
+    assert kept_results(project) == [{"begun": 0, "epochs": 20}] * 2
+
+
+def test_what_failed_and_was_never_done_is_not_begun_by_going_on(
+    project: Path, run: Any, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project, 0)
+    monkeypatch.setattr(Path, "write_text", lambda *_: 1 / 0)
+    maybe_launch(train, cfg="fit", overrides=["lr=1"])
+    monkeypatch.undo()
+    code, out, _ = run("retry", GO_ON, *LOCAL, "--force")
+    assert (code, out, started) == (0, "nothing to redo\n", [])
+
+
+def test_plan_offers_to_go_on_with_what_has_drifted(project: Path, run: Any) -> None:
+    maybe_launch(train, cfg="fit", overrides=["lr=1"])
+    edit(project, 30)
+    out = run("plan")[1]
+    assert "heyhi launch --redo-drifted runs it again, --redo-drifted=continue goes on from its files" in out
+
+
 def test_another_word_is_refused() -> None:
     with pytest.raises(ModeError, match="expected True, False, 'code' or 'continue'"):
         maybe_launch(train, cfg="fit", redo_drifted="go")  # type: ignore[arg-type]
