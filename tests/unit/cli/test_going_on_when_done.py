@@ -20,6 +20,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.mixed import mixed_text
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_state
+from heyhi.sweep.manifest import Manifest
 
 PROTO = """
 syntax = "proto2";
@@ -105,6 +106,26 @@ def test_epochs_that_are_in_no_identity_go_on_in_the_same_folder(project: Path) 
     assert run_py("--cfg", "fit", "lr=2", "epochs=30", GO_ON, "--force") == 0
     assert handle.result() == {"begun": 20, "epochs": 30}
     assert mixed_text(handle.exp_path) == "", "by the project's own words, they are one experiment"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["fit", "--sweep", "epochs=30,40"], ["fit", "epochs=30", "fit", "epochs=40"], ["fit", "epochs=30", "many.py"]],
+)
+def test_of_two_values_that_are_in_no_identity_the_first_counts_and_it_is_said(
+    project: Path, run: Any, started: list[ControllerSpec], words: list[str]
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.heyhi]\nidentity_ignore = ["epochs"]\n')
+    (project / "many.py").write_text("def yield_sweep():\n    yield 'fit', {'epochs': 40}\n")
+    code, out, err = run("expand", *words)
+    assert code == 0 and len(out.split()) == 1
+    said = "is asked for twice, with epochs 30 / 40, in no identity: it runs once, with epochs 30"
+    assert " ".join(err.split()).count(said) == 1
+    assert run("launch", *words, *LOCAL)[0] == 0 and len(started) == 1
+    for path in (project / "results/.heyhi/manifests").glob("*.sqlite"):
+        with Manifest.open(path) as manifest:
+            (row,) = manifest.experiments()
+            assert manifest.task_message(row.task, row.config).epochs == 30  # type: ignore[attr-defined]
 
 
 def test_maybe_launch_goes_on(project: Path) -> None:
