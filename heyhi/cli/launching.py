@@ -67,6 +67,15 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
     return [*made, *_twins(selection, group)]
 
 
+def _ignored_lines(selection: Selection, group: Group) -> list[str]:
+    """Say with which values of keys that are in no identity some of a sweep or config are DONE."""
+    from heyhi.sweep.provenance import MAX_COMPARED, Inspector
+
+    if group.expansion is None:
+        return []
+    return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).ignored_lines
+
+
 def _twins(selection: Selection, group: Group) -> list[str]:
     """Say what of a sweep or config is DONE under other names."""
     from heyhi.sweep.twins import Twins
@@ -159,6 +168,8 @@ def plan(args: argparse.Namespace) -> int:
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
+    for group in selection.groups if project.settings.own_identity_ignore else ():
+        print("".join(f"{line}\n" for line in _ignored_lines(selection, group)), end="")
     drifted = set(drifted_only(drift))
     left_done = [r for r in survey.rows if r.status is Status.DONE and not actions[r.exp_path].wipe]
     if done := sum(row.exp_id in drifted for row in left_done):

@@ -1,4 +1,4 @@
-"""Doubles: one experiment that is asked for twice, with other values of what is in no identity. The first ones count."""
+"""Doubles: one experiment that is asked for twice, with other values of what is in no identity: the first count."""
 
 from __future__ import annotations
 

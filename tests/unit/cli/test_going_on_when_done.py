@@ -128,6 +128,23 @@ def test_of_two_values_that_are_in_no_identity_the_first_counts_and_it_is_said(
             assert manifest.task_message(row.task, row.config).epochs == 30  # type: ignore[attr-defined]
 
 
+def test_what_is_done_with_another_value_that_is_in_no_identity_says_so(
+    project: Path, run: Any, started: list[ControllerSpec], capsys: Any
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.heyhi]\nidentity_ignore = ["epochs"]\n')
+    maybe_launch(train, cfg="fit", overrides=["lr=2"])
+    said = "DONE with another value of what is in no identity: fit.epochs 20 → 30; --redo-drifted=continue goes on\n"
+    capsys.readouterr()
+    assert run_py("--cfg", "fit", "lr=2", "epochs=30") == 0
+    assert said in capsys.readouterr().out
+    for command in (["plan"], ["launch", *LOCAL], ["expand"]):
+        code, out, err = run(*command, "fit", "lr=2", "epochs=30")
+        assert code == 0 and (out + err).count(said) == 1
+        code, out, err = run(*command, "fit", "lr=2")
+        assert code == 0 and "in no identity" not in out + err
+    assert started == []
+
+
 def test_maybe_launch_goes_on(project: Path) -> None:
     handle = maybe_launch(train, cfg="fit")
     edit(project, 30)
