@@ -632,6 +632,8 @@ class _Reader:
         return find_started(self.project, text) is not None
 
     def _word(self, text: str) -> Word:
+        if not text:
+            raise HeyhiError("'' is an empty word: did a command that was to print it fail?")
         if not text.isprintable():
             raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config")
         if text.endswith(".py"):

@@ -21,7 +21,7 @@ from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME
 from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
@@ -346,6 +346,9 @@ class _Gather:
                 if str(parent) in paths or _is_experiment(parent):
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
+    def _is_done(self, exp_id: str) -> bool:
+        return os.access(f"{self.planned[exp_id].folder}/{RESULT_NAME}", os.F_OK)
+
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
         found = [*self.composer.warnings, *list(self._unknown)[:_MAX_SHOWN]]
@@ -358,7 +361,7 @@ class _Gather:
             )
         if len(self.own) > 1:
             own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own)]
-            found += alike_lines(Twins(self.project, self.composer.schema).among(own))
+            found += alike_lines(Twins(self.project, self.composer.schema).among(own), self._is_done)
         return found
 
 

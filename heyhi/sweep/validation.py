@@ -7,6 +7,7 @@ manifest has was checked when it was expanded, by the checks of then: those of t
 from __future__ import annotations
 
 import importlib
+import inspect
 import linecache
 import os
 import sys
@@ -158,6 +159,9 @@ def _reason(project: Project, check: _Check, cfg: FrozenConfig) -> str:
         elif not isinstance(error, AssertionError):
             said = f"{type(error).__name__}: {said}".removesuffix(": ")
         return f"{_relative(project, place)}: {said}"
+    if inspect.iscoroutine(answer):
+        answer.close()  # or Python warns that nobody has awaited it, with a line of ours
+        return f"{_relative(project, str(check.path))}: validate is an async function; expected a plain one"
     if answer is None or answer is True or answer == "":
         return ""
     place = _relative(project, str(check.path))

@@ -68,6 +68,21 @@ def test_what_a_check_raises_or_returns_is_shown(run: Any, make_project: MakePro
     assert code == 2 and err.startswith(f"error: refused by validate: {said}")
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_async_check_is_refused_without_a_warning_of_pythons(run: Any, make_project: MakeProject) -> None:
+    root = make_project(PROTO, seeds=1)
+    with (root / "conf/many.py").open("a") as file:
+        file.write("async def validate(cfg):\n    pass\n")
+    code, _, err = run("plan")
+    said = "error: refused by validate: conf/many.py: validate is an async function; expected a plain one\n"
+    assert (code, err) == (2, said)
+
+
+def test_an_empty_word_is_said_to_be_empty(run: Any, make_project: MakeProject) -> None:
+    make_project(PROTO)
+    assert run("plan", "")[::2] == (2, "error: '' is an empty word: did a command that was to print it fail?\n")
+
+
 def test_a_sweep_file_that_closes_standard_output_is_read_all_the_same(run: Any, make_project: MakeProject) -> None:
     root = make_project(PROTO)
     with (root / "conf/many.py").open("a") as file:
