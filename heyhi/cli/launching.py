@@ -67,6 +67,15 @@ def _said_of_done(selection: Selection, group: Group) -> list[str]:
     return [*made, *_twins(selection, group)]
 
 
+def _ignored_lines(selection: Selection, group: Group) -> list[str]:
+    """Say with which values of keys that are in no identity some of a sweep or config are DONE."""
+    from heyhi.sweep.provenance import MAX_COMPARED, Inspector
+
+    if group.expansion is None:
+        return []
+    return Inspector(group.project, selection.schema).look(group.part.configs, most=MAX_COMPARED).ignored_lines
+
+
 def _twins(selection: Selection, group: Group) -> list[str]:
     """Say what of a sweep or config is DONE under other names."""
     from heyhi.sweep.twins import Twins
@@ -159,11 +168,16 @@ def plan(args: argparse.Namespace) -> int:
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
+    for group in selection.groups if project.settings.own_identity_ignore else ():
+        print("".join(f"{line}\n" for line in _ignored_lines(selection, group)), end="")
     drifted = set(drifted_only(drift))
     left_done = [r for r in survey.rows if r.status is Status.DONE and not actions[r.exp_path].wipe]
     if done := sum(row.exp_id in drifted for row in left_done):
         are = "are DONE and left as they are" if done > 1 else "is DONE and left as it is"
-        print(f"{done} of the drifted {are}: heyhi launch {REDO} runs {'them' if done > 1 else 'it'} again")
+        print(
+            f"{done} of the drifted {are}: heyhi launch {REDO} runs {'them' if done > 1 else 'it'} again,"
+            f" {REDO}=continue goes on from {'their' if done > 1 else 'its'} files"
+        )
     if stale := sum(not actions[path].wipe for path in survey.stale):
         are, one = ("are", "one") if stale > 1 else ("is", "it")
         print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
@@ -512,7 +526,7 @@ def retry(args: argparse.Namespace) -> int:
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
     redoing = Redoing(selection, survey, redo_in(args), among=chosen if args.where else None)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    dead = dead if wants_dead else []
+    dead = dead if wants_dead else redoing.begun
     if not dead and not redoing.folders:
         if wants_dead:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")

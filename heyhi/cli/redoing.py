@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.options import REDO
 from heyhi.errors import HeyhiError, ModeError
+from heyhi.sweep.continuing import was_done
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo, compared_by
 
 if TYPE_CHECKING:
@@ -44,6 +45,10 @@ class Redoing:
             its = its if among is None else {path: config for path, config in its.items() if path in among}
             self._inspected |= {path: (inspector, config) for path, config in its.items()}
             self.found = self.found.merged(inspector.look(its, most=None if redo else MAX_COMPARED))
+        # What was killed or has failed since its result was moved away goes on by the command that has begun it.
+        self.begun = [row for row in survey.dead if was_done(row.exp_path)] if redo == "continue" else []
+        if among is not None:
+            self.begun = [row for row in self.begun if row.exp_path in among]
         self.left: list[str] = []  # why some are not made anew
         self.identities = dict(self._chosen(survey))
         self.failed = False
@@ -74,7 +79,8 @@ class Redoing:
         chosen = self.found.to_redo(self._redo) if self._redo else []
         more = [] if self._redo else self._advice()
         more += self._dependents()
-        return [*self.found.lines, *self.left, *more, *(["nothing to redo"] if self._redo and not chosen else [])]
+        nothing = self._redo and not (chosen or self.begun)
+        return [*self.found.lines, *self.left, *more, *(["nothing to redo"] if nothing else [])]
 
     def _dependents(self) -> list[str]:
         """Say what was made of the results that would be others."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from heyhi.control.survey import Part, Survey
     from heyhi.project import Project
     from heyhi.report.source import Source
-    from heyhi.sweep.expand import Expansion, Point
+    from heyhi.sweep.expand import Expansion, Planned, Point
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
@@ -515,8 +515,28 @@ class Selection:
                 expansion, words = _warned(self._expand_config(word)), word.words
                 if word.is_new:
                     words = list(expansion.own)
+        expansion = self._as_named_first(expansion)
         part = Part.of_expansion(self.project, expansion)
         return Group(self.project, words, expansion.label, part, expansion, sweep=expansion.sweep or "")
+
+    @cached_property
+    def _first(self) -> dict[str, Planned]:
+        return {}  # by exp path
+
+    def _as_named_first(self, expansion: Expansion) -> Expansion:
+        """Have what an earlier word names, too, run as it says: of two values that are in no identity, one counts."""
+        from heyhi.sweep.doubles import Double, double_lines
+
+        planned, doubles = [], []
+        for one in expansion.planned:
+            first = self._first.setdefault(one.folder, one)
+            if first.config != one.config and (first.needs, first.identity) == (one.needs, one.identity):
+                doubles.append(Double(one.exp_id, one.task, first.config, one.config))
+                one = first
+            planned.append(one)
+        for line in double_lines(self.schema, doubles):
+            print(f"warning: {line}", file=sys.stderr)
+        return replace(expansion, planned=planned) if doubles else expansion
 
     def _say_elsewhere(self, name: str, own: Sequence[str], named: Callable[[], list[tuple[str, Identity]]]) -> None:
         """Say where runs of a sweep's experiments lie that a script has named otherwise."""
@@ -638,6 +658,8 @@ class _Reader:
         return find_started(self.project, text) is not None
 
     def _word(self, text: str) -> Word:
+        if not text:
+            raise HeyhiError("'' is an empty word: did a command that was to print it fail?")
         if not text.isprintable():
             raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config")
         if text.endswith(".py"):

@@ -18,6 +18,14 @@ from heyhi.config.keys import Key, Kind, entry_text, newly_made, present, quote_
 from heyhi.config.order import Line
 from heyhi.config.schema import element, field_named, is_map, oneof_of, set_fields, type_of
 from heyhi.config.values import NULL, SELECT, scalar_text
+from heyhi.project import SCHEDULING_KEYS
+
+
+def _expression(pattern: str) -> str:
+    text = pattern.removeprefix("!")
+    own = fnmatch.translate(text)
+    is_default = pattern in SCHEDULING_KEYS or text in SCHEDULING_KEYS
+    return own if is_default else f"{own}|{fnmatch.translate(f'{text}.*')}"
 
 
 class Scheduling:
@@ -25,12 +33,13 @@ class Scheduling:
 
     Args:
         patterns: of the keys that don't count; `*` stands for any part. One with `!` before it names keys that count
-            all the same; of several that a key is like, the last one decides.
+            all the same; of several that a key is like, the last one decides. One of a list, map or message covers
+            what is below it; those of the default list stand for their keys alone.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
         runs = itertools.groupby(patterns, key=lambda pattern: not pattern.startswith("!"))
-        joined = [(value, "|".join(fnmatch.translate(one.removeprefix("!")) for one in run)) for value, run in runs]
+        joined = [(value, "|".join(map(_expression, run))) for value, run in runs]
         self._patterns = [(re.compile(text), value) for value, text in reversed(joined)]
 
     def ignores(self, key: str) -> bool:

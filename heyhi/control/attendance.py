@@ -18,8 +18,10 @@ from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import State
 from heyhi.project import Project
+from heyhi.sweep.continuing import CONTINUE_OPTION, was_done
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME
 
+_MOST_LOOKED_AT = 200  # experiments that are DEAD
 _MOST_ENDED = 20  # controllers whose orders are looked at, the last first
 
 
@@ -60,6 +62,8 @@ class Attendance:
         left: how many aren't done.
         alone: exp paths of those that are NOT_STARTED, and that none of these runs.
         dead: how many are DEAD, and none of these runs.
+        were_done: how many of these were DONE before, and have begun to go on, mostly with another config; as far as
+            they were looked at.
         loose: how many wait or run, and none of these follows them.
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
@@ -71,6 +75,7 @@ class Attendance:
     left: int
     alone: Sequence[str] = ()
     dead: int = 0
+    were_done: int = 0
     loose: int = 0
     ended: Ended | None = None
     unknown: str = ""
@@ -100,10 +105,11 @@ class Attendance:
         except UnknownError as error:
             return cls((), len(survey.others), unknown=str(error), silence=survey.silence)
         alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
-        dead = sum(status is Status.DEAD for status, _ in left.values())
+        dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
+        were_done = sum(map(was_done, dead[:_MOST_LOOKED_AT]))
         loose = sum(status.is_alive for status, _ in left.values())
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
-        return cls(living, len(survey.others), alone, dead, loose, ended, "", survey.silence, troubles)
+        return cls(living, len(survey.others), alone, len(dead), were_done, loose, ended, "", survey.silence, troubles)
 
     @property
     def notices(self) -> list[str]:
@@ -147,7 +153,9 @@ class Attendance:
             lines.append(f"no controller runs {what}{starts}")
             lines += ended_lines(self.ended, reasons)
         elif self.dead and not self.living:
-            starts = f": {commands.again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
+            # What goes on with another config is left, unless that is said.
+            again = f"{commands.again}{f' {CONTINUE_OPTION}' if self.were_done else ''}"
+            starts = f": {again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
             which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
             lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
         return lines

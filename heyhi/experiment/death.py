@@ -254,7 +254,11 @@ def _ended(end: End, why: str = "") -> str:
     if end.job_state and not end.attempt and end.reason == "failed":
         return _unstarted(end.job_id, end.exit_code)
     # Its result was there, and somebody took it away.
-    return reason if end.exit_code != 0 else f"{reason}, but {RESULT_NAME} is gone"
+    return (
+        reason
+        if end.exit_code != 0
+        else f"{reason}, but {RESULT_NAME} is gone: removed, or moved to the trash to go on"
+    )
 
 
 def _unstarted(job_id: str, exit_code: int | None) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 REQUEUE = "requeue"  # reason of an attempt that asked for its job to be queued again
 REQUEUED = "stopped to be queued again"  # exception of such an attempt, until it is known why it wasn't
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
+DONE = "done"  # reason of an attempt that made a result
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
 _LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry")
 
@@ -348,6 +349,11 @@ class History(NamedTuple):
         """The last record, if that is an end."""
         last = self.attempts[-1] if self.attempts else None
         return last if isinstance(last, End) else None
+
+    @property
+    def was_done(self) -> bool:
+        """Whether an attempt has made a result: where there is none now, it was removed, or moved away to go on."""
+        return any(end.reason == DONE for end in self.ends)
 
     @property
     def unstarted_job(self) -> str:

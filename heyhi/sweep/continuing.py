@@ -142,6 +142,14 @@ def _unreadable(path: Path) -> str:
     return "" if is_config else f"{path} is damaged"
 
 
+def was_done(exp_path: str) -> bool:
+    """Return whether an experiment without a result had one: mostly that was moved away so that it goes on."""
+    try:
+        return ExperimentDir(Path(exp_path)).history().was_done
+    except HeyhiError:  # its status says so
+        return False
+
+
 def continues_drifted(config: Mapping[str, object]) -> bool:
     """Return whether Snakemake's --config says that experiments go on with another config, too.
 

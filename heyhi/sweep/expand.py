@@ -21,11 +21,12 @@ from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import IDENTITY_NAME
+from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME
 from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
+from heyhi.sweep.doubles import Double, double_lines
 from heyhi.sweep.size import check_size
 from heyhi.sweep.twins import Twins, alike_lines
 
@@ -265,6 +266,7 @@ class _Gather:
     _listed: dict[str, frozenset[str]] = field(default_factory=dict)  # folder -> names in it
     _may_nest: bool = False
     _repeated: list[str] = field(default_factory=list)  # exp ids that another point has already
+    _doubles: list[Double] = field(default_factory=list)
     _unknown: dict[str, None] = field(default_factory=dict)  # what is said of fields that mean nothing
 
     def add(self, composed: Composed, pattern: ExpPattern, overrides: Overrides) -> None:
@@ -272,6 +274,10 @@ class _Gather:
         exp_id = pattern.exp_id(composed.identity)
         self._may_nest = self._may_nest or not pattern.is_default
         planned = self._known(exp_id, composed.identity)
+        if planned is not None:
+            other = composed.message.SerializeToString(deterministic=True)
+            if other != planned.config:
+                self._doubles.append(Double(exp_id, planned.task, planned.config, other))
         if exp_id in self.own:
             self._repeated.append(exp_id)
             return
@@ -340,17 +346,22 @@ class _Gather:
                 if str(parent) in paths or _is_experiment(parent):
                     raise SweepError(f"exp path {path} lies inside another experiment's, {parent}")
 
+    def _is_done(self, exp_id: str) -> bool:
+        return os.access(f"{self.planned[exp_id].folder}/{RESULT_NAME}", os.F_OK)
+
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
         found = [*self.composer.warnings, *list(self._unknown)[:_MAX_SHOWN]]
+        found += double_lines(self.composer.schema, self._doubles)
         if self._repeated:
+            count = len(self._repeated)
             found.append(
-                f"{len(self._repeated)} points name an experiment of the sweep again,"
+                f"{count} point{'s name' if count > 1 else ' names'} an experiment of the sweep again,"
                 f" e.g. {self._repeated[0]}: it runs once"
             )
         if len(self.own) > 1:
             own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own)]
-            found += alike_lines(Twins(self.project, self.composer.schema).among(own))
+            found += alike_lines(Twins(self.project, self.composer.schema).among(own), self._is_done)
         return found
 
 

@@ -44,7 +44,7 @@ def own_code(root: Path, path: Path, *, seed: int = 0) -> Iterator[None]:
         raise
     # sys.exit() too: a command line takes what expand prints, and would go on with nothing.
     except BaseException as error:
-        raise SweepError(f"{place_of(error, path)}: {type(error).__name__}: {_said(error)}") from None
+        raise SweepError(f"{place_of(error, path)}: {type(error).__name__}: {said_by(error)}") from None
 
 
 @contextlib.contextmanager
@@ -65,8 +65,14 @@ def place_of(error: BaseException, path: Path) -> str:
     return f"{path}:{line or '?'}"
 
 
-def _said(error: BaseException) -> str:
-    return error.msg if isinstance(error, SyntaxError) else str(error)
+def said_by(error: BaseException) -> str:
+    """Return what an error says: its text is made by the project's own code, and that may raise as well."""
+    try:
+        return error.msg if isinstance(error, SyntaxError) else str(error)
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as other:
+        return f"(its text can't be made: {type(other).__name__})"
 
 
 @contextlib.contextmanager
@@ -78,13 +84,35 @@ def stdout_to_stderr() -> Iterator[None]:
         kept = os.dup(1)
         os.dup2(2, 1)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with contextlib.redirect_stdout(_Kept(sys.stderr)):
             yield
     finally:
         _flush()
         if kept >= 0:
             os.dup2(kept, 1)
             os.close(kept)
+
+
+class _Kept:
+    """A stream that stays open where somebody closes it: who closes standard output doesn't mean standard error."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stream)
+
+    def __enter__(self) -> _Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._stream.flush()
 
 
 def _flush() -> None:

@@ -194,6 +194,9 @@ def _values_of(key: str, element: Element) -> Sequence[Any]:
     if call is None or call[1] not in _FUNCTIONS:
         if call is not None and (hint := suggest(call[1], _FUNCTIONS)):
             raise SweepError(f"'{key}={item}': unknown function{hint}")
+        name, opened, _ = item.partition("(")
+        if call is None and opened and name in _FUNCTIONS and not element.is_quoted and ")" not in item:
+            raise SweepError(f"'{key}={item}': the bracket of {name}( isn't closed (as a text: in quotes)")
         return [item]
     args, options = _arguments(key, item, call[2])
     if call[1] == "range":

@@ -42,6 +42,8 @@ class Provenance:
     Attributes:
         drifted: exp path -> what of its config is otherwise today.
         recoded: exp path -> what of the code is otherwise today.
+        ignored: exp path -> what is otherwise of keys that are in no identity by the project's own words; of those that
+            have not drifted.
         unread: exp path -> why nobody can tell.
         skipped: how many may have another config and were not compared, since there are so many.
         size: how many are DONE.
@@ -49,6 +51,7 @@ class Provenance:
 
     drifted: dict[str, list[Change]] = field(default_factory=dict)
     recoded: dict[str, CodeChange] = field(default_factory=dict)
+    ignored: dict[str, list[Change]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     skipped: int = 0
     size: int = 0
@@ -71,6 +74,7 @@ class Provenance:
         return Provenance(
             self.drifted | other.drifted,
             self.recoded | other.recoded,
+            self.ignored | other.ignored,
             self.unread | other.unread,
             self.skipped + other.skipped,
             self.size + other.size,
@@ -83,7 +87,7 @@ class Provenance:
     @property
     def lines(self) -> list[str]:
         """All of it in some lines; none where everything was made as it would be today."""
-        return [*self.config_lines, *code_lines(self.recoded.values(), is_one=self.size == 1)]
+        return [*self.config_lines, *self.ignored_lines, *code_lines(self.recoded.values(), is_one=self.size == 1)]
 
     @property
     def config_lines(self) -> list[str]:
@@ -104,6 +108,16 @@ class Provenance:
             found.append(f"can't be compared with today: {next(iter(self.unread.values()))}{more}")
         return found
 
+    @property
+    def ignored_lines(self) -> list[str]:
+        """Say with which values of keys that are in no identity some are DONE, and how they go on."""
+        kinds = Counter(tuple(map(_told, changes[:_MAX_KEYS])) for changes in self.ignored.values())
+        return [
+            f"DONE with another value of what is in no identity: {', '.join(texts)}"
+            f"{_counted(count) if self.size > 1 else ''}; --redo-drifted=continue goes on"
+            for texts, count in kinds.most_common(_MAX_LINES)
+        ]
+
 
 class Inspector:
     """A look at how DONE experiments of one project were made.
@@ -116,6 +130,8 @@ class Inspector:
 
     def __init__(self, project: Project, schema: Schema, codes: CodeChanges | None = None) -> None:
         self._check = DriftCheck(project, schema)
+        own = project.settings.own_identity_ignore
+        self._all_keys = DriftCheck(compared_by(project, "continue"), schema) if own else None
         self._codes = codes or CodeChanges(project)
 
     def look(self, configs: Mapping[str, bytes | None], *, most: int | None = None) -> Provenance:
@@ -131,14 +147,17 @@ class Inspector:
         differing = [path for path, start in starts.items() if not self._is_alike(start, configs[path])]
         step = 1 if most is None else -(-len(differing) // most) or 1
         drifted: dict[str, list[Change]] = {}
+        ignored: dict[str, list[Change]] = {}
         for path in differing[::step]:
             try:
                 if changes := self._check.changes(Path(path), configs[path]):
                     drifted[path] = changes
+                elif self._all_keys is not None and (changes := self._all_keys.changes(Path(path), configs[path])):
+                    ignored[path] = changes
             except HeyhiError as error:
                 unread[path] = str(error)
         skipped = len(differing) - len(differing[::step])
-        return Provenance(drifted, recoded, unread, skipped, len(starts) + len(unread.keys() - starts.keys()))
+        return Provenance(drifted, recoded, ignored, unread, skipped, len(starts) + len(unread.keys() - starts.keys()))
 
     def _is_alike(self, start: Start | None, config: bytes | None) -> bool:
         return config is not None and self._check.is_as_started(start, config)
@@ -215,6 +234,10 @@ def _recoded(starts: Mapping[str, Start | None], codes: CodeChanges) -> dict[str
         if (change := known[key]) is not None:
             found[path] = change
     return found
+
+
+def _counted(count: int) -> str:
+    return f" ({count} experiment{'s' * (count > 1)})"
 
 
 def _told(change: Change) -> str:

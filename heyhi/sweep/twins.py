@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -136,16 +136,30 @@ class Twins:
             return root
 
 
-def alike_lines(groups: Iterable[Sequence[str]]) -> list[str]:
-    """Say which experiments of a sweep have the same config, a line for each group."""
+def alike_lines(groups: Iterable[Sequence[str]], is_done: Callable[[str], bool]) -> list[str]:
+    """Say which experiments of a sweep have the same config, and which of these are DONE, a line for each group.
+
+    Args:
+        groups: exp ids.
+        is_done: returns whether the experiment of an exp id is DONE.
+    """
     found = list(groups)
     lines = []
     for group in found[:_MOST_GROUPS]:
         more = f" and {len(group) - _MOST_NAMES} more" if len(group) > _MOST_NAMES else ""
-        lines.append(f"these {len(group)} experiments have the same config: {', '.join(group[:_MOST_NAMES])}{more}")
+        named = f"{', '.join(group[:_MOST_NAMES])}{more}{_done_of(group, is_done)}"
+        lines.append(f"these {len(group)} experiments have the same config: {named}")
     if len(found) > _MOST_GROUPS:
         lines.append(f"… and {len(found) - _MOST_GROUPS} more groups of experiments have the same config")
     return lines
+
+
+def _done_of(group: Sequence[str], is_done: Callable[[str], bool]) -> str:
+    done = [exp_id for exp_id in group if is_done(exp_id)]
+    if not done or len(done) == len(group):
+        return f" ({'both' if len(group) == 2 else 'all'} are DONE)" if done else ""
+    more = f" and {len(done) - _MOST_NAMES} more" if len(done) > _MOST_NAMES else ""
+    return f" (of these DONE: {', '.join(done[:_MOST_NAMES])}{more})"
 
 
 def _shape(identity: Identity) -> tuple[str, ...]:

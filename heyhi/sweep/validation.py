@@ -7,6 +7,7 @@ manifest has was checked when it was expanded, by the checks of then: those of t
 from __future__ import annotations
 
 import importlib
+import inspect
 import linecache
 import os
 import sys
@@ -21,7 +22,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import ProjectError, SweepError, suggest
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Planned
-from heyhi.sweep.own_code import own_code, place_of, running
+from heyhi.sweep.own_code import own_code, place_of, running, said_by
 
 if TYPE_CHECKING:
     from heyhi.experiment.folder import Experiment
@@ -147,15 +148,20 @@ def _reason(project: Project, check: _Check, cfg: FrozenConfig) -> str:
     """Return why a check refuses a config, an empty text where it doesn't."""
     try:
         answer = check.function(cfg)
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         place = place_of(error, check.path)
-        said = str(error)
+        said = said_by(error)
         if not said and isinstance(error, AssertionError):
             last = traceback.extract_tb(error.__traceback__)[-1]
             said = (last.line or linecache.getline(last.filename, last.lineno or 0)).strip() or "assert"
         elif not isinstance(error, AssertionError):
             said = f"{type(error).__name__}: {said}".removesuffix(": ")
         return f"{_relative(project, place)}: {said}"
+    if inspect.iscoroutine(answer):
+        answer.close()  # or Python warns that nobody has awaited it, with a line of ours
+        return f"{_relative(project, str(check.path))}: validate is an async function; expected a plain one"
     if answer is None or answer is True or answer == "":
         return ""
     place = _relative(project, str(check.path))

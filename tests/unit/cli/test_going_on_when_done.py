@@ -20,6 +20,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.mixed import mixed_text
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_state
+from heyhi.sweep.manifest import Manifest
 
 PROTO = """
 syntax = "proto2";
@@ -107,6 +108,43 @@ def test_epochs_that_are_in_no_identity_go_on_in_the_same_folder(project: Path) 
     assert mixed_text(handle.exp_path) == "", "by the project's own words, they are one experiment"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [["fit", "--sweep", "epochs=30,40"], ["fit", "epochs=30", "fit", "epochs=40"], ["fit", "epochs=30", "many.py"]],
+)
+def test_of_two_values_that_are_in_no_identity_the_first_counts_and_it_is_said(
+    project: Path, run: Any, started: list[ControllerSpec], words: list[str]
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.heyhi]\nidentity_ignore = ["epochs"]\n')
+    (project / "many.py").write_text("def yield_sweep():\n    yield 'fit', {'epochs': 40}\n")
+    code, out, err = run("expand", *words)
+    assert code == 0 and len(out.split()) == 1
+    said = "is asked for twice, with epochs 30 / 40, in no identity: it runs once, with epochs 30"
+    assert " ".join(err.split()).count(said) == 1
+    assert run("launch", *words, *LOCAL)[0] == 0 and len(started) == 1
+    for path in (project / "results/.heyhi/manifests").glob("*.sqlite"):
+        with Manifest.open(path) as manifest:
+            (row,) = manifest.experiments()
+            assert manifest.task_message(row.task, row.config).epochs == 30  # type: ignore[attr-defined]
+
+
+def test_what_is_done_with_another_value_that_is_in_no_identity_says_so(
+    project: Path, run: Any, started: list[ControllerSpec], capsys: Any
+) -> None:
+    (project / "pyproject.toml").write_text('[tool.heyhi]\nidentity_ignore = ["epochs"]\n')
+    maybe_launch(train, cfg="fit", overrides=["lr=2"])
+    said = "DONE with another value of what is in no identity: fit.epochs 20 → 30; --redo-drifted=continue goes on\n"
+    capsys.readouterr()
+    assert run_py("--cfg", "fit", "lr=2", "epochs=30") == 0
+    assert said in capsys.readouterr().out
+    for command in (["plan"], ["launch", *LOCAL], ["expand"]):
+        code, out, err = run(*command, "fit", "lr=2", "epochs=30")
+        assert code == 0 and (out + err).count(said) == 1
+        code, out, err = run(*command, "fit", "lr=2")
+        assert code == 0 and "in no identity" not in out + err
+    assert started == []
+
+
 def test_maybe_launch_goes_on(project: Path) -> None:
     handle = maybe_launch(train, cfg="fit")
     edit(project, 30)
@@ -173,6 +211,42 @@ def test_retry_goes_on_with_what_has_drifted(project: Path, run: Any, started: l
     assert code == 0 and "1 to start with their files, DONE and their results moved away before, by" in out
     assert started[0].continue_drifted and (handle.exp_path / "checkpoint.json").exists()
     assert kept_results(project) == [{"begun": 0, "epochs": 20}]
+
+
+def test_what_was_killed_as_it_went_on_goes_on_by_the_same_command_and_by_the_hint_of_status(
+    project: Path, run: Any, started: list[ControllerSpec]
+) -> None:
+    handles = [maybe_launch(train, cfg="fit", overrides=[f"lr={lr}"]) for lr in (1, 2)]
+    edit(project, 30)
+    assert run("retry", GO_ON, *LOCAL, "--force")[0] == 0  # and its controller is killed before it starts one
+    assert [handle.get_status() for handle in handles] == [Status.DEAD] * 2
+    code, out, _ = run("status", "conf/many.py")
+    assert code == 1 and "is gone: removed, or moved to the trash to go on" in out
+    hint = "heyhi retry --dead conf/many.py --continue-drifted"
+    assert f"no controller runs these: {hint} starts them again" in " ".join(out.split())
+    for words in (["retry", GO_ON, "--force"], ["retry", GO_ON, "--force", "conf/many.py"], hint.split()[1:]):
+        code, out, _ = run(*words, *LOCAL)
+        assert code == 0 and "2 to start again, by profiles/local" in out and "nothing to redo" not in out
+        assert len(started[-1].words) and started[-1].continue_drifted
+    assert kept_results(project) == [{"begun": 0, "epochs": 20}] * 2
+
+
+def test_what_failed_and_was_never_done_is_not_begun_by_going_on(
+    project: Path, run: Any, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edit(project, 0)
+    monkeypatch.setattr(Path, "write_text", lambda *_: 1 / 0)
+    maybe_launch(train, cfg="fit", overrides=["lr=1"])
+    monkeypatch.undo()
+    code, out, _ = run("retry", GO_ON, *LOCAL, "--force")
+    assert (code, out, started) == (0, "nothing to redo\n", [])
+
+
+def test_plan_offers_to_go_on_with_what_has_drifted(project: Path, run: Any) -> None:
+    maybe_launch(train, cfg="fit", overrides=["lr=1"])
+    edit(project, 30)
+    out = run("plan")[1]
+    assert "heyhi launch --redo-drifted runs it again, --redo-drifted=continue goes on from its files" in out
 
 
 def test_another_word_is_refused() -> None:

@@ -55,12 +55,48 @@ def test_a_sweep_file_refuses_its_experiments_and_nothing_is_started(
         ("    return cfg.lrr\n", "conf/many.py:5: AttributeError: Work has no field 'lrr' (did you mean 'lr'?)"),
         ("    cfg.lr = 1\n", "conf/many.py:5: RuntimeError: "),
         ("    raise SystemExit(3)\n", "conf/many.py:5: SystemExit: 3"),
+        ("    raise type('Own', (BaseException,), {})('so')\n", "conf/many.py:5: Own: so"),
+        (
+            "    raise type('Own', (Exception,), {'__str__': lambda self: 1 / 0})\n",
+            "conf/many.py:5: Own: (its text can't be made: ZeroDivisionError)",
+        ),
     ],
 )
 def test_what_a_check_raises_or_returns_is_shown(run: Any, make_project: MakeProject, body: str, said: str) -> None:
     checked(make_project(PROTO, seeds=1), body)
     code, _, err = run("expand")
     assert code == 2 and err.startswith(f"error: refused by validate: {said}")
+
+
+@pytest.mark.filterwarnings("error")
+def test_an_async_check_is_refused_without_a_warning_of_pythons(run: Any, make_project: MakeProject) -> None:
+    root = make_project(PROTO, seeds=1)
+    with (root / "conf/many.py").open("a") as file:
+        file.write("async def validate(cfg):\n    pass\n")
+    code, _, err = run("plan")
+    said = "error: refused by validate: conf/many.py: validate is an async function; expected a plain one\n"
+    assert (code, err) == (2, said)
+
+
+def test_an_empty_word_is_said_to_be_empty(run: Any, make_project: MakeProject) -> None:
+    make_project(PROTO)
+    assert run("plan", "")[::2] == (2, "error: '' is an empty word: did a command that was to print it fail?\n")
+
+
+def test_a_sweep_file_that_closes_standard_output_is_read_all_the_same(run: Any, make_project: MakeProject) -> None:
+    root = make_project(PROTO)
+    with (root / "conf/many.py").open("a") as file:
+        file.write("import sys\nprint('said')\nwith sys.stdout:\n    pass\nsys.stdout.close()\n")
+    code, out, err = run("expand")
+    assert code == 0 and len(out.split()) == 3 and err.startswith("said\n")
+
+
+def test_a_sweep_file_whose_error_has_no_text_is_one_error(run: Any, make_project: MakeProject) -> None:
+    root = make_project(PROTO)
+    text = "def yield_sweep():\n    raise type('Own', (Exception,), {'__str__': lambda self: 1 / 0})\n"
+    (root / "conf/many.py").write_text(text)
+    code, _, err = run("plan")
+    assert code == 2 and err.endswith("conf/many.py:2: Own: (its text can't be made: ZeroDivisionError)\n")
 
 
 def test_what_is_right_is_expanded_as_without_a_check(run: Any, make_project: MakeProject) -> None:

@@ -46,6 +46,25 @@ def test_patterns_of_a_project_add_to_the_default_ones(lab: Lab, project: Make) 
 
 
 @pytest.mark.parametrize(
+    ("pattern", "given"),
+    [
+        ("ints", ["ints=[1, 2]"]),
+        ("ints", ["ints+=[7]"]),
+        ("ints", ["ints.-1=3"]),
+        ("layer", ["layer.width=3", "layer.inside.name=a"]),
+        ("scale", ['scale={"a": 1}']),
+        ("sgd", ["sgd.momentum=0.5"]),
+        ("sgd", ["sgd=SELECT"]),
+    ],
+)
+def test_a_pattern_of_a_list_map_or_message_covers_what_is_below_it(
+    lab: Lab, project: Callable[[str], Project], pattern: str, given: list[str]
+) -> None:
+    assert named(lab, project(f'identity_ignore = ["{pattern}"]'), *given, "lr=3") == ["lr=3"]
+    assert len(named(lab, project(""), *given, "lr=3")) > 1
+
+
+@pytest.mark.parametrize(
     ("pattern", "near"),
     [
         ("lrr", "(did you mean 'lr'?)"),

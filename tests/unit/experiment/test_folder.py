@@ -392,7 +392,8 @@ def test_why_it_is_dead(tmp_path: Path) -> None:
     killed = started(tmp_path / "b")
     assert find_state(killed.path) == (Status.DEAD, "killed (no end record; pid 12 on host h)")
     gone = started(tmp_path / "c", End(1, exit_code=0))
-    assert find_state(gone.path) == (Status.DEAD, "exit code 0, but result.json is gone")
+    reason = "exit code 0, but result.json is gone: removed, or moved to the trash to go on"
+    assert find_state(gone.path) == (Status.DEAD, reason)
 
 
 def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 import heyhi
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, SweepError
 from heyhi.project import Project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.points import sweep_points
@@ -55,3 +55,10 @@ def test_what_is_no_list_of_the_fields_values_is_an_error(
 ) -> None:
     with pytest.raises(HeyhiError, match=says):
         names(project, schema, [{"hidden_sizes": value}])
+
+
+@pytest.mark.parametrize("text", ["range(3", "loguniform(1,100,n=3", "choice("])
+def test_a_function_whose_bracket_is_not_closed_is_no_text(text: str) -> None:
+    with pytest.raises(SweepError, match="isn't closed"):
+        sweep_points([f"name={text}"])
+    assert sweep_points([f'name="{text}"']) == [{"name": f'"{text}"'}]

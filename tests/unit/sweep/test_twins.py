@@ -68,6 +68,15 @@ def test_points_that_compose_alike_are_all_named(lab: Project) -> None:
     ]
 
 
+def test_which_of_those_of_one_sweep_are_done_is_said(lab: Project) -> None:
+    points: list[tuple[str, dict[str, Any]]] = [("work", {}), ("work", {"lr": 0.1})]
+    found = expanded(lab, *points)
+    first, second = found.own
+    for lr, said in (([], f" (of these DONE: {first})"), (["lr=0.1"], " (both are DONE)")):
+        heyhi.maybe_launch(done, cfg="work", overrides=lr)
+        assert expanded(lab, *points).warnings == [f"these 2 experiments have the same config: {first}, {second}{said}"]
+
+
 def test_a_value_that_another_member_takes_away_is_no_difference(lab: Project) -> None:
     points = [("work", {"adam.beta": beta, "sgd.momentum": 0.5}) for beta in (0.1, 0.2)]
     assert ["these 2 experiments" in text for text in expanded(lab, *points).warnings] == [True]
