@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MethodType, ModuleType
 from typing import NamedTuple
 
+from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
 from heyhi.project import Project
 
@@ -40,8 +41,11 @@ class Importable(NamedTuple):
         return f"{self.module}:{self.name}"
 
     def below(self, root: Path) -> Importable | None:
-        """Return it as it is named from a folder that it lies in; None where it lies elsewhere."""
-        file = self.file
+        """Return it as it is named from a project root that it lies in; None where it lies elsewhere.
+
+        In a job it lies in a copy of the project's code, and is named as in the project.
+        """
+        file, root = self.file, copy_around(self.file, root) or root
         if not file.is_relative_to(root):  # by whatever links
             root, file = root.resolve(), file.resolve()
         if not file.is_relative_to(root):
@@ -150,7 +154,7 @@ def _is_entry(project: Project, main: Callable[..., object]) -> bool:
         found = _importable(module, name, main)
         if found is None or found.module != dotted:
             continue
-        root = project.root / folder
+        root = (copy_around(found.file, project.root) or project.root) / folder
         if found.folder == root or found.folder.resolve() == root.resolve():
             return True
         # Of two modules of one name, the one in the root is meant; with a `src` folder there is none.

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -359,7 +360,7 @@ class Launch:
             self.experiment,
             self.schema,
             ranks or main,
-            code_root=ranks.code_root if ranks is not None else None,
+            code_root=ranks.code_root if ranks is not None else self._own_copy(main),
             environment=ranks.environment if ranks is not None else None,
             log_level=log_level,
             if_claimed="leave",
@@ -538,15 +539,26 @@ class Launch:
         Raises:
             LauncherError: it doesn't have the function.
         """
-        from heyhi.code.snapshot import take_snapshot
+        from heyhi.code.import_path import pinned_copy
+        from heyhi.code.snapshot import code_for_jobs
 
-        code = take_snapshot(self.project) if self.snapshot else None
+        code = code_for_jobs(self.project) if self.snapshot else None
         if code is not None and entry is not None and not (code.root / entry.file).is_file():
+            why = "leaves out: see snapshot_exclude in [tool.heyhi], or run"
+            if pinned_copy(self.project) is not None:
+                why = "that was pinned for this one doesn't have: run"
             raise LauncherError(
                 f"{self.experiment.exp_id}: main is '{entry.name}' of {entry.file}, which the copy of the code for jobs"
-                " leaves out: see snapshot_exclude in [tool.heyhi], or run the work tree by --no-snapshot"
+                f" {why} the work tree by --no-snapshot"
             )
         return code
+
+    def _own_copy(self, main: Main) -> Path | None:
+        """Return the copy of the project's code that a function was imported from, as in a job; None for no copy."""
+        from heyhi.code.version import copy_around
+
+        file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
+        return copy_around(Path(file), self.project.root) if isinstance(file, str) else None
 
     def _submit(self, entry: Importable | None, code: Snapshot | None, log_level: str) -> _Outcome:
         """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""

@@ -266,3 +266,23 @@ def test_an_entry_that_is_gone_is_named(project: Path) -> None:
     done = python(project, "-m", "heyhi.runner", target, "--manifest", str(path))
     assert done.returncode == 1
     assert "launched with 'other_run:main': there is no module 'other_run'" in done.stderr
+
+
+def test_in_a_copy_of_the_code_a_function_is_named_as_in_the_project(project: Path) -> None:
+    (project / "scripts/names.py").write_text(NAMES)
+    (project / "run.py").write_text(NAMES.replace("@bare\ndef main", "def main"))
+    code = (
+        "from heyhi.code.snapshot import code_for_jobs, take_snapshot; from heyhi.project import find_project\n"
+        "from heyhi.code.import_path import pin_imports\n"
+        "copy = take_snapshot(find_project())\n"
+        "open('run.py', 'a').write('# edited')\n"
+        "assert code_for_jobs(find_project()).digest != copy.digest\n"
+        "pin_imports(find_project(), copy.root)\n"
+        "assert code_for_jobs(find_project()) == copy\n"
+        "print(copy.root)"
+    )
+    copy = Path(python(project, "-c", code).stdout.strip())
+    assert copy.is_relative_to(project / "results")
+    for root in (project, copy):
+        assert names(project, str(root / "scripts/names.py"))["plain"] == ["scripts/names:plain", "scripts/names.py"]
+        assert names(project, str(root / "run.py"))["main"] is None
