@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
+from heyhi.job.guard import GUARD, is_bound_on_import
 from heyhi.project import Project
 
 _SCRIPTS = ("__main__", "__mp_main__")  # the latter in processes that multiprocessing has spawned
@@ -115,10 +116,17 @@ def _importable(module: ModuleType | None, name: str, main: object) -> Importabl
     if module is None or not isinstance(file, str) or not _is_same(_attribute(module, name), main):
         return None
     path = Path(os.path.abspath(file))  # noqa: PTH100 (a link keeps its name)
+    if not _is_there_on_import(module, name, path):
+        return None
     dotted = _dotted(module, path)
     if dotted in _SCRIPTS or not path.is_file():  # in an archive, or of a folder that was run
         return None
     return Importable(dotted, name, path.parents[_depth(dotted, path)], path)
+
+
+def _is_there_on_import(module: ModuleType, name: str, path: Path) -> bool:
+    """Return whether a module that was perhaps run has something when it is imported, too."""
+    return module.__name__ not in _SCRIPTS or is_bound_on_import(path, name.partition(".")[0])
 
 
 def _dotted(module: ModuleType, path: Path) -> str:
@@ -180,4 +188,11 @@ def _why_not(main: Callable[..., object], name: str, module: ModuleType | None) 
         return "its module has no file (as in a notebook, or with python -c)"
     if not _is_same(_attribute(module, name), main):
         return f"'{name}' is something else in {module.__file__}"
-    return f"{module.__file__} is run as a folder, an archive, or by a name with a dot"
+    if not _is_there_on_import(module, name, Path(module.__file__ or "")):
+        return f"{module.__file__} makes '{name}' only when it is run; define it above {GUARD}"
+    path = Path(os.path.abspath(module.__file__ or ""))  # noqa: PTH100
+    if path.is_file():
+        return f"{module.__file__} has a name with a dot, by which nothing can be imported"
+    if (path.parent if path.name == "__main__.py" else path).exists():
+        return f"{module.__file__} is run as an archive, or is gone: run a file of a module"
+    return f"{module.__file__} is no file: a program that comes by standard input can't be imported"

@@ -21,6 +21,7 @@ from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
+from heyhi.job.guard import check_not_importing, check_script
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
@@ -114,6 +115,7 @@ def maybe_launch(
         HeyhiError: config, overrides, pattern, mode or redo_drifted are wrong, what the experiment needs isn't done,
             nobody knows how the one to restart is, the results are another project's, or Slurm takes no job.
     """
+    check_not_importing("maybe_launch")
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
@@ -334,9 +336,13 @@ class Launch:
         """Run it here, or submit it; the host is the first of several tasks that run it together."""
         from heyhi.experiment.claim import read_owner
         from heyhi.job.runner import execute
+        from heyhi.job.task_main import check_main
 
         self.check()
+        check_main(main, self.experiment.exp_id)
         entry = self._entry(main)
+        if self.is_for_slurm:
+            check_script(self.experiment.exp_id)
         self.check_project()
         take_root(self.project)
         keep(self.project, self.expansion.outside)
@@ -415,6 +421,7 @@ class Launch:
         from heyhi.sweep.write_manifest import write_manifest
 
         found = find_importable(main, f"{self.experiment.exp_id}: {tasks} tasks")
+        check_script(self.experiment.exp_id)
         manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
         target = target_of(self.experiment.exp_path, self.project.root)
         start = host.start if host is not None else partial(local_step, tasks)
