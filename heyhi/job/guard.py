@@ -47,15 +47,18 @@ def check_not_importing(what: str) -> None:
         )
 
 
-def check_script(what_for: str) -> None:
-    """Make sure that a job can import the script of this process without launching again.
+def check_script(main: object, what_for: str) -> None:
+    """Make sure that a job can import a function of the script of this process without launching again.
 
     Args:
+        main: the function; one of another module is imported without the script.
         what_for: what it is imported for, for the error.
 
     Raises:
         LauncherError: it launches outside of a guard.
     """
+    if getattr(main, "__module__", None) != "__main__":
+        return
     file = getattr(sys.modules.get("__main__"), "__file__", None)
     tree = _parsed(Path(file)) if isinstance(file, str) else None
     for call in _calls(tree.body) if tree is not None else ():

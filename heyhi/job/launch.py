@@ -342,7 +342,7 @@ class Launch:
         check_main(main, self.experiment.exp_id)
         entry = self._entry(main)
         if self.is_for_slurm:
-            check_script(self.experiment.exp_id)
+            check_script(main, self.experiment.exp_id)
         self.check_project()
         take_root(self.project)
         keep(self.project, self.expansion.outside)
@@ -421,7 +421,7 @@ class Launch:
         from heyhi.sweep.write_manifest import write_manifest
 
         found = find_importable(main, f"{self.experiment.exp_id}: {tasks} tasks")
-        check_script(self.experiment.exp_id)
+        check_script(main, self.experiment.exp_id)
         manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
         target = target_of(self.experiment.exp_path, self.project.root)
         start = host.start if host is not None else partial(local_step, tasks)

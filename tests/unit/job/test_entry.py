@@ -359,6 +359,13 @@ def test_a_script_that_launches_when_it_is_imported_is_refused(project: Path, ca
     assert not list(project.glob("results/p"))
 
 
+def test_a_script_may_launch_the_function_of_another_module_without_a_guard(project: Path) -> None:
+    call = "print(heyhi.maybe_launch(scripts.train.main, cfg='job', overrides=['launcher.local.tasks=2']).get_status())"
+    (project / "sub.py").write_text(f"import heyhi, scripts.train\n{call}\n")
+    done = python(project, "sub.py")
+    assert done.returncode == 0 and "DONE" in done.stdout, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize("call", ["parse_args_and_maybe_launch(main)", "maybe_launch(main, cfg='job')"])
 def test_a_run_whose_import_would_launch_again_says_what_is_missing(project: Path, call: str) -> None:
     (project / "run.py").write_text(f"import heyhi\ndef main(task, cfg, log_level): return {{}}\nheyhi.{call}\n")
