@@ -6,13 +6,14 @@ write for them to be.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from heyhi.config.identity import ExpPattern, Identity, readable_tag
-from heyhi.errors import IdentityError, UnknownError
+from heyhi.errors import HeyhiError, IdentityError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME
 from heyhi.project import Project
@@ -39,7 +40,9 @@ def elsewhere_text(project: Project, name: str, own: Sequence[str], named: Calla
     """
     if all(map(_is_started, own[:: max(1, len(own) // _MOST_ASKED)])):
         return ""
-    known = exp_ids_of(ManifestIndex.open(project).known(), str(project.results_root))
+    known: list[str] = []
+    with contextlib.suppress(HeyhiError):  # who looks at the experiments is told
+        known = exp_ids_of(ManifestIndex.open(project).known(), str(project.results_root))
     if not known:
         return ""
     mine = named()
