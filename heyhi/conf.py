@@ -18,6 +18,11 @@ from heyhi.config.api import save_config as save_config
 
 PROJ_ROOT: Path
 CONF_ROOT: Path
+_INSTEAD = {
+    "EXT": "config files end in '.prototxt', which may be left out",
+    "ROOT_CFG_CLASS": "type(heyhi.conf.load_root_proto_message(path)) is the class of root messages",
+    "overrides_to_dict": "dict(text.split('=', 1) for text in overrides) is the same",
+}
 
 
 def __getattr__(name: str) -> Path:
@@ -26,4 +31,5 @@ def __getattr__(name: str) -> Path:
         return _proj_root()
     if name == "CONF_ROOT":
         return _conf_root()
-    raise AttributeError(f"module 'heyhi.conf' has no attribute '{name}'")
+    instead = f": {_INSTEAD[name]}" if name in _INSTEAD else ""
+    raise AttributeError(f"module 'heyhi.conf' has no attribute '{name}'{instead}")

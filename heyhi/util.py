@@ -22,6 +22,9 @@ from heyhi.logs import also_log_to_file as also_log_to_file
 from heyhi.logs import setup_logging as setup_logging
 
 _INSTEAD = {
+    "EXP_ID_PATTERN": "heyhi.config.identity.DEFAULT_PATTERN is the pattern of exp ids",
+    "log_formatter": "heyhi.setup_logging sets up what is logged",
+    "requeue_myself": "heyhi.requeue() ends the run and has its job queued again",
     "RESULTFILE_NAME": "results are JSON, no pickles: heyhi.Handle(path).result() reads one",
     "JOBFILE_NAME": "heyhi.Handle(path).maybe_get_job_id() says which job has an experiment",
     "ExperimentDir": "heyhi.Handle(path) answers the same",

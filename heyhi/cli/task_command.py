@@ -18,6 +18,7 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
+from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.text import take_any_text
@@ -161,6 +162,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         main: called as `main(task=, cfg=, log_level=)` in the experiment's folder.
         args: command line; default: sys.argv's.
     """
+    check_not_importing("parse_args_and_maybe_launch")
     take_any_text()
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
@@ -276,8 +278,9 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
             if launch.redo_drifted == "continue":
                 return f"dry run: {REDO}=continue would go on from its files, its result moved to the trash"
             return f"dry run: {REDO} would wipe it and run it again"
-        would = action_of(DEFAULT_MODE, status)
-        return f"dry run: {DEFAULT_MODE} would {'start it' if would.start else 'leave it as it is'}"
+        default = ADHOC_MODE if launch.adhoc is not None else DEFAULT_MODE
+        would = action_of(default, status)
+        return f"dry run: {default} would {'start it' if would.start else 'leave it as it is'}"
     if made is not None:
         what, again = "nothing started", "--mode restart runs it again"
         if launch.redo_drifted:

@@ -53,6 +53,14 @@ def pin_imports(project: Project, code_root: Path) -> None:
         heyhi_pinning.pin(str(project.root), str(code_root))
 
 
+def pinned_copy(project: Project) -> Path | None:
+    """Return the copy of a project's code that this process, or the one that has started it, was pinned to."""
+    root, copy = (os.environ.get(name) for name in (heyhi_pinning.ROOT_VARIABLE, heyhi_pinning.COPY_VARIABLE))
+    if not root or not copy or os.path.realpath(root) != os.path.realpath(project.root):
+        return None
+    return Path(copy) if is_copy(Path(copy)) else None
+
+
 def pinned_variables(project_root: Path, code_root: Path) -> dict[str, str]:
     """Return what tells a job's Pythons of the copy, from when they start on; `pinned_folder` must be on their path."""
     return {heyhi_pinning.ROOT_VARIABLE: str(project_root), heyhi_pinning.COPY_VARIABLE: str(code_root)}

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from heyhi.code.files import pattern_of
 from heyhi.code.git import CodeVersion, read_version
+from heyhi.code.import_path import pinned_copy
 from heyhi.code.listing import (
     TRIES,
     VERSION,
@@ -93,6 +94,24 @@ def take_snapshot(project: Project) -> Snapshot:
             _tell_of_secrets(taken, [*scan.code.secrets, *known.keys])
             return taken
     raise AssertionError  # the last try takes what it gets
+
+
+def code_for_jobs(project: Project) -> Snapshot:
+    """Return the copy of the code that jobs of this process are to run: its own where it runs a copy, else a new one.
+
+    What a job launches runs the code that was pinned for it, so that no edit reaches the second half of an experiment.
+
+    Raises:
+        SnapshotError: its own was removed or changed; or as `take_snapshot` does.
+        ResultError: the results root can't be written.
+    """
+    copy = pinned_copy(project)
+    if copy is None:
+        return take_snapshot(project)
+    snapshot = Snapshot(copy.parent.name, copy, copy.parent / RECORD_NAME, project.root)
+    if not (_is_marked(snapshot) and _intact(snapshot)):
+        raise SnapshotError(f"{copy}: the code that was pinned for this job was removed or changed; launch it again")
+    return snapshot
 
 
 def _tell_of_secrets(snapshot: Snapshot, secrets: Iterable[str]) -> None:

@@ -70,6 +70,20 @@ def is_copy(root: Path) -> bool:
     return root.name == TREE_NAME and (root.parent / RECORD_NAME).is_file()
 
 
+def copy_around(path: Path, project_root: Path) -> Path | None:
+    """Return the tree of a copy of a project's code that a file or folder lies in; None where it lies in none.
+
+    Args:
+        path: of the file or folder.
+        project_root: of the project.
+    """
+    for folder in (path, *path.parents) if TREE_NAME in path.parts else ():
+        record = _record_of_copy(folder)
+        if record is not None and os.path.realpath(str(record.get("project_root"))) == os.path.realpath(project_root):
+            return folder
+    return None
+
+
 def _record_of_copy(root: Path) -> dict[str, Any] | None:
     """Read the record of a copy of code; None where the folder is no copy."""
     if root.name != TREE_NAME:

@@ -94,8 +94,10 @@ class ExpPattern:
         self.project = project
         self.text = DEFAULT_PATTERN if pattern is None else pattern
         self.is_default = self.text == DEFAULT_PATTERN
-        self._date = datetime.date.today().isoformat()
-        self._prefix = f"adhoc/{adhoc if isinstance(adhoc, str) else adhoc_name()}" if adhoc else "p"
+        name = adhoc if isinstance(adhoc, str) else adhoc_name()
+        # A pattern that names ad hoc runs by their date alone gives each a folder of its own, too.
+        self._date = name if adhoc else datetime.date.today().isoformat()
+        self._prefix = f"adhoc/{name}" if adhoc else "p"
         # literal, tag, literal, …, literal
         self._parts = _TAG.split(self.text)
         self._heads: dict[str, str] = {}

@@ -16,7 +16,7 @@ from heyhi.experiment.metrics_file import Damage, all_blocks, counting_lines
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import History
 from heyhi.experiment.status import find_job_id, find_status
-from heyhi.project import Project, find_project
+from heyhi.project import RESULTS_VARIABLE, Project, find_project
 
 
 class Handle:
@@ -199,8 +199,10 @@ def _absolute(exp_path: str | Path, project: Project | None) -> Path:
     here = Path(os.path.abspath(exp_path))  # noqa: PTH100
     if Path(exp_path).is_absolute() or os.path.lexists(here):
         return here
+    named = os.environ.get(RESULTS_VARIABLE)
     with contextlib.suppress(HeyhiError):
         root = (project or find_project()).results_root
         # One that was typed from the working directory on, and isn't there yet.
         return here if here.is_relative_to(root) else Path(os.path.abspath(root / exp_path))  # noqa: PTH100
-    return here
+    # In no project, an absolute results root that the environment names is one all the same.
+    return Path(os.path.abspath(Path(named, exp_path))) if named and os.path.isabs(named) else here  # noqa: PTH100, PTH117

@@ -13,7 +13,9 @@ from pathlib import Path
 from types import MethodType, ModuleType
 from typing import NamedTuple
 
+from heyhi.code.version import copy_around
 from heyhi.errors import LauncherError
+from heyhi.job.guard import GUARD, is_bound_on_import
 from heyhi.project import Project
 
 _SCRIPTS = ("__main__", "__mp_main__")  # the latter in processes that multiprocessing has spawned
@@ -40,8 +42,11 @@ class Importable(NamedTuple):
         return f"{self.module}:{self.name}"
 
     def below(self, root: Path) -> Importable | None:
-        """Return it as it is named from a folder that it lies in; None where it lies elsewhere."""
-        file = self.file
+        """Return it as it is named from a project root that it lies in; None where it lies elsewhere.
+
+        In a job it lies in a copy of the project's code, and is named as in the project.
+        """
+        file, root = self.file, copy_around(self.file, root) or root
         if not file.is_relative_to(root):  # by whatever links
             root, file = root.resolve(), file.resolve()
         if not file.is_relative_to(root):
@@ -111,10 +116,17 @@ def _importable(module: ModuleType | None, name: str, main: object) -> Importabl
     if module is None or not isinstance(file, str) or not _is_same(_attribute(module, name), main):
         return None
     path = Path(os.path.abspath(file))  # noqa: PTH100 (a link keeps its name)
+    if not _is_there_on_import(module, name, path):
+        return None
     dotted = _dotted(module, path)
     if dotted in _SCRIPTS or not path.is_file():  # in an archive, or of a folder that was run
         return None
     return Importable(dotted, name, path.parents[_depth(dotted, path)], path)
+
+
+def _is_there_on_import(module: ModuleType, name: str, path: Path) -> bool:
+    """Return whether a module that was perhaps run has something when it is imported, too."""
+    return module.__name__ not in _SCRIPTS or is_bound_on_import(path, name.partition(".")[0])
 
 
 def _dotted(module: ModuleType, path: Path) -> str:
@@ -150,7 +162,7 @@ def _is_entry(project: Project, main: Callable[..., object]) -> bool:
         found = _importable(module, name, main)
         if found is None or found.module != dotted:
             continue
-        root = project.root / folder
+        root = (copy_around(found.file, project.root) or project.root) / folder
         if found.folder == root or found.folder.resolve() == root.resolve():
             return True
         # Of two modules of one name, the one in the root is meant; with a `src` folder there is none.
@@ -176,4 +188,11 @@ def _why_not(main: Callable[..., object], name: str, module: ModuleType | None) 
         return "its module has no file (as in a notebook, or with python -c)"
     if not _is_same(_attribute(module, name), main):
         return f"'{name}' is something else in {module.__file__}"
-    return f"{module.__file__} is run as a folder, an archive, or by a name with a dot"
+    if not _is_there_on_import(module, name, Path(module.__file__ or "")):
+        return f"{module.__file__} makes '{name}' only when it is run; define it above {GUARD}"
+    path = Path(os.path.abspath(module.__file__ or ""))  # noqa: PTH100
+    if path.is_file():
+        return f"{module.__file__} has a name with a dot, by which nothing can be imported"
+    if (path.parent if path.name == "__main__.py" else path).exists():
+        return f"{module.__file__} is run as an archive, or is gone: run a file of a module"
+    return f"{module.__file__} is no file: a program that comes by standard input can't be imported"

@@ -20,7 +20,7 @@ import snakemake_executor_plugin_slurm as official
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from heyhi.code.snapshot import take_snapshot
+from heyhi.code.snapshot import code_for_jobs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.death import LOST, NOT_STARTED_AGAIN, Death, ask_accounts, find_death
@@ -142,7 +142,7 @@ class Executor(official.Executor):  # type: ignore[misc]
     def _order(self, manifest: Manifest) -> Order:
         snapshot = None
         if not self.workflow.executor_settings.no_snapshot and manifest.code_root == self._project.root:
-            snapshot = take_snapshot(self._project)
+            snapshot = code_for_jobs(self._project)
         return Order(
             manifest=manifest.path,
             schema=manifest.schema(),

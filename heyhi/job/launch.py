@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import shlex
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -20,6 +21,7 @@ from heyhi.experiment.modes import DEFAULT_MODE, GO_ON, REDO, Action, action_of
 from heyhi.experiment.names import Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses, find_state
+from heyhi.job.guard import check_not_importing, check_script
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
@@ -113,6 +115,7 @@ def maybe_launch(
         HeyhiError: config, overrides, pattern, mode or redo_drifted are wrong, what the experiment needs isn't done,
             nobody knows how the one to restart is, the results are another project's, or Slurm takes no job.
     """
+    check_not_importing("maybe_launch")
     project = find_project()
     if exp_root is not None:
         project = project._replace(results_override=Path(os.path.abspath(exp_root)))  # noqa: PTH100
@@ -333,9 +336,13 @@ class Launch:
         """Run it here, or submit it; the host is the first of several tasks that run it together."""
         from heyhi.experiment.claim import read_owner
         from heyhi.job.runner import execute
+        from heyhi.job.task_main import check_main
 
         self.check()
+        check_main(main, self.experiment.exp_id)
         entry = self._entry(main)
+        if self.is_for_slurm:
+            check_script(main, self.experiment.exp_id)
         self.check_project()
         take_root(self.project)
         keep(self.project, self.expansion.outside)
@@ -359,7 +366,7 @@ class Launch:
             self.experiment,
             self.schema,
             ranks or main,
-            code_root=ranks.code_root if ranks is not None else None,
+            code_root=ranks.code_root if ranks is not None else self._own_copy(main),
             environment=ranks.environment if ranks is not None else None,
             log_level=log_level,
             if_claimed="leave",
@@ -414,6 +421,7 @@ class Launch:
         from heyhi.sweep.write_manifest import write_manifest
 
         found = find_importable(main, f"{self.experiment.exp_id}: {tasks} tasks")
+        check_script(main, self.experiment.exp_id)
         manifest = write_manifest(self.expansion, self.project, self.schema, words=self.words)
         target = target_of(self.experiment.exp_path, self.project.root)
         start = host.start if host is not None else partial(local_step, tasks)
@@ -538,15 +546,26 @@ class Launch:
         Raises:
             LauncherError: it doesn't have the function.
         """
-        from heyhi.code.snapshot import take_snapshot
+        from heyhi.code.import_path import pinned_copy
+        from heyhi.code.snapshot import code_for_jobs
 
-        code = take_snapshot(self.project) if self.snapshot else None
+        code = code_for_jobs(self.project) if self.snapshot else None
         if code is not None and entry is not None and not (code.root / entry.file).is_file():
+            why = "leaves out: see snapshot_exclude in [tool.heyhi], or run"
+            if pinned_copy(self.project) is not None:
+                why = "that was pinned for this one doesn't have: run"
             raise LauncherError(
                 f"{self.experiment.exp_id}: main is '{entry.name}' of {entry.file}, which the copy of the code for jobs"
-                " leaves out: see snapshot_exclude in [tool.heyhi], or run the work tree by --no-snapshot"
+                f" {why} the work tree by --no-snapshot"
             )
         return code
+
+    def _own_copy(self, main: Main) -> Path | None:
+        """Return the copy of the project's code that a function was imported from, as in a job; None for no copy."""
+        from heyhi.code.version import copy_around
+
+        file = getattr(sys.modules.get(getattr(main, "__module__", None) or ""), "__file__", None)
+        return copy_around(Path(file), self.project.root) if isinstance(file, str) else None
 
     def _submit(self, entry: Importable | None, code: Snapshot | None, log_level: str) -> _Outcome:
         """Hand it over to Slurm; what it is to run is written down first, as for a sweep."""

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from heyhi.code.import_path import own_modules_last
 from heyhi.errors import ProjectError
+from heyhi.job.guard import importing
+from heyhi.job.task_main import check_main, returned
 
 Main = Callable[..., object]
 
@@ -24,9 +26,12 @@ def call_main(entry: str, code_root: Path, *, is_given: bool = False, **kwargs: 
 
     Raises:
         ProjectError: there is no such module or function.
+        LauncherError: calling it runs nothing.
     """
     try:
-        return load_main(entry, code_root, is_given=is_given)(**kwargs)
+        main = load_main(entry, code_root, is_given=is_given)
+        check_main(main, entry)
+        return returned(main(**kwargs))
     finally:
         for folder in _folders(entry, code_root):
             own_modules_last(folder)
@@ -51,7 +56,8 @@ def load_main(entry: str, code_root: Path, *, is_given: bool = False) -> Main:
         if str(folder) not in sys.path[:1]:
             sys.path.insert(0, str(folder))
     try:
-        module = importlib.import_module(module_name)
+        with importing(entry):
+            module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise  # one that the task file imports

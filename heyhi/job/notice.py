@@ -142,7 +142,7 @@ class Notice:
         return True
 
 
-def maybe_init_requeue_handler(callback: Callable[[], object] | None = None) -> bool:
+def maybe_init_requeue_handler(master_callback: Callable[[], object] | None = None) -> bool:
     """Write a checkpoint, and queue the job again, before Slurm stops this run.
 
     Some time before its time limit (`launcher.slurm.signal_seconds`), and when it is preempted, the callback is
@@ -151,8 +151,8 @@ def maybe_init_requeue_handler(callback: Callable[[], object] | None = None) -> 
     Outside a job of HeyHi's nothing happens.
 
     Args:
-        callback: writes the checkpoint; what it raises makes the run fail. None: the run is queued again from the
-            checkpoint that it has written last, as one that writes them at regular times.
+        master_callback: writes the checkpoint; what it raises makes the run fail. None: the run is queued again from
+            the checkpoint that it has written last, as one that writes them at regular times.
 
     Returns:
         whether this run is in such a job.
@@ -163,7 +163,7 @@ def maybe_init_requeue_handler(callback: Callable[[], object] | None = None) -> 
     notice = signal.getsignal(WARNING)
     if not isinstance(notice, Notice):
         return False
-    notice.register(callback or _write_nothing)
+    notice.register(master_callback or _write_nothing)
     return True
 
 

@@ -43,6 +43,7 @@ from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
+from heyhi.job.task_main import returned
 from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, taken_turn
 from heyhi.job.using import Using
@@ -351,7 +352,7 @@ class _Run:
 
         message = self.schema.parse_root(self.experiment.config)
         cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
-        return self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level)
+        return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
 
     def _record_start(self, launcher_attempt: int) -> int:
         history = History(self.folder.attempts())

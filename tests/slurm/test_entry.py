@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from collections.abc import Callable
 from typing import Any
@@ -115,3 +116,53 @@ def test_retry_and_ranks_run_the_same_function(other: Any, until: Until) -> None
     assert done.returncode == 0, done.stdout + done.stderr
     until(lambda: (other.folder(1) / "result.json").exists())
     assert other.result(1)["by"] == "other_run" and other.result(1)["y"] == 10
+
+
+CHAIN = """
+import subprocess, sys
+from concurrent.futures import ProcessPoolExecutor
+
+import heyhi
+
+WHO = "WHO_TEXT"
+SLURM = ["launcher.slurm.hours=0.1"]
+
+
+def second(task, cfg, log_level):
+    return {"by": f"{__name__}:{WHO}"}
+
+
+def main(task, cfg, log_level):
+    if cfg.x == 1:
+        heyhi.maybe_launch(second, cfg="work", overrides=["x=2", *SLURM])
+        command = [sys.executable, "-m", "other_run", "--cfg", "work", "x=3", *SLURM]
+        subprocess.run(command, cwd=heyhi.PROJ_ROOT, check=True)
+        with ProcessPoolExecutor(1) as pool:
+            pool.submit(heyhi.maybe_launch, second, cfg="work", overrides=["x=4", "launcher.local={}"]).result()
+    return {"by": f"{__name__}:{WHO}"}
+
+
+if __name__ == "__main__":
+    heyhi.parse_args_and_maybe_launch(main)
+"""
+
+
+def test_a_job_may_launch_others_which_run_its_own_code(other: Any, until: Until) -> None:
+    chain = other.root / "scripts/chain.py"
+    chain.parent.mkdir()
+    chain.write_text(CHAIN.replace("WHO_TEXT", "as it was"))
+    done = other.python("scripts/chain.py", "--cfg", "work", "x=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    chain.write_text(CHAIN.replace("WHO_TEXT", "edited"))
+    until(lambda: len(list(other.root.glob("results/p/work/*/result.json"))) == 4)
+    results = {}
+    for path in other.root.glob("results/p/work/*/result.json"):
+        identity = json.loads((path.parent / "identity.json").read_text())
+        (x,) = (text for text in identity["overrides"] if text.startswith("x="))
+        results[x] = (json.loads(path.read_text())["by"], identity["entry"])
+    assert results == {
+        "x=1": ("chain:as it was", "scripts/chain:main"),
+        "x=2": ("chain:as it was", "scripts/chain:second"),
+        "x=3": ("other_run", "other_run:main"),
+        "x=4": ("chain:as it was", "scripts/chain:second"),
+    }

@@ -55,8 +55,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run_script(project: Path, pattern: str) -> list[str]:
-    (project / "conf/exps/old.py").write_text(SCRIPT.replace("PATTERN", repr(pattern)))
+def run_script(project: Path, pattern: str, script: str = SCRIPT) -> list[str]:
+    (project / "conf/exps/old.py").write_text(script.replace("PATTERN", repr(pattern)))
     path = os.pathsep.join([str(project), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "conf/exps/old.py"], env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True
@@ -98,4 +98,28 @@ def test_a_pattern_that_is_not_plain_is_said_without_a_line(project: Path, capsy
         "def yield_sweep():\n    yield 'conf/two.prototxt', {'x': 1, 'lr': 0.1}\n"
     )
     assert main(["status", "conf/exps/new.py"]) == 0
+    assert "a script has chosen" not in capsys.readouterr().err
+
+
+def test_runs_without_a_hash_in_their_name_are_said_also_beside_the_file_s_own(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = SCRIPT.replace("(1, 2)", "(1,)")
+    run_script(project, "c01/old/all", script)
+    (project / "conf/exps/old.py").write_text(SCRIPT)
+    assert main(["status", "conf/exps/old.py"]) == 0
+    err = capsys.readouterr().err
+    said = "1 run of its experiments lies under exp ids that a script has chosen, like c01/old/all"
+    assert said in err and "EXP_ID_PATTERN" not in err
+    # Of two points one was run by the file's name, too.
+    text = (project / "conf/exps/old.py").read_text()
+    (project / "conf/exps/old.py").write_text(text.replace("(1, 2)", "(3, 1)"))
+    code = "import heyhi, run; heyhi.maybe_launch(run.main, cfg='job', overrides=['x=3', 'lr=0.1'])"
+    path = os.pathsep.join([str(project), os.environ.get("PYTHONPATH", "")])
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=True)
+    assert main(["status", "conf/exps/old.py"]) == 0
+    out, err = capsys.readouterr()
+    assert said in err and "DONE" in out
+    (project / "conf/exps/old.py").write_text(text.replace("(1, 2)", "(3,)"))
+    assert main(["status", "conf/exps/old.py"]) == 0
     assert "a script has chosen" not in capsys.readouterr().err

@@ -279,7 +279,9 @@ def test_an_adhoc_run_of_a_job_that_is_queued_again_goes_on(
 
 def test_dryrun_starts_nothing_and_says_what_would_be(task: Task, capsys: pytest.CaptureFixture[str]) -> None:
     assert command(task, "--cfg", TRAIN, "--mode", "dryrun") == 0
-    assert "would start it" in capsys.readouterr().out
+    assert "gentle_start would start it" in capsys.readouterr().out
+    assert command(task, "--cfg", TRAIN, "--adhoc", "--mode", "dryrun") == 0
+    assert "restart would start it" in capsys.readouterr().out
     assert task.calls == []
 
 

@@ -342,6 +342,14 @@ def exp_id(project: Project, *overrides: str, cfg: str = CFG, pattern: str | Non
     return ExpPattern(project, pattern, adhoc=adhoc).exp_id(Identity(cfg, overrides))
 
 
+def test_the_date_of_an_ad_hoc_run_is_its_own_so_that_a_pattern_with_it_names_no_two_alike(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    mine = {exp_id(project, "lr=0.1", pattern="%(date)s/zz", adhoc=True) for _ in range(100)}
+    assert len(mine) == 100
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\d/\d{6}\.\d{6}-[0-9a-f]{4}/zz", one) for one in mine)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d/zz", exp_id(project, "lr=0.1", pattern="%(date)s/zz"))
+
+
 def test_the_default_pattern_is_readable_and_ends_in_the_hash(tmp_path: Path) -> None:
     project = Project(tmp_path)
     assert exp_id(project, cfg="conf/c02/sl.prototxt") == "p/c02/sl/default_e3b0c44298fc1c14"

@@ -99,7 +99,12 @@ def tell(**more):
 
 
 if __name__ == "__main__":
-    tell()
+    def below(**kwargs):
+        pass
+
+    exec("def made_by_exec(**kwargs): pass")
+    moved = plain
+    tell(below=below, made_by_exec=made_by_exec, moved=moved)
 """
 RUN = """
 import heyhi
@@ -158,10 +163,12 @@ def test_a_function_is_named_as_a_job_imports_it_and_what_it_cannot_import_is_re
     assert found["decorated"] == ["names:decorated", "names.py"]
     assert found["static"] == ["names:Trainer.static", "names.py"]
     assert found["made"] == ["names:Finer.made", "names.py"]
+    assert found["moved"] == found["plain"]
     for name, why in {
         "other": "inside of another function", "main": "inside of another function", "method": "method of an object",
         "object": "an object of that class", "lambda": "a lambda", "inner": "inside of another function",
-        "partial": "functools.partial", "builtin": "no file",
+        "partial": "functools.partial", "builtin": "no file", "below": "only when it is run",
+        "made_by_exec": "only when it is run",
     }.items():  # fmt: skip
         assert why in str(found[name]), name
 
@@ -188,6 +195,19 @@ def test_a_module_outside_of_the_project_and_a_main_without_a_file_are_refused(p
     assert "is not in the project" in str(names(project, str(tmp_path / "away.py"), PYTHONSAFEPATH="1")["plain"])
     code = f"{NAMES.partition('if __name__')[0]}\ntell()"
     assert "no file" in str(names(project, "-c", code)["plain"])
+
+
+def test_a_script_that_nothing_can_import_is_refused_by_its_own_reason(project: Path) -> None:
+    (project / "na.mes.py").write_text(NAMES)
+    assert "has a name with a dot" in str(names(project, "na.mes.py")["plain"])
+    assert "standard input" in str(
+        names(
+            project,
+            "-c",
+            "exec('import sys'); import subprocess; print(subprocess.run("
+            "[sys.executable, '-'], input=open('na.mes.py').read(), text=True, capture_output=True).stdout)",
+        )["plain"]
+    )
 
 
 def test_the_entry_of_the_settings_is_known_by_whatever_name_a_function_has(project: Path) -> None:
@@ -266,3 +286,93 @@ def test_an_entry_that_is_gone_is_named(project: Path) -> None:
     done = python(project, "-m", "heyhi.runner", target, "--manifest", str(path))
     assert done.returncode == 1
     assert "launched with 'other_run:main': there is no module 'other_run'" in done.stderr
+
+
+def test_in_a_copy_of_the_code_a_function_is_named_as_in_the_project(project: Path) -> None:
+    (project / "scripts/names.py").write_text(NAMES)
+    (project / "run.py").write_text(NAMES.replace("@bare\ndef main", "def main"))
+    code = (
+        "from heyhi.code.snapshot import code_for_jobs, take_snapshot; from heyhi.project import find_project\n"
+        "from heyhi.code.import_path import pin_imports\n"
+        "copy = take_snapshot(find_project())\n"
+        "open('run.py', 'a').write('# edited')\n"
+        "assert code_for_jobs(find_project()).digest != copy.digest\n"
+        "pin_imports(find_project(), copy.root)\n"
+        "assert code_for_jobs(find_project()) == copy\n"
+        "print(copy.root)"
+    )
+    copy = Path(python(project, "-c", code).stdout.strip())
+    assert copy.is_relative_to(project / "results")
+    for root in (project, copy):
+        assert names(project, str(root / "scripts/names.py"))["plain"] == ["scripts/names:plain", "scripts/names.py"]
+        assert names(project, str(root / "run.py"))["main"] is None
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("async def main(task, cfg, log_level): return {}", "an async function"),
+        ("def main(task, cfg, log_level): yield {}", "which has a yield"),
+        ("async def main(task, cfg, log_level): yield {}", "which has a yield"),
+        ("def main(task, cfg): return {}", "unexpected keyword argument 'log_level'"),
+        ("def main(task, cfg, log_level, seed): return {}", "missing a required argument: 'seed'"),
+        ("main = 'run:main'", "'run:main', which is no function"),
+    ],
+)
+@pytest.mark.parametrize("launcher", ["x=1", "launcher.slurm.hours=1"])
+def test_a_main_that_would_run_nothing_is_refused_before_anything_is_written(
+    project: Path, line: str, why: str, launcher: str
+) -> None:
+    guard = 'if __name__ == "__main__":\n    heyhi.parse_args_and_maybe_launch(main)\n'
+    (project / "run.py").write_text(f"import heyhi\n{line}\n{guard}")
+    done = python(project, "run.py", "--cfg", "job", launcher)
+    assert done.returncode == 2 and why in done.stderr and "main(task=, cfg=, log_level=)" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(project.glob("results/p"))
+
+
+@pytest.mark.parametrize("launcher", ["x=1", "launcher.local.tasks=2"])
+@pytest.mark.parametrize("inner", ["async def inner(): return {}", "def inner(): yield {}"])
+def test_a_main_that_returns_what_is_still_to_run_has_failed(project: Path, inner: str, launcher: str) -> None:
+    guard = 'if __name__ == "__main__":\n    heyhi.parse_args_and_maybe_launch(main)\n'
+    main = "def main(task, cfg, log_level): return inner()"
+    (project / "run.py").write_text(f"import heyhi\n{inner}\n{main}\n{guard}")
+    done = python(project, "run.py", "--cfg", "job", launcher)
+    assert done.returncode == 1 and "so nothing has run" in done.stdout, done.stdout + done.stderr
+    assert "never awaited" not in done.stderr
+    assert not list(project.glob("results/p/*/*/result.json"))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "heyhi.parse_args_and_maybe_launch(main)",
+        "for _ in range(1): heyhi.maybe_launch(main, cfg='job', overrides=['launcher.slurm.hours=1'])",
+        "heyhi.maybe_launch(main, cfg='job', overrides=['launcher.local.tasks=2'])",
+    ],
+)
+def test_a_script_that_launches_when_it_is_imported_is_refused(project: Path, call: str) -> None:
+    (project / "run.py").write_text(f"import heyhi\ndef main(task, cfg, log_level): return {{}}\n{call}\n")
+    done = python(project, "run.py", "--cfg", "job", "launcher.slurm.hours=1")
+    assert done.returncode != 0
+    assert "is called whenever this file is imported" in done.stderr and 'if __name__ == "__main__":' in done.stderr
+    assert not list(project.glob("results/p"))
+
+
+def test_a_script_may_launch_the_function_of_another_module_without_a_guard(project: Path) -> None:
+    call = "print(heyhi.maybe_launch(scripts.train.main, cfg='job', overrides=['launcher.local.tasks=2']).get_status())"
+    (project / "sub.py").write_text(f"import heyhi, scripts.train\n{call}\n")
+    done = python(project, "sub.py")
+    assert done.returncode == 0 and "DONE" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("call", ["parse_args_and_maybe_launch(main)", "maybe_launch(main, cfg='job')"])
+def test_a_run_whose_import_would_launch_again_says_what_is_missing(project: Path, call: str) -> None:
+    (project / "run.py").write_text(f"import heyhi\ndef main(task, cfg, log_level): return {{}}\nheyhi.{call}\n")
+    target = python(project, "-m", "heyhi.cli", "expand", "--cfg", "job").stdout.strip()
+    (path,) = (project / "results/.heyhi/manifests").glob("*.sqlite")
+    done = python(project, "-m", "heyhi.runner", target, "--manifest", str(path))
+    assert done.returncode == 1
+    assert 'by a run of it: put the call below if __name__ == "__main__":' in done.stderr
+    # In a process of its own it runs as before.
+    assert python(project, "run.py", "--cfg", "job").returncode == 0
