@@ -44,7 +44,7 @@ def heyhi(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
         ("raise KeyboardInterrupt", 130, ""),
         ("import sys; sys.exit()", 2, "SystemExit"),
         ("raise MemoryError", 2, "MemoryError"),
-        ("class Odd(BaseException): pass\nraise Odd", 1, "Odd"),
+        ("class Odd(BaseException): pass\nraise Odd", 2, "Odd"),
         ("def yield_sweep():\n    yield from ()", 2, "no experiments"),
         ("def yield_sweep():\n    while True: yield 'work', {}", 2, "yields more than 1,000,000 points"),
         ("import heyhi\ndef yield_sweep():\n    yield heyhi.grid(seed=range(10**20))", 2, "has 100,000,000,"),

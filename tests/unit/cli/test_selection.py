@@ -134,7 +134,7 @@ NONSENSE = {
     "--cfg fit/work lrr=1": "did you mean 'lr'",
     "--cfg fit/work lr": "'lr' is no sweep file",
     "--cfg=": "which config?",
-    "": "'' is no sweep file",
+    "": "'' is an empty word",
     "a\0b": "is no sweep file",
     "\udcff": "is no sweep file",
     "x" * 300: "is no sweep file",
