@@ -87,11 +87,11 @@ class Repeats:
         if len(self.lines) == 1:
             [(key, (what, lines))] = self.lines.items()
             return [f"{name}:{lines[-1]}: '{key}' is set again; {name}:{lines[0]} {_ONE[what]}"]
-        each = [f"'{key}' at {_numbers(lines)}" for key, (_, lines) in self.lines.items()]
+        each = [f"'{key}' {_numbers(lines)}" for key, (_, lines) in self.lines.items()]
         each = [*each[:_MAX_TOLD], *([f"{len(each) - _MAX_TOLD} more"] if len(each) > _MAX_TOLD else [])]
         found = {what for what, _ in self.lines.values()}
         how = [text for what, text in _SEVERAL.items() if what in found]
-        return [f"{name}: some is set again: {', '.join(each)}: {', '.join(how)}"] if each else []
+        return [f"{name}: set again on lines: {', '.join(each)}: {', '.join(how)}"] if each else []
 
 
 def _numbers(lines: list[int]) -> str:

@@ -340,7 +340,7 @@ def test_fields_that_stand_twice_in_a_file_are_told_once_whatever_composes_it(la
         assert composer.compose("conf/cfg.prototxt", [lr, "I.foo=a"]).task_message.foo.width == 2
     assert sorted(composer.warnings) == [
         "conf/a.prototxt:2: 'width' is set again; conf/a.prototxt:1 sets it, too: the last one counts",
-        "conf/cfg.prototxt: some is set again: 'train' at 2 and 3, 'train.lr' at 2 and 3: messages are merged, of a"
+        "conf/cfg.prototxt: set again on lines: 'train' 2 and 3, 'train.lr' 2 and 3: messages are merged, of a"
         " scalar the last one counts",
     ]
 

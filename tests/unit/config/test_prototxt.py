@@ -85,7 +85,7 @@ def parsed(lab: Lab, text: str) -> tuple[str, list[str]]:
          "train { ints: 1 ints: 2 sgd { momentum: 1.0 nesterov: true } }",
          ["c:2: 'train.sgd' is set again; c:1 has one, too: they are merged"]),
         ("train { lr: 1 }\ntrain { lr: 2 name: 'x' }", 'train { lr: 2.0 name: "x" }',
-         ["c: some is set again: 'train' at 1 and 2, 'train.lr' at 1 and 2: messages are merged, of a scalar the last"
+         ["c: set again on lines: 'train' 1 and 2, 'train.lr' 1 and 2: messages are merged, of a scalar the last"
           " one counts"]),
         ("train { plain: 1\n plain: 2 }", "train { plain: 2.0 }",
          ["c:2: 'train.plain' is set again; c:1 sets it, too: the last one counts"]),
@@ -108,7 +108,7 @@ def parsed(lab: Lab, text: str) -> tuple[str, list[str]]:
           " left"]),
         ("train { layer { sizes: 1 sizes: 2 }\n layer { sizes: [3, 4] } }",
          "train { layer { sizes: 1 sizes: 2 sizes: 3 sizes: 4 } }",
-         ["c: some is set again: 'train.layer' at 1 and 2, 'train.layer.sizes' at 1 and 2: messages are merged, lists"
+         ["c: set again on lines: 'train.layer' 1 and 2, 'train.layer.sizes' 1 and 2: messages are merged, lists"
           " are joined"]),
         ("train { named { key: 'a' value { width: 1 } } named { key: 'b' value { width: 2 } } ints: [1, 1] ints: 1 }",
          'train { ints: 1 ints: 1 ints: 1 named { key: "a" value { width: 1 } }'
@@ -122,7 +122,7 @@ def test_a_field_that_stands_twice_is_merged_and_told(lab: Lab, text: str, messa
 def test_of_many_fields_that_stand_twice_some_are_told(lab: Lab) -> None:
     twice = "name: 'a' flag: true i32: 1 i64: 1 u32: 1 u64: 1 s32: 1 s64: 1 f32: 1 sf64: 1 lr: 1 single: 1\n" * 2
     [told] = parsed(lab, f"train {{ {twice} }}")[1]
-    assert told.count("' at 1 and 2") == 10
+    assert told.count("' 1 and 2") == 10
     assert told.endswith("'train.sf64' at 1 and 2, 2 more: of a scalar the last one counts")
 
 
