@@ -123,7 +123,7 @@ def test_of_many_fields_that_stand_twice_some_are_told(lab: Lab) -> None:
     twice = "name: 'a' flag: true i32: 1 i64: 1 u32: 1 u64: 1 s32: 1 s64: 1 f32: 1 sf64: 1 lr: 1 single: 1\n" * 2
     [told] = parsed(lab, f"train {{ {twice} }}")[1]
     assert told.count("' 1 and 2") == 10
-    assert told.endswith("'train.sf64' at 1 and 2, 2 more: of a scalar the last one counts")
+    assert told.endswith("'train.sf64' 1 and 2, 2 more: of a scalar the last one counts")
 
 
 @given(pieces=st.lists(st.sampled_from(
