@@ -5,7 +5,6 @@ The text is parsed by `prototxt`; what becomes of it is left to `includes` and `
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -113,4 +112,8 @@ def _furthest(readings: list[Reading]) -> Reading | None:
 def _nearness(error: str) -> float:
     """Return how near an unknown field's name is to one that the message has, up to 1."""
     found = re.search(r"has no field '(\w+)' \(did you mean '(\w+)'", error)
-    return difflib.SequenceMatcher(None, found[1].lower(), found[2].lower()).ratio() if found is not None else 0
+    if found is None:
+        return 0
+    import difflib  # of use to what is wrong only
+
+    return difflib.SequenceMatcher(None, found[1].lower(), found[2].lower()).ratio()

@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType, NoneType
+from types import CodeType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.config.schema import Schema
@@ -56,12 +57,20 @@ def load_sweep_module(project: Project, path: Path) -> ModuleType:
         # By the name that `python -m` gives it, so that relative imports work; read anew each time, since a notebook
         # lives longer than a version of the file.
         name = ".".join(parts) if all(part.isidentifier() for part in parts) else path.stem
-        spec = importlib.util.spec_from_file_location(name, path)
+        spec = importlib.util.spec_from_file_location(name, path, loader=_AnewLoader(name, str(path)))
         assert spec is not None and spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module  # dataclasses look their module up there
         spec.loader.exec_module(module)
         return module
+
+
+class _AnewLoader(SourceFileLoader):
+    """Reads a file's source each time: compiled code that is kept goes by seconds, and two versions may share one."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
 
 
 def expand_sweep_file(

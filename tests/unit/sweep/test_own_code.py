@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from pathlib import Path
@@ -98,3 +99,15 @@ def test_a_setting_says_how_many_points_a_sweep_may_have(project: Project, schem
         expand(small, schema, points)
     any_number = project._replace(settings=project.settings._replace(max_points=0))
     assert len(expand(any_number, schema, points).own) == 3
+
+
+def test_a_version_of_the_same_second_and_length_is_read_anew(
+    project: Project, schema: Schema, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    found = []
+    for seed in (1, 2):
+        path = written(tmp_path, f"def yield_sweep():\n    yield {TRAIN!r}, {{'seed': {seed}}}\n")
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+        found += [one.identity.overrides for one in expand_sweep_file(project, schema, path).planned]
+    assert found == [("seed=1",), ("seed=2",)]
