@@ -10,12 +10,11 @@ How a key is found is left to `keys`; includes (`I…`) are recognised by `inclu
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import Part, is_composite, parts_of
 from heyhi.config.keys import Key, Kind, entry_text, quote_segment
 from heyhi.config.renames import once_named
 from heyhi.config.schema import INCLUDES, element, is_map, message_type, oneof_of, set_fields, type_of
@@ -33,6 +32,9 @@ from heyhi.config.values import (
     value_text,
 )
 from heyhi.errors import HeyhiError, OverrideError, suggest
+
+if TYPE_CHECKING:
+    from heyhi.config.composite import Part
 
 _SCALAR = Kind.SCALAR  # to look up a member of an enum takes as long as to cast a number
 
@@ -146,6 +148,8 @@ def parts_written(
     Raises:
         OverrideError: the text is no value of that key.
     """
+    from heyhi.config.composite import Part, is_composite, parts_of  # a run reads configs and writes no override
+
     if adds and not (is_composite(key) and text not in (NULL.value, SELECT.value)):
         what = f"takes no '{shorten(text)}' there" if is_composite(key) else _what_it_is(key)
         raise OverrideError(f"key '{key.text}' {what}: += appends to a list, or merges into a map or a message")
