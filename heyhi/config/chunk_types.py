@@ -13,7 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
-from heyhi.config.prototxt import parse_into, parse_renamed
+from heyhi.config.prototxt import parse_for
 from heyhi.config.schema import Schema, element, is_map_entry, message_type, types_below
 from heyhi.errors import ConfigError
 
@@ -45,10 +45,7 @@ def read_as(schema: Schema, text: str, name: str, kind: Descriptor) -> Reading:
     """
     message = message_factory.GetMessageClass(kind)()
     try:
-        if schema.has_renames:
-            parse_renamed(text, message, name, schema.pool)
-        else:
-            parse_into(text, message, name, schema.pool)
+        parse_for(schema, text, message, name)
     except ConfigError as error:
         found = re.match(r"(\d+)(?::(\d+))?: ", str(error).removeprefix(f"{name}:"))
         place = (int(found[1]), int(found[2] or 1)) if found is not None else (0, 0)

@@ -22,7 +22,7 @@ from heyhi.config.keys import Key, Kind, find_key, value_at
 from heyhi.config.mounts import find_mount, include_field, include_folders, leads_into_includes, mount_folder
 from heyhi.config.moved import MovedConfigs
 from heyhi.config.outside import find_kept, identity_cfg
-from heyhi.config.prototxt import line_of, parse_into, parse_renamed, read_text, set_lines
+from heyhi.config.prototxt import line_of, parse_for, read_text, set_lines
 from heyhi.config.renames import Pair, renamed_text
 from heyhi.config.schema import (
     INCLUDES,
@@ -347,12 +347,8 @@ class ConfigFiles:
 
     def _parse_text(self, path: Path, message: Message) -> None:
         text, name = self.read(path), self.project.relative(path)
-        if self.schema.has_renames:
-            self._texts[path], renamed, twice = parse_renamed(text, message, name, self.schema.pool)
-            self.tell(renamed)
-        else:
-            twice = parse_into(text, message, name, self.schema.pool)
-        self._twice[path] = twice
+        self._texts[path], renamed, self._twice[path] = parse_for(self.schema, text, message, name)
+        self.tell(renamed)
 
     def _write_root(self, path: Path, message: Message) -> bool:
         """Write out {{ROOT_DIR}} in a file's message, and return whether there is a need in it, or quoted braces."""

@@ -17,7 +17,17 @@ from google.protobuf.message import Message
 
 from heyhi.config.renames import Named, Pair, once_named
 from heyhi.config.repeats import Place, Repeats, find_repeats
-from heyhi.config.schema import children, element, is_map, is_name, is_too_deep, set_fields, type_of, types_below
+from heyhi.config.schema import (
+    Schema,
+    children,
+    element,
+    is_map,
+    is_name,
+    is_too_deep,
+    set_fields,
+    type_of,
+    types_below,
+)
 from heyhi.config.values import describe_type, listed
 from heyhi.errors import ConfigError, suggest
 
@@ -99,6 +109,26 @@ def _parse_or_merge(text: str, message: Message, pool: DescriptorPool) -> Repeat
             text_format.Merge(text, message, descriptor_pool=pool)
         return repeats
     return None
+
+
+def parse_for(schema: Schema, text: str, message: Message, name: str) -> tuple[str, list[Pair], list[str]]:
+    """Parse a text message of a schema, in which names may be earlier ones where the schema has such.
+
+    Args:
+        schema: has the message's type.
+        text: of the file.
+        message: empty; gets what the text sets.
+        name: of the file, for errors.
+
+    Returns:
+        as of `parse_renamed`.
+
+    Raises:
+        ConfigError: the text is wrong.
+    """
+    if schema.has_renames:
+        return parse_renamed(text, message, name, schema.pool)
+    return text, [], parse_into(text, message, name, schema.pool)
 
 
 def parse_renamed(text: str, message: Message, name: str, pool: DescriptorPool) -> tuple[str, list[Pair], list[str]]:
