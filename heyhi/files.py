@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 
 from heyhi.errors import ResultError, UnknownError
 
+# What a record or a note may have: far more than any that HeyHi writes.
+MOST_BYTES = 64 << 20
+
 
 def replace_file(path: Path, text: str) -> None:
     """Put a file in place as a whole: a reader sees the old one or the new one, also after a crash.
@@ -197,6 +200,42 @@ def files_below(folder: Path, pattern: str) -> Iterator[Path]:
 def is_offered(path: Path) -> bool:
     """Return whether a path is of a file that can be offered to people; see `files_below`."""
     return not path.name.startswith(".") and os.path.isfile(path)  # noqa: PTH113 (never raises)
+
+
+def open_regular(path: Path | str) -> int:
+    """Open a file to read, unless it is something that may never answer or never end, as a FIFO or a device does.
+
+    Returns:
+        its file descriptor.
+
+    Raises:
+        OSError: as `os.open` does; also where it is no regular file, which the message says.
+    """
+    # Without it, who opens a FIFO waits for somebody who writes; for a file it means nothing.
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, f"it is a {'FIFO' if stat.S_ISFIFO(mode) else 'device'}, no file", str(path))
+
+
+def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
+    """Read a file whole, which somebody may have put something odd in the place of.
+
+    Args:
+        path: the file.
+        most: bytes that it may have.
+
+    Raises:
+        OSError: as `open_regular` does; also where it is larger, which the message says.
+    """
+    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+        if os.fstat(file.fileno()).st_size > most:
+            raise OSError(errno.EFBIG, f"it is larger than the {most >> 20} MB that such a file may have", str(path))
+        return file.read()
 
 
 def read_by_digest(folder: Path, digest: str) -> dict[str, Any] | None:

@@ -10,7 +10,18 @@ from pathlib import Path
 import pytest
 
 from heyhi.errors import UnknownError
-from heyhi.files import Tree, age_of, forget, is_there_now, look_anew, measure, read_end, remove_below
+from heyhi.files import (
+    MOST_BYTES,
+    Tree,
+    age_of,
+    forget,
+    is_there_now,
+    look_anew,
+    measure,
+    read_bounded,
+    read_end,
+    remove_below,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,6 +53,23 @@ def test_the_end_of_a_large_file_costs_no_more_than_it_is_long(tmp_path: Path) -
         file.seek(1 << 33)  # sparse
         file.write(b"the end")
     assert read_end(tmp_path / "log", 7) == "the end"
+
+
+def test_what_is_no_file_is_not_read_whole_and_says_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(MOST_BYTES + 1)
+    (tmp_path / "record").write_bytes(b"as it is\n")
+    for name, why in {
+        "fifo": "it is a FIFO, no file",
+        "endless": "it is a device, no file",
+        "large": "it is larger than the 64 MB that such a file may have",
+        "": "Is a directory",
+    }.items():
+        with pytest.raises(OSError, match=why):
+            read_bounded(tmp_path / name)
+    assert read_bounded(tmp_path / "record") == b"as it is\n"
 
 
 def test_a_tree_is_measured_without_what_its_links_lead_to(tmp_path: Path) -> None:
