@@ -19,7 +19,10 @@ TIMES = "\u00d7"  # 30 times something
 _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
 _HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
-_TURNING = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+MAX_LINE = 400  # characters of a line that somebody else has made
+# Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
+_TEXT = re.compile(r"\S")
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def shorten(text: str, limit: int = 80) -> str:
@@ -30,11 +33,25 @@ def shorten(text: str, limit: int = 80) -> str:
 def readable(text: str) -> str:
     """Return text with what no file or terminal can show as its escape.
 
-    These are control characters, halves of surrogates, and what turns the direction of all text behind it.
+    These are control characters, halves of surrogates, what breaks lines, and what turns the direction of all text
+    behind it. Line ends and tabs stay.
     """
-    if text.isprintable():
-        return text
-    return "".join(map(_shown, text))
+    return text if text.isprintable() else _UNSHOWN.sub(_escaped, text)
+
+
+def one_line(text: str, limit: int = MAX_LINE) -> str:
+    """Return the first line with text of a text that somebody else has made, readable and of a length to be shown.
+
+    Args:
+        text: of any length.
+        limit: most characters; what is longer ends in `…`.
+    """
+    begin = _TEXT.search(text)
+    if begin is None:
+        return ""
+    # No more than may be shown is looked at: a text can be of a gigabyte.
+    line = text[begin.start() : begin.start() + limit + 1].partition("\n")[0]
+    return shorten(readable(line.rstrip()).replace("\t", " "), limit)
 
 
 def cut_alike(names: Sequence[str], width: int, most: int = 0) -> list[str]:
@@ -123,11 +140,8 @@ def take_any_text() -> None:
             stream.reconfigure(errors=_ERRORS)  # type: ignore[union-attr]
 
 
-def _shown(char: str) -> str:
-    is_control = char < " " or "\x7f" <= char < "\xa0" or "\ud800" <= char <= "\udfff" or char in _TURNING
-    if char in "\n\t" or not is_control:
-        return char
-    return char.encode("unicode_escape").decode()
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def _encoded(error: UnicodeError) -> tuple[bytes, int]:

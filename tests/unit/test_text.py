@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.text import cut_alike, duration, readable, take_any_text, wrapped
+from heyhi.text import MAX_LINE, cut_alike, duration, one_line, readable, take_any_text, wrapped
 
 ANY = st.text(st.characters(codec=None), max_size=20)  # halves of surrogate pairs, too
 
@@ -93,6 +93,19 @@ def test_different_names_never_look_alike() -> None:
     assert cut_alike(["a/long_name", "b/long_name"], 4) == ["a/…", "b/…"]
     same_but_for_the_hash = [f"p/lr=0.1_000000000000000{n}" for n in (1, 2)]
     assert cut_alike(same_but_for_the_hash, 9) == ["…00000001", "…00000002"]
+
+
+@given(st.text(), st.integers(1, 30))
+def test_one_line_is_one_of_at_most_so_many_characters_that_can_be_shown(text: str, limit: int) -> None:
+    found = one_line(text, limit)
+    assert len(found) <= limit and "\n" not in found and readable(found) == found and found == found.strip()
+    assert bool(found) == bool(text.strip())
+
+
+def test_one_line_is_the_first_with_text_and_cut_where_it_is_long() -> None:
+    assert one_line("\n \n  ValueError: a\tb\r\nmore\n") == "ValueError: a b"
+    assert one_line("\r\x1b[2K DONE\u2028x") == "\\x1b[2K DONE\\u2028x"
+    assert one_line("x" * 100_000, 10) == "xxxxxxxxx…" and len(one_line("x" * 100_000)) == MAX_LINE
 
 
 @pytest.mark.parametrize(
