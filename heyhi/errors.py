@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+from heyhi.text import readable, shown_streams
+
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -19,6 +21,10 @@ class HeyhiError(Exception):
     """What a user got wrong, where, and what was expected, in one sentence; commands exit with code 2."""
 
     exit_code: ClassVar[int] = 2
+
+    def __str__(self) -> str:
+        # Whoever shows it, a Snakemake or a notebook: it quotes what others wrote, and that steers no terminal.
+        return readable(super().__str__())
 
     def anew(self) -> Self:
         """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""
@@ -135,12 +141,22 @@ def error_text(error: Exception) -> str:
 
 
 class reporting_errors:  # noqa: N801 (used as a function is)
-    """A context that turns what a user got wrong into one message on standard error and the exit code."""
+    """A context that turns what a user got wrong into one message on standard error and the exit code.
+
+    Nothing that is printed inside steers the terminal.
+    """
+
+    def __init__(self) -> None:
+        self._streams = contextlib.ExitStack()
 
     def __enter__(self) -> None:
-        return None
+        self._streams.enter_context(shown_streams())
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        with self._streams:
+            self._report(error)
+
+    def _report(self, error: BaseException | None) -> None:
         lost = _unprinted() or _unwritten(error)
         if isinstance(error, HeyhiError):
             print(f"error: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TextIO
 
 from heyhi.job_env import get_job_env
+from heyhi.text import readable
 
 
 class _Formatter(logging.Formatter):
@@ -19,6 +20,11 @@ class _Formatter(logging.Formatter):
         name = f" {label}".replace("%", "%%") if label else ""
         form = f"%(letter)s%(asctime)s{name}{rank} [%(module)s:%(lineno)d] %(message)s"
         super().__init__(form, "%m%d %H:%M:%S")
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        # What a task logs is its own; a message of ours may quote what others wrote.
+        return readable(text) if record.name.partition(".")[0] == "heyhi" else text
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (logging's name)
         record.letter = record.levelname[0]

@@ -1,6 +1,8 @@
 """Text from anywhere: what a task raised, a path in an odd encoding, our own signs. Made such that it can be shown.
 
-What becomes of values in a table's files is left to `heyhi.report.readings`.
+Where a program of ours starts, its standard output and error are made such that nothing printed there can steer the
+terminal; the few who mean to (colours, a cursor that moves) and what programs are to read say so. What becomes of
+values in a table's files is left to `heyhi.report.readings`.
 """
 
 from __future__ import annotations
@@ -10,15 +12,17 @@ import contextlib
 import re
 import sys
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import groupby
+from typing import Any, TextIO
 
 TIMES = "\u00d7"  # 30 times something
 # Our own signs, as an output that has only ASCII can show them.
 _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
 _HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
+_STREAMS = ("stdout", "stderr")
 MAX_LINE = 400  # characters of a line that somebody else has made
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _TEXT = re.compile(r"\S")
@@ -130,14 +134,80 @@ def duration(seconds: float) -> str:
 
 
 def take_any_text() -> None:
-    """Let standard output and error take whatever text: what their encoding lacks is replaced, and raises nothing.
+    """Let standard output and error take whatever text, which then steers no terminal.
 
-    To be called where a program starts, also where it is another one that uses ours.
+    What a terminal would obey is printed as its escape, and what their encoding lacks is replaced, and raises nothing.
+    To be called where a program starts; inside of another one, `shown_streams` does it for a while.
     """
     codecs.register_error(_ERRORS, _encoded)
-    for stream in (sys.stdout, sys.stderr):
+    for name in _STREAMS:
+        stream = getattr(sys, name)
+        if stream is None or isinstance(stream, _ShownStream):
+            continue
         with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or replaced by something else
-            stream.reconfigure(errors=_ERRORS)  # type: ignore[union-attr]
+            stream.reconfigure(errors=_ERRORS)
+        setattr(sys, name, _ShownStream(stream))
+
+
+@contextlib.contextmanager
+def shown_streams() -> Iterator[None]:
+    """Take any text, as `take_any_text` does, inside a program that isn't ours."""
+    before = {name: getattr(sys, name) for name in _STREAMS}
+    take_any_text()
+    ours = {name: getattr(sys, name) for name in _STREAMS}
+    try:
+        yield
+    finally:
+        for name, stream in before.items():
+            if getattr(sys, name) is ours[name]:
+                setattr(sys, name, stream)
+
+
+@contextlib.contextmanager
+def streams_as_they_are() -> Iterator[None]:
+    """Leave standard output and error to code that isn't ours: what it prints is its own, colours and all."""
+    are_ours = {name: isinstance(getattr(sys, name), _ShownStream) for name in _STREAMS}
+    before = {name: getattr(sys, name) for name in _STREAMS}
+    for name in _STREAMS:
+        setattr(sys, name, steering(getattr(sys, name)))
+    try:
+        yield
+    finally:
+        for name, is_ours in are_ours.items():
+            now = getattr(sys, name)
+            if is_ours and now is not None and not isinstance(now, _ShownStream):
+                setattr(sys, name, before[name] if now is steering(before[name]) else _ShownStream(now))
+
+
+def steering(stream: TextIO) -> TextIO:
+    """Return a standard stream for what is to steer the terminal: colours, a line that is written over."""
+    return stream.stream if isinstance(stream, _ShownStream) else stream
+
+
+def data_output() -> TextIO:
+    """Return standard output for what a program reads: as it is, but on a terminal, where nobody but people do."""
+    return sys.stdout if sys.stdout is None or sys.stdout.isatty() else steering(sys.stdout)
+
+
+class _ShownStream:
+    """A text stream on which nothing steers the terminal; for all else it is the one that it stands for."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stream)
+
+    def write(self, text: str) -> int:
+        self.stream.write(_UNSHOWN.sub(_escaped, text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
 
 
 def _escaped(found: re.Match[str]) -> str:

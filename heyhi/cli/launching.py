@@ -14,6 +14,7 @@ from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrappe
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
+from heyhi.text import data_output
 
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
@@ -47,13 +48,13 @@ def expand(args: argparse.Namespace) -> int:
                 print(line, file=sys.stderr)
         if args.manifest:
             paths = dict.fromkeys(project.relative(m.path) for manifests in written for m in manifests)
-            print("\n".join(paths))
+            print("\n".join(paths), file=data_output())
         elif args.json:
             print_json(_rows(project, groups, written))
         else:
             root = str(project.root)
             folders = dict.fromkeys(path for group in groups for path in group.own_folders)
-            sys.stdout.writelines(f"{target_of(path, root)}\n" for path in folders)
+            data_output().writelines(f"{target_of(path, root)}\n" for path in folders)
     return 0
 
 

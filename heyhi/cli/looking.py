@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.cli.whose import only_looks
-from heyhi.text import wrapped
+from heyhi.text import data_output, wrapped
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
@@ -313,7 +313,7 @@ def show_config(args: argparse.Namespace) -> int:
     composed = composer.compose(args.cfg, args.words)
     for warning in composer.warnings:
         print(f"warning: {warning}", file=sys.stderr)
-    sys.stdout.write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
+    data_output().write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
     return 0
 
 
@@ -393,7 +393,7 @@ def completion(args: argparse.Namespace) -> int:
     """Print a shell's completion script."""
     from heyhi.cli.completion import script
 
-    print(script(args.shell))
+    print(script(args.shell), file=data_output())
     return 0
 
 

@@ -12,6 +12,7 @@ from heyhi.cli.init import LAUNCHER_PROTO, sources
 from heyhi.errors import ProjectError, SchemaError
 from heyhi.files import replace_file
 from heyhi.project import Project
+from heyhi.text import data_output
 
 _NAMES = re.compile(r"^(?:message|enum)\s+(\w+)", re.MULTILINE)  # of types that stand in no other
 _HOW = """\
@@ -55,7 +56,7 @@ def _refresh_launcher(project: Project, ours: str, *, is_dry_run: bool) -> None:
         return
     before = (old or "").splitlines(keepends=True)
     diff = difflib.unified_diff(before, merged.text.splitlines(keepends=True), f"{name} (before)", name)
-    sys.stdout.writelines(diff)
+    data_output().writelines(diff)
     for line in merged.kept:
         print(f"kept: {line}", file=sys.stderr)
     if is_dry_run:

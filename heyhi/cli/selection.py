@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, UnknownError, suggest
+from heyhi.text import steering
 
 if TYPE_CHECKING:
     from heyhi.config.identity import Identity
@@ -827,8 +828,8 @@ def _counted(points: Iterable[Point]) -> Iterator[Point]:
     next_time, shown = time.monotonic() + 1, False
     for index, point in enumerate(points):
         if index % 1000 == 0 and time.monotonic() > next_time:
-            print(f"\r{index} experiments composed", end="", file=sys.stderr, flush=True)
+            print(f"\r{index} experiments composed", end="", file=steering(sys.stderr), flush=True)
             next_time, shown = time.monotonic() + 0.5, True
         yield point
     if shown:
-        print("\r\033[K", end="", file=sys.stderr, flush=True)
+        print("\r\033[K", end="", file=steering(sys.stderr), flush=True)

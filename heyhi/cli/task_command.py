@@ -21,7 +21,7 @@ from heyhi.experiment.names import Status
 from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
-from heyhi.text import take_any_text
+from heyhi.text import data_output
 
 if TYPE_CHECKING:
     from heyhi.job.launch import Launch, Main
@@ -163,7 +163,6 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         args: command line; default: sys.argv's.
     """
     check_not_importing("parse_args_and_maybe_launch")
-    take_any_text()
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
@@ -187,7 +186,7 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         for warning in composer.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
-        sys.stdout.write(render(composed, flat=flat))
+        data_output().write(render(composed, flat=flat))
         return 0
     from heyhi.job.launch import Launch  # printing a config can do without
 

@@ -12,7 +12,7 @@ from heyhi.control.listing import live_lines
 from heyhi.control.survey import Survey
 from heyhi.errors import error_text
 from heyhi.experiment.names import Status
-from heyhi.text import wrapped
+from heyhi.text import readable, take_any_text, wrapped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -152,14 +152,16 @@ class _Screen:
     is_live = True
 
     def __init__(self) -> None:
-        from rich.console import Console
         from rich.live import Live
 
-        self._live = Live(console=Console(), auto_refresh=False)
+        from heyhi.console import ShownConsole
+
+        self._live = Live(console=ShownConsole(), auto_refresh=False)
         self._text: RenderableType = ""
 
     def __enter__(self) -> Self:
         self._live.start()
+        take_any_text()  # by now, what is printed meanwhile goes by way of rich
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -174,7 +176,7 @@ class _Screen:
         from rich.console import Group
         from rich.text import Text
 
-        self._live.update(Group(Text(error, "red"), self._text), refresh=True)
+        self._live.update(Group(Text(readable(error), "red"), self._text), refresh=True)
 
 
 def _counts(survey: Survey) -> str:

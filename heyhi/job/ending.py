@@ -21,6 +21,7 @@ from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.processes import kill_started_since, ticks
 from heyhi.job.tee import flush_all
+from heyhi.text import shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -89,6 +90,7 @@ def _one_line(text: str) -> str:
     return next((line for line in text.strip().splitlines() if line.strip()), "")[:_MAX_REASON]
 
 
+@shown_streams()
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
     if isinstance(error, Exception) and not isinstance(error, HeyhiError):
@@ -107,6 +109,7 @@ def _print_traceback(error: BaseException) -> None:
     traceback.print_exception(type(error), error, below or error.__traceback__)
 
 
+@shown_streams()
 def leave_fork(error: BaseException | None = None) -> NoReturn:
     """End a process that main has forked and that has left main: result, records and claim are its parent's.
 

@@ -43,6 +43,7 @@ from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job
 from heyhi.logs import setup_logging
 from heyhi.project import Project
 from heyhi.slurm.addresses import address_of
+from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
@@ -205,7 +206,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if first is not None and first["reason"] == "requeue":
         raise Requeued(REQUEUE_EXIT)
     if said.strip():
-        print(said.strip(), file=sys.stderr)
+        print(readable(said.strip()), file=sys.stderr)
     died = first_end(said)
     # A rank that ended without a note (it crashed, or memory ran out) is the cause; others fail as they miss it, or are
     # ended. One that could not leave its note has printed why.
@@ -263,6 +264,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--channel", type=int, metavar="FD", help="be a process of this machine, told of signals there")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--unwarned", action="store_true", help="nobody gives notice before the end")
+    take_any_text()
     options = parser.parse_args(args)
     channel: int = options.channel if options.channel is not None else _take_channel()
     setup_logging(options.log_level)
@@ -347,6 +349,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
+                streams_as_they_are(),
                 _logged(folder, rank, options, signals),
                 in_place(experiment, project),
             ):

@@ -52,6 +52,7 @@ from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -221,15 +222,17 @@ def execute(
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
+                streams_as_they_are(),
                 Tee(folder.log_path, echo=echo) as tee,
                 in_place(experiment, project),
                 announced(claim, folder.path),
             ):
                 signals.tell = tee.tell
-                if links:
-                    print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
-                if going.note:
-                    print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
+                with shown_streams():
+                    if links:
+                        print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
+                    if going.note:
+                        print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
                 outcome = run.attempt(signals, attempt)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
@@ -410,7 +413,7 @@ class _Run:
         else:
             names = loaded_outside(self.project, self.code_root) if self.project is not None else ()
         if names:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), shown_streams():
                 print(f"code: {outside_text(names)}", file=sys.stderr, flush=True)
         return names
 
@@ -493,6 +496,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
+    take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from heyhi.files import writing
+from heyhi.text import readable
 
 # How long to wait until all that was printed is read, and then for the pumps to end: a process that the run left behind
 # may keep its output open for ever.
@@ -66,7 +67,7 @@ class Tee:
     def tell(self, text: str) -> None:
         """Print a line to where errors went before, past the log."""
         with contextlib.suppress(OSError):
-            os.write(self._saved.get(2, 2), f"{text}\n".encode(errors="backslashreplace"))
+            os.write(self._saved.get(2, 2), f"{readable(text)}\n".encode(errors="backslashreplace"))
 
     def _sink(self, fd: int, log: int) -> int:
         """Return the descriptor that takes the place of another one."""

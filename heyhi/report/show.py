@@ -18,7 +18,7 @@ from heyhi.report.terminal import print_table
 from heyhi.report.titles import title_of
 from heyhi.report.write import export_sheets, fixed_files, write_files
 from heyhi.sweep.manifest import Manifest, table_of
-from heyhi.text import take_any_text
+from heyhi.text import shown_streams
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,14 +33,14 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
     """
-    take_any_text()
-    try:
-        for manifest in flow.reported:
-            _show_sweep(flow, manifest)
-        if not flow.reported and flow.asked:
-            _show_asked(flow)
-    except HeyhiError as error:
-        _say(error)
+    with shown_streams():
+        try:
+            for manifest in flow.reported:
+                _show_sweep(flow, manifest)
+            if not flow.reported and flow.asked:
+                _show_asked(flow)
+        except HeyhiError as error:
+            _say(error)
 
 
 def _show_sweep(flow: Flow, manifest: Manifest) -> None:

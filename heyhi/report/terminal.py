@@ -15,6 +15,7 @@ from heyhi.report.fitting import MAX_CELL, fitting, left_out
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
 from heyhi.report.used_line import used_line
+from heyhi.text import steering
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -75,9 +76,9 @@ def _hidden(
         lines.append(f"empty everywhere: {', '.join(value_text(name, _MAX_LINE) for name in table.empty)}")
     if not out.isatty():
         return lines
-    from rich.console import Console
+    from heyhi.console import ShownConsole
 
-    return [part for line in lines for part in textwrap.wrap(line, Console(file=out).width)]
+    return [part for line in lines for part in textwrap.wrap(line, ShownConsole(out).width)]
 
 
 def _print_plain(columns: Sequence[ShownColumn], out: TextIO) -> list[str]:
@@ -95,11 +96,12 @@ def _print_plain(columns: Sequence[ShownColumn], out: TextIO) -> list[str]:
 def _print_rich(table: ShownTable, shaped: Shaped, out: TextIO, asked: Sequence[str]) -> list[str]:
     """Print with colours what fits the terminal; return the names of these columns."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(file=out, highlight=False)
+    from heyhi.console import ShownConsole
+
+    console = ShownConsole(out)
     varying = [str(name) for name in shaped.table.attrs.get("varying", ())]
     shown = fitting(table.columns, console.width, varying=varying, asked=asked, is_mean=shaped.spread is not None)
     printed = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
@@ -174,9 +176,10 @@ def show_progress(total: int) -> Callable[[], None]:
         nonlocal count, last, shown
         count += 1
         if count == total and shown:
-            print(f"\r{'':60}\r", end="", file=sys.stderr, flush=True)  # no command that a notebook would show
+            # No command, which a notebook would show.
+            print(f"\r{'':60}\r", end="", file=steering(sys.stderr), flush=True)
         elif count % 100 == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
-            print(f"\r{count} of {total} experiments read", end="", file=sys.stderr, flush=True)
+            print(f"\r{count} of {total} experiments read", end="", file=steering(sys.stderr), flush=True)
             last, shown = now, True
 
     return tick

@@ -5,7 +5,6 @@ What was written and what failed is returned; telling it is left to the caller.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +19,7 @@ from heyhi.report.page_data import write_html
 from heyhi.report.shaped import Shaped
 from heyhi.report.sheet import export_sheet
 from heyhi.report.text_files import to_csv, to_json, to_markdown, to_tex, to_tsv
+from heyhi.text import data_output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -72,8 +72,9 @@ def write_table(path: Path, shaped: Shaped, project: Project, title: str, *, ask
     """
     suffix = suffix_of(path)
     if is_standard_output(path):
-        sys.stdout.write(_text(suffix, shaped, title, asked))
-        sys.stdout.flush()
+        out = data_output()
+        out.write(_text(suffix, shaped, title, asked))
+        out.flush()
         return
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

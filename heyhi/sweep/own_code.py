@@ -21,6 +21,7 @@ from typing import Any
 
 from heyhi.code.import_path import own_modules_first
 from heyhi.errors import HeyhiError, SweepError
+from heyhi.text import streams_as_they_are
 
 _NUMPY = "numpy.random"
 
@@ -50,7 +51,7 @@ def own_code(root: Path, path: Path, *, seed: int = 0) -> Iterator[None]:
 @contextlib.contextmanager
 def running(root: Path, *, seed: int = 0) -> Iterator[None]:
     """Run a project's code inside, as `own_code` does; what it raises is left as it is."""
-    with own_modules_first(root), stdout_to_stderr(), _seeded(seed):
+    with own_modules_first(root), streams_as_they_are(), stdout_to_stderr(), _seeded(seed):
         yield
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
-from heyhi.errors import ConfigError, suggest
+import pytest
+
+from heyhi.errors import ConfigError, HeyhiError, OverrideError, reporting_errors, suggest
 
 
 def test_near_names_are_suggested_whatever_their_case() -> None:
@@ -32,3 +35,16 @@ def test_an_error_made_anew_says_the_same() -> None:
     again = error.anew()
     assert (type(again), str(again)) == (ConfigError, "a\nb")
     assert again is not error
+
+
+def test_an_error_steers_no_terminal_whoever_shows_it() -> None:
+    assert str(OverrideError("key '\x1b[2K\u202e'\nis\r")) == "key '\\x1b[2K\\u202e'\nis\\r"
+
+
+def test_a_program_that_is_not_ours_has_its_streams_back_when_errors_were_reported(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    stream = sys.stderr
+    with pytest.raises(SystemExit), reporting_errors():
+        raise HeyhiError("\a")
+    assert sys.stderr is stream and capsys.readouterr().err == "error: \\x07\n"

@@ -160,3 +160,13 @@ def test_the_version_of_a_copy_is_that_of_the_code_it_was_made_of(tmp_path: Path
     root.mkdir(parents=True)
     (root.parent / "code.json").write_text('{"commit": "abc", "dirty": true, "diff": "+x"}')
     assert code_version(root) == CodeVersion("abc", True)
+
+
+def test_a_message_of_ours_steers_no_terminal_and_what_a_task_logs_is_its_own(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    setup_logging("INFO")
+    logging.getLogger("heyhi.job").warning("\x1b[2K")
+    logging.getLogger("task").warning("\x1b[1m")
+    ours, theirs = capsys.readouterr().err.splitlines()
+    assert ours.endswith("] \\x1b[2K") and theirs.endswith("] \x1b[1m")

@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.text import MAX_LINE, cut_alike, duration, one_line, readable, take_any_text, wrapped
+from heyhi.text import (
+    MAX_LINE,
+    cut_alike,
+    data_output,
+    duration,
+    one_line,
+    readable,
+    shown_streams,
+    steering,
+    streams_as_they_are,
+    take_any_text,
+    wrapped,
+)
 
 ANY = st.text(st.characters(codec=None), max_size=20)  # halves of surrogate pairs, too
 
 
-def printed(text: str, encoding: str, errors: str = "strict") -> bytes:
+def printed(text: str, encoding: str, errors: str = "strict", *, as_data: bool = False) -> bytes:
     raw = io.BytesIO()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding=encoding, errors=errors, newline=""))
         take_any_text()
-        print(text, end="", flush=True)
+        print(text, end="", file=data_output() if as_data else None, flush=True)
         sys.stdout.detach()  # type: ignore[union-attr]
     return raw.getvalue()
 
@@ -47,11 +60,84 @@ def test_every_text_is_taken_in_every_encoding(text: str, encoding: str) -> None
     assert isinstance(printed(text, encoding), bytes)
 
 
-def test_what_an_encoding_can_show_is_shown_and_a_path_keeps_its_bytes() -> None:
+def test_what_an_encoding_can_show_is_shown_and_a_path_keeps_its_bytes_where_a_program_reads_it() -> None:
     assert printed("0.9 ± 0.1 → é …", "ascii") == b"0.9 +- 0.1 -> \\xe9 ..."
     assert printed("0.9 ± 0.1 → é", "latin-1") == b"0.9 \xb1 0.1 -> \xe9"
-    assert printed("/caf\udce9/x \ud800", "utf-8") == b"/caf\xe9/x \\ud800"
+    assert printed("/caf\udce9/x \ud800", "utf-8", as_data=True) == b"/caf\xe9/x \\ud800"
     assert printed("é", "utf-8", "surrogateescape") == "é".encode()
+
+
+@given(ANY)
+def test_nothing_that_is_printed_steers_a_terminal_and_programs_read_it_as_it_is(text: str) -> None:
+    assert printed(text, "utf-8").decode() == readable(text)
+    assert printed(text, "utf-8", as_data=True) == text.encode(errors="heyhi.shown")
+
+
+Streams = Callable[[], list[io.StringIO]]
+
+
+@pytest.fixture
+def make_streams(monkeypatch: pytest.MonkeyPatch) -> Streams:
+    """Return what takes the place of standard output and error: in the test itself, before which pytest sets them."""
+
+    def make() -> list[io.StringIO]:
+        found = [io.StringIO(), io.StringIO()]
+        monkeypatch.setattr(sys, "stdout", found[0])
+        monkeypatch.setattr(sys, "stderr", found[1])
+        return found
+
+    return make
+
+
+def test_a_program_that_is_not_ours_has_its_streams_as_they_were(make_streams: Streams) -> None:
+    streams = make_streams()
+    with shown_streams():
+        print("\x1b[1m", file=sys.stderr)
+        with shown_streams():
+            print("\a")
+        print("\a")
+    assert sys.stdout is streams[0] and sys.stderr is streams[1]
+    assert streams[0].getvalue() == "\\x07\n\\x07\n" and streams[1].getvalue() == "\\x1b[1m\n"
+    with shown_streams():
+        sys.stdout = other = io.StringIO()
+    assert sys.stdout is other
+
+
+def test_what_a_task_prints_is_its_own_and_ours_is_shown_again_after_it(make_streams: Streams) -> None:
+    streams = make_streams()
+    take_any_text()
+    ours = sys.stdout
+    with streams_as_they_are():
+        assert sys.stdout is streams[0]
+        print("\x1b[1m")
+        with shown_streams():
+            print("\x1b[2m")
+        sys.stderr = other = io.StringIO()
+    assert sys.stdout is ours and steering(sys.stdout) is streams[0] and steering(sys.stderr) is other
+    assert streams[0].getvalue() == "\x1b[1m\n\\x1b[2m\n"
+    print("\r", file=sys.stderr)
+    print("\r", file=steering(sys.stderr))
+    assert other.getvalue() == "\\x0d\n\r\n".replace("x0d", "r")
+    sys.stdout = None
+    with streams_as_they_are(), shown_streams():
+        assert sys.stdout is None
+
+
+def test_who_sees_data_on_a_terminal_is_a_person(make_streams: Streams, monkeypatch: pytest.MonkeyPatch) -> None:
+    streams = make_streams()
+    take_any_text()
+    assert data_output() is streams[0]
+    monkeypatch.setattr(streams[0], "isatty", lambda: True)
+    assert data_output() is sys.stdout and sys.stdout is not streams[0]
+
+
+def test_a_shown_stream_is_in_all_else_the_one_that_it_stands_for(make_streams: Streams) -> None:
+    streams = make_streams()
+    take_any_text()
+    assert sys.stdout.write("\x1b\n") == 2
+    sys.stdout.writelines(["a\n", "\x9b\n"])
+    sys.stdout.flush()
+    assert streams[0].getvalue() == "\\x1b\na\n\\x9b\n" and sys.stdout.readable() and not sys.stdout.closed
 
 
 def test_names_are_cut_where_they_are_alike() -> None:
