@@ -2,6 +2,10 @@
 # What the rules ask is answered by heyhi/sweep/flow.py; docs/workflow.md explains both.
 from snakemake.utils import min_version
 
+from heyhi.job.interrupt import Interrupt
+
+interrupt = Interrupt(workflow)  # first: it says what Ctrl-C does, and the rest takes some time
+
 from heyhi.report.show import show
 from heyhi.sweep.flow import Flow
 
@@ -30,6 +34,7 @@ rule all:
 # What is run is on record from here on; a dry run only looks.
 onstart:
     flow.note_launch()
+    interrupt.begin()
 
 
 # The table comes in any case, as the last thing on the terminal.
@@ -39,3 +44,4 @@ onsuccess:
 
 onerror:
     show(flow)
+    interrupt.end()

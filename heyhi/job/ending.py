@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from heyhi.text import shown_streams
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # What a run that has lost its claim has, before it is killed: it works where another does by now.
 KILL_SECONDS = 10.0
+# An impatient finger, or a terminal's Ctrl-C that a controller passes on as well: so soon, two mean the same as one.
+TWICE_SECONDS = 2.0
 _MAX_REASON = 500
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _HERE = Path(__file__).parent.parent
@@ -184,6 +187,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
         self._thread: int | None = None  # that main runs in
         self._since = 0
+        self._interrupted_at = -TWICE_SECONDS  # by the last Ctrl-C that counted
         self._is_told = False  # that the claim is lost
         self._is_over = threading.Event()
         self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
@@ -242,6 +246,11 @@ class Signals:
             if self._raising:
                 raise self._exception(sign)
             return
+        if sign is signal.SIGINT:
+            before, self._interrupted_at = self._interrupted_at, time.monotonic()
+            if self._interrupted_at < before + TWICE_SECONDS:
+                self._interrupted_at = before
+                return
         again = self.received is not None
         self.received = self.received or sign
         if self._notice is not None and self._raising and not self.lost and self._notice.takes(sign):

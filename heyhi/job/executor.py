@@ -28,6 +28,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import CLAIM_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import PRUNED, REQUEUE
 from heyhi.files import forget, is_there
+from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order
 from heyhi.job.submit import settle
@@ -50,8 +51,6 @@ _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
 _MAX_LOSSES = 5
-# A second Ctrl-C so soon means the same as the first.
-_TWICE_SECONDS = 2.0
 
 
 @dataclass
@@ -92,10 +91,10 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._manifests: dict[Path, tuple[Manifest, Order]] = {}
         self._exceptions: Counter[str] = Counter()
         self._successes = 0
-        self._leaving = ""
+        self.left_by: signal.Signals | None = None  # what has ended this process, where its jobs go on
         self._look_at = 0.0  # at those that only wait to be submitted
         self._catches_signals = False
-        self._interrupted_at = -_TWICE_SECONDS
+        self._interrupted_at = -TWICE_SECONDS
         self._is_cancelling = False
         self._project: Project = find_project(Path.cwd())
         self._left_out = LeftOut(self._project.settings.node_faults)
@@ -356,13 +355,13 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._catches_signals = True
 
         def leave(number: int, frame: FrameType | None) -> None:
-            self._leaving = signal.Signals(number).name
+            self.left_by = signal.Signals(number)
             raise SystemExit(128 + number)
 
         def interrupt(number: int, frame: FrameType | None) -> None:
             # An impatient one must not end the cancelling half-way: the jobs would go on, and nobody would say so.
             now = time.monotonic()
-            if self._is_cancelling or now < self._interrupted_at + _TWICE_SECONDS:
+            if self._is_cancelling or now < self._interrupted_at + TWICE_SECONDS:
                 return
             self._interrupted_at = now
             raise KeyboardInterrupt
@@ -384,13 +383,14 @@ class Executor(official.Executor):  # type: ignore[misc]
 
     def _cancel(self, active_jobs: list[SubmittedJobInfo]) -> None:
         others = [info for info in active_jobs if find_task(info) is None]
-        if others and not self._leaving:
+        if others and self.left_by is None:
             super().cancel_jobs(others)
         self._submitter.end()
         open_jobs = [job_id for job_id, paths in self._submitter.submitted.items() if not all(map(_has_result, paths))]
-        if self._leaving:
+        if self.left_by is not None:
             self.logger.info(
-                f"{self._leaving}: {len(open_jobs)} jobs go on without this process; the same command takes them over."
+                f"{self.left_by.name}: {len(open_jobs)} jobs go on without this process; the same command takes them"
+                " over."
             )
             return
         if open_jobs:

@@ -609,6 +609,21 @@ def test_a_signal_that_main_has_seen_to_ends_nothing_more(lab: Lab) -> None:
     assert execute(lab.experiment("give"), lab.schema, main).done
 
 
+def test_a_ctrl_c_that_comes_twice_leaves_main_the_time_to_write_a_checkpoint(lab: Lab) -> None:
+    def main(**_: object) -> dict[str, bool]:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)  # the same one, which a controller has passed on
+            Path("checkpoint").touch()
+        return {}
+
+    experiment = lab.experiment("give")
+    with pytest.raises(KeyboardInterrupt):
+        execute(experiment, lab.schema, main)
+    assert (experiment.exp_path / "checkpoint").exists()
+
+
 def test_a_forked_child_ends_by_a_signal_as_it_would_without_us(lab: Lab) -> None:
     def main(**_: object) -> dict[str, int]:
         child = os.fork()
