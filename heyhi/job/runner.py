@@ -51,6 +51,7 @@ from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
+from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 
 if TYPE_CHECKING:
@@ -230,7 +231,7 @@ def execute(
                     print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
                 if going.note:
                     print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
-                outcome = run.attempt(signals, attempt)
+                outcome = run.attempt(signals, attempt, tee.regain)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
                 stack.pop_all()
@@ -295,8 +296,8 @@ class _Run:
     turn: Turn
     using: Using
 
-    def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
-        """Run main once, with its start and end on record.
+    def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
+        """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
 
         Raises:
             LostClaimError: another has the experiment; then neither result nor end is written.
@@ -308,11 +309,13 @@ class _Run:
                 result = self._call_main()
             if os.getpid() != pid:
                 leave_fork()
+            regain()
             self._save(result, signals)
             ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
                 leave_fork(error)
+            regain()
             ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
@@ -493,6 +496,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
+    guard_streams(goes_on=True)
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     try:
