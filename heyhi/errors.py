@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
+from heyhi.streams import is_going_on, lost_output
 from heyhi.text import readable, shown_streams
 
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
@@ -157,38 +158,31 @@ class reporting_errors:  # noqa: N801 (used as a function is)
             self._report(error)
 
     def _report(self, error: BaseException | None) -> None:
-        lost = _unprinted() or _unwritten(error)
+        goes_on = is_going_on()
+        lost = lost_output() or _unwritten(error)
         if isinstance(error, HeyhiError):
             print(f"error: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
-        if isinstance(error, BrokenPipeError) or (isinstance(lost, BrokenPipeError) and _is_end(error)):
+        is_unread = isinstance(lost, BrokenPipeError)
+        if goes_on and lost is not None and not is_unread:
+            print(f"warning: {_lost_text(lost)}", file=sys.stderr)
+        elif not goes_on and is_unread and (_is_end(error) or isinstance(error, OSError)):
             sys.exit(141)
-        if lost is not None and (isinstance(error, OSError) or _is_end(error)):
-            print(f"error: standard output can't be written: {lost.strerror or lost}", file=sys.stderr)
+        elif not goes_on and lost is not None and (isinstance(error, OSError) or _is_end(error)):
+            print(f"error: {_lost_text(lost)}", file=sys.stderr)
             sys.exit(2)
+        if isinstance(error, BrokenPipeError):
+            sys.exit(141)
         if isinstance(error, KeyboardInterrupt):
             sys.exit(130)
 
 
+def _lost_text(lost: OSError) -> str:
+    return f"standard output can't be written: {lost.strerror or lost}"
+
+
 def _is_end(error: BaseException | None) -> bool:
     return error is None or isinstance(error, SystemExit)
-
-
-def _unprinted() -> OSError | None:
-    """Write what waits for standard output; return why that can't be done.
-
-    Then it is dropped, lest the interpreter complain at exit: the reader (`| head`) has seen enough, or a disk is full.
-    """
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except OSError as error:
-        with contextlib.suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return error
-    except ValueError:  # closed
-        pass
-    return None
 
 
 def _unwritten(error: BaseException | None) -> OSError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from pathlib import Path
@@ -40,6 +41,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
         return sys.stderr
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        # A task may have closed it, or have put something odd there: that is to end nothing.
+        with contextlib.suppress(AttributeError, ValueError):
+            super().handleError(record)
 
 
 class _FileHandler(logging.FileHandler):

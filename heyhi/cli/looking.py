@@ -248,6 +248,7 @@ def report(args: argparse.Namespace) -> int:
     from heyhi.cli.reporting import check, report_once
     from heyhi.cli.selection import project_for, select
     from heyhi.errors import error_text
+    from heyhi.streams import LostOutput
 
     project = project_for(args)
     check(args, project)
@@ -268,7 +269,7 @@ def report(args: argparse.Namespace) -> int:
         try:
             # Each time: configs and sweep files may have changed.
             report_once(project, args, select(project, args, default=True).sources())
-        except BrokenPipeError:
+        except (BrokenPipeError, LostOutput):
             raise  # nobody looks any more
         except Exception as error:  # whatever it is: the next round may find it mended
             if args.watch is None:

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     import argparse
 
 
+# What starts, ends or changes something: it goes on where nothing of what it says can be written.
+_DOING = ("launch", "cancel", "retry", "clean", "init", "protos")
+
+
 def main(args: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -25,9 +29,9 @@ def main(args: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if args is None else args)
     if "_ARGCOMPLETE" in os.environ or not _prints_targets(given):
         return _run_words(given)
-    if sys.stdout is None:
-        print("error: standard output is closed", file=sys.stderr)
-        return 2
+    from heyhi.streams import guard_streams
+
+    guard_streams()
     process = os.getpid()
     code: object = 1
     try:
@@ -51,8 +55,10 @@ def main(args: Sequence[str] | None = None) -> int:
 
 def _run_words(given: list[str]) -> int:
     from heyhi.cli.parser import Given, make_parser, parse
+    from heyhi.streams import guard_streams
     from heyhi.text import take_any_text
 
+    guard_streams()
     take_any_text()
     is_asked_by_shell = "_ARGCOMPLETE" in os.environ
     parser = make_parser(None if is_asked_by_shell else _command_in(given))
@@ -68,6 +74,10 @@ def _run_words(given: list[str]) -> int:
 
 def _run(args: argparse.Namespace) -> int:
     """Run a command; the commands are imported now, which `heyhi --help` can do without."""
+    if args.command in _DOING and not getattr(args, "dry_run", False):
+        from heyhi.streams import go_on
+
+        go_on()
     if args.command in ("expand", "plan", "launch", "cancel", "retry"):
         from heyhi.cli import launching
 

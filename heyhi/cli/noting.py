@@ -19,6 +19,7 @@ from heyhi.cli.whose import may_change, only_looks
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.notes import Note, Notes, Shown, is_earlier, one_line, remove_note, write_note
+from heyhi.streams import go_on
 
 if TYPE_CHECKING:
     from heyhi.project import Project
@@ -45,6 +46,8 @@ def note(args: argparse.Namespace) -> int:
     if not folders:
         print(choice.none_text)
         return 0
+    if not args.dry_run:
+        go_on()
     changes = [_change(args, text, folder, notes) for folder, notes in _with_notes(folders)]
     return _make(changes, is_dry_run=args.dry_run)
 

@@ -21,6 +21,7 @@ from heyhi.experiment.names import Status
 from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
+from heyhi.streams import go_on, guard_streams
 from heyhi.text import data_output
 
 if TYPE_CHECKING:
@@ -163,6 +164,7 @@ def parse_args_and_maybe_launch(main: Main, args: Sequence[str] | None = None) -
         args: command line; default: sys.argv's.
     """
     check_not_importing("parse_args_and_maybe_launch")
+    guard_streams()
     parser = make_parser()
     if "_ARGCOMPLETE" in os.environ:
         from heyhi.cli.completion import complete
@@ -188,6 +190,8 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
         data_output().write(render(composed, flat=flat))
         return 0
+    if mode != "dryrun":
+        go_on()
     from heyhi.job.launch import Launch  # printing a config can do without
 
     launch = Launch.prepare(

@@ -26,6 +26,7 @@ from heyhi.experiment.owner import Owner
 from heyhi.files import read_end, replace_file, utc_now, writing
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
+from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_SETTING
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.sweep.sign_of_life import CONTROLLERS_NAME, NOTE_NAME
@@ -410,5 +411,6 @@ def _shown(spec: ControllerSpec) -> str:
 
 
 if __name__ == "__main__":
+    guard_streams(goes_on=True)  # its log may be on the disk that is full
     with reporting_errors():
         sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))

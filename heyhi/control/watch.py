@@ -12,6 +12,7 @@ from heyhi.control.listing import live_lines
 from heyhi.control.survey import Survey
 from heyhi.errors import error_text
 from heyhi.experiment.names import Status
+from heyhi.streams import LostOutput
 from heyhi.text import readable, take_any_text, wrapped
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands
                 view.show(survey, attendance.lines(commands, reasons=survey.reasons) if is_told else attendance.notices)
                 if end.is_over(survey, attendance):
                     break
-            except BrokenPipeError:
+            except (BrokenPipeError, LostOutput):
                 raise  # nobody looks any more
             except Exception as error:  # whatever it is: the next look may find it mended
                 view.tell(f"error: {error_text(error)}")

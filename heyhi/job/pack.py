@@ -33,6 +33,7 @@ from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
+from heyhi.streams import guard_streams
 from heyhi.text import take_any_text
 
 _T = TypeVar("_T")
@@ -301,6 +302,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--job", required=True, metavar="JOB", help="be the job whose submission has these claims")
     parser.add_argument("--slots", type=int, metavar="N", help="shares of the job; default: as many as experiments")
     # The rest is for the runners.
+    guard_streams(goes_on=True)
     take_any_text()
     options, words = parser.parse_known_args(args)
     targets = json.loads(options.list.read_bytes())

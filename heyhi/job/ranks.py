@@ -43,6 +43,7 @@ from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job
 from heyhi.logs import setup_logging
 from heyhi.project import Project
 from heyhi.slurm.addresses import address_of
+from heyhi.streams import guard_anew, guard_streams
 from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -264,6 +265,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--channel", type=int, metavar="FD", help="be a process of this machine, told of signals there")
     parser.add_argument("--parent", type=int, metavar="PID", help="end when this process does, which has started it")
     parser.add_argument("--unwarned", action="store_true", help="nobody gives notice before the end")
+    guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     channel: int = options.channel if options.channel is not None else _take_channel()
@@ -350,18 +352,20 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
             with (
                 taken_turn(experiment.exp_id) as turn,
                 streams_as_they_are(),
-                _logged(folder, rank, options, signals),
+                _logged(folder, rank, options, signals) as regain,
                 in_place(experiment, project),
             ):
                 try:
                     result = _call(experiment, schema, entry, options)
                     if os.getpid() != process:
                         leave_fork()
+                    regain()
                     # As JSON has it: warnings about it belong into the log.
                     return Ending("done"), _encoded(result, turn) if rank == 0 else None
                 except BaseException as error:
                     if os.getpid() != process:
                         leave_fork(error)
+                    regain()
                     ending = ending_of(error, signals)  # while main's working directory still is ours
                     with contextlib.suppress(OSError):
                         print_error(error, ending)
@@ -371,14 +375,19 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
 
 
 @contextlib.contextmanager
-def _logged(folder: ExperimentDir, rank: int, options: argparse.Namespace, signals: Signals) -> Iterator[None]:
-    """Put what a rank prints into its log; the first one of this machine has that of the process that started it."""
+def _logged(
+    folder: ExperimentDir, rank: int, options: argparse.Namespace, signals: Signals
+) -> Iterator[Callable[[], None]]:
+    """Put what a rank prints into its log; the first one of this machine has that of the process that started it.
+
+    Gives what gets that back after main, which may have diverted it.
+    """
     if rank == 0 and options.channel is not None:
-        yield
+        yield guard_anew
         return
     with Tee(folder.log_path_of(rank), echo=False) as tee:
         signals.tell = tee.tell
-        yield
+        yield tee.regain
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:

@@ -51,6 +51,7 @@ from heyhi.job_env import get_job_env, job_nodes
 from heyhi.logs import setup_logging
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
+from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
@@ -233,7 +234,7 @@ def execute(
                         print(f"{experiment.exp_id}: no link to {', '.join(links)}", file=sys.stderr, flush=True)
                     if going.note:
                         print(f"{experiment.exp_id}: {going.note}", file=sys.stderr, flush=True)
-                outcome = run.attempt(signals, attempt)
+                outcome = run.attempt(signals, attempt, tee.regain)
             if job is not None and outcome.stopped:
                 # Slurm decides whether the job goes on: until it is over, the claim is its.
                 stack.pop_all()
@@ -298,8 +299,8 @@ class _Run:
     turn: Turn
     using: Using
 
-    def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
-        """Run main once, with its start and end on record.
+    def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
+        """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
 
         Raises:
             LostClaimError: another has the experiment; then neither result nor end is written.
@@ -311,11 +312,13 @@ class _Run:
                 result = self._call_main()
             if os.getpid() != pid:
                 leave_fork()
+            regain()
             self._save(result, signals)
             ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
                 leave_fork(error)
+            regain()
             ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
@@ -496,6 +499,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument(
         CONTINUE_OPTION, action="store_true", help="go on with another config than what it builds on had, too"
     )
+    guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)

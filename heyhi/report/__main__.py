@@ -13,6 +13,7 @@ from heyhi.report.shape import Shape
 from heyhi.report.source import Source
 from heyhi.report.titles import title_of
 from heyhi.report.write import write_table
+from heyhi.streams import guard_streams
 from heyhi.sweep.manifest import Manifest
 from heyhi.text import take_any_text
 
@@ -24,6 +25,7 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("manifest", type=Path, help="what `heyhi expand` wrote")
     parser.add_argument("--to", type=Path, action="append", required=True, metavar="FILE", help="may be repeated")
+    guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     with reporting_errors(), Manifest.open(options.manifest) as manifest:

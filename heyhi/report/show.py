@@ -17,6 +17,7 @@ from heyhi.report.source import Source
 from heyhi.report.terminal import print_table
 from heyhi.report.titles import title_of
 from heyhi.report.write import export_sheets, fixed_files, write_files
+from heyhi.streams import guard_streams
 from heyhi.sweep.manifest import Manifest, table_of
 from heyhi.text import shown_streams
 
@@ -33,6 +34,7 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
     """
+    guard_streams(goes_on=True)
     with shown_streams():
         try:
             for manifest in flow.reported:

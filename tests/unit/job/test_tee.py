@@ -145,3 +145,120 @@ def test_a_log_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         Tee(tmp_path / "gone" / "log.txt", echo=False),
     ):
         pass
+
+
+ODD = """
+import contextlib, io, os, pathlib, signal, subprocess, sys
+from heyhi.job.tee import Tee
+class Odd: pass
+with Tee(pathlib.Path(sys.argv[1]), echo=sys.argv[2] == "echo") as tee:
+    print("begin", flush="dup2" in "DOES" or "closerange" in "DOES")
+    DOES
+    try:
+        print("inside")
+    except (ValueError, AttributeError):
+        pass
+    tee.regain()
+    print("regained"); print("error regained", file=sys.stderr); os.system("echo a child")
+print("after"); print("late", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("echo", ["echo", "no"])
+@pytest.mark.parametrize(
+    ("does", "inside"),
+    [
+        ("sys.stdout.close()", False),
+        ("sys.stdout.close(); sys.stderr.close()", False),
+        ("sys.stdout.detach(); sys.stderr.detach()", False),
+        ("sys.stdout = sys.stderr = None", False),
+        ("sys.stdout = sys.stderr = Odd()", False),
+        ("contextlib.redirect_stdout(io.StringIO()).__enter__()", False),
+        ("os.close(1)", True),
+        ("os.close(2)", True),
+        ("os.closerange(0, 256)", True),
+        ("os.closerange(3, 256)", True),
+        ("null = os.open(os.devnull, os.O_WRONLY); os.dup2(null, 1); os.dup2(null, 2)", False),
+        ("os.closerange(0, 3); open(sys.argv[1] + '.mine', 'w').close()", True),
+    ],
+)
+def test_whatever_a_task_does_to_its_streams_is_over_when_it_is(
+    tmp_path: Path, does: str, inside: bool, echo: str
+) -> None:
+    log = tmp_path / "log.txt"
+    done = run(ODD.replace("DOES", does), log, echo, capture_output=True)
+    shown = {"regained", "a child", "begin"} | ({"inside"} if inside else set())
+    assert set(log.read_text().splitlines()) == shown | {"error regained"}
+    assert set(done.stdout.splitlines()) == (shown if echo == "echo" else set()) | {"after"}
+    assert done.stderr.splitlines() == ["error regained"] * (echo == "echo") + ["late"]
+
+
+def test_a_task_that_closes_all_descriptors_that_it_may_have_is_run_to_its_end(tmp_path: Path) -> None:
+    does = "import resource; os.closerange(0, resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    for echo in ("echo", "no"):
+        run(ODD.replace("DOES", does), tmp_path / "log.txt", echo, capture_output=True)
+    assert "begin\n" in (tmp_path / "log.txt").read_text()
+
+
+def test_a_tee_program_that_is_killed_takes_nothing_with_it_but_what_it_was_about_to_write(tmp_path: Path) -> None:
+    code = """
+import os, pathlib, signal, subprocess, sys, time
+from heyhi.job.tee import Tee
+log = pathlib.Path(sys.argv[1])
+with Tee(log, echo=True):
+    for i in range(20_000):
+        print(i)
+        if i % 5000 == 100:
+            sys.stdout.flush()
+            while not log.read_text().endswith(f"{i}\\n"):
+                time.sleep(0.001)
+            found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "tee"], capture_output=True, check=True)
+            for one in found.stdout.split():
+                os.kill(int(one), signal.SIGKILL)
+                end = pathlib.Path(f"/proc/{int(one)}/stat")
+                while end.exists() and ") Z" not in end.read_text():
+                    time.sleep(0.001)
+            subprocess.run(["echo", "child"], check=True)
+"""
+    log = tmp_path / "log.txt"
+    done = run(code, log, "echo", capture_output=True)
+    lines = log.read_text().splitlines()
+    assert lines.count("child") == 4
+    assert [line for line in lines if line != "child"] == [str(i) for i in range(20_000)]
+    assert done.stderr == "" and done.stdout.endswith("19999\n")
+
+
+def test_a_full_disk_ends_no_task_by_what_it_prints(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys
+from heyhi.job.tee import Tee
+with Tee(pathlib.Path(sys.argv[1]), echo=sys.argv[2] == "echo"):
+    for i in range(3):
+        print("line", i, flush=True)
+print("after")
+"""
+    log = tmp_path / "log.txt"
+    log.symlink_to("/dev/full")
+    done = run(code, log, "no", capture_output=True)
+    assert done.stdout == "after\n"
+    assert done.stderr == f"{log}: some of what was printed is lost: No space left on device\n"
+    assert run(code, log, "echo", capture_output=True).stdout.splitlines()[-2:] == ["line 2", "after"]
+
+
+def test_a_disk_with_room_again_gets_what_is_printed_then(tmp_path: Path) -> None:
+    code = """
+import pathlib, sys, time
+from heyhi.job.tee import Tee
+log = pathlib.Path(sys.argv[1])
+with Tee(log, echo=True):
+    print("lost", flush=True)
+    while not log.is_file() or "found" not in log.read_text():
+        if log.is_symlink():
+            log.unlink()
+            log.touch()
+        print("found", flush=True)
+        time.sleep(0.01)
+"""
+    log = tmp_path / "log.txt"
+    log.symlink_to("/dev/full")
+    assert "found\n" in run(code, log, "echo", capture_output=True).stdout
