@@ -17,10 +17,10 @@ from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
 from heyhi.errors import HeyhiError, LostClaimError, ResultError
+from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.place import misplaced
-from heyhi.job.processes import kill_started_since, ticks
 from heyhi.job.tee import flush_all
 from heyhi.text import shown_streams
 
@@ -191,6 +191,11 @@ class Signals:
         self._is_told = False  # that the claim is lost
         self._is_over = threading.Event()
         self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
+
+    @property
+    def kill_seconds(self) -> float:
+        """What main has to end when the claim is lost, before it is killed."""
+        return KILL_SECONDS
 
     @property
     def is_orphan(self) -> bool:

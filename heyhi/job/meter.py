@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from heyhi.experiment.owner import read_parent_and_start
-from heyhi.job.processes import below_this, ticks
+from heyhi.experiment.processes import below_this, ticks
 from heyhi.job_env import get_job_env
 
 _SECONDS = 1.0  # between two samples

@@ -25,7 +25,7 @@ from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
-from heyhi.experiment.claim import Claim
+from heyhi.experiment.claim import Claim, RunClaim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
@@ -187,7 +187,7 @@ def execute(
             turn.lost = why
             signals.lose(why)
 
-        claim = _claim(folder, experiment, if_claimed, on_lost, job)
+        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds))
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
@@ -249,6 +249,7 @@ def _claim(
     if_claimed: Literal["wait", "leave"],
     on_lost: Callable[[str], None],
     job: JobClaim | None,
+    run: RunClaim,
 ) -> Claim | Outcome:
     """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
     # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
@@ -262,9 +263,9 @@ def _claim(
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         if job is not None:
-            got = Claim.acquire(folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows)
+            got = Claim.acquire(folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows, run=run)
         else:
-            got = Claim.acquire(folder.path, on_lost=on_lost)
+            got = Claim.acquire(folder.path, on_lost=on_lost, run=run)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
             if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import LostClaimError, ResultError, UnknownError
-from heyhi.experiment.claim import Claim, why_lost
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.claim_chain import why_lost
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.job.turn import current_turn

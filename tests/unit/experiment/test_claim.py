@@ -12,13 +12,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from heyhi.errors import ClaimError, ResultError
 from heyhi.experiment import claim as claim_module
 from heyhi.experiment.claim import CLAIM_NAME, STALE_SECONDS, Claim, read_owner
+from heyhi.experiment.names import Status
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
+from heyhi.experiment.status import find_state
 from heyhi.slurm.commands import Job, Queue
 
 # Says "ready", waits for a line, tries once; then holds what it got until its standard input ends.
@@ -268,7 +271,7 @@ def test_a_container_that_shares_our_name_is_judged_by_its_heartbeat(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"nonce": 3}', "\0" * 50, '{"kind": "process", "nonce": "../x"}']
+    "content", ["", "{", "[]", "{}", '{"nonce": 3}', "\0" * 50, "[" * 9_000, '{"kind": "process", "nonce": "../x"}']
 )
 def test_a_damaged_claim_is_named_until_it_is_old(tmp_path: Path, content: str) -> None:
     path = tmp_path / CLAIM_NAME
@@ -283,6 +286,25 @@ def test_a_damaged_claim_is_named_until_it_is_old(tmp_path: Path, content: str) 
     assert files(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"pid": -1}, {"pid": 0}, {"pid": 2**31}, {"pid": True}, {"started": -1}, {"nonce": "a" * 300}, {"nonce": "é"}],
+)
+def test_a_claim_of_what_no_process_can_be_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
+    write_claim(tmp_path, **changes)
+    with pytest.raises(ClaimError, match="is damaged"):
+        read_owner(tmp_path)
+    assert find_state(tmp_path).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_claim_that_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    make(tmp_path / CLAIM_NAME)
+    with pytest.raises(ClaimError, match=r"claim\.json: can't be read: "):
+        read_owner(tmp_path)
+    assert find_state(tmp_path).status is Status.UNKNOWN
+
+
 def test_claims_that_go_round_in_a_circle_are_named(tmp_path: Path) -> None:
     owner = write_claim(tmp_path, started=1)
     (tmp_path / f"claim.{owner.nonce}.json").write_text((tmp_path / CLAIM_NAME).read_text())
@@ -293,16 +315,16 @@ def test_claims_that_go_round_in_a_circle_are_named(tmp_path: Path) -> None:
 def test_who_sees_an_old_owner_after_a_release_withdraws(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One reads that a dead owner is last; another takes over, ends and releases; then the first links."""
     write_claim(tmp_path, started=1)
-    real_link = claim_module._make_link
+    real_link = claim_module.make_link
     rivals: list[Claim] = []
 
     def slow_link(path: Path, owner: Owner) -> bool:
-        monkeypatch.setattr(claim_module, "_make_link", real_link)
+        monkeypatch.setattr(claim_module, "make_link", real_link)
         acquired(tmp_path).release()
         rivals.append(acquired(tmp_path))
         return real_link(path, owner)
 
-    monkeypatch.setattr(claim_module, "_make_link", slow_link)
+    monkeypatch.setattr(claim_module, "make_link", slow_link)
     got = Claim.acquire(tmp_path)
     assert got == rivals[0].owner and rivals[0].is_held()
     assert files(tmp_path) == [CLAIM_NAME]
@@ -313,13 +335,13 @@ def test_an_owner_that_was_taken_for_dead_and_touches_its_claim_in_time_keeps_it
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     owner = write_claim(tmp_path, age=STALE_SECONDS + 20, host="elsewhere")
-    real_link = claim_module._make_link
+    real_link = claim_module.make_link
 
     def slow_link(path: Path, new: Owner) -> bool:
         os.utime(tmp_path / CLAIM_NAME)
         return real_link(path, new)
 
-    monkeypatch.setattr(claim_module, "_make_link", slow_link)
+    monkeypatch.setattr(claim_module, "make_link", slow_link)
     assert Claim.acquire(tmp_path) == owner
     assert files(tmp_path) == [CLAIM_NAME]
 

@@ -12,6 +12,7 @@ import pytest
 
 from heyhi.errors import LostClaimError
 from heyhi.experiment import claim as claim_module
+from heyhi.experiment import claim_chain
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import Start
@@ -61,15 +62,6 @@ def test_a_run_that_has_lost_its_claim_ends_and_says_who_has_it(task_lab: Any) -
     assert only_started(task_lab)
     assert find_state(task_lab.folder().path) == (Status.RUNNING, owner.describe())
     assert f"taken over by {owner.describe()}" in task_lab.folder().log_path.read_text()
-
-
-def test_a_claim_that_somebody_has_removed_is_lost_too(task_lab: Any) -> None:
-    process = task_lab.start(HANG, FAST)
-    task_lab.meet("ready")
-    task_lab.folder().claim_path.unlink()
-    code, _, err = task_lab.end(process)
-    assert code == 1 and f"the claim {task_lab.folder().claim_path} was removed" in err
-    assert len(task_lab.folder().attempts()) == 1
 
 
 @pytest.mark.parametrize("how", ["return {'y': 1}", "return None", "raise ValueError('x')", "sys.exit(3)"])
@@ -194,14 +186,14 @@ def test_a_result_is_saved_by_a_process_that_main_has_started(task_lab: Any) -> 
 
 
 def test_a_claim_that_cannot_be_read_is_not_lost(task_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = claim_module._read_link
+    real = claim_chain.read_link
 
     def main(**_: object) -> dict[str, int]:
         def unreadable(path: Path) -> object:
-            monkeypatch.setattr(claim_module, "_read_link", real)
-            raise claim_module._unreadable(path, OSError(5, "Input/output error"))
+            monkeypatch.setattr(claim_chain, "read_link", real)
+            raise claim_chain.unreadable(path, OSError(5, "Input/output error"))
 
-        monkeypatch.setattr(claim_module, "_read_link", unreadable)
+        monkeypatch.setattr(claim_chain, "read_link", unreadable)
         return {"y": 1}
 
     assert task_lab.execute(main).done
@@ -209,13 +201,13 @@ def test_a_claim_that_cannot_be_read_is_not_lost(task_lab: Any, monkeypatch: pyt
 
 def test_a_claim_that_is_not_seen_at_first_is_not_lost(task_lab: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As over NFS, where a file was put in place by another host just now."""
-    real = claim_module._read_link
+    real = claim_chain.read_link
 
     def main(**_: object) -> dict[str, int]:
         def unseen(path: Path) -> object:
-            monkeypatch.setattr(claim_module, "_read_link", real)
+            monkeypatch.setattr(claim_chain, "read_link", real)
 
-        monkeypatch.setattr(claim_module, "_read_link", unseen)
+        monkeypatch.setattr(claim_chain, "read_link", unseen)
         return {"y": 1}
 
     assert task_lab.execute(main).done

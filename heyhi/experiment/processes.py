@@ -1,4 +1,4 @@
-"""The processes below this one, and their end."""
+"""The processes of this machine below one of them, and their end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ import time
 
 from heyhi.experiment.owner import read_parent_and_start
 
+# Of a process that beats for a claim. Where nothing but its run can be its parent, as in a container, it is below it.
+BEAT_NAME = b"heyhi-beat"
+
 
 def ticks() -> int:
     """Return the time as start times of processes have it: clock ticks since boot; 0 where the system doesn't say."""
@@ -18,22 +21,23 @@ def ticks() -> int:
         return 0
 
 
-def started_since(since: int) -> set[int]:
-    """Return the process ids of all that was started below this process since then.
+def started_since(since: int, root: int | None = None) -> set[int]:
+    """Return the process ids of all that was started below a process since then.
 
     One whose parent has ended meanwhile is not found: it belongs to the system's first process by then.
 
     Args:
         since: clock ticks since boot.
+        root: process id; default: this process.
     """
     children: dict[int, list[tuple[int, int]]] = {}
     for name in _names("/proc"):
         if name.isdigit() and (found := read_parent_and_start(int(name))) is not None:
             children.setdefault(found[0], []).append((int(name), found[1]))
     below: set[int] = set()
-    todo = [os.getpid()]
+    todo = [root or os.getpid()]
     while todo:
-        new = {pid for pid, started in children.get(todo.pop(), ()) if started >= since} - below
+        new = {pid for pid, started in children.get(todo.pop(), ()) if started >= since and not is_beat(pid)} - below
         below |= new
         todo += new
     return below
@@ -57,21 +61,32 @@ def below_this() -> set[int]:
                 continue
             except OSError:
                 continue
+            new = {one for one in new if not is_beat(one)}
             below |= new
             todo += new
     return below
 
 
-def kill_started_since(since: int, *, but: frozenset[int] = frozenset()) -> None:
-    """Kill all that was started below this process since then.
+def is_beat(pid: int) -> bool:
+    """Return whether a process is one that beats for a claim, see `heartbeat`: it is none of the task's."""
+    try:
+        with open(f"/proc/{pid}/comm", "rb", buffering=0) as file:  # noqa: PTH123 (each second)
+            return file.read().rstrip() == BEAT_NAME
+    except OSError:
+        return False
+
+
+def kill_started_since(since: int, *, but: frozenset[int] = frozenset(), root: int | None = None) -> None:
+    """Kill all that was started below a process since then.
 
     Args:
         since: clock ticks since boot.
         but: process ids of what is left alone.
+        root: process id; default: this process.
     """
     stopped: set[int] = set()
     # Stopped first, so that none starts another one in the meantime.
-    while new := started_since(since) - but - stopped:
+    while new := started_since(since, root) - but - stopped:
         for pid in new:
             _send(pid, signal.SIGSTOP)
         stopped |= new

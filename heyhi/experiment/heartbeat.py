@@ -1,0 +1,415 @@
+"""The heartbeat of a claim: its file is looked at, touched, and put back where somebody has removed it.
+
+A run's claim has it twice: by a thread, and by a process of its own, since a thread stands still while a call of C
+keeps the interpreter's lock. That process is a copy of the run's where that is small and has no other threads, else a
+program of its own. It has none of the run's files, terminals and signals, is not its child, and ends with it. Where the
+claim is lost and the run doesn't end, it kills that. What else is done about a lost claim is left to `claim`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from heyhi.errors import ClaimError
+from heyhi.experiment.claim_chain import Link, read_chain, why_lost
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME
+from heyhi.experiment.owner import Owner, is_running, read_parent_and_start
+from heyhi.experiment.processes import BEAT_NAME, kill_started_since
+from heyhi.files import read_end, write_temp
+
+_LOOK_SECONDS = 1.0
+# A larger program is not copied: what it frees or overwrites later would stay in memory as long as its copy.
+_SMALL_BYTES = 256 << 20
+_END_SECONDS = 2.0  # that a process which is killed may take
+_RECORDS_END = 1 << 16
+_START_MARK = '"event": "start"'
+# The program that beats where no copy can. It leaves its parent before it loads anything, since that waits for it.
+_PROGRAM = """
+import os, sys
+os.setsid()
+if os.fork():
+    os._exit(0)
+os.write(1, b"%d" % os.getpid())
+os.chdir("/")
+sys.path.insert(0, sys.argv[1])
+from heyhi.experiment.heartbeat import beat_for
+beat_for(sys.argv[2])
+"""
+
+
+class Spans(NamedTuple):
+    """Some seconds.
+
+    Attributes:
+        beat: between two touches.
+        stale: after which a claim that nobody has touched counts for nothing.
+        kill: that a run has to end when its claim is lost.
+    """
+
+    beat: float
+    stale: float
+    kill: float
+
+    @property
+    def look(self) -> float:
+        """Between two looks at a claim that is put back."""
+        return min(_LOOK_SECONDS, self.beat)
+
+
+class Heartbeat:
+    """What is looked at, touched and put back.
+
+    Args:
+        owner: of the claim.
+        link: its file.
+        below: those of dead owners that it has taken over from, the first claim first.
+        spans: how often.
+    """
+
+    def __init__(self, owner: Owner, link: Path, below: tuple[Path, ...], spans: Spans) -> None:
+        self.owner = owner
+        self.link = link
+        self.below = below
+        self.spans = spans
+        self.is_moved = False  # its folder is another one by now
+        self._folder = link.parent
+        self._dead = frozenset(one.name for one in (*below, link))
+        found = os.stat(link)  # noqa: PTH116
+        self._touched, self._inode, self._made = found.st_mtime, found.st_ino, found.st_ino
+        self._home = _inode_of(self._folder)
+        self._next = time.monotonic() + spans.beat
+        self._misses = 0
+
+    def step(self) -> str:
+        """Do what is to be done by now.
+
+        Returns:
+            who has the claim instead; empty while it is ours, as far as that can be told.
+        """
+        is_due = time.monotonic() >= self._next
+        if not is_due and not self._misses and self._is_in_place():
+            return ""
+        try:
+            lost = self.look()
+            if not lost and is_due:
+                os.utime(self.link)
+                self._touched = max(self._touched, os.stat(self.link).st_mtime)  # noqa: PTH116
+        except (OSError, ClaimError):
+            return ""  # the file system has a bad moment; that says nothing about the claim
+        if is_due:
+            self._next = time.monotonic() + self.spans.beat
+        self._misses = self._misses + 1 if lost else 0
+        return lost if self._misses >= 2 else ""
+
+    def look(self) -> str:
+        """Put the claim back where it was removed; say who has it instead.
+
+        Raises:
+            UnknownError: a claim file can't be read.
+            OSError: it can't be put back.
+        """
+        chain = self._chain()
+        if not self._is_ours(chain) and self._is_free(chain):
+            if self._put_back(chain):
+                chain = self._chain()
+            elif not chain:
+                return f"the claim {self._folder / CLAIM_NAME} was removed"
+        if not self._is_ours(chain):
+            return why_lost(self._folder, self.owner.nonce)
+        self.link, self.below = chain[-1].path, tuple(one.path for one in chain[:-1])
+        self._touched = max(self._touched, chain[-1].touched)
+        self._inode = os.stat(self.link).st_ino  # noqa: PTH116
+        self.is_moved = self.is_moved or (self._inode != self._made and _inode_of(self._folder) != self._home)
+        return ""
+
+    def _chain(self) -> list[Link]:
+        try:
+            return read_chain(self._folder)
+        except ClaimError:
+            # A task may have closed its own folder, even to itself.
+            if not _open_again(self._folder):
+                raise
+            return read_chain(self._folder)
+
+    def _is_ours(self, chain: list[Link]) -> bool:
+        return bool(chain) and chain[-1].nonce == self.owner.nonce
+
+    def _is_free(self, chain: list[Link]) -> bool:
+        """Return whether the chain ends where it did before this claim was made."""
+        return not chain or f"claim.{chain[-1].nonce}.json" in self._dead
+
+    def _is_in_place(self) -> bool:
+        """Look in a way that costs next to nothing, on a network file system, too."""
+        try:
+            if os.stat(self.link).st_ino != self._inode:  # noqa: PTH116
+                return False
+            return all(os.path.lexists(path) for path in self.below) and not os.path.lexists(
+                self._folder / f"claim.{self.owner.nonce}.json"
+            )
+        except OSError:
+            return False
+
+    def _put_back(self, chain: list[Link]) -> bool:
+        """Make the claim's file anew, unless another may have had the experiment meanwhile; return whether it is there.
+
+        By a hard link, as a claim is made: of two only one gets it.
+        """
+        link = self._folder / (f"claim.{chain[-1].nonce}.json" if chain else CLAIM_NAME)
+        with contextlib.suppress(FileExistsError):
+            self._folder.mkdir(parents=True)
+        temp = write_temp(self._folder / CLAIM_NAME, json.dumps(asdict(self.owner)) + "\n")
+        try:
+            # By the clock of the file system: this machine may have stood still, and its own clock with it.
+            if os.stat(temp).st_mtime - self._touched > self.spans.stale or self._was_another_started():  # noqa: PTH116
+                return False
+            with contextlib.suppress(FileExistsError):
+                link.hardlink_to(temp)
+        finally:
+            with contextlib.suppress(OSError):
+                temp.unlink()
+        return True
+
+    def _was_another_started(self) -> bool:
+        """Return whether the last attempt on record is younger than the claim, and another's."""
+        for line in reversed(read_end(self._folder / ATTEMPTS_NAME, _RECORDS_END).splitlines()):
+            if _START_MARK in line:
+                with contextlib.suppress(ValueError, RecursionError, AttributeError, TypeError):
+                    record = json.loads(line)
+                    mine = (record.get("host"), record.get("pid")) == (self.owner.host, self.owner.pid)
+                    return not mine and str(record.get("time")) > self.owner.since
+                return False
+        return False
+
+
+def _inode_of(folder: Path) -> tuple[int, int]:
+    found = os.stat(folder)  # noqa: PTH116
+    return found.st_dev, found.st_ino
+
+
+def _open_again(folder: Path) -> bool:
+    try:
+        mode = os.stat(folder).st_mode  # noqa: PTH116
+        if mode & 0o700 == 0o700:
+            return False
+        os.chmod(folder, mode & 0o7777 | 0o700)  # noqa: PTH101
+    except OSError:
+        return False
+    return True
+
+
+# --- the process
+
+
+class BeatProcess:
+    """A process that beats for a claim of this one.
+
+    Args:
+        heartbeat: what it does.
+        since: clock ticks since boot: what was started below this process since then is killed with it.
+    """
+
+    def __init__(self, heartbeat: Heartbeat, since: int) -> None:
+        self._heartbeat = heartbeat
+        self._since = since
+        self._errors = _file_of("/proc/self/fd/2")
+        self._pid = self._started = 0
+
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and hasn't ended."""
+        with contextlib.suppress(PermissionError):
+            return bool(self._pid) and is_running(self._pid, self._started)
+        return True
+
+    def start(self) -> None:
+        """Start it; where that can't be, the thread has to do."""
+        self._pid = 0
+        with contextlib.suppress(OSError, ValueError, NotImplementedError):
+            pid = self._start()
+            found = read_parent_and_start(pid) if pid else None
+            if found is not None:
+                self._pid, self._started = pid, found[1]
+
+    def end(self) -> None:
+        """End it, and wait until it has."""
+        if not self._pid:
+            return
+        deadline = time.monotonic() + _END_SECONDS
+        with contextlib.suppress(OSError):
+            while self.runs and time.monotonic() < deadline:
+                os.kill(self._pid, signal.SIGKILL)
+                time.sleep(0.0005)
+        with contextlib.suppress(OSError):  # below this process in a container: see BEAT_NAME
+            os.waitpid(self._pid, os.WNOHANG)
+        self._pid = 0
+
+    def _start(self) -> int:
+        reader, writer = os.pipe()
+        try:
+            # None of the run's handlers is for it, and none of the signals that end the run.
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            try:
+                child = self._copy(writer) if _is_small() else self._spawn(writer)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+                os.close(writer)
+            said = os.read(reader, 32)
+        finally:
+            os.close(reader)
+        with contextlib.suppress(ChildProcessError):  # who handles SIGCHLD was faster
+            os.waitpid(child, 0)
+        return int(said or b"0")
+
+    def _copy(self, writer: int) -> int:
+        child = os.fork()
+        if child == 0:
+            try:
+                gc.disable()  # it would write into pages that are shared
+                os.setsid()
+                if os.fork() == 0:
+                    os.write(writer, b"%d" % os.getpid())
+                    os.chdir("/")
+                    _beat(self._heartbeat, self._parent(), self._since, self._errors)
+            finally:
+                os._exit(0)
+        return child
+
+    def _spawn(self, writer: int) -> int:
+        told = json.dumps(
+            {
+                "owner": asdict(self._heartbeat.owner),
+                "link": str(self._heartbeat.link),
+                "below": [str(path) for path in self._heartbeat.below],
+                "spans": self._heartbeat.spans,
+                "parent": self._parent(),
+                "since": self._since,
+                "errors": self._errors,
+            }
+        )
+        words = [sys.executable, "-I", "-S", "-B", "-c", _PROGRAM, str(Path(__file__).parents[2]), told]
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            return os.posix_spawn(
+                words[0],
+                words,
+                os.environ,
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, null, 0),
+                    (os.POSIX_SPAWN_DUP2, writer, 1),
+                    (os.POSIX_SPAWN_DUP2, null, 2),
+                ],
+            )
+        finally:
+            os.close(null)
+
+    def _parent(self) -> tuple[int, int]:
+        return self._heartbeat.owner.pid, self._heartbeat.owner.started
+
+
+def beat_for(told: str) -> NoReturn:
+    """Beat for another process, as `BeatProcess` has told it."""
+    try:
+        values = json.loads(told)
+        below = tuple(map(Path, values["below"]))
+        heartbeat = Heartbeat(Owner(**values["owner"]), Path(values["link"]), below, Spans(*values["spans"]))
+        pid, started = values["parent"]
+        _beat(heartbeat, (pid, started), values["since"], tuple(values["errors"]))
+    finally:
+        os._exit(0)
+
+
+def _beat(heartbeat: Heartbeat, parent: tuple[int, int], since: int, errors: tuple[int, ...]) -> None:
+    """Beat until the parent has ended; kill it where it has lost its claim and hasn't ended in time."""
+    _let_go()
+    has_ended = _watch(*parent)
+    lost = ""
+    while not lost:
+        if has_ended(heartbeat.spans.look):
+            return
+        lost = heartbeat.step()
+    # It has a thread that does the same, and says more: unless that can't.
+    if has_ended(1.5 * heartbeat.spans.kill + 2.0):
+        return
+    pid = parent[0]
+    _tell(pid, errors, f"{lost}; this run has not ended in time, and is killed")
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGSTOP)
+        kill_started_since(since, root=pid)
+        os.kill(pid, signal.SIGKILL)
+
+
+def _let_go() -> None:
+    """Have nothing of the parent's: no file, pipe, terminal or name."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in range(3):
+        os.dup2(null, fd)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208
+        if int(name) > 2:
+            with contextlib.suppress(OSError):
+                os.close(int(name))
+    with contextlib.suppress(OSError), open("/proc/self/comm", "wb", buffering=0) as file:  # noqa: PTH123
+        file.write(BEAT_NAME)
+
+
+def _watch(pid: int, started: int) -> Callable[[float], bool]:
+    """Return a function that waits some seconds, and returns whether the process has ended, as soon as it has."""
+    handle = -1
+    with contextlib.suppress(AttributeError, OSError):
+        handle = os.pidfd_open(pid)
+    poll = select.poll()
+    if handle >= 0:
+        poll.register(handle, select.POLLIN)
+
+    def has_ended(seconds: float) -> bool:
+        if handle >= 0 and poll.poll(1000 * seconds):
+            return True
+        if handle < 0:
+            time.sleep(min(seconds, _LOOK_SECONDS))
+        with contextlib.suppress(PermissionError):
+            return not is_running(pid, started)
+        return False
+
+    return has_ended
+
+
+def _is_small() -> bool:
+    """Return whether this process can be copied without harm: it has one thread, and little memory."""
+    try:
+        if len(os.listdir("/proc/self/task")) > 1:  # noqa: PTH208
+            return False
+        with open("/proc/self/statm", "rb", buffering=0) as file:  # noqa: PTH123
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") < _SMALL_BYTES
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _file_of(path: str) -> tuple[int, ...]:
+    """Return which file lies at a path, by what tells it from all others; empty where there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return ()
+    return found.st_dev, found.st_ino
+
+
+def _tell(pid: int, errors: tuple[int, ...], text: str) -> None:
+    """Print a line to where a process has printed its errors before it had a log; nowhere where that can't be."""
+    folder = f"/proc/{pid}/fd"
+    with contextlib.suppress(OSError):
+        for name in os.listdir(folder):  # noqa: PTH208
+            if errors and _file_of(f"{folder}/{name}") == errors:
+                handle = os.open(f"{folder}/{name}", os.O_WRONLY | os.O_APPEND | os.O_NONBLOCK | os.O_NOCTTY)
+                os.write(handle, f"{text}\n".encode(errors="backslashreplace"))
+                os.close(handle)
+                return
