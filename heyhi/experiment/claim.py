@@ -32,14 +32,15 @@ from types import TracebackType
 from typing import Self
 
 from heyhi.errors import ClaimError, UnknownError
-from heyhi.experiment.names import CLAIM_NAME
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
-from heyhi.files import age_of, forget, is_there_now, write_temp, writing
+from heyhi.files import age_of, forget, is_there, is_there_now, open_regular, parse_json, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
 _TRIES = 200
+_MOST_BYTES = 10_000  # of a claim that are read: it has some 300
 # A claim that seems gone is looked for again: over NFS a file that was just put in place may not be seen at first.
 _LOOK_AGAIN_SECONDS = (0.05, 0.2)
 # A claim's file that was in its folder just now and can't be opened was removed: unless it stays there.
@@ -303,9 +304,9 @@ def _walk(folder: Path, names: set[str]) -> tuple[list[_Link], Path | None]:
 def _read_link(path: Path) -> _Link | None:
     try:
         # Opened rather than only looked at: this makes NFS ask its server.
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb", buffering=0) as file:
             stat = os.fstat(file.fileno())
-            data = file.read(10_000)
+            data = file.read(_MOST_BYTES)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -313,11 +314,11 @@ def _read_link(path: Path) -> _Link | None:
             return None
         raise _unreadable(path, error) from None
     try:
-        values = json.loads(data)
+        values = parse_json(data)
         # Those with a default are younger than some claims.
         owner = Owner(**{f.name: values[f.name] for f in fields(Owner) if f.name in values or f.default is MISSING})
-        # The types of the fields are their names here. The nonce becomes part of a file name.
-        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.nonce.isalnum():
+        # The types of the fields are their names here.
+        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.is_sound:
             raise ValueError
     except (ValueError, KeyError, TypeError):
         # Its nonce must be one that no other file ever has.
@@ -337,7 +338,8 @@ def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:
     """Return the owner of a claim if it lives."""
     owner = link.owner
     if owner is None:
-        if _age(link) > STALE_SECONDS:
+        # The claim of a job that waits has no heartbeat: its age says nothing.
+        if _age(link) > STALE_SECONDS and not is_there(link.path.with_name(JOB_NAME)):
             return None
         raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {_mend(link.path)}")
     if owner.root:
