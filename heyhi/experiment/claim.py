@@ -23,10 +23,10 @@ from typing import NamedTuple, Self
 from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.claim_chain import Link, make_link, mend, read_chain, read_link, unreadable, why_lost
 from heyhi.experiment.heartbeat import BeatProcess, Heartbeat, Spans
-from heyhi.experiment.names import CLAIM_NAME
+from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.experiment.processes import ticks
-from heyhi.files import age_of, is_there_now, write_temp, writing
+from heyhi.files import age_of, is_there, is_there_now, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
@@ -288,7 +288,8 @@ def _living_owner(link: Link, queue: Queue | None = None) -> Owner | None:
     """Return the owner of a claim if it lives."""
     owner = link.owner
     if owner is None:
-        if _age(link) > STALE_SECONDS:
+        # The claim of a job that waits has no heartbeat: its age says nothing.
+        if _age(link) > STALE_SECONDS and not is_there(link.path.with_name(JOB_NAME)):
             return None
         raise UnknownError(f"{link.path}: is damaged, so nobody knows who has the experiment; {mend(link.path)}")
     if owner.root:

@@ -26,10 +26,9 @@ from pathlib import Path
 from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import Owner
-from heyhi.files import forget, open_regular, write_temp, writing
+from heyhi.files import forget, open_regular, parse_json, write_temp, writing
 
 _MOST_BYTES = 10_000  # of a claim file: far more than any has
-_MOST_NONCE, _MOST_PID = 64, 1 << 31
 
 # A claim that seems gone is looked for again: over NFS a file that was just put in place may not be seen at first.
 _LOOK_AGAIN_SECONDS = (0.05, 0.2)
@@ -130,22 +129,16 @@ def read_link(path: Path) -> Link | None:
             return None
         raise unreadable(path, error) from None
     try:
-        values = json.loads(data)
+        values = parse_json(data)
         # Those with a default are younger than some claims.
         owner = Owner(**{f.name: values[f.name] for f in fields(Owner) if f.name in values or f.default is MISSING})
         # The types of the fields are their names here.
-        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not _is_sound(owner):
+        if any(type(getattr(owner, f.name)).__name__ != f.type for f in fields(Owner)) or not owner.is_sound:
             raise ValueError
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError):
         # Its nonce must be one that no other file ever has.
         return Link(path, f"bad{stat.st_ino:x}x{stat.st_mtime_ns:x}", None, stat.st_mtime)
     return Link(path, owner.nonce, owner, stat.st_mtime)
-
-
-def _is_sound(owner: Owner) -> bool:
-    """Return whether a process can have this pid, and a file a name with this nonce."""
-    is_name = owner.nonce.isascii() and owner.nonce.isalnum() and len(owner.nonce) <= _MOST_NONCE
-    return is_name and 0 < owner.pid < _MOST_PID and owner.started >= 0
 
 
 def unreadable(path: Path, error: OSError) -> UnknownError:

@@ -41,7 +41,17 @@ from heyhi.experiment.names import (
 from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
-from heyhi.files import is_there, keep_file, look_anew, replace_file, write_temp, writing
+from heyhi.files import (
+    is_there,
+    keep_file,
+    look_anew,
+    open_regular,
+    parse_json,
+    read_bounded,
+    replace_file,
+    write_temp,
+    writing,
+)
 from heyhi.project import PROJECT_KEY
 
 if TYPE_CHECKING:
@@ -66,6 +76,8 @@ _OWN_NAMES = (
     RESULT_NAME,
 )
 _DIGEST_DIGITS = 16
+# A task returns what it likes, and a result is read one at a time.
+MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
 _START_MARK = b'"event": "start"'
 _log = logging.getLogger(__name__)
@@ -175,10 +187,7 @@ class ExperimentDir:
 
     def read_flat_config(self) -> dict[str, Any]:
         """Return that, as far as it is there and can be read; who has to know it of each asks the file itself."""
-        with contextlib.suppress(OSError, ValueError, RecursionError):
-            found = json.loads(self.flat_config_path.read_bytes())
-            return found if isinstance(found, dict) else {}
-        return {}
+        return _read_object(self.flat_config_path)
 
     @property
     def configs_path(self) -> Path:
@@ -194,7 +203,7 @@ class ExperimentDir:
         return self.flat_config_path if self._lies_here(digest) else self.configs_path / f"{digest}.json"
 
     def _lies_here(self, digest: str) -> bool:
-        return not digest or digest == self._identity_record(self.identity_path).get(CONFIG_KEY)
+        return not digest or digest == _read_object(self.identity_path).get(CONFIG_KEY)
 
     @property
     def log_path(self) -> Path:
@@ -249,8 +258,8 @@ class ExperimentDir:
         if text is None:
             return None
         try:
-            return json.loads(text) or {}
-        except (ValueError, RecursionError):
+            return parse_json(text) or {}
+        except ValueError:
             return {}
 
     def _identity_in(self, data: object) -> Identity:
@@ -279,24 +288,16 @@ class ExperimentDir:
             config: digest of one that an attempt had; default: the one beside the result.
         """
         here = self._lies_here(config)
-        record = self._identity_record(self.identity_path if here else self._kept_identity_path(config))
-        return {name: str(record[name]) for name in ROOT_NAMES if name in record}
+        record = _read_object(self.identity_path if here else self._kept_identity_path(config))
+        return {name: path for name in ROOT_NAMES if isinstance(path := record.get(name), str) and path}
 
     def read_entry(self) -> str:
         """Return the function that it was launched with; empty for that of the settings, or where nobody knows."""
-        entry = self._identity_record(self.identity_path).get(ENTRY_KEY)
+        entry = _read_object(self.identity_path).get(ENTRY_KEY)
         return entry if isinstance(entry, str) else ""
 
     def _kept_identity_path(self, config: str) -> Path:
         return self.configs_path / f"{config}.{IDENTITY_NAME}"
-
-    def _identity_record(self, path: Path) -> dict[str, Any]:
-        """Read what stands beside an identity: the roots, and which config lies there; empty where it can't be read."""
-        try:
-            data = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return data if isinstance(data, dict) else {}
 
     def check(self, experiment: Experiment) -> None:
         """Make sure that the folder holds this experiment of this project, or none yet: asked before it is changed.
@@ -398,7 +399,7 @@ class ExperimentDir:
             self.path.mkdir(parents=True, exist_ok=True)
         by = {ENTRY_KEY: entry} if entry else {}
         self._write_identity(experiment.identity, {**experiment.roots, CONFIG_KEY: digest, **by})
-        record = self._identity_record(self.identity_path)
+        record = _read_object(self.identity_path)
         held = record.get(CONFIG_KEY)
         # Who made it stays on record where this project has no name.
         roots = {PROJECT_KEY: record.get(PROJECT_KEY, ""), **experiment.roots, **by}
@@ -540,7 +541,7 @@ class ExperimentDir:
             ResultError: there is none, or it was cut short or is no JSON object.
         """
         try:
-            result = json.loads(self.result_path.read_text(encoding="utf-8"))
+            result = parse_json(read_bounded(self.result_path, MOST_RESULT_BYTES))
         except OSError as error:
             raise ResultError(f"{self.result_path}: can't be read: {error.strerror}") from None
         except ValueError as error:
@@ -569,7 +570,7 @@ class ExperimentDir:
         An empty result says nothing, so that there the attempt that made it counts as well.
         """
         try:
-            data = self.result_path.read_bytes()
+            data = read_bounded(self.result_path, MOST_RESULT_BYTES)
             if data.strip() == b"{}":
                 starts = History(self.attempts()).starts
                 made = starts[-1] if starts else None
@@ -585,7 +586,7 @@ class ExperimentDir:
             UnknownError: nobody can tell.
         """
         try:
-            with self.metrics_path.open("rb") as file:
+            with os.fdopen(open_regular(self.metrics_path), "rb") as file:
                 size = file.seek(0, os.SEEK_END)
                 file.seek(max(0, size - _TAIL_BYTES))
                 return Metrics(size, zlib.crc32(file.read(_TAIL_BYTES))) if size else Metrics()
@@ -620,15 +621,17 @@ class ExperimentDir:
         text = self._read_record(JOB_NAME)
         if text is None:
             return None
-        data = None
-        with contextlib.suppress(ValueError, RecursionError):
-            data = json.loads(text)
-        if not isinstance(data, dict):
+        data = submission = None
+        with contextlib.suppress(ValueError):
+            data = parse_json(text)
+        if isinstance(data, dict):
+            submission = Submission.from_dict(data)
+        if submission is None or not submission.job_id:
             raise UnknownError(
                 f"{self.job_path}: is damaged, so nobody knows which job it was submitted as;"
                 f" if none of its jobs waits or runs, remove it: {shlex.join(['rm', str(self.job_path)])}"
             )
-        return Submission.from_dict(data)
+        return submission
 
     def history(self) -> History:
         """Return all that is on record of its attempts and jobs.
@@ -652,7 +655,7 @@ class ExperimentDir:
         Raises:
             ResultError: it can't be written.
         """
-        with writing(self.attempts_path), self.attempts_path.open("ab+") as file:
+        with writing(self.attempts_path), os.fdopen(_open_to_append(self.attempts_path), "ab+") as file:
             cut_short = False
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
@@ -690,10 +693,28 @@ def last_start(exp_path: str) -> Start | None:
     return starts[-1] if starts else None
 
 
+def _read_object(path: Path) -> dict[str, Any]:
+    """Read an object of JSON; empty where there is none that can be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = parse_json(read_bounded(path))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _open_to_append(path: Path) -> int:
+    """Open a file, or make it, to add to its end; what is none would swallow that, or wait for who reads it.
+
+    Raises:
+        OSError: as `open_regular` does.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.close(open_regular(path))
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+
+
 def _read_record(path: str) -> bytes | None:
     try:
-        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them: no Path each)
-            return file.read()
+        return read_bounded(path)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -705,15 +726,15 @@ def _read_record(path: str) -> bytes | None:
 
 def _parse_lines(data: bytes) -> tuple[list[dict[str, Any]], list[int]]:
     """Return the JSON objects of a file that has one a line, and the numbers of the lines that are none."""
-    with contextlib.suppress(ValueError, RecursionError):
-        whole = json.loads(b"[%b]" % data.rstrip(b"\n").replace(b"\n", b","))
+    with contextlib.suppress(ValueError):
+        whole = parse_json(b"[%b]" % data.rstrip(b"\n").replace(b"\n", b","))
         if len(whole) == data.count(b"\n") and all(type(one) is dict for one in whole):
             return whole, []
     lines = data.decode("utf-8", "replace").split("\n")
     found, damaged = [], []
     for number, line in enumerate(lines, 1):
-        with contextlib.suppress(ValueError, RecursionError):
-            record = json.loads(line)
+        with contextlib.suppress(ValueError):
+            record = parse_json(line)
             if isinstance(record, dict):
                 found.append(record)
                 continue

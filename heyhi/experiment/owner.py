@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from heyhi.errors import ClaimError
 from heyhi.files import utc_now
-from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel
+from heyhi.slurm.commands import Job, Phase, Queue, SlurmError, cancel, is_job_id
 
 SUBMISSION = "submission"
+_MOST_TEXT = 200  # of what a claim says: part of a file name has room for 255 bytes
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,19 @@ class Owner:
         host, boot, pids = this_machine()
         nonce = os.urandom(8).hex()
         return cls(kind, host, boot, pids, os.getpid(), _start_time(os.getpid()), utc_now(), nonce, *(ref or JobRef()))
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be one: a file may say anything, and its nonce becomes the name of one, its pid is ended."""
+        texts = (self.kind, self.host, self.boot, self.pids, self.since, self.nonce, self.job, self.root, self.mark)
+        return (
+            all(len(text) <= _MOST_TEXT and text.isprintable() for text in texts)
+            and self.nonce.isascii()
+            and self.nonce.isalnum()
+            and 0 < self.pid < 1 << 31
+            and self.started >= 0
+            and (not self.job or is_job_id(self.job))
+        )
 
     def describe(self) -> str:
         """Write it as a message does: `pid 12 on host h since 2026-11-24T10:00:00+00:00`."""

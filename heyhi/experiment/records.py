@@ -7,11 +7,11 @@ task raised may be any text: it is made readable when it is written down, and wh
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.slurm.commands import is_job_id
 from heyhi.text import readable
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ REQUEUED = "stopped to be queued again"  # exception of such an attempt, until i
 PRUNED = "pruned"  # reason of an attempt that a search ended early; its experiment may go on
 DONE = "done"  # reason of an attempt that made a result
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
+_TOO_LARGE = 1 << 63  # for a number on record
 _LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry")
 
 
@@ -104,11 +105,11 @@ class Start(NamedTuple):
             _text(get("time")),
             _text(get("host")),
             _int(get("pid")),
-            _text(get("job_id")),
+            _job_id(get("job_id")),
             _int(get("restart_count")) or 0,
             _text(get("commit")),
             get("dirty") is True,
-            _text(get("config")),
+            _digest(get("config")),
             _text(get("code")),
             _int(get("metrics_size")) or 0,
             _int(get("metrics_tail")) or 0,
@@ -223,7 +224,7 @@ class End(NamedTuple):
             _text(get("exception")),
             _number(get("seconds")),
             _text(get("time")),
-            _text(get("job_id")),
+            _job_id(get("job_id")),
             _text(get("job_state")),
             _text(get("host")),
             _text(get("environment")),
@@ -292,7 +293,7 @@ class Submission(NamedTuple):
         """Read it from job.json."""
         get = record.get
         return cls(
-            _text(get("job_id")),
+            _job_id(get("job_id")),
             _text(get("time")),
             _int(get("attempt")) or 1,
             _number(get("hours")),
@@ -454,7 +455,18 @@ def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
 def _text(value: object) -> str:
     if type(value) is str:
         return value if value.isprintable() else readable(value)
-    return str(value) if type(value) is int else ""  # ids of jobs may have been written as numbers
+    return str(value) if _is_small(value) else ""  # ids of jobs may have been written as numbers
+
+
+def _job_id(value: object) -> str:
+    text = _text(value)
+    return text if not text or is_job_id(text) else ""
+
+
+def _digest(value: object) -> str:
+    """Read what becomes part of a file's name."""
+    text = _text(value)
+    return text if text.isascii() and text.isalnum() else ""
 
 
 def _texts(value: object) -> tuple[str, ...]:
@@ -462,26 +474,33 @@ def _texts(value: object) -> tuple[str, ...]:
 
 
 def _texts_by_name(value: object) -> dict[str, str]:
-    return {k: v for k, v in value.items() if type(v) is str} if isinstance(value, dict) else {}
+    found = value.items() if isinstance(value, dict) else ()
+    return {readable(name): readable(one) for name, one in found if type(one) is str}
 
 
 def _asked(value: object) -> dict[str, Any]:
     """Read what was asked for: numbers, texts and lists of texts by name."""
     found = value.items() if isinstance(value, dict) else ()
     return {
-        name: list(_texts(one)) if isinstance(one, list) else readable(one) if isinstance(one, str) else one
+        readable(name): list(_texts(one)) if isinstance(one, list) else readable(one) if isinstance(one, str) else one
         for name, one in found
-        if isinstance(one, (str, int, float, list))
+        if isinstance(one, (str, list)) or _number(one) is not None or type(one) is bool
     }
 
 
+def _is_small(value: object) -> bool:
+    # A file may hold integers that no float can, and that nobody would read.
+    return type(value) is int and -_TOO_LARGE < value < _TOO_LARGE
+
+
 def _int(value: object) -> int | None:
-    return value if type(value) is int else None
+    return value if type(value) is int and -_TOO_LARGE < value < _TOO_LARGE else None
 
 
 def _number(value: object) -> float | None:
-    return value if type(value) in (int, float) else None  # type: ignore[return-value]
+    # A NaN is none, either.
+    return value if type(value) in (int, float) and -_TOO_LARGE < value < _TOO_LARGE else None  # type: ignore
 
 
 def _amount(value: object) -> float | None:
-    return value if type(value) in (int, float) and 0 <= value < math.inf else None  # type: ignore
+    return value if type(value) in (int, float) and 0 <= value < _TOO_LARGE else None  # type: ignore

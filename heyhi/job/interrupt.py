@@ -18,8 +18,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.job.ending import TWICE_SECONDS
-from heyhi.job.processes import kill_started_since, ticks
 
 # So long the terminal's own Ctrl-C may take to end what it reaches, before the others are told.
 _TERMINAL_SECONDS = 0.5

@@ -150,6 +150,11 @@ def root_in(comment: str) -> str:
     return match.group(1) if match else ""
 
 
+def is_job_id(text: str) -> bool:
+    """Return whether a text can be the id of a job: what is none must not become a word for Slurm's commands."""
+    return text.isascii() and text.isdigit() and len(text) < 20
+
+
 def is_here() -> bool:
     """Return whether this machine has Slurm's commands."""
     return shutil.which("sbatch") is not None

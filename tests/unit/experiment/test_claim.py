@@ -12,16 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from heyhi.errors import ClaimError, ResultError
 from heyhi.experiment import claim as claim_module
 from heyhi.experiment.claim import CLAIM_NAME, STALE_SECONDS, Claim, read_owner
-from heyhi.experiment.names import Status
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
-from heyhi.experiment.status import find_state
 from heyhi.slurm.commands import Job, Queue
 
 # Says "ready", waits for a line, tries once; then holds what it got until its standard input ends.
@@ -271,7 +268,8 @@ def test_a_container_that_shares_our_name_is_judged_by_its_heartbeat(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "{}", '{"nonce": 3}', "\0" * 50, "[" * 9_000, '{"kind": "process", "nonce": "../x"}']
+    "content",
+    ["", "{", "[]", "{}", '{"nonce": 3}', "\0" * 50, '{"kind": "process", "nonce": "../x"}', "[" * 9999, "9" * 9999],
 )
 def test_a_damaged_claim_is_named_until_it_is_old(tmp_path: Path, content: str) -> None:
     path = tmp_path / CLAIM_NAME
@@ -286,23 +284,46 @@ def test_a_damaged_claim_is_named_until_it_is_old(tmp_path: Path, content: str) 
     assert files(tmp_path) == []
 
 
+def test_a_damaged_claim_of_what_was_submitted_stays_in_the_way(tmp_path: Path) -> None:
+    """A job that waits touches no claim."""
+    path = tmp_path / CLAIM_NAME
+    path.write_text("{")
+    os.utime(path, (time.time() - STALE_SECONDS - 20,) * 2)
+    (tmp_path / "job.json").write_text("{}")
+    for ask in (read_owner, Claim.acquire):
+        with pytest.raises(ClaimError, match=f"rm -r {path}"):
+            ask(tmp_path)
+
+
 @pytest.mark.parametrize(
-    "changes",
-    [{"pid": -1}, {"pid": 0}, {"pid": 2**31}, {"pid": True}, {"started": -1}, {"nonce": "a" * 300}, {"nonce": "é"}],
+    "odd",
+    [
+        *({"pid": pid} for pid in (0, -1, 2**31, 2**70, True, 1.5, "7", None)),
+        *({"started": started} for started in (-1, 1.5, None)),
+        *({"nonce": nonce} for nonce in ("", "../x", "a/b", "a" * 300, "²", "\0", 3)),
+        *({"job": job} for job in ("--all", "7;8", "\n", 7)),
+        *({"host": host} for host in ("\x1b[31m", "\ud800", "h" * 300, [])),
+        {"since": "\x1b]0;x\x07"},
+    ],
+    ids=repr,
 )
-def test_a_claim_of_what_no_process_can_be_is_damaged(tmp_path: Path, changes: dict[str, Any]) -> None:
-    write_claim(tmp_path, **changes)
-    with pytest.raises(ClaimError, match="is damaged"):
-        read_owner(tmp_path)
-    assert find_state(tmp_path).status is Status.UNKNOWN
+def test_a_claim_that_nobody_can_have_made_is_damaged(tmp_path: Path, odd: dict[str, object]) -> None:
+    owner = dataclasses.asdict(Owner.this_process("process"))
+    (tmp_path / CLAIM_NAME).write_text(json.dumps({**owner, **odd}))
+    for ask in (read_owner, Claim.acquire):
+        with pytest.raises(ClaimError, match=r"claim.json: is damaged"):
+            ask(tmp_path)
+    assert files(tmp_path) == [CLAIM_NAME]
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
-def test_a_claim_that_is_no_file_is_named(tmp_path: Path, make: Callable[[Path], None]) -> None:
-    make(tmp_path / CLAIM_NAME)
-    with pytest.raises(ClaimError, match=r"claim\.json: can't be read: "):
-        read_owner(tmp_path)
-    assert find_state(tmp_path).status is Status.UNKNOWN
+def test_what_is_no_file_is_in_the_way_of_a_claim(tmp_path: Path) -> None:
+    path = tmp_path / CLAIM_NAME
+    for put in (os.mkfifo, os.mkdir, lambda at: at.symlink_to("/dev/zero"), lambda at: at.symlink_to(at.name)):
+        put(path)
+        for ask in (read_owner, Claim.acquire):
+            with pytest.raises(ClaimError, match=rf"{path}: can't be read: .*rm -r {path}"):
+                ask(tmp_path)
+        path.rmdir() if path.is_dir() else path.unlink()
 
 
 def test_claims_that_go_round_in_a_circle_are_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -79,13 +80,35 @@ def test_values_of_a_wrong_type_are_no_traceback(wrong: Any, tmp_path: Path) -> 
             Used,
         }
         folder.append_attempt(record)
-    folder.job_path.write_text(json.dumps(dict.fromkeys(Submission._fields, wrong)))
+    folder.job_path.write_text(json.dumps({**dict.fromkeys(Submission._fields, wrong), "job_id": 7}))
     history = folder.history()
     assert isinstance(history.submission, Submission) and isinstance(history.current_job, str)
     assert isinstance(history.job_to_ask, str) and isinstance(history.job_ids, set)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", "\0", "[" * 100_000])
+@pytest.mark.parametrize("wrong", [10**30, -(10**30), 10**4000, math.nan, math.inf, -math.inf, 1e300])
+def test_numbers_that_nobody_has_measured_count_as_absent(wrong: float) -> None:
+    for kind in (Start, End, Submission):
+        record = kind.from_dict(
+            {**dict.fromkeys(kind._fields, wrong), "asked": {"hours": wrong}, "used": {"gpus": wrong}}
+        )
+        assert all(type(v) in (str, dict, tuple, bool, Used, type(None)) or v in (0, 1) for v in record), record
+        assert getattr(record, "used", NOT_KNOWN) is NOT_KNOWN and not getattr(record, "asked", {})
+
+
+def test_what_becomes_a_word_or_a_name_of_a_file_is_none_that_does_harm() -> None:
+    odd = ["--all", "1\n2", "../../x", "\0", "\ud800", "7 ", "", "٣", "9" * 30]
+    for text in odd:
+        assert [kind.from_dict({"job_id": text}).job_id for kind in (Start, End, Submission)] == ["", "", ""]
+    for text in ["../../x", "\0", "\ud800", ".", "ä"]:
+        assert Start.from_dict({"config": text}).config == ""
+    start = Start.from_dict({"needs": {"\ud800": "\x1b[31m"}, "asked": {"\x1b": "\x1b", "l": ["\ud800"]}})
+    assert json.dumps(start.to_dict(), ensure_ascii=False).isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "\0", "[" * 100_000, "{}", '{"job_id": "--all"}', '{"job_id": 1.5}']
+)
 def test_a_damaged_note_is_named_with_how_to_mend_it(tmp_path: Path, text: str) -> None:
     folder = ExperimentDir(tmp_path)
     folder.job_path.write_text(text)
