@@ -23,7 +23,7 @@ _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
 _HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
 _STREAMS = ("stdout", "stderr")
-MAX_LINE = 400  # characters of a line that somebody else has made
+MAX_LINE = 500  # characters of a line that somebody else has made
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _TEXT = re.compile(r"\S")
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
