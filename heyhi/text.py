@@ -58,6 +58,25 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
     return shorten(readable(line.rstrip()).replace("\t", " "), limit)
 
 
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian characters two, those that combine none."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    columns = 0
+    for char in text:
+        if unicodedata.category(char) not in ("Mn", "Me", "Cf"):
+            columns += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return columns
+
+
+def padded(text: str, width: int, *, is_right: bool = False) -> str:
+    """Fill a text up with spaces to a number of columns of a terminal; it stands on the left unless told otherwise."""
+    space = " " * (width - width_of(text))
+    return f"{space}{text}" if is_right else f"{text}{space}"
+
+
 def cut_alike(names: Sequence[str], width: int, most: int = 0) -> list[str]:
     """Cut names that are too long for a column where they are alike, and not where they differ.
 

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from heyhi.cli.main import main
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.job.launch import maybe_launch
-from heyhi.text import readable
+from heyhi.text import readable, width_of
 
 PROTO = """
 syntax = "proto3";
@@ -162,6 +162,18 @@ def test_what_a_sweep_file_raises_steers_no_terminal_and_what_it_prints_is_its_o
     for command in ("plan", "expand", "status"):
         first, *rest = called(command, "conf/odd.py").splitlines()
         assert first == "\x1b[1mhello\x1b[0m" and "\n".join(rest) == readable("\n".join(rest)) != ""
+
+
+def test_columns_stand_below_each_other_whatever_is_in_them(root: Path) -> None:
+    done = folder_of(root, 0)
+    before = done.result_path.read_bytes()
+    try:
+        done.result_path.write_text(json.dumps({"name": "e\u0301学習率", "z": "last"}))
+        lines = called("report", "conf/many.py", "--columns", "status,name,z").splitlines()[:2]
+    finally:
+        done.result_path.write_bytes(before)
+    head, row = (line[: line.index(word)] for line, word in zip(lines, ("z", "last"), strict=True))
+    assert width_of(head) == width_of(row)
 
 
 RUN = f"""
