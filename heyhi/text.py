@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -56,6 +57,24 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
     # No more than may be shown is looked at: a text can be of a gigabyte.
     line = text[begin.start() : begin.start() + limit + 1].partition("\n")[0]
     return shorten(readable(line.rstrip()).replace("\t", " "), limit)
+
+
+def shell_word(word: str) -> str:
+    """Quote a word for a command that people copy: what can't be shown is `$'…'`, as bash, zsh and ksh read it back."""
+    if word.isprintable():
+        return shlex.quote(word)
+    shown = (_in_octal(char) if not char.isprintable() or char in "'\\" else char for char in word)
+    return f"$'{''.join(shown)}'"
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Write a command that people copy."""
+    return " ".join(map(shell_word, words))
+
+
+def _in_octal(char: str) -> str:
+    of_a_name = "\udc80" <= char <= "\udcff"
+    return "".join(f"\\{byte:03o}" for byte in char.encode(errors="surrogateescape" if of_a_name else "surrogatepass"))
 
 
 def width_of(text: str) -> int:

@@ -5,7 +5,6 @@ Reading and composing configs is left to `includes` and `compose`.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -42,7 +41,7 @@ from heyhi.config.values import scalar_text, shorten
 from heyhi.errors import ConfigError
 from heyhi.files import is_offered
 from heyhi.project import Project
-from heyhi.text import padded, width_of
+from heyhi.text import padded, shell_word, width_of
 
 _MAX_WIDTH = 120
 _MAX_VALUE = 60  # characters of a value or default
@@ -188,7 +187,7 @@ def _describe_tasks(schema: Schema, comments: dict[str, str]) -> Iterator[str]:
 def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> _Scene:
     """Open a config, or a task's bare schema where the word names a task and no config."""
     files = ConfigFiles(project, schema)
-    command = f"heyhi describe {shlex.quote(cfg)}"
+    command = f"heyhi describe {shell_word(cfg)}"
     try:
         path = files.find_config(cfg)
     except ConfigError:

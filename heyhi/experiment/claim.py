@@ -22,7 +22,6 @@ import contextlib
 import errno
 import json
 import os
-import shlex
 import threading
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner, is_running, this_machine, uptime
 from heyhi.files import age_of, forget, is_there_now, write_temp, writing
 from heyhi.slurm.commands import Phase, Queue
+from heyhi.text import shell_line
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
@@ -330,7 +330,7 @@ def _unreadable(path: Path, error: OSError) -> UnknownError:
 
 
 def _mend(path: Path) -> str:
-    return f"if nobody runs this experiment, remove it: {shlex.join(['rm', '-r', str(path)])}"
+    return f"if nobody runs this experiment, remove it: {shell_line(['rm', '-r', str(path)])}"
 
 
 def _living_owner(link: _Link, queue: Queue | None = None) -> Owner | None:

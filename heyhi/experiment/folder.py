@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import shlex
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +42,7 @@ from heyhi.experiment.records import History, Metrics, Record, Start, Submission
 from heyhi.experiment.result import encode
 from heyhi.files import is_there, keep_file, look_anew, replace_file, write_temp, writing
 from heyhi.project import PROJECT_KEY
+from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -626,7 +626,7 @@ class ExperimentDir:
         if not isinstance(data, dict):
             raise UnknownError(
                 f"{self.job_path}: is damaged, so nobody knows which job it was submitted as;"
-                f" if none of its jobs waits or runs, remove it: {shlex.join(['rm', str(self.job_path)])}"
+                f" if none of its jobs waits or runs, remove it: {shell_line(['rm', str(self.job_path)])}"
             )
         return Submission.from_dict(data)
 

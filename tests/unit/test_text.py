@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
@@ -19,6 +21,7 @@ from heyhi.text import (
     one_line,
     padded,
     readable,
+    shell_line,
     shown_streams,
     steering,
     streams_as_they_are,
@@ -161,6 +164,21 @@ def test_cut_names_fit_unless_they_would_look_alike_and_are_whole_where_all_fit(
         assert all(len(name) <= width or name in names for name in found)
     if all(len(name) <= width for name in names):
         assert found == names
+
+
+@settings(max_examples=20)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=20))
+def test_a_command_that_is_copied_has_the_words_it_was_made_of(words: list[str]) -> None:
+    words += ["caf\udce9", "it's \\ \x1b[2K\n\u202e1", "\x011", ""]
+    line = shell_line(words)
+    assert line.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    assert done.stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in words]
+
+
+def test_a_word_that_can_be_shown_is_quoted_as_ever() -> None:
+    assert shell_line(["a", "b c", "é", "it's"]) == "a 'b c' 'é' 'it'\"'\"'s'"
+    assert shell_line(["\x1b[2K", "\ud800"]) == r"$'\033[2K' $'\355\240\200'"
 
 
 def test_a_width_is_that_of_a_terminal() -> None:
