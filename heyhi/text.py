@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import re
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Sequence
@@ -23,7 +24,7 @@ _PLAIN = {"±": "+-", "→": "->", "…": "...", TIMES: "x"}
 _HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
 _STREAMS = ("stdout", "stderr")
-MAX_LINE = 400  # characters of a line that somebody else has made
+MAX_LINE = 500  # characters of a line that somebody else has made
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _TEXT = re.compile(r"\S")
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -56,6 +57,43 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
     # No more than may be shown is looked at: a text can be of a gigabyte.
     line = text[begin.start() : begin.start() + limit + 1].partition("\n")[0]
     return shorten(readable(line.rstrip()).replace("\t", " "), limit)
+
+
+def shell_word(word: str) -> str:
+    """Quote a word for a command that people copy: what can't be shown is `$'…'`, as bash, zsh and ksh read it back."""
+    if word.isprintable():
+        return shlex.quote(word)
+    shown = (_in_octal(char) if not char.isprintable() or char in "'\\" else char for char in word)
+    return f"$'{''.join(shown)}'"
+
+
+def shell_line(words: Iterable[str]) -> str:
+    """Write a command that people copy."""
+    return " ".join(map(shell_word, words))
+
+
+def _in_octal(char: str) -> str:
+    of_a_name = "\udc80" <= char <= "\udcff"
+    return "".join(f"\\{byte:03o}" for byte in char.encode(errors="surrogateescape" if of_a_name else "surrogatepass"))
+
+
+def width_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: East Asian characters two, those that combine none."""
+    if text.isascii():
+        return len(text)
+    import unicodedata
+
+    columns = 0
+    for char in text:
+        if unicodedata.category(char) not in ("Mn", "Me", "Cf"):
+            columns += 2 if unicodedata.east_asian_width(char) in "WF" else 1
+    return columns
+
+
+def padded(text: str, width: int, *, is_right: bool = False) -> str:
+    """Fill a text up with spaces to a number of columns of a terminal; it stands on the left unless told otherwise."""
+    space = " " * (width - width_of(text))
+    return f"{space}{text}" if is_right else f"{text}{space}"
 
 
 def cut_alike(names: Sequence[str], width: int, most: int = 0) -> list[str]:

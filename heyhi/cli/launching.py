@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 import sys
 from collections.abc import Container, Iterator
 from dataclasses import replace
@@ -14,7 +13,7 @@ from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrappe
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
-from heyhi.text import data_output
+from heyhi.text import data_output, shell_line, shell_word
 
 if TYPE_CHECKING:
     from heyhi.cli.redoing import Redoing
@@ -258,18 +257,18 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
     """Write the command that runs what is named."""
     foreign = [group.project for group in selection.groups if group.project.root != selection.project.root]
     if foreign:
-        return f"in its own project: cd {shlex.quote(str(foreign[0].root))}"
+        return f"in its own project: cd {shell_word(str(foreign[0].root))}"
     words = selection.words
     if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
-        return f"snakemake --profile profiles/{profile} --config sweep={shlex.quote(selection.groups[0].sweep)}"
-    return f"snakemake --profile profiles/{profile} $(heyhi expand {shlex.join(words)})"
+        return f"snakemake --profile profiles/{profile} --config sweep={shell_word(selection.groups[0].sweep)}"
+    return f"snakemake --profile profiles/{profile} $(heyhi expand {shell_line(words)})"
 
 
 def _run_py_line(selection: Selection, mode: str) -> str:
     """Write the command that does for one experiment what a mode says; it may have to be filled in."""
     words = selection.words
     if words[:1] == ["--cfg"] and words.count("--cfg") == 1 and not {"--sweep", "--zip"} & set(words):
-        return f"python run.py {shlex.join(words)} --mode {mode}"
+        return f"python run.py {shell_line(words)} --mode {mode}"
     return f"one at a time: python run.py --cfg … --mode {mode}"
 
 
@@ -307,7 +306,7 @@ def launch(args: argparse.Namespace) -> int:
         print(f"{group.label}: {group.size}")
     print(f"{groups[-1].label}: {groups[-1].size}: {counts}" if len(groups) == 1 else _both(groups[-1], counts))
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    words = shlex.join(selection.words)
+    words = shell_line(selection.words)
     if not others and not starting:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
@@ -390,7 +389,7 @@ def _redo_and_control(
             check_requests(manifests, set(redoing.folders))
         if not redoing.wipe(force=args.force) and not others:
             return 1
-    code = _control(selection.project, spec, args, shlex.join(selection.words), launching, starting)
+    code = _control(selection.project, spec, args, shell_line(selection.words), launching, starting)
     return code or int(redoing.failed)
 
 

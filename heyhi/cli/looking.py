@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import shlex
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.cli.whose import only_looks
-from heyhi.text import data_output, wrapped
+from heyhi.text import data_output, shell_word, wrapped
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Selection
@@ -178,8 +177,8 @@ def commands_for(selection: Selection, conditions: Sequence[str] = ()) -> Comman
 
     if any(project.root != selection.project.root for project in selection.projects):
         return Commands()  # by commands in the other project
-    words = "".join(f" {shlex.quote(word)}" for word in selection.words)
-    chosen = "".join(f" --where {shlex.quote(one)}" for one in conditions)
+    words = "".join(f" {shell_word(word)}" for word in selection.words)
+    chosen = "".join(f" --where {shell_word(one)}" for one in conditions)
     # Who launches can't choose by conditions.
     return Commands("" if chosen or not words else f"heyhi launch{words}", f"heyhi retry --dead{words}{chosen}")
 
@@ -386,7 +385,7 @@ def init_project(args: argparse.Namespace) -> int:
         raise ProjectError("heyhi init makes a new project: give its folder (heyhi init DIR)")
     for path in init(args.folder):
         print(path)
-    print(f"next: cd {args.folder} && snakemake --profile profiles/local", file=sys.stderr)
+    print(f"next: cd {shell_word(str(args.folder))} && snakemake --profile profiles/local", file=sys.stderr)
     return 0
 
 

@@ -5,7 +5,6 @@ Reading and composing configs is left to `includes` and `compose`.
 
 from __future__ import annotations
 
-import shlex
 import shutil
 import textwrap
 from collections.abc import Iterator
@@ -42,6 +41,7 @@ from heyhi.config.values import scalar_text, shorten
 from heyhi.errors import ConfigError
 from heyhi.files import is_offered
 from heyhi.project import Project
+from heyhi.text import padded, shell_word, width_of
 
 _MAX_WIDTH = 120
 _MAX_VALUE = 60  # characters of a value or default
@@ -187,7 +187,7 @@ def _describe_tasks(schema: Schema, comments: dict[str, str]) -> Iterator[str]:
 def _set_scene(project: Project, schema: Schema, comments: dict[str, str], cfg: str) -> _Scene:
     """Open a config, or a task's bare schema where the word names a task and no config."""
     files = ConfigFiles(project, schema)
-    command = f"heyhi describe {shlex.quote(cfg)}"
+    command = f"heyhi describe {shell_word(cfg)}"
     try:
         path = files.find_config(cfg)
     except ConfigError:
@@ -381,12 +381,12 @@ def _table(scene: _Scene, rows: Iterator[_Row] | list[_Row]) -> Iterator[str]:
     heads = ("key", "type", "default", "set to" if scene.root else "")
     cells = [("  " * row.depth + row.cells[0], *row.cells[1:]) for row in listed]
     columns = list(zip(heads, *cells, strict=True))
-    widths = [min(most, max(map(len, column))) for most, column in zip(_MAX_WIDTHS, columns, strict=True)]
+    widths = [min(most, max(map(width_of, column))) for most, column in zip(_MAX_WIDTHS, columns, strict=True)]
     yield _joined(heads, widths).rstrip()
     for row, shown in zip(listed, cells, strict=True):
         indent = 2 * row.depth + 4
         line = _joined(shown, widths)
-        if row.source and len(line) + 2 + len(row.source) <= _width():
+        if row.source and width_of(line) + 2 + width_of(row.source) <= _width():
             yield f"{line}  {row.source}"
         else:
             yield line.rstrip()
@@ -396,7 +396,7 @@ def _table(scene: _Scene, rows: Iterator[_Row] | list[_Row]) -> Iterator[str]:
 
 
 def _joined(cells: tuple[str, ...], widths: list[int]) -> str:
-    return "  ".join(f"{cell:{width}}" for cell, width in zip(cells, widths, strict=True))
+    return "  ".join(padded(cell, width) for cell, width in zip(cells, widths, strict=True))
 
 
 def _wrap(text: str, indent: int) -> list[str]:

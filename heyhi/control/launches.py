@@ -6,7 +6,6 @@ What is on record of launches, `heyhi.sweep.known` says; launches of the same ex
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.known import KNOWN_NAME, LaunchRecord, names_in, read_known, read_launches, warn_unreadable
 from heyhi.sweep.manifest import Manifest, manifests_root
 from heyhi.sweep.target import exp_ids_of, folders_at
+from heyhi.text import shell_line
 
 _MAX_SHOWN = 300  # characters of a command
 _MAX_NAMED = 5  # experiments that a command names
@@ -55,7 +55,7 @@ class Launched(NamedTuple):
         count = len(self.records)
         times = f" … {_shown(last.time)} UTC, {count} times" if count > 1 else " UTC"
         lines = [f"{_shown(first.time)}{times}  {last.label}  {self.problem or size}"]
-        lines.append(f"    {last.user}@{last.host}: {shorten(shlex.join([last.command, *last.words]), _MAX_SHOWN)}")
+        lines.append(f"    {last.user}@{last.host}: {shorten(shell_line([last.command, *last.words]), _MAX_SHOWN)}")
         return [*lines, f"    table: {self.table}"] if self.table else lines
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,11 +114,11 @@ def _named(project: Project, manifest: str, known: str) -> _Named:
     if not manifest:
         folders = _known_folders(project, known)
         words = tuple(exp_ids_of(folders, project.results_root))
-        table = shlex.join(["heyhi", "report", *words]) if 0 < len(words) <= _MAX_NAMED else ""
+        table = shell_line(["heyhi", "report", *words]) if 0 < len(words) <= _MAX_NAMED else ""
         return _Named(folders, words, table, "" if folders else f"its record {known} is gone")
     path = manifests_root(project) / manifest
     with contextlib.suppress(ManifestError), Manifest.open(path) as opened:
-        return _Named(opened.own_folders, opened.words, shlex.join(["heyhi", "report", project.relative(path)]))
+        return _Named(opened.own_folders, opened.words, shell_line(["heyhi", "report", project.relative(path)]))
     return _Named([], problem=f"its manifest {manifest} is gone or damaged")
 
 

@@ -18,7 +18,6 @@ import contextlib
 import errno
 import json
 import os
-import shlex
 import time
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
@@ -27,6 +26,7 @@ from heyhi.errors import ClaimError, UnknownError
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import Owner
 from heyhi.files import forget, open_regular, parse_json, write_temp, writing
+from heyhi.text import shell_line
 
 _MOST_BYTES = 10_000  # of a claim file: far more than any has
 
@@ -148,7 +148,7 @@ def unreadable(path: Path, error: OSError) -> UnknownError:
 
 def mend(path: Path) -> str:
     """Say what to do about a claim file that is of no use."""
-    return f"if nobody runs this experiment, remove it: {shlex.join(['rm', '-r', str(path)])}"
+    return f"if nobody runs this experiment, remove it: {shell_line(['rm', '-r', str(path)])}"
 
 
 def make_link(path: Path, owner: Owner) -> bool:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import os
-import shlex
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -53,6 +52,7 @@ from heyhi.files import (
     writing,
 )
 from heyhi.project import PROJECT_KEY
+from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.config.schema import Schema
@@ -629,7 +629,7 @@ class ExperimentDir:
         if submission is None or not submission.job_id:
             raise UnknownError(
                 f"{self.job_path}: is damaged, so nobody knows which job it was submitted as;"
-                f" if none of its jobs waits or runs, remove it: {shlex.join(['rm', str(self.job_path)])}"
+                f" if none of its jobs waits or runs, remove it: {shell_line(['rm', str(self.job_path)])}"
             )
         return submission
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.slurm.commands import is_job_id
-from heyhi.text import readable
+from heyhi.text import one_line, readable
 
 if TYPE_CHECKING:
     from heyhi.code.git import CodeVersion
@@ -219,13 +219,13 @@ class End(NamedTuple):
         get = record.get
         return cls(
             _int(get("attempt")) or 0,
-            _text(get("reason")),
+            _line(get("reason")),
             _int(get("exit_code")),
-            _text(get("exception")),
+            _line(get("exception")),
             _number(get("seconds")),
             _text(get("time")),
             _job_id(get("job_id")),
-            _text(get("job_state")),
+            _line(get("job_state")),
             _text(get("host")),
             _text(get("environment")),
             _texts(get("dropped")),
@@ -237,7 +237,7 @@ class End(NamedTuple):
     def to_dict(self) -> dict[str, Any]:
         """Return it as a line of attempts.jsonl holds it."""
         values: dict[str, Any] = {"event": "end", "attempt": self.attempt, "reason": self.reason}
-        values |= {"exit_code": self.exit_code, "exception": readable(self.exception)}
+        values |= {"exit_code": self.exit_code, "exception": one_line(self.exception)}
         values |= {"seconds": self.seconds} if self.seconds is not None else {}
         values |= {"time": self.time}
         values |= {"job_id": self.job_id} if self.job_id else {}
@@ -467,6 +467,10 @@ def _digest(value: object) -> str:
     """Read what becomes part of a file's name."""
     text = _text(value)
     return text if text.isascii() and text.isalnum() else ""
+
+
+def _line(value: object) -> str:
+    return one_line(_text(value))
 
 
 def _texts(value: object) -> tuple[str, ...]:

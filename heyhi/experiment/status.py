@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
-from heyhi.text import readable
+from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,6 +47,7 @@ class State(NamedTuple):
         return f"{self.status.value}{f': {self.reason}' if self.reason else ''}"
 
 
+_MAX_UNKNOWN = 2_000  # characters of why nobody can tell how one is
 _DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
 
 
@@ -172,7 +173,10 @@ class Statuses:
 
 def _shown(state: State) -> State:
     """Return a state with a reason that anything can show: it may name a path, or what Slurm or a task said."""
-    return state if state.reason.isprintable() else state._replace(reason=readable(state.reason))
+    if state.status is Status.UNKNOWN:  # these name paths and what mends it, and are our own words
+        return state._replace(reason=shorten(readable(state.reason), _MAX_UNKNOWN))
+    is_short = len(state.reason) <= MAX_LINE and state.reason.isprintable()
+    return state if is_short else state._replace(reason=one_line(state.reason))
 
 
 def find_state(exp_path: Path | str, view: View | None = None, *, why_dead: bool = True) -> State:

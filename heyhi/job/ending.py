@@ -9,10 +9,8 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
@@ -21,8 +19,9 @@ from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.place import misplaced
+from heyhi.job.raised import text_of, traceback_of
 from heyhi.job.tee import flush_all
-from heyhi.text import shown_streams
+from heyhi.text import MAX_LINE, one_line, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -30,9 +29,8 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 KILL_SECONDS = 10.0
 # An impatient finger, or a terminal's Ctrl-C that a controller passes on as well: so soon, two mean the same as one.
 TWICE_SECONDS = 2.0
-_MAX_REASON = 500
+_LEAST_SAID = 80  # characters of what it raised, where more is to be said
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_HERE = Path(__file__).parent.parent
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +47,10 @@ class Ending:
     exception: str = ""
     files: int = 0
     node: str = ""  # of the rank that was the cause, where that is known
+
+    def __post_init__(self) -> None:
+        # Whatever makes one: what a task or a rank has said may be of any length.
+        object.__setattr__(self, "exception", one_line(self.exception))
 
     @property
     def is_hurried(self) -> bool:
@@ -68,11 +70,11 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     if signals.received is not None:
         sign = signals.received
         # But where it was put what main returned must not be lost.
-        more = f": {_one_line(str(error))}" if isinstance(error, ResultError) else ""
+        more = f": {one_line(str(error))}" if isinstance(error, ResultError) else ""
         how = "killed with the process that had started it" if signals.is_orphan else f"stopped by {sign.name}"
         return Ending("terminated", 128 + sign, f"{how}{more}")
     if isinstance(error, HeyhiError):
-        return Ending("failed", 1, _one_line(str(error)), node=getattr(error, "node", ""))
+        return Ending("failed", 1, one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
         code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
@@ -81,16 +83,10 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     name = (
         kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}.{kind.__qualname__}"
     )
-    try:
-        text = str(error)
-    except Exception:  # a user's __str__ may raise anything
-        text = ""
+    text = text_of(error)
     where = misplaced(error)
-    return Ending("failed", 1, _one_line(f"{name}: {text}" if text else name) + (f" ({where})" if where else ""))
-
-
-def _one_line(text: str) -> str:
-    return next((line for line in text.strip().splitlines() if line.strip()), "")[:_MAX_REASON]
+    said = one_line(f"{name}: {text}" if text else name, max(_LEAST_SAID, MAX_LINE - len(where) - 3))
+    return Ending("failed", 1, f"{said}{f' ({where})' if where else ''}")
 
 
 @shown_streams()
@@ -105,11 +101,7 @@ def print_error(error: BaseException, ending: Ending) -> None:
 
 
 def _print_traceback(error: BaseException) -> None:
-    # Without our own frames, which say nothing.
-    below = error.__traceback__
-    while below is not None and _HERE in Path(below.tb_frame.f_code.co_filename).parents:
-        below = below.tb_next
-    traceback.print_exception(type(error), error, below or error.__traceback__)
+    sys.stderr.write(traceback_of(error))
 
 
 @shown_streams()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from heyhi.sweep.expand import Expansion, expand
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
+from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -533,7 +533,7 @@ class Launch:
                 text = state.line if state.status.is_trouble else state.status.value
                 missing.append(f"  {need.relative_to(self.project.results_root)}: {text}")
         if missing:
-            command = shlex.join(self.words)
+            command = shell_line(self.words)
             raise NeedsError(
                 f"{self.experiment.exp_id} needs what isn't done:\n" + "\n".join(missing) + "\n"
                 f"this runs what it needs, then it:\n"

@@ -13,6 +13,7 @@ from dataclasses import replace
 from heyhi.experiment.directions import assumed
 from heyhi.experiment.metrics import BEST
 from heyhi.report.shown_table import ShownColumn
+from heyhi.text import width_of
 
 GAP = 3  # between two columns
 MAX_CELL = 40
@@ -119,14 +120,14 @@ def _rank(column: ShownColumn, varying: Collection[str], is_mean: bool) -> int:
 
 
 def _width(column: ShownColumn) -> int:
-    widest = max(map(len, [column.head, *column.cells]))
+    widest = max(map(width_of, [column.head, *column.cells]))
     return min(widest, _LEAST_ID if column.name == _ID else MAX_CELL)
 
 
 def _least_width(column: ShownColumn) -> int:
     """Return how wide a column has to be where its head may take a few lines."""
-    cells = min(max(map(len, column.cells), default=0), _LEAST_ID if column.name == _ID else MAX_CELL)
-    width = max([cells, *(len(piece.rstrip()) for piece in _PIECE.findall(column.head))])
+    cells = min(max(map(width_of, column.cells), default=0), _LEAST_ID if column.name == _ID else MAX_CELL)
+    width = max([cells, *(width_of(piece.rstrip()) for piece in _PIECE.findall(column.head))])
     while len(_folded(column.head, width)) > _MAX_LINES:
         width += 1
     return min(width, MAX_CELL)
@@ -136,7 +137,7 @@ def _folded(head: str, width: int) -> list[str]:
     """Write a head in lines of some characters, each of which ends with a word of it."""
     lines = [""]
     for piece in _PIECE.findall(head):
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > width:
+        if lines[-1] and width_of(lines[-1]) + width_of(piece.rstrip()) > width:
             lines.append("")
         lines[-1] += piece
     return [line.rstrip() for line in lines]
@@ -144,7 +145,7 @@ def _folded(head: str, width: int) -> list[str]:
 
 def _in_width(column: ShownColumn, width: int) -> ShownColumn:
     """Return a column whose head is in lines no wider than some characters; of an exp id the end is kept."""
-    head = "\n".join(_folded(column.head, width)) if len(column.head) > width else column.head
+    head = "\n".join(_folded(column.head, width)) if width_of(column.head) > width else column.head
     if column.name != _ID:
         return replace(column, head=head)
     cells = [cell if len(cell) <= width else f"…{cell[len(cell) - width + 1 :]}" for cell in column.cells]

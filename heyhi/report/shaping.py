@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from heyhi.report.readings import IF_ANY, RESULT
 from heyhi.report.remarks import Remarks, first, listed_first
 from heyhi.report.shaped import Lazily, Shaped, Spread
 from heyhi.report.spread import DEFAULT_SPREAD
+from heyhi.text import shell_word
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,7 +377,7 @@ def _numbered(keys: Sequence[Hashable]) -> list[int]:
 
 def _typed(names: Sequence[str]) -> str:
     """Write names as an option takes them."""
-    return shlex.quote(",".join(dict.fromkeys(names)))
+    return shell_word(",".join(dict.fromkeys(names)))
 
 
 def _varies(names: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from heyhi.report.fitting import MAX_CELL, fitting, left_out
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
 from heyhi.report.used_line import used_line
-from heyhi.text import steering
+from heyhi.text import padded, steering, width_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,8 +85,9 @@ def _print_plain(columns: Sequence[ShownColumn], out: TextIO) -> list[str]:
     """Print all columns as plain text; return their names."""
     justified = []
     for column in columns:
-        width = max(map(len, [column.head, *column.cells]))
-        justified.append([t.ljust(width) if column.is_text else t.rjust(width) for t in [column.head, *column.cells]])
+        cells = [column.head, *column.cells]
+        width = max(map(width_of, cells))
+        justified.append([padded(cell, width, is_right=not column.is_text) for cell in cells])
     lines = ["  ".join(row).rstrip() for row in zip(*justified, strict=True)]
     for line in lines if len(lines) > 1 else ():
         print(line, file=out)

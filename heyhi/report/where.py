@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import datetime
 import operator
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from heyhi.errors import HeyhiError, suggest
 from heyhi.report.cell_text import UPDATED, listed
 from heyhi.report.meanings import Known, tell_renamed
 from heyhi.report.readings import FLAGS
+from heyhi.text import shell_word
 
 _OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<", "~")  # of two that begin alike, the longer first
 _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
@@ -175,7 +175,7 @@ def _with_value_of_today(condition: Condition, known: Known) -> Condition:
 
 def none_text(conditions: Sequence[str], total: int) -> str:
     """Say that conditions chose none of some experiments."""
-    what = " ".join(f"--where {shlex.quote(condition)}" for condition in conditions)
+    what = " ".join(f"--where {shell_word(condition)}" for condition in conditions)
     return f"none of {total} experiment{'s' * (total != 1)} meets {what}"
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shlex
 import sqlite3
 import weakref
 from collections.abc import Iterable, Mapping
@@ -22,6 +21,7 @@ from heyhi.project import Project
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
+from heyhi.text import shell_line
 
 _FORMAT = 3
 _BUSY_SECONDS = 60.0
@@ -380,7 +380,7 @@ def no_manifest(project: Project, target: str) -> ManifestError:
         with contextlib.suppress(HeyhiError):
             is_default = ExpPattern(project).exp_id(identity) == folder.exp_id
             words += [] if is_default else ["--out", folder.exp_id]
-        command = shlex.join(words)
+        command = shell_line(words)
     if then is not None:
         return ManifestError(
             f"{target}: was only expanded by the project {then.project_root}, with its results in {then.results_root};"

@@ -14,7 +14,6 @@ import contextlib
 import errno
 import json
 import os
-import shlex
 import sqlite3
 import weakref
 import zlib
@@ -27,6 +26,7 @@ from heyhi.errors import HeyhiError, ManifestError, NoProjectError
 from heyhi.experiment.names import STATE_NAME
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
+from heyhi.text import shell_line, shell_word
 
 if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
@@ -195,7 +195,7 @@ class Manifest:
     @property
     def expand_command(self) -> str:
         """The command that writes it anew."""
-        return shlex.join(["heyhi", "expand", *self.words])
+        return shell_line(["heyhi", "expand", *self.words])
 
     @property
     def written_for(self) -> Origin:
@@ -571,10 +571,9 @@ def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
         return
     root = project_of(manifest, here).root
     if not _is_same(str(root), str(here.root)):
-        words = f"{command}{'' if command.endswith('=') else ' '}{shlex.quote(os.path.abspath(manifest.path))}"  # noqa: PTH100
+        words = f"{command}{'' if command.endswith('=') else ' '}{shell_word(os.path.abspath(manifest.path))}"  # noqa: PTH100
         raise ManifestError(
-            f"{manifest.path}: is of the project {root}, and is started there:\n"
-            f"  cd {shlex.quote(str(root))} && {words}"
+            f"{manifest.path}: is of the project {root}, and is started there:\n  cd {shell_word(str(root))} && {words}"
         )
     raise ManifestError(
         f"{manifest.path}: was written for the project {then.project_root} with its results in {then.results_root};"

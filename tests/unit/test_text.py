@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from heyhi.text import (
     MAX_LINE,
@@ -16,11 +19,14 @@ from heyhi.text import (
     data_output,
     duration,
     one_line,
+    padded,
     readable,
+    shell_line,
     shown_streams,
     steering,
     streams_as_they_are,
     take_any_text,
+    width_of,
     wrapped,
 )
 
@@ -158,6 +164,32 @@ def test_cut_names_fit_unless_they_would_look_alike_and_are_whole_where_all_fit(
         assert all(len(name) <= width or name in names for name in found)
     if all(len(name) <= width for name in names):
         assert found == names
+
+
+@settings(max_examples=20)
+@given(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=20))
+def test_a_command_that_is_copied_has_the_words_it_was_made_of(words: list[str]) -> None:
+    words += ["caf\udce9", "it's \\ \x1b[2K\n\u202e1", "\x011", ""]
+    line = shell_line(words)
+    assert line.isprintable()
+    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {line}"], capture_output=True, check=True)
+    assert done.stdout.split(b"\0")[:-1] == [os.fsencode(word) for word in words]
+
+
+def test_a_word_that_can_be_shown_is_quoted_as_ever() -> None:
+    assert shell_line(["a", "b c", "é", "it's"]) == "a 'b c' 'é' 'it'\"'\"'s'"
+    assert shell_line(["\x1b[2K", "\ud800"]) == r"$'\033[2K' $'\355\240\200'"
+
+
+def test_a_width_is_that_of_a_terminal() -> None:
+    widths = {"lr=0.1": 6, "é→…": 3, "学習率": 6, "e\u0301": 1, "a\u200bb": 2, "\uff46": 2, "😀": 2, "": 0}
+    assert {text: width_of(text) for text in widths} == widths
+    assert padded("学", 4) == "学  " and padded("学", 4, is_right=True) == "  学" and padded("学習", 1) == "学習"
+
+
+@given(st.text(st.sampled_from("ab é学😀\uff46\u0301"), max_size=9), st.integers(0, 20))
+def test_what_is_padded_takes_as_many_columns_as_asked(text: str, width: int) -> None:
+    assert width_of(padded(text, width)) == width_of(padded(text, width, is_right=True)) == max(width, cell_len(text))
 
 
 def test_a_stream_that_is_closed_or_none_is_left(monkeypatch: pytest.MonkeyPatch) -> None:

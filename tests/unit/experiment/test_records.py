@@ -156,3 +156,11 @@ def test_odd_amounts_count_as_absent(odd: Any) -> None:
 def test_hours_are_known_where_their_parts_are() -> None:
     assert Used(seconds=1800, gpus=4, cpu_seconds=36).gpu_hours == 2 and Used(cpu_seconds=36).cpu_hours == 0.01
     assert Used(seconds=1800).gpu_hours is None and Used(gpus=4).gpu_hours is None and Used().cpu_hours is None
+
+
+def test_why_an_attempt_ended_is_one_line_of_a_sane_length_on_record_and_when_it_is_read() -> None:
+    long = "\x1b[2K" + "x" * 100_000 + "\n" + "y" * 100_000
+    written = End(1, exception=long).to_dict()["exception"]
+    (read,) = to_records([{"event": "end", "exception": long, "reason": long, "job_state": long}])
+    assert isinstance(read, End)
+    assert len(written) == 500 and {written, read.exception, read.reason, read.job_state} == {written}
