@@ -127,15 +127,26 @@ def text_stream(
         instead: see `Descriptor`.
     """
     is_error = fd == 2
+    is_unbuffered = bool(getattr(like, "write_through", False))
+    kind = _AtOnce if is_unbuffered else io.BufferedWriter
     stream = io.TextIOWrapper(
-        io.BufferedWriter(Descriptor(fd, goes_on=goes_on, instead=instead)),
+        kind(Descriptor(fd, goes_on=goes_on, instead=instead)),
         encoding=getattr(like, "encoding", None) or "utf-8",
         errors=getattr(like, "errors", None) or "backslashreplace",
         line_buffering=bool(getattr(like, "line_buffering", is_error)),
-        write_through=bool(getattr(like, "write_through", False)),
+        write_through=is_unbuffered,
     )
     stream.mode = "w"  # type: ignore[misc]
     return stream
+
+
+class _AtOnce(io.BufferedWriter):
+    """What `python -u` asks for: nothing waits, and nothing is cut short."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        size = super().write(data)
+        self.flush()
+        return size
 
 
 def write_all(fd: int, data: ReadableBuffer) -> None:

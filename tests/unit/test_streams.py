@@ -47,6 +47,12 @@ def test_who_does_something_goes_on_whatever_becomes_of_what_it_says(tmp_path: P
     assert len(warned) <= 1
 
 
+def test_nothing_waits_in_a_stream_that_is_to_be_unbuffered() -> None:
+    code = "import os; from heyhi.streams import guard_streams; guard_streams(); print('said', end=''); os._exit(0)"
+    found = subprocess.run([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True, check=True)
+    assert found.stdout == "said"
+
+
 def test_an_output_that_is_not_to_be_waited_for_gets_all() -> None:
     code = "from heyhi.streams import guard_streams; guard_streams()\nfor i in range(100_000): print('line', i)"
     reader, writer = os.pipe()
