@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
@@ -335,7 +336,10 @@ def start(project: Project, spec: ControllerSpec) -> Started:
             process.communicate(json.dumps(asdict(spec)).encode())
         told = answer.read()
     try:
-        is_new, values = json.loads(told)
+        answered = json.loads(told)
+        if isinstance(answered, str):
+            raise HeyhiError(f"the controller did not start: {answered}")
+        is_new, values = answered
         return Started(controller._replace(owner=Owner(**values)), bool(is_new))
     except (ValueError, TypeError):
         said = read_end(controller.log, _TAIL_BYTES).strip()
@@ -391,13 +395,18 @@ def main(folder: Path, telling: int) -> int:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    claim = Claim.acquire(folder, kind="controller")
-    owner = claim if isinstance(claim, Owner) else claim.owner
     with os.fdopen(telling, "w") as answer:
-        answer.write(json.dumps([isinstance(claim, Claim), asdict(owner)]))
+        try:
+            claim = Claim.acquire(folder, kind="controller")
+        except HeyhiError as error:  # its log may be on the same full disk
+            json.dump(str(error), answer)
+            raise
+        owner = claim if isinstance(claim, Owner) else claim.owner
+        json.dump([isinstance(claim, Claim), asdict(owner)], answer)
     if isinstance(claim, Owner):
         return 0
     with claim:
+        Spare(folder, folder.with_name(f"{folder.name}.log")).print_through()
         print(f"{utc_now()} {owner.host} pid {owner.pid}: snakemake {_shown(spec)}", flush=True)
         code = _control(Controller(folder.name, folder, owner), spec)
         print(f"{utc_now()} exit code {code}", flush=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
+from heyhi.control.spare import read_unlogged
 from heyhi.files import read_end
 from heyhi.text import TIMES, readable
 
@@ -22,8 +23,11 @@ _MESSAGE = re.compile(r"^\s*message: (?P<text>.*?)(?: For further error details 
 # Of what Snakemake adds, none says why.
 _NOISE = ("At least one job did not complete successfully.", "Exiting because a job execution failed")
 _ERROR = re.compile(
-    r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*No space left on device)"
+    r"^(?:error: |\w*(?:Error|Exception)\b(?:: | in |:?$)|No more is submitted|.*(?:No space left on device|Disk quota"
+    r" exceeded|Read-only file system|Input/output error))"
 )
+# Of a disk: why all else has failed, too.
+_OF_DISK = re.compile(r"No space left on device|Disk quota exceeded|Read-only file system|Input/output error")
 # `SyntaxError in file F, line 3:`, as Snakemake says of a Snakefile, and what it is in the next line.
 _IN_FILE = re.compile(r"^\w+ in file .*:\s*$")
 _NO_MORE = "No more is submitted. "
@@ -84,9 +88,16 @@ class LastWords(NamedTuple):
 
 def last_words(log: Path) -> LastWords:
     """Read what the last run of a controller has left in its log; what can't be read says nothing."""
-    _, text = _last_run(log)
+    pid, text = _last_run(log)
+    unlogged = read_unlogged(log.with_name(log.name.removesuffix(".log")))
+    if unlogged is not None:
+        # Of another one, if the log didn't even take that one's begin.
+        text = f"{text}\n{unlogged.text}" if pid in (unlogged.pid, None) else unlogged.text
     end = _END.search(text)
-    return LastWords(end[1] if end else "", int(end[2]) if end else None, _counting(text.splitlines()))
+    lines = sorted(_counting(text.splitlines()), key=lambda line: not _OF_DISK.search(line))
+    if unlogged is not None:
+        lines.insert(0, shorten(readable(unlogged.why), _LONG))
+    return LastWords(end[1] if end else "", int(end[2]) if end else None, lines)
 
 
 def last_trouble(log: Path, pid: int, *, is_full: bool) -> list[str]:

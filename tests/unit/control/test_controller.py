@@ -95,3 +95,11 @@ def test_a_controller_that_ends_before_it_begins_says_why(project: Project, monk
     monkeypatch.setenv("PYTHONHOME", "/nowhere")
     with pytest.raises(HeyhiError, match=r"did not start; .*sweep-1.log says:\n.*Python path configuration"):
         start(project, spec)
+
+
+def test_a_controller_without_a_claim_says_why_to_who_starts_it(project: Project) -> None:
+    spec = ControllerSpec("sweep-1", str(project.root / "profiles/local"))
+    folder = project.state_root / "controllers/sweep-1"
+    (folder / "claim.json").mkdir(parents=True)
+    with pytest.raises(HeyhiError, match=f"the controller did not start: .*{folder}"):
+        start(project, spec)

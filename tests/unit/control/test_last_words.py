@@ -90,3 +90,41 @@ def test_what_records_say_and_what_is_said_twice_is_left_out_of_a_summary(log: P
     assert last_words(log).summary() == [f"2 × {why}"]  # noqa: RUF001
     log.write_text(f"{BEGIN}{SAME}\n")
     assert last_words(log).summary() == [SAME]
+
+
+FULL = "No space left on device: /r/c.log"
+
+
+def unlogged(log: Path, pid: int, *lines: str) -> None:
+    folder = log.with_suffix("")
+    folder.mkdir()
+    (folder / "spare").write_text("\n".join([f"pid {pid}", FULL, *lines]).ljust(4096, "\n"))
+
+
+def test_what_a_log_had_no_room_for_counts_as_if_it_stood_there_and_the_disk_comes_first(log: Path) -> None:
+    log.write_text(f"{BEGIN}{REFUSED}OSError: [Errno 28] No space left")
+    unlogged(log, 16631, "ValueError: x", END.strip())
+    words = last_words(log)
+    assert words.summary() == [FULL, f"2 × not submitted: {NOPE}", "OSError: [Errno 28] No space left", "ValueError: x"]  # noqa: RUF001
+    assert words.how == "ended at 2026-11-28T14:37:47+00:00 with exit code 1"
+
+
+def test_a_log_that_did_not_even_take_the_begin_of_the_last_controller_says_nothing_of_it(log: Path) -> None:
+    log.write_text(f"{BEGIN}{REFUSED}{END}")
+    unlogged(log, 17000, "")
+    words = last_words(log)
+    assert (words.lines, words.exit_code) == ([FULL], None)
+
+
+def test_a_full_disk_is_told_before_what_comes_of_it(log: Path) -> None:
+    why = "Error recording metadata for finished job ([Errno 28] No space left on device). Please ensure"
+    log.write_text(f"{BEGIN}ValueError: x\nWorkflowError:\n{why}\n{END}")
+    assert last_words(log).lines == [why, "ValueError: x"]
+
+
+@pytest.mark.parametrize("junk", [b"", b"\n" * 4096, b"pid x\nwhy\n", b"\xff" * 5000, b"\0" * 4096])
+def test_a_spare_block_that_says_nothing_changes_nothing(log: Path, junk: bytes) -> None:
+    log.write_text(f"{BEGIN}{END}")
+    log.with_suffix("").mkdir()
+    (log.with_suffix("") / "spare").write_bytes(junk)
+    assert (last_words(log).lines, last_words(log).exit_code) == ([], 1)
