@@ -30,6 +30,7 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of, leave_fork, print_error
+from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
@@ -41,7 +42,7 @@ from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
-from heyhi.project import Project
+from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -277,18 +278,38 @@ def main(args: Sequence[str] | None = None) -> int:
         notice.listen()
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
-    with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
-        _listen(channel, signals)
-        ending, result = _run(options, rank, signals)
-        if signals.lost:
-            signals.end_the_lost()
-            return ending.exit_code
-        try:
-            _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
-        except ResultError as error:
-            print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
-            return 1
-    return ending.exit_code or (0 if ending.reason == "done" else 1)
+    held: list[object] = []
+    with Grace() as grace:
+        with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
+            _listen(channel, signals)
+            ending, result = _run(options, rank, signals, held)
+            code = ending.exit_code or (0 if ending.reason == "done" else 1)
+            if signals.lost:
+                signals.end_the_lost()
+            else:
+                try:
+                    _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
+                except ResultError as error:
+                    print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
+                    code = 1
+        _begin(grace, options, rank, code, is_lost=bool(signals.lost))
+        held.clear()
+    return code
+
+
+def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, is_lost: bool) -> None:
+    """Begin the seconds that this rank has to end, now that it has said how its main has ended."""
+    from heyhi.sweep.manifest import Manifest
+
+    if is_lost:
+        grace.begin(KILL_SECONDS, None, code, LOST)
+        return
+    seconds, log = Settings().end_grace, None
+    with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
+        seconds = manifest.project.settings.end_grace
+        log = ExperimentDir(manifest.experiment(options.target).exp_path).log_path_of(rank)
+    # What the first one of this machine prints goes into its log already.
+    grace.begin(seconds, log if rank > 0 or options.channel is None else None, code)
 
 
 @contextlib.contextmanager
@@ -337,7 +358,15 @@ def _listen(channel: int, signals: Signals) -> None:
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, Encoded | None]:
+def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[object]) -> tuple[Ending, Encoded | None]:
+    """Run main, and return how it has ended, with its result where this is the first rank.
+
+    Args:
+        options: of this process.
+        rank: of it.
+        signals: that end it.
+        held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
+    """
     process = os.getpid()
     folder = ExperimentDir(Path(options.target).absolute().parent)
     ending: Ending | None = None
@@ -352,6 +381,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
             ):
                 try:
                     result = _call(experiment, schema, entry, options)
+                    held.append(result)
                     if os.getpid() != process:
                         leave_fork()
                     # As JSON has it: warnings about it belong into the log.
@@ -364,6 +394,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
                         print_error(error, ending)
                     raise
     except BaseException as error:
+        held.append(error)
         return ending or ending_of(error, signals), None
 
 
