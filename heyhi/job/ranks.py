@@ -28,8 +28,8 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
-from heyhi.files import replace_file, writing
-from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of, leave_fork, print_error
+from heyhi.files import is_there, replace_file, writing
+from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
@@ -109,7 +109,12 @@ def run_ranks(
         notes.mkdir()
     command = ranks_command(target, manifest, code_root, log_level, notes, entry)
     try:
-        code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
+        try:
+            code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
+        except (KeyboardInterrupt, Terminated):
+            if (result := _all_returned(notes, tasks)) is None:
+                raise
+            return result
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
@@ -200,7 +205,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     from heyhi.job.rank_end import first_end, lost_node  # most steps end well
 
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
-    if all(one is not None and one["reason"] == "done" for one in ended):
+    if _are_done(ended):
         return _returned(ended[0] or {})
     first = _read(notes / _FIRST_NAME)
     if first is not None and first["reason"] == "requeue":
@@ -230,6 +235,16 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise RankError(lines[-1])
     quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
     raise RankError(f"rank {quiet}: exit code 0, before its main returned")
+
+
+def _are_done(ended: Sequence[dict[str, Any] | None]) -> bool:
+    return all(one is not None and one["reason"] == "done" for one in ended)
+
+
+def _all_returned(notes: Path, tasks: int) -> Encoded | None:
+    """Return the result of ranks that were stopped, where each has seen to that itself, and the first has a result."""
+    ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
+    return _returned(ended[0] or {}) if _are_done(ended) else None
 
 
 def _returned(note: dict[str, Any]) -> Encoded | None:
@@ -384,6 +399,8 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                     held.append(result)
                     if os.getpid() != process:
                         leave_fork()
+                    if rank == 0 and result is None and not is_there(folder.result_path):
+                        signals.raise_if_caught()
                     # As JSON has it: warnings about it belong into the log.
                     return Ending("done"), _encoded(result, turn) if rank == 0 else None
                 except BaseException as error:

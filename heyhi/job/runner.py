@@ -367,6 +367,8 @@ class _Run:
 
     def _save(self, result: object, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
+        if result is None and not is_there(self.folder.result_path):
+            signals.raise_if_caught()
         if result is not None or not is_there(self.folder.result_path):
             self.turn.dropped = save(
                 self.folder,
