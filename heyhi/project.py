@@ -105,6 +105,7 @@ class Settings(NamedTuple):
             exception and none is done; 0: it goes on.
         node_faults: texts, in whatever case, of what a task raised, or printed last before it was killed: such a
             failure is the node's. It is no attempt, and the launch leaves the node out.
+        end_grace: seconds that a process has to end once its run is over, before it is ended; 0: any number.
         max_points: how many points a sweep may have; 0: any number.
         validate: `module:function`, imported from the project root, that is called with each config before a launch.
         renamed: earlier paths of configs and chunks, each with the next one, relative to the project root.
@@ -131,6 +132,7 @@ class Settings(NamedTuple):
     checkpoints: tuple[str, ...] = ()
     stop_after_same_error: int = 0
     node_faults: tuple[str, ...] = NODE_FAULTS
+    end_grace: int = 30
     max_points: int = 1_000_000
     validate: str = ""
     renamed: tuple[tuple[str, str], ...] = ()

@@ -25,6 +25,7 @@ from heyhi.streams import go_on, guard_streams
 from heyhi.text import data_output
 
 if TYPE_CHECKING:
+    from heyhi.job.grace import Grace
     from heyhi.job.launch import Launch, Main
     from heyhi.job.meeting import Host
     from heyhi.sweep.provenance import Provenance
@@ -207,26 +208,39 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     asked = mode  # what all tasks say alike: only the first one may know of the run before
     if launch.adhoc is not None and launch.adhoc.is_again and args.mode is None:
         mode = "start_continue"
+    from heyhi.job.grace import Grace
+
+    with Grace() as grace:
+        grace.exit_code = _run_with_others(args, asked, mode, launch, main, grace)
+    return grace.exit_code
+
+
+def _run_with_others(args: argparse.Namespace, asked: str, mode: str, launch: Launch, main: Main, grace: Grace) -> int:
+    """Run what was prepared, together with the tasks that were started at once with this one, if there are any."""
     tasks = get_tasks()
     if tasks is None or mode == "dryrun":
-        return _run(args, mode, launch, main)
+        return _run(args, mode, launch, main, grace)
     from heyhi.job.meeting import Host, exit_code_of, meeting_folder
 
     launch.check_no_tasks()
-    folder = meeting_folder(project, tasks, [*launch.words, asked])
+    folder = meeting_folder(launch.project, tasks, [*launch.words, asked])
     if tasks.rank > 0:
         return launch.guest(main, args.log_level, folder, tasks).follow()
     host = Host(folder, tasks)
     try:
-        code = _run(args, mode, launch, main, host)
+        code = _run(args, mode, launch, main, grace, host)
     except BaseException as error:
+        grace.pause()  # guests may need longer to leave
         host.end(exit_code_of(error))
         raise
+    grace.pause()
     host.end(code)
     return code
 
 
-def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: Host | None = None) -> int:
+def _run(
+    args: argparse.Namespace, mode: str, launch: Launch, main: Main, grace: Grace, host: Host | None = None
+) -> int:
     """Run or submit what was prepared, or say why not; the host is the first of several tasks that do so together."""
     for warning in (*launch.expansion.warnings, *launch.needs_lines):
         print(f"warning: {warning}", file=sys.stderr)
@@ -260,7 +274,7 @@ def _run(args: argparse.Namespace, mode: str, launch: Launch, main: Main, host: 
         if not launch.action(mode, state).wipe:  # while we asked
             raise ModeError(f"{launch.experiment.exp_path}: {state.status.value} by now: nothing was wiped")
     print(f"{'submitting' if launch.is_for_slurm else 'running'} {launch.experiment.exp_path}", file=sys.stderr)
-    started = launch.start(main, action, args.log_level, host)
+    started = launch.start(main, action, args.log_level, host, grace)
     if started.refused:  # it has logged something only now
         print(f"{launch.experiment.exp_path}: {launch.state.text}\n{started.refused}")
         return 1

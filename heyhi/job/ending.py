@@ -72,6 +72,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         # But where it was put what main returned must not be lost.
         more = f": {one_line(str(error))}" if isinstance(error, ResultError) else ""
         how = "killed with the process that had started it" if signals.is_orphan else f"stopped by {sign.name}"
+        how += ", which main has caught and returned nothing" if signals.is_caught else ""
         return Ending("terminated", 128 + sign, f"{how}{more}")
     if isinstance(error, HeyhiError):
         return Ending("failed", 1, one_line(str(error)), node=getattr(error, "node", ""))
@@ -162,7 +163,7 @@ class Signals:
         stays: whether they are only noted while main runs, too, since another process ends this one.
 
     Attributes:
-        received: the first one that came.
+        received: the first one that came, unless main has seen to it itself.
         lost: who has the claim instead of this run; empty while it is its own.
         tell: prints a line past the log, for who has started the run.
     """
@@ -171,6 +172,7 @@ class Signals:
         self._notice = notice
         self._stays = stays
         self.received: signal.Signals | None = None
+        self._caught: signal.Signals | None = None  # by main
         self.lost = ""
         self.tell: Callable[[str], None] = _print_line
         self._raising = False
@@ -222,7 +224,7 @@ class Signals:
             if self.lost:
                 raise LostClaimError(self.lost)
             yield
-            self.received = None  # main has handled it itself
+            self._caught, self.received = self.received, None  # main has handled it itself
         finally:
             with self._changing:
                 self._raising = False
@@ -287,6 +289,32 @@ class Signals:
         """Raise what a signal that has come stands for."""
         if self.received is not None:
             raise self._exception(self.received)
+
+    def raise_if_caught(self) -> None:
+        """Raise what a signal stood for that main has caught, now that it has returned nothing, and saved nothing.
+
+        It has not done its work, then, but has left it: who has a result after a signal returns it.
+
+        Raises:
+            KeyboardInterrupt: it has caught that.
+            Terminated: likewise.
+            Requeued: main was told that its job is about to be stopped.
+        """
+        notice = self._notice
+        if notice is not None and notice.stops and not notice.has_told:
+            return  # it ended without having asked again
+        if self._raising:
+            self._caught = self.received
+        if self._caught is not None:
+            self.received = self._caught
+            raise self._exception(self._caught)
+        if notice is not None and notice.has_told:
+            raise Requeued(REQUEUE_EXIT)
+
+    @property
+    def is_caught(self) -> bool:
+        """Whether main has caught what this run was stopped by."""
+        return self._caught is not None and self._caught is self.received
 
     @staticmethod
     def _exception(sign: signal.Signals) -> BaseException:

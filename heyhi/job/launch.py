@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from heyhi.experiment.handle import Handle
     from heyhi.job.adhoc import AdhocRun
     from heyhi.job.entry import Importable
+    from heyhi.job.grace import Grace
     from heyhi.job.local_ranks import Ranks
     from heyhi.job.meeting import Guest, Host
     from heyhi.job_env import Tasks
@@ -332,10 +333,20 @@ class Launch:
 
         return Handle(self.experiment.exp_path, identity=self.experiment.identity, project=self.project)
 
-    def start(self, main: Main, action: Action, log_level: str, host: Host | None = None) -> _Outcome:
-        """Run it here, or submit it; the host is the first of several tasks that run it together."""
+    def start(
+        self, main: Main, action: Action, log_level: str, host: Host | None = None, grace: Grace | None = None
+    ) -> _Outcome:
+        """Run it here, or submit it.
+
+        Args:
+            main: what to run.
+            action: what its mode does.
+            log_level: for main.
+            host: the first of several tasks that run it together.
+            grace: of this process, where it is to end when the run is over.
+        """
         from heyhi.experiment.claim import read_owner
-        from heyhi.job.runner import execute
+        from heyhi.job.runner import ending_in, execute
         from heyhi.job.task_main import check_main
 
         self.check()
@@ -373,6 +384,7 @@ class Launch:
             project=self.project,
             continue_drifted=self.continue_drifted,
             on_start=self.note,
+            on_over=ending_in(grace, self.project, self.folder) if grace is not None else lambda outcome: None,
             make_room=make_room,
             entry=entry.text if entry is not None else "",
         )

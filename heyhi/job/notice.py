@@ -51,12 +51,14 @@ class Notice:
         came: whether the signal has come.
         is_writing: whether the callback is running.
         stops: how often this process was told to end, where main asks by itself whether it is.
+        has_told: whether main knows by now that it is to end.
     """
 
     def __init__(self) -> None:
         self.came = False
         self.is_writing = False
         self.stops = 0
+        self.has_told = False
         self._is_asked = False
         self._callback: Callable[[], object] | None = None
         self._relay: Callable[[], object] | None = None
@@ -104,12 +106,14 @@ class Notice:
 
     def _act(self) -> None:
         if self.write_checkpoint() and is_master():
+            self.has_told = True
             raise Requeued(REQUEUE_EXIT)
 
     def is_near(self) -> bool:
         """Return whether the end is near; from now on main is taken to ask for it, and to leave by itself."""
         self._is_asked = True
-        return self.came or self.stops > 0
+        self.has_told = self.came or self.stops > 0
+        return self.has_told
 
     def takes(self, sign: signal.Signals) -> bool:
         """Return whether a signal that ends processes need not end main, which asks for it."""

@@ -28,8 +28,9 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
-from heyhi.files import replace_file, writing
-from heyhi.job.ending import KILL_SECONDS, Ending, Signals, end_with, ending_of, leave_fork, print_error
+from heyhi.files import is_there, replace_file, writing
+from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
@@ -41,7 +42,7 @@ from heyhi.job.tee import Tee
 from heyhi.job.turn import Turn, current_turn, taken_turn
 from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job_env, node_name, rank_variables
 from heyhi.logs import setup_logging
-from heyhi.project import Project
+from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
 from heyhi.streams import guard_anew, guard_streams
 from heyhi.text import readable, streams_as_they_are, take_any_text
@@ -110,7 +111,12 @@ def run_ranks(
         notes.mkdir()
     command = ranks_command(target, manifest, code_root, log_level, notes, entry)
     try:
-        code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
+        try:
+            code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
+        except (KeyboardInterrupt, Terminated):
+            if (result := _all_returned(notes, tasks)) is None:
+                raise
+            return result
         return _result(notes, tasks, code, said, folder)
     finally:
         on_environment(str((_read(notes / "0.json") or {}).get("environment") or ""))
@@ -201,7 +207,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     from heyhi.job.rank_end import first_end, lost_node  # most steps end well
 
     ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
-    if all(one is not None and one["reason"] == "done" for one in ended):
+    if _are_done(ended):
         return _returned(ended[0] or {})
     first = _read(notes / _FIRST_NAME)
     if first is not None and first["reason"] == "requeue":
@@ -231,6 +237,16 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise RankError(lines[-1])
     quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
     raise RankError(f"rank {quiet}: exit code 0, before its main returned")
+
+
+def _are_done(ended: Sequence[dict[str, Any] | None]) -> bool:
+    return all(one is not None and one["reason"] == "done" for one in ended)
+
+
+def _all_returned(notes: Path, tasks: int) -> Encoded | None:
+    """Return the result of ranks that were stopped, where each has seen to that itself, and the first has a result."""
+    ended = [_read(notes / f"{rank}.json") for rank in range(tasks)]
+    return _returned(ended[0] or {}) if _are_done(ended) else None
 
 
 def _returned(note: dict[str, Any]) -> Encoded | None:
@@ -281,18 +297,38 @@ def main(args: Sequence[str] | None = None) -> int:
         notice.listen()
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
-    with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
-        _listen(channel, signals)
-        ending, result = _run(options, rank, signals)
-        if signals.lost:
-            signals.end_the_lost()
-            return ending.exit_code
-        try:
-            _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
-        except ResultError as error:
-            print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
-            return 1
-    return ending.exit_code or (0 if ending.reason == "done" else 1)
+    held: list[object] = []
+    with Grace() as grace:
+        with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
+            _listen(channel, signals)
+            ending, result = _run(options, rank, signals, held)
+            code = ending.exit_code or (0 if ending.reason == "done" else 1)
+            if signals.lost:
+                signals.end_the_lost()
+            else:
+                try:
+                    _note(options.notes, rank, ending, result, _loaded(options, rank, ending), signals)
+                except ResultError as error:
+                    print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
+                    code = 1
+        _begin(grace, options, rank, code, is_lost=bool(signals.lost))
+        held.clear()
+    return code
+
+
+def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, is_lost: bool) -> None:
+    """Begin the seconds that this rank has to end, now that it has said how its main has ended."""
+    from heyhi.sweep.manifest import Manifest
+
+    if is_lost:
+        grace.begin(KILL_SECONDS, None, code, LOST)
+        return
+    seconds, log = Settings().end_grace, None
+    with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
+        seconds = manifest.project.settings.end_grace
+        log = ExperimentDir(manifest.experiment(options.target).exp_path).log_path_of(rank)
+    # What the first one of this machine prints goes into its log already.
+    grace.begin(seconds, log if rank > 0 or options.channel is None else None, code)
 
 
 @contextlib.contextmanager
@@ -341,7 +377,15 @@ def _listen(channel: int, signals: Signals) -> None:
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Ending, Encoded | None]:
+def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[object]) -> tuple[Ending, Encoded | None]:
+    """Run main, and return how it has ended, with its result where this is the first rank.
+
+    Args:
+        options: of this process.
+        rank: of it.
+        signals: that end it.
+        held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
+    """
     process = os.getpid()
     folder = ExperimentDir(Path(options.target).absolute().parent)
     ending: Ending | None = None
@@ -357,9 +401,12 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
             ):
                 try:
                     result = _call(experiment, schema, entry, options)
+                    held.append(result)
                     if os.getpid() != process:
                         leave_fork()
                     regain()
+                    if rank == 0 and result is None and not is_there(folder.result_path):
+                        signals.raise_if_caught()
                     # As JSON has it: warnings about it belong into the log.
                     return Ending("done"), _encoded(result, turn) if rank == 0 else None
                 except BaseException as error:
@@ -371,6 +418,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals) -> tuple[Endi
                         print_error(error, ending)
                     raise
     except BaseException as error:
+        held.append(error)
         return ending or ending_of(error, signals), None
 
 

@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -36,7 +36,8 @@ from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there, is_there_now, utc_now, writing
-from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.grace import LOST, Grace
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -74,6 +75,7 @@ class Outcome:
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
         stopped: it didn't end by itself.
+        lost: another has the experiment by now, in whose folder nothing is written any more.
         refused: this call would have gone on with another config, and has left it as it was.
     """
 
@@ -83,6 +85,7 @@ class Outcome:
     ran: bool = False
     attempt: int = 0
     stopped: bool = False
+    lost: bool = False
     refused: bool = False
 
     @property
@@ -138,6 +141,7 @@ def execute(
     is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
+    on_over: Callable[[Outcome], None] = lambda outcome: None,
     entry: str | None = None,
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
@@ -164,6 +168,7 @@ def execute(
         is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
+        on_over: called when a run is over, all is on record, and its claim is released.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
 
@@ -179,7 +184,8 @@ def execute(
         SystemExit: likewise SIGTERM (143) and SIGHUP (129).
     """
     folder = ExperimentDir(experiment.exp_path)
-    with taken_turn(experiment.exp_id) as turn, Signals(Notice() if job is not None else None) as signals:
+    notice = Notice() if job is not None else None
+    with _telling(on_over) as over, taken_turn(experiment.exp_id) as turn, Signals(notice) as signals:
         if make_room is not None:
             make_room()
 
@@ -220,6 +226,7 @@ def execute(
                 claim,
                 turn,
                 using,
+                over,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -282,6 +289,31 @@ def _claim(
         wait = min(1.5 * wait, _LONGEST_WAIT)
 
 
+@dataclass
+class _Over:
+    """What is left of a run when it is over.
+
+    Attributes:
+        outcome: how it ended; None where nothing has run.
+        held: what main has returned or raised. Destructors of what hangs on it may hang, so they run after all else.
+    """
+
+    outcome: Outcome | None = None
+    held: list[object] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def _telling(on_over: Callable[[Outcome], None]) -> Iterator[_Over]:
+    """Say how a run has ended that was inside the context, when all else of it was left."""
+    over = _Over()
+    try:
+        yield over
+    finally:
+        if over.outcome is not None:
+            on_over(over.outcome)
+        over.held.clear()
+
+
 @dataclass(frozen=True)
 class _Run:
     """What an attempt needs."""
@@ -299,6 +331,7 @@ class _Run:
     claim: Claim
     turn: Turn
     using: Using
+    over: _Over
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -308,9 +341,11 @@ class _Run:
         """
         pid, clock = os.getpid(), time.monotonic()
         number = self._record_start(launcher_attempt)
+        self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
         try:
             with signals.raising():
                 result = self._call_main()
+                self.over.held.append(result)
             if os.getpid() != pid:
                 leave_fork()
             regain()
@@ -320,6 +355,7 @@ class _Run:
             if os.getpid() != pid:
                 leave_fork(error)
             regain()
+            self.over.held.append(error)
             ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
@@ -327,6 +363,10 @@ class _Run:
         if ending.reason == REQUEUE:
             ending = weigh(ending, self.folder, self.experiment, self.schema)
         self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.over.outcome = outcome = self._outcome(ending, number)
+        return outcome
+
+    def _outcome(self, ending: Ending, number: int) -> Outcome:
         if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
@@ -334,6 +374,8 @@ class _Run:
 
     def _save(self, result: object, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
+        if result is None and not is_there(self.folder.result_path):
+            signals.raise_if_caught()
         if result is not None or not is_there(self.folder.result_path):
             self.turn.dropped = save(
                 self.folder,
@@ -351,6 +393,7 @@ class _Run:
         """
         lost = signals.lost or why_not_held(self.claim)
         if lost:
+            self.over.outcome = Outcome(Status.RUNNING, exit_code=LostClaimError.exit_code, ran=True, lost=True)
             signals.end_the_lost()
             raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
 
@@ -455,6 +498,25 @@ class _Run:
             _log.error("%s", error)
 
 
+def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable[[Outcome], None]:
+    """Return what begins the seconds that this process has to end, for `execute` to call when its run is over.
+
+    Args:
+        grace: of this process.
+        project: of the experiment.
+        folder: of it.
+    """
+
+    def begin(outcome: Outcome) -> None:
+        code = outcome.exit_code if outcome.stopped or outcome.lost else 0 if outcome.done else 1
+        if outcome.lost:  # it works where another does by now
+            grace.begin(KILL_SECONDS, None, code, LOST)
+        else:
+            grace.begin(project.settings.end_grace, folder.log_path, code)
+
+    return begin
+
+
 def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
     """Return whether an attempt is the first, Slurm's requeue, a launcher's retry or a new launch."""
     if last is None:
@@ -504,10 +566,17 @@ def main(args: Sequence[str] | None = None) -> int:
     take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)
+    with Grace() as grace:
+        grace.exit_code = _exit_code(options, grace)
+    return grace.exit_code
+
+
+def _exit_code(options: argparse.Namespace, grace: Grace) -> int:
+    """Run what was asked for, and return the exit code; say what went wrong."""
     try:
         if options.parent is not None:
             end_with(options.parent)
-        return _run_target(options)
+        return _run_target(options, grace)
     except UnknownError as error:
         print(f"{options.target}: {Status.UNKNOWN.value}: {error}", file=sys.stderr)
         return error.exit_code
@@ -523,7 +592,7 @@ def main(args: Sequence[str] | None = None) -> int:
         return int(stop.code or 1)
 
 
-def _run_target(options: argparse.Namespace) -> int:
+def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
@@ -588,6 +657,7 @@ def _run_target(options: argparse.Namespace) -> int:
             environment=None if tasks == 1 else lambda: "".join(told[-1:]),
             outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
+            on_over=ending_in(grace, project, folder),
             entry=options.entry,
         )
     except (KeyboardInterrupt, Terminated):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -133,3 +134,33 @@ def test_outside_a_job_nothing_is_to_stop() -> None:
     assert not is_to_stop()
     with pytest.raises(HeyhiError, match="no job"):
         requeue()
+
+
+@pytest.mark.parametrize("sign", [WARNING, signal.SIGTERM])
+def test_who_knows_of_the_end_and_returns_nothing_has_left_its_work(notice: Notice, sign: signal.Signals) -> None:
+    with Signals(notice) as signals:
+        with signals.raising():
+            assert not is_to_stop()
+            os.kill(os.getpid(), sign)
+            assert is_to_stop()
+        with pytest.raises(Requeued if sign is WARNING else SystemExit) as stop:
+            signals.raise_if_caught()
+    assert stop.value.code == (75 if sign is WARNING else 143)
+
+
+@pytest.mark.parametrize("sign", [WARNING, signal.SIGTERM])
+def test_who_has_not_asked_again_has_ended_by_itself(notice: Notice, sign: signal.Signals) -> None:
+    with Signals(notice) as signals:
+        with signals.raising():
+            assert not is_to_stop()
+            os.kill(os.getpid(), sign)
+        signals.raise_if_caught()
+
+
+def test_who_catches_what_a_checkpoint_ends_with_is_queued_again_all_the_same(notice: Notice) -> None:
+    with Signals(notice) as signals:
+        with signals.raising(), contextlib.suppress(SystemExit):
+            notice.register(lambda: None)
+            os.kill(os.getpid(), WARNING)
+        with pytest.raises(Requeued):
+            signals.raise_if_caught()

@@ -1,0 +1,87 @@
+"""A main that is told to end, catches that and returns: with a result it is DONE, with nothing it has left its work."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any
+
+import pytest
+
+from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_state
+
+WAIT = """
+class Odd(BaseException): pass
+
+def main(task, cfg, log_level):
+    {before}
+    try:
+        meet("ready")
+        while True:
+            {loop}
+    except BaseException as error:
+        print("caught", type(error).__name__)
+    {end}
+"""
+LOOP = "signal.pause()"
+ASKS = "time.sleep(0.01)\n            if heyhi.is_to_stop(): break"
+CAUGHT = "which main has caught and returned nothing"
+# How a main ends that has caught it -> whether it has a result.
+ENDS = {
+    "return None": False,
+    "": False,
+    "return {'steps': 3}": True,
+    "return {}": True,
+    "heyhi.save_result_in_cwd({'steps': 3})": True,
+    "sys.exit(0)": False,
+    "raise Odd": False,
+}
+
+
+def end_of(lab: Any, main: str, sign: signal.Signals, **options: Any) -> int:
+    process = lab.start(main, **options)
+    lab.meet("ready")
+    process.send_signal(sign)
+    code: int = lab.end(process)[0]
+    return code
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_is_stopped_is_done_where_it_has_a_result_alone(task_lab: Any, end: str) -> None:
+    code = end_of(task_lab, WAIT.format(before="", loop=LOOP, end=end), signal.SIGTERM)
+    state = find_state(task_lab.folder().path)
+    if ENDS[end]:
+        assert (code, state.status) == (0, Status.DONE)
+        return
+    assert (code, state.status) == (143, Status.DEAD) and "stopped by SIGTERM" in state.reason
+    assert (CAUGHT in state.reason) == (end in ("return None", "")) and not task_lab.folder().claim_path.exists()
+
+
+def test_ctrl_c_in_run_py_that_main_has_caught_is_no_end_of_its_own(task_lab: Any) -> None:
+    main = WAIT.format(before="", loop=LOOP, end="")
+    text = (
+        main + "\nif __name__ == '__main__':\n    heyhi.parse_args_and_maybe_launch(main, ['--cfg', 'job', 'lr=0.5'])\n"
+    )
+    process = task_lab.program(text)
+    task_lab.meet("ready")
+    process.send_signal(signal.SIGINT)
+    assert task_lab.end(process)[0] in (130, -signal.SIGINT)
+    state = find_state(task_lab.folder().path)
+    assert state == (Status.DEAD, f"exit code 130: stopped by SIGINT, {CAUGHT}")
+
+
+@pytest.mark.usefixtures("srun")
+@pytest.mark.parametrize("end", ["return None", "return {'steps': 3}"])
+def test_so_it_is_in_a_rank(task_lab: Any, end: str) -> None:
+    """Where the others end well, too."""
+    main = WAIT.format(
+        before="if os.environ['RANK'] == '1': return",
+        loop=LOOP,
+        end=end,
+    )
+    code = end_of(task_lab, main, signal.SIGTERM, wrapper="sys.argv += ['--tasks', '2']")
+    state = find_state(task_lab.folder().path)
+    if "steps" in end:
+        assert (code, task_lab.folder().read_result()) == (0, {"steps": 3})
+    else:
+        assert code == 143 and state.status is Status.DEAD and "stopped by SIGTERM" in state.reason
