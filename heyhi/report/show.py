@@ -33,6 +33,7 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
     """
+    flow.finish()
     take_any_text()
     try:
         for manifest in flow.reported:
