@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
+from heyhi.console.lines import is_submission, unlogged
 from heyhi.control.spare import read_unlogged
 from heyhi.files import read_end
 from heyhi.text import TIMES, readable
@@ -40,7 +41,6 @@ NO_ANSWER = "Slurm doesn't answer, and is asked again"
 _NO_JOBS = "Slurm takes no jobs now, and is asked again"
 _FULL = "Slurm takes no more jobs for now"
 _ANSWERS = "Slurm answers again"
-_SUBMITTED = re.compile(r"^\S+/\S+: job \d+$")
 
 
 class LastWords(NamedTuple):
@@ -117,7 +117,7 @@ def last_trouble(log: Path, pid: int, *, is_full: bool) -> list[str]:
             for opening in (NO_ANSWER, _NO_JOBS, _FULL):
                 if line.startswith(opening):
                     found[opening] = line
-        elif _NO_JOBS in found and _SUBMITTED.match(line):
+        elif _NO_JOBS in found and is_submission(line):
             del found[_NO_JOBS]
     if not is_full:
         found.pop(_FULL, None)
@@ -140,13 +140,16 @@ def _counting(lines: Collection[str]) -> list[str]:
             is_in_file = False
             found[-1] += f" {line.strip().rstrip(':')}"
             continue
-        if is_head:  # `WorkflowError:` stands alone, and what it is in the next line
+        if (told := unlogged(line)) is not None:  # in a line of our own logger
+            found.append(told)
+        elif is_head:  # `WorkflowError:` stands alone, and what it is in the next line
             is_head = False
             if line.strip() and not line.startswith(_NOISE):
                 found.append(line.strip())
         elif is_rule and (message := _MESSAGE.match(line)):
             is_rule = False
-            if not message["text"].startswith("run "):  # of a run on this machine, whose own records say more
+            # Of a run on this machine, its own records say more.
+            if message["text"] != "None" and not message["text"].startswith("run "):
                 found.append(message["text"].strip())
         elif _RULE.match(line):
             is_rule = True

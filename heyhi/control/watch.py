@@ -155,7 +155,7 @@ class _Screen:
     def __init__(self) -> None:
         from rich.live import Live
 
-        from heyhi.console import ShownConsole
+        from heyhi.shown_console import ShownConsole
 
         self._live = Live(console=ShownConsole(), auto_refresh=False)
         self._text: RenderableType = ""

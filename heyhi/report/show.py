@@ -34,6 +34,7 @@ def show(flow: Flow) -> None:
     the experiments that were asked for. What can't be written is said, and changes nothing else: the run is over, and
     its exit code is its own.
     """
+    flow.finish()
     guard_streams(goes_on=True)
     with shown_streams():
         try:

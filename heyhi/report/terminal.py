@@ -76,7 +76,7 @@ def _hidden(
         lines.append(f"empty everywhere: {', '.join(value_text(name, _MAX_LINE) for name in table.empty)}")
     if not out.isatty():
         return lines
-    from heyhi.console import ShownConsole
+    from heyhi.shown_console import ShownConsole
 
     return [part for line in lines for part in textwrap.wrap(line, ShownConsole(out).width)]
 
@@ -100,7 +100,7 @@ def _print_rich(table: ShownTable, shaped: Shaped, out: TextIO, asked: Sequence[
     from rich.table import Table
     from rich.text import Text
 
-    from heyhi.console import ShownConsole
+    from heyhi.shown_console import ShownConsole
 
     console = ShownConsole(out)
     varying = [str(name) for name in shaped.table.attrs.get("varying", ())]

@@ -108,6 +108,8 @@ class Flow:
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
         self.report_manifest = _for_rule(lambda wildcards: self._name(self._open_report(wildcards)))
+        for follow in self._loggers("follow_run"):
+            follow(self)
 
     @property
     def asked(self) -> list[tuple[str, Manifest]]:
@@ -119,9 +121,25 @@ class Flow:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
 
+    @property
+    def is_run(self) -> bool:
+        """Whether something is run, as far as Snakemake has said so by now; a dry run is none."""
+        return bool(self._workflow.is_main_process and self._is_executing)
+
+    def finish(self) -> None:
+        """Have HeyHi's logger say how the run has ended: before its table is shown, or anything else is printed."""
+        for finish in self._loggers("finish_run"):
+            finish()
+
+    def _loggers(self, method: str) -> list[Callable[..., None]]:
+        """Return a method of the logger plugins that have it: HeyHi's, where the profile names it."""
+        manager = getattr(self._workflow, "logger_manager", None)
+        handlers = manager.get_log_handlers() if manager is not None else []
+        return [getattr(handler, method) for handler in handlers if hasattr(handler, method)]
+
     def note_launch(self) -> None:
         """Write down that what this run was asked for is run: for `onstart`, which is for runs that start something."""
-        if self._is_on_record or not (self._workflow.is_main_process and self._is_executing):
+        if self._is_on_record or not self.is_run:
             return
         try:
             for manifest in self.reported:

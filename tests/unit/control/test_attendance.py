@@ -164,7 +164,7 @@ def test_what_a_living_controller_last_said_of_slurm_is_said_as_long_as_it_holds
 
     assert said(waiting, "Building DAG of jobs...") == []
     assert said(waiting, away) == said(waiting, "p/b: job 11", away, "Job 3: x") == [away]
-    assert said(waiting, away, "p/b: job 12") == []
+    assert said(waiting, away, "p/b: job 12") == said(waiting, away, "14:00:01 queued  x=1  job 12") == []
     assert said(waiting, away, pid=1) == []  # of an earlier one: this one writes none
     assert said(all_had, silent) == [silent] and said(all_had, silent, "Slurm answers again.") == []
     assert said(waiting, full, "p/b: job 12") == [full] and said(all_had, full, "p/b: job 12") == []

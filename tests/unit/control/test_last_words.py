@@ -128,3 +128,22 @@ def test_a_spare_block_that_says_nothing_changes_nothing(log: Path, junk: bytes)
     log.with_suffix("").mkdir()
     (log.with_suffix("") / "spare").write_bytes(junk)
     assert (last_words(log).lines, last_words(log).exit_code) == ([], 1)
+
+
+def test_lines_of_our_own_logger_are_read_as_those_of_snakemake(log: Path) -> None:
+    log.write_text(
+        f"{BEGIN}14:37:46 run     4 experiments, handed over, 2026-11-28\n14:37:46 queued  x=1  job 7\n"
+        f"14:37:46 ERROR   p/work/x=2_9: not submitted: {NOPE}\n14:37:46 ERROR   p/work/x=3_9: not submitted: {NOPE}\n"
+        "14:37:47 DEAD    p/work/x=4_9: job 8 ended before it started the experiment\n"
+        "14:37:47 DEAD    x=1  exit code 1: ValueError: p/a: boom  log: results/p/work/x=1_9/log.txt\n"
+        f"14:37:47 end     0 done, 2 DEAD, 2 ERROR in 1 s\n{END}"
+    )
+    words = last_words(log)
+    assert words.summary() == [f"2 × not submitted: {NOPE}"]  # noqa: RUF001
+    assert words.of("p/work/x=2_9") == [f"not submitted: {NOPE}"] and words.of("p/work/x=1_9") == []
+    assert words.of("p/work/x=4_9") == ["DEAD: job 8 ended before it started the experiment"]
+
+
+def test_a_run_on_this_machine_of_which_snakemake_says_none_says_nothing(log: Path) -> None:
+    log.write_text(f"{BEGIN}Error in rule experiment:\n    message: None\n    jobid: 3\n{END}")
+    assert last_words(log).lines == []

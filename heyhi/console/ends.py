@@ -1,0 +1,100 @@
+"""How an experiment of a run has ended, by what its runner or the executor said of it, and by its records."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+from heyhi.console.lines import ERROR
+from heyhi.errors import HeyhiError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_state
+from heyhi.files import read_end
+from heyhi.sweep.target import target_of
+
+_MOST_BYTES = 20_000  # of the end of what its runner said
+_LOG = re.compile(r" \(log: [^()]*\)$")
+# What Snakemake adds to what an executor says of a job.
+_FURTHER = re.compile(r" *For further error details see .*$", re.DOTALL)
+_STATUSES = tuple(f"{status.value}: " for status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN))
+
+
+class Ended(NamedTuple):
+    """How one ended.
+
+    Attributes:
+        word: its status; ERROR where it wasn't run.
+        why: the reason.
+        log: where more is to be found; empty where nothing is.
+    """
+
+    word: str
+    why: str
+    log: str = ""
+
+
+def said_by_executor(message: str | None) -> str:
+    """Return what an executor said of a job that failed; empty where it said nothing."""
+    text = _FURTHER.sub("", message or "").strip()
+    return "" if text.startswith("run ") else text
+
+
+def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "") -> Ended:
+    """Say how an experiment that failed has ended.
+
+    Args:
+        folder: its exp path.
+        exp_id: its exp id.
+        project_root: of its project.
+        said: what the executor said of it.
+    """
+    names = (exp_id, target_of(folder, project_root))
+    text = _without_name(said, names) or _said_by_runner(ExperimentDir(Path(folder)), names) or _on_record(folder)
+    for status in _STATUSES:
+        if text.startswith(status):
+            return Ended(status.removesuffix(": "), text.removeprefix(status), _log_of(folder, project_root))
+    return Ended(ERROR, text or "it has failed, and nobody said why")
+
+
+def seconds_of(folder: str) -> float | None:
+    """Return how long the attempt took that made a result; None where nobody knows."""
+    try:
+        _, end = ExperimentDir(Path(folder)).history().last_attempt
+    except HeyhiError:
+        return None
+    return end.seconds if end is not None else None
+
+
+def _said_by_runner(folder: ExperimentDir, names: tuple[str, ...]) -> str:
+    for text in reversed(read_end(folder.launch_log_path, _MOST_BYTES).splitlines()):
+        if rest := _without_name(text, names, only=True):
+            return _LOG.sub("", rest)
+    return ""
+
+
+def _without_name(text: str, names: tuple[str, ...], *, only: bool = False) -> str:
+    for name in names:
+        if text.startswith(f"{name}: "):
+            return text.removeprefix(f"{name}: ")
+    return "" if only else text
+
+
+def _on_record(folder: str) -> str:
+    state = find_state(folder)
+    if state.status is Status.NOT_STARTED:
+        return "it ended before it was started"
+    return state.line if state.status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN) else f"it is {state.text}"
+
+
+def _log_of(folder: str, project_root: Path) -> str:
+    known = ExperimentDir(Path(folder))
+    for path in (known.log_path, known.launch_log_path):
+        try:
+            if os.stat(path).st_size:  # noqa: PTH116
+                return os.path.relpath(path, project_root) if path.is_relative_to(project_root) else str(path)
+        except OSError:
+            continue
+    return ""

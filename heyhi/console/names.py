@@ -1,0 +1,70 @@
+"""What the experiments of a run are called in its lines: by what varies among them, else by their exp ids."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import PurePath
+from typing import NamedTuple
+
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import folder_of
+
+_LONGEST = 60  # characters of what varies; an exp id is as readable, and stays short
+_SHARE = 20  # all of a manifest are read in the time that so large a share of them takes, one by one
+
+
+class Named(NamedTuple):
+    """An experiment.
+
+    Attributes:
+        exp_id: its exp id.
+        cfg: its config file.
+        overrides: its canonical overrides.
+    """
+
+    exp_id: str
+    cfg: str
+    overrides: tuple[str, ...]
+
+
+def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
+    """Read what experiments are named by, by their exp paths.
+
+    Args:
+        asked: targets, each with its manifest.
+    """
+    targets: dict[int, tuple[Manifest, list[str]]] = {}
+    for target, manifest in asked:
+        targets.setdefault(id(manifest), (manifest, []))[1].append(target)
+    found = {}
+    for manifest, its in targets.values():
+        few = len(its) * _SHARE < manifest.size
+        wanted = {folder_of(target, manifest.project_root) for target in its}
+        for exp_id, folder, identity, _, _ in manifest.entries_of(its) if few else manifest.entries()[0]:
+            if folder in wanted:
+                found[folder] = Named(exp_id, identity.cfg, identity.overrides)
+    return found
+
+
+def short_names(experiments: Sequence[Named]) -> list[str]:
+    """Name experiments by their overrides that not all of them have, and by the config where there are several.
+
+    Where that is nothing, too long or of two alike, it is the exp id.
+    """
+    shared = set.intersection(*(set(one.overrides) for one in experiments)) if experiments else set()
+    one_cfg = len({one.cfg for one in experiments}) < 2
+    names = []
+    for one in experiments:
+        varying = ",".join(override for override in one.overrides if override not in shared)
+        stem = "" if one_cfg else PurePath(one.cfg).stem
+        names.append(":".join(part for part in (stem, varying) if part))
+    count = Counter(names)
+    return [
+        name if _is_plain(name) and count[name] == 1 and len(experiments) > 1 else one.exp_id
+        for name, one in zip(names, experiments, strict=True)
+    ]
+
+
+def _is_plain(name: str) -> bool:
+    return 0 < len(name) <= _LONGEST and name.isprintable() and " " not in name

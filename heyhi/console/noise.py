@@ -1,0 +1,50 @@
+"""Which of Snakemake's own messages say nothing to who runs experiments. What isn't known here is shown."""
+
+from __future__ import annotations
+
+import re
+
+# Of what has no event, by its beginning.
+_NOISE = (
+    "Assuming unrestricted shared filesystem usage",
+    "Building DAG of jobs",
+    "Processed ",
+    "Using shell: ",
+    "Select jobs to execute",
+    "Shutting down, this might take some time",
+    "Exiting because a job execution failed",
+    "Complete log(s): ",
+    "Elapsed time: ",
+    "--keep-incomplete mode is set",
+    "Cannot restore ",
+)
+# A run of ours that has failed: its end says more.
+_FAILED = re.compile(
+    r"^RuleException:\s*CalledProcessError in file .*(?: -m heyhi\.runner |/unknown/[0-9a-f]{16}\.log; exit 1' )",
+    re.DOTALL,
+)
+_SOME_FAILED = re.compile(r"^WorkflowError:\s*At least one job did not complete successfully\.\s*$")
+_RESTART = re.compile(r"^Trying to restart job (\d+)\.")
+_JOB = re.compile(r"^(?P<exp_id>\S+): (?P<job>job \d+)$")
+
+
+def is_noise(text: str) -> bool:
+    """Return whether a plain message of Snakemake's says nothing."""
+    return text.startswith(_NOISE)
+
+
+def is_told_error(text: str) -> bool:
+    """Return whether an exception that Snakemake prints is told otherwise."""
+    return bool(_FAILED.match(text) or _SOME_FAILED.match(text))
+
+
+def restarted(text: str) -> int | None:
+    """Return the id of the job that Snakemake says to try again."""
+    match = _RESTART.match(text)
+    return int(match[1]) if match is not None else None
+
+
+def submitted(text: str) -> tuple[str, str] | None:
+    """Return exp id and `job ID` where our executor says that it has submitted an experiment."""
+    match = _JOB.match(text)
+    return (match["exp_id"], match["job"]) if match is not None else None

@@ -1,0 +1,291 @@
+"""What a run tells: of Snakemake's records its own lines of experiments, and the rest as Snakemake writes it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TextIO
+
+from heyhi.console.bar import bar_line
+from heyhi.console.ends import Ended, how_ended, said_by_executor, seconds_of
+from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
+from heyhi.console.names import Named, short_names
+from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
+from heyhi.console.progress import Progress
+from heyhi.console.screen import Plain, Screen, screen_for
+from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.project import Project
+from heyhi.sweep.target import folder_of
+from heyhi.text import duration, readable
+
+_EXPERIMENT, _UNKNOWN, _TABLE, _ALL = "experiment", "unknown", "aggregate", "all"  # our rules
+_MOST_NAMED = 5
+_INTERRUPT = "Terminating processes on user request"
+# Quiet about these, Snakemake says nothing of starts, or of ends and progress.
+_RULES, _PROGRESS = "rules", "progress"
+
+
+class Passing(NamedTuple):
+    """What Snakemake would make of a record.
+
+    Attributes:
+        is_wanted: returns whether it would show it.
+        text: returns how.
+        decorate: returns that text in its colour.
+    """
+
+    is_wanted: Callable[[logging.LogRecord], bool]
+    text: Callable[[logging.LogRecord], str]
+    decorate: Callable[[logging.LogRecord, str], str]
+
+
+class _Job(NamedTuple):
+    rule: str
+    folder: str = ""
+    text: str = ""
+
+
+class Teller:
+    """Tells of one run, record by record.
+
+    Args:
+        project: whose experiments are run.
+        read: returns the experiments that the run was asked for, and what they need, by their exp paths.
+        stream: where to.
+        passing: what Snakemake would make of a record.
+        quiet: what Snakemake is to be quiet about.
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        read: Callable[[], Mapping[str, Named]],
+        stream: TextIO,
+        passing: Passing,
+        quiet: frozenset[str] = frozenset(),
+    ) -> None:
+        self._project, self._read = project, read
+        self._stream, self._passing, self._quiet = stream, passing, quiet
+        self._screen: Screen = Plain(stream)
+        self._jobs: dict[int, _Job] = {}
+        self._named: Mapping[str, Named] = {}  # by exp path
+        self._names: dict[str, str] = {}
+        self._by_id: dict[str, str] = {}  # exp path by exp id
+        self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
+        self._logged = ""  # exp id of the first that has failed and has a log
+        self._again: set[str] = set()  # exp paths of what is tried again
+        self._progress: Progress | None = None
+        self._where = ""
+        self._day = ""
+        self._is_remote = self._is_interrupted = self._is_over = False
+        self._by_event: dict[str, Callable[[Any], bool]] = {
+            "resources_info": self._take_resources,
+            "run_info": self._begin,
+            "job_info": self._start,
+            "job_finished": self._finish,
+            "job_error": self._fail,
+            "job_started": _drop,
+            "progress": _drop,
+            "error": lambda record: is_told_error(str(record.msg)),
+        }
+
+    def take(self, record: logging.LogRecord) -> None:
+        """Tell of a record what there is to tell."""
+        event = getattr(record, "event", None)
+        take = self._take_text if event is None else self._by_event.get(str(event), _leave)
+        if not take(record) and self._passing.is_wanted(record):
+            text = self._passing.text(record)
+            if text not in ("", "None"):
+                self._screen.write(self._passing.decorate(record, readable(text)))
+        self._screen.refresh()
+
+    def close(self) -> None:
+        """Say how the run has ended, unless that was said, and leave the terminal as it was."""
+        if self._is_over:
+            return
+        self._is_over = True
+        try:
+            if self._progress is not None:
+                self._say_end(self._progress)
+        finally:
+            self._screen.close()
+
+    # --- what Snakemake says
+
+    def _take_text(self, record: logging.LogRecord) -> bool:
+        text = str(record.msg)
+        self._is_interrupted |= text.startswith(_INTERRUPT)
+        number = restarted(text)
+        if number is not None and number in self._jobs:
+            self._say_again(self._jobs[number])
+            return True
+        said = submitted(text)
+        if said is not None and said[0] in self._by_id:
+            folder = self._by_id[said[0]]
+            self._tell(_RULES, QUEUED, self._names[folder], said[1])
+            return True
+        return is_noise(text)
+
+    def _take_resources(self, record: Any) -> bool:
+        nodes, cores = getattr(record, "nodes", None), getattr(record, "cores", None)
+        if nodes is not None:
+            self._is_remote = True
+            self._where = "handed over" + (f", at most {nodes} at once" if 0 < nodes < sys.maxsize else "")
+        elif cores is not None:
+            self._where = f"on {cores} core{'s' if cores != 1 else ''} of this machine"
+        return True
+
+    def _begin(self, record: Any) -> bool:
+        if self._progress is not None:
+            return True
+        stats: Mapping[str, int] = getattr(record, "stats", None) or {}
+        total = int(stats.get(_EXPERIMENT, 0))
+        self._named = self._read()
+        self._names = dict(zip(self._named, short_names(list(self._named.values())), strict=True))
+        self._by_id = {named.exp_id: folder for folder, named in self._named.items()}
+        self._progress = Progress(total, time.monotonic(), self._is_remote)
+        before = max(0, len(self._named) - total - int(stats.get(_UNKNOWN, 0)))
+        what = f"{total} experiment{'s' if total != 1 else ''}" if total else "nothing but the table"
+        now = time.time()
+        self._day = day(now)
+        said = (what, self._where if total else "", f"{before} DONE before" if before else "", self._day)
+        self._screen.write(line(now, RUN, ", ".join(filter(None, said))))
+        if _PROGRESS not in self._quiet and total:
+            self._screen = screen_for(self._stream, self._draw)
+        return True
+
+    def _draw(self, width: int) -> str:
+        assert self._progress is not None
+        return bar_line(self._progress, time.monotonic(), width, getattr(self._stream, "encoding", None))
+
+    # --- jobs
+
+    def _start(self, record: Any) -> bool:
+        rule = str(record.rule_name)
+        if rule not in (_EXPERIMENT, _UNKNOWN, _TABLE, _ALL):
+            return False
+        folder = ""
+        if rule == _EXPERIMENT:
+            folder = self._folder(f"{record.wildcards['exp']}/{RESULT_NAME}")
+            if self._progress is not None:
+                self._progress.start(folder, time.monotonic())
+            if not self._is_remote:
+                self._tell(_RULES, AGAIN if folder in self._again else START, self._name(folder))
+                self._again.discard(folder)
+        text = ", ".join(map(str, record.output)) if rule == _TABLE else str(record.rule_msg)
+        self._jobs[int(record.jobid)] = _Job(rule, folder, text)
+        return True
+
+    def _finish(self, record: Any) -> bool:
+        job = self._jobs.get(int(record.job_id))
+        if job is None:
+            return False
+        if job.rule == _EXPERIMENT and self._progress is not None:
+            seconds: float | None = self._progress.finish(job.folder, time.monotonic())
+            if self._is_remote:
+                seconds = seconds_of(job.folder)
+            self._tell(_PROGRESS, DONE, self._name(job.folder), "" if seconds is None else duration(seconds))
+        elif job.rule == _TABLE:
+            self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
+        return True
+
+    def _fail(self, record: Any) -> bool:
+        job = self._jobs.get(int(record.jobid))
+        if job is None or job.rule not in (_EXPERIMENT, _UNKNOWN):
+            return False
+        if job.rule == _UNKNOWN:
+            target, _, why = job.text.partition(": ")
+            folder = self._folder(target)
+            ended = Ended(Status.UNKNOWN.value, why.removeprefix(f"{Status.UNKNOWN.value}: "))
+            self._tell_end(folder, ended)
+        else:
+            ended = self._how_ended(job.folder, said_by_executor(record.rule_msg))
+            if not (self._is_interrupted and ended.word == ERROR):  # what is stopped before it has begun is as it was
+                self._tell_end(job.folder, ended)
+        return True
+
+    def _how_ended(self, folder: str, said: str = "") -> Ended:
+        return how_ended(folder, self._exp_id(folder), self._project.root, said)
+
+    def _tell_end(self, folder: str, ended: Ended) -> None:
+        self._ended[folder] = ended.word
+        if ended.log and not self._logged:
+            self._logged = self._exp_id(folder)
+        if self._progress is not None:
+            self._progress.fail(folder, ended.word)
+        if ended.log:
+            self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}")
+        else:
+            self._tell("", ended.word, f"{self._exp_id(folder)}: {ended.why}")
+
+    def _say_again(self, job: _Job) -> None:
+        word = self._ended.pop(job.folder, "")
+        if word and self._progress is not None:
+            self._progress.again(word)
+        if self._is_remote:
+            self._tell(_RULES, AGAIN, self._name(job.folder) if job.folder else job.rule)
+        else:
+            self._again.add(job.folder)  # its next start is told as such
+
+    # --- the end
+
+    def _say_end(self, progress: Progress) -> None:
+        if not (self._is_interrupted or self._is_remote):
+            for folder in list(progress.running):
+                if not _has_result(folder):  # of which Snakemake itself has said why
+                    self._tell_end(folder, self._how_ended(folder))
+        if not self._is_interrupted and progress.failed:
+            self._say_blocked()
+        if progress.total or progress.failed:
+            left = f", {progress.left} not done" if progress.left else ""
+            took = duration(time.monotonic() - progress.began)
+            self._tell("", END, f"{progress.counts()}{left} in {took}{self._what_next()}")
+
+    def _say_blocked(self) -> None:
+        """Name what was not started since something that it needs has failed: of that, Snakemake says nothing."""
+        known = {job.folder for job in self._jobs.values()} | self._ended.keys()
+        blocked = [folder for folder in self._named if folder not in known and not _has_result(folder)]
+        if blocked:
+            shown = [self._name(folder) for folder in blocked[:_MOST_NAMED]]
+            more = f" and {len(blocked) - len(shown)} more" if len(blocked) > len(shown) else ""
+            self._tell("", Status.BLOCKED.value, f"{', '.join(shown)}{more}")
+
+    def _what_next(self) -> str:
+        return f"; heyhi logs --error {self._logged} shows more, and the same command goes on" if self._logged else ""
+
+    # --- names and lines
+
+    def _folder(self, target: str) -> str:
+        return folder_of(os.path.normpath(target), self._project.root)
+
+    def _name(self, folder: str) -> str:
+        return self._names.get(folder) or self._exp_id(folder)
+
+    def _exp_id(self, folder: str) -> str:
+        named = self._named.get(folder)
+        return named.exp_id if named is not None else folder.removeprefix(f"{self._project.results_root}/")
+
+    def _tell(self, kind: str, word: str, *parts: str) -> None:
+        if kind and kind in self._quiet:
+            return
+        now = time.time()
+        if day(now) != self._day:  # a log may be of weeks
+            self._day = day(now)
+            self._screen.write(f"{clock(now)} {self._day}")
+        self._screen.write(line(now, word, *parts))
+
+
+def _drop(record: logging.LogRecord) -> bool:
+    return True
+
+
+def _leave(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _has_result(folder: str) -> bool:
+    return os.access(Path(folder) / RESULT_NAME, os.F_OK)

@@ -1,0 +1,39 @@
+"""What experiments are called in the lines of a run."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from heyhi.console.names import Named, short_names
+
+
+def named(*overrides: str, cfg: str = "conf/train.prototxt") -> Named:
+    return Named(f"p/{cfg[5:-9]}/{','.join(overrides)[:20]}_{abs(hash((cfg, overrides)))}", cfg, overrides)
+
+
+def test_they_are_called_by_what_varies() -> None:
+    assert short_names([named("lr=0.1", "epochs=5", "seed=1"), named("lr=0.2", "epochs=5", "seed=2")]) == [
+        "lr=0.1,seed=1",
+        "lr=0.2,seed=2",
+    ]
+
+
+def test_of_several_configs_the_config_is_part_of_it() -> None:
+    assert short_names([named("x=1"), named("x=1", cfg="conf/eval.prototxt")]) == ["train", "eval"]
+
+
+def test_where_that_says_nothing_it_is_the_exp_id() -> None:
+    alone, default, other = named("lr=0.1"), named(), named("lr=0.2")
+    assert short_names([alone]) == [alone.exp_id]
+    assert short_names([default, other]) == [default.exp_id, "lr=0.2"]
+    long, spaced = named(f"note='{'x' * 80}'"), named("note='a b'")
+    assert short_names([long, spaced]) == [long.exp_id, spaced.exp_id]
+    assert short_names([]) == []
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True, max_size=4).map(tuple), unique=True, max_size=12))
+def test_no_two_have_one_name(overrides: list[tuple[str, ...]]) -> None:
+    # Of one experiment the canonical order is one: another order is another experiment.
+    names = short_names([named(*its) for its in overrides])
+    assert len(set(names)) == len(names) == len(overrides)

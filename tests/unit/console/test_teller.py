@@ -1,0 +1,235 @@
+"""What a run tells, record by record, without Snakemake: the lines, and what is left out."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from heyhi.console.names import Named
+from heyhi.console.teller import Passing, Teller
+from heyhi.project import Project, Settings
+
+TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
+
+
+class Stage:
+    """A run of which a test makes the records."""
+
+    def __init__(self, root: Path, *names: str, quiet: frozenset[str] = frozenset()) -> None:
+        self.project = Project(root, Settings())
+        self.stream = io.StringIO()
+        self.folders = {name: f"{self.project.results_root}/p/{name}" for name in names}
+        named = {folder: Named(f"p/{name}", "conf/c.prototxt", (name,)) for name, folder in self.folders.items()}
+        passing = Passing(lambda record: True, lambda record: str(record.msg), lambda record, text: text)
+        self.teller = Teller(self.project, lambda: named, self.stream, passing, quiet)
+
+    def say(self, text: str | None, event: str | None = None, level: int = logging.INFO, **more: Any) -> None:
+        record = logging.LogRecord("snakemake", level, "", 0, text, (), None)
+        record.__dict__.update(more, event=event)
+        self.teller.take(record)
+
+    def begin(self, count: int, **more: Any) -> None:
+        self.say("Provided cores: 2", "resources_info", **(more or {"cores": 2}))
+        self.say("Job stats: …", "run_info", stats={"experiment": count, "aggregate": 1, "all": 1})
+
+    def start(self, job: int, name: str) -> None:
+        exp = Path(self.folders[name]).relative_to(self.project.root)
+        self.say("", "job_info", jobid=job, rule_name="experiment", wildcards={"exp": str(exp)}, rule_msg="", output=[])
+
+    def finish(self, job: int) -> None:
+        self.say("Finished jobid", "job_finished", job_id=job)
+
+    def fail(self, job: int, message: str | None = None) -> None:
+        self.say("Error in rule", "job_error", logging.ERROR, jobid=job, rule_name="experiment", rule_msg=message)
+
+    def log(self, name: str, launch: str, log: str = "said\n") -> None:
+        folder = Path(self.folders[name])
+        folder.mkdir(parents=True)
+        (folder / "launch.log").write_text(launch)
+        if log:
+            (folder / "log.txt").write_text(log)
+
+    @property
+    def lines(self) -> list[str]:
+        return TIME.sub("", self.stream.getvalue()).splitlines()
+
+
+def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    stage.log("x=2", "note\np/x=2: DEAD: exit code 1: ValueError: boom (log: /r/log.txt)\n")
+    stage.finish(5)
+    stage.fail(6)
+    stage.teller.close()
+    head, *rest = stage.lines
+    assert head.startswith("run     2 experiments, on 2 cores of this machine, 1 DONE before, 20")
+    assert rest == [
+        "start   x=1",
+        "start   x=2",
+        "done    x=1  0 s",
+        "DEAD    x=2  exit code 1: ValueError: boom  log: results/p/x=2/log.txt",
+        "BLOCKED x=3",
+        "end     1 done, 1 DEAD in 0 s; heyhi logs --error p/x=2 shows more, and the same command goes on",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Building DAG of jobs...",
+        "Using shell: /usr/bin/bash",
+        "Select jobs to execute...",
+        "Exiting because a job execution failed. Look above for error messages",
+        "Complete log(s): /p/.snakemake/log/x.log",
+        "Cannot restore results/p/a/result.json: no backup found.",
+        "Trying to restart job 3.",
+    ],
+)
+def test_noise_is_left_out(tmp_path: Path, text: str) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2)
+    stage.start(3, "x=1")
+    before = stage.lines
+    stage.say(text)
+    assert stage.lines == before
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "WorkflowError in file /p/Snakefile, line 3:\nno such thing",
+        "MissingInputException in rule a in file /p/Snakefile:\nMissing input files",
+        "Error: Directory cannot be locked.",
+        "Slurm takes no more jobs for now (x); the rest is submitted as jobs end.",
+        "RuleException:\nCalledProcessError in file a.smk, line 2:\nCommand 'python -m heyhi.report x' returned 1",
+        "RuleException:\nCalledProcessError in file a.smk, line 2:\nCommand 'exit 1' returned non-zero exit status 1.",
+    ],
+)
+def test_what_matters_is_seen_in_full(tmp_path: Path, text: str) -> None:
+    stage = Stage(tmp_path, "x=1")
+    stage.begin(1)
+    stage.say(text, "error", logging.ERROR)
+    stage.say(text)
+    assert stage.stream.getvalue().count(f"{text}\n") == 2
+
+
+def test_that_some_failed_is_said_by_the_end_alone(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1")
+    stage.begin(1)
+    before = stage.lines
+    stage.say("WorkflowError:\nAt least one job did not complete successfully.", "error", logging.ERROR)
+    command = "Command 'set -euo pipefail;  python -P -m heyhi.runner results/p/x=1/result.json' returned 1"
+    stage.say(f"RuleException:\nCalledProcessError in file experiment.smk, line 2:\n{command}", "error", logging.ERROR)
+    assert stage.lines == before
+
+
+def test_what_is_tried_again_says_so_and_counts_once(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.log("x=1", "p/x=1: DEAD: exit code 1: boom (log: /r)\n")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.fail(5)
+    stage.say("Trying to restart job 5.")
+    stage.start(5, "x=1")
+    stage.finish(5)
+    stage.teller.close()
+    assert [text for text in stage.lines if "x=1" in text and "DEAD" not in text][:3] == [
+        "start   x=1",
+        "again   x=1",
+        "done    x=1  0 s",
+    ]
+    assert stage.lines[-1].startswith("end     1 done, 1 not done in 0 s")
+
+
+def test_on_slurm_a_job_is_said_once_and_what_it_was_not_given_to_by_its_exp_id(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.begin(3, nodes=100)
+    for job, name in enumerate(("x=1", "x=2", "x=3"), start=5):
+        stage.start(job, name)
+    stage.say("p/x=1: job 71")
+    stage.log("x=3", "")
+    further = " For further error details see the cluster/cloud log and the log files of the involved rule(s)."
+    stage.fail(6, f"p/x=2: not submitted: sbatch: nope {further}")
+    stage.fail(7, f"p/x=3: DEAD: TIMEOUT (job 73 on n1) {further}")
+    assert stage.lines[0].startswith("run     3 experiments, handed over, at most 100 at once, 20")
+    assert stage.lines[1:] == [
+        "queued  x=1  job 71",
+        "ERROR   p/x=2: not submitted: sbatch: nope",
+        "DEAD    x=3  TIMEOUT (job 73 on n1)  log: results/p/x=3/log.txt",
+    ]
+
+
+def test_a_run_that_was_killed_before_it_said_a_word_has_its_reason_from_the_records(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.log("x=1", "", log="")
+    start = {"event": "start", "attempt": 1, "pid": 7, "host": "h", "time": "2026-11-28T12:00:00+00:00"}
+    (Path(stage.folders["x=1"]) / "attempts.jsonl").write_text(json.dumps(start) + "\n")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    stage.fail(5)
+    stage.fail(6)
+    assert stage.lines[-2:] == [
+        "DEAD    p/x=1: killed (no end record; pid 7 on host h)",
+        "ERROR   p/x=2: it ended before it was started",
+    ]
+
+
+def test_what_ctrl_c_stops_is_not_taken_for_failed(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.say("Terminating processes on user request, this might take some time.")
+    stage.fail(5)
+    stage.teller.close()
+    assert stage.lines[-1] == "end     0 done, 2 not done in 0 s"
+
+
+def test_a_text_from_elsewhere_can_do_nothing_to_a_terminal(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.log("x=1", f"p/x=1: DEAD: exit code 1: \x1b[2J{'x' * 9000} (log: /r)\n")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.fail(5)
+    stage.say("warning: \x1b]0;title\x07")
+    assert "\x1b" not in stage.stream.getvalue() and max(map(len, stage.lines)) < 700
+
+
+def test_it_says_less_where_it_is_to_be_quiet(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", quiet=frozenset({"rules", "progress"}))
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.finish(5)
+    stage.start(6, "x=2")
+    stage.fail(6, "p/x=2: DEAD: boom")
+    stage.teller.close()
+    assert [text.split()[0] for text in stage.lines] == ["run", "DEAD", "end"]
+
+
+def test_rules_of_others_are_told_as_snakemake_does(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1")
+    stage.begin(1)
+    stage.say("rule plot", "job_info", jobid=9, rule_name="plot", wildcards={}, rule_msg=None, output=["a.png"])
+    stage.say("Finished plot", "job_finished", job_id=9)
+    stage.say("Error in rule plot", "job_error", logging.ERROR, jobid=9, rule_name="plot", rule_msg=None)
+    assert stage.lines[1:] == ["rule plot", "Finished plot", "Error in rule plot"]
+
+
+def test_the_line_of_a_day_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(now=1_000_000_000.0)
+    monkeypatch.setattr("time.time", lambda: clock.now)
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2)
+    clock.now += 24 * 3600
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    assert [len(text) for text in stage.lines[1:]] == [len("2001-09-10"), len("start   x=1"), len("start   x=2")]
