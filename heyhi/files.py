@@ -16,6 +16,10 @@ from heyhi.errors import ResultError, UnknownError
 
 # What a record or a note may have: far more than any that HeyHi writes.
 MOST_BYTES = 64 << 20
+# How deep lists and objects may lie in one another: a result has 100, and what goes on with it may use recursion.
+MOST_DEPTH = 200
+_TOO_DEEP = f"lists and objects lie in one another more than {MOST_DEPTH} deep"
+_NESTED = (dict, list)
 
 
 def replace_file(path: Path, text: str) -> None:
@@ -212,7 +216,7 @@ def open_regular(path: Path | str) -> int:
         OSError: as `os.open` does; also where it is no regular file, which the message says.
     """
     # Without it, who opens a FIFO waits for somebody who writes; for a file it means nothing.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return handle
@@ -232,10 +236,66 @@ def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: as `open_regular` does; also where it is larger, which the message says.
     """
-    with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > most:
-            raise OSError(errno.EFBIG, f"it is larger than the {most >> 20} MB that such a file may have", str(path))
-        return file.read()
+    handle = open_regular(path)
+    try:
+        size = os.fstat(handle).st_size
+        if size <= most:
+            # 10,000 of them, so none of the layers that open() puts around a file.
+            data = os.read(handle, size + 1)
+            if len(data) == size:
+                return data
+            data += _read_on(handle, most - len(data))  # it grows, or is none of a disk, which all have a size of 0
+            if len(data) <= most:
+                return data
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
+    finally:
+        os.close(handle)
+    raise OSError(errno.EFBIG, f"it is larger than the {most >> 20} MB that such a file may have", str(path))
+
+
+def _read_on(handle: int, most: int) -> bytes:
+    """Read the rest of a file, and of one that has more bytes than that no more than one byte too many."""
+    parts, left = [], most + 1
+    while left > 0 and (data := os.read(handle, min(left, 1 << 20))):
+        parts.append(data)
+        left -= len(data)
+    return b"".join(parts)
+
+
+def parse_json(data: bytes | str) -> Any:
+    """Parse JSON that somebody may have damaged.
+
+    Raises:
+        ValueError: it is none, or lists and objects lie in one another deeper than anything that is on record.
+    """
+    import json  # of no use to `heyhi --help`
+
+    try:
+        found = json.loads(data)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    except MemoryError:
+        raise ValueError("it is too large for this machine's memory") from None
+    brackets = (b"[", b"{") if isinstance(data, bytes) else ("[", "{")
+    if sum(map(data.count, brackets)) > MOST_DEPTH and _is_deep(found):  # type: ignore[arg-type]
+        raise ValueError(_TOO_DEEP)
+    return found
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MOST_DEPTH + 1):
+        below: list[Any] = []
+        for one in level:
+            if type(one) is dict:
+                below += [inner for inner in one.values() if type(inner) in _NESTED]
+            elif type(one) is list:
+                below += [inner for inner in one if type(inner) in _NESTED]
+        if not below:
+            return False
+        level = below
+    return True
 
 
 def read_by_digest(folder: Path, digest: str) -> dict[str, Any] | None:
@@ -248,19 +308,17 @@ def read_by_digest(folder: Path, digest: str) -> dict[str, Any] | None:
     Raises:
         ResultError: it can't be read, or is damaged.
     """
-    import json  # of no use to a run
-
     if not digest.isalnum():
         return None
     path = folder / f"{digest}.json"
     reason: object = "it is no JSON object"
     try:
-        content = json.loads(path.read_bytes())
+        content = parse_json(read_bounded(path))
         if isinstance(content, dict):
             return content
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
     raise ResultError(f"{path}: can't be read: {reason}")
 
@@ -276,7 +334,7 @@ def read_end(path: Path, most: int) -> str:
         the text, with a mark for each byte that is no UTF-8; empty where the file can't be read.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - most))
             return file.read(most).decode("utf-8", "replace")
     except OSError:

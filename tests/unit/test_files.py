@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from heyhi.files import (
     is_there_now,
     look_anew,
     measure,
+    parse_json,
     read_bounded,
     read_end,
     remove_below,
@@ -70,6 +72,43 @@ def test_what_is_no_file_is_not_read_whole_and_says_what_it_is(tmp_path: Path) -
         with pytest.raises(OSError, match=why):
             read_bounded(tmp_path / name)
     assert read_bounded(tmp_path / "record") == b"as it is\n"
+    assert read_end(tmp_path / "fifo", 10) == read_end(tmp_path / "endless", 10) == ""
+
+
+def test_a_file_that_does_not_say_how_large_it_is_is_read_no_further_than_it_may_be(tmp_path: Path) -> None:
+    status = Path("/proc/self/status")  # its size is 0
+    assert read_bounded(status).startswith(b"Name:")
+    with pytest.raises(OSError, match="it is larger than the 0 MB"):
+        read_bounded(status, 100)
+    (tmp_path / "record").write_bytes(b"x" * 100)
+    assert read_bounded(tmp_path / "record", 100) == b"x" * 100
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "\0" * 50,
+        "[" * 200_000 + "]" * 200_000,
+        '{"a": ' * 900 + "1" + "}" * 900,
+        "[" * 202 + "]" * 202,
+        "9" * 5000,
+    ],
+    ids=["nothing", "half", "zeros", "endless", "deep", "a bit too deep", "a number of 5,000 digits"],
+)
+def test_damaged_json_is_one_kind_of_error(text: str) -> None:
+    for data in (text, text.encode()):
+        with pytest.raises(ValueError):
+            parse_json(data)
+    with pytest.raises(ValueError):
+        parse_json(b'{"a": "\xff"}')
+
+
+def test_json_as_deep_as_a_result_may_be_is_read() -> None:
+    wide = [{"a": [1, {"b": 2}]}] * 1000
+    for value in (wide, json.loads("[" * 190 + "]" * 190), {"a": float("inf")}, "text", None):
+        assert parse_json(json.dumps(value)) == parse_json(json.dumps(value).encode()) == value
 
 
 def test_a_tree_is_measured_without_what_its_links_lead_to(tmp_path: Path) -> None:
