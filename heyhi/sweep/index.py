@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterable, Mapping
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
+from heyhi.sweep import database
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 from heyhi.text import shell_line
 
-_FORMAT = 3
-_BUSY_SECONDS = 60.0
+_FORMAT = 4
+# For which others are waited for: whoever has it locked for longer was stopped, and this one does without it.
+_BUSY_SECONDS = 10.0
 _TABLES = {
     "origin": "id INTEGER PRIMARY KEY, project_root TEXT, code_root TEXT, results_root TEXT",
     "manifest": "id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL",
@@ -35,20 +39,55 @@ _TABLES = {
     "known": "exp_id TEXT PRIMARY KEY, needs TEXT",
     # What the config of one that is DONE says, by the rule that it was found out by; see `twins`.
     "config": "exp_id TEXT PRIMARY KEY, rule TEXT NOT NULL, digest TEXT NOT NULL",
+    # Of what each of `_SEALED` has found when it was written: a lost page may leave a table that is shorter, or other.
+    "seal": "name TEXT PRIMARY KEY, checksum INTEGER NOT NULL",
 }
 _ROWID_TABLES = ("origin", "manifest")
-_INDICES = (
-    "CREATE INDEX expanded_needing ON expanded (exp_id) WHERE needs IS NOT NULL",
-    "CREATE INDEX known_needing ON known (exp_id) WHERE needs IS NOT NULL",
-)
+_INDICES = {
+    "expanded_needing": "CREATE INDEX expanded_needing ON expanded (exp_id) WHERE needs IS NOT NULL",
+    "known_needing": "CREATE INDEX known_needing ON known (exp_id) WHERE needs IS NOT NULL",
+}
+_STATEMENTS = {
+    name: f"CREATE TABLE {name} ({columns}){'' if name in _ROWID_TABLES else ' WITHOUT ROWID'}"
+    for name, columns in _TABLES.items()
+} | _INDICES
+_SEALED = {
+    "known": "SELECT exp_id, needs FROM known ORDER BY exp_id",
+    "origin": "SELECT id, project_root, code_root, results_root FROM origin ORDER BY id",
+    "expanded": "SELECT exp_id, origin, name, changed, needs FROM expanded JOIN manifest ON manifest.id = manifest"
+    " ORDER BY exp_id, origin",
+    # What was expanded last counts; where no manifest is left, what was written when it was run or launched.
+    "needs": "SELECT exp_id, needs, 0 FROM known WHERE needs IS NOT NULL"
+    " AND NOT EXISTS (SELECT 1 FROM expanded WHERE expanded.exp_id = known.exp_id)"
+    " UNION ALL SELECT exp_id, needs, changed FROM expanded JOIN manifest ON manifest.id = manifest"
+    " WHERE needs IS NOT NULL ORDER BY 3, 1",
+}
 _MAX_ASKED = 500  # values of one query
+_T = TypeVar("_T")
+_log = logging.getLogger(__name__)
+
+
+class _Foreign(Exception):
+    """A database is of another version, or has what no index has."""
+
+
+class _Unsealed(Exception):
+    """A database holds something else than was written into it."""
+
+    def __str__(self) -> str:
+        return "it holds something else than was written into it"
+
+
+# What shows that a database is damaged, or can't be used now.
+_WRONG = (sqlite3.Error, _Foreign, _Unsealed, ValueError, TypeError, LookupError, OverflowError)
 
 
 class ManifestIndex:
     """The index of one results root, brought up to date when it is opened.
 
-    It is a database in the state root. Where there can be none (nobody may write there, or it is damaged and can't be
-    removed), it is made in memory.
+    It is a database in the state root. One that is damaged is made anew, also where that shows only when it is asked.
+    Where there can be none (nobody may write there, another has it locked, or it is damaged and can't be removed), it
+    is made in memory.
 
     Experiments are named by their exp paths: those of today, whatever was the name of the results root.
     """
@@ -57,7 +96,12 @@ class ManifestIndex:
         self._project = project
         self._root = project.results_root
         self._folder = manifests_root(project)
+        self._use(connection)
+
+    def _use(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._is_checked = False
+        self.__dict__.pop("_own_origins", None)
         weakref.finalize(self, connection.close)
 
     @classmethod
@@ -67,47 +111,45 @@ class ManifestIndex:
         Raises:
             UnknownError: records of it can't be listed.
         """
-        path = project.state_root / f"index{SUFFIX}"
-        found = _Found.look(project)
-        for _ in range(2 if found else 0):
-            connection = None
-            is_taken = False
+        return cls(project, _opened(project, _Found.look(project)))
+
+    def _ask(self, ask: Callable[[], _T]) -> _T:
+        """Ask the database; where it turns out to be damaged, ask one that is made anew.
+
+        Args:
+            ask: asks `self._connection`.
+        """
+        for made_anew in (_made_anew, _made_in_memory):
             try:
-                # Who drops the index last closes it, and that may be the garbage collector in another thread.
-                connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-                _take_up(connection, project, found)
-                is_taken = True
-                return cls(project, connection)
-            except sqlite3.OperationalError:  # read-only, full or without locks: nothing is wrong with its content
-                break
-            except sqlite3.DatabaseError:
-                with contextlib.suppress(OSError):
-                    path.unlink()
-            finally:
-                if connection is not None and not is_taken:
-                    connection.close()
-        return cls(project, _in_memory(path, project, found))
+                return ask()
+            except _WRONG as error:
+                if isinstance(error, HeyhiError):
+                    raise
+                self._use(made_anew(self._project, error))
+        return ask()
+
+    def _sealed(self, name: str) -> list[tuple[Any, ...]]:
+        return _sealed_rows(self._connection, name)
+
+    def _check_expanded(self) -> None:
+        """Make sure, once, that what isn't found among what was expanded wasn't lost."""
+        if not self._is_checked:
+            for name in ("known", "origin", "expanded"):
+                self._sealed(name)
+            self._is_checked = True
 
     # --- what was expanded
 
     def find_to_look(self, exp_path: Path | str) -> Path | None:
         """Return the newest manifest that has an experiment, to look at it; None where none has it."""
-        return self._path(
-            "SELECT name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-            " WHERE exp_id = ? ORDER BY changed DESC LIMIT 1",
-            exp_path,
-        )
+        return self._path(lambda: "", exp_path)
 
     def find_to_run(self, exp_path: Path | str) -> Path | None:
         """Return the newest manifest that has an experiment and may be run here; None where none has it.
 
         It was written by this project for its results where they are: a clone that shares these has its own code.
         """
-        return self._path(
-            "SELECT name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-            f" WHERE exp_id = ? AND origin IN ({self._own_origins}) ORDER BY changed DESC LIMIT 1",
-            exp_path,
-        )
+        return self._path(lambda: f" AND origin IN ({self._own_origins})", exp_path)
 
     def find_all(self, exp_paths: Iterable[Path | str]) -> dict[str, Path]:
         """Return the newest manifest of each of some experiments, to look at them; those that none has are left out.
@@ -116,44 +158,68 @@ class ManifestIndex:
         """
         paths = list(map(str, exp_paths))
         by_id = dict(zip(exp_ids_of(paths, self._root), paths, strict=True))
-        found: dict[str, Path] = {}
-        for asked in _some(list(by_id)):
-            rows = self._connection.execute(
-                "SELECT exp_id, name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-                f" WHERE exp_id IN ({','.join('?' * len(asked))}) ORDER BY origin IN ({self._own_origins}), changed",
-                asked,
-            )
-            found |= {by_id[exp_id]: self._folder / name for exp_id, name in rows}
-        return found
 
-    def _path(self, query: str, exp_path: Path | str) -> Path | None:
-        found = self._connection.execute(query, (exp_id_of(exp_path, self._root),)).fetchone()
-        return self._folder / found[0] if found else None
+        def ask() -> dict[str, Path]:
+            found: dict[str, Path] = {}
+            for asked in _some(list(by_id)):
+                rows = self._connection.execute(
+                    "SELECT exp_id, name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
+                    f" WHERE exp_id IN ({','.join('?' * len(asked))})"
+                    f" ORDER BY origin IN ({self._own_origins}), changed",
+                    asked,
+                )
+                found |= {by_id[exp_id]: self._folder / name for exp_id, name in rows}
+            if len(found) < len(by_id):
+                self._check_expanded()
+            return found
+
+        return self._ask(ask)
+
+    def _path(self, condition: Callable[[], str], exp_path: Path | str) -> Path | None:
+        def ask() -> Path | None:
+            query = (
+                "SELECT name FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
+                f" WHERE exp_id = ?{condition()} ORDER BY changed DESC LIMIT 1"
+            )
+            found = self._connection.execute(query, (exp_id_of(exp_path, self._root),)).fetchone()
+            if found is None:
+                self._check_expanded()
+                return None
+            return self._folder / str(found[0])
+
+        return self._ask(ask)
 
     @cached_property
     def _own_origins(self) -> str:
-        origins = self._connection.execute("SELECT id, project_root, code_root, results_root FROM origin")
+        origins = self._sealed("origin")
         return ",".join(str(number) for number, *then in origins if Origin(*then).is_here(self._project))
 
     # --- what is known
 
     def known(self) -> list[str]:
         """Return the exp path of every experiment that was run or handed over."""
-        found = self._connection.execute("SELECT exp_id FROM known ORDER BY exp_id")
-        return folders_at([exp_id for (exp_id,) in found], self._root)
+        return self._ask(lambda: folders_at([exp_id for exp_id, _ in self._sealed("known")], self._root))
 
     def known_in(self, place: str) -> list[str]:
         """Return the exp path of every known experiment below some first parts of exp ids: `p/c02_sup_train/sl`."""
-        found = self._connection.execute(
-            "SELECT exp_id FROM known WHERE exp_id >= ? AND exp_id < ? ORDER BY exp_id",
-            (f"{place}/", f"{place}0"),  # 0 comes after /
-        )
-        return folders_at([exp_id for (exp_id,) in found], self._root)
+
+        def ask() -> list[str]:
+            found = self._connection.execute(
+                "SELECT exp_id FROM known WHERE exp_id >= ? AND exp_id < ? ORDER BY exp_id",
+                (f"{place}/", f"{place}0"),  # 0 comes after /
+            )
+            return folders_at([exp_id for (exp_id,) in found], self._root)
+
+        return self._ask(ask)
 
     def digests(self, rule: str) -> dict[str, str]:
         """Return what is kept of the configs of DONE experiments by a rule: exp path -> digest."""
-        found = dict(self._connection.execute("SELECT exp_id, digest FROM config WHERE rule = ?", (rule,)))
-        return dict(zip(folders_at(found, self._root), found.values(), strict=True))
+
+        def ask() -> dict[str, str]:
+            found = dict(self._connection.execute("SELECT exp_id, digest FROM config WHERE rule = ?", (rule,)))
+            return dict(zip(folders_at(found, self._root), found.values(), strict=True))
+
+        return self._ask(ask)
 
     def keep_digests(self, rule: str, digests: Mapping[str, str]) -> None:
         """Keep such digests; that nobody can write them is no matter."""
@@ -170,26 +236,23 @@ class ManifestIndex:
                 self._connection.execute("ROLLBACK")
 
     def needs(self) -> dict[str, list[str]]:
-        """Return the exp paths of what each experiment needs itself, for all that need any: in one query.
-
-        What was expanded last counts; where no manifest is left, what was written when it was run or launched.
-        """
-        found: dict[str, str] = {}
-        for query in (
-            "SELECT exp_id, needs FROM known WHERE needs IS NOT NULL"
-            " AND NOT EXISTS (SELECT 1 FROM expanded WHERE expanded.exp_id = known.exp_id)",
-            "SELECT exp_id, needs FROM expanded JOIN manifest ON manifest.id = expanded.manifest"
-            " WHERE needs IS NOT NULL ORDER BY changed",
-        ):
-            found.update(self._connection.execute(query))
-        needs = (folders_at(json.loads(text), self._root) for text in found.values())
+        """Return the exp paths of what each experiment needs itself, for all that need any: in one query."""
+        found = self._ask(lambda: {exp_id: json.loads(text) for exp_id, text, _ in self._sealed("needs")})
+        needs = (folders_at(exp_ids, self._root) for exp_ids in found.values())
         return dict(zip(folders_at(found, self._root), needs, strict=True))
 
     def has(self, exp_path: Path | str) -> bool:
         """Return whether an experiment is known, or some manifest has it."""
         exp_id = exp_id_of(exp_path, self._root)
-        query = "SELECT 1 FROM known WHERE exp_id = ? UNION ALL SELECT 1 FROM expanded WHERE exp_id = ?"
-        return self._connection.execute(query, (exp_id, exp_id)).fetchone() is not None
+
+        def ask() -> bool:
+            query = "SELECT 1 FROM known WHERE exp_id = ? UNION ALL SELECT 1 FROM expanded WHERE exp_id = ?"
+            is_there = self._connection.execute(query, (exp_id, exp_id)).fetchone() is not None
+            if not is_there:
+                self._check_expanded()
+            return is_there
+
+        return self._ask(ask)
 
 
 def _some(values: list[str]) -> Iterable[list[str]]:
@@ -224,26 +287,115 @@ class _Found(NamedTuple):
         return cls(manifests, records)
 
 
-def _in_memory(path: Path, project: Project, found: _Found) -> sqlite3.Connection:
-    """Make an index that is nowhere on disk, from what is there of the one that is."""
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    with contextlib.suppress(sqlite3.Error):
-        before = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)
+# --- the database
+
+
+def _opened(project: Project, found: _Found) -> sqlite3.Connection:
+    """Open the database, and bring it up to date; one that is damaged is made anew."""
+    if not found:
+        return _filled(database.in_memory(), project, found)
+    error: Exception | None = None
+    for _ in range(2):
         try:
+            return _filled(_open_file(project), project, found)
+        except OSError as wrong:  # something else is in its place
+            error = wrong
+        except _WRONG as wrong:
+            if database.is_around(wrong):
+                return _in_memory(project, found, wrong)
+            error = wrong
+        if not _removed(project, error):
+            break
+    assert error is not None
+    return _in_memory(project, found, error)
+
+
+def _open_file(project: Project) -> sqlite3.Connection:
+    return database.open_to_write(_path_of(project), seconds=_BUSY_SECONDS)
+
+
+def _path_of(project: Project) -> Path:
+    return project.state_root / f"index{SUFFIX}"
+
+
+def _filled(connection: sqlite3.Connection, project: Project, found: _Found) -> sqlite3.Connection:
+    """Bring a database up to date; it is closed where that can't be."""
+    try:
+        _take_up(connection, project, found)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _made_anew(project: Project, error: Exception) -> sqlite3.Connection:
+    """Return a database in place of one that couldn't be asked."""
+    found = _Found.look(project)
+    if database.is_around(error) or not _removed(project, error):
+        return _in_memory(project, found, error)
+    return _opened(project, found)
+
+
+def _made_in_memory(project: Project, error: Exception) -> sqlite3.Connection:
+    return _in_memory(project, _Found.look(project), error)
+
+
+def _removed(project: Project, error: Exception) -> bool:
+    """Remove a database that is damaged, and say so; return whether that could be done."""
+    path = _path_of(project)
+    reason = getattr(error, "strerror", None) or error
+    try:
+        database.remove(path)
+    except OSError as problem:
+        _log.warning("%s: is damaged (%s) and can't be removed: %s", path, reason, problem.strerror or problem)
+        return False
+    if not isinstance(error, _Foreign):
+        _log.warning("%s: was damaged (%s), and is made anew", path, reason)
+    return True
+
+
+def _in_memory(project: Project, found: _Found, error: Exception) -> sqlite3.Connection:
+    """Make an index that is nowhere on disk, from what is there of the one that is.
+
+    Args:
+        project: whose results root it is of.
+        found: what is there to be taken up.
+        error: why the one on disk can't be used.
+    """
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
+        _log.warning("%s: was locked for %g s, so this command does without it", _path_of(project), _BUSY_SECONDS)
+    elif database.is_around(error):  # it may be right, and only can't be written
+        with contextlib.suppress(OSError, *_WRONG):
+            return _filled(_copied(project), project, found)
+    return _filled(database.in_memory(), project, found)
+
+
+def _copied(project: Project) -> sqlite3.Connection:
+    """Copy a database that can't be written."""
+    connection = database.in_memory()
+    try:
+        before = database.open_to_copy(_path_of(project))
+        try:
+            before.execute("BEGIN")
+            before.execute(
+                "SELECT 1 FROM sqlite_master LIMIT 1"
+            ).fetchone()  # else `backup` waits for who has locked it
             before.backup(connection)
         finally:
             before.close()
-    try:
-        _take_up(connection, project, found)
-    except sqlite3.Error:  # what was there is damaged
+    except BaseException:
         connection.close()
-        connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        _take_up(connection, project, found)
+        raise
     return connection
 
 
 def _take_up(connection: sqlite3.Connection, project: Project, found: _Found) -> None:
-    """Bring an index up to date with what is on disk."""
+    """Bring an index up to date with what is on disk.
+
+    Raises:
+        sqlite3.Error: it is damaged, or can't be written.
+        _Foreign: it is none of this version.
+    """
     if _is_of_today(connection) and _taken_up(connection) == found:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -256,11 +408,18 @@ def _take_up(connection: sqlite3.Connection, project: Project, found: _Found) ->
             # Made anew when something was removed: an older manifest may hold its experiments.
             _make_tables(connection)
             before = _Found({}, set())
+        else:
+            for name in _SEALED:  # what was lost isn't sealed again
+                _sealed_rows(connection, name)
         new = [name for name, changed in found.manifests.items() if before.manifests.get(name) != changed]
         for name in sorted(new, key=found.manifests.__getitem__):
             _take_up_manifest(connection, manifests_root(project) / name, found.manifests[name])
         for name in sorted(found.records - before.records):
             _take_up_record(connection, project, name)
+        connection.executemany(
+            "INSERT OR REPLACE INTO seal VALUES (?, ?)",
+            [(name, _checksum(connection.execute(query).fetchall())) for name, query in _SEALED.items()],
+        )
         connection.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):
@@ -268,8 +427,49 @@ def _take_up(connection: sqlite3.Connection, project: Project, found: _Found) ->
         raise
 
 
+def _sealed_rows(connection: sqlite3.Connection, name: str) -> list[tuple[Any, ...]]:
+    """Return what one of the queries in `_SEALED` finds.
+
+    Raises:
+        _Unsealed: it found something else when the database was written.
+    """
+    with _one_moment(connection):
+        rows = connection.execute(_SEALED[name]).fetchall()
+        seal = connection.execute("SELECT checksum FROM seal WHERE name = ?", (name,)).fetchone()
+    if seal != (_checksum(rows),):
+        raise _Unsealed
+    return rows
+
+
+@contextlib.contextmanager
+def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have nobody else write between two queries."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _checksum(rows: list[tuple[Any, ...]]) -> int:
+    return zlib.crc32(repr(rows).encode("utf-8", "surrogatepass"))
+
+
 def _is_of_today(connection: sqlite3.Connection) -> bool:
-    return bool(connection.execute("PRAGMA user_version").fetchone()[0] == _FORMAT)
+    """Return whether a database is an index of this version; False for an empty one.
+
+    Raises:
+        _Foreign: it is something else.
+    """
+    statements = database.statements_of(connection)
+    if not statements:
+        return False
+    if statements != _STATEMENTS or connection.execute("PRAGMA user_version").fetchone()[0] != _FORMAT:
+        raise _Foreign("it is no index of this version")
+    return True
 
 
 def _taken_up(connection: sqlite3.Connection) -> _Found:
@@ -278,13 +478,9 @@ def _taken_up(connection: sqlite3.Connection) -> _Found:
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
-    present = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-    for table in present:
+    for table in _TABLES:
         connection.execute(f"DROP TABLE IF EXISTS {table}")
-    for table, columns in _TABLES.items():
-        rowid = "" if table in _ROWID_TABLES else " WITHOUT ROWID"
-        connection.execute(f"CREATE TABLE {table} ({columns}){rowid}")
-    for statement in _INDICES:
+    for statement in _STATEMENTS.values():
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {_FORMAT}")
 

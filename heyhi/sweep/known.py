@@ -21,12 +21,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.errors import UnknownError
-from heyhi.files import replace_bytes, replace_file, writing
+from heyhi.files import read_bounded, replace_bytes, replace_file, writing
 from heyhi.project import Project
 
 KNOWN_NAME = "known"  # folders in the state root
 LAUNCHES_NAME = "launches"
 SUFFIX = ".json"
+_DIGITS = 16  # hex digits by which a file in `known` is named
 # Exp id -> exp ids of what it needs itself.
 Needs = Mapping[str, Sequence[str]]
 
@@ -80,11 +81,20 @@ class LaunchRecord(NamedTuple):
             ValueError: it is none.
         """
         try:
-            values = {name: data[name] for name in cls._fields}
-            texts = {name: str(value) for name, value in values.items() if name != "words"}
-            return cls(**texts, words=tuple(map(str, values["words"])))
+            words = data["words"]
+            texts = {name: data[name] for name in cls._fields if name != "words"}
+            if not isinstance(words, list) or not all(isinstance(text, str) for text in (*words, *texts.values())):
+                raise TypeError("it has something else than text")
+            if not all(map(_is_file_name, (texts["manifest"], texts["known"]))):
+                raise TypeError("what it names is no file")
         except (KeyError, TypeError) as error:
             raise ValueError(f"it is no record of a launch: {error}") from None
+        return cls(**texts, words=tuple(words))
+
+
+def _is_file_name(text: str) -> bool:
+    """Return whether a text is empty, or the name of one of our files."""
+    return text.isprintable() and "/" not in text  # no half of a surrogate is printable
 
 
 def label_of(exp_ids: Sequence[str]) -> str:
@@ -113,7 +123,7 @@ def note_known(project: Project, experiments: Needs) -> Noted:
 
     plain = {exp_id: sorted(experiments[exp_id]) for exp_id in sorted(experiments)}
     data = (json.dumps({"experiments": plain}, separators=(",", ":")) + "\n").encode()
-    path = project.state_root / KNOWN_NAME / f"{hashlib.sha256(data).hexdigest()[:16]}{SUFFIX}"
+    path = project.state_root / KNOWN_NAME / f"{hashlib.sha256(data).hexdigest()[:_DIGITS]}{SUFFIX}"
     with contextlib.suppress(OSError):
         if path.stat().st_size == len(data):  # else it was cut short
             return Noted(path, is_new=False)
@@ -148,8 +158,13 @@ def read_known(path: Path) -> dict[str, list[str]]:
         OSError: it can't be read.
         ValueError: it is damaged.
     """
+    import hashlib
+
+    data = read_bounded(path)
+    if hashlib.sha256(data).hexdigest()[:_DIGITS] != path.name.removesuffix(SUFFIX):
+        raise ValueError("it is damaged: it is named by what it held")
     try:
-        found = json.loads(path.read_bytes())["experiments"]
+        found = json.loads(data)["experiments"]
         return {str(exp_id): list(map(str, needs)) for exp_id, needs in found.items()}
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no record of experiments: {error}") from None
@@ -197,7 +212,10 @@ def read_launch(path: Path) -> LaunchRecord:
         OSError: it can't be read.
         ValueError: it is damaged.
     """
-    found = json.loads(path.read_bytes())
+    try:
+        found = json.loads(read_bounded(path))
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
     return LaunchRecord.from_dict(found)

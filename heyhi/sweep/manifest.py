@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from heyhi.errors import HeyhiError, ManifestError, NoProjectError
 from heyhi.experiment.names import STATE_NAME
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
+from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
 from heyhi.text import shell_line, shell_word
 
@@ -136,15 +137,15 @@ class Manifest:
             ManifestError: it is missing, damaged, cut short, of another program, or of a newer HeyHi.
         """
         try:
-            with path.open("rb"):  # SQLite would say of any reason that it is damaged
-                pass
+            connection = database.open_to_read(path)
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             raise ManifestError(
                 f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
             ) from None
         except OSError as error:
             raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
-        connection = _connect(path)
+        except sqlite3.Error as error:
+            raise ManifestError(f"{path}: can't be read: {error}") from None
         try:
             return cls(path, connection, _checked_meta(path, connection))
         except BaseException:
@@ -580,17 +581,6 @@ def check_is_of(manifest: Manifest, here: Project, command: str) -> None:
         f" here they are {here.root} and {here.results_root}, and its configs have paths of then: expand it anew:\n"
         f"  {manifest.expand_command}"
     )
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    # immutable: no locks are taken, which some network file systems lack.
-    from urllib.parse import quote  # the index, which `heyhi status` asks, can do without
-
-    name = quote(os.path.abspath(path))  # noqa: PTH100 (a link keeps its name)
-    try:
-        return sqlite3.connect(f"file:{name}?mode=ro&immutable=1", uri=True, check_same_thread=False)
-    except sqlite3.Error as error:
-        raise ManifestError(f"{path}: can't be read: {error}") from None
 
 
 def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes]:

@@ -1,4 +1,4 @@
-"""What a run of Snakemake prints with HeyHi's logger: lines in a file, a bar on a terminal, and else Snakemake's own."""
+"""What a run of Snakemake prints with HeyHi's logger: lines in a file, a bar on a terminal, else Snakemake's own."""
 
 from __future__ import annotations
 
