@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from heyhi.files import writing
+from heyhi.files import open_to_append, writing
 
 # How long to wait until all that was printed is read, and then for the pumps to end: a process that the run left behind
 # may keep its output open for ever.
@@ -46,7 +46,7 @@ class Tee:
     def __enter__(self) -> Self:
         _open_standard_descriptors()
         with writing(self._log):
-            handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            handle = open_to_append(self._log)
         flush_all()
         try:
             self._saved = {fd: os.dup(fd) for fd in (1, 2)}

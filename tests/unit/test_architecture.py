@@ -2,9 +2,33 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+
+# What these open is no file of an experiment's folder, which may be a FIFO, a device or endless.
+OPENING = {
+    "control/controller.py": "its own folder",
+    "control/find.py": "lists of packs",
+    "control/log.py": "a log that is followed, looked at before",
+    "control/needed.py": "records of launches",
+    "experiment/mixed.py": "notes of the results root",
+    "experiment/notes.py": "notes of the results root",
+    "experiment/project_names.py": "a note of the results root",
+    "job/adhoc.py": "notes of the results root",
+    "job/guard.py": "code",
+    "job/leftovers.py": "environments of processes",
+    "job/meeting.py": "what a step prints, written anew",
+    "job/pack.py": "a list of its submission",
+    "job/ranks.py": "what a step prints, written anew",
+    "job/tee.py": "a log that it has opened before",
+    "report/columns.py": "what is remembered",
+    "report/page.py": "files of the package",
+    "report/page_libraries.py": "files of packages",
+    "report/source.py": "code",
+}
 
 
 def test_every_file_that_the_map_names_is_there(repository: Path) -> None:
@@ -27,3 +51,27 @@ def test_the_way_through_the_house_names_modules_that_exist(repository: Path) ->
     drawing = (repository / "docs/architecture.md").read_text().split("```")[1]
     modules = re.findall(r"\b(config|sweep|job|experiment|report)/(\w+)", drawing)
     assert modules and [m for m in modules if not (repository / "heyhi" / m[0] / f"{m[1]}.py").exists()] == []
+
+
+def test_what_lies_in_a_folder_of_an_experiment_is_opened_only_by_who_looks_what_it_is(repository: Path) -> None:
+    """`heyhi.files` has `read_bounded`, `open_regular`, `open_to_append` and `read_end` for that."""
+    found = {
+        f"{path.parent.name}/{path.name}:{call}"
+        for package in ("experiment", "control", "report", "job")
+        for path in sorted((repository / "heyhi" / package).glob("*.py"))
+        if f"{package}/{path.name}" not in OPENING
+        for call in _openings(path.read_text())
+    }
+    assert found == set()
+
+
+def _openings(code: str) -> Iterator[str]:
+    for call in ast.walk(ast.parse(code)):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, (ast.Name, ast.Attribute)):
+            continue
+        name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+        text = ast.unparse(call)
+        is_class = re.match(r"(cls|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
+        is_safe = is_class or re.search(r"/proc/|devnull|O_DIRECTORY", text)
+        if name in ("open", "read_text", "read_bytes") and not is_safe:
+            yield f"{call.lineno} {text}"
