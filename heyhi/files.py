@@ -226,6 +226,20 @@ def open_regular(path: Path | str) -> int:
     raise OSError(errno.EINVAL, f"it is a {'FIFO' if stat.S_ISFIFO(mode) else 'device'}, no file", str(path))
 
 
+def open_to_append(path: Path | str) -> int:
+    """Open a file to add to its end, or make it; what is none would swallow that, or wait for who reads it.
+
+    Returns:
+        its file descriptor, which can be read as well.
+
+    Raises:
+        OSError: as `open_regular` does.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        os.close(open_regular(path))
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
+
+
 def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     """Read a file whole, which somebody may have put something odd in the place of.
 

@@ -5,7 +5,6 @@ How files are found and merged is left to `includes`, what a key does to `recipe
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -61,6 +60,7 @@ from heyhi.config.values import (
     value_text,
 )
 from heyhi.errors import ConfigError, HeyhiError, IdentityError, NeedsError, OverrideError
+from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 
 _ONEOF = Kind.ONEOF  # to look up a member of an enum takes as long as to cast a number
@@ -628,7 +628,7 @@ class Composer:
         if found is not None:
             return found
         try:
-            data = json.loads((self.project.results_root / exp_id / "identity.json").read_text(encoding="utf-8"))
+            data = parse_json(read_bounded(self.project.results_root / exp_id / "identity.json"))
             identity = Identity.from_dict(data)
         except (OSError, ValueError, IdentityError):
             return None

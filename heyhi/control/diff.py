@@ -26,7 +26,7 @@ from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.notes import Notes
 from heyhi.experiment.records import History
 from heyhi.experiment.status import find_state
-from heyhi.files import is_there
+from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.project import Project
 
 _MAX_VALUE = 48
@@ -78,7 +78,7 @@ def _head(name: str, folder: ExperimentDir, today: Translation) -> Iterator[str]
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
     """Read a config as dotted keys; None where none was kept."""
     try:
-        found = json.loads(folder.flat_config_path.read_text(encoding="utf-8"))
+        found = parse_json(read_bounded(folder.flat_config_path))
     except FileNotFoundError:
         return _config_from_text(schema, folder)
     except (OSError, ValueError) as error:
@@ -94,7 +94,7 @@ def _config_from_text(schema: Schema, folder: ExperimentDir) -> dict[str, Any] |
 
     message = schema.new_root()
     try:
-        text = folder.config_path.read_text(encoding="utf-8")
+        text = read_bounded(folder.config_path).decode()
         parse_renamed(text, message, CONFIG_NAME, schema.pool)
     except FileNotFoundError:
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.kinds import NUMBERS, dotted_items
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import SUBMISSION
-from heyhi.files import read_end
+from heyhi.files import parse_json, read_end
 from heyhi.text import duration
 
 _END = 8192  # bytes of metrics that are looked at
@@ -29,8 +28,8 @@ def progress_of(folder: ExperimentDir) -> str:
     """Return the last counter that it logged: `step 1200`; empty where there is none, or it can't be read."""
     for line in reversed(read_end(folder.metrics_path, _END).splitlines()):
         try:
-            found = json.loads(line)
-        except (ValueError, RecursionError):
+            found = parse_json(line)
+        except ValueError:
             continue  # half a line: still written, or begun before what was looked at
         if isinstance(found, dict) and (text := _counter_in(found)):
             return text

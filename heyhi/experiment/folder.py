@@ -6,6 +6,7 @@ How the experiment is follows from these files in `status`; how it is composed o
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import logging
@@ -45,6 +46,7 @@ from heyhi.files import (
     keep_file,
     look_anew,
     open_regular,
+    open_to_append,
     parse_json,
     read_bounded,
     replace_file,
@@ -76,6 +78,9 @@ _OWN_NAMES = (
     RESULT_NAME,
 )
 _DIGEST_DIGITS = 16
+# What a record may have: an attempt has two lines, mostly of some hundred bytes.
+_MOST_BYTES, _MOST_LINES = 16 << 20, 100_000
+MANY_BYTES = 1 << 20  # more than any record has that is to be read at once
 # A task returns what it likes, and a result is read one at a time.
 MOST_RESULT_BYTES = 256 << 20
 _TAIL_BYTES = 1 << 16
@@ -264,8 +269,10 @@ class ExperimentDir:
 
     def _identity_in(self, data: object) -> Identity:
         try:
-            return Identity.from_dict(data)
-        except IdentityError:
+            identity = Identity.from_dict(data)
+            "".join([identity.cfg, *identity.overrides]).encode(errors="surrogateescape")  # as names of files are
+            return identity
+        except (IdentityError, UnicodeEncodeError):
             raise UnknownError(
                 f"{self.identity_path}: is damaged, so nobody knows which experiment this is;"
                 " move the folder away to run it anew"
@@ -655,7 +662,7 @@ class ExperimentDir:
         Raises:
             ResultError: it can't be written.
         """
-        with writing(self.attempts_path), os.fdopen(_open_to_append(self.attempts_path), "ab+") as file:
+        with writing(self.attempts_path), os.fdopen(open_to_append(self.attempts_path), "ab+") as file:
             cut_short = False
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
@@ -701,20 +708,12 @@ def _read_object(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _open_to_append(path: Path) -> int:
-    """Open a file, or make it, to add to its end; what is none would swallow that, or wait for who reads it.
-
-    Raises:
-        OSError: as `open_regular` does.
-    """
-    with contextlib.suppress(FileNotFoundError):
-        os.close(open_regular(path))
-    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o666)
-
-
 def _read_record(path: str) -> bytes | None:
     try:
-        return read_bounded(path)
+        data = read_bounded(path, _MOST_BYTES)
+        if len(data) > MANY_BYTES and data.count(b"\n") > _MOST_LINES:
+            raise OSError(errno.EFBIG, f"it has more than the {_MOST_LINES} lines that such a file may have")
+        return data
     except FileNotFoundError:
         return None
     except OSError as error:

@@ -6,10 +6,10 @@ it is ever held.
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -20,10 +20,10 @@ from heyhi.experiment.abandoned import Logged
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
+from heyhi.files import open_regular
 
 _BLOCK_BYTES = 1 << 18
 _MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held
-_OPEN = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # without waiting for who writes into a pipe
 _DICTS = frozenset({dict})
 _log = logging.getLogger(__name__)
 
@@ -205,18 +205,12 @@ class _Opened:
         self._handle = -1
         self.size = 0
         try:
-            self._handle = os.open(path, _OPEN)
-            found = os.fstat(self._handle)
-            if not stat.S_ISREG(found.st_mode):
-                raise ResultError(f"{path}: can't be read: it is no file")
-            self.size = found.st_size
+            self._handle = open_regular(path)
+            self.size = os.fstat(self._handle).st_size
         except FileNotFoundError:
             pass
         except OSError as error:
             raise self._unreadable(error) from None
-        except BaseException:
-            self.__exit__()
-            raise
 
     def __enter__(self) -> _Opened:
         return self
@@ -270,6 +264,8 @@ class _Opened:
                 end = data.find(b"\n") + 1
                 offset += end or len(data)
                 if not end:
+                    after = self._next_data(read)
+                    offset, read = offset + after - read, after
                     continue
                 data, skips, number = data[end:], False, number + 1
             end = data.rfind(b"\n") + 1
@@ -286,6 +282,13 @@ class _Opened:
                 offset, rest, skips = offset + len(rest), b"", True
         if rest:
             yield offset, number, rest
+
+    def _next_data(self, offset: int) -> int:
+        """Return where the next bytes are that were written: a file may have holes that are larger than a disk."""
+        try:
+            return min(max(offset, os.lseek(self._handle, offset, os.SEEK_DATA)), self.size)
+        except OSError as error:
+            return self.size if error.errno == errno.ENXIO else offset  # a file system that can't say is read through
 
     def _read(self, offset: int) -> bytes:
         try:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 
 from heyhi.experiment.names import USED_NAME
 from heyhi.experiment.records import NOT_KNOWN, PRUNED, REQUEUE, End, History, Start, Used
-from heyhi.files import replace_file, utc_now
+from heyhi.files import parse_json, read_bounded, replace_file, utc_now
 from heyhi.slurm.commands import Job, use_of
+from heyhi.text import readable
 
+_MOST_BYTES = 10_000  # of a note, which has some 200
 _WENT_ON = ("done", REQUEUE, PRUNED)  # reasons of the attempts that were not in vain
 
 
@@ -57,16 +59,15 @@ def note_used(folder: Path, start: Start, used: Used) -> None:
 def used_so_far(folder: Path | str) -> UsedSoFar:
     """Return what an attempt has noted last; nothing where none is there or it can't be read."""
     try:
-        with open(f"{folder}/{USED_NAME}", "rb", buffering=0) as file:  # noqa: PTH123 (as other records)
-            found = json.loads(file.read())
+        found = parse_json(read_bounded(f"{folder}/{USED_NAME}", _MOST_BYTES))
         return UsedSoFar(
             int(found["attempt"]),
-            str(found["time"]),
+            readable(str(found["time"])),
             Used.from_dict(found["used"]),
             int(found["pid"]),
             str(found["host"]),
         )
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError, OverflowError):
         return UsedSoFar()
 
 

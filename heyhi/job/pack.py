@@ -28,7 +28,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.experiment.used import unfinished
-from heyhi.files import is_there_now, utc_now
+from heyhi.files import is_there_now, open_to_append, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
@@ -120,7 +120,7 @@ class _Pack:
         command += ["--parent", str(os.getpid())]
         env = {**member_env(os.environ, member.slot, self.slots), NOTICE_VARIABLE: str(member.note)}
         env[MARK_VARIABLE] = member.mark
-        with member.folder.launch_log_path.open("ab") as log:
+        with os.fdopen(open_to_append(member.folder.launch_log_path), "ab") as log:
             member.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env)
         cores = cores_of(os.sched_getaffinity(0), cpus_on_node(), member.slot, self.slots)
         if cores:

@@ -28,7 +28,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
-from heyhi.files import is_there, replace_file, writing
+from heyhi.files import is_there, parse_json, read_bounded, replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
@@ -259,7 +259,7 @@ def _returned(note: dict[str, Any]) -> Encoded | None:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        note = json.loads(path.read_bytes())
+        note = parse_json(read_bounded(path))
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) else None

@@ -7,7 +7,6 @@ import dataclasses
 import os
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from heyhi.config.schema import Schema
@@ -15,6 +14,7 @@ from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import is_record
 from heyhi.experiment.records import REQUEUE, History, Start
+from heyhi.files import read_bounded
 from heyhi.job.ending import Ending
 
 # The run's time is short then. What is larger, or beyond, goes by its time: a new one counts as progress.
@@ -71,7 +71,7 @@ def written_by_task(folder: ExperimentDir) -> int:
         if stat.st_size <= min(_MAX_FILE_BYTES, left):
             left -= stat.st_size
             with contextlib.suppress(OSError):
-                text += Path(path).read_bytes()
+                text += read_bounded(path, _MAX_FILE_BYTES)
         else:
             text += str(stat.st_mtime_ns).encode()
         total ^= zlib.crc32(text)  # in whatever order a file system lists them

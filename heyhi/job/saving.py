@@ -19,6 +19,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.claim_chain import why_lost
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.result import Encoded, encode
+from heyhi.files import open_to_append
 from heyhi.job.turn import current_turn
 from heyhi.job_env import is_master
 
@@ -81,7 +82,7 @@ def set_aside(result: Encoded, exp_id: str, log: Path) -> str:
     """
     import tempfile
 
-    with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+    with contextlib.suppress(OSError), os.fdopen(open_to_append(log), "a", encoding="utf-8") as file:
         file.write(f"what main returned, which could not be written:\n{result.text}")
     name = exp_id.strip("/").replace("/", "_")[-_MAX_NAME:]
     try:

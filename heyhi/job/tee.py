@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TextIO
 
-from heyhi.files import writing
+from heyhi.files import open_to_append, writing
 from heyhi.streams import Held, open_standard_descriptors, text_stream, write_all
 from heyhi.text import readable
 
@@ -63,7 +63,7 @@ class Tee:
     def __enter__(self) -> Self:
         open_standard_descriptors()
         with writing(self._log):
-            handle = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+            handle = open_to_append(self._log)
         flush_all()
         try:
             self._saved = {fd: Held(os.dup(fd)) for fd in _NAMES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import Record, Start, Used
-from heyhi.files import is_there, read_end
+from heyhi.files import is_there, open_regular, read_end
 from heyhi.project import Project
 from heyhi.report.cells import taken
 from heyhi.report.kept_curves import KeptCurves, buckets_of
@@ -172,7 +173,7 @@ def _used(used: Used) -> dict[str, float]:
 def _shown(path: Path, most: int) -> str:
     """Read the end of a text file; nothing where there is none, and why where it can't be read."""
     try:
-        path.open("rb").close()
+        os.close(open_regular(path))
     except FileNotFoundError:
         return ""
     except OSError as error:

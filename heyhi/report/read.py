@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
@@ -17,7 +16,7 @@ from typing import Any, TypeVar
 from heyhi.code.environment import DIGITS
 from heyhi.errors import HeyhiError
 from heyhi.experiment.directions import Direction, Directions
-from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.folder import MANY_BYTES, ExperimentDir
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
@@ -26,6 +25,7 @@ from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Sta
 from heyhi.experiment.records import End, History, Record, Start, to_records
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
+from heyhi.files import read_bounded
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
 from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
@@ -36,7 +36,6 @@ from heyhi.text import readable
 _T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 8
-_READ_BYTES = 1 << 16  # read at once: more than most files hold
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -320,7 +319,7 @@ def _version_name(commit: str, dirty: bool, code: str) -> str:
 def _all_at_once(path: str) -> list[Any] | None:
     """Read a file of JSON lines all at once, objects or not; None where it has to be read with care."""
     try:
-        return _parsed(_bytes(path))
+        return _parsed(read_bounded(path, MANY_BYTES))
     except FileNotFoundError:
         return []
     except OSError:
@@ -351,22 +350,6 @@ def _with_care(careful: Callable[[], list[_T]], problems: list[str]) -> list[_T]
         return []
 
 
-def _bytes(path: str) -> bytes:
-    """Read a whole file."""
-    # 10,000 of them, so none of the layers that open() puts around a file.
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        data = os.read(handle, _READ_BYTES)
-        if len(data) < _READ_BYTES:  # of a file, what comes short of that is its end
-            return data
-        parts = [data]
-        while data := os.read(handle, _READ_BYTES):
-            parts.append(data)
-        return b"".join(parts)
-    finally:
-        os.close(handle)
-
-
 def _folder(entry: Entry) -> ExperimentDir:
     return ExperimentDir(Path(entry.folder))
 
@@ -380,7 +363,7 @@ def _result(entry: Entry) -> dict[str, Any]:
     import orjson
 
     try:
-        result = orjson.loads(_bytes(f"{entry.folder}/{RESULT_NAME}"))
+        result = orjson.loads(read_bounded(f"{entry.folder}/{RESULT_NAME}"))
         if type(result) is dict:
             return result
     except (OSError, ValueError):

@@ -5,7 +5,6 @@ What attempts had and did is on record; where it would be started, and what is s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.records import History
+from heyhi.files import parse_json, read_bounded
 from heyhi.project import SCHEDULING_KEYS, Project, Settings
 
 if TYPE_CHECKING:
@@ -134,10 +134,10 @@ class Continuing:
 def _unreadable(path: Path) -> str:
     """Say why the config of an attempt can't be read: what nobody can compare is never taken for the same."""
     try:
-        is_config = isinstance(json.loads(path.read_bytes()), dict)
+        is_config = isinstance(parse_json(read_bounded(path)), dict)
     except OSError as error:
         return f"{path}: {error.strerror or error}"
-    except (ValueError, RecursionError):
+    except ValueError:
         is_config = False
     return "" if is_config else f"{path} is damaged"
 

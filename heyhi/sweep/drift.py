@@ -5,7 +5,6 @@ It only compares and says so; what becomes of a drifted experiment is left to wh
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +17,7 @@ from heyhi.config.schema import Schema
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, IdentityError, UnknownError
 from heyhi.experiment.folder import ExperimentDir, config_digest
+from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
@@ -175,12 +175,12 @@ def _read_flat(path: Path) -> dict[str, Any] | None:
     """Read what an experiment was composed to, None where it never was started."""
     found: object = None
     try:
-        found = _parsed(path.read_bytes())
+        found = _parsed(read_bounded(path))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         pass
     if not isinstance(found, dict):
         raise UnknownError(f"{path}: is damaged, so nobody knows what it was composed to")
@@ -193,7 +193,7 @@ def _parsed(data: bytes) -> object:
     try:
         return orjson.loads(data)
     except ValueError:  # it may have NaN and infinity in it, which Python's own reads
-        return json.loads(data)
+        return parse_json(data)
 
 
 def _with_roots_named(value: object, roots: Mapping[str, str]) -> object:

@@ -22,7 +22,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME
-from heyhi.files import is_there
+from heyhi.files import is_there, read_bounded
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
 from heyhi.slurm.unknown_fields import unknown_fields
@@ -213,8 +213,7 @@ def _holds(exp_path: str, identity: Identity) -> bool:
     import orjson  # most sweeps that are expanded are new, and need none
 
     try:
-        with open(f"{exp_path}/{IDENTITY_NAME}", "rb", buffering=0) as file:  # noqa: PTH123 (10,000 of them)
-            data = orjson.loads(file.read())
+        data = orjson.loads(read_bounded(f"{exp_path}/{IDENTITY_NAME}"))
         held = (data["cfg"], tuple(data["overrides"]), data["version"])
     except (OSError, ValueError, TypeError, KeyError):
         return False

@@ -9,13 +9,13 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.config.comparable import Comparable
 from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME
+from heyhi.files import read_bounded
 from heyhi.sweep.target import exp_ids_of
 
 if TYPE_CHECKING:
@@ -118,9 +118,9 @@ class Twins:
 
     def _digest_on_disk(self, exp_path: str) -> str:
         try:
-            text = Path(exp_path, CONFIG_NAME).read_text(encoding="utf-8")
+            text = read_bounded(f"{exp_path}/{CONFIG_NAME}").decode()
             return self._digest(self._parsed(text))
-        except (OSError, ValueError, HeyhiError):  # not readable, or of a schema that was another one
+        except (OSError, ValueError, RecursionError, HeyhiError):  # not readable, or of a schema that was another one
             return _UNKNOWN
 
     def _parsed(self, text: str) -> Message:

@@ -2,13 +2,47 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 # What writes past the filter of standard output and error, beside what asks for it by `steering` or `data_output`: the
 # bytes of a log, those of a child, a line that is made readable, rich's console whose texts are.
-_PAST_THE_FILTER = {"console.py", "control/log.py", "cli/apart.py", "job/tee.py", "errors.py"}
+_PAST_THE_FILTER = {
+    "shown_console.py",
+    "control/log.py",
+    "cli/apart.py",
+    "job/tee.py",
+    "errors.py",
+    "experiment/heartbeat.py",
+}
+# What these open is no file of an experiment's folder, which may be a FIFO, a device or endless.
+OPENING = {
+    "control/controller.py": "its own folder",
+    "control/find.py": "lists of packs",
+    "control/log.py": "a log that is followed, looked at before",
+    "control/needed.py": "records of launches",
+    "experiment/mixed.py": "notes of the results root",
+    "experiment/notes.py": "notes of the results root",
+    "experiment/project_names.py": "a note of the results root",
+    "job/adhoc.py": "notes of the results root",
+    "job/guard.py": "code",
+    "job/leftovers.py": "environments of processes",
+    "job/meeting.py": "what a step prints, written anew",
+    "job/pack.py": "a list of its submission",
+    "job/ranks.py": "what a step prints, written anew",
+    "experiment/heartbeat.py": "a log, without waiting for who reads it",
+    "control/spare.py": "a file of its own folder",
+    "job/grace.py": "a log that its run has opened before",
+    "job/pump.py": "a log that its run has opened before",
+    "job/tee.py": "a log that it has opened before",
+    "report/columns.py": "what is remembered",
+    "report/page.py": "files of the package",
+    "report/page_libraries.py": "files of packages",
+    "report/source.py": "code",
+}
 
 
 def test_every_file_that_the_map_names_is_there(repository: Path) -> None:
@@ -50,3 +84,27 @@ def test_nothing_is_printed_past_what_keeps_it_from_steering_a_terminal(reposito
     past = re.compile(r"sys\.__std|std(out|err)\.buffer|os\.write\(([12]|self\._saved|sys)|import Console\b")
     found = {str(p.relative_to(package)) for p in package.rglob("*.py") if past.search(p.read_text())}
     assert found == _PAST_THE_FILTER
+
+
+def test_what_lies_in_a_folder_of_an_experiment_is_opened_only_by_who_looks_what_it_is(repository: Path) -> None:
+    """`heyhi.files` has `read_bounded`, `open_regular`, `open_to_append` and `read_end` for that."""
+    found = {
+        f"{path.parent.name}/{path.name}:{call}"
+        for package in ("experiment", "control", "report", "job")
+        for path in sorted((repository / "heyhi" / package).glob("*.py"))
+        if f"{package}/{path.name}" not in OPENING
+        for call in _openings(path.read_text())
+    }
+    assert found == set()
+
+
+def _openings(code: str) -> Iterator[str]:
+    for call in ast.walk(ast.parse(code)):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, (ast.Name, ast.Attribute)):
+            continue
+        name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+        text = ast.unparse(call)
+        is_class = re.match(r"(cls|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
+        is_safe = is_class or re.search(r"/proc/|devnull|O_DIRECTORY", text)
+        if name in ("open", "read_text", "read_bytes") and not is_safe:
+            yield f"{call.lineno} {text}"

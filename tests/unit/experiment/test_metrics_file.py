@@ -43,8 +43,20 @@ def test_where_there_is_no_file_there_are_no_metrics(tmp_path: Path) -> None:
 def test_what_is_no_file_is_an_error_and_nobody_waits_for_it(tmp_path: Path, make: Any) -> None:
     path = tmp_path / "metrics.jsonl"
     make(path)
-    with pytest.raises(ResultError, match=r"metrics\.jsonl: can't be read: it is no file"):
+    with pytest.raises(ResultError, match=r"metrics\.jsonl: can't be read: (it is a FIFO|it is a device|Is a dir)"):
         lines_of(path)
+
+
+def test_a_hole_that_is_larger_than_a_disk_is_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"a": 1}\n')
+    with path.open("ab") as file:
+        file.truncate(1 << 40)
+        file.seek(0, os.SEEK_END)
+        file.write(b'\n{"a": 2}\n')
+    damaged: list[int] = []
+    assert lines_of(path, damaged) == [{"a": 1}, {"a": 2}] and damaged == [2]
+    os.truncate(path, 1 << 40)
+    assert lines_of(path) == [{"a": 1}]
 
 
 def test_an_unreadable_file_is_named(tmp_path: Path) -> None:

@@ -593,7 +593,7 @@ def test_metrics_that_are_no_file_are_a_problem_of_their_row(project: Project) -
     Path(one.folder, "metrics.jsonl").unlink()
     os.mkfifo(f"{one.folder}/metrics.jsonl")
     bad, good = read(project, one, other)
-    assert "metrics.jsonl: can't be read: it is no file" in bad.problem and good.outcome["loss"] == 3.0
+    assert "metrics.jsonl: can't be read: it is a FIFO, no file" in bad.problem and good.outcome["loss"] == 3.0
 
 
 def test_at_best_gives_what_was_logged_there_and_is_remembered_apart(project: Project) -> None:
