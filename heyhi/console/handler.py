@@ -19,6 +19,7 @@ from heyhi.console.teller import Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
 
+_NOTHING = logging.CRITICAL + 1  # a level that no record has
 # Comes when it isn't known yet whether something will run.
 _EARLY = "Assuming unrestricted shared filesystem usage"
 
@@ -158,4 +159,5 @@ class _Direct(logging.Handler):
         self._handler = handler
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._handler.setLevel(_NOTHING)  # nothing need come by the queue as well
         self._handler.hear(record)
