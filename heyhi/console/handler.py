@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from typing import Protocol
 
@@ -118,7 +119,9 @@ class LogHandler(LogHandlerBase):
     def _tell(self, record: logging.LogRecord, run: Run) -> None:
         try:
             if self._teller is None:
-                passing = Passing(lambda record: bool(self.filter(record)), self.format, self._handler().decorate)
+                handler = self._handler()
+                decorate = _as_it_is if os.environ.get("NO_COLOR") else handler.decorate
+                passing = Passing(lambda record: bool(self.filter(record)), self.format, decorate)
                 self._teller = Teller(run.project, lambda: read_named(run.asked), sys.stderr, passing, self._quiet)
             held, self._held = self._held, []
             for one in (*held, record):
@@ -149,6 +152,10 @@ class LogHandler(LogHandlerBase):
                 formatter=self.formatter,
             )
         return self._snakemakes
+
+
+def _as_it_is(record: logging.LogRecord, text: str) -> str:
+    return text
 
 
 class _Direct(logging.Handler):
