@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import sys
 from typing import Protocol
 
@@ -19,6 +20,7 @@ from heyhi.console.teller import Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
 
+_NOTHING = logging.CRITICAL + 1  # a level that no record has
 # Comes when it isn't known yet whether something will run.
 _EARLY = "Assuming unrestricted shared filesystem usage"
 
@@ -117,7 +119,9 @@ class LogHandler(LogHandlerBase):
     def _tell(self, record: logging.LogRecord, run: Run) -> None:
         try:
             if self._teller is None:
-                passing = Passing(lambda record: bool(self.filter(record)), self.format, self._handler().decorate)
+                handler = self._handler()
+                decorate = _as_it_is if os.environ.get("NO_COLOR") else handler.decorate
+                passing = Passing(lambda record: bool(self.filter(record)), self.format, decorate)
                 self._teller = Teller(run.project, lambda: read_named(run.asked), sys.stderr, passing, self._quiet)
             held, self._held = self._held, []
             for one in (*held, record):
@@ -150,6 +154,10 @@ class LogHandler(LogHandlerBase):
         return self._snakemakes
 
 
+def _as_it_is(record: logging.LogRecord, text: str) -> str:
+    return text
+
+
 class _Direct(logging.Handler):
     """What hears records as they come."""
 
@@ -158,4 +166,5 @@ class _Direct(logging.Handler):
         self._handler = handler
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._handler.setLevel(_NOTHING)  # nothing need come by the queue as well
         self._handler.hear(record)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 
-from heyhi.text import readable
+from heyhi.text import readable, shorten
 
 START, DONE, QUEUED, AGAIN, TABLE, ERROR, RUN, END = "start", "done", "queued", "again", "table", "ERROR", "run", "end"
 _WIDTH = 7  # of the longest: UNKNOWN, BLOCKED
@@ -52,5 +52,4 @@ def is_submission(text: str) -> bool:
 
 
 def _one_line(text: str) -> str:
-    text = " ".join(readable(text).split())
-    return text if len(text) <= _LONG else f"{text[: _LONG - 1]}…"
+    return shorten(" ".join(readable(text).split()), _LONG)

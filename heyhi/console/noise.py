@@ -8,7 +8,6 @@ import re
 _NOISE = (
     "Assuming unrestricted shared filesystem usage",
     "Building DAG of jobs",
-    "Processed ",
     "Using shell: ",
     "Select jobs to execute",
     "Shutting down, this might take some time",

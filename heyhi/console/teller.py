@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
+from heyhi.errors import HeyhiError
 from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of
@@ -76,7 +78,7 @@ class Teller:
         self._names: dict[str, str] = {}
         self._by_id: dict[str, str] = {}  # exp path by exp id
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
-        self._logged = ""  # exp id of the first that has failed and has a log
+        self._logged = ""  # exp id of the first that is DEAD and has a log
         self._again: set[str] = set()  # exp paths of what is tried again
         self._progress: Progress | None = None
         self._where = ""
@@ -144,11 +146,13 @@ class Teller:
             return True
         stats: Mapping[str, int] = getattr(record, "stats", None) or {}
         total = int(stats.get(_EXPERIMENT, 0))
-        self._named = self._read()
+        unknown = int(stats.get(_UNKNOWN, 0))
+        self._progress = Progress(total + unknown, time.monotonic(), self._is_remote)
+        with contextlib.suppress(HeyhiError):  # of what can't be read, exp ids will do
+            self._named = self._read()
         self._names = dict(zip(self._named, short_names(list(self._named.values())), strict=True))
         self._by_id = {named.exp_id: folder for folder, named in self._named.items()}
-        self._progress = Progress(total, time.monotonic(), self._is_remote)
-        before = max(0, len(self._named) - total - int(stats.get(_UNKNOWN, 0)))
+        before = max(0, len(self._named) - total - unknown)
         what = f"{total} experiment{'s' if total != 1 else ''}" if total else "nothing but the table"
         now = time.time()
         self._day = day(now)
@@ -213,7 +217,7 @@ class Teller:
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
-        if ended.log and not self._logged:
+        if ended.log and ended.word == Status.DEAD.value and not self._logged:
             self._logged = self._exp_id(folder)
         if self._progress is not None:
             self._progress.fail(folder, ended.word)

@@ -213,7 +213,7 @@ def test_setup_runs_first_and_a_line_of_it_that_fails_is_the_reason(lab: Any, un
     code, said = lab.snakemake()
     assert code == 1
     why = "exit code 127: setup: line 3: module: command not found"
-    assert f"DEAD: {why}" in said
+    assert f"  {why}  log: results/" in said
     assert {(row["status"], row["reason"]) for row in lab.statuses().values()} == {("DEAD", why)}
     assert lab.ledger == []
     (lab.root / "conf/work.prototxt").write_text(config % "module() { true; }; module load cuda")

@@ -100,7 +100,8 @@ def test_what_nobody_can_look_at_stops_none_of_the_others(tiny: Tiny) -> None:
     assert tiny.ledger == ["work 3"] and (other / "result.json").is_file()
     assert in_the_way.read_text() == "mine" and looped.is_symlink()
     assert "3 experiments: 2 UNKNOWN, 1 DONE" in ran.stdout
-    assert f"{targets[0]}: UNKNOWN: {in_the_way}/result.json: can't be read: Not a directory" in ran.stderr
+    exp_id = targets[0].removeprefix("results/").removesuffix("/result.json")
+    assert f" UNKNOWN {exp_id}: {in_the_way}/result.json: can't be read: Not a directory" in ran.stderr
 
     named = tiny.snakemake(targets[1], targets[2])
     assert named.returncode == 2 and f"error: {targets[1]}: UNKNOWN: " in named.stderr

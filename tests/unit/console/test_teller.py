@@ -150,6 +150,24 @@ def test_what_is_tried_again_says_so_and_counts_once(tmp_path: Path) -> None:
     assert stage.lines[-1].startswith("end     1 done, 1 not done in 0 s")
 
 
+def test_one_that_is_unknown_is_none_of_those_that_were_to_run(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.say("Job stats: …", "run_info", stats={"experiment": 2, "unknown": 1})
+    stage.say("", "job_info", jobid=7, rule_name="unknown", rule_msg="results/p/x=2/result.json: UNKNOWN: no, it is")
+    stage.say("Error in rule", "job_error", logging.ERROR, jobid=7, rule_name="unknown", rule_msg=None)
+    stage.start(5, "x=1")
+    stage.finish(5)
+    stage.teller.close()
+    assert stage.lines[0].startswith("run     2 experiments, 20")
+    assert stage.lines[1:] == [
+        "UNKNOWN p/x=2: no, it is",
+        "start   x=1",
+        "done    x=1  0 s",
+        "BLOCKED x=3",
+        "end     1 done, 1 UNKNOWN, 1 not done in 0 s",
+    ]
+
+
 def test_on_slurm_a_job_is_said_once_and_what_it_was_not_given_to_by_its_exp_id(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2", "x=3")
     stage.begin(3, nodes=100)
