@@ -60,7 +60,7 @@ def keep_file(path: Path, name: Path) -> None:
         except OSError as error:
             if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
                 raise
-            replace_bytes(name, path.read_bytes())  # a file system without hard links
+            replace_bytes(name, read_bounded(path))  # a file system without hard links
 
 
 def write_temp(path: Path, data: str | bytes) -> Path:

@@ -42,6 +42,7 @@ from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records
 from heyhi.experiment.result import encode
 from heyhi.files import (
+    is_file,
     is_there,
     keep_file,
     look_anew,
@@ -569,7 +570,21 @@ class ExperimentDir:
         Raises:
             ResultError: it can't be written; there is no half-written one then.
         """
-        replace_file(self.result_path, encode(result).text)
+        text = encode(result).text
+        if not self.has_result() and os.path.lexists(self.result_path):
+            aside = self.path / f"{RESULT_NAME}.{os.urandom(4).hex()}"
+            with writing(self.result_path):
+                self.result_path.rename(aside)
+            _log.warning("%s was no file, and is %s now: the result is written in its place", RESULT_NAME, aside.name)
+        replace_file(self.result_path, text)
+
+    def has_result(self) -> bool:
+        """Return whether there is a file of a result: what else a task has made of that name is none.
+
+        Raises:
+            UnknownError: nobody can tell.
+        """
+        return is_file(self.result_path)
 
     def result_digest(self) -> str:
         """Return 16 hex digits that change when it is made anew; empty where there is no result that can be read.

@@ -367,16 +367,16 @@ class _Run:
         return outcome
 
     def _outcome(self, ending: Ending, number: int) -> Outcome:
-        if is_there(self.folder.result_path):
+        if self.folder.has_result():
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
         return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
     def _save(self, result: object, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
-        if result is None and not is_there(self.folder.result_path):
+        if result is None and not self.folder.has_result():
             signals.raise_if_caught()
-        if result is not None or not is_there(self.folder.result_path):
+        if result is not None or not self.folder.has_result():
             self.turn.dropped = save(
                 self.folder,
                 self.experiment.exp_id,

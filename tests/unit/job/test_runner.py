@@ -74,6 +74,18 @@ def fail(cfg):
 def leave(cfg):
     sys.exit(0)
 
+def folder_in_the_way(cfg):
+    os.makedirs("result.json/mine")
+    return give(cfg)
+
+def fifo_in_the_way(cfg):
+    os.mkfifo("result.json")
+
+def no_records(cfg):
+    os.rename("attempts.jsonl", "attempts")
+    os.mkfifo("attempts.jsonl")
+    return give(cfg)
+
 def early(cfg):
     heyhi.save_result_in_cwd({"early": True})
     raise OSError("late")
@@ -303,6 +315,41 @@ def test_a_result_stands_whatever_came_after_it(lab: Lab) -> None:
     assert "OSError: late" in lab.folder("early").log_path.read_text()
     assert lab.run("early_none")[0] == 0
     assert lab.folder("early_none").read_result() == {"early": True}
+
+
+def test_what_a_task_has_put_in_the_place_of_its_result_is_kept_beside_it(lab: Lab) -> None:
+    for act, result in (("folder_in_the_way", 0.5), ("fifo_in_the_way", None)):
+        assert lab.run(act) == (0, "", "")
+        folder = lab.folder(act)
+        assert folder.read_result().get("lr") == result and events(folder)[-1] == ("end", 1, "done")
+        (aside,) = folder.path.glob("result.json.*")
+        assert (aside / "mine").is_dir() or aside.is_fifo()
+        assert f"result.json was no file, and is {aside.name} now" in folder.log_path.read_text()
+
+
+def test_a_run_that_can_write_no_record_any_more_ends_all_the_same(lab: Lab) -> None:
+    code, _, err = lab.run("no_records")
+    assert code == 0 and lab.folder("no_records").read_result()["lr"] == 0.5
+    assert (
+        "attempts.jsonl: can't be written: it is a FIFO, no file" in err + lab.folder("no_records").log_path.read_text()
+    )
+
+
+def test_a_record_that_is_no_file_starts_nothing_and_nobody_waits_for_it(lab: Lab) -> None:
+    folder = lab.folder("fail")
+    assert lab.run("fail")[0] == 1
+    for name in ("attempts.jsonl", "identity.json", "metrics.jsonl", "claim.json", "log.txt"):
+        path, kept = folder.path / name, folder.path / "kept"
+        is_there = path.exists()
+        if is_there:
+            path.rename(kept)
+        os.mkfifo(path)
+        code, _, err = lab.run("fail")
+        assert code == 2 and f"{path}: can't be" in err and "it is a FIFO, no file" in err, err
+        path.unlink()
+        if is_there:
+            kept.rename(path)
+    assert runs(folder) == 1
 
 
 def test_a_task_file_that_cannot_be_imported_is_on_record(lab: Lab) -> None:
