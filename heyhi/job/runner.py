@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import signal
@@ -383,6 +384,7 @@ class _Run:
             asked=asked_by(self.folder, env.job_id),
             nodes=job_nodes(),
             entry=self.folder.read_entry(),
+            logs=_sizes(self.folder),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -449,6 +451,15 @@ class _Run:
             forget_used(self.folder.path)
         except ResultError as error:  # a full disk, which may be why it failed: the claim must be released
             _log.error("%s", error)
+
+
+def _sizes(folder: ExperimentDir) -> dict[int, int]:
+    """Return how much of each rank's log earlier attempts have written, as far as there is any."""
+    sizes: dict[int, int] = {}
+    with contextlib.suppress(OSError):  # there are no more
+        for rank in itertools.count():
+            sizes[rank] = folder.log_path_of(rank).stat().st_size
+    return sizes if any(sizes.values()) else {}
 
 
 def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
