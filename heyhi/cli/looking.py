@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.cli.options import ALL_RANKS
 from heyhi.cli.whose import only_looks
 from heyhi.text import data_output, shell_word, wrapped
 
@@ -219,15 +220,48 @@ def logs(args: argparse.Namespace) -> int:
     """Print an experiment's log."""
     from heyhi.cli.selection import project_for, select
     from heyhi.control.log import show_log
+    from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
 
     here = project_for(args)
     only_looks(here)
+    if args.follow and (args.attempt is not None or args.error):
+        raise HeyhiError(f"--follow goes without {'--error' if args.error else '--attempt'}: it shows what comes")
+    if args.error:
+        return _errors(here, args)
     selection = select(here, args)
     project, path = selection.one_experiment("the log")
     print_note(project, path)
     folder = ExperimentDir(Path(path), project.results_root)
-    return show_log(project, folder, lines=args.lines, follow=args.follow, commands=commands_for(selection))
+    return show_log(
+        project,
+        folder,
+        lines=args.lines,
+        follow=args.follow,
+        rank=args.rank if args.rank != ALL_RANKS else None,
+        all_ranks=args.rank == ALL_RANKS,
+        attempt=args.attempt,
+        commands=commands_for(selection),
+    )
+
+
+def _errors(here: Project, args: argparse.Namespace) -> int:
+    """Say why experiments are dead."""
+    from heyhi.cli.selection import select
+    from heyhi.control.failure import show_errors
+    from heyhi.control.survey import Survey
+    from heyhi.errors import HeyhiError
+
+    if args.lines is not None or args.rank == ALL_RANKS:
+        raise HeyhiError(f"--error goes without {'--lines' if args.lines is not None else '--rank all'}")
+    if args.given:
+        selection = select(here, args)
+        survey = Survey.of_parts(selection.parts(own=True))
+    else:
+        survey = Survey.of_index(here)
+    if len(survey.rows) != 1 and (args.rank is not None or args.attempt is not None):
+        raise HeyhiError(f"--rank and --attempt are of one experiment, and these are {len(survey.rows)}")
+    return show_errors(survey, rank=args.rank, attempt=args.attempt)
 
 
 def print_note(project: Project, exp_path: str) -> None:

@@ -6,6 +6,7 @@ import argparse
 from typing import Literal
 
 REDO = "--redo-drifted"
+ALL_RANKS = "all"  # for --rank
 OVERRIDE_HELP = "key=value, list=[a,b], message={field: value}, list+=[c], or I.mount=path for an include"
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from heyhi.cli.options import OVERRIDE_HELP, add_redo_arguments
+from heyhi.cli.options import ALL_RANKS, OVERRIDE_HELP, add_redo_arguments
 
 _EPILOG = """\
 examples:
@@ -248,6 +248,13 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
         _add_words(logs, default="none")
         logs.add_argument("-f", "--follow", action="store_true", help="go on until the experiment is over")
         logs.add_argument("-n", "--lines", type=_count, metavar="LINES", help="only so many of the last ones")
+        logs.add_argument("--rank", type=_rank, metavar="N", help="that of a rank; all: of each, with its number")
+        logs.add_argument("--attempt", type=_count, metavar="N", help="only what this attempt has written")
+        logs.add_argument(
+            "--error", action="store_true",
+            help="why it is dead: its last traceback, of the rank that failed first; of several experiments each reason"
+            " once (default: all that are known)",
+        )  # fmt: skip
 
     cancel = command(
         "cancel",
@@ -498,6 +505,12 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number, such as 20, not '{text}'")
     return int(text)
+
+
+def _rank(text: str) -> int | str:
+    if text != ALL_RANKS and not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise argparse.ArgumentTypeError(f"expected the number of a rank, such as 3, or {ALL_RANKS}, not '{text}'")
+    return text if text == ALL_RANKS else int(text)
 
 
 def _jobs(text: str) -> int:

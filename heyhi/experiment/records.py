@@ -23,7 +23,9 @@ PRUNED = "pruned"  # reason of an attempt that a search ended early; its experim
 DONE = "done"  # reason of an attempt that made a result
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
 _TOO_LARGE = 1 << 63  # for a number on record
-_LATER_FIELDS = ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry")
+_LATER_FIELDS = frozenset(
+    ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry", "logs")
+)
 
 
 class Metrics(NamedTuple):
@@ -61,6 +63,7 @@ class Start(NamedTuple):
         asked: what its job had asked for, see `Submission`.
         nodes: of its job, as Slurm lists nodes.
         entry: function that was called, where that isn't the one of the settings.
+        logs: rank -> bytes of its log that earlier attempts had written.
     """
 
     attempt: int = 0
@@ -82,6 +85,7 @@ class Start(NamedTuple):
     asked: Mapping[str, Any] = {}
     nodes: str = ""
     entry: str = ""
+    logs: Mapping[int, int] = {}
 
     @property
     def metrics(self) -> Metrics:
@@ -119,6 +123,7 @@ class Start(NamedTuple):
             _asked(get("asked")),
             _text(get("nodes")),
             _text(get("entry")),
+            _sizes(get("logs")),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -480,6 +485,12 @@ def _texts(value: object) -> tuple[str, ...]:
 def _texts_by_name(value: object) -> dict[str, str]:
     found = value.items() if isinstance(value, dict) else ()
     return {readable(name): readable(one) for name, one in found if type(one) is str}
+
+
+def _sizes(value: object) -> dict[int, int]:
+    """Read bytes by number, which are texts in JSON."""
+    found = value.items() if isinstance(value, dict) else ()
+    return {int(k): v for k, v in found if k.isdecimal() and len(k) < 10 and type(v) is int and v >= 0}
 
 
 def _asked(value: object) -> dict[str, Any]:

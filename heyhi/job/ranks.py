@@ -28,7 +28,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
-from heyhi.files import is_there, parse_json, read_bounded, replace_file, writing
+from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
@@ -405,7 +405,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                     if os.getpid() != process:
                         leave_fork()
                     regain()
-                    if rank == 0 and result is None and not is_there(folder.result_path):
+                    if rank == 0 and result is None and not folder.has_result():
                         signals.raise_if_caught()
                     # As JSON has it: warnings about it belong into the log.
                     return Ending("done"), _encoded(result, turn) if rank == 0 else None

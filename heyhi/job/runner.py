@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import itertools
 import logging
 import os
 import signal
@@ -35,7 +36,7 @@ from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
-from heyhi.files import is_there, is_there_now, utc_now, writing
+from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.load_main import Main, call_main
@@ -430,6 +431,7 @@ class _Run:
             asked=asked_by(self.folder, env.job_id),
             nodes=job_nodes(),
             entry=self.folder.read_entry(),
+            logs=_sizes(self.folder),
         )
         if start.is_mixed:
             self._note_mixed()
@@ -515,6 +517,15 @@ def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable
             grace.begin(project.settings.end_grace, folder.log_path, code)
 
     return begin
+
+
+def _sizes(folder: ExperimentDir) -> dict[int, int]:
+    """Return how much of each rank's log earlier attempts have written, as far as there is any."""
+    sizes: dict[int, int] = {}
+    with contextlib.suppress(OSError):  # there are no more
+        for rank in itertools.count():
+            sizes[rank] = folder.log_path_of(rank).stat().st_size
+    return sizes if any(sizes.values()) else {}
 
 
 def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_attempt: int) -> str:
@@ -661,7 +672,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
             entry=options.entry,
         )
     except (KeyboardInterrupt, Terminated):
-        if is_there(folder.result_path):
+        if folder.has_result():
             return 0
         if job is not None:  # whether it is dead is for Slurm to say
             print(f"{experiment.exp_id}: stopped by a signal (log: {folder.log_path})", file=sys.stderr)

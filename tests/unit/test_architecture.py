@@ -104,7 +104,7 @@ def _openings(code: str) -> Iterator[str]:
             continue
         name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
         text = ast.unparse(call)
-        is_class = re.match(r"(cls|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
+        is_class = re.match(r"(cls|self|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
         is_safe = is_class or re.search(r"/proc/|devnull|O_DIRECTORY", text)
         if name in ("open", "read_text", "read_bytes") and not is_safe:
             yield f"{call.lineno} {text}"

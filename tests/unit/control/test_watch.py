@@ -52,7 +52,7 @@ def test_the_last_lines_are_those_that_tail_prints(
     whole = [piece + b"\n" for piece in pieces[:-1]] + [pieces[-1]] * bool(pieces[-1])
     with pytest.MonkeyPatch.context() as patch, path.open("rb") as file:
         patch.setattr(heyhi.control.log, "_CHUNK", size)
-        start = heyhi.control.log._start_of_last(file.fileno(), wanted)
+        start = heyhi.control.log.start_of_last(file.fileno(), wanted)
     assert path.read_bytes()[start:] == b"".join(whole[len(whole) - wanted :] if wanted < len(whole) else whole)
 
 
