@@ -12,7 +12,7 @@ from pathlib import Path
 # bytes of a log, those of a child, a line that is made readable, rich's console whose texts are.
 _PAST_THE_FILTER = {
     "shown_console.py",
-    "control/log.py",
+    "control/shown_log.py",
     "cli/apart.py",
     "job/tee.py",
     "errors.py",
