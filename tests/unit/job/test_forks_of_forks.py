@@ -76,7 +76,7 @@ def test_a_pool_whose_worker_was_killed_is_the_reason(task_lab: Any) -> None:
 
 def test_a_main_that_becomes_another_program_runs_as_long_as_that_does(task_lab: Any) -> None:
     process = task_lab.start(
-        "def main(task, cfg, log_level): os.execvp('sh', ['sh', '-c', 'printf x > $FIFOS/ready; read a'])"
+        "def main(task, cfg, log_level): os.execvp('sh', ['sh', '-c', 'printf x > $FIFOS/ready; exec sleep 600'])"
     )
     task_lab.meet("ready")
     assert find_state(task_lab.folder().path).status is Status.RUNNING
