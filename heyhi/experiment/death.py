@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from heyhi.errors import UnknownError
+from heyhi.experiment.exits import crash_of, exit_text, is_exit
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
-from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start, rank_ended
+from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
 from heyhi.text import readable
@@ -40,7 +41,6 @@ AGAIN = "starts again"
 NOT_AGAIN = "could not be queued again: "
 SETUP, PYTHON = "setup", "python"
 NOT_STARTED_AGAIN = "Slurm could not start it again"
-_NO_RESULT = "exit code 0, without a result"
 # These may have made the task fail by itself: a worker is killed for its memory, a rank misses those of another node.
 _CAUSES = ("OUT_OF_MEMORY", "NODE_FAIL")
 # Slurm queues a job of a node that it has lost again, and gives up at once where that node, back again, doesn't start
@@ -69,7 +69,7 @@ def find_death(folder: ExperimentDir, view: View) -> Death:
         UnknownError: the records can't be read.
     """
     history = folder.history()
-    return death_of(history, ended_job(folder, history, view))
+    return death_in(folder, history, ended_job(folder, history, view))
 
 
 def ask_accounts(folders: Iterable[ExperimentDir], view: View) -> None:
@@ -117,6 +117,21 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
         if asked_again and (why := _why_not_again(log, job_id)):
             return (job or Job(job_id, "FAILED"))._replace(why=why)
     return job._replace(why="") if job is not None else None
+
+
+def death_in(folder: ExperimentDir, history: History, job: Job | None = None) -> Death:
+    """Say why the experiment of a folder is dead, also by what its log ends with, where nobody else says.
+
+    Args:
+        folder: of the experiment.
+        history: what is on record of it.
+        job: how its last job ended, see `ended_job`; None where nobody says.
+    """
+    death, start = death_of(history, job), history.attempts[-1] if history.attempts else None
+    if death.kind != "killed" or not isinstance(start, Start) or (job is not None and job.exit_code is not None):
+        return death
+    crash = crash_of(folder, start)
+    return Death("killed", f"{crash} ({_where(history, history.job_to_ask)})") if crash else death
 
 
 def death_of(history: History, job: Job | None = None) -> Death:
@@ -249,8 +264,8 @@ def _ended(end: End, why: str = "") -> str:
     code = "?" if end.exit_code is None else end.exit_code if end.exit_code >= 0 else _code(end.exit_code)
     reason = f"exit code {code}"
     if end.exception:
-        # How a rank ended says more than the exit code of who waited for it.
-        return end.exception if rank_ended(end.exception) is not None else f"{reason}: {end.exception}"
+        # How a process ended says more than the exit code of who waited for it.
+        return end.exception if is_exit(end.exception) else f"{reason}: {end.exception}"
     if end.job_state and not end.attempt and end.reason == "failed":
         return _unstarted(end.job_id, end.exit_code)
     # Its result was there, and somebody took it away.
@@ -277,12 +292,15 @@ def _never_started(job_id: str, job: Job | None) -> Death:
 def _killed(history: History, job_id: str, job: Job | None) -> Death:
     if job is not None and job.exit_code is not None:
         where = f" (job {job_id} on {job.nodes})" if job.nodes else ""
-        # 0: os._exit(0), or a library's own.
-        return Death("killed", f"{f'exit code {_code(job.exit_code)}' if job.exit_code else _NO_RESULT}{where}")
+        return Death("killed", f"{exit_text(job.exit_code)}{where}")
+    return Death("killed", f"killed (no end record; {_where(history, job_id)})")
+
+
+def _where(history: History, job_id: str) -> str:
     starts = history.starts
     pid, host = (starts[-1].pid, starts[-1].host) if starts else (None, "")
-    where = f"job {job_id}" if job_id else f"pid {'?' if pid is None else pid}"
-    return Death("killed", f"killed (no end record; {where} on host {host or '?'})")
+    name = f"job {job_id}" if job_id else f"pid {'?' if pid is None else pid}"
+    return f"{name} on host {host or '?'}"
 
 
 def _outside(state: str, job_id: str, nodes: str, exception: str = "") -> Death:

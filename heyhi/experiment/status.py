@@ -143,15 +143,16 @@ class Statuses:
     def _why_dead(self, exp_path: str, history: History) -> str:
         from pathlib import Path
 
-        from heyhi.experiment.death import death_of, ended_job
+        from heyhi.experiment.death import death_in, ended_job
         from heyhi.experiment.folder import ExperimentDir
 
+        folder = ExperimentDir(Path(exp_path))
         if not history.job_to_ask:
-            return death_of(history).text
+            return death_in(folder, history).text
         if not self._are_accounts_asked:
             self._are_accounts_asked = True
             self._ask_accounts()
-        return death_of(history, ended_job(ExperimentDir(Path(exp_path)), history, self._ask())).text
+        return death_in(folder, history, ended_job(folder, history, self._ask())).text
 
     def _ask_accounts(self) -> None:
         """Ask once how all the jobs have ended that have to be asked about, also those of what is needed."""

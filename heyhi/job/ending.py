@@ -75,9 +75,11 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         how += ", which main has caught and returned nothing" if signals.is_caught else ""
         return Ending("terminated", 128 + sign, f"{how}{more}")
     if isinstance(error, HeyhiError):
-        return Ending("failed", 1, one_line(str(error)), node=getattr(error, "node", ""))
+        given = getattr(error, "code", 1)  # a rank's
+        code = given if isinstance(given, int) else 1
+        return Ending("failed", code, one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
-        code = error.code if isinstance(error.code, int) else 0 if error.code is None else 1
+        code = error.code & 0xFF if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
     # Not traceback's last line: that may be a note, or the last one of a long message.
     kind = type(error)
@@ -93,7 +95,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 @shown_streams()
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
-    if isinstance(error, Exception) and not isinstance(error, HeyhiError):
+    if not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)
         if where := misplaced(error):
             print(f"note: {where}", file=sys.stderr)

@@ -24,6 +24,7 @@ from typing import TypeVar
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
+from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
@@ -257,12 +258,13 @@ def end_without_word(attempts: Sequence[Record], job: str, code: int) -> End | N
     open_one = last if isinstance(last, Start) and last.job_id == job else None
     if open_one is None and (code == 0 or any(record.job_id == job for record in attempts)):
         return None
-    how = "the task ended the process" if open_one else "the runner ended before it started the experiment"
+    is_word = open_one is not None or code < 0
+    how = exit_text(code) if is_word else "the runner ended before it started the experiment"
     return End(
         attempt=open_one.attempt if open_one else 0,
         reason="killed" if code < 0 else "failed",
         exit_code=128 - code if code < 0 else code,
-        exception=f"killed by signal {-code}" if code < 0 else how,
+        exception=how,
         time=utc_now(),
         job_id=job,
     )

@@ -6,6 +6,8 @@ import re
 import signal
 from typing import NamedTuple
 
+from heyhi.experiment.exits import signal_text
+
 # srun: error: n1: tasks 0-1,4: Exited with exit code 1
 _ENDED = re.compile(
     r"^(?:srun|heyhi): error: (?P<host>[^:\s]+): tasks? (?P<ranks>\d[\d,-]*): (?P<how>.+)$", re.MULTILINE
@@ -41,7 +43,7 @@ class RankEnd(NamedTuple):
         exited, sign = _EXITED.match(self.how), _SIGNALS.get(name)
         how = f"exit code {exited[1]}" if exited else self.how
         if sign is not None:
-            how = f"signal {int(sign)} ({signal.Signals(sign).name if sign in set(signal.Signals) else name})"
+            how = signal_text(int(sign))
         return f"rank {rank}{f' on {self.node}' if self.node else ''}: {how}"
 
 

@@ -26,9 +26,11 @@ from heyhi.code.environment import record_environment
 from heyhi.code.import_path import loaded_outside, pin_imports
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
+from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
@@ -64,11 +66,13 @@ class RankError(HeyhiError):
     Args:
         text: the message.
         node: that it ran on; empty where that isn't known.
+        code: its exit code, as its main has set it.
     """
 
-    def __init__(self, text: str, node: str = "") -> None:
+    def __init__(self, text: str, node: str = "", code: int = 1) -> None:
         super().__init__(text)
         self.node = node
+        self.code = code
 
 
 def run_ranks(
@@ -223,7 +227,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise RankError(untold or died.text(silent[0]), died.node)
     if first is not None and first["reason"] == "failed":
         print(f"rank {first['rank']} was the first to end: {folder.log_path_of(first['rank'])}", file=sys.stderr)
-        raise RankError(first["exception"], str(first.get("node", "")))
+        raise RankError(first["exception"], str(first.get("node", "")), int(first.get("exit_code", 1)))
     if (untold_line := _UNTOLD.search(said)) is not None:
         raise RankError(untold_line[0])
     if node := lost_node(said):
@@ -236,7 +240,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if lines and code:
         raise RankError(lines[-1])
     quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
-    raise RankError(f"rank {quiet}: exit code 0, before its main returned")
+    raise RankError(f"rank {quiet}: {exit_text(0)}")
 
 
 def _are_done(ended: Sequence[dict[str, Any] | None]) -> bool:
@@ -398,6 +402,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                 streams_as_they_are(),
                 _logged(folder, rank, options, signals) as regain,
                 in_place(experiment, project),
+                stacks_when_it_crashes(),
             ):
                 try:
                     result = _call(experiment, schema, entry, options)
@@ -488,6 +493,7 @@ def _note(
     Only one rank can make the link, so no clocks have to be compared.
     """
     note: dict[str, Any] = {"rank": rank, "reason": ending.reason, "exception": ending.exception, "node": node_name()}
+    note |= {"exit_code": ending.exit_code}
     if result is not None:
         note |= {"result": result.text or None, "dropped": result.dropped}
     note |= loaded

@@ -37,6 +37,7 @@ from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
+from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.load_main import Main, call_main
@@ -235,6 +236,7 @@ def execute(
                 Tee(folder.log_path, echo=echo) as tee,
                 in_place(experiment, project),
                 announced(claim, folder.path),
+                stacks_when_it_crashes(),
             ):
                 signals.tell = tee.tell
                 with shown_streams():

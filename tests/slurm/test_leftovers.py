@@ -16,7 +16,7 @@ Until = Callable[[Callable[[], object]], None]
 # Each run starts three processes: a child, one in a session of its own, and a daemon, whose parent has ended. `do` says
 # how it ends then; `after` is the file that it waits for first.
 TASK = """
-import os, signal, subprocess, time
+import os, signal, subprocess, threading, time
 from pathlib import Path
 
 import heyhi
@@ -59,6 +59,14 @@ def main(task, cfg, log_level):
     made.rename(ROOT / f"made{cfg.x}")
     while cfg.after and not (ROOT / cfg.after).exists():
         time.sleep(0.05)
+    if cfg.do == "thread":
+        threading.Thread(target=signal.sigwait, args=([signal.SIGUSR1],), name="waits").start()
+    if cfg.do == "caught":
+        try:
+            (ROOT / "caught").touch()
+            signal.pause()
+        except BaseException:
+            return
     if cfg.do == "fail":
         raise ValueError("boom")
     if cfg.do == "leave":
@@ -148,3 +156,24 @@ def test_a_job_that_main_has_submitted_outlives_it(left: Any, until: Until) -> N
     until(lambda: len(queued()) == 1)
     assert not [pid for pid in made(left, 1) if lives(pid)]
     assert queued() == ["RUNNING wrap"]
+
+
+@pytest.mark.parametrize("more", [{}, {"launcher.slurm.num_gpus": 2}, {"launcher.slurm.pack": 2}])
+def test_a_job_whose_thread_does_not_end_is_ended_and_done(left: Any, until: Until, more: dict[str, int]) -> None:
+    (left.root / "pyproject.toml").write_text((left.root / "pyproject.toml").read_text() + "end_grace = 1\n")
+    left.sweep({"x": 1, "do": "thread", "steps": 1, **more}, {"x": 2, "steps": 1, **more})
+    code, out = left.snakemake()
+    assert code == 0, out
+    until(lambda: not queued())
+    (log,) = left.root.glob("results/p/work/*x=1*/log.txt")
+    assert log.read_text().count("the thread 'waits', at ") == 1
+    assert left.attempts(1)[-1]["exit_code"] == 0
+
+
+def test_a_main_that_catches_a_pre_emption_and_returns_nothing_is_not_done(left: Any, until: Until) -> None:
+    assert left.run("x=1", "do=caught", "steps=1", "launcher.slurm.partition=scavenge").returncode == 0
+    until((left.root / "caught").exists)
+    hog = ["sbatch", "-o", "/dev/null", "-p", "main", "-N3", "--exclusive", "--wrap", "sleep 1000000"]
+    subprocess.run(hog, check=True)
+    until(lambda: left.statuses()[1]["status"] == "DEAD")
+    until(lambda: left.statuses()[1]["reason"].startswith("PREEMPTED"))

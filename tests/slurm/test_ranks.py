@@ -176,7 +176,7 @@ def test_what_the_rank_raised_that_failed_first_is_the_reason(ranks: Any, until:
     ("do", "tasks", "reason"),
     [
         ("crash", TWO, "rank 1 on n1: signal 11 (SIGSEGV)"),
-        ("leave", TWO, "rank 1: exit code 0, before its main returned"),
+        ("leave", TWO, "rank 1: exit code 0, before main returned"),
         ("exit9", FOUR, "rank 2 on n2: exit code 9"),
         ("kill", FOUR, "rank 2 on n2: signal 9 (SIGKILL)"),
     ],

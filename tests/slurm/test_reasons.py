@@ -106,9 +106,9 @@ def test_the_last_of_a_pack_that_is_killed_says_so_for_good(lab: Any, until: Unt
     os.kill(lab.attempts(1)[0]["pid"], signal.SIGKILL)
     code, out = lab.end(controller)
     assert code == 1
-    assert "exit code 137: killed by signal 9" in out
+    assert "signal 9 (SIGKILL)" in out
     assert [a.get("job_state", "") for a in lab.attempts(1)] == ["", "", "FAILED"], "it is on record how the job ended"
-    assert status(lab, 1) == ("DEAD", "exit code 137: killed by signal 9")
+    assert status(lab, 1) == ("DEAD", "signal 9 (SIGKILL)")
 
 
 # --- neither running nor dead -------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from heyhi.slurm.commands import Job, Ledger, View
 START = Start(1, job_id="7", host="n1", pid=3)
 FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
 STOPPED = End(1, "terminated", exit_code=143, exception="stopped by SIGTERM")
-KILLED = End(1, "killed", exit_code=137, exception="killed by signal 9", job_id="7")
+KILLED = End(1, "killed", exit_code=137, exception="signal 9 (SIGKILL)", job_id="7")
 ASKED = End(1, REQUEUE, exit_code=75, exception=REQUEUED)
 SEVEN = Submission("7")
 
@@ -36,11 +36,11 @@ SEVEN = Submission("7")
         ([START, STOPPED], Job("7", "PREEMPTED", nodes="n1"), "PREEMPTED", "PREEMPTED (job 7 on n1)"),
         ([START, STOPPED], None, "terminated", "exit code 143: stopped by SIGTERM"),
         ([START], Job("7", "NODE_FAIL", nodes="n1"), "NODE_FAIL", "NODE_FAIL (job 7 on n1)"),
-        ([START], Job("7", "FAILED", nodes="n1", exit_code=-11), "killed", "exit code 139 (signal 11) (job 7 on n1)"),
+        ([START], Job("7", "FAILED", nodes="n1", exit_code=-11), "killed", "signal 11 (SIGSEGV) (job 7 on n1)"),
         ([START], Job("7", "COMPLETED", nodes="n1", exit_code=0), "killed",
-         "exit code 0, without a result (job 7 on n1)"),
+         "exit code 0, before main returned (job 7 on n1)"),
         ([START, End(0, "killed", exit_code=0, job_id="7", job_state="COMPLETED")], None, "killed",
-         "exit code 0, without a result"),
+         "exit code 0, before main returned"),
         ([START], None, "killed", "killed (no end record; job 7 on host n1)"),
         ([], Job("7", "CANCELLED", nodes="None assigned"), "CANCELLED", "CANCELLED (job 7)"),
         ([], Job("7", "FAILED", exit_code=1), "failed",
@@ -49,7 +49,7 @@ SEVEN = Submission("7")
          "not submitted: sbatch: no"),
         ([START, FAILED], Job("7", "NODE_FAIL", nodes="n1"), "NODE_FAIL", "NODE_FAIL (job 7 on n1): ValueError: boom"),
         # The job's exit code is that of all who share it.
-        ([START, KILLED], Job("7", "FAILED", nodes="n1", exit_code=1), "killed", "exit code 137: killed by signal 9"),
+        ([START, KILLED], Job("7", "FAILED", nodes="n1", exit_code=1), "killed", "signal 9 (SIGKILL)"),
         ([START, ASKED], None, REQUEUE, "stopped to be queued again, and wasn't"),
         ([START, ASKED], Job("7", "FAILED", why="scontrol: command not found", exit_code=75), REQUEUE,
          "stopped to be queued again, and wasn't: scontrol: command not found"),
@@ -112,7 +112,7 @@ ENDS = st.builds(
 )
 # Who was killed left no word, unless a pack has written one for it.
 ENDS = ENDS.map(
-    lambda end: end._replace(exception=end.exception or "killed by signal 9") if end.reason == "killed" else end
+    lambda end: end._replace(exception=end.exception or "signal 9 (SIGKILL)") if end.reason == "killed" else end
 )
 JOBS = st.builds(
     Job,

@@ -414,10 +414,10 @@ def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_e
     folder.launch_log_path.write_text(line)
     assert find_death(folder, Told()).kind == "NODE_FAIL"
     folder.launch_log_path.write_text(f"{line}job 60 starts again\nKilled\n")
-    assert find_death(folder, Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
+    assert find_death(folder, Told()).text == "signal 9 (SIGKILL) (job 60 on n1)"
     # Once that is on record, it reads alike.
     settle(folder, Told())
-    assert find_death(folder, Told()).text == "exit code 137 (signal 9) (job 60 on n1)"
+    assert find_death(folder, Told()).text == "signal 9 (SIGKILL) (job 60 on n1)"
 
 
 def test_how_a_job_ended_that_got_the_id_of_a_forgotten_one_says_nothing(tmp_path: Path) -> None:

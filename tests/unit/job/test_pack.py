@@ -80,7 +80,7 @@ def test_a_runner_that_was_killed_has_its_attempt_ended() -> None:
     record = end_without_word([start(1, "6"), end(1, "failed"), start(2, "7")], "7", -9)
     assert record is not None
     assert (record.attempt, record.reason, record.exit_code) == (2, "killed", 137)
-    assert record.exception == "killed by signal 9"
+    assert record.exception == "signal 9 (SIGKILL)"
 
 
 def test_a_runner_that_ended_before_it_started_the_experiment_is_on_record_too() -> None:
@@ -92,7 +92,8 @@ def test_a_runner_that_ended_before_it_started_the_experiment_is_on_record_too()
 def test_a_task_that_has_ended_its_process_is_on_record() -> None:
     record = end_without_word([start(1, "7")], "7", 0)
     assert record is not None
-    assert (record.attempt, record.reason, record.exception) == (1, "failed", "the task ended the process")
+    assert (record.attempt, record.reason, record.exception) == (1, "failed", "exit code 0, before main returned")
+    assert end_without_word([start(1, "7")], "7", 9).exception == "exit code 9"
     assert end_without_word([start(1, "6")], "7", 0) is None, "left to another"
 
 

@@ -146,7 +146,7 @@ def test_a_step_that_is_not_started_says_why(step: Any) -> None:
 
 
 def test_a_rank_that_left_main_by_the_back_door_is_a_failure(step: Any) -> None:
-    with pytest.raises(RankError, match=r"^rank 1: exit code 0, before its main returned$"):
+    with pytest.raises(RankError, match=r"^rank 1: exit code 0, before main returned$"):
         step({"0": DONE["0"]})
 
 

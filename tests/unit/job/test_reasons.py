@@ -1,0 +1,103 @@
+"""The reason that is shown of a run that ended without a result: the true one, whatever its main has done."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from typing import Any
+
+import pytest
+
+from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_state
+
+MAIN = """
+import ctypes
+
+class Odd(BaseException):
+    def __str__(self):
+        raise SystemExit(0)
+
+class Late:
+    def __del__(self):
+        raise ValueError("in a destructor")
+
+def main(task, cfg, log_level):
+    print("at work", flush=True)
+    {0}
+"""
+CRASHES = {
+    "ctypes.string_at(0)": signal.SIGSEGV,
+    "os.abort()": signal.SIGABRT,
+    "os.kill(os.getpid(), signal.SIGBUS)": signal.SIGBUS,
+    "os.kill(os.getpid(), signal.SIGFPE)": signal.SIGFPE,
+    "t = threading.Thread(target=os.abort); t.start(); t.join()": signal.SIGABRT,
+}
+SAID = "main called sys.exit({0}) and returned nothing"
+# What main does -> the reason.
+LEAVES = {
+    "sys.exit()": f"exit code 0: {SAID.format(None)}",
+    "sys.exit(3)": f"exit code 3: {SAID.format(3)}",
+    "sys.exit(-1)": f"exit code 255: {SAID.format(-1)}",
+    "sys.exit(True)": f"exit code 1: {SAID.format(True)}",
+    "sys.exit('no data')": f"exit code 1: {SAID.format(repr('no data'))}",
+    "raise GeneratorExit": "exit code 1: GeneratorExit",
+    "raise Odd": "exit code 1: run.Odd",
+    "raise MemoryError": "exit code 1: MemoryError",
+    "main(task, cfg, log_level)": "exit code 1: RecursionError: maximum recursion depth exceeded",
+}
+
+
+@pytest.mark.parametrize("crash", CRASHES)
+def test_a_crash_is_named_and_its_stack_is_in_the_log(task_lab: Any, crash: str) -> None:
+    process = task_lab.start(MAIN.format(crash))
+    code = task_lab.end(process)[0]
+    sign = CRASHES[crash]
+    assert code == -sign
+    reason = f"signal {int(sign)} ({sign.name}) (pid {process.pid} on host {os.uname().nodename})"
+    assert find_state(task_lab.folder().path) == (Status.DEAD, reason)
+    assert re.search(r'run.py", line \d+ in main', task_lab.folder().log_path.read_text())
+
+
+def test_a_crash_that_was_another_s_is_no_reason(task_lab: Any) -> None:
+    """A child's that main has survived, an earlier attempt's."""
+    main = MAIN.format("os.fork() or os.abort(); os.wait(); print('on'); os.kill(os.getpid(), 9)")
+    assert task_lab.run(main)[0] == -signal.SIGKILL
+    folder = task_lab.folder()
+    assert "Fatal Python error: Aborted" in folder.log_path.read_text()
+    assert find_state(folder.path).reason.startswith("killed (no end record; pid ")
+    assert task_lab.run(MAIN.format("os.abort()"))[0] == -signal.SIGABRT
+    assert "SIGABRT" in find_state(folder.path).reason
+    assert task_lab.run(MAIN.format("os.kill(os.getpid(), 9)"))[0] == -signal.SIGKILL
+    assert find_state(folder.path).reason.startswith("killed (no end record; pid ")
+
+
+@pytest.mark.parametrize("leave", LEAVES)
+def test_the_reason_says_how_main_was_left(task_lab: Any, leave: str) -> None:
+    assert task_lab.run(MAIN.format(leave))[0] == 1
+    reason = find_state(task_lab.folder().path).reason
+    assert reason.startswith(LEAVES[leave]), reason
+    if "exit" not in leave:
+        assert "Traceback" in task_lab.folder().log_path.read_text()
+
+
+@pytest.mark.usefixtures("srun")
+def test_in_ranks_it_is_the_same(task_lab: Any) -> None:
+    leave = "sys.exit(3) if os.environ['RANK'] == '0' else time.sleep(60)"
+    process = task_lab.start(MAIN.format(leave), "sys.argv += ['--tasks', '2']")
+    assert task_lab.end(process)[0] == 1
+    assert find_state(task_lab.folder().path).reason == f"exit code 3: {SAID.format(3)}"
+
+
+def test_what_fails_in_a_thread_or_a_destructor_fails_no_run_and_is_in_the_log(task_lab: Any) -> None:
+    leave = "late = Late(); del late; t = threading.Thread(target=lambda: 1 / 0); t.start(); t.join(); return {'x': 1}"
+    assert task_lab.run(MAIN.format(leave)) == (0, "", "")
+    log = task_lab.folder().log_path.read_text()
+    assert "ZeroDivisionError" in log and "in a destructor" in log
+
+
+def test_what_fails_at_exit_undoes_no_result(task_lab: Any) -> None:
+    code, _, err = task_lab.run(MAIN.format("import atexit; atexit.register(lambda: 1 / 0); return {'x': 1}"))
+    assert code == 0 and "ZeroDivisionError" in err
+    assert find_state(task_lab.folder().path).status is Status.DONE
