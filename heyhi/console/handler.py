@@ -20,6 +20,7 @@ from heyhi.console.teller import Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
 
+_INTERRUPT = "Terminating processes on user request"
 _NOTHING = logging.CRITICAL + 1  # a level that no record has
 # Comes when it isn't known yet whether something will run.
 _EARLY = "Assuming unrestricted shared filesystem usage"
@@ -58,6 +59,7 @@ class LogHandler(LogHandlerBase):
         self._snakemakes: ColorizingTextHandler | None = None
         self._direct = _Direct(self)
         logger.addHandler(self._direct)
+        logger.addFilter(self._note)  # sees also what a filter behind it drops
 
     @property
     def writes_to_stream(self) -> bool:
@@ -102,6 +104,7 @@ class LogHandler(LogHandlerBase):
         """End, and leave a terminal as it was."""
         self.finish_run()
         self._release()
+        logger.removeFilter(self._note)
         super().close()
 
     def hear(self, record: logging.LogRecord) -> None:
@@ -115,6 +118,11 @@ class LogHandler(LogHandlerBase):
         else:
             self._release()
             self._as_snakemake(record)
+
+    def _note(self, record: logging.LogRecord) -> bool:
+        if self._teller is not None and str(record.msg).startswith(_INTERRUPT):
+            self._teller.note_interrupt()
+        return True
 
     def _tell(self, record: logging.LogRecord, run: Run) -> None:
         try:

@@ -12,6 +12,7 @@ _WIDTH = 7  # of the longest: UNKNOWN, BLOCKED
 _LONG = 500  # characters of a reason
 # How one ended that has no log by which to find out more: its exp id stands there, which has no spaces.
 _UNLOGGED = re.compile(r"^\d\d:\d\d:\d\d (?P<word>[A-Z_]+) +(?P<exp_id>\S+/\S+): (?P<text>.*)$")
+_OWN = re.compile(r"^\d\d:\d\d:\d\d (?:[a-z]+|[A-Z_]+) ")
 _SUBMITTED = re.compile(rf"^(?:\d\d:\d\d:\d\d {QUEUED} +\S+  |\S+/\S+: )job \d+$")
 
 
@@ -44,6 +45,11 @@ def unlogged(text: str) -> str | None:
         return None
     status = "" if match["word"] == ERROR else f"{match['word']}: "
     return f"{match['exp_id']}: {status}{match['text']}"
+
+
+def is_own(text: str) -> bool:
+    """Return whether a line is one of these."""
+    return _OWN.match(text) is not None
 
 
 def is_submission(text: str) -> bool:

@@ -21,15 +21,17 @@ class Named(NamedTuple):
         exp_id: its exp id.
         cfg: its config file.
         overrides: its canonical overrides.
+        needs: exp paths of what it needs.
     """
 
     exp_id: str
     cfg: str
     overrides: tuple[str, ...]
+    needs: tuple[str, ...] = ()
 
 
 def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
-    """Read what experiments are named by, by their exp paths.
+    """Read what experiments are named by, by their exp paths; of one manifest, each comes after what it needs.
 
     Args:
         asked: targets, each with its manifest.
@@ -41,9 +43,9 @@ def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
     for manifest, its in targets.values():
         few = len(its) * _SHARE < manifest.size
         wanted = {folder_of(target, manifest.project_root) for target in its}
-        for exp_id, folder, identity, _, _ in manifest.entries_of(its) if few else manifest.entries()[0]:
+        for exp_id, folder, identity, _, needs in manifest.entries_of(its) if few else manifest.entries()[0]:
             if folder in wanted:
-                found[folder] = Named(exp_id, identity.cfg, identity.overrides)
+                found[folder] = Named(exp_id, identity.cfg, identity.overrides, needs)
     return found
 
 

@@ -142,7 +142,8 @@ class Terminal:
             return _DEFAULT_WIDTH
 
     def _put(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        # RuntimeError: a signal's handler writes while that was written which it has interrupted.
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
             self._stream.write(text)
             self._stream.flush()
 

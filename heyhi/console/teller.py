@@ -26,7 +26,6 @@ from heyhi.text import duration, readable
 
 _EXPERIMENT, _UNKNOWN, _TABLE, _ALL = "experiment", "unknown", "aggregate", "all"  # our rules
 _MOST_NAMED = 5
-_INTERRUPT = "Terminating processes on user request"
 # Quiet about these, Snakemake says nothing of starts, or of ends and progress.
 _RULES, _PROGRESS = "rules", "progress"
 
@@ -105,6 +104,10 @@ class Teller:
                 self._screen.write(self._passing.decorate(record, readable(text)))
         self._screen.refresh()
 
+    def note_interrupt(self) -> None:
+        """Note that the run is ended from outside: what is stopped now has not failed by itself."""
+        self._is_interrupted = True
+
     def close(self) -> None:
         """Say how the run has ended, unless that was said, and leave the terminal as it was."""
         if self._is_over:
@@ -120,7 +123,6 @@ class Teller:
 
     def _take_text(self, record: logging.LogRecord) -> bool:
         text = str(record.msg)
-        self._is_interrupted |= text.startswith(_INTERRUPT)
         number = restarted(text)
         if number is not None and number in self._jobs:
             self._say_again(self._jobs[number])
@@ -238,11 +240,7 @@ class Teller:
     # --- the end
 
     def _say_end(self, progress: Progress) -> None:
-        if not (self._is_interrupted or self._is_remote):
-            for folder in list(progress.running):
-                if not _has_result(folder):  # of which Snakemake itself has said why
-                    self._tell_end(folder, self._how_ended(folder))
-        if not self._is_interrupted and progress.failed:
+        if progress.failed:
             self._say_blocked()
         if progress.total or progress.failed:
             left = f", {progress.left} not done" if progress.left else ""
@@ -251,8 +249,12 @@ class Teller:
 
     def _say_blocked(self) -> None:
         """Name what was not started since something that it needs has failed: of that, Snakemake says nothing."""
-        known = {job.folder for job in self._jobs.values()} | self._ended.keys()
-        blocked = [folder for folder in self._named if folder not in known and not _has_result(folder)]
+        bad = set(self._ended)
+        blocked = []
+        for folder, named in self._named.items():
+            if folder not in bad and not bad.isdisjoint(named.needs) and not _has_result(folder):
+                bad.add(folder)
+                blocked.append(folder)
         if blocked:
             shown = [self._name(folder) for folder in blocked[:_MOST_NAMED]]
             more = f" and {len(blocked) - len(shown)} more" if len(blocked) > len(shown) else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.config.values import shorten
-from heyhi.console.lines import is_submission, unlogged
+from heyhi.console.lines import is_own, is_submission, unlogged
 from heyhi.control.spare import read_unlogged
 from heyhi.files import read_end
 from heyhi.text import TIMES, readable
@@ -142,6 +142,8 @@ def _counting(lines: Collection[str]) -> list[str]:
             continue
         if (told := unlogged(line)) is not None:  # in a line of our own logger
             found.append(told)
+        elif is_own(line):
+            continue  # how one has ended that has a log, its own records say
         elif is_head:  # `WorkflowError:` stands alone, and what it is in the next line
             is_head = False
             if line.strip() and not line.startswith(_NOISE):

@@ -88,3 +88,25 @@ def test_what_goes_wrong_in_it_ends_no_run_and_hides_nothing(
     logger.error("WorkflowError: no")
     handler.finish_run()
     assert "WorkflowError: no\n" in capsys.readouterr().err
+
+
+def test_that_a_run_is_interrupted_is_known_though_others_hide_it(
+    manager: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (handler,) = manager.get_log_handlers()
+    handler.follow_run(SimpleNamespace(project=Project(tmp_path, Settings()), is_run=True, asked=[]))
+    logger.info("", extra={"event": "run_info", "stats": {"experiment": 1}})
+    exp = {"rule_name": "experiment", "jobid": 3, "wildcards": {"exp": "results/p/a"}, "rule_msg": None, "output": []}
+    logger.info("", extra={"event": "job_info", **exp})
+
+    def drop(record: logging.LogRecord) -> bool:
+        return not str(record.msg).startswith("Terminating")
+
+    logger.addFilter(drop)
+    try:
+        logger.info("Terminating processes on user request, this might take some time.")
+    finally:
+        logger.removeFilter(drop)
+    logger.error("", extra={"event": "job_error", **exp})
+    handler.finish_run()
+    assert [line.split()[1] for line in capsys.readouterr().err.splitlines()] == ["run", "start", "end"]

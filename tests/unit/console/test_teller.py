@@ -26,9 +26,17 @@ class Stage:
         self.project = Project(root, Settings())
         self.stream = io.StringIO()
         self.folders = {name: f"{self.project.results_root}/p/{name}" for name in names}
-        named = {folder: Named(f"p/{name}", "conf/c.prototxt", (name,)) for name, folder in self.folders.items()}
+        self.needs: dict[str, tuple[str, ...]] = {}
         passing = Passing(lambda record: True, lambda record: str(record.msg), lambda record, text: text)
-        self.teller = Teller(self.project, lambda: named, self.stream, passing, quiet)
+        self.teller = Teller(self.project, self.named, self.stream, passing, quiet)
+
+    def named(self) -> dict[str, Named]:
+        return {
+            folder: Named(
+                f"p/{name}", "conf/c.prototxt", (name,), tuple(self.folders[need] for need in self.needs.get(name, ()))
+            )
+            for name, folder in self.folders.items()
+        }
 
     def say(self, text: str | None, event: str | None = None, level: int = logging.INFO, **more: Any) -> None:
         record = logging.LogRecord("snakemake", level, "", 0, text, (), None)
@@ -77,7 +85,6 @@ def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
         "start   x=2",
         "done    x=1  0 s",
         "DEAD    x=2  exit code 1: ValueError: boom  log: results/p/x=2/log.txt",
-        "BLOCKED x=3",
         "end     1 done, 1 DEAD in 0 s; heyhi logs --error p/x=2 shows more, and the same command goes on",
     ]
 
@@ -150,6 +157,21 @@ def test_what_is_tried_again_says_so_and_counts_once(tmp_path: Path) -> None:
     assert stage.lines[-1].startswith("end     1 done, 1 not done in 0 s")
 
 
+def test_what_is_blocked_is_named_once_and_what_was_only_not_started_is_not(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3", "x=4", "x=5")
+    stage.needs = {"x=2": ("x=1",), "x=3": ("x=2",), "x=5": ("x=4",)}
+    stage.begin(5)
+    stage.start(5, "x=1")
+    stage.fail(5, "p/x=1: DEAD: boom")
+    stage.teller.close()
+    stage.teller.close()
+    assert stage.lines[-3:] == [
+        "DEAD    p/x=1: boom",
+        "BLOCKED x=2, x=3",
+        "end     0 done, 1 DEAD, 4 not done in 0 s",
+    ]
+
+
 def test_one_that_is_unknown_is_none_of_those_that_were_to_run(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2", "x=3")
     stage.say("Job stats: …", "run_info", stats={"experiment": 2, "unknown": 1})
@@ -163,7 +185,6 @@ def test_one_that_is_unknown_is_none_of_those_that_were_to_run(tmp_path: Path) -
         "UNKNOWN p/x=2: no, it is",
         "start   x=1",
         "done    x=1  0 s",
-        "BLOCKED x=3",
         "end     1 done, 1 UNKNOWN, 1 not done in 0 s",
     ]
 
@@ -206,7 +227,7 @@ def test_what_ctrl_c_stops_is_not_taken_for_failed(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2")
     stage.begin(2)
     stage.start(5, "x=1")
-    stage.say("Terminating processes on user request, this might take some time.")
+    stage.teller.note_interrupt()
     stage.fail(5)
     stage.teller.close()
     assert stage.lines[-1] == "end     0 done, 2 not done in 0 s"

@@ -136,6 +136,7 @@ def test_lines_of_our_own_logger_are_read_as_those_of_snakemake(log: Path) -> No
         f"14:37:46 ERROR   p/work/x=2_9: not submitted: {NOPE}\n14:37:46 ERROR   p/work/x=3_9: not submitted: {NOPE}\n"
         "14:37:47 DEAD    p/work/x=4_9: job 8 ended before it started the experiment\n"
         "14:37:47 DEAD    x=1  exit code 1: ValueError: p/a: boom  log: results/p/work/x=1_9/log.txt\n"
+        "14:37:47 DEAD    x=5  exit code 1: OSError: No space left on device  log: results/p/work/x=5_9/log.txt\n"
         f"14:37:47 end     0 done, 2 DEAD, 2 ERROR in 1 s\n{END}"
     )
     words = last_words(log)
