@@ -39,7 +39,7 @@ from heyhi.experiment.names import (
     STATE_NAME,
 )
 from heyhi.experiment.project_names import is_same_project
-from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records
+from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records, wrong_fields
 from heyhi.experiment.result import encode
 from heyhi.files import (
     is_file,
@@ -621,10 +621,18 @@ class ExperimentDir:
         """Return what is on record of its attempts: for each a start, and an end unless it was killed.
 
         Raises:
-            UnknownError: the file can't be read.
+            UnknownError: the file can't be read, or holds no record at all.
+        """
+        return self.attempts_and_problem()[0]
+
+    def attempts_and_problem(self) -> tuple[list[Record], str]:
+        """Return the same, and what is damaged of it; nothing where nothing is.
+
+        Raises:
+            UnknownError: as `attempts` does.
         """
         data = self._read_record(ATTEMPTS_NAME)
-        return to_records(_parse_lines(data)[0]) if data else []
+        return _records_in(data, str(self.attempts_path)) if data else ([], "")
 
     def last_start(self) -> Start | None:
         """Return the start of its last attempt, None where it had none.
@@ -711,8 +719,30 @@ def last_start(exp_path: str) -> Start | None:
             record = orjson.loads(line)
             if isinstance(record, dict) and record.get("event") == "start":
                 return Start.from_dict(record)
-    starts = History(to_records(_parse_lines(data)[0])).starts if data else []
+    starts = History(_records_in(data, f"{exp_path}/{ATTEMPTS_NAME}")[0]).starts if data else []
     return starts[-1] if starts else None
+
+
+def _records_in(data: bytes, path: str) -> tuple[list[Record], str]:
+    lines, damaged = _parse_lines(data)
+    records = to_records(lines)
+    if not records and (lines or damaged):
+        raise UnknownError(
+            f"{path}: is damaged: no line of it is a record, so nobody knows how the experiment is; nothing is started"
+            " here until it is moved away"
+        )
+    problems = []
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        problems.append(f"{ATTEMPTS_NAME}:{damaged[0]}{more}: is no record: left out")
+    if wrong := wrong_fields(lines):
+        problems.append(wrong_text(wrong))
+    return records, "; ".join(problems)
+
+
+def wrong_text(names: Sequence[str]) -> str:
+    """Say which fields of records have a wrong type."""
+    return f"{ATTEMPTS_NAME}: of a wrong type, and left out: {', '.join(names)}"
 
 
 def _read_object(path: Path) -> dict[str, Any]:

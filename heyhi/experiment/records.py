@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.slurm.commands import is_job_id
@@ -23,6 +24,20 @@ PRUNED = "pruned"  # reason of an attempt that a search ended early; its experim
 DONE = "done"  # reason of an attempt that made a result
 REFUSED = "refused"  # reason of an end without an attempt: Slurm took no job, and never would; why is its exception
 _TOO_LARGE = 1 << 63  # for a number on record
+_NONE = type(None)
+# Of the fields of all records; another version may have more.
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("attempt", "restart_count", "metrics_size", "metrics_tail", "files"), (int,)),
+    **dict.fromkeys(("pid", "exit_code"), (int, _NONE)),
+    **dict.fromkeys(("event", "kind", "time", "host", "config", "code", "nodes", "entry", "reason"), (str,)),
+    **dict.fromkeys(("exception", "job_state", "environment"), (str,)),
+    **dict.fromkeys(("dirty", "is_mixed"), (bool,)),
+    **dict.fromkeys(("needs", "asked", "used", "logs"), (dict,)),
+    **dict.fromkeys(("changed", "dropped", "outside"), (list,)),
+    "job_id": (str, int, _NONE),
+    "commit": (str, _NONE),
+    "seconds": (int, float, _NONE),
+}
 _LATER_FIELDS = frozenset(
     ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry", "logs")
 )
@@ -455,6 +470,20 @@ def to_records(lines: Iterable[Mapping[str, Any]]) -> list[Record]:
         elif event == "end":
             found.append(End.from_dict(line))
     return found
+
+
+def wrong_fields(lines: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of what has a wrong type in some lines of attempts.jsonl, and so counts as absent."""
+    found: dict[str, None] = {}
+    for line in lines:
+        for name in _wrong(tuple(line), tuple(map(type, line.values()))):
+            found[name] = None
+    return list(found)
+
+
+@lru_cache(maxsize=256)  # most lines hold the same; there may be 10,000 experiments
+def _wrong(names: tuple[str, ...], types: tuple[type, ...]) -> tuple[str, ...]:
+    return tuple(name for name, one in zip(names, types, strict=True) if one not in _TYPES.get(name, (one,)))
 
 
 def _text(value: object) -> str:

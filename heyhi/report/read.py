@@ -11,18 +11,18 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from heyhi.code.environment import DIGITS
 from heyhi.errors import HeyhiError
 from heyhi.experiment.directions import Direction, Directions
-from heyhi.experiment.folder import MANY_BYTES, ExperimentDir
+from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
 from heyhi.experiment.given import given_in
 from heyhi.experiment.handle import Handle
 from heyhi.experiment.kinds import dotted_items
 from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
-from heyhi.experiment.records import End, History, Record, Start, to_records
+from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
@@ -33,7 +33,6 @@ from heyhi.report.outcomes import Outcome, outcome_of
 from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
 
-_T = TypeVar("_T")
 Collector = Callable[[Handle], Mapping[str, Any]]
 _FORMAT = 8
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
@@ -259,9 +258,16 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
 def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
     """Read the records of an experiment's attempts."""
     found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
-    if found is not None and _DICTS.issuperset(map(type, found)):
-        return to_records(found)
-    return _with_care(_folder(entry).attempts, problems)
+    if found is not None and _DICTS.issuperset(map(type, found)) and ((records := to_records(found)) or not found):
+        if wrong := wrong_fields(found):
+            problems.append(wrong_text(wrong))
+        return records
+    try:
+        records, problem = _folder(entry).attempts_and_problem()
+    except HeyhiError as error:
+        records, problem = [], str(error)
+    problems += [problem] if problem else []
+    return records
 
 
 def _given(entry: Entry, history: History, problems: list[str]) -> dict[str, list[str]]:
@@ -339,15 +345,6 @@ def _parsed(data: bytes) -> list[Any] | None:
         except ValueError:
             pass
     return None
-
-
-def _with_care(careful: Callable[[], list[_T]], problems: list[str]) -> list[_T]:
-    """Read line by line, by a function that leaves damaged lines out; what it raises is added to the problems."""
-    try:
-        return careful()
-    except HeyhiError as error:
-        problems.append(str(error))
-        return []
 
 
 def _folder(entry: Entry) -> ExperimentDir:

@@ -596,6 +596,36 @@ def test_metrics_that_are_no_file_are_a_problem_of_their_row(project: Project) -
     assert "metrics.jsonl: can't be read: it is a FIFO, no file" in bad.problem and good.outcome["loss"] == 3.0
 
 
+def test_records_that_are_damaged_are_a_problem_of_their_row(project: Project) -> None:
+    odd = (
+        json.dumps({"event": "end", "attempt": "1", "seconds": [], "new": 1, "used": [], "exception": "\ud800"}) + "\n"
+    )
+    said = {
+        START + odd: "attempts.jsonl: of a wrong type, and left out: attempt, seconds, used",
+        START + "{\n[]\n" + END: "attempts.jsonl:2 and 1 more: is no record: left out",
+        START + "\0" * 50 + "\n": "attempts.jsonl:2: is no record: left out",
+        START + "[" * 90_000 + "\n" + END: "attempts.jsonl:2: is no record: left out",
+        "\0" * 50 + "\n": "attempts.jsonl: is damaged: no line of it is a record",
+        "{}\n": "attempts.jsonl: is damaged: no line of it is a record",
+        "\n" * 2_000_000: "attempts.jsonl: can't be read: it has more than the 100000 lines",
+    }
+    for number, (text, problem) in enumerate(said.items()):
+        one = entry(project, f"p/{number}")
+        write(one, attempts_jsonl=text, result_json='{"x": 1}')
+        (found,) = read(project, one)
+        assert found.outcome == {"x": 1} and found.status == "DONE" and problem in found.problem, found
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 90_000, '{"a": ' * 2000 + "1" + "}" * 2000, "9" * 9000, "[]", "\0", '"\xed\xa0\x80"']
+)
+def test_a_result_that_is_damaged_is_a_problem_of_its_row(project: Project, text: str) -> None:
+    one, other = entry(project, "p/a"), entry(project, "p/b")
+    done(one, result=text), done(other)
+    bad, good = read(project, one, other)
+    assert "result.json: is no JSON" in bad.problem and bad.status == "DONE" and good.problem == ""
+
+
 def test_at_best_gives_what_was_logged_there_and_is_remembered_apart(project: Project) -> None:
     one, other = entry(project, "p/a"), entry(project, "p/b")
     metrics = '{"epoch": 1, "loss": 1, "acc": 5}\n{"epoch": 2, "loss": 3, "acc": 4}\n'
