@@ -31,7 +31,7 @@ from heyhi.errors import HeyhiError, LauncherError
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.names import CLAIM_NAME
 from heyhi.experiment.owner import Owner
-from heyhi.files import replace_file, writing
+from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.ending import Terminated
 from heyhi.job.step import Members, Process, ranks_environment
 from heyhi.job_env import Tasks, rank_variables
@@ -319,14 +319,14 @@ def _owner(folder: Path) -> Owner | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text().splitlines()
-    except OSError:
+        return read_bounded(path).decode().splitlines()
+    except (OSError, ValueError):
         return []
 
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        note = json.loads(path.read_bytes())
+        note = parse_json(read_bounded(path))
     except (OSError, ValueError):
         return None
     return note if isinstance(note, dict) else None
