@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Container, Iterator
 from dataclasses import replace
@@ -228,6 +229,7 @@ def _dependents(selection: Selection, wiped: set[str]) -> str:
 def _starting(selection: Selection, starting: set[str]) -> Iterator[Starting]:
     """Yield the experiments that would start."""
     from heyhi.control.used_before import Starting
+    from heyhi.errors import ManifestError
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
@@ -244,7 +246,9 @@ def _starting(selection: Selection, starting: set[str]) -> Iterator[Starting]:
         if not manifests:
             index = ManifestIndex.open(group.project)
             paths = index.find_all(folder for folder in group.part.folders if folder in left)
-            manifests = [Manifest.open(path) for path in dict.fromkeys(paths.values())]
+            for path in dict.fromkeys(paths.values()):
+                with contextlib.suppress(ManifestError):  # damaged: who runs what it has is told
+                    manifests.append(Manifest.open(path))
         for manifest in manifests:
             for row in manifest.experiments():
                 if str(row.exp_path) in left:

@@ -18,7 +18,16 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.errors import ConfigError, HeyhiError, NoProjectError, OverrideError, SweepError, UnknownError, suggest
+from heyhi.errors import (
+    ConfigError,
+    HeyhiError,
+    ManifestError,
+    NoProjectError,
+    OverrideError,
+    SweepError,
+    UnknownError,
+    suggest,
+)
 from heyhi.text import steering
 
 if TYPE_CHECKING:
@@ -340,7 +349,7 @@ class Selection:
                     beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
                     named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
                     folders = list(dict.fromkeys(named))
-                    found += Source.of_experiments(self.project, folders, self.composed_again)
+                    found += Source.of_experiments(self.project, folders, partial(self.composed_again, is_look=True))
         return found
 
     def one_experiment(self, what: str) -> tuple[Project, str]:
@@ -386,8 +395,12 @@ class Selection:
             if group.manifest is not None:
                 check_is_of(group.manifest, self.project, f"heyhi {what}")
 
-    def composed_again(self, folders: Sequence[str]) -> Expansion:
+    def composed_again(self, folders: Sequence[str], *, is_look: bool = False) -> Expansion:
         """Compose experiments as they are today, by what their folders or manifests say that they are.
+
+        Args:
+            folders: their exp paths.
+            is_look: nothing is run by it: where a manifest is damaged, nobody needs to know where they were to run.
 
         Raises:
             HeyhiError: one can't be composed today, or was never started and not expanded here.
@@ -398,19 +411,19 @@ class Selection:
 
         points, exp_ids = [], []
         for folder in folders:
-            identity, given = self._identity(folder)
+            identity, given = self._identity(folder, is_look=is_look)
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
         return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
 
-    def _identity(self, folder: str) -> tuple[Identity, list[str]]:
+    def _identity(self, folder: str, *, is_look: bool) -> tuple[Identity, list[str]]:
         """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
 
         The folder says it, else the manifest by which it would be run here; only the latter knows where it was to run.
         """
         from heyhi.experiment.folder import ExperimentDir
-        from heyhi.sweep.index import no_manifest
+        from heyhi.sweep.index import damaged_manifest, no_manifest
         from heyhi.sweep.manifest import Manifest
         from heyhi.sweep.target import target_of
 
@@ -420,9 +433,14 @@ class Selection:
             if identity is None:
                 raise no_manifest(self.project, target_of(folder, self.project.root))
             return identity, []
-        manifest = self._opened.get(path) or self._opened.setdefault(path, Manifest.open(path))
-        target = target_of(folder, manifest.project_root)
-        planned, given = manifest.experiment(target).identity, manifest.given(target)
+        try:
+            manifest = self._opened.get(path) or self._opened.setdefault(path, Manifest.open(path))
+            target = target_of(folder, manifest.project_root)
+            planned, given = manifest.experiment(target).identity, manifest.given(target)
+        except ManifestError as error:
+            if is_look and identity is not None:
+                return identity, []
+            raise damaged_manifest(self.project, target_of(folder, self.project.root), error) from None
         return (identity, given if planned == identity else []) if identity is not None else (planned, given)
 
     @cached_property
@@ -452,7 +470,7 @@ class Selection:
         if not folders:
             return []
         folder = looked_at_root(self.project) if is_look else None
-        expansion = self.composed_again(folders)
+        expansion = self.composed_again(folders, is_look=is_look)
         validate(self.project, self.schema, expansion)
         return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import ResultError
-from heyhi.files import read_by_digest, replace_bytes
+from heyhi.files import read_bounded, read_by_digest, replace_bytes
 from heyhi.project import Project
 
 DIGITS = 8  # of a digest, that tell it from others in a table
@@ -125,7 +125,7 @@ def _folder(project: Project) -> Path:
 
 def _put(path: Path, data: bytes) -> None:
     with contextlib.suppress(OSError):
-        if path.read_bytes() == data:
+        if read_bounded(path) == data:
             return
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_bytes(path, data)

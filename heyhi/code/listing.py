@@ -19,7 +19,7 @@ from typing import NamedTuple
 from heyhi.code.files import GIT_SECONDS, CodeFiles, list_code, pattern_of
 from heyhi.code.secret_files import HEAD_BYTES, is_key
 from heyhi.errors import SnapshotError
-from heyhi.files import write_temp
+from heyhi.files import parse_json, read_bounded, write_temp
 from heyhi.project import Project
 
 MAX_BYTES = 200_000_000
@@ -220,8 +220,8 @@ class KnownHashes:
         # Several clones may share a results root.
         path = folder / f"hashes-{hashlib.sha256(os.fsencode(root)).hexdigest()[:16]}.json"
         try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            content = parse_json(read_bounded(path))
+        except (OSError, ValueError):
             content = None
         known = content.get("files") if isinstance(content, dict) and content.get("version") == _KNOWN_VERSION else None
         return cls(path, known if isinstance(known, dict) else {})

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.files import user_cache, write_temp
+from heyhi.files import parse_json, read_bounded, user_cache, write_temp
 
 if TYPE_CHECKING:
     from importlib.metadata import Distribution
@@ -149,7 +149,7 @@ def _cache_path(folder: str) -> Path:
 def _cached(folder: str) -> PackageFolder | None:
     """Return the map of a folder, None where there is none of its present state, or a damaged one."""
     try:
-        content = json.loads(_cache_path(folder).read_bytes())
+        content = parse_json(read_bounded(_cache_path(folder)))
         if content["stamp"] != _stamp(folder):
             return None
         found = PackageFolder(*content["map"])
@@ -157,7 +157,7 @@ def _cached(folder: str) -> PackageFolder | None:
         most = len(found.packages)
         is_whole = found.folder == folder and all(type(place) is int and 0 <= place < most for place in places)
         return found if is_whole and all(map(_is_package, found.packages)) else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
 

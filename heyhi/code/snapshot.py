@@ -37,7 +37,7 @@ from heyhi.code.version import RECORD_NAME, TREE_NAME
 from heyhi.code.versions import ListedCode, keep_list, listed_code
 from heyhi.code.work_tree_diff import read_diff
 from heyhi.errors import ResultError, SnapshotError
-from heyhi.files import replace_bytes, write_temp, writing
+from heyhi.files import parse_json, read_bounded, replace_bytes, write_temp, writing
 from heyhi.project import Project
 
 MAX_DIFF = 1_000_000
@@ -162,7 +162,7 @@ def link_record(snapshot: Snapshot, target: Path) -> None:
             temp.unlink(missing_ok=True)
     except OSError:
         try:
-            data = snapshot.record.read_bytes()
+            data = read_bounded(snapshot.record)
         except OSError as error:
             raise SnapshotError(f"{snapshot.record}: can't be read: {error.strerror}; launch again") from None
         replace_bytes(target, data)
@@ -256,11 +256,11 @@ def _write_list(folder: Path, files: Mapping[str, CodeFile], copied: Mapping[str
 def _intact(snapshot: Snapshot) -> bool:
     """Return whether all that was copied is there with its size and time; files that were added don't matter."""
     try:
-        content = json.loads((snapshot.root.parent / _LIST_NAME).read_bytes())
+        content = parse_json(read_bounded(snapshot.root.parent / _LIST_NAME))
         if content["version"] != VERSION or content["digest"] != snapshot.digest:
             return False
         return all(_row_holds(str(snapshot.root), row) for row in content["files"])
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         return False
 
 
@@ -362,17 +362,17 @@ def _refresh_record(snapshot: Snapshot, project: Project, scan: Scan, contents: 
     version = read_version(project.root) if scan.code.in_git else CodeVersion()
     listed = _listed(project, scan, contents, version)
     try:
-        content = json.loads(snapshot.record.read_bytes())
+        content = parse_json(read_bounded(snapshot.record))
         # Without a commit git gave no answer; what an earlier launch was told is no less true.
         if version.commit is None and content["commit"] is not None:
             return
         facts = (version.commit, version.dirty, listed.digest, listed.is_edited, _left_out(scan, contents))
         if tuple(content[k] for k in ("commit", "dirty", "code", "edited", "left_out")) == facts:
             return
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+    except (OSError, ValueError, LookupError, TypeError):
         pass
     with writing(snapshot.record):
-        rows = json.loads((snapshot.root.parent / _LIST_NAME).read_bytes())["files"]
+        rows = parse_json(read_bounded(snapshot.root.parent / _LIST_NAME))["files"]
         copied = [row[0] for row in rows if len(row) > 2]
         # The experiments of earlier launches keep the old one.
         temp = write_temp(snapshot.record, _record(project, scan, copied, snapshot.digest, version, listed))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.code.git import CodeVersion, read_version
+from heyhi.files import parse_json, read_bounded
 from heyhi.job_env import is_master
 from heyhi.project import Project
 
@@ -89,7 +89,7 @@ def _record_of_copy(root: Path) -> dict[str, Any] | None:
     if root.name != TREE_NAME:
         return None
     try:
-        record = json.loads((root.parent / RECORD_NAME).read_bytes())
+        record = parse_json(read_bounded(root.parent / RECORD_NAME))
     except (OSError, ValueError):
         return None
     return record if isinstance(record, dict) else None

@@ -21,7 +21,7 @@ from google.protobuf.message import DecodeError, Message
 from heyhi.config.renames import is_was_line, may_have_earlier_names, note_earlier_names
 from heyhi.config.templates import OPEN, has_need, replace_needs, replace_root
 from heyhi.errors import HeyhiError, SchemaError
-from heyhi.files import user_cache, write_temp
+from heyhi.files import read_bounded, user_cache, write_temp
 from heyhi.project import Project
 
 ROOT_MESSAGE = "MetaCfg"
@@ -351,7 +351,7 @@ def _compiled(project: Project, kind: str) -> tuple[descriptor_pb2.FileDescripto
     folder = user_cache()
     stem = _digest(include, names)
     try:
-        data = (folder / f"{stem}.{kind}.pb").read_bytes()
+        data = read_bounded(folder / f"{stem}.{kind}.pb")
         found = descriptor_pb2.FileDescriptorSet.FromString(data)
         if found.file:
             return found, data

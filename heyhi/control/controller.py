@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -24,7 +24,7 @@ from heyhi.control.spare import Spare
 from heyhi.errors import ClaimError, HeyhiError, LauncherError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.claim import Claim, read_owner
 from heyhi.experiment.owner import Owner
-from heyhi.files import read_end, replace_file, utc_now, writing
+from heyhi.files import parse_json, read_bounded, read_end, replace_file, utc_now, writing
 from heyhi.project import Project
 from heyhi.slurm.request import request_of
 from heyhi.streams import guard_streams
@@ -155,14 +155,24 @@ class ControllerSpec:
         return [*words, *(["--heyhi-no-snapshot"] if self.no_snapshot else [])]
 
     @classmethod
-    def from_note(cls, note: Mapping[str, Any]) -> ControllerSpec:
+    def from_note(cls, note: object) -> ControllerSpec:
         """Read what `dataclasses.asdict` and JSON made of one.
 
         Raises:
             TypeError: it is none.
         """
+        if not isinstance(note, Mapping):
+            raise TypeError("it is no JSON object")
         values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in note.items()}
-        return cls(**values)
+        spec = cls(**values)
+        for one in fields(cls):
+            value = getattr(spec, one.name)
+            # The types of the fields are their names here.
+            if type(value).__name__ != str(one.type).partition("[")[0]:
+                raise TypeError(f"{one.name} is no {one.type}")
+            if isinstance(value, tuple) and not all(isinstance(text, str) for text in value):
+                raise TypeError(f"{one.name} has something else than text")
+        return spec
 
 
 def _digest(names: Iterable[str]) -> str:
@@ -190,9 +200,8 @@ class Controller(NamedTuple):
     def spec(self) -> ControllerSpec | None:
         """Return what it was told to do, or None where the note is gone or damaged."""
         try:
-            note: Mapping[str, Any] = json.loads((self.folder / NOTE_NAME).read_bytes())
-            return ControllerSpec.from_note(note)
-        except (OSError, ValueError, TypeError, KeyError):
+            return ControllerSpec.from_note(parse_json(read_bounded(self.folder / NOTE_NAME)))
+        except (OSError, ValueError, TypeError):
             return None
 
 

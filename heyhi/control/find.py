@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.experiment.trash import is_in_trash
-from heyhi.files import is_there
+from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.job.order import PACK_LIST_NAME, root_mark
 from heyhi.project import Project
 from heyhi.slurm.commands import Job, Queue, SlurmError, account, list_jobs
@@ -168,7 +167,7 @@ def experiments_of(project: Project, job: Job) -> list[str]:
     marks = hashes_in(job.comment)
     folder = Path(job.workdir)
     try:
-        targets = json.loads((folder / PACK_LIST_NAME).read_bytes())
+        targets = parse_json(read_bounded(folder / PACK_LIST_NAME))
         paths = [folder_of(str(target), project.root) for target in targets]
     except (OSError, ValueError, TypeError):
         paths = [str(folder)]

@@ -119,7 +119,9 @@ def _named(project: Project, manifest: str, known: str) -> _Named:
     path = manifests_root(project) / manifest
     with contextlib.suppress(ManifestError), Manifest.open(path) as opened:
         return _Named(opened.own_folders, opened.words, shell_line(["heyhi", "report", project.relative(path)]))
-    return _Named([], problem=f"its manifest {manifest} is gone or damaged")
+    return _Named(
+        [], problem=f"its manifest {manifest} is gone or damaged: heyhi expand with the same words writes it anew"
+    )
 
 
 def _known_folders(project: Project, name: str) -> list[str]:

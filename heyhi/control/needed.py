@@ -5,9 +5,7 @@ Whatever can't be read counts as needed, and so does everything that it could ha
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,9 +21,8 @@ from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
 from heyhi.job.order import root_mark
 from heyhi.project import Project
 from heyhi.slurm.commands import Phase, Queue, is_here
+from heyhi.sweep.known import LAUNCHES_NAME, names_in, read_launch
 from heyhi.sweep.manifest import Manifest, manifests_on_disk, manifests_root, project_of
-
-LAUNCHES_NAME = "launches"  # folder of what was launched when, in the state root
 
 
 @dataclass
@@ -115,16 +112,15 @@ class _Search:
     def _add_launches(self) -> None:
         """Keep what a launch on record was of: its table can be made again."""
         folder = self.project.state_root / LAUNCHES_NAME
-        with contextlib.suppress(FileNotFoundError):
-            for path in sorted(folder.iterdir()):
-                if path.suffix != ".json" or path.name.startswith("."):
-                    continue
-                try:
-                    name = json.loads(path.read_bytes()).get("manifest")
-                except (ValueError, AttributeError, RecursionError) as error:
-                    raise HeyhiError(f"{path}: is no record of a launch: {error}") from None
-                if isinstance(name, str) and name:
-                    self.needed.manifests.setdefault(Path(name).name, "named by a launch on record")
+        for name in sorted(names_in(folder)):
+            try:
+                manifest = read_launch(folder / name).manifest
+            except FileNotFoundError:  # removed just now
+                continue
+            except ValueError as error:
+                raise HeyhiError(f"{folder / name}: is no record of a launch: {error}") from None
+            if manifest:
+                self.needed.manifests.setdefault(manifest, "named by a launch on record")
 
     def _add_jobs(self) -> None:
         """Keep what living jobs run, and everything where that isn't known."""

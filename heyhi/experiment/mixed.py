@@ -14,7 +14,9 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import MIXED_NAME, STATE_NAME
 from heyhi.experiment.records import History
-from heyhi.files import replace_file, writing
+from heyhi.files import read_bounded, replace_file, writing
+
+_MOST_BYTES = 1 << 16  # of a note
 
 
 def note_mixed(results_root: Path, exp_id: str) -> None:
@@ -26,7 +28,7 @@ def note_mixed(results_root: Path, exp_id: str) -> None:
     folder = results_root / STATE_NAME / MIXED_NAME
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / hashlib.sha256(exp_id.encode()).hexdigest()[:16], exp_id)
+    replace_file(folder / _name(exp_id), exp_id)
 
 
 def find_mixed(results_root: Path) -> dict[str, str]:
@@ -38,10 +40,17 @@ def find_mixed(results_root: Path) -> dict[str, str]:
             if note.name.startswith("."):
                 continue
             with contextlib.suppress(OSError, UnicodeDecodeError, HeyhiError):
-                exp_path = results_root / note.read_text(encoding="utf-8")
+                exp_id = read_bounded(note, _MOST_BYTES).decode()
+                if note.name != _name(exp_id):  # it is damaged
+                    continue
+                exp_path = results_root / exp_id
                 if text := mixed_text(exp_path):  # else it was wiped since, or came to nothing
                     found[str(exp_path)] = text
     return found
+
+
+def _name(exp_id: str) -> str:
+    return hashlib.sha256(exp_id.encode()).hexdigest()[:16]
 
 
 def mixed_text(exp_path: Path) -> str:

@@ -6,6 +6,7 @@ earlier run's, and excludes nothing.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import logging
@@ -18,7 +19,7 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import NOTES_NAME, STATE_NAME
 from heyhi.experiment.records import History
-from heyhi.files import replace_file, utc_now, writing
+from heyhi.files import parse_json, read_bounded, replace_file, utc_now, writing
 from heyhi.job_env import user_name
 
 MAX_TEXT = 500  # characters
@@ -243,11 +244,13 @@ def _read(path: Path) -> Note:
         OSError: it can't be read.
         ValueError: it is none, or another experiment's.
     """
-    with path.open("rb") as file:
-        data = file.read(_MOST_BYTES + 1)
-    if len(data) > _MOST_BYTES:
-        raise ValueError("too long")
-    note = Note.from_dict(json.loads(data))
+    try:
+        data = read_bounded(path, _MOST_BYTES)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise ValueError("too long") from None
+        raise
+    note = Note.from_dict(parse_json(data))
     if path.name != _file_name(note.exp_id):
         raise ValueError("another experiment's")
     return note

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from heyhi.errors import ProjectError, ResultError, UnknownError
 from heyhi.experiment.names import STATE_NAME
-from heyhi.files import replace_file, write_temp, writing
+from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
 from heyhi.project import RESULTS_VARIABLE, Project, name_line
 
 _RECORD_NAME = "project.json"  # in the state root
@@ -184,7 +184,7 @@ def _read(results_root: Path | str) -> list[str]:
     """
     path = _path(results_root)
     try:
-        names = json.loads(path.read_bytes())[_KEY]
+        names = parse_json(read_bounded(path))[_KEY]
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise ValueError
     except (FileNotFoundError, NotADirectoryError):
@@ -194,7 +194,7 @@ def _read(results_root: Path | str) -> list[str]:
         raise UnknownError(
             f"{path}: can't be read, so nobody knows whose results these are: {error.strerror or error}"
         ) from None
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError):
         raise UnknownError(
             f"{path}: is damaged, so nobody knows whose results these are; where they are this project's, remove it"
         ) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from heyhi.config.identity import adhoc_name
 from heyhi.errors import ResultError
-from heyhi.files import replace_file, writing
+from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job_env import get_job_env
 from heyhi.project import Project
 
@@ -48,8 +48,8 @@ class AdhocRun:
             return cls(adhoc_name())
         digest = hashlib.sha256(f"{env.job_id}\n{shlex.join(words)}".encode(errors="surrogateescape")).hexdigest()[:16]
         note, restart = project.state_root / _FOLDER / f"{digest}.json", env.restart_count
-        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
-            held = json.loads(note.read_bytes())
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
+            held = parse_json(read_bounded(note))
             # Of several runs of one command in a job, the last one was running when it was queued again.
             if int(held["restart"]) < restart and isinstance(held["name"], str):
                 return cls(held["name"], True, note, restart)

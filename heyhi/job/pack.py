@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import itertools
-import json
 import os
 import queue
 import signal
@@ -29,7 +28,7 @@ from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import End, History, Record, Start
 from heyhi.experiment.used import unfinished
-from heyhi.files import is_there_now, open_to_append, utc_now
+from heyhi.files import is_there_now, open_to_append, parse_json, read_bounded, utc_now
 from heyhi.job.ending import STOP_SIGNALS
 from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
@@ -307,7 +306,7 @@ def main(args: Sequence[str] | None = None) -> int:
     guard_streams(goes_on=True)
     take_any_text()
     options, words = parser.parse_known_args(args)
-    targets = json.loads(options.list.read_bytes())
+    targets = parse_json(read_bounded(options.list))
     env = get_job_env()
     if env.job_id is None:
         print("a pack is for jobs of Slurm's: there is no SLURM_JOB_ID here", file=sys.stderr)

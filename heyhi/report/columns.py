@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from heyhi.files import read_bounded
+
 _MAGIC = b"HeyHi columns 1 %b\n" % sys.byteorder.encode()
 _SUFFIX = ".columns"
 _CHECKSUM_BYTES = 8
@@ -37,7 +39,7 @@ class ColumnCache:
     def load(self, name: str) -> dict[str, list[Any]]:
         """Return the columns that were stored under a name; none where they are missing or damaged."""
         try:
-            return _decoded(name, (self.folder / f"{name}{_SUFFIX}").read_bytes())
+            return _decoded(name, read_bounded(self.folder / f"{name}{_SUFFIX}", _MOST_BYTES))
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 

@@ -132,10 +132,18 @@ class Source:
         for folder in folders:
             if folder in index:
                 known.setdefault(index[folder], []).append(folder)
-        sources = []
+        sources, said = [], []
         for path, its in known.items():
-            manifest = Manifest.open(path)
-            only = tuple(target_of(folder, manifest.project_root) for folder in its)
+            try:
+                manifest = Manifest.open(path)
+                only = tuple(target_of(folder, manifest.project_root) for folder in its)
+                for target in only:
+                    manifest.experiment(target)
+            except ManifestError as error:  # as if it were gone
+                said.append(f"{error}; it is composed as it would be today")
+                for folder in its:
+                    del index[folder]
+                continue
             # By this project, whoever has expanded it: the sweep file of another clone is code that isn't run here.
             sources.append(cls(manifest, project, only=only))
         alone, problems = composable([folder for folder in folders if folder not in index], recomposed)
@@ -144,7 +152,7 @@ class Source:
             sources.append(replace(source, only=tuple(source.manifest.targets)))
         if problems and not sources:
             raise next(iter(problems.values()))
-        said = [f"left out, since it can't be composed today: {problem}" for problem in problems.values()]
+        said += [f"left out, since it can't be composed today: {problem}" for problem in problems.values()]
         return [replace(source, warnings=[*source.warnings, *said]) for source in sources[:1]] + sources[1:]
 
     def collector(self) -> tuple[Collector | None, bytes]:

@@ -27,7 +27,7 @@ from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
 from heyhi.sweep.file import expand_sweep_file
-from heyhi.sweep.index import ManifestIndex, no_manifest
+from heyhi.sweep.index import ManifestIndex, damaged_manifest, no_manifest
 from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
@@ -292,8 +292,11 @@ class Flow:
         target = self.project.relative(Path(os.path.normpath(target)))
         path = self._index.find_to_run(folder_of(target, self.project.root))
         if path is not None:
-            manifest = self._open(path)
-            node = manifest.node(target)
+            try:
+                manifest = self._open(path)
+                node = manifest.node(target)
+            except ManifestError as error:
+                raise damaged_manifest(self.project, target, error) from None
             # The index is a file that others may write.
             if node is not None and manifest.written_for.is_here(self.project):
                 return _Known(node, manifest)

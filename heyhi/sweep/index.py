@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
@@ -24,7 +24,10 @@ from heyhi.sweep import database
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
-from heyhi.text import shell_line
+
+if TYPE_CHECKING:
+    from heyhi.config.identity import Identity
+    from heyhi.experiment.folder import ExperimentDir
 
 _FORMAT = 4
 # For which others are waited for: whoever has it locked for longer was stopped, and this one does without it.
@@ -489,11 +492,17 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) 
     """Lead the experiments of one manifest to it, unless a newer one of the same origin has them."""
     if not os.access(path, os.R_OK):
         return  # for us: whoever may read it takes it up
+    launched = "SELECT 1 FROM record WHERE manifest = ? LIMIT 1"
     exp_ids: list[str] = []
     needs: dict[str, list[str]] = {}
     origin = Origin("", "", "")
-    with contextlib.suppress(ManifestError), Manifest.open(path) as manifest:  # it is said to who opens it
-        exp_ids, needs, origin = manifest.sorted_exp_ids, manifest.needed_exp_ids, manifest.written_for
+    try:
+        with Manifest.open(path) as manifest:
+            exp_ids, needs, origin = manifest.sorted_exp_ids, manifest.needed_exp_ids, manifest.written_for
+    except ManifestError as error:  # which is said to who opens it, too
+        if connection.execute(launched, (path.name,)).fetchone():
+            _warn_damaged(error)
+            return  # for now
     connection.execute(
         "INSERT INTO manifest (name, changed) VALUES (?, ?)"
         " ON CONFLICT (name) DO UPDATE SET changed = excluded.changed",
@@ -509,7 +518,6 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) 
         f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}",
         ((exp_id, place, number, texts.get(exp_id)) for exp_id in exp_ids),
     )
-    launched = "SELECT 1 FROM record WHERE manifest = ? LIMIT 1"
     if connection.execute(launched, (path.name,)).fetchone():  # the record was there first
         _make_known(connection, exp_ids, texts)
 
@@ -537,12 +545,24 @@ def _take_up_record(connection: sqlite3.Connection, project: Project, name: str)
     except (OSError, ValueError) as error:
         warn_unreadable(path, error)
         return
-    connection.execute("INSERT INTO record VALUES (?, ?)", (name, manifest))
+    exp_ids: list[str] = []
+    its_needs: dict[str, list[str]] = {}
     if manifest:
-        # Where it isn't there, or is damaged, its experiments become known when it is.
-        with contextlib.suppress(ManifestError), Manifest.open(manifests_root(project) / Path(manifest).name) as opened:
-            texts = {exp_id: json.dumps(ids) for exp_id, ids in opened.needed_exp_ids.items()}
-            _make_known(connection, opened.sorted_exp_ids, texts)
+        place = manifests_root(project) / manifest
+        try:
+            with Manifest.open(place) as opened:
+                exp_ids, its_needs = opened.sorted_exp_ids, opened.needed_exp_ids
+        except ManifestError as error:
+            if os.access(place, os.R_OK) or (os.path.lexists(place) and not os.path.exists(place)):  # noqa: PTH110
+                _warn_damaged(error)
+                return  # for now
+            # Where it isn't there, or is closed to us, its experiments become known when it is read.
+    connection.execute("INSERT INTO record VALUES (?, ?)", (name, manifest))
+    _make_known(connection, exp_ids, {exp_id: json.dumps(ids) for exp_id, ids in its_needs.items()})
+
+
+def _warn_damaged(error: ManifestError) -> None:
+    _log.warning("%s; until then, what was launched by it and is known by nothing else is left out", error)
 
 
 def _make_known(connection: sqlite3.Connection, exp_ids: Iterable[str], needs: dict[str, str]) -> None:
@@ -557,7 +577,6 @@ def _make_known(connection: sqlite3.Connection, exp_ids: Iterable[str], needs: d
 
 def no_manifest(project: Project, target: str) -> ManifestError:
     """Return the error that no manifest has a target which may be run here; it names the command that makes one."""
-    from heyhi.config.identity import ExpPattern
     from heyhi.experiment.folder import ExperimentDir
 
     exp_path = folder_of(target, project.root)
@@ -570,13 +589,7 @@ def no_manifest(project: Project, target: str) -> ManifestError:
         with contextlib.suppress(ManifestError), Manifest.open(other) as manifest:
             then = manifest.written_for
             identity = identity or manifest.entries_of([target])[0][2]
-    command = "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"
-    if identity is not None:
-        words = ["heyhi", "expand", "--cfg", identity.cfg, *identity.overrides]
-        with contextlib.suppress(HeyhiError):
-            is_default = ExpPattern(project).exp_id(identity) == folder.exp_id
-            words += [] if is_default else ["--out", folder.exp_id]
-        command = shell_line(words)
+    command = _expand_command(project, folder, identity)
     if then is not None:
         return ManifestError(
             f"{target}: was only expanded by the project {then.project_root}, with its results in {then.results_root};"
@@ -585,3 +598,33 @@ def no_manifest(project: Project, target: str) -> ManifestError:
     return ManifestError(
         f"{target}: is in no manifest of {project.results_root}; expand what it belongs to first:\n  {command}"
     )
+
+
+def damaged_manifest(project: Project, target: str, error: ManifestError) -> ManifestError:
+    """Return the error that the manifest by which a target would be run is damaged; it names what writes a new one.
+
+    Args:
+        project: whose target it is.
+        target: of the experiment.
+        error: what is wrong with the manifest.
+    """
+    from heyhi.experiment.folder import ExperimentDir
+
+    folder = ExperimentDir(Path(folder_of(target, project.root)), project.results_root)
+    identity = None
+    with contextlib.suppress(HeyhiError):
+        identity = folder.read_identity()
+    return ManifestError(f"{error}\nor, for {folder.exp_id} alone:\n  {_expand_command(project, folder, identity)}")
+
+
+def _expand_command(project: Project, folder: ExperimentDir, identity: Identity | None) -> str:
+    """Write the command that expands an experiment."""
+    from heyhi.config.identity import ExpPattern
+
+    if identity is None:
+        return "heyhi expand SWEEP.py, or heyhi expand --cfg CFG key=value …"
+    words = ["heyhi", "expand", "--cfg", identity.cfg, *identity.overrides]
+    with contextlib.suppress(HeyhiError):
+        is_default = ExpPattern(project).exp_id(identity) == folder.exp_id
+        words += [] if is_default else ["--out", folder.exp_id]
+    return shell_line(words)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError
-from heyhi.files import replace_file
+from heyhi.files import parse_json, read_bounded, replace_file
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion, Point
 from heyhi.sweep.file import SweepFile
@@ -52,7 +52,7 @@ class RememberedExpansion:
         if not self._is_plain:
             return None
         try:
-            found = json.loads(self._path.read_bytes())
+            found = parse_json(read_bounded(self._path))
             name, warnings = found["manifest"], [str(text) for text in found["warnings"]]
             path = looked_at_root(self._project) / os.path.basename(name)  # noqa: PTH119 (no path leads elsewhere)
             is_kept = path.is_file()

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.errors import UnknownError
-from heyhi.files import read_bounded, replace_bytes, replace_file, writing
+from heyhi.files import parse_json, read_bounded, replace_bytes, replace_file, writing
 from heyhi.project import Project
 
 KNOWN_NAME = "known"  # folders in the state root
@@ -87,8 +87,10 @@ class LaunchRecord(NamedTuple):
                 raise TypeError("it has something else than text")
             if not all(map(_is_file_name, (texts["manifest"], texts["known"]))):
                 raise TypeError("what it names is no file")
-        except (KeyError, TypeError) as error:
-            raise ValueError(f"it is no record of a launch: {error}") from None
+        except KeyError as error:
+            raise ValueError(f"it has no {error}") from None
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         return cls(**texts, words=tuple(words))
 
 
@@ -164,9 +166,9 @@ def read_known(path: Path) -> dict[str, list[str]]:
     if hashlib.sha256(data).hexdigest()[:_DIGITS] != path.name.removesuffix(SUFFIX):
         raise ValueError("it is damaged: it is named by what it held")
     try:
-        found = json.loads(data)["experiments"]
+        found = parse_json(data)["experiments"]
         return {str(exp_id): list(map(str, needs)) for exp_id, needs in found.items()}
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"it is no record of experiments: {error}") from None
 
 
@@ -212,10 +214,7 @@ def read_launch(path: Path) -> LaunchRecord:
         OSError: it can't be read.
         ValueError: it is damaged.
     """
-    try:
-        found = json.loads(read_bounded(path))
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+    found = parse_json(read_bounded(path))
     if not isinstance(found, dict):
         raise ValueError("it is no JSON object")
     return LaunchRecord.from_dict(found)

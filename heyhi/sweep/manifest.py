@@ -17,7 +17,7 @@ import os
 import sqlite3
 import weakref
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from heyhi.experiment.folder import Experiment
 
 SUFFIX = ".sqlite"
-FORMAT = 2
+FORMAT = 3
 # What a job asks of them: which files of a project are its code, what only schedules, and how long it may end.
 JOB_SETTINGS = (
     *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "results"),
@@ -47,13 +47,48 @@ JOB_SETTINGS = (
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
 # Folders in the state root: of what may be run, and of what was only looked at, which no index knows.
 _MANIFESTS, _LOOKED_AT = "manifests", "looked-at"
-_ENTRIES = "SELECT exp_id, cfg, overrides, identity_version, task, needs, own FROM experiment"
+_ENTRIES = ("exp_id", "cfg", "overrides", "identity_version", "task", "needs", "own")
+_ROW = "SELECT * FROM experiment"
+CHECKSUMS = "checksums"  # key of the checksums of its columns, as JSON
+SEAL = "seal"  # key of the checksum of all other settings
+# What a manifest is made of; a file with anything else, such as a trigger, is none.
+STATEMENTS = {
+    "meta": "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    "experiment": """CREATE TABLE experiment (
+    position INTEGER PRIMARY KEY,  -- each after what it needs
+    exp_id TEXT NOT NULL,
+    own INTEGER,                   -- place in the sweep; NULL for what is only needed
+    cfg TEXT NOT NULL,
+    overrides TEXT NOT NULL,       -- canonical, as JSON
+    identity_version INTEGER NOT NULL,
+    task TEXT NOT NULL,
+    config BLOB NOT NULL,          -- root message, serialised
+    needs TEXT NOT NULL,           -- exp ids, as JSON
+    resources TEXT NOT NULL,       -- of the launcher, as JSON
+    given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
+    checksum INTEGER NOT NULL      -- of all above
+    )""",
+    "experiment_exp_id": "CREATE UNIQUE INDEX experiment_exp_id ON experiment (exp_id)",
+}
 # Plain tuples, since a sweep may have 100,000 experiments.
 # What a table asks of one: exp id, exp path, identity, task, needed exp paths.
 EntryRow = tuple[str, str, "Identity", str, tuple[str, ...]]
-# The columns of one, as `write_manifest` makes them, less the checksum: position, exp_id, own, cfg, overrides,
-# identity_version, task, config, needs, resources, given.
-RowContent = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str]
+
+
+class RowContent(NamedTuple):
+    """The columns of one, less the checksum of its row; what they are, `STATEMENTS` says."""
+
+    position: int
+    exp_id: str
+    own: int | None
+    cfg: str
+    overrides: str
+    identity_version: int
+    task: str
+    config: bytes
+    needs: str
+    resources: str
+    given: str
 
 
 class Node(NamedTuple):
@@ -120,7 +155,8 @@ def _is_same(one: str, other: str) -> bool:
 class Manifest:
     """An open manifest, to be read only: it never changes.
 
-    Opening costs the same for any number of experiments, and so does reading one of them.
+    Opening costs the same for any number of experiments, and so does reading one of them. Nothing is returned that was
+    written otherwise: of a single experiment the checksum of its row is compared, of all of them those of columns.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, meta: dict[str, bytes]) -> None:
@@ -144,7 +180,7 @@ class Manifest:
             ) from None
         except OSError as error:
             raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:  # or a name that no file can have
             raise ManifestError(f"{path}: can't be read: {error}") from None
         try:
             return cls(path, connection, _checked_meta(path, connection))
@@ -163,7 +199,7 @@ class Manifest:
         self.close()
 
     def __contains__(self, target: str) -> bool:
-        return bool(self._read("SELECT 1 FROM experiment WHERE exp_id = ?", self._key(target)))
+        return self._row(target) is not None
 
     # --- the sweep
 
@@ -261,34 +297,34 @@ class Manifest:
     @property
     def targets(self) -> list[str]:
         """Targets of the sweep's own experiments, in its order."""
-        return self._targets(self._exp_ids("WHERE own IS NOT NULL ORDER BY own"))
+        return self._targets(self._own_exp_ids)
 
     @property
     def all_targets(self) -> list[str]:
         """Targets of all experiments, each after what it needs."""
-        return self._targets(self._exp_ids("ORDER BY position"))
+        return self._targets(self._exp_ids)
 
     @property
     def own_folders(self) -> list[str]:
         """Exp paths of the sweep's own experiments, in its order."""
-        return folders_at(self._exp_ids("WHERE own IS NOT NULL ORDER BY own"), self.results_root)
+        return folders_at(self._own_exp_ids, self.results_root)
 
     @property
     def folders(self) -> list[str]:
         """Exp paths of all experiments, each after what it needs."""
-        return folders_at(self._exp_ids("ORDER BY position"), self.results_root)
+        return folders_at(self._exp_ids, self.results_root)
 
     @property
     def sorted_exp_ids(self) -> list[str]:
         """Exp ids of all experiments in alphabetical order, in which an index takes them up fastest."""
-        return self._exp_ids("ORDER BY exp_id")
+        return sorted(self._exp_ids)
 
     @property
     def needed_exp_ids(self) -> dict[str, list[str]]:
         """Exp ids of what each experiment needs itself, by its own, for those that need any."""
-        found = self._read("SELECT exp_id, needs FROM experiment WHERE needs != '[]'")
-        with _reading(self.path):
-            return {exp_id: list(json.loads(needs)) for exp_id, needs in found}
+        exp_ids, every = self._columns("exp_id", "needs")
+        found = zip(exp_ids, every, strict=True)
+        return {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
 
     @property
     def needed_folders(self) -> dict[str, list[str]]:
@@ -299,11 +335,18 @@ class Manifest:
     @cached_property
     def size(self) -> int:
         """Number of all experiments."""
-        ((count,),) = self._read("SELECT COUNT(*) FROM experiment")
-        return int(count)
+        return len(self._exp_ids)
 
-    def _exp_ids(self, where: str) -> list[str]:
-        return [exp_id for (exp_id,) in self._read(f"SELECT exp_id FROM experiment {where}")]
+    @cached_property
+    def _exp_ids(self) -> list[str]:
+        """Exp ids of all experiments, each after what it needs."""
+        return self._columns("exp_id")[0]
+
+    @property
+    def _own_exp_ids(self) -> list[str]:
+        """Exp ids of the sweep's own experiments, in its order."""
+        own = [(number, place) for place, number in enumerate(self._columns("own")[0]) if number is not None]
+        return [self._exp_ids[place] for _, place in sorted(own)]
 
     def _targets(self, exp_ids: Iterable[str]) -> list[str]:
         return targets_at(exp_ids, self.results_root, self.project_root)
@@ -314,16 +357,15 @@ class Manifest:
         Raises:
             ManifestError: it has none of this target, or the row is damaged.
         """
-        found = list(self._experiments("WHERE exp_id = ?", self._key(target)))
-        if not found:
+        row = self._row(target)
+        if row is None:
             raise ManifestError(f"{self.path}: has no experiment {target}")
-        return found[0]
+        return self._experiment(row)
 
     def given(self, target: str) -> list[str]:
         """Return the overrides of an experiment as they were given; none where its identity has all of them."""
-        rows = self._read("SELECT given FROM experiment WHERE exp_id = ?", self._key(target))
-        with _reading(self.path):
-            return [text for (given,) in rows for text in json.loads(given)]
+        row = self._row(target)
+        return [str(text) for text in json.loads(row.given)] if row is not None else []
 
     def experiments(self, *, own: bool = False) -> Iterator[Experiment]:
         """Read all experiments, each after what it needs; or only the sweep's own, in its order.
@@ -331,7 +373,12 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
-        return self._experiments("WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position")
+        order = "WHERE own IS NOT NULL ORDER BY own" if own else "ORDER BY position"
+        rows = self._read(f"{_ROW} {order}")
+        with _reading(self.path, self.expand_command):
+            if len(rows) != len(self._own_exp_ids if own else self._exp_ids):
+                raise sqlite3.DatabaseError("some experiments are missing")
+        return map(self._experiment, map(self._checked, rows))
 
     def entries(self) -> tuple[list[EntryRow], list[int]]:
         """Return what a table asks of all experiments: all but their configs and resources.
@@ -342,12 +389,11 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
-        rows = self._read(f"{_ENTRIES} ORDER BY position")
-        with _reading(self.path):
-            own = [row[-1] for row in rows]
-            places = [place for place, number in enumerate(own) if number is not None]
-            places.sort(key=own.__getitem__)
-        return self._entries(rows), places
+        columns = self._columns(*_ENTRIES)
+        own = columns[-1]
+        places = [place for place, number in enumerate(own) if number is not None]
+        places.sort(key=own.__getitem__)
+        return self._entries(columns), places
 
     def entries_of(self, targets: Iterable[str]) -> list[EntryRow]:
         """Return what a table asks of a few experiments, as `entries` has it, one of each target.
@@ -355,26 +401,27 @@ class Manifest:
         Raises:
             ManifestError: there is none of a target, or a row is damaged.
         """
-        rows = [self._read(f"{_ENTRIES} WHERE exp_id = ?", self._key(target)) for target in targets]
-        with _reading(self.path):
-            return self._entries([row for (row,) in rows])
+        rows = []
+        for target in targets:
+            row = self._row(target)
+            if row is None:
+                raise ManifestError(f"{self.path}: has no experiment {target}")
+            rows.append([getattr(row, name) for name in _ENTRIES])
+        return self._entries(list(map(list, zip(*rows, strict=True)))) if rows else []
 
-    def _entries(self, rows: list[tuple[Any, ...]]) -> list[EntryRow]:
+    def _entries(self, columns: list[list[Any]]) -> list[EntryRow]:
         import orjson
 
         from heyhi.config.identity import Identity
 
-        if not rows:
-            return []
         root = self.results_root
-        with _reading(self.path):
-            # Column by column, which takes half the time.
-            exp_ids, cfgs, overrides, versions, tasks, needs, _ = zip(*rows, strict=True)
-            settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
-            identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
-            folders = folders_at(exp_ids, root)
-            needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
-            return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
+        # Column by column, which takes half the time.
+        exp_ids, cfgs, overrides, versions, tasks, needs, _ = columns
+        settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
+        identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
+        folders = folders_at(exp_ids, root)
+        needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
+        return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def configs(self) -> list[ConfigRow]:
         """Return the configs of all experiments, each after what it needs.
@@ -382,12 +429,11 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
-        rows = self._read("SELECT exp_id, task, config, needs FROM experiment ORDER BY position")
-        with _reading(self.path):
-            return [
-                ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
-                for exp_id, task, config, needs in rows
-            ]
+        columns = self._columns("exp_id", "task", "config", "needs")
+        return [
+            ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
+            for exp_id, task, config, needs in zip(*columns, strict=True)
+        ]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
         """Read the message of the task in one of its configs.
@@ -405,72 +451,129 @@ class Manifest:
         try:
             message: Message = getattr((schema or self._schema).parse_root(config), task)
         except (DecodeError, AttributeError) as error:
-            raise ManifestError(
-                f"{self.path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"
-            ) from None
+            raise _damaged(self.path, error, self.expand_command) from None
         return message
 
     def needs(self, target: str) -> list[str]:
         """Return the targets that an experiment needs itself; none where the manifest has no such experiment."""
-        found = self._read("SELECT needs FROM experiment WHERE exp_id = ?", self._key(target))
-        with _reading(self.path):
-            return self._targets(json.loads(found[0][0])) if found else []
+        row = self._row(target)
+        return self._targets(json.loads(row.needs)) if row is not None else []
 
     def node(self, target: str) -> Node | None:
         """Return what Snakemake has to know of one experiment, None where the manifest has none of this target."""
-        return next(iter(self._nodes("WHERE exp_id = ?", self._key(target))), None)
+        row = self._row(target)
+        if row is None:
+            return None
+        return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position]])[0]
 
     def nodes(self) -> list[Node]:
         """Return what Snakemake has to know of all experiments, each after what it needs."""
-        return self._nodes("ORDER BY position")
+        return self._nodes(self._columns("exp_id", "needs", "resources", "position"))
+
+    def check(self) -> None:
+        """Make sure that all of it is as it was written.
+
+        Raises:
+            ManifestError: some of it is damaged.
+        """
+        self._columns(*RowContent._fields)
+        for exp_id in self._exp_ids:
+            self._find_row(exp_id)  # by the index of the database, which may be damaged alone
 
     def _key(self, target: str) -> str:
         """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""
         return exp_id_of(folder_of(target, self.project_root), self.results_root)
 
-    def _nodes(self, where: str, *values: object) -> list[Node]:
-        rows = self._read(f"SELECT exp_id, needs, resources, position FROM experiment {where}", *values)
-        with _reading(self.path):
-            return [
-                # Most have neither, and then nothing has to be parsed.
-                Node(
-                    target,
-                    () if needs == "[]" else tuple(self._targets(json.loads(needs))),
-                    {} if resources == "{}" else json.loads(resources),
-                    position,
-                )
-                for target, (_, needs, resources, position) in zip(
-                    self._targets(row[0] for row in rows), rows, strict=True
-                )
-            ]
+    def _nodes(self, columns: list[list[Any]]) -> list[Node]:
+        exp_ids, *others = columns
+        return [
+            # Most have neither, and then nothing has to be parsed.
+            Node(
+                target,
+                () if needs == "[]" else tuple(self._targets(json.loads(needs))),
+                {} if resources == "{}" else json.loads(resources),
+                position,
+            )
+            for target, needs, resources, position in zip(self._targets(exp_ids), *others, strict=True)
+        ]
 
-    def _experiments(self, where: str, *values: object) -> Iterator[Experiment]:
+    def _experiment(self, row: RowContent) -> Experiment:
         from heyhi.config.identity import Identity
         from heyhi.experiment.folder import Experiment
 
-        root, then = self.results_root, self.written_for
+        _, exp_id, _, cfg, overrides, version, task, config, needs, resources, _ = row
+        return Experiment(
+            exp_id=exp_id,
+            exp_path=Path(*folders_at([exp_id], self.results_root)),
+            identity=Identity(cfg, tuple(json.loads(overrides)), version),
+            task=task,
+            config=config,
+            needs=tuple(map(Path, folders_at(json.loads(needs), self.results_root))),
+            resources=json.loads(resources),
+            roots=dict(self._roots),
+        )
+
+    @cached_property
+    def _roots(self) -> dict[str, str]:
+        then = self.written_for
         roots = {"project_root": then.project_root, "results_root": then.results_root}
-        if self.project_name:
-            roots[PROJECT_KEY] = self.project_name
-        for *content, checksum in self._read(f"SELECT * FROM experiment {where}", *values):
-            with _reading(self.path):
-                _, exp_id, _, cfg, overrides, version, task, config, needs, resources, _ = content
-                if zlib.crc32(row_bytes(tuple(content))) != checksum:
-                    raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
-                yield Experiment(
-                    exp_id=exp_id,
-                    exp_path=Path(*folders_at([exp_id], root)),
-                    identity=Identity(cfg, tuple(json.loads(overrides)), version),
-                    task=task,
-                    config=config,
-                    needs=tuple(map(Path, folders_at(json.loads(needs), root))),
-                    resources=json.loads(resources),
-                    roots=roots,
-                )
+        return {**roots, PROJECT_KEY: self.project_name} if self.project_name else roots
+
+    # --- its rows, as they were written
+
+    def _row(self, target: str) -> RowContent | None:
+        """Return all that is on record of a target; None where it has none."""
+        exp_id = self._key(target)
+        row = self._find_row(exp_id)
+        with _reading(self.path, self.expand_command):
+            if row is None and exp_id in self._exp_ids:
+                raise sqlite3.DatabaseError(f"the row of {exp_id} isn't found")
+        return row
+
+    def _find_row(self, exp_id: str) -> RowContent | None:
+        rows = self._read(f"{_ROW} WHERE exp_id = ?", exp_id)
+        return self._checked(rows[0]) if rows else None
+
+    def _checked(self, row: tuple[Any, ...]) -> RowContent:
+        *content, checksum = row
+        with _reading(self.path, self.expand_command):
+            found = RowContent(*content)
+            if zlib.crc32(row_bytes(found)) != checksum:
+                raise sqlite3.DatabaseError(f"the row of {found.exp_id} was changed")
+        return found
+
+    def _columns(self, *names: str) -> list[list[Any]]:
+        """Return columns of all experiments, each after what it needs."""
+        rows = self._read(f"SELECT {', '.join(names)} FROM experiment ORDER BY position")
+        columns = list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in names]
+        with _reading(self.path, self.expand_command):
+            for name, column in zip(names, columns, strict=True):
+                if column_checksum(column) != self._checksums[name]:
+                    raise sqlite3.DatabaseError(f"its {name.replace('_', ' ')} were changed")
+        return columns
+
+    @cached_property
+    def _checksums(self) -> dict[str, int]:
+        return dict(json.loads(self._meta[CHECKSUMS]))
 
     def _read(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with _reading(self.path):
+        with _reading(self.path, self.expand_command):
             return self._connection.execute(query, values).fetchall()
+
+
+def column_checksum(values: Sequence[Any]) -> int:
+    """Return the checksum of a column, in the order of the experiments."""
+    if values and isinstance(values[0], bytes):
+        if all(isinstance(value, bytes) for value in values):
+            return zlib.crc32(b"".join(values), zlib.crc32(repr(list(map(len, values))).encode()))
+        return -1  # none that was written
+    return zlib.crc32(repr(list(values)).encode("utf-8", "surrogatepass"))
+
+
+def meta_checksum(meta: Mapping[str, bytes]) -> bytes:
+    """Return the checksum of what a manifest says of its sweep as a whole."""
+    content = sorted((key, zlib.crc32(value), len(value)) for key, value in meta.items() if key != SEAL)
+    return b"%d" % zlib.crc32(repr(content).encode())
 
 
 def row_bytes(content: RowContent) -> bytes:
@@ -603,19 +706,24 @@ def _checked_meta(path: Path, connection: sqlite3.Connection) -> dict[str, bytes
             )
         if path.stat().st_size != header("page_count") * header("page_size"):
             raise sqlite3.DatabaseError("it was cut short")
-        meta = dict(connection.execute("SELECT key, value FROM meta"))
-        connection.execute("SELECT exp_id FROM experiment LIMIT 1").fetchone()
-        if not {"digest", "file_set", "entry", "label", "settings", *Origin._fields} <= meta.keys():
-            raise sqlite3.DatabaseError("some of its settings are missing")
+        if database.statements_of(connection) != STATEMENTS:
+            raise sqlite3.DatabaseError("it has other tables than a manifest")
+        meta: dict[str, bytes] = dict(connection.execute("SELECT key, value FROM meta"))
+        if meta.get(SEAL) != meta_checksum(meta):
+            raise sqlite3.DatabaseError("its settings were changed")
     return meta
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what is wrong with a manifest's content into a ManifestError."""
+def _reading(path: Path, command: str = "heyhi expand") -> Iterator[None]:
+    """Turn what is wrong with a manifest's content into a ManifestError; the command writes it anew."""
     try:
         yield
     except (sqlite3.Error, ValueError, TypeError) as error:
-        raise ManifestError(
-            f"{path}: is no manifest, or a damaged one ({error}): remove it and run `heyhi expand` again"
-        ) from None
+        raise _damaged(path, error, command) from None
+
+
+def _damaged(path: Path, error: Exception, command: str) -> ManifestError:
+    return ManifestError(
+        f"{path}: is no manifest, or a damaged one ({error}): run `{command}` again, which writes it anew"
+    )

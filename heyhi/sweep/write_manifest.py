@@ -22,13 +22,18 @@ from heyhi.project import PROJECT_KEY, Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
+    CHECKSUMS,
     FORMAT,
     JOB_SETTINGS,
+    SEAL,
+    STATEMENTS,
     SUFFIX,
     Manifest,
     RowContent,
+    column_checksum,
     manifests_on_disk,
     manifests_root,
+    meta_checksum,
     row_bytes,
 )
 from heyhi.sweep.target import exp_ids_of
@@ -38,23 +43,6 @@ if TYPE_CHECKING:
     from heyhi.config.schema import Schema
     from heyhi.sweep.expand import Expansion
 
-_TABLES = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
-    """CREATE TABLE experiment (
-    position INTEGER PRIMARY KEY,  -- each after what it needs
-    exp_id TEXT NOT NULL,
-    own INTEGER,                   -- place in the sweep; NULL for what is only needed
-    cfg TEXT NOT NULL,
-    overrides TEXT NOT NULL,       -- canonical, as JSON
-    identity_version INTEGER NOT NULL,
-    task TEXT NOT NULL,
-    config BLOB NOT NULL,          -- root message, serialised
-    needs TEXT NOT NULL,           -- exp ids, as JSON
-    resources TEXT NOT NULL,       -- of the launcher, as JSON
-    given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
-    checksum INTEGER NOT NULL      -- of all above
-    )""",
-)
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
 _INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -142,7 +130,7 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
     place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
     for position, e in enumerate(expansion.planned):
         identity = e.identity
-        yield (
+        yield RowContent(
             position,
             e.exp_id,
             place.get(e.exp_id),
@@ -173,6 +161,11 @@ def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[RowConte
 
 def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
     """Write a whole manifest beside its place, then put it there unless another process was faster."""
+    names = RowContent._fields
+    columns = dict(zip(names, zip(*rows, strict=True), strict=False)) if rows else dict.fromkeys(names, ())
+    checksums = {name: column_checksum(values) for name, values in columns.items()}
+    meta = {**meta, CHECKSUMS: json.dumps(checksums).encode()}
+    meta[SEAL] = meta_checksum(meta)
     temp = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         connection = sqlite3.connect(temp, isolation_level=None)
@@ -183,11 +176,12 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             connection.execute("BEGIN")
-            for statement in _TABLES:
+            *tables, index = STATEMENTS.values()
+            for statement in tables:
                 connection.execute(statement)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.executemany(_INSERT, rows)
-            connection.execute("CREATE UNIQUE INDEX experiment_exp_id ON experiment (exp_id)")
+            connection.execute(index)
             connection.execute("COMMIT")
         finally:
             connection.close()
@@ -212,9 +206,10 @@ def _put_in_place(temp: Path, path: Path, name: str) -> None:
 
 
 def _is_whole(path: Path, project_name: str) -> bool:
-    """Return whether a manifest is there, not cut short, and of a project of this name."""
+    """Return whether a manifest is there, as it was written, and of a project of this name."""
     try:
         with Manifest.open(path) as manifest:
+            manifest.check()
             return manifest.project_name == project_name
     except ManifestError:
         return False

@@ -35,7 +35,7 @@ from heyhi.files import measure
 from heyhi.project import Project, Settings
 from heyhi.slurm.commands import Job
 from heyhi.sweep.expand import Expansion, expand
-from heyhi.sweep.known import note_known
+from heyhi.sweep.known import LaunchRecord, note_known
 from heyhi.sweep.manifest import manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of
 from heyhi.sweep.write_manifest import write_manifest
@@ -312,7 +312,8 @@ def test_rubbish_is_only_what_nothing_needs(
             if sweep["is_launched"]:
                 launches = world.project.state_root / "launches"
                 launches.mkdir(exist_ok=True)
-                (launches / f"{path.stem}.json").write_text(json.dumps({"manifest": path.name}))
+                record = LaunchRecord.now("heyhi launch", [], "x", manifest=path.name)
+                (launches / f"{path.stem}.json").write_text(json.dumps(record.to_dict()))
         for digest, days in copies.items():
             world.copy(digest, days=days)
         for number, days in enumerate(wiped):
