@@ -16,7 +16,11 @@ _NOISE = (
     "Elapsed time: ",
     "--keep-incomplete mode is set",
     "Cannot restore ",
+    # Of the official Slurm executor, which ours is derived from.
+    "SLURM run ID: ",
+    "Cleaning up SLURM log files ",
 )
+_ALL_IS_WELL = re.compile(r"^MinJobAge \d+s \(>= \d+s\)\. 'squeue' should work reliably")
 # A run of ours that has failed: its end says more.
 _FAILED = re.compile(
     r"^RuleException:\s*CalledProcessError in file .*(?: -m heyhi\.runner |/unknown/[0-9a-f]{16}\.log; exit 1' )",
@@ -29,7 +33,7 @@ _JOB = re.compile(r"^(?P<exp_id>\S+): (?P<job>job \d+)$")
 
 def is_noise(text: str) -> bool:
     """Return whether a plain message of Snakemake's says nothing."""
-    return text.startswith(_NOISE)
+    return text.startswith(_NOISE) or _ALL_IS_WELL.match(text) is not None
 
 
 def is_told_error(text: str) -> bool:

@@ -70,7 +70,8 @@ def test_the_wheel_carries_the_workflow_of_a_new_project(repository: Path, tmp_p
         names = set(wheel.namelist())
         metadata = next(name for name in names if name.endswith("entry_points.txt"))
         assert "heyhi = heyhi.cli:main" in wheel.read(metadata).decode()
-    assert {"heyhi/__init__.py", "heyhi/py.typed"} <= names
+    plugins = {f"snakemake_{kind}_plugin_heyhi/__init__.py" for kind in ("executor", "logger")}
+    assert {"heyhi/__init__.py", "heyhi/py.typed", *plugins} <= names
     sources = [repository / "Snakefile", repository / "conf/launcher.proto", *(repository / "workflows").rglob("*.smk")]
     sources += (repository / "workflows").rglob("*.rst")
     sources += (repository / "profiles").rglob("*.yaml")

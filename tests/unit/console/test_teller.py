@@ -99,6 +99,9 @@ def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
         "Complete log(s): /p/.snakemake/log/x.log",
         "Cannot restore results/p/a/result.json: no backup found.",
         "Trying to restart job 3.",
+        "SLURM run ID: 50a3c56f-deb6-4558-87de-5bb57534237d",
+        "MinJobAge 300s (>= 120s). 'squeue' should work reliably for status queries.",
+        "Cleaning up SLURM log files older than 10 day(s).",
     ],
 )
 def test_noise_is_left_out(tmp_path: Path, text: str) -> None:
@@ -116,6 +119,7 @@ def test_noise_is_left_out(tmp_path: Path, text: str) -> None:
         "WorkflowError in file /p/Snakefile, line 3:\nno such thing",
         "MissingInputException in rule a in file /p/Snakefile:\nMissing input files",
         "Error: Directory cannot be locked.",
+        "MinJobAge is 60 seconds (< 120s). This may cause jobs to disappear",
         "Slurm takes no more jobs for now (x); the rest is submitted as jobs end.",
         "RuleException:\nCalledProcessError in file a.smk, line 2:\nCommand 'python -m heyhi.report x' returned 1",
         "RuleException:\nCalledProcessError in file a.smk, line 2:\nCommand 'exit 1' returned non-zero exit status 1.",
