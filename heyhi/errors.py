@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import ClassVar, Self
 
 from heyhi.streams import is_going_on, lost_output
-from heyhi.text import readable, shown_streams
+from heyhi.text import message, shown_streams
 
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
@@ -25,7 +25,7 @@ class HeyhiError(Exception):
 
     def __str__(self) -> str:
         # Whoever shows it, a Snakemake or a notebook: it quotes what others wrote, and that steers no terminal.
-        return readable(super().__str__())
+        return message(super().__str__())
 
     def anew(self) -> Self:
         """Return the same error as a new object: one that is raised again and again gathers a traceback each time."""

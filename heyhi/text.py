@@ -26,6 +26,8 @@ _ERRORS = "heyhi.shown"
 _STREAMS = ("stdout", "stderr")
 MAX_LINE = 500  # characters of a line that somebody else has made
 # Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
+_MAX_WORD, _MAX_MESSAGE = 200, 50_000  # characters of a word that is too long for a path, and of a message
+_LONG_WORD = re.compile(r"\S{4097,}")
 _TEXT = re.compile(r"\S")
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -57,6 +59,12 @@ def one_line(text: str, limit: int = MAX_LINE) -> str:
     # No more than may be shown is looked at: a text can be of a gigabyte.
     line = text[begin.start() : begin.start() + limit + 1].partition("\n")[0]
     return shorten(readable(line.rstrip()).replace("\t", " "), limit)
+
+
+def message(text: str) -> str:
+    """Return what a message quotes of others in a sane length, and readable: a word may be a megabyte."""
+    text = _LONG_WORD.sub(lambda word: shorten(word[0], _MAX_WORD), text[: 100 * _MAX_MESSAGE])
+    return shorten(readable(text), _MAX_MESSAGE)
 
 
 def shell_word(word: str) -> str:

@@ -28,6 +28,7 @@ from heyhi.files import files_below, is_offered
 from heyhi.project import Project, find_project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.target import exp_ids_of
+from heyhi.text import one_line
 
 _MAX_FILES = 2000  # that are looked at for one kind of file
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
@@ -100,7 +101,9 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
 
 def _as_argcomplete_calls(offer: Callable[[str, argparse.Namespace], Offers]) -> Completer:
     def completer(*, prefix: str, parsed_args: argparse.Namespace, **_: object) -> Offers:
-        return offer(prefix, parsed_args)
+        # A shell shows them as they are.
+        offers = offer(prefix, parsed_args)
+        return {name: one_line(meaning) for name, meaning in offers.items() if name.isprintable()}
 
     return completer
 

@@ -21,7 +21,7 @@ from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import text_of, traceback_of
 from heyhi.job.tee import flush_all
-from heyhi.text import MAX_LINE, one_line, shown_streams
+from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -337,4 +337,4 @@ def _raise_in(thread: int) -> None:
 
 
 def _print_line(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
+    print(readable(text), file=sys.stderr, flush=True)  # main runs, and has the streams as they are

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 # How long such a text may take: meanwhile the run is over, and holds its claim and its job.
-_SECONDS = 10.0
+_SECONDS = 5.0
 _MAX_TRACE = 1_000_000  # characters of a traceback
 _HERE = Path(__file__).parent.parent
 

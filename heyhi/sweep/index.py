@@ -24,6 +24,7 @@ from heyhi.sweep import database
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
+from heyhi.text import shell_line
 
 if TYPE_CHECKING:
     from heyhi.config.identity import Identity

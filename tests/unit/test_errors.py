@@ -41,6 +41,12 @@ def test_an_error_steers_no_terminal_whoever_shows_it() -> None:
     assert str(OverrideError("key '\x1b[2K\u202e'\nis\r")) == "key '\\x1b[2K\\u202e'\nis\\r"
 
 
+def test_an_error_is_of_a_sane_length_whatever_it_quotes() -> None:
+    found = str(OverrideError(f"key '{'x' * 1_000_000}' is no key of '/{'p' * 4000}'"))
+    assert found == f"key '{'x' * 198}… is no key of '/{'p' * 4000}'"
+    assert len(str(OverrideError("x y " * 1_000_000))) == 50_000
+
+
 def test_a_program_that_is_not_ours_has_its_streams_back_when_errors_were_reported(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -99,6 +99,17 @@ def shell(root: Path, bash_script: Path) -> Shell:
     return Shell(bash_script)
 
 
+def test_what_would_steer_the_terminal_of_a_shell_is_not_offered(shell: Shell, root: Path) -> None:
+    (root / "conf/a/on\x1b[2Ke.prototxt").write_text("train { lr: 0.5 }")
+    (root / "conf/a/x\udce9.prototxt").write_text("train { lr: 0.5 }")
+    proto = (root / "conf/lab.proto").read_text().replace("How fast.", "How \x1b[2K\a fast.")
+    (root / "conf/lab.proto").write_text(proto)
+    assert shell.tab("heyhi print conf/a/o") == ["conf/a/one.prototxt "]
+    fish = {"_ARGCOMPLETE_SHELL": "fish", "_ARGCOMPLETE_DFS": "\t", "_ARGCOMPLETE_SUPPRESS_SPACE": "1"}
+    asked = ask_task_file("python run.py --cfg a/one l", **fish)
+    assert asked.stdout.splitlines()[0] == "lr=\t" + r"How \x1b[2K\x07 fast."
+
+
 def ask_task_file(line: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Ask a task file, as the global completion does for `python run.py`."""
     env = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE": "2", "_ARGCOMPLETE_IFS": "\n", **more}

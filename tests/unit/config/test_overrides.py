@@ -224,7 +224,7 @@ def test_an_override_writes(lab: Lab, base: str, overrides: list[str], result: s
             "by_bool.maybe=3",
             "key 'by_bool.maybe': 'by_bool' is a map, and 'maybe' is no key of it: expected a bool (true, false, 1, 0)",
         ),
-        ("scale.\ud800=3", "key 'scale.\ud800': the string is no valid UTF-8: '\\ud800'"),
+        ("scale.\ud800=3", "key 'scale.\\ud800': the string is no valid UTF-8: '\\ud800'"),
     ],
 )
 def test_what_an_override_gets_wrong_is_one_sentence_with_the_nearest_key(

@@ -101,7 +101,7 @@ def test_text_is_cast_by_the_type_of_its_field(lab: Lab, name: str, text: str, v
         ("flag", "yes", "key 'flag' is a bool (true, false, 1, 0), not 'yes'"),
         ("color", "red", "key 'color' is one of RED, GREEN, DEEP_BLUE, not 'red' (did you mean 'RED'?)"),
         ("color", "2", "key 'color' is one of RED, GREEN, DEEP_BLUE, not '2'"),
-        ("color", "\ud800", "key 'color' is one of RED, GREEN, DEEP_BLUE, not '\ud800'"),
+        ("color", "\ud800", "key 'color' is one of RED, GREEN, DEEP_BLUE, not '\\ud800'"),
         ("name", "\udcff", "key 'name': the string is no valid UTF-8: '\\udcff'"),
         ("name", '"\\ud800"', "key 'name': the string is no valid UTF-8: '\\ud800'"),
         ("blob", "\\q", "key 'blob': bytes are written with C escapes (\\n, \\x00, \\000, \\\\), not '\\q'"),
