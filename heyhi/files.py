@@ -216,7 +216,13 @@ def open_regular(path: Path | str) -> int:
         OSError: as `os.open` does; also where it is no regular file, which the message says.
     """
     # Without it, who opens a FIFO waits for somebody who writes; for a file it means nothing.
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except FileNotFoundError:
+        if os.path.islink(path):  # noqa: PTH114 (never raises)
+            # Nothing is absent there: the disk that it leads to may be.
+            raise OSError(errno.EINVAL, "it is a link that leads nowhere", str(path)) from None
+        raise
     mode = os.fstat(handle).st_mode
     if stat.S_ISREG(mode):
         return handle

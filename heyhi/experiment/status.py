@@ -275,6 +275,8 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if _exists(f"{exp_path}/{RESULT_NAME}"):
         return _Look(_DONE)
     if not _exists(exp_path):
+        if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
+            return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))
         return _Look(_NOT_STARTED)
     from pathlib import Path
 
@@ -293,7 +295,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if not has_claim and CLAIM_NAME in names and (owner := read_owner(exp_path, view.queue, is_there=True)) is not None:
         return _held(folder, owner, view)
     folder.read_identity()  # one that can't be read says of which experiment the rest is
-    if not (_exists(f"{exp_path}/{ATTEMPTS_NAME}") or _exists(f"{exp_path}/{JOB_NAME}")):
+    # A link that leads nowhere is there, too.
+    if names.isdisjoint((ATTEMPTS_NAME, JOB_NAME)) and not any(
+        _exists(f"{exp_path}/{name}") for name in (ATTEMPTS_NAME, JOB_NAME)
+    ):
         return _Look(_NOT_STARTED)
     history = folder.history()
     if _exists(f"{exp_path}/{RESULT_NAME}"):  # it has ended since the first look

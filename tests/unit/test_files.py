@@ -62,11 +62,13 @@ def test_what_is_no_file_is_not_read_whole_and_says_what_it_is(tmp_path: Path) -
     (tmp_path / "endless").symlink_to("/dev/zero")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(MOST_BYTES + 1)
+    (tmp_path / "nowhere").symlink_to("nothing")
     (tmp_path / "record").write_bytes(b"as it is\n")
     for name, why in {
         "fifo": "it is a FIFO, no file",
         "endless": "it is a device, no file",
         "large": "it is larger than the 64 MB that such a file may have",
+        "nowhere": "it is a link that leads nowhere",
         "": "Is a directory",
     }.items():
         with pytest.raises(OSError, match=why):
