@@ -43,7 +43,7 @@ from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job
 from heyhi.logs import setup_logging
 from heyhi.project import Project
 from heyhi.slurm.addresses import address_of
-from heyhi.streams import guard_anew, guard_streams
+from heyhi.streams import guard_streams, kept_descriptors
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
 _FIRST_NAME, _STEP_LOG_NAME = "first.json", "srun.txt"
@@ -380,7 +380,8 @@ def _logged(
     Gives what gets that back after main, which may have diverted it.
     """
     if rank == 0 and options.channel is not None:
-        yield guard_anew
+        with kept_descriptors() as regain:
+            yield regain
         return
     with Tee(folder.log_path_of(rank), echo=False) as tee:
         signals.tell = tee.tell
