@@ -8,8 +8,6 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-from heyhi.streams import is_going_on, lost_output
-
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -142,6 +140,8 @@ class reporting_errors:  # noqa: N801 (used as a function is)
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        from heyhi.streams import is_going_on, lost_output  # who only catches errors can do without
+
         goes_on = is_going_on()
         lost = lost_output() or _unwritten(error)
         if isinstance(error, HeyhiError):
