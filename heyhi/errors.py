@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-from heyhi.streams import is_going_on, lost_output
 from heyhi.text import message, shown_streams
 
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
@@ -158,6 +157,8 @@ class reporting_errors:  # noqa: N801 (used as a function is)
             self._report(error)
 
     def _report(self, error: BaseException | None) -> None:
+        from heyhi.streams import is_going_on, lost_output  # who only catches errors can do without
+
         goes_on = is_going_on()
         lost = lost_output() or _unwritten(error)
         if isinstance(error, HeyhiError):

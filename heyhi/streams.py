@@ -13,7 +13,7 @@ import io
 import os
 import select
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
@@ -196,8 +196,25 @@ def guard_streams(*, goes_on: bool = False) -> None:
         go_on()
 
 
-def guard_anew() -> None:
-    """Make standard output and error of this program anew where they were closed, or replaced by something odd."""
+@contextlib.contextmanager
+def kept_descriptors() -> Iterator[Callable[[], None]]:
+    """Keep standard output and error of this program; give what gets them back from who has closed or replaced them."""
+    kept = {fd: Held(os.dup(fd)) for fd in (1, 2)}
+
+    def regain() -> None:
+        for fd, held in kept.items():
+            if held.is_ours:
+                os.dup2(held.fd, fd)
+        _guard_anew()
+
+    try:
+        yield regain
+    finally:
+        for held in kept.values():
+            held.close()
+
+
+def _guard_anew() -> None:
     for fd in (1, 2):
         guarding = _guarding(getattr(sys, _NAMES[fd]))
         if guarding is None or guarding.closed:

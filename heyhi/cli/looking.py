@@ -230,7 +230,7 @@ def logs(args: argparse.Namespace) -> int:
     if args.error:
         return _errors(here, args)
     selection = select(here, args)
-    project, path = selection.one_experiment("the log")
+    project, path = selection.one_experiment("the log", "; --error shows why those of them are dead that are")
     print_note(project, path)
     folder = ExperimentDir(Path(path), project.results_root)
     return show_log(

@@ -352,11 +352,12 @@ class Selection:
                     found += Source.of_experiments(self.project, folders, partial(self.composed_again, is_look=True))
         return found
 
-    def one_experiment(self, what: str) -> tuple[Project, str]:
+    def one_experiment(self, what: str, otherwise: str = "") -> tuple[Project, str]:
         """Return the only experiment that is named, less what it needs, and its project.
 
         Args:
             what: is wanted of it, for the message.
+            otherwise: what there is for several.
 
         Raises:
             HeyhiError: there is none, or there are several.
@@ -366,7 +367,7 @@ class Selection:
             return found[0]
         if not found:
             raise HeyhiError(f"{what} of which experiment? Name a target, exp path, exp id, job or config")
-        raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}")
+        raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}{otherwise}")
 
     def own_experiments(self) -> list[tuple[Project, str]]:
         """Return project and exp path of all that is named, less what is only needed."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -102,7 +101,7 @@ def _show_one(row: Row, project: Project, rank: int | None, attempt: int | None)
         return
     lines = part.last_bytes(_MOST_BYTES).split(b"\n")
     found = last_traceback([line.decode("utf-8", "replace") for line in lines], exception)
-    is_first = found is None or any(one in reason for one in OUTSIDE)
+    is_first = found is None or row.reason.startswith(OUTSIDE)
     if is_first:
         _tell(reason)
     _print(lines, found)
@@ -173,4 +172,4 @@ def _log_of(folder: ExperimentDir, history: History, failed: _Failed, rank: int 
 
 
 def _tell(text: str) -> None:
-    print(f"-- {text}", file=sys.stderr, flush=True)
+    print(f"-- {text}", flush=True)  # it is what was asked for, as much as the traceback

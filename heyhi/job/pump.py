@@ -98,7 +98,7 @@ class Pump:
                 if self._terminal.is_ours:
                     write_all(self._terminal.fd, chunk)
             with contextlib.suppress(OSError):
-                log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+                log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK)
                 try:
                     write_all(log, chunk)
                 finally:

@@ -46,7 +46,7 @@ from heyhi.job_env import PREFIX_VARIABLE, SRUN_VARIABLE, cpus_per_task, get_job
 from heyhi.logs import setup_logging
 from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
-from heyhi.streams import guard_anew, guard_streams
+from heyhi.streams import guard_streams, kept_descriptors
 from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -436,7 +436,8 @@ def _logged(
     Gives what gets that back after main, which may have diverted it.
     """
     if rank == 0 and options.channel is not None:
-        yield guard_anew
+        with kept_descriptors() as regain:
+            yield regain
         return
     with Tee(folder.log_path_of(rank), echo=False) as tee:
         signals.tell = tee.tell

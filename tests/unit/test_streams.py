@@ -90,3 +90,27 @@ def test_a_file_that_is_opened_gets_no_standard_descriptor(tmp_path: Path) -> No
     path = tmp_path / "record"
     assert redirected([sys.executable, "-c", code, str(path)], "<&- >&- 2>&-").returncode == 0
     assert path.read_text() == "True"
+
+
+@pytest.mark.parametrize(
+    "does",
+    [
+        "os.closerange(0, 256)",
+        "sys.stdout.close(); sys.stderr.close()",
+        "sys.stdout = sys.stderr = None",
+        "sys.stdout = sys.stderr = object()",
+        "os.dup2(os.open(os.devnull, os.O_WRONLY), 1)",
+    ],
+)
+def test_what_keeps_its_standard_output_gets_it_back(does: str) -> None:
+    code = f"""
+import os, sys
+from heyhi.streams import guard_streams, kept_descriptors
+guard_streams(goes_on=True)
+with kept_descriptors() as regain:
+    {does}
+    regain()
+    print("out", flush=True); print("err", file=sys.stderr)
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (found.stdout, found.stderr) == ("out\n", "err\n")
