@@ -46,6 +46,18 @@ def test_another_standard_error_is_left_alone(tmp_path: Path) -> None:
     assert (log.read_text(), other.read_text()) == ("boom\n", "$ python -m heyhi.runner\nbang\n")
 
 
+def test_where_the_log_takes_nothing_it_is_said_to_who_has_started_it(tmp_path: Path) -> None:
+    log = tmp_path / "launch.log"
+    code = BEGIN + SAY.format(str(log), "claim.json: can't be written: No space left on device")
+    with log.open("ab") as stderr:
+        done = subprocess.run(
+            ["sh", "-c", 'ulimit -f 0 && exec "$@"', "sh", sys.executable, "-c", code],
+            stdout=subprocess.PIPE, stderr=stderr, check=True, text=True,
+        )  # fmt: skip
+    assert done.stdout == "claim.json: can't be written: No space left on device\n"
+    assert log.stat().st_size == 0
+
+
 @pytest.mark.parametrize(
     ("text", "last"),
     [
