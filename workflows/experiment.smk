@@ -1,6 +1,8 @@
 # One experiment: its result.json is all that counts. Checkpoints and metrics are no outputs,
 # so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone.
-# update(): or Snakemake would remove a result that another process has written since it planned its jobs.
+# update(): or Snakemake would remove a result that another process has written since it planned its jobs; for each that
+# fails without one it says that there is no backup to restore, by no setting left out.
+# launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 
 rule experiment:
@@ -8,8 +10,6 @@ rule experiment:
         needs=ancient(flow.needs),
     output:
         result=update("{exp}/result.json"),
-    log:
-        "{exp}/launch.log",
     # In the sweep's order, where not all are started at once.
     priority: flow.priority
     threads: flow.threads
@@ -20,7 +20,7 @@ rule experiment:
         "run {wildcards.exp}"
     shell:
         f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
-        " 2> {log:q}"
+        " 2>> {wildcards.exp:q}/launch.log"
 
 
 # Stands for one that nobody knows how it is (its folder or a record of it can't be read): nothing touches that, and what

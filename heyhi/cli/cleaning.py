@@ -32,7 +32,11 @@ _SIZES = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 def clean(args: argparse.Namespace) -> int:
-    """Show what nobody needs, and remove it when somebody agrees."""
+    """Show what nobody needs, and remove it when somebody agrees.
+
+    Returns:
+        exit code: 1 where something of what was named is left.
+    """
     from heyhi.control.removal import remove
     from heyhi.experiment.checkpoints import Keep
     from heyhi.project import find_project
@@ -40,15 +44,17 @@ def clean(args: argparse.Namespace) -> int:
     project = find_project()
     may_change(project, is_dry_run=args.dry_run)
     keep = Keep(args.keep or Keep.LAST)
-    make_plan = _planner(project, args, keep)
+    make_plan, is_named = _planner(project, args, keep)
     plan = make_plan()
+    # What nobody named was never asked for: that some rubbish is too young is no failure.
+    left = int(is_named and bool(plan.left) and not args.dry_run)
     if args.dry_run or not plan.items:
         if args.json:
             print_json(_rows(plan, None))
         else:
             last = "dry run: nothing was removed" if args.dry_run else ""
             print("\n".join([*_shown(plan), *([last] if last else [])]))
-        return 0
+        return left
     total = _amount(plan.items)
     moves = args.experiments
     if not args.force:
@@ -67,11 +73,11 @@ def clean(args: argparse.Namespace) -> int:
             print("\n".join(_shown(plan)))
         done = "moved to the trash, which the next heyhi clean empties" if moves else "removed"
         print("\n".join([*outcome.problems, f"{_amount(outcome.gone)} {done}"]))
-    return 1 if outcome.problems else 0
+    return 1 if outcome.problems else left
 
 
-def _planner(project: Project, args: argparse.Namespace, keep: Keep) -> Callable[[], CleanPlan]:
-    """Return what makes the plan, each time anew, that the options ask for.
+def _planner(project: Project, args: argparse.Namespace, keep: Keep) -> tuple[Callable[[], CleanPlan], bool]:
+    """Return what makes the plan, each time anew, that the options ask for; and whether they name experiments.
 
     Raises:
         HeyhiError: options don't go together, or a word names nothing.
@@ -87,7 +93,7 @@ def _planner(project: Project, args: argparse.Namespace, keep: Keep) -> Callable
         for name, is_given in (("--experiments", args.experiments), ("--keep", args.keep is not None)):
             if is_given:
                 raise HeyhiError(f"{name} of which experiments? Name some, or choose them by --where")
-        return lambda: plan_rubbish(project, older_than=args.older_than or 0.0)
+        return lambda: plan_rubbish(project, older_than=args.older_than or 0.0), False
     if args.older_than is not None:
         raise HeyhiError("--older-than is for the trash, and goes without words and --where")
     if args.experiments and args.keep is not None:
@@ -102,7 +108,7 @@ def _planner(project: Project, args: argparse.Namespace, keep: Keep) -> Callable
         folders, survey = _chosen(project, select(project, args), args.where)
         return plan_experiments(project, folders, survey, keep=keep, whole=args.experiments)
 
-    return plan
+    return plan, True
 
 
 def _chosen(project: Project, selection: Selection, where: Sequence[str]) -> tuple[list[str], Survey]:

@@ -30,8 +30,9 @@ from heyhi.experiment.claim import Claim, RunClaim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
+from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.mixed import note_mixed
-from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.status import find_state, held_by
@@ -579,6 +580,8 @@ def main(args: Sequence[str] | None = None) -> int:
     take_any_text()
     options = parser.parse_args(args)
     setup_logging(options.log_level)
+    if options.job is None:
+        begin_attempt(Path(options.target).with_name(LAUNCH_LOG_NAME))
     with Grace() as grace:
         grace.exit_code = _exit_code(options, grace)
     return grace.exit_code

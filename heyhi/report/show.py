@@ -55,7 +55,8 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
     files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files
-    print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
+    if files:
+        print(f"table: {', '.join(map(flow.project.relative, files))}", flush=True)
     if source.sheet is not None:
         exported = export_sheets(shaped.table, [source.sheet], flow.project, group=manifest.label)
         for link in exported.links:

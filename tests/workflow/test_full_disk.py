@@ -46,11 +46,13 @@ def wait_for_end(pid):
 Path("wait").touch()
 said = heyhi("launch", "--profile", "profiles/local", "--jobs", "1")
 controller, run = (int(re.search(rf"{name}.* ?pid (\\\\d+)", said)[1]) for name in ("started controller", "started: "))
-with open("results/filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
-    for size in (1 << 16, 1):
-        with contextlib.suppress(OSError):
-            while file.write(b"x" * size):
-                pass
+(log,) = Path("results/.heyhi/controllers").glob("*.log")
+for name in ("results/filler", log):  # the log's last block, too
+    with open(name, "ab", buffering=0) as file:
+        for size in (1 << 16, 1):
+            with contextlib.suppress(OSError):
+                while file.write(b"\\n" * size):
+                    pass
 os.kill(run, 9)
 wait_for_end(controller)
 print("FULL")

@@ -48,3 +48,15 @@ def test_a_killed_worker_is_dead_and_goes_on_with_the_same_command(tiny: Tiny) -
     assert second.returncode == 0, err
     assert tiny.ledger[3:] == ["work 2"]
     assert "3 experiments: 3 DONE" in out
+
+
+def test_what_was_said_of_an_attempt_is_still_there_after_the_next_one(tiny: Tiny) -> None:
+    fails = tiny.make_fail(2)
+    assert tiny.snakemake("--retries", "1").returncode == 1
+    (folder,) = (path.parent for path in (tiny.root / "results/p/work").glob("x=2_*/launch.log"))
+    lines = (folder / "launch.log").read_text().splitlines()
+    assert [line.startswith("--- started again ") for line in lines] == [False, True, False]
+    assert "boom 2" in lines[0] and "boom 2" in lines[2]
+    fails.unlink()
+    assert tiny.snakemake().returncode == 0
+    assert (folder / "launch.log").read_text().splitlines()[:3] == lines

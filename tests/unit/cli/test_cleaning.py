@@ -96,7 +96,7 @@ def test_an_experiment_that_is_needed_keeps_its_checkpoints(run: Any, project: P
     folders = run_all(run, project)
     hand_over(run, "--cfg", "check")
     code, out, _ = run("clean", "conf/many.py", "--keep", "none", "--force")
-    assert code == 0 and "needs it, and is NOT_STARTED" in out
+    assert code == 1 and "needs it, and is NOT_STARTED" in out
     assert [len(checkpoints(folder)) for folder in folders] == [0, 3, 0]
 
 
@@ -183,3 +183,13 @@ def test_nothing_is_a_checkpoint_unless_the_settings_say_so(run: Any, project: P
     (project / "pyproject.toml").write_text('[tool.heyhi]\ncheckpoints = ["/data/*.pt"]\n')
     code, _, err = run("clean", "--where", "status=DONE", "--force")
     assert code == 2 and "'/data/*.pt' is no pattern of files below an experiment's folder" in err
+
+
+def test_what_is_left_of_what_was_named_is_said_with_exit_code_1(run: Any, project: Path) -> None:
+    folders = run_all(run, project)
+    (folders[0] / "identity.json").write_text("{}")
+    code, out, _ = run("clean", "conf/many.py", "--experiments", "--force")
+    assert code == 1 and "left: " in out
+    assert [folder.is_dir() for folder in folders] == [True, False, False]
+    code, out, _ = run("clean", "conf/many.py", "--experiments")
+    assert code == 1 and out.startswith("nothing to remove\nleft: ")
