@@ -197,8 +197,9 @@ def keep_list(project: Project, digest: str, contents: Mapping[str, str]) -> Non
         ResultError: it can't be written.
     """
     path = _list_path(project, digest)
-    if path.exists():
-        return
+    with contextlib.suppress(OSError):
+        if path.lstat().st_size and path.is_file():  # else it was cut short, or is something else
+            return
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, json.dumps({"digest": digest, "files": contents}) + "\n")

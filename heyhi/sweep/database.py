@@ -100,7 +100,10 @@ def is_around(error: Exception) -> bool:
 
     Text that is no UTF-8 is an OperationalError, too, and has no code.
     """
-    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF in _AROUND
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code & 0xFF == sqlite3.SQLITE_IOERR:  # a quota that is used up, a file system without locks; or a lost page
+        return code not in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_IOERR_READ, sqlite3.SQLITE_IOERR_SHORT_READ)
+    return code & 0xFF in _AROUND
 
 
 def _check_regular(path: str) -> None:

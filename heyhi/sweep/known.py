@@ -127,7 +127,7 @@ def note_known(project: Project, experiments: Needs) -> Noted:
     data = (json.dumps({"experiments": plain}, separators=(",", ":")) + "\n").encode()
     path = project.state_root / KNOWN_NAME / f"{hashlib.sha256(data).hexdigest()[:_DIGITS]}{SUFFIX}"
     with contextlib.suppress(OSError):
-        if path.stat().st_size == len(data):  # else it was cut short
+        if read_bounded(path) == data:  # else it is damaged
             return Noted(path, is_new=False)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)

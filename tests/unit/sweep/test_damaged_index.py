@@ -207,3 +207,19 @@ def test_what_a_record_that_is_damaged_names_is_left_out_and_said(
     index_of(project).unlink()  # it would still know what was there
     assert [one for one in right if one not in answers(project)["known"]] == [f"ROOT/p/{'long' * 20}/3"]
     assert str(path) in caplog.text and "damaged" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["turned", "a FIFO", "a device", "a link to itself", "a link to nothing"])
+def test_what_is_noted_again_mends_a_damaged_record(project: Project, damage: str) -> None:
+    right, experiments = answers(project)["known"], {f"p/{'long' * 20}/3": list[str]()}
+    path = note_known(project, experiments).path
+    data = path.read_bytes()
+    if damage == "turned":
+        path.write_bytes(data[:-10] + b"X" + data[-9:])
+    else:
+        path.unlink()
+        NO_FILES[damage](path)
+    index_of(project).unlink()
+    assert note_known(project, experiments) == (path, True)
+    assert not path.is_symlink() and path.read_bytes() == data
+    assert answers(project)["known"] == right
