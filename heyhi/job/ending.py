@@ -17,7 +17,8 @@ from typing import Any, Literal, NoReturn, Self
 from heyhi.errors import HeyhiError, LostClaimError, ResultError
 from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import REQUEUE, REQUEUED
-from heyhi.job.notice import REQUEUE_EXIT, Notice, Requeued
+from heyhi.job.ears import Ears
+from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import text_of, traceback_of
 from heyhi.job.tee import flush_all
@@ -25,6 +26,8 @@ from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+# Of what main may handle itself: after SIGHUP most go on to their end.
+_TAKEN_SIGNALS = (signal.SIGTERM, signal.SIGINT, WARNING)
 # What a run that has lost its claim has, before it is killed: it works where another does by now.
 KILL_SECONDS = 10.0
 # An impatient finger, or a terminal's Ctrl-C that a controller passes on as well: so soon, two mean the same as one.
@@ -180,6 +183,8 @@ class Signals:
         self._raising = False
         self._pid = os.getpid()
         self._parent = os.getppid()
+        self._ears = Ears()
+        self._handled: set[int] = set()
         self._before: dict[signal.Signals, Any] = {}
         self._thread: int | None = None  # that main runs in
         self._since = 0
@@ -220,14 +225,17 @@ class Signals:
                     self._before[sign] = signal.signal(sign, self._handle)
             if self._notice is not None:
                 self._notice.listen()
+            self._ears.open()
         self._thread, self._since = threading.get_ident(), ticks()
         self._raising = True
         try:
             if self.lost:
                 raise LostClaimError(self.lost)
             yield
+            self.received = self.received or self._taken_by_main()
             self._caught, self.received = self.received, None  # main has handled it itself
         finally:
+            self._ears.close()
             with self._changing:
                 self._raising = False
             if self._notice is not None:
@@ -235,6 +243,7 @@ class Signals:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         sign = signal.Signals(number)
+        self._handled.add(number)
         if os.getpid() != self._pid:
             # A forked child (a data loader's worker) is to end as it would without us.
             if sign is signal.SIGINT:
@@ -263,6 +272,13 @@ class Signals:
             self._notice.write_checkpoint()
         if self._raising and not self._stays:
             raise self._exception(sign)
+
+    def _taken_by_main(self) -> signal.Signals | None:
+        """Return a signal that asks for the end and that a handler of main's own has taken."""
+        taken = self._ears.close() - self._handled
+        if self._notice is None or self._notice.came:
+            taken.discard(WARNING)
+        return next((sign for sign in _TAKEN_SIGNALS if sign in taken), None)
 
     def lose(self, why: str) -> None:
         """End main from another thread, since the claim is another's; kill what has not ended in time.
@@ -306,7 +322,7 @@ class Signals:
         if notice is not None and notice.stops and not notice.has_told:
             return  # it ended without having asked again
         if self._raising:
-            self._caught = self.received
+            self._caught = self.received or self._taken_by_main()
         if self._caught is not None:
             self.received = self._caught
             raise self._exception(self._caught)

@@ -60,3 +60,24 @@ def test_what_was_said_of_an_attempt_is_still_there_after_the_next_one(tiny: Tin
     fails.unlink()
     assert tiny.snakemake().returncode == 0
     assert (folder / "launch.log").read_text().splitlines()[:3] == lines
+
+
+def test_what_hangs_after_its_run_holds_nothing_up_and_what_crashes_says_how(tiny: Tiny) -> None:
+    with (tiny.root / "pyproject.toml").open("a") as settings:
+        settings.write("\nend_grace = 1\n")
+    task = tiny.root / "run.py"
+    task.write_text(
+        "import threading, time\n"
+        + task.read_text().replace(
+            '    print("said by", cfg.x)\n',
+            "    if cfg.x == 2:\n        threading.Thread(target=time.sleep, args=(600,), name='left').start()\n"
+            "    if cfg.x == 3:\n        os.abort()\n",
+        )
+    )
+    ended = tiny.snakemake()
+    assert ended.returncode == 1
+    assert "3 experiments: 1 DEAD, 2 DONE" in ended.stdout, ended.stdout + ended.stderr
+    assert "signal 6 (SIGABRT) (pid " in ended.stdout
+    hung = tiny.folder(str(next((tiny.root / "results/p/work").glob("x=2_*")) / "result.json"))
+    assert "the thread 'left', at " in hung.log_path.read_text()
+    assert "the thread 'left', at " in hung.launch_log_path.read_text()

@@ -85,3 +85,51 @@ def test_so_it_is_in_a_rank(task_lab: Any, end: str) -> None:
         assert (code, task_lab.folder().read_result()) == (0, {"steps": 3})
     else:
         assert code == 143 and state.status is Status.DEAD and "stopped by SIGTERM" in state.reason
+
+
+OWN = """
+def main(task, cfg, log_level):
+    stops = []
+    signal.signal(signal.{sign}, lambda *_: stops.append(1))
+    {before}
+    meet("ready")
+    while not stops:
+        time.sleep(0.01)
+    {end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("sign", "end", "status"),
+    [
+        ("SIGTERM", "", Status.DEAD),
+        ("SIGINT", "", Status.DEAD),
+        ("SIGHUP", "", Status.DONE),  # so that a run outlives the terminal
+        ("SIGTERM", "return {'steps': 3}", Status.DONE),
+    ],
+)
+def test_so_it_is_with_handlers_of_main_s_own(task_lab: Any, sign: str, end: str, status: Status) -> None:
+    number = getattr(signal, sign)
+    code = end_of(task_lab, OWN.format(sign=sign, before="", end=end), number)
+    state = find_state(task_lab.folder().path)
+    assert state.status is status
+    assert code == (0 if status is Status.DONE else 128 + number)
+    assert status is Status.DONE or state.reason == f"exit code {128 + number}: stopped by {sign}, {CAUGHT}"
+
+
+def test_what_children_are_told_is_no_word_for_main(task_lab: Any) -> None:
+    """A child inherits main's handler, and all else by which signals are heard."""
+    main = """
+        def main(task, cfg, log_level):
+            stops = []
+            signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+            child = os.fork()
+            while child == 0 and not stops:
+                time.sleep(0.01)
+            if child == 0:
+                os._exit(0)
+            os.kill(child, signal.SIGTERM)
+            os.waitpid(child, 0)
+        """
+    assert task_lab.run(main) == (0, "", "")
+    assert find_state(task_lab.folder().path).status is Status.DONE
