@@ -261,7 +261,9 @@ class Teller:
             self._tell("", Status.BLOCKED.value, f"{', '.join(shown)}{more}")
 
     def _what_next(self) -> str:
-        return f"; heyhi logs --error {self._logged} shows more, and the same command goes on" if self._logged else ""
+        if not self._logged or self._is_interrupted:
+            return ""
+        return f"; heyhi logs --error {self._logged} shows more, and the same command goes on"
 
     # --- names and lines
 

@@ -104,7 +104,7 @@ def test_the_only_node_is_tried_again(nodes: Any) -> None:
     # The first time it was no attempt; after that the node is known to be the only one.
     assert places(nodes, 2) == ["n1", "n1", "n1"]
     assert "may run on n1 again: no others can have it now" in out
-    assert "  exit code 1: RuntimeError: CUDA error: uncorrectable ECC  log: " in out
+    assert "  exit code 1: RuntimeError: CUDA error: uncorrectable ECC error encountered  log: " in out
 
 
 def test_what_is_tried_again_does_not_wait_for_nodes_that_are_away(nodes: Any, cluster: Any) -> None:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heyhi.console.names import Named, short_names
+from heyhi.config.schema import load_schema
+from heyhi.console.names import Named, read_named, short_names
+from heyhi.project import find_project
+from heyhi.sweep.expand import expand
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import folder_of
+from heyhi.sweep.write_manifest import write_manifest
 
 
 def named(*overrides: str, cfg: str = "conf/train.prototxt") -> Named:
@@ -37,3 +47,25 @@ def test_no_two_have_one_name(overrides: list[tuple[str, ...]]) -> None:
     # Of one experiment the canonical order is one: another order is another experiment.
     names = short_names([named(*its) for its in overrides])
     assert len(set(names)) == len(names) == len(overrides)
+
+
+@pytest.mark.parametrize("count", [2, 60])
+def test_what_they_are_named_by_is_read_of_few_and_of_all_of_a_manifest(
+    repository: Path, tmp_path: Path, count: int
+) -> None:
+    project = find_project(repository)._replace(results_override=tmp_path / "results")
+    schema = load_schema(project)
+    points: list[tuple[str, Mapping[str, object]]] = [
+        ("conf/c03_eval/eval.prototxt", {"noise": n / 100}) for n in range(count)
+    ]
+    manifest = Manifest.open(write_manifest(expand(project, schema, points, label="demo"), project, schema))
+
+    training, *evaluations = manifest.all_targets
+    everything = read_named([(target, manifest) for target in manifest.all_targets])
+    names = dict(zip(everything, short_names(list(everything.values())), strict=True))
+    assert names[folder_of(evaluations[1], project.root)] == "eval:noise=0.01"
+    assert len(set(names.values())) == count + 1
+    needs = everything[folder_of(evaluations[0], project.root)].needs
+    assert needs == (folder_of(training, project.root),)
+    few = read_named([(target, manifest) for target in evaluations[:2]])
+    assert few == {folder: everything[folder] for folder in few} and len(few) == 2
