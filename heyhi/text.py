@@ -43,7 +43,8 @@ def readable(text: str) -> str:
     These are control characters, halves of surrogates, what breaks lines, and what turns the direction of all text
     behind it. Line ends and tabs stay.
     """
-    return text if text.isprintable() else _UNSHOWN.sub(_escaped, text)
+    # Of most texts the quick look says all: it takes a tenth of the time.
+    return text if text.replace("\n", "").isprintable() else _UNSHOWN.sub(_escaped, text)
 
 
 def one_line(text: str, limit: int = MAX_LINE) -> str:
@@ -248,7 +249,7 @@ class _ShownStream:
         return iter(self.stream)
 
     def write(self, text: str) -> int:
-        self.stream.write(_UNSHOWN.sub(_escaped, text))
+        self.stream.write(readable(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
