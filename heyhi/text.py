@@ -25,10 +25,10 @@ _HASH = r"_[0-9a-f]{16}$"  # of an exp id
 _ERRORS = "heyhi.shown"
 _STREAMS = ("stdout", "stderr")
 MAX_LINE = 500  # characters of a line that somebody else has made
-# Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _MAX_WORD, _MAX_MESSAGE = 200, 50_000  # characters of a word that is too long for a path, and of a message
 _LONG_WORD = re.compile(r"\S{4097,}")
 _TEXT = re.compile(r"\S")
+# Control characters, halves of surrogates, what breaks lines, and what turns the direction of all text behind it.
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -43,7 +43,8 @@ def readable(text: str) -> str:
     These are control characters, halves of surrogates, what breaks lines, and what turns the direction of all text
     behind it. Line ends and tabs stay.
     """
-    return text if text.isprintable() else _UNSHOWN.sub(_escaped, text)
+    # Of most texts the quick look says all: it takes a tenth of the time.
+    return text if text.replace("\n", "").isprintable() else _UNSHOWN.sub(_escaped, text)
 
 
 def one_line(text: str, limit: int = MAX_LINE) -> str:
@@ -248,7 +249,7 @@ class _ShownStream:
         return iter(self.stream)
 
     def write(self, text: str) -> int:
-        self.stream.write(_UNSHOWN.sub(_escaped, text))
+        self.stream.write(readable(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
