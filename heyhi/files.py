@@ -215,6 +215,18 @@ def open_regular(path: Path | str) -> int:
     Raises:
         OSError: as `os.open` does; also where it is no regular file, which the message says.
     """
+    return open_sized(path)[0]
+
+
+def open_sized(path: Path | str) -> tuple[int, int]:
+    """Open a file as `open_regular` does.
+
+    Returns:
+        its file descriptor; how many bytes it has.
+
+    Raises:
+        OSError: likewise.
+    """
     # Without it, who opens a FIFO waits for somebody who writes; for a file it means nothing.
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
@@ -223,9 +235,10 @@ def open_regular(path: Path | str) -> int:
             # Nothing is absent there: the disk that it leads to may be.
             raise OSError(errno.EINVAL, "it is a link that leads nowhere", str(path)) from None
         raise
-    mode = os.fstat(handle).st_mode
+    found = os.fstat(handle)
+    mode = found.st_mode
     if stat.S_ISREG(mode):
-        return handle
+        return handle, found.st_size
     os.close(handle)
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
@@ -256,9 +269,8 @@ def read_bounded(path: Path | str, most: int = MOST_BYTES) -> bytes:
     Raises:
         OSError: as `open_regular` does; also where it is larger, which the message says.
     """
-    handle = open_regular(path)
+    handle, size = open_sized(path)
     try:
-        size = os.fstat(handle).st_size
         if size <= most:
             # 10,000 of them, so none of the layers that open() puts around a file.
             data = os.read(handle, size + 1)

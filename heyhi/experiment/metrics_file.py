@@ -20,7 +20,7 @@ from heyhi.experiment.abandoned import Logged
 from heyhi.experiment.directions import Directions
 from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
-from heyhi.files import open_regular
+from heyhi.files import open_sized
 
 _BLOCK_BYTES = 1 << 18
 _MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held
@@ -205,8 +205,7 @@ class _Opened:
         self._handle = -1
         self.size = 0
         try:
-            self._handle = open_regular(path)
-            self.size = os.fstat(self._handle).st_size
+            self._handle, self.size = open_sized(path)
         except FileNotFoundError:
             pass
         except OSError as error:

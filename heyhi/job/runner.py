@@ -263,14 +263,16 @@ def _claim(
     run: RunClaim,
 ) -> Claim | Outcome:
     """Take the claim, or say why not: it is done, or another has it and is left, or has failed just now."""
-    # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
-    wait, ended = _FIRST_WAIT, len(folder.history().ends)
+    wait, ended = _FIRST_WAIT, -1
     waited_for: Owner | None = None
     while True:
         found = folder.look_anew()
         folder.check(experiment)
         if RESULT_NAME in found:
             return Outcome(Status.DONE)
+        if ended < 0:
+            # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
+            ended = len(folder.history().ends)
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
         if job is not None:

@@ -24,11 +24,15 @@ OPENING = {
     "control/find.py": "lists of packs",
     "control/log.py": "a log that is followed, looked at before",
     "control/needed.py": "records of launches",
+    "control/spare.py": "its own folder",
+    "experiment/launch_log.py": "the file that its standard error is",
     "experiment/mixed.py": "notes of the results root",
     "experiment/notes.py": "notes of the results root",
     "experiment/project_names.py": "a note of the results root",
     "job/adhoc.py": "notes of the results root",
+    "job/grace.py": "a log that it has opened before",
     "job/guard.py": "code",
+    "job/kept.py": "a log that it has opened before",
     "job/leftovers.py": "environments of processes",
     "job/meeting.py": "what a step prints, written anew",
     "job/pack.py": "a list of its submission",
@@ -104,7 +108,8 @@ def _openings(code: str) -> Iterator[str]:
             continue
         name = call.func.id if isinstance(call.func, ast.Name) else call.func.attr
         text = ast.unparse(call)
-        is_class = re.match(r"(cls|self|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
-        is_safe = is_class or re.search(r"/proc/|devnull|O_DIRECTORY", text)
+        is_class = re.match(r"(cls|[A-Z]\w+)\.open\(", text)  # as in `Manifest.open`
+        is_own = re.fullmatch(r"(self|part)(\.\w+)*\.open\(\)", text)
+        is_safe = is_class or is_own or re.search(r"/proc/|devnull|O_DIRECTORY|O_NONBLOCK", text)
         if name in ("open", "read_text", "read_bytes") and not is_safe:
             yield f"{call.lineno} {text}"

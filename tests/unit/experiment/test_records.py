@@ -8,10 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heyhi.errors import UnknownError
+from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.records import NOT_KNOWN, End, History, Record, Start, Submission, Used, to_records
+from heyhi.experiment.given import given_in
+from heyhi.experiment.records import (
+    NOT_KNOWN,
+    End,
+    History,
+    Metrics,
+    Record,
+    Start,
+    Submission,
+    Used,
+    to_records,
+    wrong_fields,
+)
+from heyhi.experiment.used import sums_of
+from heyhi.slurm.commands import Job
 
 START = Start(1, "first", "2026-11-24T10:00:00+00:00", "n1", 12, "7", 0, "0a1b", True, "c0ff")
 USED = Used(1.75, 30.0, 3.25, 0.5, 8)
@@ -94,6 +111,37 @@ def test_numbers_that_nobody_has_measured_count_as_absent(wrong: float) -> None:
         )
         assert all(type(v) in (str, dict, tuple, bool, Used, type(None)) or v in (0, 1) for v in record), record
         assert getattr(record, "used", NOT_KNOWN) is NOT_KNOWN and not getattr(record, "asked", {})
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.sampled_from([10**30, -(10**400), 2**63, -1, 0, 1, 2])
+    | st.floats()
+    | st.text(st.characters(), max_size=5)
+    | st.sampled_from(["start", "end", "done", "requeue", "killed", "TIMEOUT", "7", "2026-11-24T10:00:00+00:00"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)
+_NAMES = st.sampled_from(sorted({"event", *Start._fields, *End._fields, *Submission._fields}))
+_LINE = st.dictionaries(_NAMES, _JSON, max_size=12)
+_RECORD = _LINE | st.builds(lambda event, line: {**line, "event": event}, st.sampled_from(["start", "end"]), _LINE)
+
+
+@given(st.lists(_RECORD, max_size=5), _LINE)
+def test_whatever_is_on_record_can_be_asked_and_told(lines: list[dict[str, Any]], job: dict[str, Any]) -> None:
+    history = History(to_records(lines), Submission.from_dict(job))
+    assert set(wrong_fields(lines)) <= {"event", *Start._fields, *End._fields}
+    for name in [name for name, kind in vars(History).items() if isinstance(kind, property)]:
+        getattr(history, name)
+    now = Metrics(10, 3)
+    for is_done in (True, False):
+        told = [history.mixed(now, is_done=is_done), *map(str, history.logged(now)), str(given_in(history, now))]
+    told += [death_of(history).text, death_of(history, Job("7", "TIMEOUT")).text, str(sums_of(history.ends))]
+    told += [json.dumps(record.to_dict(), allow_nan=False) for record in history.attempts]
+    "".join(told).encode()
+    assert to_records(json.loads(json.dumps([one.to_dict() for one in history.attempts]))) == history.attempts
 
 
 def test_what_becomes_a_word_or_a_name_of_a_file_is_none_that_does_harm() -> None:

@@ -350,6 +350,9 @@ def test_a_record_that_is_no_file_starts_nothing_and_nobody_waits_for_it(lab: La
         if is_there:
             kept.rename(path)
     assert runs(folder) == 1
+    (folder.path / "result.json").write_text("{}")
+    os.mkfifo(folder.job_path)
+    assert lab.run("fail") == (0, "", "")
 
 
 def test_a_task_file_that_cannot_be_imported_is_on_record(lab: Lab) -> None:
