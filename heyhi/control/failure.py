@@ -11,6 +11,7 @@ from heyhi.control.last_traceback import last_traceback
 from heyhi.control.log_files import LogPart, check_rank, number_of, part_of, ranks_of
 from heyhi.control.shown_log import Shown
 from heyhi.control.survey import Row, Survey
+from heyhi.errors import ResultError, UnknownError
 from heyhi.experiment.alike import kind_of
 from heyhi.experiment.death import OUTSIDE
 from heyhi.experiment.folder import ExperimentDir
@@ -37,12 +38,12 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
         attempt: only what this one has written; default: the last one that failed.
 
     Returns:
-        exit code: 0.
+        exit code: 1 where of several one can't be read, else 0.
 
     Raises:
         HeyhiError: there is no such rank or attempt.
-        ResultError: a log can't be read.
-        UnknownError: records can't be read.
+        ResultError: the log of the only one can't be read.
+        UnknownError: its records can't be read.
     """
     roots = {path: part.project for part in survey.parts for path in part.folders}
     rows = survey.rows
@@ -54,12 +55,17 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
         alike.setdefault(kind_of(row.reason), []).append(row)
     if not alike:
         _tell(f"none of {len(rows)} experiments is dead")
+    code = 0
     for i, group in enumerate(sorted(alike.values(), key=len, reverse=True)):
         if i:
             Shown().write(b"\n")
         _tell_of(group)
-        _show_one(group[0], roots[group[0].exp_path], rank, attempt)
-    return 0
+        try:
+            _show_one(group[0], roots[group[0].exp_path], rank, attempt)
+        except (ResultError, UnknownError) as error:
+            _tell(str(error))
+            code = 1
+    return code
 
 
 def _tell_of(group: Sequence[Row]) -> None:

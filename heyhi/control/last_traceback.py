@@ -15,7 +15,7 @@ _CHAINED = (
 )
 _REMOTE = re.compile(r'^(?:"""|\'\'\'|.*RemoteTraceback: |.*RemoteTraceback:)\s*$')
 _MOST_AFTER = 40  # lines behind the one that names the exception: its message may go on, and what was said then helps
-_LEAST_REASON = 4  # characters of a reason by which an exception is told from others
+_LEAST_REASON, _MOST_REASON = 4, 80  # characters of a reason by which an exception is told from others
 
 
 def last_traceback(lines: Sequence[str], reason: str = "") -> tuple[int, int] | None:
@@ -31,10 +31,14 @@ def last_traceback(lines: Sequence[str], reason: str = "") -> tuple[int, int] | 
     headers = [i for i, line in enumerate(lines) if _header(line) is not None]
     if not headers:
         return None
-    wanted = reason.strip()[:80]
     chosen = headers[-1]
-    if len(wanted) >= _LEAST_REASON:
-        chosen = next((i for i in reversed(headers) if wanted in lines[_exception_line(lines, i)]), chosen)
+    text = reason.strip()
+    for wanted in (text[:_MOST_REASON], text.rpartition(" (")[0][:_MOST_REASON]):  # where it was raised may be added
+        if len(wanted) >= _LEAST_REASON:
+            ending_so = (i for i in reversed(headers) if wanted in lines[_exception_line(lines, i)])
+            if (found := next(ending_so, None)) is not None:
+                chosen = found
+                break
     start = _start(lines, headers, chosen)
     end = _end(lines, chosen, next((i for i in headers if i > chosen), len(lines)))
     return start, end

@@ -129,6 +129,11 @@ def test_of_several_experiments_each_reason_is_shown_once(show: Show) -> None:
         out = show("--error", *words)[0]
         assert out.count("Traceback") == 2 and out.index("bad loss") < out.index("something else")
         assert "-- 3 experiments died of this, the first one's is shown:" in out and out.count("-- log: ") == 2
+    odd = Path(run_task(0, "bad loss at step 0")) / "log.txt"
+    odd.unlink()
+    os.mkfifo(odd)
+    shown = show("--error", code=1)[0]
+    assert "it is a FIFO, no file" in shown and "something else" in shown
     assert "none of 2 experiments is dead" in show("--error", run_task(8), run_task(9))[0]
     assert "--attempt are of one" in show("--error", "--attempt", 1, code=2)[1]
 

@@ -86,6 +86,7 @@ def test_of_several_the_one_that_is_on_record_counts() -> None:
     first = said_by("raise ValueError('boom')")
     later = ["Exception ignored in: <object>", *said_by("raise TypeError('at exit')")]
     assert found([*first, *later], "ValueError: boom") == [*first, later[0]]
+    assert found([*first, *later], "ValueError: boom (main works in /x)") == [*first, later[0]]
     assert found([*first, *later]) == later[1:]
     assert found([*first, *later], "exit code 1") == later[1:]
 
