@@ -17,6 +17,7 @@ _PAST_THE_FILTER = {
     "job/tee.py",
     "errors.py",
     "experiment/heartbeat.py",
+    "experiment/launch_log.py",
 }
 # What these open is no file of an experiment's folder, which may be a FIFO, a device or endless.
 OPENING = {
@@ -25,6 +26,7 @@ OPENING = {
     "control/log.py": "a log that is followed, looked at before",
     "control/needed.py": "records of launches",
     "control/spare.py": "its own folder",
+    "experiment/heartbeat.py": "a log, without waiting for who reads it",
     "experiment/launch_log.py": "the file that its standard error is",
     "experiment/mixed.py": "notes of the results root",
     "experiment/notes.py": "notes of the results root",
@@ -37,10 +39,6 @@ OPENING = {
     "job/meeting.py": "what a step prints, written anew",
     "job/pack.py": "a list of its submission",
     "job/ranks.py": "what a step prints, written anew",
-    "experiment/heartbeat.py": "a log, without waiting for who reads it",
-    "control/spare.py": "a file of its own folder",
-    "job/grace.py": "a log that its run has opened before",
-    "job/pump.py": "a log that its run has opened before",
     "job/tee.py": "a log that it has opened before",
     "report/columns.py": "what is remembered",
     "report/page.py": "files of the package",
