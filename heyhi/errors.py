@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-from heyhi.text import message, shown_streams
 
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
@@ -23,6 +22,8 @@ class HeyhiError(Exception):
     exit_code: ClassVar[int] = 2
 
     def __str__(self) -> str:
+        from heyhi.text import message  # who only catches errors can do without
+
         # Whoever shows it, a Snakemake or a notebook: it quotes what others wrote, and that steers no terminal.
         return message(super().__str__())
 
@@ -150,6 +151,8 @@ class reporting_errors:  # noqa: N801 (used as a function is)
         self._streams = contextlib.ExitStack()
 
     def __enter__(self) -> None:
+        from heyhi.text import shown_streams  # likewise
+
         self._streams.enter_context(shown_streams())
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
@@ -157,7 +160,7 @@ class reporting_errors:  # noqa: N801 (used as a function is)
             self._report(error)
 
     def _report(self, error: BaseException | None) -> None:
-        from heyhi.streams import is_going_on, lost_output  # who only catches errors can do without
+        from heyhi.streams import is_going_on, lost_output  # likewise
 
         goes_on = is_going_on()
         lost = lost_output() or _unwritten(error)
