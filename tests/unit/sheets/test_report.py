@@ -219,7 +219,7 @@ def test_the_table_at_the_end_of_a_run_uses_them_too(
     (root / "conf/many.py").write_text(SWEEP + '\nSHEET = ("My runs", "digits")\n')
     project = find_project()
     manifest = Source.open(project, Path("conf/many.py")).manifest
-    flow: Any = SimpleNamespace(project=project, reported=[manifest])
+    flow: Any = SimpleNamespace(project=project, reported=[manifest], finish=lambda: None)
     put(named, SECRET)
     show(flow)
     assert f"error: {named} holds no JSON object\n" in capsys.readouterr().err
