@@ -1,4 +1,4 @@
-"""A controller of Slurm's with its results on a full disk: who looks next is told so, and no job is submitted twice."""
+"""A controller of Slurm's whose results are on a full disk: who looks next is told, and no job is submitted twice."""
 
 from __future__ import annotations
 
