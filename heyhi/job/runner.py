@@ -37,6 +37,7 @@ from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.ending import Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
+from heyhi.job.kept import KeptFolder
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -185,7 +186,8 @@ def execute(
             turn.lost = why
             signals.lose(why)
 
-        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds))
+        kept = KeptFolder(folder)
+        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look))
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
@@ -218,6 +220,7 @@ def execute(
                 claim,
                 turn,
                 using,
+                kept,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -295,6 +298,7 @@ class _Run:
     claim: Claim
     turn: Turn
     using: Using
+    kept: KeptFolder
 
     def attempt(self, signals: Signals, launcher_attempt: int) -> Outcome:
         """Run main once, with its start and end on record.
@@ -304,6 +308,7 @@ class _Run:
         """
         pid, clock = os.getpid(), time.monotonic()
         number = self._record_start(launcher_attempt)
+        self.kept.begin(self.claim, signals.fail)
         try:
             with signals.raising():
                 result = self._call_main()
@@ -318,9 +323,11 @@ class _Run:
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
         self._leave_if_lost(signals)
+        ending = self._with_folder(ending)
         if ending.reason == REQUEUE:
             ending = weigh(ending, self.folder, self.experiment, self.schema)
         self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.kept.end()
         if is_there(self.folder.result_path):
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
@@ -328,14 +335,33 @@ class _Run:
 
     def _save(self, result: object, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
+        self.kept.settle()  # whatever main has done to it
+
+        def why_not() -> str:
+            lost = signals.lost or why_not_held(self.claim)
+            if not lost and self.kept.why_moved:
+                raise ResultError(self.kept.why_moved)
+            return lost
+
         if result is not None or not is_there(self.folder.result_path):
             self.turn.dropped = save(
                 self.folder,
                 self.experiment.exp_id,
                 result,
-                lambda: signals.lost or why_not_held(self.claim),
-                lambda: signals.is_stopping,
+                why_not,
+                lambda: signals.is_stopping or bool(self.kept.why_moved),
             )
+
+    def _with_folder(self, ending: Ending) -> Ending:
+        """Have the folder as it was for the records of the end, and return that; another folder is its reason."""
+        self.kept.settle()
+        why = self.kept.why_moved or self.kept.why_not_removed(ending.exception)
+        if not why:
+            return ending
+        if ending.reason in ("done", "failed") and why not in ending.exception:
+            ending = Ending("failed", ending.exit_code or 1, f"{why}{f': {ending.exception}' * bool(ending.exception)}")
+        self.kept.note_in_log(f"error: {ending.exception}")
+        return ending
 
     def _leave_if_lost(self, signals: Signals) -> None:
         """End a run whose experiment another has by now, with all that it has started.
