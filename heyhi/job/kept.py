@@ -31,6 +31,7 @@ from heyhi.files import read_bounded, replace_bytes
 from heyhi.job.saving import why_not_held
 
 _NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME)
+_OF_SUBMISSIONS = (JOB_NAME, CODE_NAME)  # which is noted a moment after the job has begun: it may change
 _OPEN_TO_OWNER = 0o700
 _COPY_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
@@ -120,7 +121,8 @@ class KeptFolder:
 
     def _missing(self) -> list[str]:
         """Return the names of what is not there as it was, or no more than a part of it."""
-        return [name for name, data in self._files.items() if _size(self._folder.path / name) < len(data)]
+        least = {name: 1 if name in _OF_SUBMISSIONS else len(data) for name, data in self._files.items()}
+        return [name for name, size in least.items() if _size(self._folder.path / name) < size]
 
     def _is_closed(self) -> bool:
         try:

@@ -108,6 +108,20 @@ def test_a_folder_in_the_place_of_its_result_is_none(task_lab: Any) -> None:
     assert list(folder.path.glob("result.json.*/mine"))
 
 
+def test_a_note_of_a_submission_that_has_changed_since_is_left(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            pathlib.Path("new").write_text("{}")
+            os.rename("new", "job.json")  # as who has submitted the job does
+            return {}
+        """
+    folder = task_lab.folder()
+    folder.path.mkdir(parents=True)
+    folder.job_path.write_text('{"job_id": "7", "time": "2026-01-01T00:00:00+00:00"}')
+    assert task_lab.run(main)[0] == 0
+    assert folder.job_path.read_text() == "{}"
+
+
 def test_a_killed_task_that_had_emptied_its_folder_is_dead(task_lab: Any) -> None:
     main = """
         def main(task, cfg, log_level):
