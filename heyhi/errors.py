@@ -9,7 +9,6 @@ import sys
 from collections.abc import Iterable
 from typing import ClassVar, Self
 
-
 # What nothing makes: `snakemake $(heyhi expand …)` with a typo must not run the default sweep.
 NO_TARGET = "heyhi-expand-failed"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

@@ -37,7 +37,10 @@ def own_modules_first(root: Path) -> Iterator[None]:
 def own_modules_last(root: Path) -> None:
     """Find a project's own modules after all others from here on, if they are found."""
     real = os.path.realpath(root)
-    there = [path for path in sys.path if os.path.realpath(path) == real]
+    there = []
+    for path in sys.path:
+        with contextlib.suppress(OSError):  # a relative one, in a working directory that was removed
+            there += [path] if os.path.realpath(path) == real else []
     if there:
         sys.path[:] = [*(path for path in sys.path if path not in there), there[0]]
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from heyhi.errors import ClaimError, UnknownError
+from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim_chain import Link, make_link, mend, read_chain, read_link, unreadable, why_lost
 from heyhi.experiment.heartbeat import BeatProcess, Heartbeat, Spans
 from heyhi.experiment.names import CLAIM_NAME, JOB_NAME
@@ -231,7 +231,8 @@ class Claim:
                     see_to = time.monotonic() + spans.beat
                     if not self._process.runs:
                         self._process.start()
-            self._run.on_look()
+            with contextlib.suppress(OSError, HeyhiError):  # a bad moment of the file system
+                self._run.on_look()
         return ""
 
 

@@ -86,7 +86,9 @@ class Heartbeat:
         self._folder = link.parent
         self._dead = frozenset(one.name for one in (*below, link))
         found = os.stat(link)  # noqa: PTH116
-        self._touched, self._inode, self._made = found.st_mtime, found.st_ino, found.st_ino
+        self._touched, self._file = found.st_mtime, (found.st_ino, found.st_size)
+        # A file that was put back is known by its size: its inode may be that of the one that was removed.
+        self._text = json.dumps({**asdict(owner), "put_back": True}) + "\n"
         self._home = _inode_of(self._folder)
         self._next = time.monotonic() + spans.beat
         self._misses = 0
@@ -120,6 +122,9 @@ class Heartbeat:
             OSError: it can't be put back.
         """
         chain = self._chain()
+        if not self._is_ours(chain) and self._is_cut_short(chain):
+            self._write_anew()
+            chain = self._chain()
         if not self._is_ours(chain) and self._is_free(chain):
             if self._put_back(chain):
                 chain = self._chain()
@@ -129,16 +134,18 @@ class Heartbeat:
             return why_lost(self._folder, self.owner.nonce)
         self.link, self.below = chain[-1].path, tuple(one.path for one in chain[:-1])
         self._touched = max(self._touched, chain[-1].touched)
-        self._inode = os.stat(self.link).st_ino  # noqa: PTH116
-        self.is_moved = self.is_moved or (self._inode != self._made and _inode_of(self._folder) != self._home)
+        found = os.stat(self.link)  # noqa: PTH116
+        self._file = found.st_ino, found.st_size
+        is_put_back = found.st_size == len(self._text)
+        self.is_moved = self.is_moved or (is_put_back and _inode_of(self._folder) != self._home)
         return ""
 
     def _chain(self) -> list[Link]:
         try:
             return read_chain(self._folder)
         except ClaimError:
-            # A task may have closed its own folder, even to itself.
-            if not _open_again(self._folder):
+            # A task may have closed its own folder, even to itself, or have a folder of its own in the claim's place.
+            if not (_open_again(self._folder) or _make_way(self.link)):
                 raise
             return read_chain(self._folder)
 
@@ -149,10 +156,24 @@ class Heartbeat:
         """Return whether the chain ends where it did before this claim was made."""
         return not chain or f"claim.{chain[-1].nonce}.json" in self._dead
 
+    def _is_cut_short(self, chain: list[Link]) -> bool:
+        """Return whether the chain ends in our own file, and somebody has written into that."""
+        if not chain or chain[-1].owner is not None or chain[-1].path != self.link:
+            return False
+        return os.stat(self.link).st_ino == self._file[0]  # noqa: PTH116
+
+    def _write_anew(self) -> None:
+        temp = write_temp(self._folder / CLAIM_NAME, self._text)
+        try:
+            temp.replace(self.link)
+        finally:
+            temp.unlink(missing_ok=True)
+
     def _is_in_place(self) -> bool:
         """Look in a way that costs next to nothing, on a network file system, too."""
         try:
-            if os.stat(self.link).st_ino != self._inode:  # noqa: PTH116
+            found = os.stat(self.link)  # noqa: PTH116
+            if (found.st_ino, found.st_size) != self._file:
                 return False
             return all(os.path.lexists(path) for path in self.below) and not os.path.lexists(
                 self._folder / f"claim.{self.owner.nonce}.json"
@@ -168,7 +189,7 @@ class Heartbeat:
         link = self._folder / (f"claim.{chain[-1].nonce}.json" if chain else CLAIM_NAME)
         with contextlib.suppress(FileExistsError):
             self._folder.mkdir(parents=True)
-        temp = write_temp(self._folder / CLAIM_NAME, json.dumps(asdict(self.owner)) + "\n")
+        temp = write_temp(self._folder / CLAIM_NAME, self._text)
         try:
             # By the clock of the file system: this machine may have stood still, and its own clock with it.
             if os.stat(temp).st_mtime - self._touched > self.spans.stale or self._was_another_started():  # noqa: PTH116
@@ -203,6 +224,17 @@ def _open_again(folder: Path) -> bool:
         if mode & 0o700 == 0o700:
             return False
         os.chmod(folder, mode & 0o7777 | 0o700)  # noqa: PTH101
+    except OSError:
+        return False
+    return True
+
+
+def _make_way(link: Path) -> bool:
+    """Give a folder that has the name of a claim another one; return whether there was one."""
+    try:
+        if not os.path.isdir(link):  # noqa: PTH112
+            return False
+        link.rename(link.with_name(f"{link.name}.{os.urandom(4).hex()}"))
     except OSError:
         return False
     return True

@@ -67,6 +67,9 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         signals.received = signals.received or signal.SIGINT
     if signals.lost:
         return Ending("terminated", LostClaimError.exit_code, signals.lost)
+    if signals.failed:
+        # Where it was put what main returned must not be lost.
+        return Ending("failed", 1, one_line(str(error)) if isinstance(error, ResultError) else signals.failed)
     if isinstance(error, Requeued):
         return Ending("requeue", REQUEUE_EXIT, REQUEUED)
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
@@ -170,6 +173,7 @@ class Signals:
     Attributes:
         received: the first one that came, unless main has seen to it itself.
         lost: who has the claim instead of this run; empty while it is its own.
+        failed: why main can't go on, where it was told so.
         tell: prints a line past the log, for who has started the run.
     """
 
@@ -179,6 +183,7 @@ class Signals:
         self.received: signal.Signals | None = None
         self._caught: signal.Signals | None = None  # by main
         self.lost = ""
+        self.failed = ""
         self.tell: Callable[[str], None] = _print_line
         self._raising = False
         self._pid = os.getpid()
@@ -189,7 +194,7 @@ class Signals:
         self._thread: int | None = None  # that main runs in
         self._since = 0
         self._interrupted_at = -TWICE_SECONDS  # by the last Ctrl-C that counted
-        self._is_told = False  # that the claim is lost
+        self._is_told = False  # that the claim is lost, or that it can't go on
         self._is_over = threading.Event()
         self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
 
@@ -213,7 +218,7 @@ class Signals:
     @property
     def is_stopping(self) -> bool:
         """Whether this run is to end as soon as it can."""
-        return bool(self.lost) or self.received is not None
+        return bool(self.lost or self.failed) or self.received is not None
 
     @contextlib.contextmanager
     def raising(self) -> Iterator[None]:
@@ -251,7 +256,8 @@ class Signals:
             signal.signal(sign, signal.SIG_DFL)
             os.kill(os.getpid(), sign)
             return
-        if self.lost and not self._is_told:  # our own, see lose(): without a checkpoint, which would be the other's
+        # Our own, see lose() and fail(): without a checkpoint, which would be another's, or nowhere.
+        if (self.lost or self.failed) and not self._is_told:
             self._is_told = True
             if self._raising:
                 raise self._exception(sign)
@@ -288,15 +294,28 @@ class Signals:
         """
         _log.error("%s: this run ends, and writes nothing more", why)
         self.lost = why
-        with self._changing:
-            if self._before:
-                os.kill(self._pid, signal.SIGTERM)
-            elif self._raising and self._thread is not None:
-                _raise_in(self._thread)
+        self._interrupt()
         if not self._is_over.wait(KILL_SECONDS):
             self.tell(f"{why}; this run has not ended {KILL_SECONDS:g} s after it was told to, and is killed")
             kill_started_since(self._since)
             os.kill(self._pid, signal.SIGKILL)
+
+    def fail(self, why: str) -> None:
+        """End main from another thread, since it can't go on; it isn't killed where it does, for it harms nobody.
+
+        Args:
+            why: it can't.
+        """
+        self.failed = why
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        with self._changing:
+            self._is_told = False
+            if self._before:
+                os.kill(self._pid, signal.SIGTERM)
+            elif self._raising and self._thread is not None:
+                _raise_in(self._thread)
 
     def end_the_lost(self) -> None:
         """Kill what main has left running, now that it has lost its claim and has ended."""

@@ -41,6 +41,7 @@ from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
+from heyhi.job.kept import KeptFolder
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -196,7 +197,8 @@ def execute(
             turn.lost = why
             signals.lose(why)
 
-        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds))
+        kept = KeptFolder(folder)
+        claim = _claim(folder, experiment, if_claimed, on_lost, job, RunClaim(signals.kill_seconds, kept.look))
         if isinstance(claim, Outcome):
             return claim
         with contextlib.ExitStack() as stack:
@@ -230,6 +232,7 @@ def execute(
                 turn,
                 using,
                 over,
+                kept,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -338,6 +341,7 @@ class _Run:
     turn: Turn
     using: Using
     over: _Over
+    kept: KeptFolder
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -348,6 +352,7 @@ class _Run:
         pid, clock = os.getpid(), time.monotonic()
         number = self._record_start(launcher_attempt)
         self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
+        self.kept.begin(self.claim, signals.fail)
         try:
             with signals.raising():
                 result = self._call_main()
@@ -366,9 +371,11 @@ class _Run:
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
         self._leave_if_lost(signals)
+        ending = self._with_folder(ending)
         if ending.reason == REQUEUE:
             ending = weigh(ending, self.folder, self.experiment, self.schema)
         self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.kept.end()
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
 
@@ -382,14 +389,33 @@ class _Run:
         """Write what main returned, unless it has saved a result itself and returned none."""
         if result is None and not self.folder.has_result():
             signals.raise_if_caught()
+        self.kept.settle()  # whatever main has done to it
+
+        def why_not() -> str:
+            lost = signals.lost or why_not_held(self.claim)
+            if not lost and self.kept.why_moved:
+                raise ResultError(self.kept.why_moved)
+            return lost
+
         if result is not None or not self.folder.has_result():
             self.turn.dropped = save(
                 self.folder,
                 self.experiment.exp_id,
                 result,
-                lambda: signals.lost or why_not_held(self.claim),
-                lambda: signals.is_stopping,
+                why_not,
+                lambda: signals.is_stopping or bool(self.kept.why_moved),
             )
+
+    def _with_folder(self, ending: Ending) -> Ending:
+        """Have the folder as it was for the records of the end, and return that; another folder is its reason."""
+        self.kept.settle()
+        why = self.kept.why_moved or self.kept.why_not_removed(ending.exception)
+        if not why:
+            return ending
+        if ending.reason in ("done", "failed") and why not in ending.exception:
+            ending = Ending("failed", ending.exit_code or 1, f"{why}{f': {ending.exception}' * bool(ending.exception)}")
+        self.kept.note_in_log(f"error: {ending.exception}")
+        return ending
 
     def _leave_if_lost(self, signals: Signals) -> None:
         """End a run whose experiment another has by now, with all that it has started.

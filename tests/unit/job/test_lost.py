@@ -172,7 +172,7 @@ def test_a_result_is_not_saved_where_another_works(task_lab: Any) -> None:
     task_lab.meet("go")
     assert task_lab.end(process)[0] == 1 and only_started(task_lab)
     log = task_lab.folder().log_path.read_text()
-    assert "child: Traceback" in log and "LostClaimError" in log and log.count(owner.describe()) == 2
+    assert "child: Traceback" in log and "LostClaimError" in log and log.count(owner.describe()) >= 2
 
 
 def test_a_result_is_saved_by_a_process_that_main_has_started(task_lab: Any) -> None:

@@ -1,0 +1,239 @@
+"""A task that empties, closes, moves or removes its own folder, or a person who does so while it runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import stat
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.experiment.owner import Owner
+from heyhi.experiment.records import End, Start
+from heyhi.experiment.status import find_state
+from tests.unit.job.test_beat import FAST, beats, wait_until
+
+EMPTIES = {
+    "rmtree of the working directory": "shutil.rmtree('.', ignore_errors=True)",
+    "all files": "each(os.remove, os.listdir())",
+    "all records": "each(os.remove, [name for name in os.listdir() if '.json' in name])",
+    "cut short": "each(lambda name: open(name, 'w').close(), os.listdir())",
+    "folders in their place": "each(lambda name: (os.remove(name), os.mkdir(name)), os.listdir())",
+}
+REMOVES = {
+    "removed": "shutil.rmtree(os.getcwd())",
+    "made anew": "folder = os.getcwd(); shutil.rmtree(folder); os.mkdir(folder)",
+    "moved": "os.rename(os.getcwd(), os.getcwd() + '.old')",
+}
+EACH = """
+import contextlib, shutil
+
+def each(do, names):  # what is put back meanwhile, or is gone
+    for name in names:
+        with contextlib.suppress(OSError):
+            do(name)
+"""
+RECORDS = ["attempts.jsonl", "config.prototxt", "config_flat.json", "identity.json"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name in (*RECORDS, "result.json"))
+
+
+def is_whole(folder: ExperimentDir) -> bool:
+    paths = [*(folder.path / name for name in RECORDS), folder.claim_path]
+    return all(path.is_file() and path.stat().st_size for path in paths)
+
+
+@pytest.mark.parametrize("how", EMPTIES)
+def test_a_task_that_empties_its_folder_is_running_and_then_done(task_lab: Any, how: str) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            print("before")
+            {EMPTIES[how]}
+            meet("ready")
+            meet("go")
+            print("after", flush=True)
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()  # before: in between it may be refused as one that holds files of no experiment
+    process = task_lab.start(EACH + textwrap.dedent(main), FAST)
+    task_lab.meet("ready")
+    wait_until(lambda: is_whole(folder))
+    assert find_state(folder.path).status is Status.RUNNING
+    assert isinstance(Claim.acquire(folder.path), Owner)
+    task_lab.meet("go")
+    assert task_lab.end(process) == (0, "", "")
+    assert names(folder.path) == [*RECORDS, "result.json"] and folder.read_result() == {"y": 1}
+    folder.check(task_lab.experiment())
+    assert [type(record) for record in folder.attempts()] == [Start, End]
+    if how not in ("cut short", "folders in their place"):
+        log = folder.log_path.read_text()
+        assert "before" in log and "after" in log
+    assert not folder.claim_path.exists() and not list(folder.path.glob(".*tmp"))
+
+
+def test_a_task_that_empties_its_folder_at_its_end_is_done(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            each(os.remove, os.listdir())
+            os.mkdir("result.json")
+            return {"y": 1}
+        """
+    assert task_lab.run(EACH + textwrap.dedent(main)) == (0, "", "")  # at the usual pace: long before the next look
+    folder = task_lab.folder()
+    assert names(folder.path) == [*RECORDS, "result.json"] and folder.read_result() == {"y": 1}
+
+
+def test_a_folder_in_the_place_of_its_result_is_none(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            os.mkdir("new")
+            pathlib.Path("new/mine").touch()
+            os.rename("new", "result.json")
+            raise ValueError("x")
+        """
+    code, _, err = task_lab.run(main)
+    assert code == 1 and "ValueError: x" in err
+    folder = task_lab.folder()
+    assert find_state(folder.path) == (Status.DEAD, "exit code 1: ValueError: x")
+    assert list(folder.path.glob("result.json.*/mine"))
+
+
+def test_a_note_of_a_submission_that_has_changed_since_is_left(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            pathlib.Path("new").write_text("{}")
+            os.rename("new", "job.json")  # as who has submitted the job does
+            return {}
+        """
+    folder = task_lab.folder()
+    folder.path.mkdir(parents=True)
+    folder.job_path.write_text('{"job_id": "7", "time": "2026-01-01T00:00:00+00:00"}')
+    assert task_lab.run(main)[0] == 0
+    assert folder.job_path.read_text() == "{}"
+
+
+def test_a_killed_task_that_had_emptied_its_folder_is_dead(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            each(os.remove, os.listdir())
+            meet("ready")
+            signal.pause()
+        """
+    folder = task_lab.folder()
+    process = task_lab.start(EACH + textwrap.dedent(main), FAST)
+    task_lab.meet("ready")
+    wait_until(lambda: is_whole(folder))
+    process.kill()
+    task_lab.end(process)
+    state = find_state(folder.path)
+    assert state.status is Status.DEAD and "killed" in state.reason
+
+
+def test_a_task_that_closes_its_folder_finds_it_open_again(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            os.chmod(".", 0)
+            meet("ready")
+            meet("go")
+            return {"y": 1}
+        """
+    folder = task_lab.folder()
+    process = task_lab.start(main, FAST)
+    task_lab.meet("ready")
+    wait_until(lambda: stat.S_IMODE(folder.path.stat().st_mode) == 0o700)
+    task_lab.meet("go")
+    assert task_lab.end(process) == (0, "", "") and folder.read_result() == {"y": 1}
+
+
+@pytest.mark.parametrize("how", REMOVES)
+@pytest.mark.parametrize("then", ["signal.pause()", "return {'y': 1}", "open('x', 'w').write('x'); 1 / 0", "hold()"])
+def test_a_task_that_removes_its_folder_is_dead_and_the_reason_says_so(task_lab: Any, how: str, then: str) -> None:
+    main = f"""
+        import ctypes, shutil
+
+        def hold():  # keeps the interpreter's lock until the claim is there again
+            meet("ready")
+            ctypes.PyDLL(None).open(os.environ["FIFOS"].encode() + b"/go", 0)
+
+        def remove():
+            {REMOVES[how]}
+
+        def surely_remove():  # also while something is put back
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            while True:
+                try:
+                    return remove()
+                except OSError:
+                    pass
+
+        def main(task, cfg, log_level):
+            {"surely_" * ("hold" in then or "return" in then)}remove()
+            {then}
+        """
+    folder = task_lab.folder()
+    # At the usual pace main has ended before anybody looks.
+    process = task_lab.start(main, "" if "return" in then else FAST)
+    if then == "hold()":
+        task_lab.meet("ready")
+        wait_until(folder.claim_path.exists)
+        assert find_state(folder.path).status is Status.RUNNING
+        (task_lab.fifos / "go").write_text("x")
+    code, out, err = task_lab.end(process)
+    assert (code, out) == (1, "")
+    state = find_state(folder.path)
+    # The claim may be put back before all is removed.
+    said = [f"{folder.path} was removed or moved", f"{folder.path} can't be removed"]
+    assert state.status is Status.DEAD and any(one in state.reason for one in said), state
+    assert any(one in err for one in said)
+    assert names(folder.path) == RECORDS and [type(one) for one in folder.attempts()] == [Start, End]
+    assert any(one in folder.log_path.read_text() for one in said)
+    folder.check(task_lab.experiment())
+    assert beats(task_lab) == []
+    if "return" in then:
+        assert "what main returned is in " in state.reason
+        Path(state.reason.partition("what main returned is in ")[2].partition(",")[0]).unlink()
+    assert task_lab.run("def main(task, cfg, log_level): return {}")[0] == 0
+
+
+@pytest.mark.parametrize("remove", [shutil.rmtree, lambda path: path.rename(path.with_name("old"))])
+def test_a_run_whose_folder_somebody_removes_ends_and_says_so(task_lab: Any, remove: Callable[[Path], None]) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            meet("ready")
+            while True:
+                signal.pause()
+        """
+    folder = task_lab.folder()
+    process = task_lab.start(main, FAST)
+    task_lab.meet("ready")
+    os.kill(process.pid, signal.SIGSTOP)  # else it is put back while it is removed
+    for beat in beats(task_lab):
+        os.kill(beat, signal.SIGSTOP)
+    remove(folder.path)
+    for pid in (*beats(task_lab), process.pid):
+        os.kill(pid, signal.SIGCONT)
+    code, _, err = task_lab.end(process)
+    assert code == 1 and "was removed or moved while the run was in it" in err
+    assert find_state(folder.path).status is Status.DEAD
+
+
+def test_a_program_goes_on_after_a_run_that_has_removed_its_folder(
+    task_lab: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def main(**_: object) -> None:
+        shutil.rmtree(Path.cwd())
+
+    before = Path.cwd()
+    outcome = task_lab.execute(main)
+    assert (outcome.status, outcome.exit_code) == (Status.DEAD, 1) and "was removed or moved" in outcome.reason
+    assert Path.cwd() == before and task_lab.execute(lambda **_: {}, lr=2).done
