@@ -22,7 +22,7 @@ from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.sweep import database
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
-from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, manifests_on_disk, manifests_root
+from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, column_checksum, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 from heyhi.text import shell_line
 
@@ -56,7 +56,7 @@ _STATEMENTS = {
     for name, columns in _TABLES.items()
 } | _INDICES
 _SEALED = {
-    "known": "SELECT exp_id, needs FROM known ORDER BY exp_id",
+    "known": "SELECT exp_id FROM known ORDER BY exp_id",
     "origin": "SELECT id, project_root, code_root, results_root FROM origin ORDER BY id",
     "expanded": "SELECT exp_id, origin, name, changed, needs FROM expanded JOIN manifest ON manifest.id = manifest"
     " ORDER BY exp_id, origin",
@@ -202,7 +202,7 @@ class ManifestIndex:
 
     def known(self) -> list[str]:
         """Return the exp path of every experiment that was run or handed over."""
-        return self._ask(lambda: folders_at([exp_id for exp_id, _ in self._sealed("known")], self._root))
+        return self._ask(lambda: folders_at([exp_id for (exp_id,) in self._sealed("known")], self._root))
 
     def known_in(self, place: str) -> list[str]:
         """Return the exp path of every known experiment below some first parts of exp ids: `p/c02_sup_train/sl`."""
@@ -459,6 +459,8 @@ def _one_moment(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 def _checksum(rows: list[tuple[Any, ...]]) -> int:
+    if rows and len(rows[0]) == 1:
+        return column_checksum([value for (value,) in rows])
     return zlib.crc32(repr(rows).encode("utf-8", "surrogatepass"))
 
 

@@ -91,6 +91,9 @@ class RowContent(NamedTuple):
     given: str
 
 
+COLUMNS = (*RowContent._fields, "checksum")
+
+
 class Node(NamedTuple):
     """What Snakemake has to know of one experiment.
 
@@ -229,7 +232,7 @@ class Manifest:
         with _reading(self.path):
             return tuple(map(str, json.loads(self._meta.get("words", b"[]"))))
 
-    @property
+    @cached_property
     def expand_command(self) -> str:
         """The command that writes it anew."""
         return shell_line(["heyhi", "expand", *self.words])
@@ -345,8 +348,8 @@ class Manifest:
     @property
     def _own_exp_ids(self) -> list[str]:
         """Exp ids of the sweep's own experiments, in its order."""
-        own = [(number, place) for place, number in enumerate(self._columns("own")[0]) if number is not None]
-        return [self._exp_ids[place] for _, place in sorted(own)]
+        found = zip(*self._columns("own", "exp_id"), strict=True)
+        return [exp_id for _, exp_id in sorted(pair for pair in found if pair[0] is not None)]
 
     def _targets(self, exp_ids: Iterable[str]) -> list[str]:
         return targets_at(exp_ids, self.results_root, self.project_root)
@@ -378,7 +381,7 @@ class Manifest:
         with _reading(self.path, self.expand_command):
             if len(rows) != len(self._own_exp_ids if own else self._exp_ids):
                 raise sqlite3.DatabaseError("some experiments are missing")
-        return map(self._experiment, map(self._checked, rows))
+        return map(self._experiment, self._all_checked(rows))
 
     def entries(self) -> tuple[list[EntryRow], list[int]]:
         """Return what a table asks of all experiments: all but their configs and resources.
@@ -476,9 +479,12 @@ class Manifest:
         Raises:
             ManifestError: some of it is damaged.
         """
-        self._columns(*RowContent._fields)
-        for exp_id in self._exp_ids:
-            self._find_row(exp_id)  # by the index of the database, which may be damaged alone
+        positions, exp_ids, *_ = self._columns(*COLUMNS)
+        # The index of the database may be damaged alone.
+        rows = self._read("SELECT exp_id, position FROM experiment INDEXED BY experiment_exp_id ORDER BY exp_id")
+        with _reading(self.path, self.expand_command):
+            if rows != sorted(zip(exp_ids, positions, strict=True)):
+                raise sqlite3.DatabaseError("its index was changed")
 
     def _key(self, target: str) -> str:
         """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""
@@ -532,15 +538,15 @@ class Manifest:
 
     def _find_row(self, exp_id: str) -> RowContent | None:
         rows = self._read(f"{_ROW} WHERE exp_id = ?", exp_id)
-        return self._checked(rows[0]) if rows else None
+        return next(self._all_checked(rows), None)
 
-    def _checked(self, row: tuple[Any, ...]) -> RowContent:
-        *content, checksum = row
+    def _all_checked(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[RowContent]:
         with _reading(self.path, self.expand_command):
-            found = RowContent(*content)
-            if zlib.crc32(row_bytes(found)) != checksum:
-                raise sqlite3.DatabaseError(f"the row of {found.exp_id} was changed")
-        return found
+            for *content, checksum in rows:
+                found = RowContent(*content)
+                if zlib.crc32(row_bytes(found)) != checksum:
+                    raise sqlite3.DatabaseError(f"the row of {found.exp_id} was changed")
+                yield found
 
     def _columns(self, *names: str) -> list[list[Any]]:
         """Return columns of all experiments, each after what it needs."""
@@ -563,11 +569,12 @@ class Manifest:
 
 def column_checksum(values: Sequence[Any]) -> int:
     """Return the checksum of a column, in the order of the experiments."""
-    if values and isinstance(values[0], bytes):
-        if all(isinstance(value, bytes) for value in values):
-            return zlib.crc32(b"".join(values), zlib.crc32(repr(list(map(len, values))).encode()))
-        return -1  # none that was written
-    return zlib.crc32(repr(list(values)).encode("utf-8", "surrogatepass"))
+    kinds = set(map(type, values))
+    if kinds == {bytes}:
+        return zlib.crc32(b"".join(values), zlib.crc32(repr(list(map(len, values))).encode()))
+    # No text here can hold a NUL.
+    text = "\0".join(values) if kinds == {str} else repr(list(values))
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def meta_checksum(meta: Mapping[str, bytes]) -> bytes:

@@ -23,6 +23,7 @@ from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
     APPLICATION_ID,
     CHECKSUMS,
+    COLUMNS,
     FORMAT,
     JOB_SETTINGS,
     SEAL,
@@ -161,8 +162,7 @@ def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[RowConte
 
 def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
     """Write a whole manifest beside its place, then put it there unless another process was faster."""
-    names = RowContent._fields
-    columns = dict(zip(names, zip(*rows, strict=True), strict=False)) if rows else dict.fromkeys(names, ())
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(COLUMNS, ())
     checksums = {name: column_checksum(values) for name, values in columns.items()}
     meta = {**meta, CHECKSUMS: json.dumps(checksums).encode()}
     meta[SEAL] = meta_checksum(meta)
