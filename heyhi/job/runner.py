@@ -27,6 +27,7 @@ from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
+from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.mixed import note_mixed
@@ -39,6 +40,7 @@ from heyhi.files import is_there, is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
+from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -340,7 +342,7 @@ class _Run:
         number = self._record_start(launcher_attempt)
         self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
         try:
-            with signals.raising():
+            with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
                 result = self._call_main()
                 self.over.held.append(result)
             if os.getpid() != pid:
@@ -360,6 +362,20 @@ class _Run:
         self._record_end(number, ending, time.monotonic() - clock, signals)
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
+
+    def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
+        """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        is_done = is_there(self.folder.result_path)
+        seconds = round(time.monotonic() - clock, 3)
+        end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())
+        if not signals.lost and not why_not_held(self.claim):
+            with contextlib.suppress(HeyhiError):
+                self.folder.append_attempt(end._replace(used=self.using.so_far()))
+                forget_used(self.folder.path)
+                self.claim.release()  # a pack goes on without it
+        with contextlib.suppress(OSError):
+            print(f"main has called os._exit({code})", file=sys.stderr, flush=True)
+        return code if code or is_done else 1
 
     def _outcome(self, ending: Ending, number: int) -> Outcome:
         if is_there(self.folder.result_path):
