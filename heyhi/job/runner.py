@@ -365,7 +365,7 @@ class _Run:
 
     def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
         """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
-        is_done = is_there(self.folder.result_path)
+        is_done = os.access(self.folder.result_path, os.F_OK)
         seconds = round(time.monotonic() - clock, 3)
         end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())
         if not signals.lost and not why_not_held(self.claim):
