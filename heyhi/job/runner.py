@@ -28,6 +28,7 @@ from heyhi.config.schema import Schema, field_named, type_of
 from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
 from heyhi.experiment.death import death_of
+from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.launch_log import begin_attempt
@@ -42,6 +43,7 @@ from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.kept import KeptFolder
+from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
@@ -354,7 +356,7 @@ class _Run:
         self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
         self.kept.begin(self.claim, signals.fail)
         try:
-            with signals.raising():
+            with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
                 result = self._call_main()
                 self.over.held.append(result)
             if os.getpid() != pid:
@@ -378,6 +380,20 @@ class _Run:
         self.kept.end()
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
+
+    def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
+        """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        is_done = os.access(self.folder.result_path, os.F_OK)
+        seconds = round(time.monotonic() - clock, 3)
+        end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())
+        if not signals.lost and not why_not_held(self.claim):
+            with contextlib.suppress(HeyhiError):
+                self.folder.append_attempt(end._replace(used=self.using.so_far()))
+                forget_used(self.folder.path)
+                self.claim.release()  # a pack goes on without it
+        with contextlib.suppress(OSError):
+            print(f"main has called os._exit({code})", file=sys.stderr, flush=True)
+        return code if code or is_done else 1
 
     def _outcome(self, ending: Ending, number: int) -> Outcome:
         if self.folder.has_result():

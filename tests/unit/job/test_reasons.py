@@ -101,3 +101,32 @@ def test_what_fails_at_exit_undoes_no_result(task_lab: Any) -> None:
     code, _, err = task_lab.run(MAIN.format("import atexit; atexit.register(lambda: 1 / 0); return {'x': 1}"))
     assert code == 0 and "ZeroDivisionError" in err
     assert find_state(task_lab.folder().path).status is Status.DONE
+
+
+SAVE = "heyhi.save_result_in_cwd({'x': 1}); "
+IN_A_THREAD = "t = threading.Thread(target=os._exit, args=(4,)); t.start(); t.join()"
+
+
+@pytest.mark.parametrize(
+    ("leave", "code", "reason"),
+    [
+        ("os._exit(0)", 1, "exit code 0, before main returned"),
+        ("os._exit(3)", 3, "exit code 3"),
+        (IN_A_THREAD, 4, "exit code 4"),
+        (f"{SAVE}os._exit(0)", 0, ""),
+        (f"{SAVE}os._exit(3)", 3, ""),
+        ("os.fork() or os._exit(0); os.wait(); return {'x': 1}", 0, ""),
+    ],
+)
+def test_a_main_that_ends_its_process_is_on_record(task_lab: Any, leave: str, code: int, reason: str) -> None:
+    assert task_lab.run(MAIN.format(leave))[0] == code
+    folder = task_lab.folder()
+    assert find_state(folder.path) == ((Status.DEAD, reason) if reason else (Status.DONE, ""))
+    assert len(folder.attempts()) == 2 and not folder.claim_path.exists()
+    assert folder.history().last_end.reason == ("failed" if reason else "done")
+
+
+def test_nothing_of_that_is_left_in_a_program_whose_main_has_returned(task_lab: Any) -> None:
+    before = os._exit
+    assert task_lab.execute(lambda **_: {"x": 1}).done
+    assert os._exit is before
