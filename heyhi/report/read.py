@@ -5,6 +5,7 @@ What was read is remembered as long as those files stay as they are: `kept_readi
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import math
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import DIGITS
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
 from heyhi.experiment.given import given_in
@@ -363,8 +364,11 @@ def _result(entry: Entry) -> dict[str, Any]:
         result = orjson.loads(read_bounded(f"{entry.folder}/{RESULT_NAME}"))
         if type(result) is dict:
             return result
-    except (OSError, ValueError):
-        pass  # with NaN, cut short, or unreadable
+    except OSError as error:
+        if error.errno == errno.EFBIG:  # nobody would see it in a table, which all have to be held for
+            raise ResultError(f"{entry.folder}/{RESULT_NAME}: isn't in the table: {error.strerror}") from None
+    except ValueError:
+        pass  # with NaN, or cut short
     return _folder(entry).read_result()
 
 

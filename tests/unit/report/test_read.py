@@ -626,6 +626,15 @@ def test_a_result_that_is_damaged_is_a_problem_of_its_row(project: Project, text
     assert "result.json: is no JSON" in bad.problem and bad.status == "DONE" and good.problem == ""
 
 
+def test_a_result_that_no_table_can_show_is_left_out_of_it(project: Project) -> None:
+    one = entry(project, "p/a")
+    done(one)
+    os.truncate(f"{one.folder}/result.json", 65 << 20)
+    (found,) = read(project, one)
+    assert "result.json: isn't in the table: it is larger than the 64 MB" in found.problem
+    assert found.status == "DONE" and found.outcome["loss"] == 3.0
+
+
 def test_at_best_gives_what_was_logged_there_and_is_remembered_apart(project: Project) -> None:
     one, other = entry(project, "p/a"), entry(project, "p/b")
     metrics = '{"epoch": 1, "loss": 1, "acc": 5}\n{"epoch": 2, "loss": 3, "acc": 4}\n'
