@@ -89,14 +89,14 @@ class LastWords(NamedTuple):
 def last_words(log: Path) -> LastWords:
     """Read what the last run of a controller has left in its log; what can't be read says nothing."""
     pid, text = _last_run(log)
-    unlogged = read_unlogged(log.with_name(log.name.removesuffix(".log")))
-    if unlogged is not None:
+    spared = read_unlogged(log.with_name(log.name.removesuffix(".log")))
+    if spared is not None:
         # Of another one, if the log didn't even take that one's begin.
-        text = f"{text}\n{unlogged.text}" if pid in (unlogged.pid, None) else unlogged.text
+        text = f"{text}\n{spared.text}" if pid in (spared.pid, None) else spared.text
     end = _END.search(text)
     lines = sorted(_counting(text.splitlines()), key=lambda line: not _OF_DISK.search(line))
-    if unlogged is not None:
-        lines.insert(0, shorten(readable(unlogged.why), _LONG))
+    if spared is not None:
+        lines.insert(0, shorten(readable(spared.why), _LONG))
     return LastWords(end[1] if end else "", int(end[2]) if end else None, lines)
 
 
