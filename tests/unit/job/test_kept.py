@@ -19,7 +19,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, Start
 from heyhi.experiment.status import find_state
-from tests.unit.job.test_beat import FAST, beats, wait_until
+from tests.unit.job.test_beat import FAST, beat_of, beats, wait_until
 
 EMPTIES = {
     "rmtree of the working directory": "shutil.rmtree('.', ignore_errors=True)",
@@ -216,11 +216,11 @@ def test_a_run_whose_folder_somebody_removes_ends_and_says_so(task_lab: Any, rem
     folder = task_lab.folder()
     process = task_lab.start(main, FAST)
     task_lab.meet("ready")
-    os.kill(process.pid, signal.SIGSTOP)  # else it is put back while it is removed
-    for beat in beats(task_lab):
-        os.kill(beat, signal.SIGSTOP)
+    both = (process.pid, beat_of(task_lab))
+    for pid in both:
+        os.kill(pid, signal.SIGSTOP)  # else it is put back while it is removed
     remove(folder.path)
-    for pid in (*beats(task_lab), process.pid):
+    for pid in both:
         os.kill(pid, signal.SIGCONT)
     code, _, err = task_lab.end(process)
     assert code == 1 and "was removed or moved while the run was in it" in err
