@@ -131,6 +131,11 @@ class Claim:
         """Return whether the claim is still ours."""
         return not why_lost(self._link.parent, self.owner.nonce)
 
+    def settle(self) -> None:
+        """Wait until what beats for a run has been started: a task that waits for its children then finds none."""
+        if self._process is not None:
+            self._process.settle()
+
     @property
     def is_moved(self) -> bool:
         """Whether the folder of a run was removed or moved, and the claim had to be put back into a new one."""

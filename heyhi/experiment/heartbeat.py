@@ -15,6 +15,7 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -243,6 +244,13 @@ def _make_way(link: Path) -> bool:
 # --- the process
 
 
+class _Starting(NamedTuple):
+    """A child of this process that starts the one that beats, and ends then; that one's pid is read from a pipe."""
+
+    child: int
+    reader: int
+
+
 class BeatProcess:
     """A process that beats for a claim of this one.
 
@@ -256,25 +264,43 @@ class BeatProcess:
         self._since = since
         self._errors = _file_of("/proc/self/fd/2")
         self._pid = self._started = 0
+        self._starting: _Starting | None = None
+        self._settling = threading.Lock()
 
     @property
     def runs(self) -> bool:
         """Whether it was started, and hasn't ended."""
+        self.settle()
         with contextlib.suppress(PermissionError):
             return bool(self._pid) and is_running(self._pid, self._started)
         return True
 
     def start(self) -> None:
-        """Start it; where that can't be, the thread has to do."""
+        """Begin to start it, which `settle` waits for; where that can't be, the thread has to do."""
         self._pid = 0
         with contextlib.suppress(OSError, ValueError, NotImplementedError):
-            pid = self._start()
-            found = read_parent_and_start(pid) if pid else None
-            if found is not None:
-                self._pid, self._started = pid, found[1]
+            self._starting = self._start()
+
+    def settle(self) -> None:
+        """Wait until it has been started: then nothing of that is a child of this process any more."""
+        with self._settling:
+            starting, self._starting = self._starting, None
+            if starting is None:
+                return
+            with contextlib.suppress(OSError, ValueError):
+                try:
+                    pid = int(os.read(starting.reader, 32) or b"0")
+                finally:
+                    os.close(starting.reader)
+                    with contextlib.suppress(ChildProcessError):  # who handles SIGCHLD was faster
+                        os.waitpid(starting.child, 0)
+                found = read_parent_and_start(pid) if pid else None
+                if found is not None:
+                    self._pid, self._started = pid, found[1]
 
     def end(self) -> None:
         """End it, and wait until it has."""
+        self.settle()
         if not self._pid:
             return
         deadline = time.monotonic() + _END_SECONDS
@@ -286,7 +312,7 @@ class BeatProcess:
             os.waitpid(self._pid, os.WNOHANG)
         self._pid = 0
 
-    def _start(self) -> int:
+    def _start(self) -> _Starting:
         reader, writer = os.pipe()
         try:
             # None of the run's handlers is for it, and none of the signals that end the run.
@@ -296,12 +322,10 @@ class BeatProcess:
             finally:
                 signal.pthread_sigmask(signal.SIG_SETMASK, before)
                 os.close(writer)
-            said = os.read(reader, 32)
-        finally:
+        except BaseException:
             os.close(reader)
-        with contextlib.suppress(ChildProcessError):  # who handles SIGCHLD was faster
-            os.waitpid(child, 0)
-        return int(said or b"0")
+            raise
+        return _Starting(child, reader)
 
     def _copy(self, writer: int) -> int:
         child = os.fork()

@@ -355,6 +355,7 @@ class _Run:
         number = self._record_start(launcher_attempt)
         self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
         self.kept.begin(self.claim, signals.fail)
+        self.claim.settle()
         try:
             with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
                 result = self._call_main()
