@@ -1,4 +1,4 @@
-"""Whatever is in the place of a file below `.heyhi/`, commands answer: no traceback, no hang, the others as they were.
+"""Whatever is in the place of a record, commands answer: no traceback, no hang, the others as they were.
 
 The files are those of a small project that has something of everything; what is damaged is drawn from what is there, so
 that new kinds of files come in by themselves. `HEYHI_FUZZ_EXAMPLES=10000` looks longer than the tests of a change can.
@@ -39,10 +39,9 @@ from heyhi.sweep.known import LaunchRecord, write_launch
 from heyhi.sweep.manifest import Manifest
 from tests.damage import Damage, Tree, damages
 
-EXAMPLES = int(os.environ.get("HEYHI_FUZZ_EXAMPLES", "150"))
-# Of these parts of the tree the files are damaged, less those whose names begin so.
-DAMAGED = ("results/.heyhi", "cache")
-LEFT_OUT = ("claim",)
+EXAMPLES = int(os.environ.get("HEYHI_FUZZ_EXAMPLES", "250"))
+# Of these parts of the tree the files are damaged: what lies in experiments' folders, and what else HeyHi keeps.
+DAMAGED = ("results", "cache")
 # What may be removed at any time, and is made anew.
 REMOVABLE = tuple(f"results/.heyhi/{name}" for name in ("index", "readings", "expansions", "looked-at", "code/hashes"))
 SECONDS = 60.0  # after which a command hangs
@@ -151,8 +150,7 @@ class Project:
 
     def damageable(self) -> list[str]:
         """Return what of the tree is to be damaged."""
-        names = [name for name in self.tree.contents if name.startswith(DAMAGED) and name not in DAMAGED]
-        return [name for name in names if not Path(name).name.startswith(LEFT_OUT)]
+        return [name for name in self.tree.contents if name.startswith(DAMAGED) and name not in DAMAGED]
 
     def touched_by(self, damage: Damage) -> set[str]:
         """Return the exp ids of those which a damaged file says something of, and of what needs them."""
