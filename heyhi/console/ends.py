@@ -10,6 +10,7 @@ from typing import NamedTuple
 from heyhi.console.lines import ERROR
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.names import Status
 from heyhi.experiment.status import find_state
 from heyhi.files import read_end
@@ -69,7 +70,8 @@ def seconds_of(folder: str) -> float | None:
 
 
 def _said_by_runner(folder: ExperimentDir, names: tuple[str, ...]) -> str:
-    for text in reversed(read_end(folder.launch_log_path, _MOST_BYTES).splitlines()):
+    said = of_last_attempt(read_end(folder.launch_log_path, _MOST_BYTES))
+    for text in reversed(said.splitlines()):
         if rest := _without_name(text, names, only=True):
             return _LOG.sub("", rest)
     return ""

@@ -220,6 +220,7 @@ def test_a_failed_experiment_stops_no_other_and_is_in_the_table_with_its_reason(
     first = tiny.snakemake()
     assert first.returncode == 1
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
+    assert "ValueError: boom 2" in first.stderr  # at once
     assert "3 experiments: 1 DEAD, 2 DONE" in first.stdout
     assert "ValueError: boom 2" in first.stdout
     assert "Traceback" not in first.stdout + first.stderr

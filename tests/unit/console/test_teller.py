@@ -227,6 +227,19 @@ def test_a_run_that_was_killed_before_it_said_a_word_has_its_reason_from_the_rec
     ]
 
 
+def test_what_its_last_but_one_attempt_died_of_is_no_reason_of_the_last(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1")
+    before = "p/x=1: DEAD: exit code 1: ValueError: before (log: l)\n"
+    stage.log("x=1", f"{before}--- started again 2026-11-28T12:00:00+00:00, pid 8\n", log="")
+    start = {"event": "start", "attempt": 2, "pid": 8, "host": "h", "time": "2026-11-28T12:00:00+00:00"}
+    (Path(stage.folders["x=1"]) / "attempts.jsonl").write_text(json.dumps(start) + "\n")
+    stage.begin(1)
+    stage.start(5, "x=1")
+    stage.fail(5)
+    (line,) = [line for line in stage.lines if line.startswith("DEAD")]
+    assert "killed (no end record; pid 8 on host h)" in line and "before" not in line
+
+
 def test_what_ctrl_c_stops_is_not_taken_for_failed(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2")
     stage.begin(2)
