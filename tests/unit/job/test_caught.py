@@ -123,11 +123,14 @@ def test_what_children_are_told_is_no_word_for_main(task_lab: Any) -> None:
         def main(task, cfg, log_level):
             stops = []
             signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+            ready, say = os.pipe()
             child = os.fork()
-            while child == 0 and not stops:
-                time.sleep(0.01)
             if child == 0:
+                os.write(say, b"x")
+                while not stops:
+                    time.sleep(0.01)
                 os._exit(0)
+            os.read(ready, 1)  # Python forgets what comes to a child before this
             os.kill(child, signal.SIGTERM)
             os.waitpid(child, 0)
         """
