@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+from collections import deque
 from datetime import datetime
+from pathlib import Path
 
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import Start
@@ -58,10 +60,23 @@ def crash_of(folder: ExperimentDir, start: Start) -> str:
         folder: of the experiment.
         start: of that run: what is older isn't its.
     """
-    found = list(_CRASH.finditer(text := read_end(folder.log_path, _LOG_END)))
-    if not found or not all(map(_STACK.fullmatch, text[found[-1].end() :].splitlines())):
+    found = _crash_at_end(read_end(folder.log_path, _LOG_END))
+    if found is None:
         return ""
     with contextlib.suppress(OSError, ValueError):
         if folder.log_path.stat().st_mtime + _CLOCK_SECONDS < datetime.fromisoformat(start.time).timestamp():
             return ""
-    return signal_text(_CRASHES[found[-1][1]])
+    return signal_text(_CRASHES[found[1]])
+
+
+def said_before_crash(log: Path) -> str:
+    """Return the end of a log, without the stacks of a crash behind it."""
+    text = read_end(log, _LOG_END)
+    found = _crash_at_end(text)
+    return text if found is None else text[: found.start()]
+
+
+def _crash_at_end(text: str) -> re.Match[str] | None:
+    """Return where a log tells of a crash, if there are but stacks behind that."""
+    found = deque(_CRASH.finditer(text), 1)
+    return found[0] if found and all(map(_STACK.fullmatch, text[found[0].end() :].splitlines())) else None

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from heyhi.experiment.death import NODE_STATES, Death
+from heyhi.experiment.exits import said_before_crash
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import History, rank_ended
-from heyhi.files import read_end
 from heyhi.slurm.commands import Refused
 from heyhi.slurm.nodes import has_others
 from heyhi.slurm.request import JobRequest
@@ -135,4 +135,4 @@ def _nodes_of(history: History, attempt: int) -> str:
 
 
 def _last_lines(path: Path) -> str:
-    return "\n".join(read_end(path, _LAST_BYTES).splitlines()[-_LAST_LINES:])
+    return "\n".join(said_before_crash(path)[-_LAST_BYTES:].splitlines()[-_LAST_LINES:])

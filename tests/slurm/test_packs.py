@@ -250,5 +250,5 @@ def test_one_that_cannot_be_claimed_spoils_no_pack(packs: Any) -> None:
     claim.write_text("no claim of ours")
     code, out = packs.snakemake()
     assert code == 1
-    assert "UNKNOWN: " in out and "claim.json: is damaged" in out
+    assert " UNKNOWN p/" in out and "claim.json: is damaged" in out
     assert packs.ledger == [2]

@@ -139,7 +139,7 @@ def test_a_launch_that_is_ended_while_slurm_is_full_leaves_what_only_waited_as_i
     until(lambda: len(lab.ledger) == 2 and len(calls.lines) >= 5)
     process.send_signal(signal.SIGINT)
     code, out = lab.end(process)
-    assert code == 1, out
+    assert code == 130, out
     assert "2 jobs of this run were cancelled" in out
     assert len(list(lab.root.glob("results/p/work/*"))) == 2
     assert [row["status"] for row in lab.statuses().values()].count("NOT_STARTED") == 3

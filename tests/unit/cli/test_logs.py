@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from heyhi import maybe_launch
-from heyhi.cli import main
+from heyhi.cli.main import main
 from heyhi.control.shown_log import harmless
 
 PROTO = """

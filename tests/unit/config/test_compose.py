@@ -186,7 +186,7 @@ def test_a_quoted_override_is_no_template(lab: Lab) -> None:
 
 
 def test_a_template_with_a_nul_is_refused(lab: Lab) -> None:
-    message = "override 'name={{ROOT_DIR}}\0lr=1': a string with {{…}} in it can't have a NUL character"
+    message = "override 'name={{ROOT_DIR}}\\x00lr=1': a string with {{…}} in it can't have a NUL character"
     assert error(lab, "train {}", "name={{ROOT_DIR}}\0lr=1") == message
 
 
