@@ -136,11 +136,12 @@ class KeptFolder:
             with contextlib.suppress(OSError):
                 self._folder.path.chmod(stat.S_IMODE(self._folder.path.stat().st_mode) | _OPEN_TO_OWNER)
                 put.append("the right to use it")
+        aside: dict[str, str] = {}
         for path in (self._folder.result_path, *(self._folder.path / name for name in self._missing())):
             if _is_folder(path):
                 with contextlib.suppress(OSError):  # what is in it is the task's
-                    path.rename(path.with_name(f"{path.name}.{os.urandom(4).hex()}"))
-                    put.append(f"the name {path.name}, which a folder had")
+                    kept = path.rename(path.with_name(f"{path.name}.{os.urandom(4).hex()}"))
+                    aside[path.name] = kept.name
         for name in self._missing():
             with contextlib.suppress(ResultError):
                 replace_bytes(self._folder.path / name, self._files[name])
@@ -150,6 +151,8 @@ class KeptFolder:
                 put.append(self._folder.log_path.name)
         if put:
             _log.warning("%s: what was removed is put back: %s", self._folder.path, ", ".join(put))
+        for name, kept_as in aside.items():
+            _log.warning("%s: %s was a folder, which is %s now", self._folder.path, name, kept_as)
 
 
 def _size(path: Path) -> int:

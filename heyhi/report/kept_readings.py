@@ -8,13 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, USED_NAME, Status
 from heyhi.report.readings import Reading, Readings, printable_names
 
-# Time of change, size and number of the result and of the metrics, zeros for what is not there; where there is no
-# result, of the attempts and of what the last one has used so far, too.
+# Time of change, size and number of the result, of the metrics and of the attempts, zeros for what is not there; where
+# there is no result, of what the last attempt has used so far, too.
 Stamp = tuple[int, ...]
 UNKNOWN: Stamp = ()  # of what is not remembered
 SETTLED_SECONDS = 2.0  # a file changed later than this may change again within its clock's tick
@@ -22,9 +22,9 @@ _ABSENT = (0, 0, 0)
 # Columns on disk, beside a column for each field: the parts of the stamp of what is DONE, the rest of the stamp, the
 # tuples of names that occur, and the number of each experiment's tuple.
 _STAMP_COLUMNS = tuple(
-    f"{part} of {file}" for file in (RESULT_NAME, METRICS_NAME) for part in ("time", "size", "inode")
+    f"{part} of {file}" for file in (RESULT_NAME, METRICS_NAME, ATTEMPTS_NAME) for part in ("time", "size", "inode")
 )
-_NO_STAMP = _ABSENT + _ABSENT
+_NO_STAMP = _ABSENT + _ABSENT + _ABSENT
 _OTHERS, _KINDS, _KIND = "others", "kinds", "kind"
 _OUTCOME = "outcome: "
 # What is not remembered: only what is DONE needs no asking, and names are kept as numbers.
@@ -32,21 +32,35 @@ _FIXED: dict[str, Any] = {"status": Status.DONE.value, "reason": ""}
 _KEPT_FIELDS = [name for name in Reading._fields if name not in {*_FIXED, "names", "values"}]
 
 
-def look_at(folder: str) -> tuple[Stamp, bool, float | None]:
-    """Ask the system about an experiment's files, without reading them.
+class Look(NamedTuple):
+    """What the system says of an experiment's files.
 
-    Returns:
-        what changes when one of them changes; whether there is a result; when one was written last, in seconds since
-        1970, or None where there is none.
+    Attributes:
+        stamp: changes when one of them changes.
+        is_done: whether there is a result.
+        updated: when one was written last, in seconds since 1970; None where there is none. An end may come on record
+            long after the result: that is no news of what is done.
+        changed: when one of them changed last, the attempts too.
     """
+
+    stamp: Stamp
+    is_done: bool
+    updated: float | None
+    changed: float | None
+
+
+def look_at(folder: str) -> Look:
+    """Ask the system about an experiment's files, without reading them."""
     result, metrics = _stamp(f"{folder}/{RESULT_NAME}"), _stamp(f"{folder}/{METRICS_NAME}")
+    attempts = _stamp(f"{folder}/{ATTEMPTS_NAME}")
+    stamp: Stamp = result + metrics + attempts
     if result is not _ABSENT:
-        return result + metrics, True, max(result[0], metrics[0]) / 1e9
-    stamp: Stamp = result + metrics + _stamp(f"{folder}/{ATTEMPTS_NAME}")
+        return Look(stamp, True, max(result[0], metrics[0]) / 1e9, max(stamp[::3]) / 1e9)
     times = [time for time, inode in zip(stamp[::3], stamp[2::3], strict=True) if inode]
-    if stamp[-1]:  # that it was looked at is no news of the experiment
+    if attempts is not _ABSENT:  # that it was looked at is no news of the experiment
         stamp += _stamp(f"{folder}/{USED_NAME}")
-    return stamp, False, max(times) / 1e9 if times else None
+    changed = max(times) / 1e9 if times else None
+    return Look(stamp, False, changed, changed)
 
 
 def _stamp(path: str) -> tuple[int, int, int]:
@@ -105,8 +119,9 @@ class Remembered:
         found = []
         for place, (folder, stamp) in enumerate(zip(folders, self.stamps, strict=True)):
             result = _stamp(f"{folder}/{RESULT_NAME}")
-            # A task may write metrics on after its result.
-            if result is _ABSENT or stamp != result + _stamp(f"{folder}/{METRICS_NAME}"):
+            # A task may write metrics on after its result, and its end is put on record after it.
+            own = (result, _stamp(f"{folder}/{METRICS_NAME}"), _stamp(f"{folder}/{ATTEMPTS_NAME}"))
+            if result is _ABSENT or stamp != own[0] + own[1] + own[2]:
                 found.append(place)
         return found
 

@@ -35,7 +35,7 @@ from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, pri
 from heyhi.text import readable
 
 Collector = Callable[[Handle], Mapping[str, Any]]
-_FORMAT = 8
+_FORMAT = 9
 _MAX_INT_BITS = 14_000  # Python writes no longer ones in decimal
 _PLAIN = frozenset({int, float, bool})
 _DICTS = frozenset({dict})
@@ -115,13 +115,13 @@ class Reader:
         Returns:
             what there is; with which stamp it may be remembered, `UNKNOWN` if it may not.
         """
-        stamp, is_done, updated = look_at(entry.folder)
+        stamp, is_done, updated, changed = look_at(entry.folder)
         status, reason = _DONE if is_done else statuses.of(entry.folder)
         if updated is None and (not status.is_started or status is Status.UNKNOWN):
             return Reading(status.value, reason), UNKNOWN
         if kept is not None and kept.stamps[place] == stamp:
             return kept.readings.row(place)._replace(status=status.value, reason=reason, updated=updated), stamp
-        settled = updated is not None and updated < time.time() - SETTLED_SECONDS
+        settled = changed is not None and changed < time.time() - SETTLED_SECONDS
         # A collector may read any file of a run, so only what has ended for good stays as it is; and what can't be
         # read today may be readable tomorrow.
         settled = settled and (is_done or self.get_logs_data is None) and status is not Status.UNKNOWN

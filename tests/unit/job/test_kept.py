@@ -93,6 +93,22 @@ def test_a_task_that_empties_its_folder_at_its_end_is_done(task_lab: Any) -> Non
     assert names(folder.path) == [*RECORDS, "result.json"] and folder.read_result() == {"y": 1}
 
 
+def test_a_folder_in_the_place_of_a_record_is_named_once_and_never_said_to_be_removed(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            os.remove("attempts.jsonl")
+            os.mkdir("attempts.jsonl")
+            return {}
+        """
+    assert task_lab.run(main)[0] == 0
+    folder = task_lab.folder()
+    (aside,) = folder.path.glob("attempts.jsonl.*")
+    told = [line for line in folder.log_path.read_text().splitlines() if "attempts.jsonl" in line]
+    assert len(told) == 2
+    assert told[0].endswith(f"{folder.path}: what was removed is put back: attempts.jsonl")
+    assert told[1].endswith(f"{folder.path}: attempts.jsonl was a folder, which is {aside.name} now")
+
+
 def test_a_folder_in_the_place_of_its_result_is_none(task_lab: Any) -> None:
     main = """
         def main(task, cfg, log_level):

@@ -40,6 +40,7 @@ def write(one: Entry, **files: str | None) -> None:
     """Write files of an experiment as if long ago."""
     folder = Path(one.folder)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "identity.json").write_text(json.dumps(one.identity.to_dict()))
     for name, text in files.items():
         path = folder / name.replace("_", ".")
         if text is None:
@@ -165,6 +166,36 @@ def test_what_was_just_written_or_still_runs_is_read_again(project: Project) -> 
     os.utime(f"{one.folder}/result.json")
     read(project, one, get_logs_data=collector), read(project, one, get_logs_data=collector)
     assert len(calls) == 4
+
+
+@pytest.mark.parametrize(
+    ("attempts", "count", "problem"),
+    [("", 0, ""), ("garbage\n", 0, "is damaged"), (START + END + START.replace("1", "2", 1), 2, "")],
+    ids=["emptied", "garbage", "a line more"],
+)
+def test_attempts_of_what_is_done_are_remembered_until_they_change(
+    project: Project, attempts: str, count: int, problem: str
+) -> None:
+    one = entry(project)
+    done(one)
+    assert [read(project, one)[0].attempts for _ in range(2)] == [1, 1]
+    write(one, attempts_jsonl=attempts)
+    for _ in range(2):
+        (found,) = read(project, one)
+        assert (found.status, found.attempts, found.updated) == ("DONE", count, LONG_AGO)
+        assert problem in found.problem and bool(found.problem) == bool(problem)
+
+
+def test_what_is_done_is_not_remembered_while_its_end_may_still_come(project: Project) -> None:
+    one = entry(project)
+    done(one)
+    path = Path(one.folder, "attempts.jsonl")
+    os.utime(path)  # within the tick of a clock it may change again unseen
+    stamp = path.stat()
+    assert read(project, one)[0].attempts == 1
+    path.write_text(START[:-1] + " " * len(END) + "\n")
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert read(project, one)[0].seconds is None
 
 
 def test_metrics_of_a_dead_one_are_remembered_until_it_goes_on(project: Project) -> None:
