@@ -535,7 +535,7 @@ def retry(args: argparse.Namespace) -> int:
         if wants_dead:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
         _print_unknown(survey, chosen)
-        return 0
+        return int(survey.lacks)
     goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=continues_in(args))
     dead = [row for row in dead if row.exp_path not in goings.left]
     unmade: list[str] = []

@@ -208,12 +208,13 @@ def _status_of_sweeps(args: argparse.Namespace) -> int:
 
     if args.given or args.where or args.every is not None or args.drift or args.all:
         raise HeyhiError("--sweeps goes alone, or with --json: it lists what was launched")
-    found = launches_of(find_project())
+    launches = launches_of(find_project())
     if args.json:
-        print_json(launched.to_dict() for launched in found)
+        print_json(launched.to_dict() for launched in launches.found)
     else:
-        print("\n".join(line for launched in found for line in launched.lines) or "nothing was launched yet")
-    return 0
+        nothing = "nothing that can be read is on record" if launches.lacks else "nothing was launched yet"
+        print("\n".join(line for launched in launches.found for line in launched.lines) or nothing)
+    return 1 if launches.lacks else 0
 
 
 def logs(args: argparse.Namespace) -> int:

@@ -38,7 +38,7 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
         attempt: only what this one has written; default: the last one that failed.
 
     Returns:
-        exit code: 1 where of several one can't be read, else 0.
+        exit code: 1 where of several one can't be read, or some may be missing, else 0.
 
     Raises:
         HeyhiError: there is no such rank or attempt.
@@ -55,7 +55,7 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
         alike.setdefault(kind_of(row.reason), []).append(row)
     if not alike:
         _tell(f"none of {len(rows)} experiments is dead")
-    code = 0
+    code = int(survey.lacks)
     for i, group in enumerate(sorted(alike.values(), key=len, reverse=True)):
         if i:
             Shown().write(b"\n")

@@ -15,8 +15,8 @@ from heyhi.control.survey import Part, Survey
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import Status
 from heyhi.project import Project
-from heyhi.sweep.index import ManifestIndex
-from heyhi.sweep.known import KNOWN_NAME, LaunchRecord, names_in, read_known, read_launches, warn_unreadable
+from heyhi.sweep.index import ManifestIndex, expand_command
+from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in, read_known, read_launches
 from heyhi.sweep.manifest import Manifest, manifests_root
 from heyhi.sweep.target import exp_ids_of, folders_at
 from heyhi.text import shell_line
@@ -87,52 +87,61 @@ class _Named(NamedTuple):
     problem: str = ""
 
 
-def launches_of(project: Project) -> list[Launched]:
-    """Return what was launched in a results root, what was launched last at the end; then what `run.py` has run.
+class Launches(NamedTuple):
+    """What was launched in a results root.
+
+    Attributes:
+        found: what was launched last at the end; then what `run.py` has run.
+        lacks: whether there is more on record, which can't be read.
+    """
+
+    found: list[Launched]
+    lacks: bool
+
+
+def launches_of(project: Project) -> Launches:
+    """Return what was launched in a results root.
 
     Raises:
         UnknownError: the records can't be listed.
     """
+    index = ManifestIndex.open(project)
+    unread = index.unread()
+    records = read_launches(project, said=unread)
     by_what: dict[tuple[str, str], list[LaunchRecord]] = {}
-    for record in read_launches(project):
+    for record in records:
         by_what.setdefault((record.manifest, record.known), []).append(record)
-    found = [
-        (tuple(records), _named(project, *what))
-        for what, records in sorted(by_what.items(), key=lambda item: item[1][-1].time)
-    ]
+    found = [(tuple(its), _named(project, its[-1])) for its in sorted(by_what.values(), key=lambda its: its[-1].time)]
     alone = names_in(project.state_root / KNOWN_NAME) - {known for _, known in by_what}
     singles = dict.fromkeys(folder for name in sorted(alone) for folder in _known_folders(project, name))
     if singles:
         found.append(((), _Named(list(singles))))
     every = list(dict.fromkeys(folder for _, named in found for folder in named.folders))
-    needs = ManifestIndex.open(project).needs()
+    needs = index.needs()
     survey = Survey.of_parts([Part(project, every, lambda path: needs.get(path, ()))])
-    return [_launched(records, named, survey) for records, named in found]
+    # One may have been taken up before it was damaged.
+    lacks = index.lacks() or len(records) < len(names_in(project.state_root / LAUNCHES_NAME))
+    return Launches([_launched(its, named, survey) for its, named in found], lacks)
 
 
-def _named(project: Project, manifest: str, known: str) -> _Named:
-    if not manifest:
-        folders = _known_folders(project, known)
+def _named(project: Project, record: LaunchRecord) -> _Named:
+    if not record.manifest:
+        folders = _known_folders(project, record.known)
         words = tuple(exp_ids_of(folders, project.results_root))
         table = shell_line(["heyhi", "report", *words]) if 0 < len(words) <= _MAX_NAMED else ""
-        return _Named(folders, words, table, "" if folders else f"its record {known} is gone")
-    path = manifests_root(project) / manifest
+        return _Named(folders, words, table, "" if folders else f"its record {record.known} is gone or damaged")
+    path = manifests_root(project) / record.manifest
     with contextlib.suppress(ManifestError), Manifest.open(path) as opened:
         return _Named(opened.own_folders, opened.words, shell_line(["heyhi", "report", project.relative(path)]))
-    return _Named(
-        [], problem=f"its manifest {manifest} is gone or damaged: heyhi expand with the same words writes it anew"
-    )
+    command = expand_command(record)
+    return _Named([], problem=f"its manifest {record.manifest} is gone or damaged: {command} writes it anew")
 
 
 def _known_folders(project: Project, name: str) -> list[str]:
     path = project.state_root / KNOWN_NAME / name
-    try:
+    with contextlib.suppress(OSError, ValueError):  # which the index says
         return folders_at(read_known(path), project.results_root)
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        warn_unreadable(path, error)
-        return []
+    return []
 
 
 def _launched(records: tuple[LaunchRecord, ...], named: _Named, survey: Survey) -> Launched:

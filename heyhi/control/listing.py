@@ -31,6 +31,7 @@ _NOTHING = """\
 no experiments yet: nothing was run or launched in this results root. To start something:
   heyhi launch SWEEP.py, or python run.py --cfg CFG key=value
 To look at what could be started: heyhi plan SWEEP.py"""
+_NOTHING_READ = "no experiments: what is on record of launches here can't be read, or its manifest is gone"
 
 
 class Alike(NamedTuple):
@@ -66,7 +67,7 @@ def render(
         width: characters of a line; None: as many as it takes.
     """
     if not survey.folders:
-        return _NOTHING
+        return _NOTHING_READ if survey.lacks else _NOTHING
     marked: dict[str, Collection[str]] = {**_drifted_or_not(drift), "stale": survey.stale, "mixed": survey.mixed}
     head = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     head += "".join(f"  {name} {len(those)}" for name, those in marked.items() if those)

@@ -65,7 +65,8 @@ class Launching:
     def _write(self) -> None:
         command, words = self.argv[0], self.argv[1:]
         for manifest in self.whole:
-            self._note(LaunchRecord.now(command, words, manifest.label, manifest=manifest.path.name))
+            name, expand = manifest.path.name, manifest.words
+            self._note(LaunchRecord.now(command, words, manifest.label, manifest=name, expand=expand))
         if self.single:
             known = note_known(self.project, self._needs())
             if known.is_new:

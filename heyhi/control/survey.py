@@ -94,6 +94,7 @@ class Part(NamedTuple):
         needing: returns the exp paths that each experiment needs itself, of those that need any.
         plan_of: returns what an experiment was expanded to, by its exp path; None where nobody knows.
         schema: returns the schema of what `planned` returns, where that isn't today's.
+        lacks: whether experiments may be missing, since a record of what was launched can't be read or is gone.
     """
 
     project: Project
@@ -104,6 +105,7 @@ class Part(NamedTuple):
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
     plan_of: PlanOf = no_plan
     schema: Callable[[], Schema] | None = None
+    lacks: bool = False
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -150,11 +152,12 @@ class Part(NamedTuple):
 
     @classmethod
     def of_index(cls, project: Project) -> Part:
-        """Take every experiment that was run or handed over in a project's results root."""
+        """Take every experiment that was run or handed over in a project's results root; say which may be missing."""
         from heyhi.sweep.index import ManifestIndex
 
         index = ManifestIndex.open(project)
-        return cls._of_known(project, index, index.known())
+        index.warn_of_gone()
+        return cls._of_known(project, index, index.known())._replace(lacks=index.lacks())
 
     @classmethod
     def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
@@ -296,9 +299,14 @@ class Survey:
         return {reason for _, reason in self.others.values()}
 
     @property
+    def lacks(self) -> bool:
+        """Whether experiments may be missing, since a record of what was launched can't be read or is gone."""
+        return any(part.lacks for part in self.parts)
+
+    @property
     def has_trouble(self) -> bool:
-        """Whether some experiment is dead, or nobody knows how it is."""
-        return any(status.is_trouble for status, _ in self.others.values())
+        """Whether some experiment is dead, or nobody knows how it is, or whether there are others."""
+        return self.lacks or any(status.is_trouble for status, _ in self.others.values())
 
     @cached_property
     def stale(self) -> dict[str, list[str]]:

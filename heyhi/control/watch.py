@@ -64,8 +64,8 @@ def watch(look: Callable[[], Survey], seconds: float = DEFAULT_SECONDS, commands
 
 
 def exit_code(survey: Survey) -> int:
-    """Return the exit code of who has waited for experiments: 0 where all are done, or pruned, which was meant."""
-    return int(any(status is not Status.PRUNED for status, _ in survey.others.values()))
+    """Return the exit code of who has waited for experiments: 0 where all are done, or pruned, and none is missing."""
+    return int(survey.lacks or any(status is not Status.PRUNED for status, _ in survey.others.values()))
 
 
 class End:

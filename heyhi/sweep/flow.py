@@ -143,7 +143,8 @@ class Flow:
             return
         try:
             for manifest in self.reported:
-                record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=manifest.path.name)
+                name, expand = manifest.path.name, manifest.words
+                record = LaunchRecord.now("snakemake", sys.argv[1:], manifest.label, manifest=name, expand=expand)
                 write_launch(self.project, record)
             self._note_single()
             give_sign_of_life(

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import weakref
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -21,7 +21,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from heyhi.errors import HeyhiError, ManifestError
 from heyhi.project import Project
 from heyhi.sweep import database
-from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, names_in, read_known, read_launch, warn_unreadable
+from heyhi.sweep.known import (
+    KNOWN_NAME,
+    LAUNCHES_NAME,
+    LaunchRecord,
+    names_in,
+    read_known,
+    read_launch,
+    warn_unreadable,
+)
 from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, column_checksum, manifests_on_disk, manifests_root
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 from heyhi.text import shell_line
@@ -96,10 +104,11 @@ class ManifestIndex:
     Experiments are named by their exp paths: those of today, whatever was the name of the results root.
     """
 
-    def __init__(self, project: Project, connection: sqlite3.Connection) -> None:
+    def __init__(self, project: Project, connection: sqlite3.Connection, records: Set[str]) -> None:
         self._project = project
         self._root = project.results_root
         self._folder = manifests_root(project)
+        self._records_then = records  # that were there before it was brought up to date
         self._use(connection)
 
     def _use(self, connection: sqlite3.Connection) -> None:
@@ -115,7 +124,8 @@ class ManifestIndex:
         Raises:
             UnknownError: records of it can't be listed.
         """
-        return cls(project, _opened(project, _Found.look(project)))
+        found = _Found.look(project)
+        return cls(project, _opened(project, found), found.records)
 
     def _ask(self, ask: Callable[[], _T]) -> _T:
         """Ask the database; where it turns out to be damaged, ask one that is made anew.
@@ -244,6 +254,39 @@ class ManifestIndex:
         found = self._ask(lambda: {exp_id: json.loads(text) for exp_id, text, _ in self._sealed("needs")})
         needs = (folders_at(exp_ids, self._root) for exp_ids in found.values())
         return dict(zip(folders_at(found, self._root), needs, strict=True))
+
+    def unread(self) -> set[str]:
+        """Return the records that couldn't be taken up, as `known/0123456789abcdef.json`: each was said when opened."""
+        unread = self._records_then - self._records().keys()
+        return unread & _Found.look(self._project).records if unread else set()  # others may be removed by now
+
+    def lacks(self) -> bool:
+        """Return whether experiments may be missing: a record can't be read, or the manifest that one names is gone."""
+        return bool(self.unread() or self._gone())
+
+    def warn_of_gone(self) -> None:
+        """Say of each launch on record whose manifest is gone what writes that anew."""
+        for name, manifest in self._gone().items():
+            path, command = self._project.state_root / name, "heyhi expand SWEEP.py"
+            with contextlib.suppress(OSError, ValueError):
+                command = expand_command(read_launch(path))
+            _log.warning(
+                "%s: is gone, so what was launched by it and is known by nothing else is left out; this writes it anew"
+                " as long as the sweep is as it was:\n  %s\nor remove %s to forget that launch",
+                self._folder / manifest,
+                command,
+                path,
+            )
+
+    def _gone(self) -> dict[str, str]:
+        """Return the manifests that aren't there, by the name of a record of a launch by them, the last one."""
+        there = manifests_on_disk(self._folder)
+        last = {manifest: name for name, manifest in sorted(self._records().items())}
+        return {name: manifest for manifest, name in last.items() if manifest and manifest not in there}
+
+    def _records(self) -> dict[str, str]:
+        """Return the records that were taken up, and the manifest that each names."""
+        return dict(self._ask(lambda: self._connection.execute("SELECT name, manifest FROM record").fetchall()))
 
     def has(self, exp_path: Path | str) -> bool:
         """Return whether an experiment is known, or some manifest has it."""
@@ -565,7 +608,9 @@ def _take_up_record(connection: sqlite3.Connection, project: Project, name: str)
 
 
 def _warn_damaged(error: ManifestError) -> None:
-    _log.warning("%s; until then, what was launched by it and is known by nothing else is left out", error)
+    _log.warning(
+        "%s\nAs long as that isn't done, what was launched by it and is known by nothing else is left out", error
+    )
 
 
 def _make_known(connection: sqlite3.Connection, exp_ids: Iterable[str], needs: dict[str, str]) -> None:
@@ -573,6 +618,11 @@ def _make_known(connection: sqlite3.Connection, exp_ids: Iterable[str], needs: d
         "INSERT INTO known VALUES (?, ?) ON CONFLICT (exp_id) DO UPDATE SET needs = excluded.needs",
         ((exp_id, needs.get(exp_id)) for exp_id in exp_ids),
     )
+
+
+def expand_command(record: LaunchRecord) -> str:
+    """Return the command that writes the manifest of a launch anew, as long as its sweep is as it was."""
+    return shell_line(["heyhi", "expand", *record.expand]) if record.expand else "heyhi expand with the same words"
 
 
 # --- where none is found

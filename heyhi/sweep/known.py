@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +44,7 @@ class LaunchRecord(NamedTuple):
         label: name of the sweep, or of what was named.
         manifest: name of the manifest that was run whole, in the folder of the manifests; empty for single experiments.
         known: name of the file in `known` that has these; empty for a whole sweep.
+        expand: words by which `heyhi expand` writes the manifest anew; none for single experiments.
     """
 
     time: str
@@ -54,10 +55,18 @@ class LaunchRecord(NamedTuple):
     label: str
     manifest: str = ""
     known: str = ""
+    expand: tuple[str, ...] = ()
 
     @classmethod
     def now(
-        cls, command: str, words: Sequence[str], label: str, *, manifest: str = "", known: str = ""
+        cls,
+        command: str,
+        words: Sequence[str],
+        label: str,
+        *,
+        manifest: str = "",
+        known: str = "",
+        expand: Sequence[str] = (),
     ) -> LaunchRecord:
         """Return the record of a launch by this process."""
         import datetime  # `heyhi status`, which only reads, can do without all of these
@@ -67,11 +76,12 @@ class LaunchRecord(NamedTuple):
 
         # Two in one second have an order, too.
         time = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-        return cls(time, user_name(), socket.gethostname(), command, tuple(words), label, manifest, known)
+        who = (user_name(), socket.gethostname())
+        return cls(time, *who, command, tuple(words), label, manifest, known, tuple(expand))
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON holds it."""
-        return {**self._asdict(), "words": list(self.words)}
+        return {**self._asdict(), "words": list(self.words), "expand": list(self.expand)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LaunchRecord:
@@ -81,9 +91,10 @@ class LaunchRecord(NamedTuple):
             ValueError: it is none.
         """
         try:
-            words = data["words"]
-            texts = {name: data[name] for name in cls._fields if name != "words"}
-            if not isinstance(words, list) or not all(isinstance(text, str) for text in (*words, *texts.values())):
+            words, expand = data["words"], data["expand"]
+            texts = {name: data[name] for name in cls._fields if name not in ("words", "expand")}
+            are_lists = isinstance(words, list) and isinstance(expand, list)
+            if not are_lists or not all(isinstance(text, str) for text in (*words, *expand, *texts.values())):
                 raise TypeError("it has something else than text")
             if not all(map(_is_file_name, (texts["manifest"], texts["known"]))):
                 raise TypeError("what it names is no file")
@@ -91,7 +102,7 @@ class LaunchRecord(NamedTuple):
             raise ValueError(f"it has no {error}") from None
         except TypeError as error:
             raise ValueError(str(error)) from None
-        return cls(**texts, words=tuple(words))
+        return cls(**texts, words=tuple(words), expand=tuple(expand))
 
 
 def _is_file_name(text: str) -> bool:
@@ -164,7 +175,7 @@ def read_known(path: Path) -> dict[str, list[str]]:
 
     data = read_bounded(path)
     if hashlib.sha256(data).hexdigest()[:_DIGITS] != path.name.removesuffix(SUFFIX):
-        raise ValueError("it is damaged: it is named by what it held")
+        raise ValueError("it was changed: it holds something else than when it got its name")
     try:
         found = parse_json(data)["experiments"]
         return {str(exp_id): list(map(str, needs)) for exp_id, needs in found.items()}
@@ -220,24 +231,34 @@ def read_launch(path: Path) -> LaunchRecord:
     return LaunchRecord.from_dict(found)
 
 
-def read_launches(project: Project) -> list[LaunchRecord]:
-    """Return the launches of a results root, the oldest first; one that can't be read is said and left out."""
+def read_launches(project: Project, *, said: Container[str] = ()) -> list[LaunchRecord]:
+    """Return the launches of a results root, the oldest first; one that can't be read is said and left out.
+
+    Args:
+        project: whose results root it is.
+        said: names of records, as `launches/x.json`, of which it was said before.
+    """
     folder = project.state_root / LAUNCHES_NAME
     found = []
     for name in sorted(names_in(folder)):
         try:
             found.append(read_launch(folder / name))
         except (OSError, ValueError) as error:
-            warn_unreadable(folder / name, error)
+            if f"{LAUNCHES_NAME}/{name}" not in said:
+                warn_unreadable(folder / name, error)
     return sorted(found, key=lambda record: record.time)
 
 
 def warn_unreadable(path: Path, error: Exception) -> None:
-    """Say that a record can't be read, and what becomes of it."""
+    """Say that a record can't be read, what becomes of it, and what can be done."""
     import logging
 
-    reason = error.strerror if isinstance(error, OSError) else error
-    logging.getLogger(__name__).warning("%s: can't be read, so what is on record there is left out: %s", path, reason)
+    logging.getLogger(__name__).warning(
+        "%s: can't be read, so what is on record there is left out: %s; remove it, and run or launch that again:"
+        " what is done stays done",
+        path,
+        error.strerror or error if isinstance(error, OSError) else error,
+    )
 
 
 def names_in(folder: Path) -> set[str]:

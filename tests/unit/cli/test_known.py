@@ -92,8 +92,9 @@ def run_py(*args: str, main: Any = done) -> int:
 def hand_over(run: Any, *words: str) -> str:
     """Put a launch of a sweep on record, as Snakemake does when it starts one; return the manifest."""
     manifest = str(run("expand", *words, "--manifest")[1].strip())
-    label = Manifest.open(Path(manifest)).label
-    write_launch(find_project(), LaunchRecord.now("snakemake", words, label, manifest=Path(manifest).name))
+    opened = Manifest.open(Path(manifest))
+    record = LaunchRecord.now("snakemake", words, opened.label, manifest=Path(manifest).name, expand=opened.words)
+    write_launch(find_project(), record)
     return manifest
 
 
@@ -335,7 +336,57 @@ def test_the_sweeps_that_were_launched_are_listed_with_words_and_the_way_to_thei
 def test_a_sweep_whose_manifest_is_gone_is_still_listed(run: Any, project: Path) -> None:
     manifest = hand_over(run)
     (project / manifest).unlink()
-    assert f"its manifest {Path(manifest).name} is gone or damaged" in run("status", "--sweeps")[1]
+    code, out, _ = run("status", "--sweeps")
+    assert f"its manifest {Path(manifest).name} is gone or damaged: heyhi expand conf/many.py writes it anew" in out
+    assert code == 1
+
+
+@pytest.mark.parametrize(
+    "words", ["status", "retry --dead --profile profiles/local", "logs --error", "status --json", "status --watch 1"]
+)
+def test_what_a_manifest_that_is_gone_had_is_missed_by_name(
+    run: Any, project: Path, caplog: pytest.LogCaptureFixture, words: str
+) -> None:
+    manifest = hand_over(run)
+    (project / manifest).unlink()
+    for _ in range(2):  # the index was told before, too
+        caplog.clear()
+        code, out, _ = run(*words.split())
+        assert code == 1 and "nothing was run" not in out
+        assert f"{Path(manifest).name}: is gone" in caplog.text and "\n  heyhi expand conf/many.py\n" in caplog.text
+    assert run("expand", "conf/many.py", "--manifest")[1].strip() == manifest
+    caplog.clear()
+    assert run("status")[:2] == (0, "NOT_STARTED 3\n" + run("status")[1].partition("\n")[2]) and not caplog.text
+
+
+def test_a_launch_whose_manifest_is_gone_can_be_forgotten(run: Any, project: Path) -> None:
+    manifest = hand_over(run)
+    (project / manifest).unlink()
+    assert run("status")[0] == 1
+    (record,) = project.glob("results/.heyhi/launches/*")
+    record.unlink()
+    code, out, _ = run("status")
+    assert code == 0 and NOTHING in out
+
+
+@pytest.mark.parametrize("is_indexed", [True, False])
+def test_a_launch_whose_record_is_damaged_is_missed(
+    run: Any, project: Path, caplog: pytest.LogCaptureFixture, is_indexed: bool
+) -> None:
+    hand_over(run)
+    run("status")
+    (record,) = project.glob("results/.heyhi/launches/*")
+    record.write_text("x\n")
+    if not is_indexed:
+        (project / "results/.heyhi/index.sqlite").unlink()
+    caplog.clear()
+    code, out, _ = run("status", "--sweeps")
+    assert code == 1 and "nothing was launched" not in out
+    assert [message.count(record.name) for message in caplog.messages] == [1], "once"
+    assert "remove it, and run or launch that again" in caplog.text
+    code, out, _ = run("status")
+    assert out.startswith("NOT_STARTED 3") if is_indexed else NOTHING not in out
+    assert code == int(not is_indexed)
 
 
 @pytest.mark.parametrize("more", ["conf/many.py", "--drift", "--all", "--watch"])

@@ -206,7 +206,7 @@ def test_what_a_record_that_is_damaged_names_is_left_out_and_said(
     path.write_text(path.read_text().replace("/3", "/9999"))
     index_of(project).unlink()  # it would still know what was there
     assert [one for one in right if one not in answers(project)["known"]] == [f"ROOT/p/{'long' * 20}/3"]
-    assert str(path) in caplog.text and "damaged" in caplog.text
+    assert str(path) in caplog.text and "it was changed" in caplog.text
 
 
 @pytest.mark.parametrize("damage", ["turned", "a FIFO", "a device", "a link to itself", "a link to nothing"])
