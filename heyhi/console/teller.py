@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
-from heyhi.console.ends import Ended, how_ended, said_by_executor, seconds_of
+from heyhi.console.ends import Ended, bad_end_of, how_ended, said_by_executor, seconds_of
 from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
@@ -194,7 +194,8 @@ class Teller:
             seconds: float | None = self._progress.finish(job.folder, time.monotonic())
             if self._is_remote:
                 seconds = seconds_of(job.folder)
-            self._tell(_PROGRESS, DONE, self._name(job.folder), "" if seconds is None else duration(seconds))
+            took = "" if seconds is None else duration(seconds)
+            self._tell(_PROGRESS, DONE, self._name(job.folder), took, "" if self._is_remote else bad_end_of(job.folder))
         elif job.rule == _TABLE:
             self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
         return True
