@@ -25,8 +25,8 @@ rule experiment:
         f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
         " done=; if [ -f {output.result:q} ]; then done=yes; fi;"
-        f" if [ \"$done\" ] || [ $code -gt 128 ]; then echo \"{flow.ended}$code, $(date -u +%FT%TZ)\" >&2 || :; fi;"
-        " if [ \"$done\" ]; then exit 0; fi; exit $code"
+        f' if [ "$done" ] || [ $code -gt 128 ]; then echo "{flow.ended}$code, $(date -u +%FT%TZ)" >&2 || :; fi;'
+        ' if [ "$done" ]; then exit 0; fi; exit $code'
 
 
 # Stands for one that nobody knows how it is (its folder or a record of it can't be read): nothing touches that, and what
