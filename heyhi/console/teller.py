@@ -91,6 +91,8 @@ class Teller:
             "job_error": self._fail,
             "job_started": _drop,
             "progress": _drop,
+            # A quiet of the command line takes the place of that of the profile, which leaves the host out.
+            "workflow_started": lambda record: bool(self._quiet),
             "error": lambda record: is_told_error(str(record.msg)),
         }
 
@@ -241,6 +243,9 @@ class Teller:
     # --- the end
 
     def _say_end(self, progress: Progress) -> None:
+        for folder in list(progress.running):  # where it is to be quiet, Snakemake doesn't say what has ended well
+            if _has_result(folder):
+                progress.finish(folder, time.monotonic())
         if progress.failed:
             self._say_blocked()
         if progress.total or progress.failed:
