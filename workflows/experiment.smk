@@ -2,6 +2,8 @@
 # so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone.
 # update(): or Snakemake would remove a result that another process has written since it planned its jobs; for each that
 # fails without one it says that there is no backup to restore, by no setting left out.
+# The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
+# there (heyhi/experiment/exits.py reads it). What ends badly behind its result is done: nothing else counts.
 # launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 
@@ -19,8 +21,12 @@ rule experiment:
     message:
         "run {wildcards.exp}"
     shell:
-        f"{flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
-        " 2>> {wildcards.exp:q}/launch.log"
+        "exec 2>> {wildcards.exp:q}/launch.log; code=0;"
+        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
+        " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
+        " done=; if [ -f {output.result:q} ]; then done=yes; fi;"
+        f' if [ "$done" ] || [ $code -gt 128 ]; then echo "{flow.ended}$code, $(date -u +%FT%TZ)" >&2 || :; fi;'
+        ' if [ "$done" ]; then exit 0; fi; exit $code'
 
 
 # Stands for one that nobody knows how it is (its folder or a record of it can't be read): nothing touches that, and what

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from heyhi.console.lines import ERROR
 from heyhi.errors import HeyhiError
+from heyhi.experiment.exits import exit_text, shell_exit
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.names import Status
@@ -67,6 +68,12 @@ def seconds_of(folder: str) -> float | None:
     except HeyhiError:
         return None
     return end.seconds if end is not None else None
+
+
+def bad_end_of(folder: str) -> str:
+    """Say how the process of a DONE experiment has ended behind its result, as its shell saw it; empty where well."""
+    seen = shell_exit(ExperimentDir(Path(folder)))
+    return f"its process ended with {exit_text(seen.code)} after that" if seen is not None else ""
 
 
 def _said_by_runner(folder: ExperimentDir, names: tuple[str, ...]) -> str:

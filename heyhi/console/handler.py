@@ -19,6 +19,7 @@ from heyhi.console.names import read_named
 from heyhi.console.teller import Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
+from heyhi.text import readable, steering
 
 _INTERRUPT = "Terminating processes on user request"
 _NOTHING = logging.CRITICAL + 1  # a level that no record has
@@ -156,14 +157,26 @@ class LogHandler(LogHandlerBase):
         if self._snakemakes is None:
             self._snakemakes = ColorizingTextHandler(
                 nocolor=self.common_settings.nocolor,
-                stream=sys.stdout if self.common_settings.stdout else sys.stderr,
-                formatter=self.formatter,
+                stream=steering(sys.stdout if self.common_settings.stdout else sys.stderr),
+                formatter=_Readable(self.formatter),
             )
         return self._snakemakes
 
 
 def _as_it_is(record: logging.LogRecord, text: str) -> str:
     return text
+
+
+class _Readable(logging.Formatter):
+    """Snakemake's formatter, in whose texts nothing steers the terminal: colours come behind it."""
+
+    def __init__(self, formatter: logging.Formatter | None) -> None:
+        super().__init__()
+        self._formatter = formatter or logging.Formatter()
+
+    def format(self, record: logging.LogRecord) -> str:
+        text: str | None = self._formatter.format(record)
+        return readable("" if text is None else text)
 
 
 class _Direct(logging.Handler):

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from typing import NamedTuple
 
+from heyhi.config.identity import readable_tag
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import folder_of
+from heyhi.text import cut_alike
 
-_LONGEST = 60  # characters of what varies; an exp id is as readable, and stays short
+_LONGEST = 60  # characters of what varies, unless two would look alike
 _SHARE = 20  # all of a manifest are read in the time that so large a share of them takes, one by one
 
 
@@ -52,21 +54,17 @@ def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
 def short_names(experiments: Sequence[Named]) -> list[str]:
     """Name experiments by their overrides that not all of them have, and by the config where there are several.
 
-    Where that is nothing, too long or of two alike, it is the exp id.
+    They are written as in exp ids, and cut where they are long. Where that is nothing, or of two alike, it is the exp
+    id.
     """
     shared = set.intersection(*(set(one.overrides) for one in experiments)) if experiments else set()
     one_cfg = len({one.cfg for one in experiments}) < 2
     names = []
     for one in experiments:
-        varying = ",".join(override for override in one.overrides if override not in shared)
-        stem = "" if one_cfg else PurePath(one.cfg).stem
-        names.append(":".join(part for part in (stem, varying) if part))
+        varying = [override for override in one.overrides if override not in shared]
+        stem = "" if one_cfg else readable_tag([PurePath(one.cfg).stem])
+        names.append(":".join(part for part in (stem, readable_tag(varying) if varying else "") if part))
     count = Counter(names)
-    return [
-        name if _is_plain(name) and count[name] == 1 and len(experiments) > 1 else one.exp_id
-        for name, one in zip(names, experiments, strict=True)
-    ]
-
-
-def _is_plain(name: str) -> bool:
-    return 0 < len(name) <= _LONGEST and name.isprintable() and " " not in name
+    its_own = [name for name in names if name and count[name] == 1] if len(experiments) > 1 else []
+    short = dict(zip(its_own, cut_alike(its_own, _LONGEST), strict=True))
+    return [short.get(name, one.exp_id) for name, one in zip(names, experiments, strict=True)]

@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
+from heyhi.text import readable, steering
+
 _TICK_SECONDS = 1.0  # the bar is drawn anew after, when nothing happens
 _LEAST_SECONDS = 0.15  # between two drawings, unless a line is written
 _DEFAULT_WIDTH = 80
@@ -53,10 +55,10 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 class Plain:
-    """A file or a pipe."""
+    """A file or a pipe, which takes lines as they are: who writes them has made others' texts in them readable."""
 
     def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+        self._stream = steering(stream)
 
     def write(self, text: str) -> None:
         """Write lines, at once."""
@@ -73,7 +75,7 @@ class Plain:
 
 
 class Terminal:
-    """A terminal with a bar in its last line.
+    """A terminal with a bar in its last line. It takes lines as they are, their colours too.
 
     Args:
         stream: the terminal.
@@ -81,7 +83,7 @@ class Terminal:
     """
 
     def __init__(self, stream: TextIO, bar: Callable[[int], str]) -> None:
-        self._stream, self._bar = stream, bar
+        self._stream, self._bar = steering(stream), bar
         self._lock = threading.RLock()
         self._drawn_at = 0.0
         self._is_open = True
@@ -153,6 +155,7 @@ class Above:
 
     def __init__(self, stream: TextIO, terminal: Terminal) -> None:
         self._stream, self._terminal = stream, terminal
+        self._is_shown = steering(stream) is not stream  # nothing printed there is to steer the terminal
         self._rest = ""
 
     def write(self, text: str) -> int:
@@ -160,7 +163,7 @@ class Above:
         lines, newline, rest = (self._rest + text).rpartition("\n")
         self._rest = rest
         if newline:
-            self._terminal.write(lines)
+            self._terminal.write(readable(lines) if self._is_shown else lines)
         return len(text)
 
     def writelines(self, lines: list[str]) -> None:

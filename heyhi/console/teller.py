@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
-from heyhi.console.ends import Ended, how_ended, said_by_executor, seconds_of
+from heyhi.console.ends import Ended, bad_end_of, how_ended, said_by_executor, seconds_of
 from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
@@ -91,6 +91,8 @@ class Teller:
             "job_error": self._fail,
             "job_started": _drop,
             "progress": _drop,
+            # A quiet of the command line takes the place of that of the profile, which leaves the host out.
+            "workflow_started": lambda record: bool(self._quiet),
             "error": lambda record: is_told_error(str(record.msg)),
         }
 
@@ -194,7 +196,8 @@ class Teller:
             seconds: float | None = self._progress.finish(job.folder, time.monotonic())
             if self._is_remote:
                 seconds = seconds_of(job.folder)
-            self._tell(_PROGRESS, DONE, self._name(job.folder), "" if seconds is None else duration(seconds))
+            took = "" if seconds is None else duration(seconds)
+            self._tell(_PROGRESS, DONE, self._name(job.folder), took, "" if self._is_remote else bad_end_of(job.folder))
         elif job.rule == _TABLE:
             self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
         return True
@@ -240,6 +243,9 @@ class Teller:
     # --- the end
 
     def _say_end(self, progress: Progress) -> None:
+        for folder in list(progress.running):  # where it is to be quiet, Snakemake doesn't say what has ended well
+            if _has_result(folder):
+                progress.finish(folder, time.monotonic())
         if progress.failed:
             self._say_blocked()
         if progress.total or progress.failed:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from heyhi.errors import UnknownError
-from heyhi.experiment.exits import crash_of, exit_text, is_exit
+from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
@@ -120,7 +120,7 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
 
 
 def death_in(folder: ExperimentDir, history: History, job: Job | None = None) -> Death:
-    """Say why the experiment of a folder is dead, also by what its log ends with, where nobody else says.
+    """Say why the experiment of a folder is dead, also by what its shell and its log say, where nobody else does.
 
     Args:
         folder: of the experiment.
@@ -130,8 +130,8 @@ def death_in(folder: ExperimentDir, history: History, job: Job | None = None) ->
     death, start = death_of(history, job), history.attempts[-1] if history.attempts else None
     if death.kind != "killed" or not isinstance(start, Start) or (job is not None and job.exit_code is not None):
         return death
-    crash = crash_of(folder, start)
-    return Death("killed", f"{crash} ({_where(history, history.job_to_ask)})") if crash else death
+    how = seen_by_shell(folder, start) or crash_of(folder, start)
+    return Death("killed", f"{how} ({_where(history, history.job_to_ask)})") if how else death
 
 
 def death_of(history: History, job: Job | None = None) -> Death:

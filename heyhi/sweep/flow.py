@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
+from heyhi.experiment.exits import ENDED
 from heyhi.experiment.names import RESULT_NAME, Status
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
@@ -59,6 +60,7 @@ class Flow:
     Attributes:
         project: whose experiments are run.
         python: this interpreter, quoted for a shell command.
+        ended: with what the shell of an experiment begins what it says of an end that only it has seen.
         options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
@@ -95,6 +97,7 @@ class Flow:
         self._reported: dict[Path, Manifest] = {}  # by its path
         # -P: what lies in the project is no module of ours.
         self.python = _literal(f"{shlex.quote(sys.executable)} -P")
+        self.ended = ENDED
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))

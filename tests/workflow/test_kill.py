@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 
 from heyhi.experiment.names import Status
@@ -36,9 +37,11 @@ def test_a_killed_worker_is_dead_and_goes_on_with_the_same_command(tiny: Tiny) -
     first = tiny.start()
     _, pid = tiny.wait_at_gate()
     os.kill(pid, signal.SIGKILL)
-    out, _ = first.communicate()
+    out, err = first.communicate()
     assert first.returncode == 1
-    assert "killed" in out
+    assert f"signal 9 (SIGKILL) (pid {pid} on host " in out
+    assert "DEAD    x=2  signal 9 (SIGKILL) (pid " in err
+    assert "heyhi.runner" not in err  # the shell's words of its command are in launch.log
     assert sorted(tiny.ledger) == ["work 1", "work 2", "work 3"]
 
     second = tiny.start()
@@ -81,3 +84,21 @@ def test_what_hangs_after_its_run_holds_nothing_up_and_what_crashes_says_how(tin
     hung = tiny.folder(str(next((tiny.root / "results/p/work").glob("x=2_*")) / "result.json"))
     assert "the thread 'left', at " in hung.log_path.read_text()
     assert "the thread 'left', at " in hung.launch_log_path.read_text()
+
+
+def test_what_ends_badly_behind_its_result_is_done(tiny: Tiny) -> None:
+    task = tiny.root / "run.py"
+    task.write_text(
+        "import atexit\n"
+        + task.read_text().replace(
+            '    print("said by", cfg.x)\n',
+            "    if cfg.x == 1:\n        atexit.register(os.abort)\n"
+            "    if cfg.x == 2:\n        atexit.register(os._exit, 5)\n"
+            "    if cfg.x == 3:\n        Path('result.json').write_text('{}')\n        os._exit(3)\n",
+        )
+    )
+    ended = tiny.snakemake()
+    assert "3 experiments: 3 DONE" in ended.stdout and ended.returncode == 0, ended.stdout + ended.stderr
+    said = re.findall(r" done +(x=\d)  .*  its process ended with (.*) after that$", ended.stderr, re.MULTILINE)
+    assert sorted(said) == [("x=1", "signal 6 (SIGABRT)"), ("x=2", "exit code 5"), ("x=3", "exit code 3")]
+    assert " end     3 done in " in ended.stderr and "ERROR" not in ended.stderr

@@ -37,9 +37,20 @@ def test_where_that_says_nothing_it_is_the_exp_id() -> None:
     alone, default, other = named("lr=0.1"), named(), named("lr=0.2")
     assert short_names([alone]) == [alone.exp_id]
     assert short_names([default, other]) == [default.exp_id, "lr=0.2"]
-    long, spaced = named(f"note='{'x' * 80}'"), named("note='a b'")
-    assert short_names([long, spaced]) == [long.exp_id, spaced.exp_id]
+    spaced, other = named("note='a b'"), named("note='a_b'")
+    assert short_names([spaced, other]) == [spaced.exp_id, other.exp_id]
     assert short_names([]) == []
+
+
+def test_they_are_written_as_in_exp_ids_and_cut_where_they_are_long() -> None:
+    assert short_names([named("sizes=[64]", "x=1"), named("sizes=[8, 8]", "note='a b'")])[0] == "sizes=64,x=1"
+    long = [named(f"encoder.layers={x}", "decoder.attention.heads=16", "optimizer.momentum=0.9") for x in (1, 2)]
+    long.append(named("encoder.layers=3", "lr=0.1"))
+    first, second, third = short_names(long)
+    assert third == "encoder.layers=3,lr=0.1" and len({first, second, third}) == 3
+    assert first != long[0].exp_id and first.startswith(("…", "encoder.layers=1")) and len(first) <= 75
+    (end, other) = short_names([named(f"note='{'x' * 80}'", "seed=1"), named("note='y'", "seed=2")])
+    assert (len(end), end[0], end[-7:]) == (60, "…", ",seed=1") and other.endswith(",seed=2")
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True, max_size=4).map(tuple), unique=True, max_size=12))

@@ -72,6 +72,31 @@ def test_lines_of_all_come_above_the_bar_whole_and_nothing_is_left_of_it() -> No
     assert lines[204:] == ["no endbehind", "TextIOWrapper TextIOWrapper", ""]
 
 
+def test_the_bar_steers_a_terminal_on_which_nothing_else_printed_does() -> None:
+    program = f"""
+from heyhi.text import take_any_text
+take_any_text()
+{PROGRAM.replace('print("printed")', 'print("printed" + chr(27) + "[31m")')}
+"""
+    written = on_terminal(program, 40)
+    lines = shown(written)
+    assert b"\\r" not in written and b"\r\x1b[2K" in written
+    assert lines[:4] == ["first", r"printed\x1b[31m", "warned", "half and half"]
+    assert lines[204:] == ["no endbehind", "_ShownStream _ShownStream", ""]
+
+
+def test_plain_lines_keep_their_colours_on_a_terminal() -> None:
+    program = """
+import sys
+from heyhi.console.screen import screen_for
+from heyhi.text import take_any_text
+
+take_any_text()
+screen_for(sys.stderr, None).write(chr(27) + "[31mred")
+"""
+    assert on_terminal(program, 40) == b"\x1b[31mred\r\n"
+
+
 def test_the_bar_is_one_less_than_the_terminal_is_wide() -> None:
     assert b"bar of 39" in on_terminal(PROGRAM, 40)
 

@@ -271,6 +271,19 @@ def test_it_says_less_where_it_is_to_be_quiet(tmp_path: Path) -> None:
     assert [text.split()[0] for text in stage.lines] == ["run", "DEAD", "end"]
 
 
+def test_what_is_quiet_about_ends_counts_them_and_has_no_banner(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", quiet=frozenset({"rules", "progress"}))
+    stage.say("SNAKEMAKE\n=====", "workflow_started")
+    stage.begin(2)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    stage.log("x=1", "")
+    (Path(stage.folders["x=1"]) / "result.json").write_text("{}")  # Snakemake says nothing of its end
+    stage.teller.close()
+    head, end = stage.lines
+    assert head.startswith("run     2 experiments") and end.startswith("end     1 done, 1 not done in ")
+
+
 def test_rules_of_others_are_told_as_snakemake_does(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1")
     stage.begin(1)
