@@ -36,6 +36,7 @@ from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
+from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
@@ -360,10 +361,13 @@ class _Run:
             with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
                 result = self._call_main()
                 self.over.held.append(result)
+                if os.getpid() == pid:
+                    regain()  # warnings about it belong into the log
+                    # Inside: what is returned may have methods of the task's own, which take any time.
+                    encoded = encode(result) if result is not None else None
             if os.getpid() != pid:
                 leave_fork()
-            regain()
-            self._save(result, signals)
+            self._save(encoded, signals)
             ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
@@ -402,7 +406,7 @@ class _Run:
         stopped = ending.reason in ("terminated", REQUEUE)
         return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
-    def _save(self, result: object, signals: Signals) -> None:
+    def _save(self, result: Encoded | None, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
         if result is None and not self.folder.has_result():
             signals.raise_if_caught()
