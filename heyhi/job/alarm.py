@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import threading
 from typing import Any
 
 _CLOCK_MONOTONIC, _SIGEV_THREAD = 1, 2  # linux/time.h, bits/sigevent-consts.h
@@ -41,7 +42,8 @@ class Alarm:
 
     def __init__(self, command: str, command_seconds: float, exit_code: int, exit_seconds: float) -> None:
         self._library: Any = _library()
-        self._timers: list[ctypes.c_void_p] = []
+        self._timers: list[tuple[ctypes.c_void_p, _Span]] = []
+        self._changing = threading.Lock()
         if self._library is None:
             return
         self._library.strdup.restype = ctypes.c_void_p
@@ -54,15 +56,21 @@ class Alarm:
         timer = ctypes.c_void_p()
         if self._library.timer_create(_CLOCK_MONOTONIC, ctypes.byref(event), ctypes.byref(timer)) != 0:
             return
-        self._timers.append(timer)
-        span = _Span(0, 0, int(seconds), int(seconds % 1 * 1e9) or 1)
-        self._library.timer_settime(timer, 0, ctypes.byref(span), None)
+        self._timers.append((timer, _Span(0, 0, int(seconds), int(seconds % 1 * 1e9) or 1)))
+        self._library.timer_settime(timer, 0, ctypes.byref(self._timers[-1][1]), None)
+
+    def begin_again(self) -> None:
+        """Have the seconds begin anew, unless it was stopped."""
+        with self._changing:
+            for timer, span in self._timers:
+                self._library.timer_settime(timer, 0, ctypes.byref(span), None)
 
     def stop(self) -> None:
         """Have nothing happen any more."""
-        for timer in self._timers:
-            self._library.timer_delete(timer)
-        self._timers = []
+        with self._changing:
+            for timer, _ in self._timers:
+                self._library.timer_delete(timer)
+            self._timers = []
 
 
 def _library() -> Any:

@@ -2,7 +2,8 @@
 
 Threads that are no daemons, functions at exit, children that are waited for and destructors may keep a process, and
 with it a job and its GPUs, for ever. `holding` finds out which it is. Where even that isn't possible, since something
-holds the interpreter's lock or the interpreter has ended, an `alarm` ends the process.
+holds the interpreter's lock or the interpreter has ended, an `alarm` ends the process. What holds that lock may come as
+soon as main has returned, so one is set before the end is put on record, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from heyhi.files import open_to_append
 from heyhi.job.tee import flush_all
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ SETTING, LOST = "[tool.heyhi] end_grace", "another has the experiment"
 _STACKS_SECONDS, _WORDS_SECONDS, _END_SECONDS = 4.0, 5.0, 6.0
 _CHILDREN_SECONDS, _PAUSE_SECONDS = 2.0, 0.05  # for children to end by SIGTERM
 _FLUSH_SECONDS = 1.0
+_LOOK_SECONDS = 1.0  # between two words of who watches that Python runs
 _ANY_NUMBER = 1e6  # of seconds: no timer takes much more
 _UNKNOWN = "code that is no Python's, or that lets no other run (see the stacks above, where there are any)"
 
@@ -53,6 +56,46 @@ class Grace:
         self._process = os.getpid()
         self._alarm: Alarm | None = None
         self._is_over = threading.Event()
+        self._watching: tuple[Alarm, threading.Event] | None = None
+
+    def watch(self, seconds: float, log: Path, result: Path) -> None:
+        """End this process where no Python runs for so long, until the seconds begin.
+
+        To write the end down may take its time: a disk that is full or slow isn't what this is for.
+
+        Args:
+            seconds: 0: any number.
+            log: where to say so; standard error may be the run's still.
+            result: of the run; where there is none by then, the exit code isn't 0.
+        """
+        if self._watching is not None or not 0 < seconds < _ANY_NUMBER:
+            return
+        self._seconds, self._limit = seconds, SETTING
+        self._log = _open_log(log)
+        targets = [self._log] if self._log >= 0 else []
+        fatal = f"; [ -f {shlex.quote(str(result))} ] || kill -9 {self._process}"
+        alarm, over = self._new_alarm(targets, 0, fatal), threading.Event()
+        if targets:
+            faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
+
+        def run() -> None:
+            while not over.wait(_LOOK_SECONDS):
+                alarm.begin_again()
+                if targets:
+                    faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
+
+        self._watching = alarm, over
+        with contextlib.suppress(RuntimeError):
+            threading.Thread(target=run, name="heyhi-watch", daemon=True).start()
+            return
+        self._stop_watching()  # nobody would say that Python runs
+
+    def _stop_watching(self) -> None:
+        if self._watching is not None:
+            alarm, over = self._watching
+            self._watching = None
+            over.set()
+            alarm.stop()
 
     def begin(self, seconds: float, log: Path | None, exit_code: int, limit: str = SETTING) -> None:
         """Start the seconds.
@@ -67,9 +110,10 @@ class Grace:
             return
         self._seconds, self.exit_code, self._limit = seconds, exit_code, limit
         # Opened now: in 30 s it may be another run's folder.
-        with contextlib.suppress(OSError):
-            self._log = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC) if log is not None else -1
+        if self._log < 0 or log is None:
+            self._log = _open_log(log)
         self._start()
+        self._stop_watching()
 
     def __enter__(self) -> Self:
         return self
@@ -88,24 +132,32 @@ class Grace:
     def _start(self) -> None:
         if os.getpid() != self._process:  # a child that was forked after the run
             return
-        from heyhi.job.alarm import Alarm  # loads ctypes, which a command that runs nothing can do without
-
         seconds = self._seconds
-        with contextlib.suppress(OSError):
-            self._said = os.dup(2)
-        targets = [fd for fd in (self._said, self._log) if fd >= 0]
+        targets = self._targets()
         self._is_over = over = threading.Event()
-        words = "".join(f"{shlex.quote(line)} " for line in self._lines([_UNKNOWN]))
-        to = " ".join(f"/proc/{self._process}/fd/{fd}" for fd in targets)
-        command = f"for to in {to}; do printf '%s\\n' {words}>> $to; done"
-        self._alarm = Alarm(command, seconds + _WORDS_SECONDS, self.exit_code, seconds + _END_SECONDS)
+        self._alarm = self._new_alarm(targets, self.exit_code)
         if targets:
             faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
         with contextlib.suppress(RuntimeError):  # no more threads: the alarm will do
             threading.Thread(target=self._watch, args=(over, targets), name="heyhi-grace", daemon=True).start()
 
+    def _targets(self) -> list[int]:
+        """Return the descriptors that it is said to."""
+        with contextlib.suppress(OSError):
+            self._said = os.dup(2)
+        return [fd for fd in (self._said, self._log) if fd >= 0]
+
+    def _new_alarm(self, targets: Sequence[int], exit_code: int, more: str = "") -> Alarm:
+        from heyhi.job.alarm import Alarm  # loads ctypes, which a command that runs nothing can do without
+
+        words = "".join(f"{shlex.quote(line)} " for line in self._lines([_UNKNOWN]))
+        to = " ".join(f"/proc/{self._process}/fd/{fd}" for fd in targets)
+        command = f"for to in {to}; do printf '%s\\n' {words}>> $to; done{more}" if to else f":{more}"
+        return Alarm(command, self._seconds + _WORDS_SECONDS, exit_code, self._seconds + _END_SECONDS)
+
     def pause(self) -> None:
         """Stop the seconds, until the end of the interpreter."""
+        self._stop_watching()
         self._is_over.set()
         if self._alarm is not None:
             faulthandler.cancel_dump_traceback_later()
@@ -142,6 +194,14 @@ class Grace:
     def _lines(self, what: Sequence[str]) -> list[str]:
         when = f"{self._seconds:g} s after its run ({self._limit})"
         return [f"this process had not ended {when}, and is ended; what kept it:", *(f"  {line}" for line in what)]
+
+
+def _open_log(log: Path | None) -> int:
+    """Return a descriptor of a log; -1 where there is no file of that name."""
+    with contextlib.suppress(OSError):
+        if log is not None and os.path.isfile(log):  # noqa: PTH113 (never raises)
+            return open_to_append(log)
+    return -1
 
 
 def _end(children: Sequence[int]) -> None:

@@ -27,7 +27,7 @@ from heyhi.experiment.names import (
     IDENTITY_NAME,
     JOB_NAME,
 )
-from heyhi.files import read_bounded, replace_bytes
+from heyhi.files import open_to_append, read_bounded, replace_bytes
 from heyhi.job.saving import why_not_held
 
 _NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME)
@@ -90,7 +90,10 @@ class KeptFolder:
 
     def note_in_log(self, line: str) -> None:
         """Write a line into the log of the folder that is there now, where what is printed may not get."""
-        with contextlib.suppress(OSError), self._folder.log_path.open("a", encoding="utf-8") as log:
+        with (
+            contextlib.suppress(OSError),
+            os.fdopen(open_to_append(self._folder.log_path), "a", encoding="utf-8") as log,
+        ):
             log.write(f"{line}\n")
 
     def end(self) -> None:

@@ -346,7 +346,7 @@ class Launch:
             grace: of this process, where it is to end when the run is over.
         """
         from heyhi.experiment.claim import read_owner
-        from heyhi.job.runner import ending_in, execute
+        from heyhi.job.runner import ending_in, execute, watching_in
         from heyhi.job.task_main import check_main
 
         self.check()
@@ -384,6 +384,7 @@ class Launch:
             project=self.project,
             continue_drifted=self.continue_drifted,
             on_start=self.note,
+            on_end=watching_in(grace, self.project, self.folder) if grace is not None else lambda: None,
             on_over=ending_in(grace, self.project, self.folder) if grace is not None else lambda outcome: None,
             make_room=make_room,
             entry=entry.text if entry is not None else "",

@@ -36,6 +36,7 @@ from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
+from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
@@ -147,6 +148,7 @@ def execute(
     is_whole_process: bool = False,
     on_start: Callable[[], None] = lambda: None,
     make_room: Callable[[], None] | None = None,
+    on_end: Callable[[], None] = lambda: None,
     on_over: Callable[[Outcome], None] = lambda outcome: None,
     entry: str | None = None,
 ) -> Outcome:
@@ -174,6 +176,7 @@ def execute(
         is_whole_process: this process is there for nothing else, so that all that it uses is the experiment's.
         on_start: called right before it runs, when nothing can refuse it any more.
         make_room: called first, once this process is free for the run.
+        on_end: called when main has ended, before that is put on record.
         on_over: called when a run is over, all is on record, and its claim is released.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
@@ -235,6 +238,7 @@ def execute(
                 using,
                 over,
                 kept,
+                on_end,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -344,6 +348,7 @@ class _Run:
     using: Using
     over: _Over
     kept: KeptFolder
+    on_end: Callable[[], None]
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -360,14 +365,19 @@ class _Run:
             with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
                 result = self._call_main()
                 self.over.held.append(result)
+                if os.getpid() == pid:
+                    regain()  # warnings about it belong into the log
+                    # Inside: what is returned may have methods of the task's own, which take any time.
+                    encoded = encode(result) if result is not None else None
             if os.getpid() != pid:
                 leave_fork()
-            regain()
-            self._save(result, signals)
+            self.on_end()
+            self._save(encoded, signals)
             ending = Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
                 leave_fork(error)
+            self.on_end()
             regain()
             self.over.held.append(error)
             ending = ending_of(error, signals)
@@ -402,7 +412,7 @@ class _Run:
         stopped = ending.reason in ("terminated", REQUEUE)
         return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
-    def _save(self, result: object, signals: Signals) -> None:
+    def _save(self, result: Encoded | None, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
         if result is None and not self.folder.has_result():
             signals.raise_if_caught()
@@ -567,6 +577,11 @@ def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable
     return begin
 
 
+def watching_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable[[], None]:
+    """Return what watches the end of a run until `ending_in`, for `execute` to call when main has ended."""
+    return lambda: grace.watch(project.settings.end_grace, folder.log_path, folder.result_path)
+
+
 def _sizes(folder: ExperimentDir) -> dict[int, int]:
     """Return how much of each rank's log earlier attempts have written, as far as there is any."""
     sizes: dict[int, int] = {}
@@ -718,6 +733,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
             environment=None if tasks == 1 else lambda: "".join(told[-1:]),
             outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
             continue_drifted=options.continue_drifted,
+            on_end=watching_in(grace, project, folder),
             on_over=ending_in(grace, project, folder),
             entry=options.entry,
         )

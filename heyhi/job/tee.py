@@ -156,7 +156,7 @@ class _Both(io.TextIOBase):
     """A stream that writes to a log, and to another stream that has no file descriptor."""
 
     def __init__(self, log: Path, stream: TextIO | None, fd: int) -> None:
-        self._log = log.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
+        self._log = os.fdopen(open_to_append(log), "a", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._stream = stream
         self._fd = fd
 

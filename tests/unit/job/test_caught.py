@@ -136,3 +136,26 @@ def test_what_children_are_told_is_no_word_for_main(task_lab: Any) -> None:
         """
     assert task_lab.run(main) == (0, "", "")
     assert find_state(task_lab.folder().path).status is Status.DONE
+
+
+SLOW = """
+class Slow(dict):
+    def items(self):
+        meet("ready")
+        while True:
+            {}
+
+def main(task, cfg, log_level):
+    return Slow(a=1)
+"""
+
+
+@pytest.mark.parametrize("loop", ["pass", "time.sleep(60)"])
+@pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM])
+def test_what_main_returned_is_still_its_own_code_as_it_becomes_json(
+    task_lab: Any, loop: str, sign: signal.Signals
+) -> None:
+    assert end_of(task_lab, SLOW.format(loop), sign) == 128 + sign
+    state = find_state(task_lab.folder().path)
+    assert state == (Status.DEAD, f"exit code {128 + sign}: stopped by {sign.name}")
+    assert not task_lab.folder().claim_path.exists() and not task_lab.folder().has_result()

@@ -187,3 +187,26 @@ def test_a_run_that_has_lost_its_claim_has_less_time_to_end_and_writes_nothing(l
     code, _, err = lab.end(process)
     assert code == 1 and "0.2 s after its run (another has the experiment)" in err
     assert "the thread 'left'" in err and not any("the thread" in line for line in log_of(lab))
+
+
+@pytest.mark.parametrize("end", ["return {'x': 1}", "raise ValueError('no data')"])
+@pytest.mark.parametrize("is_program", [False, True])
+def test_who_takes_the_interpreter_s_lock_as_the_end_is_put_on_record_is_ended_too(
+    lab: Any, end: str, is_program: bool
+) -> None:
+    """After main, when its result is there, or its failure is known, and before its end is."""
+    hold = "import ctypes; from heyhi.experiment.folder import ExperimentDir as E; E.append_attempt = hold"
+    main = HANG.format(hold, end) + "\ndef hold(*_): import ctypes; ctypes.PyDLL(None).sleep(600)\n"
+    if is_program:
+        main += "if __name__ == '__main__':\n    heyhi.parse_args_and_maybe_launch(main, ['--cfg', 'job', 'lr=0.5'])\n"
+    code, _, err = lab.end(lab.program(main)) if is_program else lab.run(main)
+    done = "return" in end
+    assert code == (0 if done else -9), err
+    assert find_state(lab.folder().path).status is (Status.DONE if done else Status.DEAD)
+    assert HEAD in log_of(lab) and any("in hold" in line for line in log_of(lab))
+
+
+def test_what_takes_the_log_s_place_is_not_waited_for(lab: Any) -> None:
+    code, _, err = lab.run(HANG.format("os.unlink('log.txt'); os.mkfifo('log.txt')", "return {'x': 1}"))
+    assert (code, err) == (0, "")
+    assert find_state(lab.folder().path).status is Status.DONE

@@ -130,3 +130,31 @@ def test_nothing_of_that_is_left_in_a_program_whose_main_has_returned(task_lab: 
     before = os._exit
     assert task_lab.execute(lambda **_: {"x": 1}).done
     assert os._exit is before
+
+
+CLOSES = {
+    "one by one": "for fd in range(10):\n        try: os.close(fd)\n        except OSError: pass\n    ",
+    "all": "os.closerange(0, 4096)\n    ",
+}
+ENDS = {
+    "return {'x': 1}": (Status.DONE, ""),
+    "raise ValueError('no data')": (Status.DEAD, "exit code 1: ValueError: no data"),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+@pytest.mark.parametrize("close", CLOSES)
+@pytest.mark.parametrize("is_program", [False, True])
+def test_a_main_that_closes_all_descriptors_has_its_result_and_its_reason(
+    task_lab: Any, close: str, end: str, is_program: bool
+) -> None:
+    main = MAIN.format(CLOSES[close] + end)
+    if is_program:
+        main += (
+            "\nif __name__ == '__main__':\n    heyhi.parse_args_and_maybe_launch(main, ['--cfg', 'job', 'lr=0.5'])\n"
+        )
+    code, _, err = task_lab.end(task_lab.program(main)) if is_program else task_lab.run(main)
+    state = find_state(task_lab.folder().path)
+    assert state == ENDS[end], err
+    assert code == (0 if state.status is Status.DONE else 1)
+    assert not task_lab.folder().claim_path.exists()
