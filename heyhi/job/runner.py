@@ -239,6 +239,7 @@ def execute(
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
                 streams_as_they_are(),
+                kept.followed_log(),
                 Tee(folder.log_path, echo=echo) as tee,
                 in_place(experiment, project),
                 announced(claim, folder.path),
@@ -384,6 +385,7 @@ class _Run:
 
     def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
         """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        self.kept.look()
         is_done = os.access(self.folder.result_path, os.F_OK)
         seconds = round(time.monotonic() - clock, 3)
         end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())

@@ -237,3 +237,70 @@ def test_a_program_goes_on_after_a_run_that_has_removed_its_folder(
     outcome = task_lab.execute(main)
     assert (outcome.status, outcome.exit_code) == (Status.DEAD, 1) and "was removed or moved" in outcome.reason
     assert Path.cwd() == before and task_lab.execute(lambda **_: {}, lr=2).done
+
+
+ECHO = """
+runner.Tee = lambda log, echo, tee=runner.Tee: tee(log, echo=True)
+"""
+LOSES_LOG = {
+    "removed": "os.unlink('log.txt')",
+    "removed with all else": "subprocess.run('rm -rf ./*', shell=True)",
+    "moved": "os.rename('log.txt', 'old.txt')",
+    "a folder": "os.unlink('log.txt'); os.mkdir('log.txt')",
+    "a link": "os.unlink('log.txt'); os.symlink('/dev/null', 'log.txt')",
+    "a link to itself": "os.unlink('log.txt'); os.symlink('log.txt', 'log.txt')",
+    "a FIFO": "os.unlink('log.txt'); os.mkfifo('log.txt')",
+    "another file": "os.unlink('log.txt'); pathlib.Path('log.txt').write_text('other')",
+}
+
+
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("how", LOSES_LOG)
+def test_a_log_that_its_task_removes_is_there_again_with_all_that_was_printed(
+    task_lab: Any, how: str, echo: bool
+) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            print("before", flush=True)
+            child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+            {LOSES_LOG[how]}
+            print("after", flush=True)
+            meet("ready")
+            meet("go")
+            child.communicate(b"of a child\\n")
+            print("at the end", flush=True)
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()
+    process = task_lab.start(main, f"{FAST}\n{ECHO * echo}")
+    task_lab.meet("ready")
+    wait_until(lambda: folder.log_path.is_file() and not folder.log_path.is_symlink() and "after" in log_of(folder))
+    task_lab.meet("go")
+    code, out, _ = task_lab.end(process)
+    assert code == 0
+    text = log_of(folder)
+    for line in ("before", "after", "of a child", "at the end"):
+        assert text.count(f"{line}\n") == 1 and (not echo or f"{line}\n" in out), text
+    assert "what was removed is put back: " in text and "log.txt" in text
+
+
+def test_a_log_that_is_removed_again_and_again_is_whole_in_the_end(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            for turn in range(12):
+                print(f"turn {turn}", flush=True)
+                os.unlink("log.txt")
+                while not os.path.exists("log.txt"):
+                    time.sleep(0.01)
+            return {"y": 1}
+        """
+    folder = task_lab.folder()
+    assert task_lab.end(task_lab.start(main, FAST))[0] == 0
+    assert [log_of(folder).count(f"turn {turn}\n") for turn in range(12)] == [1] * 12
+
+
+def log_of(folder: ExperimentDir) -> str:
+    try:
+        return folder.log_path.read_text()
+    except FileNotFoundError:
+        return ""
