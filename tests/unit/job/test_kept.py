@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, Start
 from heyhi.experiment.status import find_state
+from heyhi.experiment.unclaimed import find_owner
 from tests.unit.job.test_beat import FAST, beat_of, beats, wait_until
 
 EMPTIES = {
@@ -304,3 +307,62 @@ def log_of(folder: ExperimentDir) -> str:
         return folder.log_path.read_text()
     except FileNotFoundError:
         return ""
+
+
+def test_an_experiment_whose_claim_is_removed_again_and_again_is_running_and_not_started_twice(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            def remove():
+                while True:
+                    with contextlib.suppress(OSError):
+                        os.unlink("claim.json")
+
+            threading.Thread(target=remove, daemon=True).start()
+            meet("ready")
+            meet("go")
+            raise ValueError("x")
+        """
+    folder = task_lab.folder()
+    process = task_lab.start("import contextlib\n" + textwrap.dedent(main))
+    task_lab.meet("ready")
+    for _ in range(20):
+        state = find_state(folder.path)
+        assert state.status is Status.RUNNING and f"pid {process.pid}" in state.reason
+        outcome = task_lab.execute(lambda **_: {}, if_claimed="leave")
+        assert outcome.status is Status.RUNNING and not outcome.ran and f"pid {process.pid}" in outcome.reason
+        owner = find_owner(folder.path)
+        assert owner is not None and owner.pid == process.pid
+    task_lab.meet("go")
+    assert task_lab.end(process)[0] == 1
+    assert find_state(folder.path).status is Status.DEAD
+    assert task_lab.execute(lambda **_: {}).done
+
+
+def test_an_attempt_without_an_end_is_dead_where_its_pid_is_another_process_by_now(task_lab: Any) -> None:
+    process = task_lab.start("def main(task, cfg, log_level):\n    meet('ready')\n    signal.pause()")
+    task_lab.meet("ready")
+    process.kill()
+    task_lab.end(process)
+    folder = task_lab.folder()
+    folder.claim_path.unlink(missing_ok=True)
+    (start,) = folder.attempts()
+    assert isinstance(start, Start) and start.pid == process.pid
+    for other in (start._replace(pid=os.getppid()), start._replace(pid=1, machine="elsewhere", started=1), start):
+        folder.attempts_path.unlink()
+        folder.append_attempt(other)
+        assert find_state(folder.path).status is Status.DEAD
+
+
+def test_an_experiment_whose_folder_is_emptied_all_the_time_is_not_started_twice(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            threading.Thread(target=lambda: [each(os.remove, os.listdir()) for _ in iter(int, 1)], daemon=True).start()
+            meet("ready")
+            signal.pause()
+        """
+    process = task_lab.start(EACH + textwrap.dedent(main))
+    task_lab.meet("ready")
+    ran = []
+    with contextlib.suppress(HeyhiError):
+        task_lab.execute(lambda **_: ran.append(1), if_claimed="leave")
+    assert not ran and process.poll() is None
