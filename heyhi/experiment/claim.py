@@ -31,7 +31,7 @@ from heyhi.slurm.commands import Phase, Queue
 
 HEARTBEAT_SECONDS = 30.0
 STALE_SECONDS = 180.0
-_TRIES = 200
+_TRIES, _DOUBTFUL_TRIES = 200, 20
 # By how much the times of one file system may differ without harm: its servers have clocks of their own.
 _CLOCK_SECONDS = 5.0
 # A clock that is off by more is taken for right: otherwise each look at an old claim would write into its folder.
@@ -84,6 +84,7 @@ class Claim:
         replaces: Callable[[Owner], bool] | None = None,
         queue: Queue | None = None,
         run: RunClaim | None = None,
+        look_again: float = 0.0,
     ) -> Claim | Owner:
         """Take the claim of an experiment, unless a living owner has it.
 
@@ -96,6 +97,7 @@ class Claim:
             replaces: returns whether the claim of a living owner passes on to this one: a job follows its submission.
             queue: what Slurm says of jobs; default: ask it, if a job has the claim.
             run: what a claim that a task runs by has beside; others are short, or no foreign code runs meanwhile.
+            look_again: seconds after which it must be there still, where it may be that a task keeps removing it.
 
         Returns:
             The claim, or the living owner that has it.
@@ -106,7 +108,7 @@ class Claim:
             ResultError: the folder can't be written.
         """
         follows = replaces or _never
-        for attempt in range(_TRIES):
+        for attempt in range(_TRIES if not look_again else _DOUBTFUL_TRIES):
             chain = read_chain(folder)
             last = chain[-1] if chain else None
             if last is not None and (other := _owner_in_the_way(last, follows, queue)) is not None:
@@ -115,6 +117,8 @@ class Claim:
             link = folder / (f"claim.{last.nonce}.json" if last is not None else CLAIM_NAME)
             made = make_link(link, owner)
             try:
+                if look_again:
+                    time.sleep(look_again)
                 below = _confirm(folder, owner, follows, queue)
                 if below is not None:
                     made = False
@@ -125,7 +129,7 @@ class Claim:
                     if made and not is_there_now(folder / f"claim.{owner.nonce}.json"):
                         link.unlink(missing_ok=True)
             time.sleep(min(0.001 * attempt, 0.05))  # another was faster: see who
-        raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first")
+        raise ClaimError(f"{folder / CLAIM_NAME}: can't be claimed: others keep coming first, or remove it")
 
     def is_held(self) -> bool:
         """Return whether the claim is still ours."""
@@ -226,7 +230,7 @@ class Claim:
         assert self._heartbeat is not None and self._process is not None and self._run is not None
         spans = self._heartbeat.spans
         see_to = time.monotonic() + spans.beat
-        while not self._stop.wait(spans.look):
+        while not self._stop.wait(self._heartbeat.pause):
             with self._changing:
                 if self._stop.is_set():
                     break

@@ -10,12 +10,12 @@ from typing import Any
 from heyhi.config.identity import Identity
 from heyhi.config.moved import MovedConfigs
 from heyhi.errors import HeyhiError
-from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import Damage, all_blocks, counting_lines
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import History
 from heyhi.experiment.status import find_job_id, find_status
+from heyhi.experiment.unclaimed import find_owner
 from heyhi.project import RESULTS_VARIABLE, Project, find_project
 
 
@@ -167,7 +167,7 @@ class Handle:
         if project is not None:
             folder.check_project(project.roots, project.settings.was)
         folder.check_wipe(self._which())
-        owner = read_owner(self.exp_path)
+        owner = find_owner(self.exp_path)
         if owner is not None:
             owner.stop()
         folder.wipe(self._which())

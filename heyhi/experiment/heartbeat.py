@@ -30,6 +30,7 @@ from heyhi.experiment.processes import BEAT_NAME, kill_started_since
 from heyhi.files import read_end, write_temp
 
 _LOOK_SECONDS = 1.0
+_ALERT_SECONDS, _ALERT_LOOK_SECONDS = 10.0, 0.1  # after a claim was put back
 # A larger program is not copied: what it frees or overwrites later would stay in memory as long as its copy.
 _SMALL_BYTES = 256 << 20
 _END_SECONDS = 2.0  # that a process which is killed may take
@@ -93,6 +94,13 @@ class Heartbeat:
         self._home = _inode_of(self._folder)
         self._next = time.monotonic() + spans.beat
         self._misses = 0
+        self._alert_until = 0.0
+
+    @property
+    def pause(self) -> float:
+        """Seconds until the next look: less where it was removed just now, since a task may do so again and again."""
+        is_alert = time.monotonic() < self._alert_until
+        return min(_ALERT_LOOK_SECONDS, self.spans.look) if is_alert else self.spans.look
 
     def step(self) -> str:
         """Do what is to be done by now.
@@ -136,6 +144,8 @@ class Heartbeat:
         self.link, self.below = chain[-1].path, tuple(one.path for one in chain[:-1])
         self._touched = max(self._touched, chain[-1].touched)
         found = os.stat(self.link)  # noqa: PTH116
+        if self._file != (found.st_ino, found.st_size):
+            self._alert_until = time.monotonic() + _ALERT_SECONDS
         self._file = found.st_ino, found.st_size
         is_put_back = found.st_size == len(self._text)
         self.is_moved = self.is_moved or (is_put_back and _inode_of(self._folder) != self._home)
@@ -391,7 +401,7 @@ def _beat(heartbeat: Heartbeat, parent: tuple[int, int], since: int, errors: tup
     has_ended = _watch(*parent)
     lost = ""
     while not lost:
-        if has_ended(heartbeat.spans.look):
+        if has_ended(heartbeat.pause):
             return
         lost = heartbeat.step()
     # It has a thread that does the same, and says more: unless that can't.

@@ -173,6 +173,12 @@ def this_machine() -> tuple[str, str, str]:
     return socket.gethostname(), boot, pids
 
 
+def machine_text() -> str:
+    """Return in what the pids of this process count, as a record has it; empty where the system doesn't say."""
+    _, boot, pids = this_machine()
+    return f"{boot} {pids}" if boot else ""
+
+
 def uptime() -> float:
     """Return the seconds since this machine was started; endless where the system doesn't say."""
     try:

@@ -27,9 +27,9 @@ _TOO_LARGE = 1 << 63  # for a number on record
 _NONE = type(None)
 # Of the fields of all records; another version may have more.
 _TYPES: Mapping[str, tuple[type, ...]] = {
-    **dict.fromkeys(("attempt", "restart_count", "metrics_size", "metrics_tail", "files"), (int,)),
+    **dict.fromkeys(("attempt", "restart_count", "metrics_size", "metrics_tail", "files", "started"), (int,)),
     **dict.fromkeys(("pid", "exit_code"), (int, _NONE)),
-    **dict.fromkeys(("event", "kind", "time", "host", "config", "code", "nodes", "entry", "reason"), (str,)),
+    **dict.fromkeys(("event", "kind", "time", "host", "config", "code", "nodes", "entry", "reason", "machine"), (str,)),
     **dict.fromkeys(("exception", "job_state", "environment"), (str,)),
     **dict.fromkeys(("dirty", "is_mixed"), (bool,)),
     **dict.fromkeys(("needs", "asked", "used", "logs"), (dict,)),
@@ -39,7 +39,10 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
     "seconds": (int, float, _NONE),
 }
 _LATER_FIELDS = frozenset(
-    ("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry", "logs")
+    (
+        *("code", "metrics_size", "metrics_tail", "needs", "changed", "is_mixed", "asked", "nodes", "entry", "logs"),
+        *("machine", "started"),
+    )
 )
 
 
@@ -79,6 +82,8 @@ class Start(NamedTuple):
         nodes: of its job, as Slurm lists nodes.
         entry: function that was called, where that isn't the one of the settings.
         logs: rank -> bytes of its log that earlier attempts had written.
+        machine: boot and pid namespace that its pid counts in.
+        started: start time of its process in clock ticks since boot: a pid is used again. 0 where unknown.
     """
 
     attempt: int = 0
@@ -101,6 +106,8 @@ class Start(NamedTuple):
     nodes: str = ""
     entry: str = ""
     logs: Mapping[int, int] = {}
+    machine: str = ""
+    started: int = 0
 
     @property
     def metrics(self) -> Metrics:
@@ -139,6 +146,8 @@ class Start(NamedTuple):
             _text(get("nodes")),
             _text(get("entry")),
             _sizes(get("logs")),
+            _text(get("machine")),
+            _int(get("started")) or 0,
         )
 
     def to_dict(self) -> dict[str, Any]:

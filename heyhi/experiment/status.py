@@ -282,6 +282,7 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
 
     from heyhi.experiment.claim import read_owner
     from heyhi.experiment.folder import ExperimentDir
+    from heyhi.experiment.unclaimed import unclaimed_owner
 
     view = ask()
     has_claim = _exists(f"{exp_path}/{CLAIM_NAME}")
@@ -303,6 +304,8 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     history = folder.history()
     if _exists(f"{exp_path}/{RESULT_NAME}"):  # it has ended since the first look
         return _Look(_DONE)
+    if (owner := unclaimed_owner(history)) is not None:
+        return _held(folder, owner, view)
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
 
 

@@ -1,8 +1,8 @@
 """What is kept of an experiment's folder while its task runs, which may empty or remove it.
 
-What HeyHi has written there before main began is put back where it is missing; so is the log, as far as this process
-writes it itself. A folder that is removed or moved as a whole takes what the task has written with it, so that such a
-run ends, and the reason says why. Its claim is kept by `experiment/heartbeat`.
+What HeyHi has written there before main began is put back where it is missing; so is the log (`kept_log`). A folder
+that is removed or moved as a whole takes what the task has written with it, so that such a run ends, and the reason
+says why. Its claim is kept by `experiment/heartbeat`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import logging
 import os
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from heyhi.errors import ResultError
@@ -28,12 +28,12 @@ from heyhi.experiment.names import (
     JOB_NAME,
 )
 from heyhi.files import open_to_append, read_bounded, replace_bytes
+from heyhi.job.kept_log import KeptLog
 from heyhi.job.saving import why_not_held
 
 _NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME)
 _OF_SUBMISSIONS = (JOB_NAME, CODE_NAME)  # which is noted a moment after the job has begun: it may change
 _OPEN_TO_OWNER = 0o700
-_COPY_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +49,7 @@ class KeptFolder:
         self._files: dict[str, bytes] = {}
         self._claim: Claim | None = None
         self._on_moved: Callable[[str], None] | None = None
+        self._log: KeptLog | None = None
         self._looking = threading.Lock()
 
     @property
@@ -78,7 +79,21 @@ class KeptFolder:
         for name in _NAMES:
             with contextlib.suppress(OSError):
                 self._files[name] = read_bounded(self._folder.path / name)
+        with contextlib.suppress(OSError):
+            self._log = KeptLog(self._folder.log_path)
         self._claim, self._on_moved = claim, on_moved
+
+    @contextlib.contextmanager
+    def followed_log(self) -> Iterator[None]:
+        """Have the log whole when the context is over, in which all is that writes it."""
+        try:
+            yield
+        finally:
+            with self._looking:
+                self._follow_log()
+                if self._log is not None:
+                    self._log.end()
+                self._log = None
 
     def settle(self) -> None:
         """Look once more, now that main has ended; this process is in the folder that is there then."""
@@ -104,11 +119,15 @@ class KeptFolder:
     def look(self) -> None:
         """Put back what is missing, and tell of a folder that is another one; from whatever thread."""
         with self._looking:
-            if self._claim is None or not self._is_changed():
+            if self._claim is None:
+                return
+            if not self._is_changed():
+                self._follow_log()
                 return
             if why_not_held(self._claim):  # another's by now: nothing is written there
                 return
             self._put_back()
+            self._follow_log()
             why, on_moved = self.why_moved, self._on_moved
             if why:
                 self._on_moved = None
@@ -119,8 +138,17 @@ class KeptFolder:
     def _is_changed(self) -> bool:
         assert self._claim is not None
         return (
-            self._claim.is_moved or bool(self._missing()) or self._is_closed() or _is_folder(self._folder.result_path)
+            self._claim.is_moved
+            or bool(self._missing())
+            or self._is_closed()
+            or _is_folder(self._folder.result_path)
+            or (self._log is not None and self._log.is_changed)
         )
+
+    def _follow_log(self) -> None:
+        if self._log is not None:
+            with contextlib.suppress(OSError):
+                self._log.follow()
 
     def _missing(self) -> list[str]:
         """Return the names of what is not there as it was, or no more than a part of it."""
@@ -150,8 +178,7 @@ class KeptFolder:
                 replace_bytes(self._folder.path / name, self._files[name])
                 put.append(name)
         with contextlib.suppress(OSError):
-            if _put_log_back(self._folder.log_path):
-                put.append(self._folder.log_path.name)
+            put += filter(None, [self._log.put_back()] if self._log is not None else [])
         if put:
             _log.warning("%s: what was removed is put back: %s", self._folder.path, ", ".join(put))
         for name, kept_as in aside.items():
@@ -171,28 +198,3 @@ def _size(path: Path) -> int:
 
 def _is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 (never raises)
-
-
-def _put_log_back(log: Path) -> bool:
-    """Have output go to a log of that name again which has none any more, with what it held; return whether it does.
-
-    What was let through to a terminal, too, is written by another program, and stays lost.
-    """
-    held = [fd for fd in (1, 2) if stat.S_ISREG(os.fstat(fd).st_mode) and os.fstat(fd).st_nlink == 0]
-    if not held or os.path.lexists(log):
-        return False
-    old = os.open(f"/proc/self/fd/{held[0]}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        new = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
-        try:
-            for is_written in (False, True):  # what was printed before the switch, and during it
-                while data := os.read(old, _COPY_BYTES):
-                    os.write(new, data)
-                if not is_written:
-                    for fd in held:
-                        os.dup2(new, fd)
-        finally:
-            os.close(new)
-    finally:
-        os.close(old)
-    return True

@@ -345,7 +345,7 @@ class Launch:
             host: the first of several tasks that run it together.
             grace: of this process, where it is to end when the run is over.
         """
-        from heyhi.experiment.claim import read_owner
+        from heyhi.experiment.unclaimed import find_owner
         from heyhi.job.runner import ending_in, execute, watching_in
         from heyhi.job.task_main import check_main
 
@@ -361,7 +361,7 @@ class Launch:
             self.adhoc.remember()
 
         def make_room() -> None:
-            owner = read_owner(self.experiment.exp_path) if action.stop else None
+            owner = find_owner(self.experiment.exp_path) if action.stop else None
             if owner is not None:
                 logging.warning("stopping %s, which has %s", owner.describe(), self.experiment.exp_id)
                 owner.stop()

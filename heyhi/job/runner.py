@@ -34,10 +34,11 @@ from heyhi.experiment.given import given_to
 from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
-from heyhi.experiment.owner import JobRef, Owner, read_job
+from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
 from heyhi.experiment.records import REQUEUE, End, History, Start
 from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
+from heyhi.experiment.unclaimed import owner_of_run
 from heyhi.experiment.used import forget_used, unfinished
 from heyhi.files import is_there_now, utc_now, writing
 from heyhi.job.crash import stacks_when_it_crashes
@@ -68,6 +69,8 @@ if TYPE_CHECKING:
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
+# After which a claim is looked for again that is made in an empty folder: a task may be emptying it all the time.
+_DOUBT_SECONDS = 0.2
 _log = logging.getLogger(__name__)
 
 
@@ -243,6 +246,7 @@ def execute(
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
                 streams_as_they_are(),
+                kept.followed_log(),
                 Tee(folder.log_path, echo=echo) as tee,
                 in_place(experiment, project),
                 announced(claim, folder.path),
@@ -279,15 +283,24 @@ def _claim(
         folder.check(experiment)
         if RESULT_NAME in found:
             return Outcome(Status.DONE)
+        # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
+        history = folder.history()
         if ended < 0:
-            # Also the note of its submission, which isn't needed here: nothing starts where nobody knows how it is.
-            ended = len(folder.history().ends)
+            ended = len(history.ends)
+        look_again = _DOUBT_SECONDS if _is_emptied(folder) else 0.0
         with writing(folder.path):
             folder.path.mkdir(parents=True, exist_ok=True)
-        if job is not None:
-            got = Claim.acquire(folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows, run=run)
+        # Its task may have removed the claim; of an earlier start of the same job nothing is left.
+        running = owner_of_run(folder.path, history) if job is None or not job.is_again else None
+        got: Claim | Owner
+        if running is not None:
+            got = running
+        elif job is not None:
+            got = Claim.acquire(
+                folder.path, on_lost=on_lost, ref=job.ref, replaces=job.follows, run=run, look_again=look_again
+            )
         else:
-            got = Claim.acquire(folder.path, on_lost=on_lost, run=run)
+            got = Claim.acquire(folder.path, on_lost=on_lost, run=run, look_again=look_again)
         if isinstance(got, Claim):
             ends = folder.history().ends[ended:] if waited_for is not None else []
             if not ends or ends[-1].reason != "failed" or is_there_now(folder.result_path):
@@ -297,11 +310,16 @@ def _claim(
             return Outcome(Status.DEAD, death_of(History(folder.attempts())).text, exit_code=1)
         if if_claimed == "leave" and not (job is not None and job.runs_already(got)):
             return Outcome(held_by(got, View()).status, got.describe())
-        if waited_for != got:
+        if waited_for is None or waited_for.describe() != got.describe():
             _log.info("waiting for %s, which has %s", got.describe(), experiment.exp_id)
             waited_for = got
         time.sleep(wait)
         wait = min(1.5 * wait, _LONGEST_WAIT)
+
+
+def _is_emptied(folder: ExperimentDir) -> bool:
+    """Return whether there is a folder, but not what each run and submission writes into it first."""
+    return folder.path.exists() and not folder.identity_path.exists()
 
 
 @dataclass
@@ -394,6 +412,7 @@ class _Run:
 
     def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
         """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        self.kept.look()
         is_done = os.access(self.folder.result_path, os.F_OK)
         seconds = round(time.monotonic() - clock, 3)
         end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())
@@ -490,6 +509,8 @@ class _Run:
             nodes=job_nodes(),
             entry=self.folder.read_entry(),
             logs=_sizes(self.folder),
+            machine=machine_text(),
+            started=self.claim.owner.started,
         )
         if start.is_mixed:
             self._note_mixed()

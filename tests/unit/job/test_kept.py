@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -13,12 +14,14 @@ from typing import Any
 
 import pytest
 
+from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.records import End, Start
 from heyhi.experiment.status import find_state
+from heyhi.experiment.unclaimed import find_owner
 from tests.unit.job.test_beat import FAST, beat_of, beats, wait_until
 
 EMPTIES = {
@@ -253,3 +256,129 @@ def test_a_program_goes_on_after_a_run_that_has_removed_its_folder(
     outcome = task_lab.execute(main)
     assert (outcome.status, outcome.exit_code) == (Status.DEAD, 1) and "was removed or moved" in outcome.reason
     assert Path.cwd() == before and task_lab.execute(lambda **_: {}, lr=2).done
+
+
+ECHO = """
+runner.Tee = lambda log, echo, tee=runner.Tee: tee(log, echo=True)
+"""
+LOSES_LOG = {
+    "removed": "os.unlink('log.txt')",
+    "removed with all else": "subprocess.run('rm -rf ./*', shell=True)",
+    "moved": "os.rename('log.txt', 'old.txt')",
+    "a folder": "os.unlink('log.txt'); os.mkdir('log.txt')",
+    "a link": "os.unlink('log.txt'); os.symlink('/dev/null', 'log.txt')",
+    "a link to itself": "os.unlink('log.txt'); os.symlink('log.txt', 'log.txt')",
+    "a FIFO": "os.unlink('log.txt'); os.mkfifo('log.txt')",
+    "another file": "os.unlink('log.txt'); pathlib.Path('log.txt').write_text('other')",
+}
+
+
+@pytest.mark.parametrize("echo", [True, False])
+@pytest.mark.parametrize("how", LOSES_LOG)
+def test_a_log_that_its_task_removes_is_there_again_with_all_that_was_printed(
+    task_lab: Any, how: str, echo: bool
+) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            print("before", flush=True)
+            child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+            {LOSES_LOG[how]}
+            print("after", flush=True)
+            meet("ready")
+            meet("go")
+            child.communicate(b"of a child\\n")
+            print("at the end", flush=True)
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()
+    process = task_lab.start(main, f"{FAST}\n{ECHO * echo}")
+    task_lab.meet("ready")
+    wait_until(lambda: folder.log_path.is_file() and not folder.log_path.is_symlink() and "after" in log_of(folder))
+    task_lab.meet("go")
+    code, out, _ = task_lab.end(process)
+    assert code == 0
+    text = log_of(folder)
+    for line in ("before", "after", "of a child", "at the end"):
+        assert text.count(f"{line}\n") == 1 and (not echo or f"{line}\n" in out), text
+    assert "what was removed is put back: " in text and "log.txt" in text
+
+
+def test_a_log_that_is_removed_again_and_again_is_whole_in_the_end(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            for turn in range(12):
+                print(f"turn {turn}", flush=True)
+                os.unlink("log.txt")
+                while not os.path.exists("log.txt"):
+                    time.sleep(0.01)
+            return {"y": 1}
+        """
+    folder = task_lab.folder()
+    assert task_lab.end(task_lab.start(main, FAST))[0] == 0
+    assert [log_of(folder).count(f"turn {turn}\n") for turn in range(12)] == [1] * 12
+
+
+def log_of(folder: ExperimentDir) -> str:
+    try:
+        return folder.log_path.read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def test_an_experiment_whose_claim_is_removed_again_and_again_is_running_and_not_started_twice(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            def remove():
+                while True:
+                    with contextlib.suppress(OSError):
+                        os.unlink("claim.json")
+
+            threading.Thread(target=remove, daemon=True).start()
+            meet("ready")
+            meet("go")
+            raise ValueError("x")
+        """
+    folder = task_lab.folder()
+    process = task_lab.start("import contextlib\n" + textwrap.dedent(main))
+    task_lab.meet("ready")
+    for _ in range(20):
+        state = find_state(folder.path)
+        assert state.status is Status.RUNNING and f"pid {process.pid}" in state.reason
+        outcome = task_lab.execute(lambda **_: {}, if_claimed="leave")
+        assert outcome.status is Status.RUNNING and not outcome.ran and f"pid {process.pid}" in outcome.reason
+        owner = find_owner(folder.path)
+        assert owner is not None and owner.pid == process.pid
+    task_lab.meet("go")
+    assert task_lab.end(process)[0] == 1
+    assert find_state(folder.path).status is Status.DEAD
+    assert task_lab.execute(lambda **_: {}).done
+
+
+def test_an_attempt_without_an_end_is_dead_where_its_pid_is_another_process_by_now(task_lab: Any) -> None:
+    process = task_lab.start("def main(task, cfg, log_level):\n    meet('ready')\n    signal.pause()")
+    task_lab.meet("ready")
+    process.kill()
+    task_lab.end(process)
+    folder = task_lab.folder()
+    folder.claim_path.unlink(missing_ok=True)
+    (start,) = folder.attempts()
+    assert isinstance(start, Start) and start.pid == process.pid
+    for other in (start._replace(pid=os.getppid()), start._replace(pid=1, machine="elsewhere", started=1), start):
+        folder.attempts_path.unlink()
+        folder.append_attempt(other)
+        assert find_state(folder.path).status is Status.DEAD
+
+
+def test_an_experiment_whose_folder_is_emptied_all_the_time_is_not_started_twice(task_lab: Any) -> None:
+    main = """
+        def main(task, cfg, log_level):
+            threading.Thread(target=lambda: [each(os.remove, os.listdir()) for _ in iter(int, 1)], daemon=True).start()
+            meet("ready")
+            signal.pause()
+        """
+    process = task_lab.start(EACH + textwrap.dedent(main))
+    task_lab.meet("ready")
+    ran = []
+    with contextlib.suppress(HeyhiError):
+        task_lab.execute(lambda **_: ran.append(1), if_claimed="leave")
+    assert not ran and process.poll() is None
