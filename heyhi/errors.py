@@ -104,6 +104,11 @@ class UnknownError(ClaimError, IdentityError, ResultError):
         return message(self._fact)
 
 
+def fact_of(error: Exception) -> str:
+    """Say what is wrong, less what follows where nobody knows how an experiment is: for one whose status says it."""
+    return error.fact if isinstance(error, UnknownError) else str(error)
+
+
 class LostClaimError(ClaimError):
     """A run was ended, since another has taken its claim: it has written no result and no end."""
 
