@@ -85,7 +85,28 @@ class ClaimError(HeyhiError):
 
 
 class UnknownError(ClaimError, IdentityError, ResultError):
-    """Nobody knows how an experiment is: its claim, its identity or a record of it can't be read."""
+    """Nobody knows how an experiment is: its claim, its identity or a record of it can't be read.
+
+    Args:
+        fact: what can't be read, and why.
+        until: what follows for an experiment of which nobody knows how it is; not for one that is DONE all the same.
+    """
+
+    def __init__(self, fact: str, until: str = "") -> None:
+        super().__init__(f"{fact}{until}")
+        self._fact = fact
+
+    @property
+    def fact(self) -> str:
+        """What can't be read, and why: all that is to be said of an experiment that is DONE."""
+        from heyhi.text import message
+
+        return message(self._fact)
+
+
+def fact_of(error: Exception) -> str:
+    """Say what is wrong, less what follows where nobody knows how an experiment is: for one whose status says it."""
+    return error.fact if isinstance(error, UnknownError) else str(error)
 
 
 class LostClaimError(ClaimError):

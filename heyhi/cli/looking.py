@@ -87,10 +87,16 @@ def _print_outside(survey: Survey) -> None:
 
     if len(survey.rows) == 1 and survey.rows[0].status is not Status.UNKNOWN:
         from heyhi.code.import_path import outside_text
+        from heyhi.errors import UnknownError
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.experiment.records import History
 
-        if text := outside_text(History(ExperimentDir(Path(survey.rows[0].exp_path)).attempts()).outside):
+        try:
+            text = outside_text(History(ExperimentDir(Path(survey.rows[0].exp_path)).attempts()).outside)
+        except UnknownError as error:  # of one that is DONE all the same
+            print(f"problem: {error.fact}", file=sys.stderr)
+            return
+        if text:
             print(f"code: {text}")
 
 
@@ -385,8 +391,11 @@ def compare(args: argparse.Namespace) -> int:
     if len(found) != 2:
         raise HeyhiError(f"diff compares two experiments, and these words name {len(found)}{selection.listed(found)}")
     folders = [ExperimentDir(Path(path), project.results_root) for project, path in found]
-    print(diff(selection.schema, found[0][0], *folders))
-    return 0
+    comparison = diff(selection.schema, found[0][0], *folders)
+    print(comparison.text)
+    for why in comparison.unread:
+        print(f"error: {why}", file=sys.stderr)
+    return HeyhiError.exit_code if comparison.unread else 0
 
 
 def protos(args: argparse.Namespace) -> int:

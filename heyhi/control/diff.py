@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 from collections import deque
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -19,12 +19,12 @@ from heyhi.config.schema import Schema
 from heyhi.config.shown_list import shown_bytes
 from heyhi.config.translation import Translation
 from heyhi.config.values import shorten
-from heyhi.errors import ConfigError, ResultError
+from heyhi.errors import ConfigError, HeyhiError, ResultError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.notes import Notes
-from heyhi.experiment.records import History
+from heyhi.experiment.records import History, Start
 from heyhi.experiment.status import find_state
 from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.project import Project
@@ -32,47 +32,101 @@ from heyhi.project import Project
 _MAX_VALUE = 48
 _MOST_FILES = 20
 _ABSENT = "-"
+_Found = TypeVar("_Found")
 
 
-def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -> str:
+class Comparison(NamedTuple):
+    """How two experiments differ.
+
+    Attributes:
+        text: lines for a terminal: what differs, a key a line.
+        unread: why some of it could not be compared.
+    """
+
+    text: str
+    unread: list[str]
+
+
+def diff(schema: Schema, project: Project, a: ExperimentDir, b: ExperimentDir) -> Comparison:
     """Compare two experiments: identity, status, config, code, packages, result and last metrics.
+
+    Where something of one of them can't be read, the rest is compared all the same.
 
     Args:
         schema: of today; by its names both are told, and it reads a config that was kept as text only.
         project: that they are of.
         a: one of them.
         b: the other one.
-
-    Returns:
-        lines for a terminal: what differs, a key a line.
-
-    Raises:
-        HeyhiError: one of them has files that are damaged, or was never started.
     """
-    folders = [a, b]
-    lines: list[str] = []
-    for name, folder in zip("AB", folders, strict=True):
-        lines += _head(name, folder, Translation(schema, project))
-    configs = _less_their_task([_with_bytes(schema, _config(schema, folder)) for folder in folders])
-    lines += ["", *_section("config", *map(_less_empty_lists, configs))]
-    attempts = [History(folder.attempts()).last_attempt for folder in folders]
-    lines += ["", *_code(project, *[start.version if start is not None else CodeVersion() for start, _ in attempts])]
-    lines += ["", *_packages(project, *[end.environment if end is not None else "" for _, end in attempts])]
-    for title, found in (("result", [_result(f) for f in folders]), ("last metrics", [_metrics(f) for f in folders])):
-        lines += ["", *_section(title, *found)]
-    return "\n".join(lines)
+    both = _Both(a, b)
+    lines = both.heads(Translation(schema, project))
+    lines += both.section("config", lambda folder: _with_bytes(schema, _config(schema, folder)), _configs)
+    lines += both.section("code", _version, lambda one, two: _code(project, one, two))
+    lines += both.section("packages", _environment, lambda *digests: _packages(project, *digests))
+    lines += both.section("result", _result, lambda *found: _section("result", *found))
+    lines += both.section("last metrics", _metrics, lambda *found: _section("last metrics", *found))
+    return Comparison("\n".join(lines), list(both.unread))
 
 
-def _head(name: str, folder: ExperimentDir, today: Translation) -> Iterator[str]:
-    identity = folder.read_identity()
-    yield f"{name}  {folder.exp_id}"
-    yield f"   {' '.join(today.words(identity))}" if identity is not None else "   never started"
-    yield f"   {find_state(folder.path).text}"
-    if text := outside_text(History(folder.attempts()).outside):
-        yield f"   code: {text}"
-    noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
-    if noted is not None:
-        yield f"   note: {noted.line}"
+class _Both:
+    """Two experiments of which some may not be readable.
+
+    Attributes:
+        unread: why something could not be read, each once.
+    """
+
+    def __init__(self, a: ExperimentDir, b: ExperimentDir) -> None:
+        self._named = (("A", a), ("B", b))
+        self.unread: dict[str, None] = {}
+
+    def section(
+        self, title: str, read: Callable[[ExperimentDir], _Found], written: Callable[[_Found, _Found], list[str]]
+    ) -> list[str]:
+        """Write how what is read of both differs, or of which of them it can't be read."""
+        found, missing = [], []
+        for name, folder in self._named:
+            try:
+                found.append(read(folder))
+            except HeyhiError as error:
+                self.unread[fact_of(error)] = None
+                missing.append(name)
+        if missing:
+            return ["", f"{title}: not compared: that of {' and '.join(missing)} can't be read"]
+        return ["", *written(*found)]
+
+    def heads(self, today: Translation) -> list[str]:
+        """Say which two these are, and how they are."""
+        return [line for name, folder in self._named for line in self._head(name, folder, today)]
+
+    def _head(self, name: str, folder: ExperimentDir, today: Translation) -> Iterator[str]:
+        yield f"{name}  {folder.exp_id}"
+        try:
+            identity = folder.read_identity()
+            yield f"   {' '.join(today.words(identity))}" if identity is not None else "   never started"
+        except UnknownError as error:
+            self.unread[error.fact] = None
+            yield "   nobody knows of which config and overrides"
+        yield f"   {find_state(folder.path).text}"
+        with contextlib.suppress(UnknownError):  # said where the code is compared
+            if text := outside_text(History(folder.attempts()).outside):
+                yield f"   code: {text}"
+        noted = Notes.read(folder.results_root).shown(str(folder.path)) if folder.results_root is not None else None
+        if noted is not None:
+            yield f"   note: {noted.line}"
+
+
+def _configs(a: dict[str, Any] | None, b: dict[str, Any] | None) -> list[str]:
+    return _section("config", *map(_less_empty_lists, _less_their_task([a, b])))
+
+
+def _version(folder: ExperimentDir) -> CodeVersion:
+    start, _ = History(folder.attempts()).last_attempt
+    return start.version if start is not None else CodeVersion()
+
+
+def _environment(folder: ExperimentDir) -> str:
+    _, end = History(folder.attempts()).last_attempt
+    return end.environment if end is not None else ""
 
 
 def _config(schema: Schema, folder: ExperimentDir) -> dict[str, Any] | None:
@@ -166,7 +220,10 @@ def _result(folder: ExperimentDir) -> dict[str, Any] | None:
 def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:
     """Return the last line of metrics that counts."""
     damage = Damage()
-    lines = counting_lines(folder.metrics_path, History(folder.attempts()).starts, damaged=damage)
+    starts: Sequence[Start] = ()
+    with contextlib.suppress(UnknownError):  # said where the code is compared; a table shows all lines then, too
+        starts = History(folder.attempts()).starts
+    lines = counting_lines(folder.metrics_path, starts, damaged=damage)
     last = deque(lines, maxlen=1)
     damage.warn(folder.metrics_path)
     return _flat(last[0]) if last else None

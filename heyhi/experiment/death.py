@@ -11,7 +11,7 @@ from typing import NamedTuple
 from heyhi.errors import UnknownError
 from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
@@ -293,6 +293,8 @@ def _killed(history: History, job_id: str, job: Job | None) -> Death:
     if job is not None and job.exit_code is not None:
         where = f" (job {job_id} on {job.nodes})" if job.nodes else ""
         return Death("killed", f"{exit_text(job.exit_code)}{where}")
+    if not history.starts:  # a full disk has kept it from being written, say
+        return Death("killed", f"no record of an attempt: {ATTEMPTS_NAME} is empty or cut short")
     return Death("killed", f"killed (no end record; {_where(history, job_id)})")
 
 

@@ -66,6 +66,8 @@ _EARLY = (LOG_NAME, LAUNCH_LOG_NAME, CLAIM_NAME, JOB_NAME, CODE_NAME)
 _EARLY_PREFIXES = ("claim.", ".claim.", f".{IDENTITY_NAME}.", f".{JOB_NAME}.", f".{CODE_NAME}.")
 # A shell that writes what `run.py --out DIR` prints into DIR makes that file first, and so does `sbatch --output`.
 _EARLY_SUFFIXES = (".log", ".out", ".err")
+# What is written only once identity.json is there, and which goes before that does.
+_LATER = (ATTEMPTS_NAME, CONFIG_NAME, CONFIGS_NAME, FLAT_CONFIG_NAME, METRICS_NAME, RESULT_NAME)
 # What another machine may have written, or taken away, since this one looked.
 _OWN_NAMES = (
     ATTEMPTS_NAME,
@@ -254,10 +256,27 @@ class ExperimentDir:
         """Return which experiment the folder holds, or None where it holds none.
 
         Raises:
-            UnknownError: identity.json can't be read.
+            UnknownError: identity.json can't be read, or is missing beside records of an experiment.
         """
         data = self._read_identity_file()
+        if data is None and (records := self._records_without_identity()):
+            data = self._read_identity_file()  # a process that was faster may just have started it
+            if data is None:
+                raise UnknownError(
+                    f"{self.identity_path}: is missing beside {', '.join(records[:2])}{', …' * (len(records) > 2)}, so"
+                    " nobody knows which experiment this is; put it back",
+                    ", or move the folder away to run it anew",
+                )
         return self._identity_in(data) if data is not None else None
+
+    def _records_without_identity(self) -> list[str]:
+        try:
+            names = set(os.listdir(self.path))  # noqa: PTH208 (names are all that is asked)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise UnknownError(f"{self.path}: can't be read: {error.strerror or error}") from None
+        return [] if IDENTITY_NAME in names else sorted(names.intersection(_LATER))
 
     def _read_identity_file(self) -> object:
         text = self._read_record(IDENTITY_NAME)
@@ -275,8 +294,8 @@ class ExperimentDir:
             return identity
         except (IdentityError, UnicodeEncodeError):
             raise UnknownError(
-                f"{self.identity_path}: is damaged, so nobody knows which experiment this is;"
-                " move the folder away to run it anew"
+                f"{self.identity_path}: is damaged, so nobody knows which experiment this is",
+                "; move the folder away to run it anew",
             ) from None
 
     def read_project_name(self) -> str:
@@ -728,8 +747,8 @@ def _records_in(data: bytes, path: str) -> tuple[list[Record], str]:
     records = to_records(lines)
     if not records and (lines or damaged):
         raise UnknownError(
-            f"{path}: is damaged: no line of it is a record, so nobody knows how the experiment is; nothing is started"
-            " here until it is moved away"
+            f"{path}: is damaged: no line of it is a record",
+            ", so nobody knows how the experiment is; nothing is started here until it is moved away",
         )
     problems = []
     if damaged:
@@ -763,8 +782,8 @@ def _read_record(path: str) -> bytes | None:
         return None
     except OSError as error:
         raise UnknownError(
-            f"{path}: can't be read: {error.strerror or error}; nothing is started here until it can be, or is"
-            " moved away"
+            f"{path}: can't be read: {error.strerror or error}",
+            "; nothing is started here until it can be, or is moved away",
         ) from None
 
 

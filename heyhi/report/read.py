@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import DIGITS
-from heyhi.errors import HeyhiError, ResultError
+from heyhi.errors import HeyhiError, ResultError, fact_of
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
 from heyhi.experiment.given import given_in
@@ -136,7 +136,7 @@ class Reader:
         """
         problems: list[str] = []
         damage = Damage()
-        history = History(_attempts(entry, problems))
+        history = History(_attempts(entry, status, problems))
         starts, ends = history.starts, history.ends  # each is gone through once: there may be 10,000 experiments
         last = starts[-1] if starts else None
         own = [end for end in ends if last is not None and end.attempt == last.attempt]
@@ -256,7 +256,7 @@ def _collected(collector: Collector, entry: Entry, project: Project, problems: l
     return {}
 
 
-def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
+def _attempts(entry: Entry, status: Status, problems: list[str]) -> Sequence[Record]:
     """Read the records of an experiment's attempts."""
     found = _all_at_once(f"{entry.folder}/{ATTEMPTS_NAME}")
     if found is not None and _DICTS.issuperset(map(type, found)) and ((records := to_records(found)) or not found):
@@ -266,7 +266,7 @@ def _attempts(entry: Entry, problems: list[str]) -> Sequence[Record]:
     try:
         records, problem = _folder(entry).attempts_and_problem()
     except HeyhiError as error:
-        records, problem = [], str(error)
+        records, problem = [], str(error) if status is Status.UNKNOWN else fact_of(error)
     problems += [problem] if problem else []
     return records
 

@@ -15,7 +15,7 @@ from heyhi.config.difference import Change, Difference, flat_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
 from heyhi.config.translation import Translation
-from heyhi.errors import HeyhiError, IdentityError, UnknownError
+from heyhi.errors import HeyhiError, IdentityError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir, config_digest
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
@@ -69,8 +69,8 @@ class DriftCheck:
         """
         try:
             return [change.text for change in self.changes(exp_path, config, then)]
-        except IdentityError as error:  # the others are to be compared still
-            return [f"{_UNREADABLE}{error}"]
+        except IdentityError as error:  # the others are to be compared still; how it is, its status says
+            return [f"{_UNREADABLE}{fact_of(error)}"]
         except HeyhiError as error:
             return [f"{_UNCOMPOSED}{error}"]
 

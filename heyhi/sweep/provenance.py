@@ -17,7 +17,7 @@ from heyhi.code.changes import CodeChange, CodeChanges
 from heyhi.config.difference import Change, one_line
 from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
-from heyhi.errors import HeyhiError, ModeError
+from heyhi.errors import HeyhiError, ModeError, fact_of
 from heyhi.experiment.folder import last_start
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import SCHEDULING_KEYS, Project
@@ -155,7 +155,7 @@ class Inspector:
                 elif self._all_keys is not None and (changes := self._all_keys.changes(Path(path), configs[path])):
                     ignored[path] = changes
             except HeyhiError as error:
-                unread[path] = str(error)
+                unread[path] = fact_of(error)
         skipped = len(differing) - len(differing[::step])
         return Provenance(drifted, recoded, ignored, unread, skipped, len(starts) + len(unread.keys() - starts.keys()))
 
@@ -218,7 +218,7 @@ def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Start |
             try:
                 found[path] = last_start(path)
             except HeyhiError as error:
-                unread[path] = str(error)
+                unread[path] = fact_of(error)
     return found
 
 

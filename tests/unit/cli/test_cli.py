@@ -173,6 +173,20 @@ def test_plan_tells_new_done_dead_blocked_and_drifted(run: Any, project: Path) -
     assert rows[1]["drifted"] == ["work.lr: 0.1 -> 0.3"]
 
 
+def test_a_damaged_record_of_what_is_done_is_a_problem_beside_it(run: Any, project: Path) -> None:
+    handle = maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
+    (project / "conf/work.prototxt").write_text("work {\n  lr: 0.3\n}\n")
+    handle.folder.attempts_path.write_text("garbage\n")
+    told = f"{handle.folder.attempts_path}: is damaged: no line of it is a record"
+    for words in (("plan",), ("status", "--drift"), ("status", handle.exp_id), ("report",)):
+        code, out, err = run(*words)
+        assert (code, "DONE" in out) == (0, True), (words, err)
+        assert f"{told}\n" in out + err and "nothing is started" not in out + err, words
+    other = maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=2"])
+    code, out, err = run("diff", handle.exp_id, other.exp_id)
+    assert (code, err) == (2, f"error: {told}\n") and "result: no difference" in out
+
+
 def test_what_cannot_be_compared_has_not_drifted_and_is_counted_apart(run: Any, project: Path) -> None:
     maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=1"])
     handle = maybe_launch(done, cfg="conf/work.prototxt", overrides=["seed=2"])
@@ -224,7 +238,7 @@ def test_one_folder_that_cannot_be_read_hides_no_other(run: Any, project: Path) 
     assert (code, err) == (1, "")
     assert out.startswith("UNKNOWN 2  NOT_STARTED 1\n")
     assert "claim.json: can't be read: Is a directory" in out
-    assert "attempts.jsonl: can't be read: Is a directory" in out
+    assert "identity.json: is missing beside attempts.jsonl, so nobody knows" in out
 
 
 def test_a_dead_need_blocks_in_the_status_of_all_known(run: Any) -> None:

@@ -242,6 +242,7 @@ def test_a_watch_goes_on_while_something_runs_or_a_controller_has_what_is_left(
 def refuse(project: Project, name: str) -> ExperimentDir:
     folder = ExperimentDir(Path(path_of(project, name)), project.results_root)
     folder.path.mkdir(parents=True, exist_ok=True)
+    folder.identity_path.write_text('{"version": 2, "cfg": "c", "overrides": []}')
     folder.append_attempt(EndRecord(0, REFUSED, exception=NOPE))
     return folder
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +15,6 @@ import pytest
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import load_schema
 from heyhi.control.diff import diff
-from heyhi.errors import IdentityError, ResultError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import End, Start
 from heyhi.project import find_project
@@ -66,7 +67,9 @@ def make(root: Path) -> Make:
 
 def said(a: Path, b: Path) -> str:
     project = find_project()
-    return diff(load_schema(project), project, *(ExperimentDir(path, project.results_root) for path in (a, b)))
+    comparison = diff(load_schema(project), project, *(ExperimentDir(path, project.results_root) for path in (a, b)))
+    assert not comparison.unread
+    return comparison.text
 
 
 def table(text: str, title: str) -> list[list[str]]:
@@ -257,13 +260,34 @@ def test_a_config_that_was_kept_as_text_only_is_read(make: Make) -> None:
     assert "config (A has none)" in said(a.path, b.path)
 
 
-@pytest.mark.parametrize("name", ["identity.json", "config_flat.json", "result.json"])
-def test_a_damaged_file_is_named(make: Make, name: str) -> None:
-    a = make("seed=1", result={})
-    (a.path / name).write_text('{"a": ')
-
-    with pytest.raises((ResultError, IdentityError), match=f"/{name}: "):
-        said(a.path, a.path)
+@pytest.mark.parametrize(
+    "name", ["identity.json", "config_flat.json", "attempts.jsonl", "result.json", "metrics.jsonl"]
+)
+def test_a_damaged_file_is_named_and_all_else_is_compared(make: Make, name: str) -> None:
+    a, b = make("seed=1", result={"n": 1}, metrics='{"y": 1}\n'), make("seed=2", result={"n": 2}, metrics='{"y": 3}\n')
+    attempted(a)
+    attempted(b)
+    if name == "metrics.jsonl":
+        (a.path / name).unlink()
+        os.mkfifo(a.path / name)
+    else:
+        (a.path / name).write_text('{"a":\n')
+    project = find_project()
+    text, (why,) = diff(load_schema(project), project, *(ExperimentDir(f.path, project.results_root) for f in (a, b)))
+    assert why.startswith(f"{a.path / name}: ") and "nothing is started" not in why and "move the folder" not in why
+    left_out = {
+        "identity.json": [],
+        "config_flat.json": ["config"],
+        "attempts.jsonl": ["code", "packages"],
+        "result.json": ["result"],
+        "metrics.jsonl": ["last metrics"],
+    }[name]
+    assert re.findall(r"^(.*): not compared: that of A can't be read$", text, re.MULTILINE) == left_out
+    rows = {"config": ["seed", "1", "2", "+1"], "result": ["n", "1", "2", "+1"], "last metrics": ["y", "1", "3", "+2"]}
+    for title, row in rows.items():
+        assert title in left_out or table(text, title) == [row]
+    assert "code: no difference" in text or "code" in left_out
+    assert ("nobody knows of which config" in text) == (name == "identity.json")
 
 
 def test_a_large_number_is_no_trouble(make: Make) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.schema import Schema
 from heyhi.control.find import explain_missing, find_started
-from heyhi.errors import ClaimError, IdentityError, ResultError
+from heyhi.errors import ClaimError, IdentityError, ResultError, UnknownError
 from heyhi.experiment import claim as claim_module
 from heyhi.experiment import folder as folder_module
 from heyhi.experiment import status as status_module
@@ -265,6 +266,46 @@ def test_a_log_that_a_shell_made_before_the_start_is_no_obstacle_and_stays(tmp_p
     assert (tmp_path / "stdout.log").read_text() == "before\n"
 
 
+@pytest.mark.parametrize("record", ["attempts.jsonl", "config.prototxt", "config_flat.json", "metrics.jsonl"])
+def test_records_whose_identity_is_missing_are_of_nobody_knows_what(tmp_path: Path, record: str) -> None:
+    folder = ExperimentDir(tmp_path)
+    (tmp_path / record).write_text("kept\n")
+    (tmp_path / "thesis.tex").touch()
+    says = rf"identity\.json: is missing beside {record}, so nobody knows which .* put it back, or move the folder away"
+    for ask in (folder.read_identity, lambda: folder.check_identity(IDENTITY), lambda: prepared(tmp_path)):
+        with pytest.raises(UnknownError, match=says):
+            ask()
+    with pytest.raises(IdentityError, match=says):
+        folder.wipe(IDENTITY)
+    state = find_state(tmp_path)
+    assert state.status is Status.UNKNOWN and re.search(says, state.reason)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [record, "thesis.tex"]
+    assert (tmp_path / record).read_text() == "kept\n"
+
+
+def test_a_result_whose_identity_is_missing_is_done_all_the_same(tmp_path: Path) -> None:
+    folder = prepared(tmp_path)
+    folder.write_result({})
+    folder.identity_path.unlink()
+    assert find_status(tmp_path) is Status.DONE
+    with pytest.raises(UnknownError, match=r"is missing beside config\.prototxt, config_flat\.json, …, so nobody"):
+        folder.check_identity(IDENTITY)
+
+
+def test_an_experiment_that_starts_while_its_identity_is_looked_for_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_names, folder = os.listdir, ExperimentDir(tmp_path)
+
+    def starts_now(path: Any) -> list[str]:
+        monkeypatch.undo()
+        prepared(tmp_path)
+        return [name for name in list_names(path) if name != "identity.json"]
+
+    monkeypatch.setattr(os, "listdir", starts_now)
+    assert folder.read_identity() == IDENTITY
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"cfg": 3}', '{"cfg": "a", "overrides": ["x"'])
 def test_a_damaged_identity_is_named(tmp_path: Path, content: str) -> None:
     path = prepared(tmp_path / "e").identity_path
@@ -400,7 +441,14 @@ def test_an_end_of_an_earlier_attempt_is_no_end_of_the_last() -> None:
     first = [Start(1), End(1, exit_code=1)]
     assert death_of(History(first)).text == "exit code 1"
     assert death_of(History([*first, Start(2, pid=7, host="h")])).text.startswith("killed")
-    assert death_of(History()).text.startswith("killed")
+
+
+@pytest.mark.parametrize("content", ["", "\n", '{"event": "start", "att'], ids=["empty", "a blank line", "half a line"])
+def test_nobody_is_said_to_have_killed_what_has_no_record_of_an_attempt(tmp_path: Path, content: str) -> None:
+    folder = prepared(tmp_path / "e")
+    folder.attempts_path.write_text(content)  # as a full disk leaves it
+    reason = "no record of an attempt: attempts.jsonl is empty or cut short"
+    assert find_state(folder.path) == (Status.DEAD, reason)
 
 
 def test_what_slurm_wrote_of_an_earlier_start_of_a_job_is_not_how_its_last_one_ended(tmp_path: Path) -> None:

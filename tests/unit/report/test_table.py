@@ -63,6 +63,7 @@ def experiment(project: Project, name: str, *overrides: str, needs: tuple[Experi
 def start(experiment: Experiment, *metrics: Mapping[str, Any]) -> ExperimentDir:
     folder = ExperimentDir(experiment.exp_path)
     folder.path.mkdir(parents=True)
+    folder.identity_path.write_text(json.dumps(experiment.identity.to_dict()))
     folder.append_attempt(Start(1, job_id="77", pid=1, host="h"))
     folder.metrics_path.write_text("".join(json.dumps(m) + "\n" for m in metrics))
     return folder

@@ -655,6 +655,7 @@ def test_a_table_whose_experiments_changed_in_part_is_as_one_that_is_made_anew(r
     folders = [Path(path) for path in heyhi.table()["exp_path"]]
     for number, folder in enumerate(folders[:-1]):
         folder.mkdir(parents=True)
+        (folder / "identity.json").write_text('{"version": 2, "cfg": "c", "overrides": []}')
         (folder / "attempts.jsonl").write_text('{"event": "start", "attempt": 1}\n')
         (folder / "result.json").write_text(f'{{"y": {number}}}\n')
         os.utime(folder / "result.json", (1_000_000_000, 1_000_000_000))

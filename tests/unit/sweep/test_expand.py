@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, IdentityError, SweepError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status
+from heyhi.experiment.status import find_state
 from heyhi.project import Project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.file import expand_sweep_file
@@ -224,6 +226,22 @@ def test_a_folder_of_another_experiment_is_refused_at_expansion(project: Project
     expand(project, schema, [(TRAIN, {"lr": 1.0})], pattern="run")
     with pytest.raises(SweepError, match="holds another experiment"):
         expand(project, schema, [(TRAIN, {"lr": 2})], pattern="run")
+
+
+def test_one_whose_identity_is_missing_stops_none_of_the_others(project: Project, schema: Schema) -> None:
+    points = [(TRAIN, {"lr": lr}) for lr in (1, 2)]
+    first = expand(project, schema, points).experiments[0]
+    folder = ExperimentDir(first.exp_path)
+    folder.prepare(first, schema)
+    folder.identity_path.unlink()
+    assert len(expand(project, schema, points).own) == 2
+    state = find_state(first.exp_path)
+    assert state.status is Status.UNKNOWN and f"{folder.identity_path}: is missing beside" in state.reason
+    (folder.path / "thesis.tex").touch()
+    for name in ("config.prototxt", "config_flat.json"):
+        (folder.path / name).unlink()
+    with pytest.raises(SweepError, match=r"holds files of no experiment \(thesis\.tex\)"):
+        expand(project, schema, points)
 
 
 def test_a_point_that_comes_twice_runs_once_and_is_warned_about(project: Project, schema: Schema) -> None:
