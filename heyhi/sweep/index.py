@@ -30,7 +30,15 @@ from heyhi.sweep.known import (
     read_launch,
     warn_unreadable,
 )
-from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, column_checksum, manifests_on_disk, manifests_root
+from heyhi.sweep.manifest import (
+    SUFFIX,
+    Manifest,
+    Origin,
+    column_checksum,
+    manifests_on_disk,
+    manifests_root,
+    moved_away,
+)
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 from heyhi.text import shell_line
 
@@ -394,7 +402,11 @@ def _removed(project: Project, error: Exception) -> bool:
     try:
         database.remove(path)
     except OSError as problem:
-        _log.warning("%s: is damaged (%s) and can't be removed: %s", path, reason, problem.strerror or problem)
+        _log.warning(
+            "%s: is no index (%s), and can't be removed (%s), so this command does without it, which takes longer;"
+            " move away whatever is there: %s",
+            *(path, reason, problem.strerror or problem, moved_away(path)),
+        )
         return False
     if not isinstance(error, _Foreign):
         _log.warning("%s: was damaged (%s), and is made anew", path, reason)

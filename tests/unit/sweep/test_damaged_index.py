@@ -125,7 +125,7 @@ def test_what_cannot_be_removed_costs_time_and_a_line(project: Project, caplog: 
     path.unlink()
     (path / "somebody's").mkdir(parents=True)
     assert answers(project) == right
-    assert "can't be removed: Directory not empty" in caplog.text
+    assert "can't be removed (Directory not empty)" in caplog.text and f"mv {path} {path}.old" in caplog.text
     assert (path / "somebody's").is_dir()
 
 
