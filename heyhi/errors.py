@@ -152,7 +152,16 @@ def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     near = [pool[c] for c in close]
     if not near:
         return ""
-    return f" (did you mean {' or '.join(repr(prefix + n) for n in near)}?)"
+    return f" (did you mean {' or '.join(_typed(prefix + n) for n in near)}?)"
+
+
+def _typed(name: str) -> str:
+    """Quote a name; one that can't be shown as it is as a shell reads it back."""
+    if name.isprintable():
+        return repr(name)
+    from heyhi.text import shell_word
+
+    return shell_word(name)
 
 
 def error_text(error: Exception) -> str:

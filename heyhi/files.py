@@ -18,6 +18,7 @@ from heyhi.errors import ResultError, UnknownError
 MOST_BYTES = 64 << 20
 # How deep lists and objects may lie in one another: a result has 100, and what goes on with it may use recursion.
 MOST_DEPTH = 200
+_MARK = b"\xef\xbb\xbf"  # with which some editors begin a text in UTF-8
 _TOO_DEEP = f"lists and objects lie in one another more than {MOST_DEPTH} deep"
 _NESTED = (dict, list)
 
@@ -304,7 +305,15 @@ def parse_json(data: bytes | str) -> Any:
     import json  # of no use to `heyhi --help`
 
     try:
-        found = json.loads(data)
+        # Of bytes it would guess an encoding, and call a page of NULs UTF-32.
+        text = data.removeprefix(_MARK).decode("utf-8", "surrogatepass") if isinstance(data, bytes) else data
+        found = json.loads(text)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"it is no text in UTF-8 from byte {error.start} on") from None
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # Python would have us raise a limit
+        raise ValueError("it has an integer of more digits than any that is on record") from None
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     except MemoryError:

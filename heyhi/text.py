@@ -47,6 +47,13 @@ def readable(text: str) -> str:
     return text if text.replace("\n", "").isprintable() else _UNSHOWN.sub(_escaped, text)
 
 
+def in_line(text: str) -> str:
+    """Return the whole of a text such that it stays on its line, as that of a cell has to: line ends are escapes."""
+    if text.isprintable():
+        return text
+    return readable(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
 def one_line(text: str, limit: int = MAX_LINE) -> str:
     """Return the first line with text of a text that somebody else has made, readable and of a length to be shown.
 

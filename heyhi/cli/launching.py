@@ -311,18 +311,21 @@ def launch(args: argparse.Namespace) -> int:
     print(f"{groups[-1].label}: {groups[-1].size}: {counts}" if len(groups) == 1 else _both(groups[-1], counts))
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
     words = shell_line(selection.words)
+    whole = [
+        manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
+    ]
+    single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
+    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
     if not others and not starting:
+        if not args.dry_run:
+            launching.record_unknown()
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
         return 0
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
-    whole = [
-        manifest for group, manifests in zip(groups, written, strict=True) if group.is_whole for manifest in manifests
-    ]
-    folders = [f for group in groups if not group.is_whole for f in group.part.folders]
-    named = [target_of(f, project.root) for f in folders if f not in unknown]
+    named = [target_of(f, project.root) for f in single if f not in unknown]
     _print_unknown(survey, survey.others)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
         return 0 if args.dry_run else 1
@@ -338,8 +341,6 @@ def launch(args: argparse.Namespace) -> int:
     )
     if spec.uses_slurm and starts:
         print_wrapped(foresee([manifest for manifests in written for manifest in manifests], starting))
-    single = [folder for group in groups if not group.is_whole for folder in group.part.folders]
-    launching = Launching(project, ["heyhi", *args.argv], whole, single, survey)
     order = [path for path in survey.folders if path in starting]
     code = _redo_and_control(
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order

@@ -28,7 +28,7 @@ from heyhi.errors import (
     UnknownError,
     suggest,
 )
-from heyhi.text import steering
+from heyhi.text import shell_line, steering
 
 if TYPE_CHECKING:
     from heyhi.config.identity import Identity
@@ -42,6 +42,11 @@ if TYPE_CHECKING:
 
 _MAKING = ("expand", "plan", "launch")  # commands that are for experiments that aren't there yet
 _MAX_KNOWN = 2000  # files whose names an error may suggest
+
+
+def _plain(name: str) -> str:
+    """Return a name that can be used in place of another one."""
+    return "".join(char if char.isprintable() else "_" for char in name)
 
 
 class SweepWord(NamedTuple):
@@ -681,6 +686,12 @@ class _Reader:
         if not text:
             raise HeyhiError("'' is an empty word: did a command that was to print it fail?")
         if not text.isprintable():
+            if any(os.path.lexists(f"{base}{text}") for base in ("", f"{self.project.root}/")):
+                # Snakemake, Slurm and every table would have to take it as a part of names and lines of their own.
+                raise HeyhiError(
+                    f"{text!a} can't be used by this name, which has characters that can't be shown, or bytes that are"
+                    f" no UTF-8: rename it\n  mv {shell_line([text, _plain(text)])}"
+                )
             raise HeyhiError(f"{text!a} is no sweep file, manifest, experiment, job or config")
         if text.endswith(".py"):
             from heyhi.sweep.file import find_sweep_file

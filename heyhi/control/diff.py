@@ -28,6 +28,7 @@ from heyhi.experiment.records import History, Start
 from heyhi.experiment.status import find_state
 from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.project import Project
+from heyhi.text import in_line
 
 _MAX_VALUE = 48
 _MOST_FILES = 20
@@ -251,7 +252,7 @@ def _section(title: str, a: Mapping[str, Any] | None, b: Mapping[str, Any] | Non
     if not rows:
         return [f"{title}: no difference" if keys else f"{title}: empty"]
     table = [(title, "A", "B", "B - A")]
-    table += [(key, _shown(x, key), _shown(y, key), _change(x.get(key), y.get(key))) for key, x, y in rows]
+    table += [(in_line(key), _shown(x, key), _shown(y, key), _change(x.get(key), y.get(key))) for key, x, y in rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     return ["  ".join(f"{c:{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in table]
 
@@ -270,7 +271,7 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
     value = values[key]
     if value is None:
         return "unset"
-    return shorten(value if isinstance(value, str) else json.dumps(value), _MAX_VALUE)
+    return shorten(in_line(value) if isinstance(value, str) else json.dumps(value), _MAX_VALUE)
 
 
 def _change(x: Any, y: Any) -> str:

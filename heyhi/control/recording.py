@@ -56,6 +56,17 @@ class Launching:
             self.take_back()
             raise
 
+    def record_unknown(self) -> None:
+        """Write down what there is nothing to start of, where some of it isn't known: its record was lost.
+
+        Raises:
+            ResultError: it can't be written.
+        """
+        from heyhi.sweep.index import ManifestIndex
+
+        if not set(self.survey.folders) <= set(ManifestIndex.open(self.project).known()):
+            self._write()
+
     def take_back(self) -> None:
         """Remove the records: nothing was launched by this."""
         for path in self._written:

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from heyhi.text import in_line
+
 UPDATED = "updated"  # the column of a table whose numbers are times
 MISSING = "-"
 _MAX_LISTED = 40  # columns that an error names
@@ -92,18 +94,13 @@ def value_text(value: Any, limit: int | None = None) -> str:
     text = str(value)
     if limit is not None and len(text) > limit:
         text = f"{text[: limit - 1]}…"
-    return _in_one_line(text)
+    return in_line(text)
 
 
 def listed(names: Sequence[str]) -> str:
     """Write the names of columns, of very many the first ones."""
     more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
-    return f"{_in_one_line(', '.join(names[:_MAX_LISTED]))}{more}"
-
-
-def _in_one_line(text: str) -> str:
-    # Nothing that a config or a log says may command the terminal.
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+    return f"{in_line(', '.join(names[:_MAX_LISTED]))}{more}"
 
 
 def moment(seconds: Any) -> datetime.datetime | None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import os
 import sqlite3
+import time
 import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -30,7 +32,15 @@ from heyhi.sweep.known import (
     read_launch,
     warn_unreadable,
 )
-from heyhi.sweep.manifest import SUFFIX, Manifest, Origin, column_checksum, manifests_on_disk, manifests_root
+from heyhi.sweep.manifest import (
+    SUFFIX,
+    Manifest,
+    Origin,
+    column_checksum,
+    manifests_on_disk,
+    manifests_root,
+    moved_away,
+)
 from heyhi.sweep.target import exp_id_of, exp_ids_of, folder_of, folders_at
 from heyhi.text import shell_line
 
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
 _FORMAT = 4
 # For which others are waited for: whoever has it locked for longer was stopped, and this one does without it.
 _BUSY_SECONDS = 10.0
+# Once somebody was waited for in vain, each later look of this process takes so long, for a minute.
+_BUSY_AGAIN_SECONDS, _REMEMBERED_SECONDS = 0.1, 60.0
 _TABLES = {
     "origin": "id INTEGER PRIMARY KEY, project_root TEXT, code_root TEXT, results_root TEXT",
     "manifest": "id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, changed INTEGER NOT NULL",
@@ -357,8 +369,35 @@ def _opened(project: Project, found: _Found) -> sqlite3.Connection:
     return _in_memory(project, found, error)
 
 
+class _Patience:
+    """For how long this process waits for who has an index locked: a command looks several times, and waits once."""
+
+    def __init__(self) -> None:
+        self._lost = -math.inf
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether somebody was waited for in vain, not long ago."""
+        return time.monotonic() - self._lost < _REMEMBERED_SECONDS
+
+    @property
+    def seconds(self) -> float:
+        """How long to wait now."""
+        return _BUSY_AGAIN_SECONDS if self.is_lost else _BUSY_SECONDS
+
+    def lose(self) -> None:
+        """Remember that it was waited for in vain."""
+        self._lost = time.monotonic()
+
+
+@lru_cache(maxsize=16)
+def _patience_with(path: Path) -> _Patience:
+    return _Patience()
+
+
 def _open_file(project: Project) -> sqlite3.Connection:
-    return database.open_to_write(_path_of(project), seconds=_BUSY_SECONDS)
+    path = _path_of(project)
+    return database.open_to_write(path, seconds=_patience_with(path).seconds)
 
 
 def _path_of(project: Project) -> Path:
@@ -394,7 +433,11 @@ def _removed(project: Project, error: Exception) -> bool:
     try:
         database.remove(path)
     except OSError as problem:
-        _log.warning("%s: is damaged (%s) and can't be removed: %s", path, reason, problem.strerror or problem)
+        _log.warning(
+            "%s: is no index (%s), and can't be removed (%s), so this command does without it, which takes longer;"
+            " move away whatever is there: %s",
+            *(path, reason, problem.strerror or problem, moved_away(path)),
+        )
         return False
     if not isinstance(error, _Foreign):
         _log.warning("%s: was damaged (%s), and is made anew", path, reason)
@@ -410,7 +453,10 @@ def _in_memory(project: Project, found: _Found, error: Exception) -> sqlite3.Con
         error: why the one on disk can't be used.
     """
     if getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY:
-        _log.warning("%s: was locked for %g s, so this command does without it", _path_of(project), _BUSY_SECONDS)
+        patience = _patience_with(_path_of(project))
+        if not patience.is_lost:
+            _log.warning("%s: was locked for %g s, so this command does without it", _path_of(project), _BUSY_SECONDS)
+        patience.lose()
     elif database.is_around(error):  # it may be right, and only can't be written
         with contextlib.suppress(OSError, *_WRONG):
             return _filled(_copied(project), project, found)

@@ -91,7 +91,7 @@ class LaunchRecord(NamedTuple):
             ValueError: it is none.
         """
         try:
-            words, expand = data["words"], data["expand"]
+            words, expand = data["words"], data.get("expand", [])
             texts = {name: data[name] for name in cls._fields if name not in ("words", "expand")}
             are_lists = isinstance(words, list) and isinstance(expand, list)
             if not are_lists or not all(isinstance(text, str) for text in (*words, *expand, *texts.values())):

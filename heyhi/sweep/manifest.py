@@ -177,12 +177,16 @@ class Manifest:
         """
         try:
             connection = database.open_to_read(path)
-        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        except (FileNotFoundError, NotADirectoryError):
             raise ManifestError(
                 f"{path}: there is no such manifest (`heyhi expand` writes one and prints its path)"
             ) from None
+        except IsADirectoryError:
+            raise ManifestError(f"{path}: is a folder, no manifest{_move_first(path)}") from None
         except OSError as error:
-            raise ManifestError(f"{path}: can't be read: {error.strerror or error}") from None
+            is_other = os.path.lexists(path) and not os.path.isfile(path)  # noqa: PTH113 (never raises)
+            remedy = _move_first(path) if is_other else ""
+            raise ManifestError(f"{path}: can't be read: {error.strerror or error}{remedy}") from None
         except (sqlite3.Error, ValueError) as error:  # or a name that no file can have
             raise ManifestError(f"{path}: can't be read: {error}") from None
         try:
@@ -728,6 +732,18 @@ def _reading(path: Path, command: str = "heyhi expand") -> Iterator[None]:
         yield
     except (sqlite3.Error, ValueError, TypeError) as error:
         raise _damaged(path, error, command) from None
+
+
+def _move_first(path: Path) -> str:
+    """Say how a manifest gets its place, which something else has taken; nothing of what lies elsewhere."""
+    if path.parent.name != _MANIFESTS or path.parent.parent.name != STATE_NAME:
+        return ""
+    return f": move it away, `heyhi expand` of its sweep writes it anew: {moved_away(path)}"
+
+
+def moved_away(path: Path) -> str:
+    """Return the command that moves something away that lies where a file of ours is to be."""
+    return shell_line(["mv", str(path), f"{path}.old"])
 
 
 def _damaged(path: Path, error: Exception, command: str) -> ManifestError:

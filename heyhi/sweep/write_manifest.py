@@ -35,6 +35,7 @@ from heyhi.sweep.manifest import (
     manifests_on_disk,
     manifests_root,
     meta_checksum,
+    moved_away,
     row_bytes,
 )
 from heyhi.sweep.target import exp_ids_of
@@ -234,4 +235,9 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
+        if path.is_dir():
+            raise ManifestError(
+                f"{path}: is a folder in the place of the sweep's manifest: move it away, then try again:"
+                f" {moved_away(path)}"
+            ) from None
         raise ManifestError(f"{path.parent}: the sweep's manifest can't be written there: {reason}") from None

@@ -107,6 +107,19 @@ def test_damaged_json_is_one_kind_of_error(text: str) -> None:
         parse_json(b'{"a": "\xff"}')
 
 
+def test_what_is_wrong_with_json_is_said_for_who_wrote_the_file() -> None:
+    wrong = {
+        b"\0" * 101: "Expecting value",
+        b'{"a": "\xff"}': "byte 7",
+        b"[" + b"9" * 5000 + b"]": "an integer of more digits",
+    }
+    for data, said in wrong.items():
+        with pytest.raises(ValueError, match=said) as caught:
+            parse_json(data)
+        assert "codec" not in str(caught.value) and "sys." not in str(caught.value)
+    assert parse_json(b"\xef\xbb\xbf[1]") == [1]
+
+
 def test_json_as_deep_as_a_result_may_be_is_read() -> None:
     wide = [{"a": [1, {"b": 2}]}] * 1000
     for value in (wide, json.loads("[" * 190 + "]" * 190), {"a": float("inf")}, "text", None):

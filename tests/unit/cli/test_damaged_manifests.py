@@ -91,6 +91,30 @@ def test_expanding_again_writes_it_anew(project: Path, run: Any, damage: str, ca
     assert len(in_status(run)) == 3 and not caplog.text
 
 
+def test_a_folder_in_its_place_is_named_with_what_to_do(
+    project: Path, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = launched(run, "conf/many.py")
+    path.unlink()
+    path.mkdir()
+    (path / "somebody's").touch()
+    (project / "profiles/local").mkdir(parents=True)
+    (project / "profiles/local/config.yaml").write_text("cores: 1\n")
+    away = f"{path.name}.old"
+    for words in (["expand", "conf/many.py"], ["launch", "conf/many.py", "--profile", "profiles/local"]):
+        code, _, err = run(*words)
+        assert code == 2 and f"{path.name}: is a folder" in err and away in err, words
+    code, _, err = run("status", str(path))
+    assert code == 2 and f"{path.name}: is a folder, no manifest" in err and away in err
+    (project / "results/.heyhi/index.sqlite").unlink()
+    caplog.clear()
+    assert run("status")[0] == 1 and f"{path.name}: is a folder, no manifest" in caplog.text and away in caplog.text
+    path.rename(path.with_name(away))
+    assert run("expand", "conf/many.py")[0] == 0 and len(in_status(run)) == 3
+    code, _, err = run("status", str(project))
+    assert code == 2 and ".old" not in err, "nobody's own folder is to be moved"
+
+
 def test_what_would_run_by_it_is_told_the_commands(project: Path, run: Any) -> None:
     path = launched(run, "conf/many.py")
     DAMAGES["cut short"](path)

@@ -369,6 +369,18 @@ def test_a_launch_whose_manifest_is_gone_can_be_forgotten(run: Any, project: Pat
     assert code == 0 and NOTHING in out
 
 
+def test_launching_again_what_is_done_puts_it_on_record_again(run: Any, project: Path) -> None:
+    for seed in range(3):
+        maybe_launch(done, cfg="work", overrides=[f"seed={seed}"])
+    shutil.rmtree(project / "results/.heyhi")
+    assert NOTHING in run("status")[1]
+    launch = ("launch", "conf/many.py", "--profile", "profiles/local")
+    assert "nothing to start" in run(*launch, "--dry-run")[1] and NOTHING in run("status")[1]
+    for _ in range(2):
+        assert "nothing to start" in run(*launch)[1] and run("status")[1].startswith("DONE 3")
+        assert len(list(project.glob("results/.heyhi/launches/*"))) == 1
+
+
 @pytest.mark.parametrize("is_indexed", [True, False])
 def test_a_launch_whose_record_is_damaged_is_missed(
     run: Any, project: Path, caplog: pytest.LogCaptureFixture, is_indexed: bool

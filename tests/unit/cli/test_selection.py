@@ -115,6 +115,19 @@ def test_diff_takes_every_kind_of_word(run: Any, words: dict[str, str], a: str) 
     assert code == 0 and re.search(r"seed +1 +2 +\+1", out)
 
 
+@pytest.mark.parametrize("name", ["a\x1b[31mc.py", "a\nc.py", "a\udcffc.py"])
+def test_a_file_whose_name_cannot_be_shown_is_told_so_with_a_name_that_can(
+    run: Any, project: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "conf" / name).write_text((project / "conf/two.py").read_text())
+    monkeypatch.chdir(project / "conf")
+    for word in (f"conf/{name}", name, str(project / "conf" / name)):
+        code, _, err = run("plan", word)
+        assert code == 2 and "can't be used by this name" in err and "no sweep file" not in err and "\x1b" not in err
+    code, _, _ = run("plan", "gone\x1b.py")
+    assert code == 2
+
+
 NONSENSE = {
     "nonsense": "'nonsense' is no sweep file, manifest, experiment, job or config",
     "fit/wrok": "(did you mean 'fit/work'?)",

@@ -290,6 +290,15 @@ def test_a_damaged_file_is_named_and_all_else_is_compared(make: Make, name: str)
     assert ("nobody knows of which config" in text) == (name == "identity.json")
 
 
+def test_names_and_values_that_cannot_be_shown_keep_their_rows_and_columns(make: Make) -> None:
+    names = {"a\nb": 1, "\x1b[31mred": "x\ty"}
+    a, b = make("seed=1", result=names), make("seed=2", result={"a\nb": 2, "\x1b[31mred": "x\nz"})
+    text = said(a.path, b.path)
+    assert table(text, "result") == [[r"a\nb", "1", "2", "+1"], [r"\x1b[31mred", r"x\ty", r"x\nz"]]
+    _, one, two = next(part for part in text.split("\n\n") if part.startswith("result")).splitlines()
+    assert one.index(" 1 ") == two.index(r" x\t") and one.index(" 2 ") == two.index(r" x\nz")
+
+
 def test_a_large_number_is_no_trouble(make: Make) -> None:
     a, b = make("seed=1", result={"n": 10**400}), make("seed=2", result={"n": 1.5})
 

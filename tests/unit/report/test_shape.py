@@ -58,6 +58,10 @@ def test_an_error_commands_no_terminal_and_names_no_thousand_columns() -> None:
     with pytest.raises(GroupError) as caught:
         ordered(frame, "nosuch")
     assert "\x1b" not in str(caught.value) and "c20" in str(caught.value) and str(caught.value).endswith(" more")
+    assert r", \x1b[31m, c0" in str(caught.value)
+    with pytest.raises(GroupError) as caught:
+        ordered(frame, r"\x1b[31m")
+    assert r"did you mean $'\033[31m'?" in str(caught.value), "as a shell reads it back"
 
 
 def test_seeds_are_put_together_and_missing_ones_named(runs: pd.DataFrame) -> None:

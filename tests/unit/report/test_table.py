@@ -254,7 +254,7 @@ def test_a_printed_table_is_plain_in_a_pipe_and_names_what_failed(project: Proje
     lines = out.getvalue().splitlines()
     assert lines[0].split() == ["status", "lr", "name", "epoch", "attempts", "seconds", "job_id", "exp_id"]
     assert lines[1].split() == ["DONE", "0.001", "-", "0.12346", "1", "1.5", "77", "p/a"]
-    assert "[red] [31m" in lines[2] and "\x1b" not in out.getvalue()
+    assert r"[red]\x1b[31m" in lines[2] and "\x1b" not in out.getvalue()
     assert lines[3] == "DEAD    p/b: exit code 1: ValueError: boom"
     assert lines[4] == "2 experiments: 1 DEAD, 1 DONE"
 

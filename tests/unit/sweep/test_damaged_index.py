@@ -125,7 +125,7 @@ def test_what_cannot_be_removed_costs_time_and_a_line(project: Project, caplog: 
     path.unlink()
     (path / "somebody's").mkdir(parents=True)
     assert answers(project) == right
-    assert "can't be removed: Directory not empty" in caplog.text
+    assert "can't be removed (Directory not empty)" in caplog.text and f"mv {path} {path}.old" in caplog.text
     assert (path / "somebody's").is_dir()
 
 
@@ -166,6 +166,27 @@ def test_what_is_locked_for_long_is_not_waited_for(
     assert "index.sqlite: was locked for 0.1 s, so this command does without it" in caplog.text
     other.close()
     assert index_of(project).read_bytes() == data
+
+
+def test_who_has_it_locked_is_waited_for_once_by_a_process(
+    project: Project, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(heyhi.sweep.index, "_BUSY_SECONDS", 0.3)
+    right = ManifestIndex.open(project).known()
+    waited: list[float] = []
+
+    def open_to_write(path: Path, *, seconds: float) -> sqlite3.Connection:
+        waited.append(seconds)
+        return really(path, seconds=seconds)
+
+    really = heyhi.sweep.database.open_to_write
+    monkeypatch.setattr(heyhi.sweep.database, "open_to_write", open_to_write)
+    other = sqlite3.connect(index_of(project))
+    other.execute("BEGIN EXCLUSIVE")
+    for _ in range(3):
+        assert ManifestIndex.open(project).known() == right
+    assert waited == [0.3, 0.1, 0.1] and caplog.text.count("was locked for 0.3 s") == 1
+    other.close()
 
 
 def test_an_index_that_turns_out_damaged_when_it_is_asked_is_made_anew(
