@@ -121,6 +121,19 @@ class Flow:
         return list(self._asked.items())
 
     @property
+    def asked_in_order(self) -> list[tuple[str, Manifest]]:
+        """The same: what was named in that order, then what that needs in the order of its manifest."""
+        settings = self._workflow.dag_settings
+        named = settings.targets if settings is not None else ()
+        targets = dict.fromkeys(self.project.relative(Path(os.path.normpath(name))) for name in named)
+        order = {target: number for number, target in enumerate(targets)}
+
+        def place(asked: tuple[str, Manifest]) -> tuple[int, int]:
+            return order.get(asked[0], len(order)), self._known_node(*asked).position
+
+        return sorted(self.asked, key=place)
+
+    @property
     def reported(self) -> list[Manifest]:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
