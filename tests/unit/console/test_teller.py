@@ -211,6 +211,31 @@ def test_on_slurm_a_job_is_said_once_and_what_it_was_not_given_to_by_its_exp_id(
     ]
 
 
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ([(1, "requeue", 50.0), (2, "requeue", 40.0), (3, "done", 35.0)], "done    x=1  2 min"),
+        ([(1, "requeue", 50.0), (2, "requeue", 40.0)], "done    x=1"),  # its end isn't on record yet
+        ([(2, "requeue", 40.0), (3, "done", 35.0)], "done    x=1"),  # its node has died
+    ],
+)
+def test_what_was_queued_again_took_the_time_of_all_its_attempts(
+    tmp_path: Path, ends: list[tuple[int, str, float]], shown: str
+) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2, nodes=100)
+    stage.start(5, "x=1")
+    kinds = ("retry", "requeue", "requeue")
+    lines: list[dict[str, Any]] = [{"kind": "first", "attempt": 0, "event": "start"}]  # failed, in another run
+    lines += [{"event": "start", "attempt": number, "kind": kind} for number, kind in enumerate(kinds, start=1)]
+    lines += [{"event": "end", "attempt": number, "reason": why, "seconds": took} for number, why, took in ends]
+    stage.log("x=1", "")
+    records = sorted(lines, key=lambda line: (line["attempt"], line["event"] == "end"))
+    (Path(stage.folders["x=1"]) / "attempts.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in records))
+    stage.finish(5)
+    assert stage.lines[-1] == shown
+
+
 def test_a_run_that_was_killed_before_it_said_a_word_has_its_reason_from_the_records(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2")
     stage.log("x=1", "", log="")
