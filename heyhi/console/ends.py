@@ -13,6 +13,7 @@ from heyhi.experiment.exits import exit_text, shell_exit
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.launch_log import of_last_attempt
 from heyhi.experiment.names import Status
+from heyhi.experiment.records import REQUEUE
 from heyhi.experiment.status import find_state
 from heyhi.files import read_end
 from heyhi.sweep.target import target_of
@@ -62,12 +63,24 @@ def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "") -> E
 
 
 def seconds_of(folder: str) -> float | None:
-    """Return how long the attempt took that made a result; None where nobody knows."""
+    """Return how long the attempt took that made a result, with those after which its job was queued again.
+
+    Returns:
+        None where nobody knows that of one of them.
+    """
     try:
-        _, end = ExperimentDir(Path(folder)).history().last_attempt
+        history = ExperimentDir(Path(folder)).history()
     except HeyhiError:
         return None
-    return end.seconds if end is not None else None
+    known = {end.attempt: end.seconds for end in history.ends if end.seconds is not None}
+    total = 0.0
+    for start in reversed(history.starts):
+        if start.attempt not in known:
+            return None
+        total += known[start.attempt]
+        if start.kind != REQUEUE:
+            return total
+    return None
 
 
 def bad_end_of(folder: str) -> str:

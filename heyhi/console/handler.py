@@ -16,7 +16,7 @@ from snakemake.logging import ColorizingTextHandler, logger
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 from heyhi.console.names import read_named
-from heyhi.console.teller import Passing, Teller
+from heyhi.console.teller import Asked, Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
 from heyhi.text import readable, steering
@@ -39,6 +39,10 @@ class Run(Protocol):
     @property
     def asked(self) -> list[tuple[str, Manifest]]:
         """Experiments that it was asked for, and what they need, each with its manifest."""
+
+    @property
+    def words(self) -> str:
+        """What to call that in commands; empty where it is no sweep."""
 
 
 class LogHandler(LogHandlerBase):
@@ -131,7 +135,8 @@ class LogHandler(LogHandlerBase):
                 handler = self._handler()
                 decorate = _as_it_is if os.environ.get("NO_COLOR") else handler.decorate
                 passing = Passing(lambda record: bool(self.filter(record)), self.format, decorate)
-                self._teller = Teller(run.project, lambda: read_named(run.asked), sys.stderr, passing, self._quiet)
+                asked = Asked(lambda: read_named(run.asked), lambda: run.words)
+                self._teller = Teller(run.project, asked, sys.stderr, passing, self._quiet)
             held, self._held = self._held, []
             for one in (*held, record):
                 self._teller.take(one)

@@ -44,6 +44,18 @@ class Passing(NamedTuple):
     decorate: Callable[[logging.LogRecord, str], str]
 
 
+class Asked(NamedTuple):
+    """What a run was asked for.
+
+    Attributes:
+        read: returns its experiments, and what they need, by their exp paths.
+        words: returns what to call them in commands; empty where they are no sweep.
+    """
+
+    read: Callable[[], Mapping[str, Named]]
+    words: Callable[[], str]
+
+
 class _Job(NamedTuple):
     rule: str
     folder: str = ""
@@ -55,7 +67,7 @@ class Teller:
 
     Args:
         project: whose experiments are run.
-        read: returns the experiments that the run was asked for, and what they need, by their exp paths.
+        asked: what the run was asked for.
         stream: where to.
         passing: what Snakemake would make of a record.
         quiet: what Snakemake is to be quiet about.
@@ -64,12 +76,12 @@ class Teller:
     def __init__(
         self,
         project: Project,
-        read: Callable[[], Mapping[str, Named]],
+        asked: Asked,
         stream: TextIO,
         passing: Passing,
         quiet: frozenset[str] = frozenset(),
     ) -> None:
-        self._project, self._read = project, read
+        self._project, self._asked = project, asked
         self._stream, self._passing, self._quiet = stream, passing, quiet
         self._screen: Screen = Plain(stream)
         self._jobs: dict[int, _Job] = {}
@@ -77,7 +89,7 @@ class Teller:
         self._names: dict[str, str] = {}
         self._by_id: dict[str, str] = {}  # exp path by exp id
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
-        self._logged = ""  # exp id of the first that is DEAD and has a log
+        self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
         self._again: set[str] = set()  # exp paths of what is tried again
         self._progress: Progress | None = None
         self._where = ""
@@ -153,7 +165,7 @@ class Teller:
         unknown = int(stats.get(_UNKNOWN, 0))
         self._progress = Progress(total + unknown, time.monotonic(), self._is_remote)
         with contextlib.suppress(HeyhiError):  # of what can't be read, exp ids will do
-            self._named = self._read()
+            self._named = self._asked.read()
         self._names = dict(zip(self._named, short_names(list(self._named.values())), strict=True))
         self._by_id = {named.exp_id: folder for folder, named in self._named.items()}
         before = max(0, len(self._named) - total - unknown)
@@ -222,8 +234,8 @@ class Teller:
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
-        if ended.log and ended.word == Status.DEAD.value and not self._logged:
-            self._logged = self._exp_id(folder)
+        if ended.log and ended.word == Status.DEAD.value:
+            self._logged[folder] = self._exp_id(folder)
         if self._progress is not None:
             self._progress.fail(folder, ended.word)
         if ended.log:
@@ -233,6 +245,7 @@ class Teller:
 
     def _say_again(self, job: _Job) -> None:
         word = self._ended.pop(job.folder, "")
+        self._logged.pop(job.folder, None)
         if word and self._progress is not None:
             self._progress.again(word)
         if self._is_remote:
@@ -246,15 +259,20 @@ class Teller:
         for folder in list(progress.running):  # where it is to be quiet, Snakemake doesn't say what has ended well
             if _has_result(folder):
                 progress.finish(folder, time.monotonic())
-        if progress.failed:
-            self._say_blocked()
+        blocked = min(self._say_blocked(), progress.left) if progress.failed else 0
         if progress.total or progress.failed:
-            left = f", {progress.left} not done" if progress.left else ""
+            left = progress.left - blocked
+            counts = progress.counts() + (f", {blocked} {Status.BLOCKED.value}" if blocked else "")
+            counts += f", {left} not done" if left else ""
             took = duration(time.monotonic() - progress.began)
-            self._tell("", END, f"{progress.counts()}{left} in {took}{self._what_next()}")
+            self._tell("", END, f"{counts} in {took}{self._what_next()}")
 
-    def _say_blocked(self) -> None:
-        """Name what was not started since something that it needs has failed: of that, Snakemake says nothing."""
+    def _say_blocked(self) -> int:
+        """Name what was not started since something that it needs has failed: of that, Snakemake says nothing.
+
+        Returns:
+            how many these are.
+        """
         bad = set(self._ended)
         blocked = []
         for folder, named in self._named.items():
@@ -265,11 +283,14 @@ class Teller:
             shown = [self._name(folder) for folder in blocked[:_MOST_NAMED]]
             more = f" and {len(blocked) - len(shown)} more" if len(blocked) > len(shown) else ""
             self._tell("", Status.BLOCKED.value, f"{', '.join(shown)}{more}")
+        return len(blocked)
 
     def _what_next(self) -> str:
         if not self._logged or self._is_interrupted:
             return ""
-        return f"; heyhi logs --error {self._logged} shows more, and the same command goes on"
+        # Several may have died for different reasons: of a sweep, it shows each of these once.
+        which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
+        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and the same command goes on"
 
     # --- names and lines
 

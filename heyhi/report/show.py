@@ -67,7 +67,7 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
 def _show_asked(flow: Flow) -> None:
     targets: dict[Path, list[str]] = {}
     manifests = {manifest.path: manifest for _, manifest in flow.asked}
-    for target, manifest in flow.asked:
+    for target, manifest in flow.asked_in_order:
         targets.setdefault(manifest.path, []).append(target)
     sources = [replace(Source.of(manifests[path]), only=tuple(its)) for path, its in targets.items()]
     _print(Shape().apply(gather(sources)), sources)

@@ -37,6 +37,7 @@ from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_target
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
+from heyhi.text import shell_word
 
 _UNKNOWN_NAME = "unknown"  # folder in the state root
 _SETTINGS = ("sweep", "manifest")  # of --config: what is asked for
@@ -120,9 +121,29 @@ class Flow:
         return list(self._asked.items())
 
     @property
+    def asked_in_order(self) -> list[tuple[str, Manifest]]:
+        """The same: what was named in that order, then what that needs in the order of its manifest."""
+        settings = self._workflow.dag_settings
+        named = settings.targets if settings is not None else ()
+        targets = dict.fromkeys(self.project.relative(Path(os.path.normpath(name))) for name in named)
+        order = {target: number for number, target in enumerate(targets)}
+
+        def place(asked: tuple[str, Manifest]) -> tuple[int, int]:
+            return order.get(asked[0], len(order)), self._known_node(*asked).position
+
+        return sorted(self.asked, key=place)
+
+    @property
     def reported(self) -> list[Manifest]:
         """Manifests of the tables that this run was asked for."""
         return list(self._reported.values())
+
+    @property
+    def words(self) -> str:
+        """What to call what this run was asked for in commands; empty where that is no sweep."""
+        if self._sweep is None or self._manifest is None or self._manifest.path not in self._reported:
+            return ""
+        return shell_word(self.project.relative(self._sweep))
 
     @property
     def is_run(self) -> bool:

@@ -61,7 +61,7 @@ def test_what_is_blocked_is_said_once_and_verbose_says_all(tiny: Tiny) -> None:
     run = tiny.snakemake("--config", "sweep=conf/looks.py")
     lines = told(run.stderr)
     assert "BLOCKED look:x=5, look:x=6" in lines and lines[1] == "start   work:x=9"
-    assert lines[-1].startswith("end     0 done, 1 DEAD, 2 not done in N s; ")
+    assert lines[-1].startswith("end     0 done, 1 DEAD, 2 BLOCKED in N s; ")
     loud = tiny.snakemake("--config", "sweep=conf/looks.py", "--verbose").stderr
     assert told(loud) == [] and "Select jobs to execute..." in loud and "Error in rule experiment:" in loud
 

@@ -280,19 +280,23 @@ def test_a_dry_run_shows_what_would_run_and_changes_nothing(tiny: Tiny) -> None:
 
 
 def test_single_targets_are_run_by_path_from_the_manifest_they_were_expanded_into(tiny: Tiny) -> None:
-    targets = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "--sweep", "x=21,22").split()
+    targets = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "--sweep", "x=21,22,24,25,26").split()
     # The default sweep is wrong, and nobody notices: it is not asked for.
     (tiny.root / "conf/sweep.py").write_text("raise RuntimeError\n")
 
-    one = tiny.snakemake(str(tiny.root / targets[0]), "--", targets[1])
+    asked = [targets[number] for number in (3, 0, 4, 2, 1)]
+    one = tiny.snakemake(str(tiny.root / asked[0]), "--", *asked[1:])
     assert one.returncode == 0, one.stderr
-    assert sorted(tiny.ledger) == ["work 21", "work 22"]
-    assert "2 experiments: 2 DONE" in one.stdout
+    assert sorted(tiny.ledger) == ["work 21", "work 22", "work 24", "work 25", "work 26"]
+    assert "5 experiments: 5 DONE" in one.stdout
+    # In the order in which they were asked for; Snakemake has none.
+    rows = [row.split()[1] for row in one.stdout.splitlines() if row.startswith("DONE ")]
+    assert rows == ["25", "21", "26", "24", "22"]
 
     path = tiny.heyhi("expand", "--cfg", "conf/work.prototxt", "x=23", "--manifest").strip()
     two = tiny.snakemake("--config", f"manifest={path}")
     assert two.returncode == 0, two.stderr
-    assert tiny.ledger[2:] == ["work 23"]
+    assert tiny.ledger[5:] == ["work 23"]
 
 
 def test_what_a_user_gets_wrong_is_one_message_and_exit_code_2(tiny: Tiny) -> None:

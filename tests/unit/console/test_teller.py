@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from heyhi.console.names import Named
-from heyhi.console.teller import Passing, Teller
+from heyhi.console.teller import Asked, Passing, Teller
 from heyhi.project import Project, Settings
 
 TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
@@ -28,7 +28,7 @@ class Stage:
         self.folders = {name: f"{self.project.results_root}/p/{name}" for name in names}
         self.needs: dict[str, tuple[str, ...]] = {}
         passing = Passing(lambda record: True, lambda record: str(record.msg), lambda record, text: text)
-        self.teller = Teller(self.project, self.named, self.stream, passing, quiet)
+        self.teller = Teller(self.project, Asked(self.named, lambda: "conf/sweep.py"), self.stream, passing, quiet)
 
     def named(self) -> dict[str, Named]:
         return {
@@ -172,7 +172,7 @@ def test_what_is_blocked_is_named_once_and_what_was_only_not_started_is_not(tmp_
     assert stage.lines[-3:] == [
         "DEAD    p/x=1: boom",
         "BLOCKED x=2, x=3",
-        "end     0 done, 1 DEAD, 4 not done in 0 s",
+        "end     0 done, 1 DEAD, 2 BLOCKED, 2 not done in 0 s",
     ]
 
 
@@ -209,6 +209,31 @@ def test_on_slurm_a_job_is_said_once_and_what_it_was_not_given_to_by_its_exp_id(
         "ERROR   p/x=2: not submitted: sbatch: nope",
         "DEAD    x=3  TIMEOUT (job 73 on n1)  log: results/p/x=3/log.txt",
     ]
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ([(1, "requeue", 50.0), (2, "requeue", 40.0), (3, "done", 35.0)], "done    x=1  2 min"),
+        ([(1, "requeue", 50.0), (2, "requeue", 40.0)], "done    x=1"),  # its end isn't on record yet
+        ([(2, "requeue", 40.0), (3, "done", 35.0)], "done    x=1"),  # its node has died
+    ],
+)
+def test_what_was_queued_again_took_the_time_of_all_its_attempts(
+    tmp_path: Path, ends: list[tuple[int, str, float]], shown: str
+) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2, nodes=100)
+    stage.start(5, "x=1")
+    kinds = ("retry", "requeue", "requeue")
+    lines: list[dict[str, Any]] = [{"kind": "first", "attempt": 0, "event": "start"}]  # failed, in another run
+    lines += [{"event": "start", "attempt": number, "kind": kind} for number, kind in enumerate(kinds, start=1)]
+    lines += [{"event": "end", "attempt": number, "reason": why, "seconds": took} for number, why, took in ends]
+    stage.log("x=1", "")
+    records = sorted(lines, key=lambda line: (line["attempt"], line["event"] == "end"))
+    (Path(stage.folders["x=1"]) / "attempts.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in records))
+    stage.finish(5)
+    assert stage.lines[-1] == shown
 
 
 def test_a_run_that_was_killed_before_it_said_a_word_has_its_reason_from_the_records(tmp_path: Path) -> None:
@@ -282,6 +307,19 @@ def test_what_is_quiet_about_ends_counts_them_and_has_no_banner(tmp_path: Path) 
     stage.teller.close()
     head, end = stage.lines
     assert head.startswith("run     2 experiments") and end.startswith("end     1 done, 1 not done in ")
+
+
+def test_where_several_have_died_their_sweep_is_where_more_is_found(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2")
+    stage.begin(2)
+    for job, name in enumerate(("x=1", "x=2"), start=5):
+        stage.start(job, name)
+        stage.log(name, f"p/{name}: DEAD: exit code {job} (log: /r/log.txt)\n")
+        stage.fail(job)
+    stage.teller.close()
+    assert stage.lines[-1] == (
+        "end     0 done, 2 DEAD in 0 s; heyhi logs --error conf/sweep.py shows more, and the same command goes on"
+    )
 
 
 def test_rules_of_others_are_told_as_snakemake_does(tmp_path: Path) -> None:
