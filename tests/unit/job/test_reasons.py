@@ -42,6 +42,7 @@ LEAVES = {
     "sys.exit(-1)": f"exit code 255: {SAID.format(-1)}",
     "sys.exit(True)": f"exit code 1: {SAID.format(True)}",
     "sys.exit('no data')": f"exit code 1: {SAID.format(repr('no data'))}",
+    "sys.exit(2**70)": f"exit code 255: {SAID.format(2**70)}",
     "raise GeneratorExit": "exit code 1: GeneratorExit",
     "raise Odd": "exit code 1: run.Odd",
     "raise MemoryError": "exit code 1: MemoryError",
@@ -80,6 +81,12 @@ def test_the_reason_says_how_main_was_left(task_lab: Any, leave: str) -> None:
     assert reason.startswith(LEAVES[leave]), reason
     if "exit" not in leave:
         assert "Traceback" in task_lab.folder().log_path.read_text()
+
+
+def test_an_interrupt_that_no_signal_has_made_is_main_s_own(task_lab: Any) -> None:
+    assert task_lab.run(MAIN.format("raise KeyboardInterrupt"))[0] == 130
+    assert find_state(task_lab.folder().path) == (Status.DEAD, "exit code 130: KeyboardInterrupt")
+    assert "Traceback" in task_lab.folder().log_path.read_text()
 
 
 @pytest.mark.usefixtures("srun")
