@@ -78,6 +78,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         # But where it was put what main returned must not be lost.
         more = f": {one_line(str(error))}" if isinstance(error, ResultError) else ""
         how = "killed with the process that had started it" if signals.is_orphan else f"stopped by {sign.name}"
+        how = "KeyboardInterrupt" if sign is signal.SIGINT and not signals.is_interrupted else how
         how += ", which main has caught and returned nothing" if signals.is_caught else ""
         return Ending("terminated", 128 + sign, f"{how}{more}")
     if isinstance(error, HeyhiError):
@@ -85,7 +86,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
         code = given if isinstance(given, int) else 1
         return Ending("failed", code, one_line(str(error)), node=getattr(error, "node", ""))
     if isinstance(error, SystemExit):
-        code = error.code & 0xFF if isinstance(error.code, int) else 0 if error.code is None else 1
+        code = _low_byte(error.code) if isinstance(error.code, int) else 0 if error.code is None else 1
         return Ending("failed", code, f"main called sys.exit({error.code!r}) and returned nothing")
     # Not traceback's last line: that may be a note, or the last one of a long message.
     kind = type(error)
@@ -101,7 +102,8 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 @shown_streams()
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
-    if not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
+    is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
+    if is_its_own or not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)
         if where := misplaced(error):
             print(f"note: {where}", file=sys.stderr)
@@ -134,12 +136,17 @@ def leave_fork(error: BaseException | None = None) -> NoReturn:
         os._exit(code)
 
 
+def _low_byte(code: int) -> int:
+    """Return what the system makes of an exit code; Python itself ends with 255 where no C number has room for it."""
+    return code & 0xFF if -(1 << 63) <= code < 1 << 63 else 0xFF
+
+
 def _exit_code(error: SystemExit) -> int:
     """Return the exit code of a process that raises this, and print what Python would."""
     if error.code is None:
         return 0
     if isinstance(error.code, int):
-        return error.code & 0xFF
+        return _low_byte(error.code)
     print(error.code, file=sys.stderr)
     return 1
 
@@ -189,6 +196,7 @@ class Signals:
         self._pid = os.getpid()
         self._parent = os.getppid()
         self._ears = Ears()
+        self._heard: set[int] = set()
         self._handled: set[int] = set()
         self._before: dict[signal.Signals, Any] = {}
         self._thread: int | None = None  # that main runs in
@@ -240,7 +248,7 @@ class Signals:
             self.received = self.received or self._taken_by_main()
             self._caught, self.received = self.received, None  # main has handled it itself
         finally:
-            self._ears.close()
+            self._heard |= self._ears.close()
             with self._changing:
                 self._raising = False
             if self._notice is not None:
@@ -281,7 +289,8 @@ class Signals:
 
     def _taken_by_main(self) -> signal.Signals | None:
         """Return a signal that asks for the end and that a handler of main's own has taken."""
-        taken = self._ears.close() - self._handled
+        self._heard |= self._ears.close()
+        taken = self._heard - self._handled
         if self._notice is None or self._notice.came:
             taken.discard(WARNING)
         return next((sign for sign in _TAKEN_SIGNALS if sign in taken), None)
@@ -347,6 +356,11 @@ class Signals:
             raise self._exception(self._caught)
         if notice is not None and notice.has_told:
             raise Requeued(REQUEUE_EXIT)
+
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether there was a Ctrl-C while main ran, whoever has handled it."""
+        return signal.SIGINT in self._heard | self._handled
 
     @property
     def is_caught(self) -> bool:

@@ -379,8 +379,23 @@ class _Run:
         self.over.outcome = Outcome(Status.DEAD, exit_code=1, ran=True, attempt=number)
         self.kept.begin(self.claim, signals.fail)
         self.claim.settle()
+        leaving = _Leaving(self, number, clock, signals)
+        # Until all is on record: also what is asked for the text of an exception, and a thread that is left, may leave.
+        with noting_exit(leaving.note_exit, leaving.note_program):
+            ending = self._ending_of_main(pid, signals, regain)
+            self._leave_if_lost(signals)
+            ending = self._with_folder(ending)
+            if ending.reason == REQUEUE:
+                ending = weigh(ending, self.folder, self.experiment, self.schema)
+            self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.kept.end()
+        self.over.outcome = outcome = self._outcome(ending, number)
+        return outcome
+
+    def _ending_of_main(self, pid: int, signals: Signals, regain: Callable[[], None]) -> Ending:
+        """Run main, write what it returned, and return how that went; never in a process that it has forked."""
         try:
-            with signals.raising(), noting_exit(lambda code: self._note_exit(code, number, clock, signals)):
+            with signals.raising():
                 result = self._call_main()
                 self.over.held.append(result)
                 if os.getpid() == pid:
@@ -391,7 +406,7 @@ class _Run:
                 leave_fork()
             self.on_end()
             self._save(encoded, signals)
-            ending = Ending("done")
+            return Ending("done")
         except BaseException as error:
             if os.getpid() != pid:
                 leave_fork(error)
@@ -401,29 +416,7 @@ class _Run:
             ending = ending_of(error, signals)
             with contextlib.suppress(OSError):  # the log may be on the disk that is full
                 print_error(error, ending)
-        self._leave_if_lost(signals)
-        ending = self._with_folder(ending)
-        if ending.reason == REQUEUE:
-            ending = weigh(ending, self.folder, self.experiment, self.schema)
-        self._record_end(number, ending, time.monotonic() - clock, signals)
-        self.kept.end()
-        self.over.outcome = outcome = self._outcome(ending, number)
-        return outcome
-
-    def _note_exit(self, code: int, number: int, clock: float, signals: Signals) -> int:
-        """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
-        self.kept.look()
-        is_done = os.access(self.folder.result_path, os.F_OK)
-        seconds = round(time.monotonic() - clock, 3)
-        end = End(number, "done" if is_done else "failed", code, "" if is_done else exit_text(code), seconds, utc_now())
-        if not signals.lost and not why_not_held(self.claim):
-            with contextlib.suppress(HeyhiError):
-                self.folder.append_attempt(end._replace(used=self.using.so_far()))
-                forget_used(self.folder.path)
-                self.claim.release()  # a pack goes on without it
-        with contextlib.suppress(OSError):
-            print(f"main has called os._exit({code})", file=sys.stderr, flush=True)
-        return code if code or is_done else 1
+            return ending
 
     def _outcome(self, ending: Ending, number: int) -> Outcome:
         if self.folder.has_result():
@@ -596,6 +589,42 @@ def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable
             grace.begin(project.settings.end_grace, folder.log_path, code)
 
     return begin
+
+
+@dataclass(frozen=True)
+class _Leaving:
+    """What goes on record where main leaves the process of its attempt."""
+
+    run: _Run
+    number: int
+    clock: float
+    signals: Signals
+
+    def note_exit(self, code: int) -> int:
+        """Put on record that main has ended this process, and return what to end with: 0 is for who has a result."""
+        is_done = self._note(code, exit_text(code), is_over=True)
+        with contextlib.suppress(OSError):
+            print(f"main has called os._exit({code})", file=sys.stderr, flush=True)
+        return code if code or is_done else 1
+
+    def note_program(self, program: str) -> None:
+        """Put on record that main becomes another program, which has the claim as long as it runs."""
+        self._note(None, f"main became another program, {program}, by os.exec, and returned nothing", is_over=False)
+
+    def _note(self, code: int | None, reason: str, *, is_over: bool) -> bool:
+        """Put the end on record, and return whether there is a result."""
+        run = self.run
+        run.kept.look()
+        is_done = os.access(run.folder.result_path, os.F_OK)
+        seconds = round(time.monotonic() - self.clock, 3)
+        end = End(self.number, "done" if is_done else "failed", code, "" if is_done else reason, seconds, utc_now())
+        if not self.signals.lost and not why_not_held(run.claim):
+            with contextlib.suppress(HeyhiError):
+                run.folder.append_attempt(end._replace(used=run.using.so_far()))
+                forget_used(run.folder.path)
+                if is_over:
+                    run.claim.release()  # a pack goes on without it
+        return is_done
 
 
 def watching_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable[[], None]:

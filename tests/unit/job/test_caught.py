@@ -159,3 +159,10 @@ def test_what_main_returned_is_still_its_own_code_as_it_becomes_json(
     state = find_state(task_lab.folder().path)
     assert state == (Status.DEAD, f"exit code {128 + sign}: stopped by {sign.name}")
     assert not task_lab.folder().claim_path.exists() and not task_lab.folder().has_result()
+
+
+def test_a_ctrl_c_that_python_itself_handles_is_no_exception_of_main_s(task_lab: Any) -> None:
+    main = WAIT.format(before="signal.signal(signal.SIGINT, signal.default_int_handler)", loop=LOOP, end="raise error")
+    main = main.replace("print(", "raise; print(")
+    assert end_of(task_lab, main, signal.SIGINT) == 130
+    assert find_state(task_lab.folder().path) == (Status.DEAD, "exit code 130: stopped by SIGINT")

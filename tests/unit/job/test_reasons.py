@@ -42,6 +42,7 @@ LEAVES = {
     "sys.exit(-1)": f"exit code 255: {SAID.format(-1)}",
     "sys.exit(True)": f"exit code 1: {SAID.format(True)}",
     "sys.exit('no data')": f"exit code 1: {SAID.format(repr('no data'))}",
+    "sys.exit(2**70)": f"exit code 255: {SAID.format(2**70)}",
     "raise GeneratorExit": "exit code 1: GeneratorExit",
     "raise Odd": "exit code 1: run.Odd",
     "raise MemoryError": "exit code 1: MemoryError",
@@ -80,6 +81,12 @@ def test_the_reason_says_how_main_was_left(task_lab: Any, leave: str) -> None:
     assert reason.startswith(LEAVES[leave]), reason
     if "exit" not in leave:
         assert "Traceback" in task_lab.folder().log_path.read_text()
+
+
+def test_an_interrupt_that_no_signal_has_made_is_main_s_own(task_lab: Any) -> None:
+    assert task_lab.run(MAIN.format("raise KeyboardInterrupt"))[0] == 130
+    assert find_state(task_lab.folder().path) == (Status.DEAD, "exit code 130: KeyboardInterrupt")
+    assert "Traceback" in task_lab.folder().log_path.read_text()
 
 
 @pytest.mark.usefixtures("srun")
@@ -126,10 +133,38 @@ def test_a_main_that_ends_its_process_is_on_record(task_lab: Any, leave: str, co
     assert folder.history().last_end.reason == ("failed" if reason else "done")
 
 
+BECOME = "main became another program, {0}, by os.exec, and returned nothing"
+
+
+@pytest.mark.parametrize(
+    ("leave", "code", "status", "reason"),
+    [
+        ("os.execv('/bin/true', ['true'])", 0, Status.DEAD, BECOME.format("/bin/true")),
+        ("os.execlp('sh', 'sh', '-c', 'exit 5')", 5, Status.DEAD, "/sh, by os.exec, and returned nothing"),
+        (f"{SAVE}os.execv('/bin/false', ['false'])", 1, Status.DONE, ""),
+        ("os.execv('/bin/nothing', ['nothing'])", 1, Status.DEAD, "exit code 1: FileNotFoundError: "),
+        ("os.execv('/bin/true', 5)", 1, Status.DEAD, "exit code 1: TypeError: "),
+    ],
+)
+def test_a_main_that_becomes_another_program_is_on_record(
+    task_lab: Any, leave: str, code: int, status: Status, reason: str
+) -> None:
+    assert task_lab.run(MAIN.format(leave))[0] == code
+    state = find_state(task_lab.folder().path)
+    assert state.status is status and reason in state.reason, state
+
+
+def test_a_process_that_the_text_of_an_exception_ends_is_on_record(task_lab: Any) -> None:
+    leave = "Odd.__str__ = lambda self: os._exit(0); raise Odd"
+    assert task_lab.run(MAIN.format(leave))[0] == 1
+    assert find_state(task_lab.folder().path) == (Status.DEAD, "exit code 0, before main returned")
+    assert not task_lab.folder().claim_path.exists()
+
+
 def test_nothing_of_that_is_left_in_a_program_whose_main_has_returned(task_lab: Any) -> None:
-    before = os._exit
+    before = os._exit, os.execv, os.execve
     assert task_lab.execute(lambda **_: {"x": 1}).done
-    assert os._exit is before
+    assert (os._exit, os.execv, os.execve) == before
 
 
 CLOSES = {

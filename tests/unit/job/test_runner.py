@@ -642,9 +642,10 @@ def test_ctrl_c_is_raised_once_it_is_on_record(lab: Lab) -> None:
     experiment = lab.experiment("give")
     with pytest.raises(KeyboardInterrupt):
         execute(experiment, lab.schema, lambda **_: signal.raise_signal(signal.SIGINT))
+    assert find_state(experiment.exp_path).reason == "exit code 130: stopped by SIGINT"
     with pytest.raises(KeyboardInterrupt):
         execute(experiment, lab.schema, raising(KeyboardInterrupt()))
-    assert find_state(experiment.exp_path).reason == "exit code 130: stopped by SIGINT"
+    assert find_state(experiment.exp_path).reason == "exit code 130: KeyboardInterrupt"
     assert read_owner(experiment.exp_path) is None
 
 
