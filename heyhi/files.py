@@ -191,6 +191,8 @@ def is_file(path: Path | str) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return False
+        if error.errno == errno.ELOOP and os.path.islink(path):  # noqa: PTH114 (a link that leads back to itself)
+            return False
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
 
 

@@ -14,6 +14,7 @@ import json
 import os
 import select
 import signal
+import stat
 import sys
 import threading
 import time
@@ -198,8 +199,12 @@ class Heartbeat:
         By a hard link, as a claim is made: of two only one gets it.
         """
         link = self._folder / (f"claim.{chain[-1].nonce}.json" if chain else CLAIM_NAME)
-        with contextlib.suppress(FileExistsError):
+        try:
             self._folder.mkdir(parents=True)
+        except FileExistsError:
+            if not os.path.isdir(self._folder):  # noqa: PTH112 (the task has something else in its place)
+                _set_aside(self._folder)
+                self._folder.mkdir()
         temp = write_temp(self._folder / CLAIM_NAME, self._text)
         try:
             # By the clock of the file system: this machine may have stood still, and its own clock with it.
@@ -241,14 +246,22 @@ def _open_again(folder: Path) -> bool:
 
 
 def _make_way(link: Path) -> bool:
-    """Give a folder that has the name of a claim another one; return whether there was one."""
+    """Give a folder that has the name of a claim another one, or remove what else is no file; return whether it was."""
     try:
-        if not os.path.isdir(link):  # noqa: PTH112
+        kind = os.lstat(link).st_mode
+        if stat.S_ISREG(kind):
             return False
-        link.rename(link.with_name(f"{link.name}.{os.urandom(4).hex()}"))
+        if stat.S_ISDIR(kind):
+            _set_aside(link)
+        else:  # a link, a FIFO: nothing is in it
+            link.unlink()
     except OSError:
         return False
     return True
+
+
+def _set_aside(path: Path) -> None:
+    path.rename(path.with_name(f"{path.name}.{os.urandom(4).hex()}"))
 
 
 # --- the process

@@ -34,6 +34,7 @@ from heyhi.job.saving import why_not_held
 _NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME)
 _OF_SUBMISSIONS = (JOB_NAME, CODE_NAME)  # which is noted a moment after the job has begun: it may change
 _OPEN_TO_OWNER = 0o700
+_MOST_MORE = 1 << 20  # bytes that attempts.jsonl may have grown by
 _log = logging.getLogger(__name__)
 
 
@@ -49,6 +50,7 @@ class KeptFolder:
         self._files: dict[str, bytes] = {}
         self._claim: Claim | None = None
         self._on_moved: Callable[[str], None] | None = None
+        self._grown = -1  # size of the attempts where others have added to them
         self._log: KeptLog | None = None
         self._looking = threading.Lock()
 
@@ -152,14 +154,30 @@ class KeptFolder:
 
     def _missing(self) -> list[str]:
         """Return the names of what is not there as it was, or no more than a part of it."""
-        least = {name: 1 if name in _OF_SUBMISSIONS else len(data) for name, data in self._files.items()}
-        return [name for name, size in least.items() if _size(self._folder.path / name) < size]
+        return [name for name in self._files if not self._is_whole(name)]
+
+    def _is_whole(self, name: str) -> bool:
+        path, data = self._folder.path / name, self._files[name]
+        size = _size(path)
+        if name in _OF_SUBMISSIONS:
+            return size >= 1
+        if name != ATTEMPTS_NAME or size <= len(data):
+            return size >= len(data)
+        if size == self._grown:
+            return True
+        # Its end could not be put on record behind what the task has written there, nor that be read.
+        with contextlib.suppress(OSError):
+            if size > len(data) + _MOST_MORE or not read_bounded(path).startswith(data):
+                return False
+        self._grown = size
+        return True
 
     def _is_closed(self) -> bool:
         try:
-            return os.stat(self._folder.path).st_mode & _OPEN_TO_OWNER != _OPEN_TO_OWNER  # noqa: PTH116
+            mode = os.stat(self._folder.path).st_mode  # noqa: PTH116
         except OSError:
             return False
+        return stat.S_ISDIR(mode) and mode & _OPEN_TO_OWNER != _OPEN_TO_OWNER
 
     def _put_back(self) -> None:
         put = []
@@ -191,8 +209,8 @@ def _size(path: Path) -> int:
         found = os.stat(path)  # noqa: PTH116
     except FileNotFoundError:
         return -1
-    except OSError:
-        return 1 << 62  # nobody can tell
+    except OSError as error:
+        return -1 if error.errno == errno.ELOOP else 1 << 62  # nobody can tell
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 

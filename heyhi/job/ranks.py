@@ -499,8 +499,14 @@ def _note(
         note |= {"result": result.text or None, "dropped": result.dropped}
     note |= loaded
     path = notes / f"{rank}.json"
+
+    def write() -> None:
+        with contextlib.suppress(OSError):  # it is there, unless main has emptied its folder
+            notes.mkdir()
+        replace_file(path, json.dumps(note))
+
     keep_trying(
-        lambda: replace_file(path, json.dumps(note)),
+        write,
         RESULT_SECONDS if result is not None else RECORD_SECONDS,
         is_stopping=lambda: signals.is_stopping,
     )

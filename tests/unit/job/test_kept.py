@@ -382,3 +382,63 @@ def test_an_experiment_whose_folder_is_emptied_all_the_time_is_not_started_twice
     with contextlib.suppress(HeyhiError):
         task_lab.execute(lambda **_: ran.append(1), if_claimed="leave")
     assert not ran and process.poll() is None
+
+
+@pytest.mark.parametrize("then", ["", "signal.pause()"])
+def test_a_file_in_the_place_of_its_folder_ends_a_run_as_a_removed_folder_does(task_lab: Any, then: str) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            path = os.getcwd()
+            os.rename(path, path + ".x")
+            pathlib.Path(path).write_text("x")
+            {then}
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()
+    code, _, err = task_lab.run(main, FAST)
+    assert code == 1 and "was removed or moved while the run was in it" in err
+    state = find_state(folder.path)
+    assert state.status is Status.DEAD and "was removed or moved" in state.reason
+    assert "the right to use it" not in folder.log_path.read_text() and "tried again" not in folder.log_path.read_text()
+    (aside,) = [path for path in folder.path.parent.iterdir() if path.is_file()]
+    assert aside.read_text() == "x"
+    if not then:
+        Path(state.reason.partition("what main returned is in ")[2].partition(",")[0]).unlink()
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "os.unlink('attempts.jsonl'); os.symlink('attempts.jsonl', 'attempts.jsonl')",
+        "pathlib.Path('attempts.jsonl').write_text('x' * 20_000_000)",
+        "pathlib.Path('attempts.jsonl').write_text('x' * 2_000)",
+        "os.symlink('result.json', 'result.json')",
+    ],
+)
+def test_what_a_task_makes_of_a_record_keeps_no_end_from_it(task_lab: Any, how: str) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            {how}
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()
+    assert task_lab.run(main) == (0, "", "")
+    assert [type(record) for record in folder.attempts()] == [Start, End] and folder.read_result() == {"y": 1}
+
+
+@pytest.mark.parametrize("thing", ["FIFO", "nowhere", "claim.json", "/dev/null", "/dev/zero"])
+@pytest.mark.parametrize("waits", [True, False])
+def test_no_claim_is_left_of_a_task_that_puts_something_else_in_its_place(
+    task_lab: Any, thing: str, waits: bool
+) -> None:
+    main = f"""
+        def main(task, cfg, log_level):
+            os.mkfifo("new") if {thing!r} == "FIFO" else os.symlink({thing!r}, "new")
+            os.rename("new", "claim.json")
+            while {waits} and not (os.path.isfile("claim.json") and not os.path.islink("claim.json")):
+                time.sleep(0.01)
+            return {{"y": 1}}
+        """
+    folder = task_lab.folder()
+    assert task_lab.run(main, FAST * waits) == (0, "", "")
+    assert not [path.name for path in folder.path.iterdir() if path.name.startswith("claim")]

@@ -36,6 +36,9 @@ def main(task, cfg, log_level):
     print("said by rank", env.rank, flush=True)
     if env.rank == 1 and cfg.do == "fail":
         raise ValueError("boom")
+    if env.rank == 1 and cfg.do == "empty":
+        subprocess.run("find . -mindepth 1 -delete", shell=True)
+        raise ValueError("emptied")
     if env.rank == 1 and cfg.do == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if env.rank == 0 and cfg.do == "debug":
@@ -43,7 +46,7 @@ def main(task, cfg, log_level):
         breakpoint()
     if env.rank == 1 and cfg.do == "read":
         assert sys.stdin.read() == ""
-    if cfg.do in ("fail", "crash", "wait"):
+    if cfg.do in ("fail", "empty", "crash", "wait"):
         pathlib.Path(f"pid{env.rank}").write_text(str(os.getpid()))
         if env.rank == 0:
             meet("ready")
@@ -100,7 +103,9 @@ def attempts(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "attempts.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("do", "reason"), [("fail", "ValueError: boom"), ("crash", "rank 1 on ")])
+@pytest.mark.parametrize(
+    ("do", "reason"), [("fail", "ValueError: boom"), ("empty", "ValueError: emptied"), ("crash", "rank 1 on ")]
+)
 def test_a_rank_that_fails_ends_all_and_gives_the_reason(lab: Any, do: str, reason: str) -> None:
     code, out, _ = lab.end(start(lab, f"do={do}"))
     assert code == 1 and "DEAD" in out and reason in out
