@@ -240,6 +240,10 @@ class Teller:
     # --- the end
 
     def _say_end(self, progress: Progress) -> None:
+        # Snakemake may have stopped before it saw that they are: of a full disk, by Ctrl-C.
+        for folder in filter(_has_result, list(progress.running)):
+            progress.finish(folder, time.monotonic())
+            self._tell(_PROGRESS, DONE, self._name(folder))
         if progress.failed:
             self._say_blocked()
         if progress.total or progress.failed:

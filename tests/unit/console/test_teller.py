@@ -89,6 +89,17 @@ def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
     ]
 
 
+def test_what_has_a_result_in_the_end_is_done_though_snakemake_has_not_seen_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.begin(3)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    stage.log("x=1", "")
+    (Path(stage.folders["x=1"]) / "result.json").write_text("{}")
+    stage.teller.close()
+    assert stage.lines[3:] == ["done    x=1", "end     1 done, 2 not done in 0 s"]
+
+
 @pytest.mark.parametrize(
     "text",
     [
