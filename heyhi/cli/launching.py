@@ -430,10 +430,15 @@ def _control(
     print(f"  its log: {project.relative(controller.log)}")
     left = f"; kill {owner.pid} only the controller: jobs go on" if spec.uses_slurm else ""
     whose = "its runs" if words else "all that runs here, whoever started it"
-    print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
-    if not is_new:
-        return 0
-    lines, failed = first.wait(controller)
+    try:
+        print(f"  stop:    heyhi cancel {words or '--all'} (ends {whose}, too{left})", flush=True)
+        if not is_new:
+            return 0
+        lines, failed = first.wait(controller)
+    except KeyboardInterrupt:
+        goes_on = f"Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel {words or '--all'} stops it"
+        print(goes_on, file=sys.stderr, flush=True)
+        raise
     print_wrapped(lines)
     return int(failed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,7 @@ from heyhi.experiment.status import find_state
 from heyhi.files import read_end
 from heyhi.sweep.target import target_of
 
+_LEAST_ROOM = 1 << 16  # bytes that the records of a start may take
 _MOST_BYTES = 20_000  # of the end of what its runner said
 _LOG = re.compile(r" \(log: [^()]*\)$")
 # What Snakemake adds to what an executor says of a job.
@@ -107,8 +109,20 @@ def _without_name(text: str, names: tuple[str, ...], *, only: bool = False) -> s
 def _on_record(folder: str) -> str:
     state = find_state(folder)
     if state.status is Status.NOT_STARTED:
-        return "it ended before it was started"
+        why = _unwritable(Path(folder))
+        return f"{why}; make room, and the same command goes on" if why else "it ended before it was started"
     return state.line if state.status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN) else f"it is {state.text}"
+
+
+def _unwritable(folder: Path) -> str:
+    """Say why nothing can be written where an experiment is: its runner had no log to say that in."""
+    place = next((one for one in (folder, *folder.parents) if one.is_dir()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(b"\0" * _LEAST_ROOM)
+    except OSError as error:
+        return f"{place}: can't be written: {error.strerror}"
+    return ""
 
 
 def _log_of(folder: str, project_root: Path) -> str:

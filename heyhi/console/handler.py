@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import sys
+from functools import partial
 from typing import Protocol
 
 from snakemake.logging import ColorizingTextHandler, logger
@@ -62,6 +63,8 @@ class LogHandler(LogHandlerBase):
         self._teller: Teller | None = None
         self._held: list[logging.LogRecord] = []
         self._snakemakes: ColorizingTextHandler | None = None
+        self._watched: list[logging.FileHandler] = []
+        self._unwritten: list[logging.FileHandler] = []
         self._direct = _Direct(self)
         logger.addHandler(self._direct)
         logger.addFilter(self._note)  # sees also what a filter behind it drops
@@ -111,6 +114,22 @@ class LogHandler(LogHandlerBase):
         self._release()
         logger.removeFilter(self._note)
         super().close()
+
+    def watch_files(self) -> None:
+        """Have a log file that can't be written said once: each record would be a traceback."""
+        for one in logger.handlers:
+            if isinstance(one, logging.FileHandler) and one not in self._watched:
+                self._watched.append(one)
+                setattr(one, "handleError", partial(self._say_unwritten, one))  # noqa: B010 (a method to mypy)
+
+    def _say_unwritten(self, file: logging.FileHandler, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if file in self._unwritten:
+            return
+        self._unwritten.append(file)
+        why = error.strerror if isinstance(error, OSError) else error
+        text = f"{file.baseFilename}: can't be written: {why}; make room there: Snakemake needs it for its records"
+        self.hear(logger.makeRecord(logger.name, logging.WARNING, "", 0, text, (), None))
 
     def hear(self, record: logging.LogRecord) -> None:
         """Tell of a record, in one's own way or in Snakemake's."""
@@ -193,4 +212,5 @@ class _Direct(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self._handler.setLevel(_NOTHING)  # nothing need come by the queue as well
+        self._handler.watch_files()
         self._handler.hear(record)

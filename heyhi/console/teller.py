@@ -256,9 +256,10 @@ class Teller:
     # --- the end
 
     def _say_end(self, progress: Progress) -> None:
-        for folder in list(progress.running):  # where it is to be quiet, Snakemake doesn't say what has ended well
-            if _has_result(folder):
-                progress.finish(folder, time.monotonic())
+        # Snakemake may have stopped before it saw that they are (a full disk, Ctrl-C), or is to be quiet about it.
+        for folder in filter(_has_result, list(progress.running)):
+            progress.finish(folder, time.monotonic())
+            self._tell(_PROGRESS, DONE, self._name(folder))
         blocked = min(self._say_blocked(), progress.left) if progress.failed else 0
         if progress.total or progress.failed:
             left = progress.left - blocked

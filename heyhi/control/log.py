@@ -151,15 +151,16 @@ class _Follower:
         while True:
             # Before its log is read: what it wrote until then is there.
             is_done = os.access(self._folder.result_path, os.F_OK)  # where nobody can tell, its status says so
-            is_over = is_done
-            if not is_done and time.monotonic() - asked >= ASK_SECONDS:
+            is_over, had_begun, survey = is_done, self._has_begun, None
+            if is_done or time.monotonic() - asked >= ASK_SECONDS:
                 survey = Survey.of_folders(self._project, [str(self._folder.path)])
                 asked = time.monotonic()
                 attendance = Attendance.of(survey)
-                is_over = self._end.is_over(survey, attendance)
-                is_done = not survey.others
-                self._say(survey, attendance, is_over)
+                is_over = is_done or self._end.is_over(survey, attendance)
+                is_done = is_done or not survey.others
             self._read(lines, is_over)
+            if survey is not None:
+                self._say(survey, attendance, had_begun)  # behind the last line of its log: there it is looked for
             if is_over:
                 if not any(log.is_known for log in self._logs.values()):
                     _tell("it left no log")
@@ -172,14 +173,13 @@ class _Follower:
     def _has_begun(self) -> bool:
         return any(log.is_open for log in self._logs.values())
 
-    def _say(self, survey: Survey, attendance: Attendance, is_over: bool) -> None:
-        """Say what is waited for while there is no log, who would start it, and why it is dead."""
+    def _say(self, survey: Survey, attendance: Attendance, had_begun: bool) -> None:
+        """Say what is waited for while there is no log, who would start it, and how it has ended."""
         row = survey.rows[0]
-        waits = row.status is not Status.RUNNING and row.status is not Status.DONE
-        if (waits or is_over) and row.text != self._said:
+        if row.status is not Status.RUNNING and row.text != self._said:
             self._said = row.text
             _tell(row.text)
-            if not self._has_begun:
+            if row.status is not Status.DONE and not had_begun:
                 _tell_more(self._project, survey, attendance, self._commands)
 
     def _read(self, lines: int | None, is_over: bool) -> None:

@@ -30,8 +30,10 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _TAKEN_SIGNALS = (signal.SIGTERM, signal.SIGINT, WARNING)
 # What a run that has lost its claim has, before it is killed: it works where another does by now.
 KILL_SECONDS = 10.0
-# An impatient finger, or a terminal's Ctrl-C that a controller passes on as well: so soon, two mean the same as one.
+# An impatient finger, or what a controller passes on that a terminal or a service manager has told all processes: so
+# soon, two mean the same as one.
 TWICE_SECONDS = 2.0
+_PASSED_ON = (signal.SIGINT, signal.SIGTERM)
 _LEAST_SAID = 80  # characters of what it raised, where more is to be said
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _log = logging.getLogger(__name__)
@@ -201,7 +203,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
         self._thread: int | None = None  # that main runs in
         self._since = 0
-        self._interrupted_at = -TWICE_SECONDS  # by the last Ctrl-C that counted
+        self._counted_at: dict[signal.Signals, float] = {}  # by the last one that counted
         self._is_told = False  # that the claim is lost, or that it can't go on
         self._is_over = threading.Event()
         self._changing = threading.Lock()  # so that who is told of the loss is still there to be told
@@ -270,11 +272,11 @@ class Signals:
             if self._raising:
                 raise self._exception(sign)
             return
-        if sign is signal.SIGINT:
-            before, self._interrupted_at = self._interrupted_at, time.monotonic()
-            if self._interrupted_at < before + TWICE_SECONDS:
-                self._interrupted_at = before
+        if sign in _PASSED_ON:
+            now = time.monotonic()
+            if now < self._counted_at.get(sign, -TWICE_SECONDS) + TWICE_SECONDS:
                 return
+            self._counted_at[sign] = now
         again = self.received is not None
         self.received = self.received or sign
         if self._notice is not None and self._raising and not self.lost and self._notice.takes(sign):

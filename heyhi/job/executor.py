@@ -35,7 +35,7 @@ from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
 from heyhi.project import Project, find_project
 from heyhi.slurm.cluster import check_clusters
-from heyhi.slurm.commands import Phase, SlurmError, View, cancel
+from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
 from heyhi.slurm.request import request_of
 from heyhi.slurm.surroundings import leave_job
 from heyhi.sweep.continuing import continues_drifted
@@ -51,6 +51,8 @@ _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
 _MAX_LOSSES = 5
+# So long jobs that were cancelled may take to end before the run's table is made.
+_CANCEL_SECONDS, _CANCEL_LOOK_SECONDS = 5.0, 0.3
 
 
 @dataclass
@@ -399,13 +401,32 @@ class Executor(official.Executor):  # type: ignore[misc]
             except SlurmError as error:
                 self.logger.error(f"{len(open_jobs)} jobs could not be cancelled: {error}")
                 return
+        ending = _wait_for_ends(open_jobs)
+        still = f", {ending} of them still ending" if ending else ""
         left = f"; {len(self._submitter.adopted)} that others have submitted go on" if self._submitter.adopted else ""
-        self.logger.info(f"{len(open_jobs)} jobs of this run were cancelled{left}.")
+        self.logger.info(f"{len(open_jobs)} jobs of this run were cancelled{still}{left}.")
 
     def shutdown(self) -> None:
         """End the threads."""
         self._submitter.end()
         super().shutdown()
+
+
+def _wait_for_ends(job_ids: list[str]) -> int:
+    """Wait a moment for jobs that were cancelled, so that the table that follows shows them as ended.
+
+    Returns:
+        how many haven't ended by then, as far as Slurm says: a task may be writing its checkpoint.
+    """
+    deadline = time.monotonic() + _CANCEL_SECONDS
+    while job_ids:
+        queue = Queue()
+        jobs = [job for job_id in job_ids if (job := queue.job(job_id)) is not None]
+        left = sum(job.phase is not Phase.OVER for job in jobs)
+        if queue.error or not left or time.monotonic() >= deadline:
+            return left
+        time.sleep(max(_CANCEL_LOOK_SECONDS, queue.seconds))
+    return 0
 
 
 def _is_experiment(job: Any) -> bool:

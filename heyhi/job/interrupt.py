@@ -1,8 +1,8 @@
-"""Ctrl-C in a run of Snakemake: what runs here is told once and waited for, by a second one killed.
+"""Ctrl-C or SIGTERM in a run of Snakemake: what runs here is told once and waited for, by a second one killed.
 
 Snakemake's own way is another one: its event loop drops a Ctrl-C that comes while it works, a run that the terminal
-has not told (of `kill -INT`) is waited for as long as it takes, and the end reads as an error. How jobs of Slurm's end
-is the executor's business, see executor.py.
+has not told (of `kill -INT`) is waited for as long as it takes, as is each after a SIGTERM, and the end reads as an
+error. How jobs of Slurm's end is the executor's business, see executor.py.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from typing import Any
 from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.job.ending import TWICE_SECONDS
 
+# What is taken here, and what it does where nobody has changed that.
+_USUALLY: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 # So long the terminal's own Ctrl-C may take to end what it reaches, before the others are told.
 _TERMINAL_SECONDS = 0.5
 _LOOK_SECONDS = 0.2
@@ -31,14 +33,14 @@ _SAID = ("Terminating processes on user request", "Shutting down, this might tak
 
 
 class Interrupted(SystemExit, KeyboardInterrupt):
-    """Ctrl-C, which ends this process with its exit code, without a traceback; code that lets Ctrl-C pass lets it."""
+    """A signal, which ends this process with its exit code, without a traceback; code that lets Ctrl-C pass lets it."""
 
 
 class Interrupt:
-    """What Ctrl-C does in a run of Snakemake; to be made where its Snakefile is read.
+    """What Ctrl-C and SIGTERM do in a run of Snakemake; to be made where its Snakefile is read.
 
-    Where something else has changed what Ctrl-C does (`nohup`, a shell for what it runs in the background), nothing is
-    changed, nor in the processes that Snakemake starts of itself.
+    Where something else has changed what one of them does (`nohup`, a shell for what it runs in the background), that
+    stays, as in the processes that Snakemake starts of itself.
 
     Args:
         workflow: Snakemake's object of that name.
@@ -48,14 +50,21 @@ class Interrupt:
         self._workflow = workflow
         self._since: int | None = None  # when the first run may have started, in clock ticks
         self._interrupted_at: float | None = None
+        self._by = signal.SIGINT  # what came first
         self._is_hurried = threading.Event()
         is_main = workflow.is_main_process and threading.current_thread() is threading.main_thread()
-        if is_main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, self._handle)
+        self._has_taken = []
+        for sign, usual in _USUALLY.items():
+            if is_main and signal.getsignal(sign) is usual:
+                signal.signal(sign, self._handle)
+                self._has_taken.append(sign)
 
     def begin(self) -> None:
         """Note that experiments are run from here on: for `onstart`."""
         self._since = ticks()
+        # By now Snakemake has a handler of its own, which waits for what runs as long as it takes.
+        if self._workflow.local_exec and signal.SIGTERM in self._has_taken:
+            signal.signal(signal.SIGTERM, self._handle)
 
     def end(self) -> None:
         """End this process where a signal was why not all was run: for `onerror`, when all else is done.
@@ -68,20 +77,21 @@ class Interrupt:
         if left_by is not None:
             raise Interrupted(128 + left_by)
         if self._interrupted_at is not None:
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # the exit code is told; an impatient one changes nothing more
-            _say("stopped by Ctrl-C; the same command goes on")
-            raise Interrupted(128 + signal.SIGINT)
+            for sign in self._has_taken:  # the exit code is told; an impatient one changes nothing more
+                signal.signal(sign, signal.SIG_IGN)
+            _say(f"stopped by {_name(self._by)}; the same command goes on")
+            raise Interrupted(128 + self._by)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         now = time.monotonic()
         if self._since is None:  # nothing runs yet
-            _say("stopped by Ctrl-C; nothing was started")
+            _say(f"stopped by {_name(number)}; nothing was started")
             raise Interrupted(128 + number)
         if self._interrupted_at is None:
-            self._interrupted_at = now
+            self._interrupted_at, self._by = now, signal.Signals(number)
             _drop_what_is_said()
             if self._workflow.local_exec:
-                _Ending(self._since, self._is_hurried).start()
+                _Ending(self._since, self._by, self._is_hurried).start()
             raise Interrupted(128 + number)
         # While jobs are cancelled, nothing must end that half-way: they would go on, and nobody would say so.
         if now >= self._interrupted_at + TWICE_SECONDS:
@@ -93,12 +103,14 @@ class _Ending(threading.Thread):
 
     Args:
         since: when the first of them may have started, in clock ticks.
+        sign: what they are told.
         is_hurried: that they are to be ended at once.
     """
 
-    def __init__(self, since: int, is_hurried: threading.Event) -> None:
+    def __init__(self, since: int, sign: signal.Signals, is_hurried: threading.Event) -> None:
         super().__init__(name="heyhi-interrupt", daemon=True)
         self._since = since
+        self._sign = sign
         self._is_hurried = is_hurried
 
     def run(self) -> None:
@@ -110,22 +122,22 @@ class _Ending(threading.Thread):
             new = _runs() - told
             told |= new
             if new:
-                _say(f"Ctrl-C: waiting for {_count(new)} to end (again, and {_one(new)} killed)")
-            for pid in new:  # one that the terminal has told as well takes both for one
+                _say(f"{_name(self._sign)}: waiting for {_count(new)} to end (again, and {_one(new)} killed)")
+            for pid in new:  # one that was told with its group as well takes both for one
                 with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, signal.SIGINT)
+                    os.kill(pid, self._sign)
             if self._is_hurried.wait(_LOOK_SECONDS):
                 return self._kill()
 
     def _kill(self) -> None:
         for pid in _runs():
             with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGINT)
+                os.kill(pid, self._sign)
         deadline = time.monotonic() + _RECORD_SECONDS
         while (left := _runs()) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
         if left:
-            _say(f"Ctrl-C: {_count(left)} {_are(left)} killed")
+            _say(f"{_name(self._sign)}: {_count(left)} {_are(left)} killed")
         kill_started_since(self._since)
 
 
@@ -141,6 +153,10 @@ def _children(pid: int) -> set[int]:
         for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (names are all that is asked)
             found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
     return found
+
+
+def _name(number: int) -> str:
+    return "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
 
 
 def _count(runs: set[int]) -> str:

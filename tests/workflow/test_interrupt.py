@@ -1,10 +1,12 @@
-"""Ctrl-C in a run of Snakemake: what runs is told once and waited for, the end reads as what it is."""
+"""Ctrl-C and SIGTERM in a run of Snakemake: what runs is told once and waited for, the end reads as what it is."""
 
 from __future__ import annotations
 
 import os
 import signal
 import time
+
+import pytest
 
 from heyhi.experiment.status import find_state
 
@@ -28,21 +30,24 @@ def ends(tiny: Tiny) -> list[str]:
     return sorted(find_state(path.parent).text for path in tiny.root.glob("results/p/work/*/attempts.jsonl"))
 
 
-def test_ctrl_c_for_the_controller_alone_reaches_what_it_runs_and_the_same_command_goes_on(tiny: Tiny) -> None:
+@pytest.mark.parametrize(("sign", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_a_signal_for_the_controller_alone_reaches_what_it_runs_and_the_same_command_goes_on(
+    tiny: Tiny, sign: signal.Signals, name: str
+) -> None:
     for x in (1, 2):
         tiny.make_gate(x)
     first = tiny.start()
     assert {tiny.wait_at_gate()[0], tiny.wait_at_gate()[0]} == {1, 2}
 
-    first.send_signal(signal.SIGINT)
+    first.send_signal(sign)
     out, err = first.communicate(timeout=SECONDS)
 
-    assert first.returncode == 130, err
-    assert "Ctrl-C: waiting for 2 runs to end" in err
-    assert "stopped by Ctrl-C; the same command goes on" in err
-    for noise in ("WorkflowError", "Traceback", "this might take some time"):
+    assert first.returncode == 128 + sign, err
+    assert f"{name}: waiting for 2 runs to end" in err
+    assert f"stopped by {name}; the same command goes on" in err
+    for noise in ("WorkflowError", "Traceback", "this might take some time", "Will exit"):
         assert noise not in err + out
-    assert ends(tiny) == ["DEAD (exit code 130: stopped by SIGINT)"] * 2
+    assert ends(tiny) == [f"DEAD (exit code {128 + sign}: stopped by {sign.name})"] * 2
 
     second = tiny.start()
     for _ in range(2):

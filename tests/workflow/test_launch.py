@@ -104,6 +104,21 @@ def test_two_terminals_at_once_start_each_experiment_once(tiny: Any, heyhi: Any)
     assert set(statuses(heyhi).values()) == {"DONE"}
 
 
+def test_ctrl_c_while_the_first_start_is_waited_for_says_that_the_controller_goes_on(tiny: Any, heyhi: Any) -> None:
+    launch = subprocess.Popen(
+        [sys.executable, "-m", "heyhi.cli", "launch", *LOCAL],
+        cwd=tiny.root, env=tiny.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    tiny.started.append(launch)
+    assert launch.stdout is not None
+    assert any("  stop: " in line for line in iter(launch.stdout.readline, ""))
+    launch.send_signal(signal.SIGINT)
+    _, err = launch.communicate(timeout=SECONDS)
+    assert launch.returncode == 130
+    assert err == "Ctrl-C ends only this waiting; the controller goes on, and heyhi cancel conf/sweep.py stops it\n"
+    until(lambda: len(tiny.ledger) == 3)
+
+
 def test_a_killed_controller_is_no_obstacle(tiny: Any, heyhi: Any) -> None:
     tiny.make_gate(1)
     heyhi("launch", *LOCAL)

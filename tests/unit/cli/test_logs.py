@@ -170,6 +170,20 @@ def test_a_log_is_followed_for_all_ranks(show: Show) -> None:
     assert "--follow goes without --error" in show("-f", folder, "--error", code=2)[1]
 
 
+@pytest.mark.parametrize("is_done", [False, True])
+def test_the_end_of_what_is_followed_is_said_behind_its_log(project: Path, is_done: bool) -> None:
+    folder = dead(b"one\nlast line\n")
+    if is_done:
+        (folder / "result.json").write_text("{}")
+    done = subprocess.run(
+        [sys.executable, "-m", "heyhi.cli", "logs", "-f", "-n", "1", folder],
+        cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+    )  # fmt: skip
+    said = done.stdout.splitlines()
+    assert (done.returncode, said[0]) == (0 if is_done else 1, "last line")
+    assert said[1].startswith("-- DONE" if is_done else "-- DEAD ")
+
+
 def test_what_is_no_file_is_refused_in_one_line(show: Show) -> None:
     folder = dead(b"")
     (folder / "log.txt").unlink()

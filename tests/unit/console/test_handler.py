@@ -64,6 +64,21 @@ def test_a_record_is_told_when_it_comes_and_once(manager: Any, capsys: pytest.Ca
     assert capsys.readouterr().err == ""
 
 
+def test_a_log_file_on_a_full_disk_is_said_in_one_line_whatever_comes(
+    manager: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = logging.FileHandler("/dev/full")
+    logger.addHandler(file)
+    try:
+        logger.warning("one")
+        logger.warning("two")
+    finally:
+        logger.removeHandler(file)
+    said = capsys.readouterr().err.splitlines()
+    assert [said[0], *said[2:]] == ["one", "two"]
+    assert said[1].startswith("/dev/full: can't be written: No space left on device; make room there")
+
+
 def test_what_comes_before_it_is_known_whether_something_runs_is_not_lost(
     manager: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

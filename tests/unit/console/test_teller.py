@@ -6,6 +6,8 @@ import io
 import json
 import logging
 import re
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,6 +89,17 @@ def test_one_line_when_one_starts_and_one_when_it_ends(tmp_path: Path) -> None:
         "DEAD    x=2  exit code 1: ValueError: boom  log: results/p/x=2/log.txt",
         "end     1 done, 1 DEAD in 0 s; heyhi logs --error p/x=2 shows more, and the same command goes on",
     ]
+
+
+def test_what_has_a_result_in_the_end_is_done_though_snakemake_has_not_seen_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3")
+    stage.begin(3)
+    stage.start(5, "x=1")
+    stage.start(6, "x=2")
+    stage.log("x=1", "")
+    (Path(stage.folders["x=1"]) / "result.json").write_text("{}")
+    stage.teller.close()
+    assert stage.lines[3:] == ["done    x=1", "end     1 done, 2 not done in 0 s"]
 
 
 @pytest.mark.parametrize(
@@ -340,3 +353,19 @@ def test_the_line_of_a_day_says_which(tmp_path: Path, monkeypatch: pytest.Monkey
     stage.start(5, "x=1")
     stage.start(6, "x=2")
     assert [len(text) for text in stage.lines[1:]] == [len("2001-09-10"), len("start   x=1"), len("start   x=2")]
+
+
+def test_what_could_not_start_on_a_full_disk_says_so_where_it_has_no_log(tmp_path: Path) -> None:
+    ask = "import sys; from pathlib import Path; from heyhi.console.ends import how_ended\n"
+    ask += "print(*how_ended(f'{sys.argv[1]}/p/x', 'p/x', Path(sys.argv[1])))"
+    for full in (True, False):
+        filler = 'head -c 60K /dev/zero > "$0/filler";' if full else ""
+        script = f'mount -t tmpfs -o size=100k none "$0" && {filler} exec "$@" "$0"'
+        done = subprocess.run(
+            ["unshare", "-rm", "sh", "-c", script, str(tmp_path), sys.executable, "-c", ask],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        if "unshare:" in done.stdout or "mount:" in done.stdout:
+            pytest.skip(f"no mounts here: {done.stdout.strip()}")
+        why = f"{tmp_path}: can't be written: No space left on device; make room, and the same command goes on"
+        assert done.stdout.strip() == f"ERROR {why if full else 'it ended before it was started'}"

@@ -107,12 +107,14 @@ class Bench:
     Attributes:
         now: seconds, beside those that calls of squeue take.
         slowness: seconds that a call of squeue takes.
+        slept: is called after each time that the executor has slept.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self._folder = folder
         self.now = 1000.0
         self.slowness = 0.0
+        self.slept: Callable[[], None] = lambda: None
         self._manifest = manifest
         self.logger = MagicMock()
         workflow = MagicMock(main_snakefile="Snakefile", executor_settings=heyhi.job.executor.ExecutorSettings())
@@ -128,6 +130,10 @@ class Bench:
         )
         workflow.workdir_init = str(folder)
         self.executor = Executor(workflow, self.logger)
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        self.slept()
 
     def clock(self) -> float:
         return self.now + self.slowness * self.asked
@@ -256,7 +262,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
         expansion = expand_sweep_file(project, schema, conf / "sweep.py")
         one = Bench(tmp_path, Manifest.open(write_manifest(expansion, project, schema)))
         for module in (heyhi.job.executor, heyhi.job.submitter, heyhi.slurm.commands):
-            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=one.clock, time=time.time))
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=one.clock, time=time.time, sleep=one.sleep))
         made.append(one)
         one.submit()
         return one
@@ -520,6 +526,24 @@ def test_what_a_search_ended_early_is_not_tried_again(bench: Callable[[int], Ben
     assert len(failed) == 1
     assert "PRUNED: worse than half of them" in failed[0]
     assert find_state(path) == (Status.PRUNED, "worse than half of them"), "nothing else is put on record"
+
+
+@pytest.mark.parametrize(("ends", "said"), [(True, "cancelled."), (False, "cancelled, 3 of them still ending.")])
+def test_the_table_after_a_ctrl_c_waits_a_moment_for_the_ends_of_the_jobs(
+    bench: Callable[[int], Bench], tmp_path: Path, ends: bool, said: str
+) -> None:
+    three = bench(3)
+    before, sleeps = three.now, []
+
+    def sleep() -> None:
+        sleeps.append(three.now)
+        if ends and len(sleeps) == 2:
+            (tmp_path / "ids").write_text("")
+
+    three.slept = sleep
+    three.executor.cancel_jobs(three.executor.active_jobs)
+    assert three.logger.info.call_args.args[0] == f"3 jobs of this run were {said}"
+    assert len(sleeps) == 2 if ends else three.now - before < 10
 
 
 def test_an_impatient_ctrl_c_does_not_end_the_cancelling(bench: Callable[[int], Bench], tmp_path: Path) -> None:

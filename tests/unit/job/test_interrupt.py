@@ -20,17 +20,21 @@ def workflow(*, is_main: bool = True, left_by: signal.Signals | None = None) -> 
 
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[None]:
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
     yield
-    signal.signal(signal.SIGINT, before)
+    signal.signal(signal.SIGINT, before[0])
+    signal.signal(signal.SIGTERM, before[1])
 
 
-def test_before_anything_runs_ctrl_c_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(("sign", "name"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")])
+def test_before_anything_runs_a_signal_ends_with_one_line(
+    capsys: pytest.CaptureFixture[str], sign: signal.Signals, name: str
+) -> None:
     Interrupt(workflow())
     with pytest.raises(Interrupted) as stop:
-        signal.raise_signal(signal.SIGINT)
-    assert stop.value.code == 130
-    assert capsys.readouterr().err == "stopped by Ctrl-C; nothing was started\n"
+        signal.raise_signal(sign)
+    assert stop.value.code == 128 + sign
+    assert capsys.readouterr().err == f"stopped by {name}; nothing was started\n"
 
 
 def test_code_of_a_sweep_is_not_taken_for_what_has_ended_it(tmp_path: Path) -> None:
@@ -62,6 +66,22 @@ def test_three_in_a_moment_are_one(capsys: pytest.CaptureFixture[str]) -> None:
         interrupt.end()
     assert stop.value.code == 130
     assert capsys.readouterr().err == "stopped by Ctrl-C; the same command goes on\n"
+
+
+def test_a_sigterm_of_a_local_run_is_taken_from_snakemake_and_ends_it_with_143(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = workflow()
+    interrupt = Interrupt(run)
+    run.local_exec = True
+    signal.signal(signal.SIGTERM, lambda *_: None)  # Snakemake's own, of its scheduler
+    interrupt.begin()
+    with pytest.raises(Interrupted):
+        signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(Interrupted) as stop:
+        interrupt.end()
+    assert stop.value.code == 143
+    assert capsys.readouterr().err == "stopped by SIGTERM; the same command goes on\n"
 
 
 def test_a_run_that_nobody_has_stopped_ends_as_snakemake_ends_it() -> None:

@@ -90,7 +90,7 @@ class TestALaunch:
         killed = End(1, "killed", exit_code=134, exception="", job_id="1", job_state="FAILED", host="n1")
         assert not left.blame(*folder(tmp_path / "a", start(1, "n1"), failed(1), log=log), ())
         assert not left.blame(*folder(tmp_path / "b", start(1, "n1"), killed, log=log + 50 * "x\n"), ())
-        stacks = "Fatal Python error: Aborted\n\n" + 50 * "Thread 0x00007f (most recent call first):\n  File \"a.py\"\n"
+        stacks = "Fatal Python error: Aborted\n\n" + 50 * 'Thread 0x00007f (most recent call first):\n  File "a.py"\n'
         assert left.blame(*folder(tmp_path / "c", start(1, "n1"), killed, log=log + stacks), ())
         left = LeftOut(NODE_FAULTS)
         assert left.blame(*folder(tmp_path / "d", start(1, "n1"), killed, log=log), ())

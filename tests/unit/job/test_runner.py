@@ -659,17 +659,20 @@ def test_a_signal_that_main_has_seen_to_ends_nothing_more(lab: Lab) -> None:
     assert execute(lab.experiment("give"), lab.schema, main).done
 
 
-def test_a_ctrl_c_that_comes_twice_leaves_main_the_time_to_write_a_checkpoint(lab: Lab) -> None:
+@pytest.mark.parametrize(("sign", "raised"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_a_signal_that_comes_twice_leaves_main_the_time_to_write_a_checkpoint(
+    lab: Lab, sign: signal.Signals, raised: type[BaseException]
+) -> None:
     def main(**_: object) -> dict[str, bool]:
         try:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(sign)
         finally:
-            signal.raise_signal(signal.SIGINT)  # the same one, which a controller has passed on
+            signal.raise_signal(sign)  # the same one, which a controller has passed on
             Path("checkpoint").touch()
         return {}
 
     experiment = lab.experiment("give")
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(raised):
         execute(experiment, lab.schema, main)
     assert (experiment.exp_path / "checkpoint").exists()
 
