@@ -524,4 +524,7 @@ def _aside(target: str, result: Encoded | None) -> str:
 
 
 if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        # Until main runs, a Ctrl-C ends this without a traceback: who has started it hears it as well, and says so.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     sys.exit(main())

@@ -191,3 +191,23 @@ def test_a_main_that_no_other_process_can_import_is_refused(lab: Any) -> None:
     code, out, err = lab.end(process)
     assert code == 0 and "must be a function of a module" in out, err
     assert not list((lab.root / "results").glob("p/**/attempts.jsonl"))
+
+
+AS_IT_STARTS = """
+import argparse, os, signal
+
+def parse_args(*_):
+    open(os.environ["FIFOS"] + "/ready", "w").write("x")
+    signal.pause()
+
+argparse.ArgumentParser.parse_args = parse_args
+import runpy
+runpy.run_module("heyhi.job.ranks", run_name="__main__")
+"""
+
+
+def test_ctrl_c_as_a_rank_starts_leaves_no_traceback(task_lab: Any) -> None:
+    process = task_lab.open([sys.executable, "-c", AS_IT_STARTS])
+    task_lab.meet("ready")
+    process.send_signal(signal.SIGINT)
+    assert task_lab.end(process) == (-signal.SIGINT, "", "")
