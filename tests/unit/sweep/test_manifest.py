@@ -191,7 +191,7 @@ def test_a_file_that_is_no_database_is_no_manifest(tmp_path: Path, content: byte
 def test_a_missing_file_and_a_foreign_database_are_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(ManifestError, match="no such manifest"):
         Manifest.open(tmp_path / "none.sqlite")
-    with pytest.raises(ManifestError, match="no such manifest"):
+    with pytest.raises(ManifestError, match="is a folder, no manifest"):
         Manifest.open(tmp_path)
     with sqlite3.connect(tmp_path / "foreign.sqlite") as connection:
         connection.execute("CREATE TABLE meta (key, value)")
