@@ -62,6 +62,7 @@ class Stage:
     def log(self, name: str, launch: str, log: str = "said\n") -> None:
         folder = Path(self.folders[name])
         folder.mkdir(parents=True)
+        (folder / "identity.json").write_text('{"version": 2, "cfg": "c", "overrides": []}')
         (folder / "launch.log").write_text(launch)
         if log:
             (folder / "log.txt").write_text(log)
