@@ -35,7 +35,7 @@ _CHILDREN_SECONDS, _PAUSE_SECONDS = 2.0, 0.05  # for children to end by SIGTERM
 _FLUSH_SECONDS = 1.0
 _LOOK_SECONDS = 1.0  # between two words of who watches that Python runs
 _ANY_NUMBER = 1e6  # of seconds: no timer takes much more
-_UNKNOWN = "code that is no Python's, or that lets no other run (see the stacks above, where there are any)"
+_UNKNOWN = "code that is no Python's, or that lets no other run"
 
 
 class Grace:

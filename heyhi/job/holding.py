@@ -49,7 +49,10 @@ def what_holds() -> Holding:
         lines.append(f"the thread {thread.name!r}{f', {_place(own)}' if own else ''}")
     lines += [f"the process {pid}: {words}" for pid, words in sorted(children.items())]
     if not lines:
-        lines = ["code that is no Python's: a library's, as its objects or it itself are cleared away"]
+        # Nobody can tell which: what C runs has no frame, and `atexit` lists nothing.
+        lines = [
+            "code that is no Python's: a function at exit, or a library's, as its objects or it itself are cleared away"
+        ]
     shown = [shorten(readable(line), _WIDTH) for line in lines[:_MOST]]
     if len(lines) > _MOST:
         shown.append(f"and {len(lines) - _MOST} more")

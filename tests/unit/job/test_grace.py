@@ -26,6 +26,7 @@ KEEPS = {
         ": sleep 601",
     ),
     "import atexit; atexit.register(hang)": ("the function at exit hang, at ",),
+    "import atexit; atexit.register(time.sleep, 600)": ("code that is no Python's: a function at exit, or",),
     "import weakref; weakref.finalize(os, hang)": ("_exitfunc, at ",),
 }
 LOCKED = "import atexit, ctypes; atexit.register(lambda: ctypes.PyDLL(None).sleep(600))"
