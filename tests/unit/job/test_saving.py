@@ -224,7 +224,7 @@ def test_a_disk_with_room_again_gets_result_and_end(task_lab: Any, tmp_path: Pat
 def test_a_rank_s_result_that_cannot_reach_the_runner_is_not_lost(
     task_lab: Any, srun: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The folder of the notes is gone: as full or unreachable as can be."""
+    """A file is in the place of the notes' folder: as full or unreachable as can be."""
     tmp = tmp_path / "elsewhere"
     tmp.mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp))
@@ -237,6 +237,7 @@ def test_a_rank_s_result_that_cannot_reach_the_runner_is_not_lost(
             if os.environ["RANK"] == "0":
                 for one in pathlib.Path().glob(".ranks.*"):
                     shutil.rmtree(one)
+                    one.touch()
                 return {"y": 1}
             time.sleep(1000)
         """
