@@ -191,9 +191,16 @@ def is_file(path: Path | str) -> bool:
     except OSError as error:
         if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
             return False
-        if error.errno == errno.ELOOP and os.path.islink(path):  # noqa: PTH114 (a link that leads back to itself)
-            return False
         raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def leads_back(path: Path) -> bool:
+    """Return whether a path is a link that leads round in a circle, to no file."""
+    try:
+        os.stat(path)  # noqa: PTH116
+    except OSError as error:
+        return error.errno == errno.ELOOP and os.path.islink(path)  # noqa: PTH114 (never raises)
+    return False
 
 
 def files_below(folder: Path, pattern: str) -> Iterator[Path]:

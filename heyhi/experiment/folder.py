@@ -45,6 +45,7 @@ from heyhi.files import (
     is_file,
     is_there,
     keep_file,
+    leads_back,
     look_anew,
     open_regular,
     open_to_append,
@@ -603,7 +604,7 @@ class ExperimentDir:
         Raises:
             UnknownError: nobody can tell.
         """
-        return is_file(self.result_path)
+        return not leads_back(self.result_path) and is_file(self.result_path)
 
     def result_digest(self) -> str:
         """Return 16 hex digits that change when it is made anew; empty where there is no result that can be read.

@@ -235,7 +235,7 @@ def _writing(path: Path) -> Iterator[None]:
         yield
     except (OSError, sqlite3.Error) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or error
-        if path.is_dir():
+        if os.path.isdir(path):  # noqa: PTH112 (never raises)
             raise ManifestError(
                 f"{path}: is a folder in the place of the sweep's manifest: move it away, then try again:"
                 f" {moved_away(path)}"
