@@ -382,7 +382,7 @@ def test_one_that_is_not_gone_on_with_fails_with_the_reason_and_the_others_go_on
     three.allow_attempts(3)
     job_id, path = three.any_job()
     folder = ExperimentDir(path)
-    folder.append_attempt(Start(1, job_id=job_id, config="another one"))
+    folder.append_attempt(Start(1, job_id=job_id, config="anotherone"))
     folder.metrics_path.write_text('{"loss": 1}\n')
     folder.append_attempt(End(1, "failed", exit_code=1, exception="ValueError: boom"))
     three.end_job(job_id)
