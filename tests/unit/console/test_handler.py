@@ -40,7 +40,8 @@ class TestContract(TestLogHandlerBase):
 
 
 @pytest.fixture
-def manager() -> Iterator[Any]:
+def manager(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    monkeypatch.setattr(logger, "propagate", False)  # to what other tests have set up
     made = LoggerManager(
         logger, OutputSettings(log_handler_settings={"heyhi": LogHandlerSettingsBase()}, enable_file_logging=False)
     )
