@@ -146,6 +146,7 @@ def test_a_status_is_never_what_a_machine_remembers(mount: Any, client: Clients,
     for folder in (there.a / "x", there.b / "x"):
         assert looks.ask("state", folder) == ["NOT_STARTED", ""]
     (there.a / "x").mkdir()
+    (there.a / "x/identity.json").write_text('{"version": 2, "cfg": "c", "overrides": []}')
     begun(there.a / "x", "a")
     here, seen = there.a / "x", there.b / "x"
     is_there_now(seen)
