@@ -265,7 +265,7 @@ def _ended(end: End, why: str = "") -> str:
     reason = f"exit code {code}"
     if end.exception:
         # How a process ended says more than the exit code of who waited for it.
-        is_said = is_exit(end.exception) or (end.exit_code is None and not end.job_state)
+        is_said = is_exit(end.exception) or end.exit_code is None
         return end.exception if is_said else f"{reason}: {end.exception}"
     if end.job_state and not end.attempt and end.reason == "failed":
         return _unstarted(end.job_id, end.exit_code)
