@@ -30,7 +30,12 @@ print("late", file=sys.stderr)
 
 def run(code: str, log: Path, echo: str, **options: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # type: ignore[call-overload, no-any-return]
-        [sys.executable, "-c", code, log, echo], text=True, check=True, **options
+        # Where Python is told to buffer nothing, a line is written in two pieces.
+        [sys.executable, "-c", code, log, echo],
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        **options,
     )
 
 
@@ -212,8 +217,11 @@ with Tee(log, echo=True):
             sys.stdout.flush()
             while not log.read_text().endswith(f"{i}\\n"):
                 time.sleep(0.001)
-            found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "tee"], capture_output=True, check=True)
-            for one in found.stdout.split():
+            tees = []
+            while not tees:  # one that has just been started may not be that program yet
+                found = subprocess.run(["pgrep", "-P", str(os.getpid()), "-x", "tee"], capture_output=True)
+                tees = found.stdout.split()
+            for one in tees:
                 os.kill(int(one), signal.SIGKILL)
                 end = pathlib.Path(f"/proc/{int(one)}/stat")
                 while end.exists() and ") Z" not in end.read_text():
