@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.console.lines import ERROR
+from heyhi.console.noise import without_advice
 from heyhi.errors import HeyhiError
 from heyhi.experiment.exits import exit_text, shell_exit
 from heyhi.experiment.folder import ExperimentDir
@@ -22,8 +23,6 @@ from heyhi.sweep.target import target_of
 _LEAST_ROOM = 1 << 16  # bytes that the records of a start may take
 _MOST_BYTES = 20_000  # of the end of what its runner said
 _LOG = re.compile(r" \(log: [^()]*\)$")
-# What Snakemake adds to what an executor says of a job.
-_FURTHER = re.compile(r" *For further error details see .*$", re.DOTALL)
 _STATUSES = tuple(f"{status.value}: " for status in (Status.DEAD, Status.PRUNED, Status.UNKNOWN))
 
 
@@ -43,7 +42,7 @@ class Ended(NamedTuple):
 
 def said_by_executor(message: str | None) -> str:
     """Return what an executor said of a job that failed; empty where it said nothing."""
-    text = _FURTHER.sub("", message or "").strip()
+    text = without_advice(message or "")
     return "" if text.startswith("run ") else text
 
 

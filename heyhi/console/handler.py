@@ -17,15 +17,13 @@ from snakemake.logging import ColorizingTextHandler, logger
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 from heyhi.console.names import read_named
+from heyhi.console.noise import EARLY, INTERRUPTED
 from heyhi.console.teller import Asked, Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
 from heyhi.text import readable, steering
 
-_INTERRUPT = "Terminating processes on user request"
 _NOTHING = logging.CRITICAL + 1  # a level that no record has
-# Comes when it isn't known yet whether something will run.
-_EARLY = "Assuming unrestricted shared filesystem usage"
 
 
 class Run(Protocol):
@@ -137,14 +135,14 @@ class LogHandler(LogHandlerBase):
             self._as_snakemake(record)
         elif self._teller is not None or self._run.is_run:
             self._tell(record, self._run)
-        elif getattr(record, "event", None) == "workflow_started" or str(record.msg).startswith(_EARLY):
+        elif getattr(record, "event", None) == "workflow_started" or str(record.msg).startswith(EARLY):
             self._held.append(record)
         else:
             self._release()
             self._as_snakemake(record)
 
     def _note(self, record: logging.LogRecord) -> bool:
-        if self._teller is not None and str(record.msg).startswith(_INTERRUPT):
+        if self._teller is not None and str(record.msg).startswith(INTERRUPTED):
             self._teller.note_interrupt()
         return True
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
+# How some of what Snakemake says begins. The first comes when it isn't known yet whether something will run.
+EARLY = "Assuming unrestricted shared filesystem usage"
+INTERRUPTED, SHUTTING_DOWN = "Terminating processes on user request", "Shutting down, this might take some time"
 # Of what has no event, by its beginning.
 _NOISE = (
-    "Assuming unrestricted shared filesystem usage",
+    EARLY,
     "Building DAG of jobs",
     "Using shell: ",
     "Select jobs to execute",
-    "Shutting down, this might take some time",
+    SHUTTING_DOWN,
     "Exiting because a job execution failed",
     "Complete log(s): ",
     "Elapsed time: ",
@@ -28,6 +31,8 @@ _FAILED = re.compile(
 )
 _SOME_FAILED = re.compile(r"^WorkflowError:\s*At least one job did not complete successfully\.\s*$")
 _RESTART = re.compile(r"^Trying to restart job (\d+)\.")
+# What Snakemake adds to what an executor says of a job.
+_FURTHER = re.compile(r" *For further error details see .*$", re.DOTALL)
 _JOB = re.compile(r"^(?P<exp_id>\S+): (?P<job>job \d+)$")
 
 
@@ -45,6 +50,11 @@ def restarted(text: str) -> int | None:
     """Return the id of the job that Snakemake says to try again."""
     match = _RESTART.match(text)
     return int(match[1]) if match is not None else None
+
+
+def without_advice(text: str) -> str:
+    """Return what an executor has said of a job, less what Snakemake adds to that."""
+    return _FURTHER.sub("", text).strip()
 
 
 def submitted(text: str) -> tuple[str, str] | None:

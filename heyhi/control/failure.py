@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heyhi.control.last_traceback import last_traceback
-from heyhi.control.log_files import LogPart, check_rank, number_of, part_of, ranks_of
+from heyhi.control.log_files import LogPart, check_rank, numbers_of, part_of, ranks_of
 from heyhi.control.shown_log import Shown
 from heyhi.control.survey import Row, Survey
 from heyhi.errors import ResultError, UnknownError
@@ -97,7 +97,7 @@ def _show_one(row: Row, project: Project, rank: int | None, attempt: int | None)
     if failed is None:
         _tell(row.text)
         return
-    is_last = failed.number == _last_number(history)
+    is_last = failed.number == next(reversed(numbers_of(history)), 0)
     reason = _reason(row, failed.end, is_last=is_last)
     exception = failed.end.exception if failed.end is not None else ""
     part, label = _log_of(folder, history, failed, rank)
@@ -130,8 +130,7 @@ def _print(lines: Sequence[bytes], found: tuple[int, int] | None) -> None:
 
 def _failed(row: Row, history: History, attempt: int | None) -> _Failed | None:
     """Return the attempt to show; None where none has failed."""
-    starts = history.starts
-    numbers = [number_of(start, i) for i, start in enumerate(starts)]
+    numbers = numbers_of(history)
     ends = {end.attempt: end for end in history.ends if end.attempt}
     if attempt is not None:
         return _Failed(attempt, ends.get(attempt))
@@ -142,11 +141,6 @@ def _failed(row: Row, history: History, attempt: int | None) -> _Failed | None:
         if (end := ends.get(number)) is not None and end.reason not in (DONE, PRUNED):
             return _Failed(number, end)
     return None
-
-
-def _last_number(history: History) -> int:
-    starts = history.starts
-    return number_of(starts[-1], len(starts) - 1) if starts else 0
 
 
 def _reason(row: Row, end: End | None, *, is_last: bool) -> str:

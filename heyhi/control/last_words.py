@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from heyhi.config.values import shorten
 from heyhi.console.lines import is_own, is_submission, unlogged
+from heyhi.console.noise import without_advice
 from heyhi.control.spare import read_unlogged
 from heyhi.files import read_end
 from heyhi.text import TIMES, readable
@@ -20,7 +21,7 @@ _LONG = 500  # characters of a line
 _BEGIN = re.compile(r"^\S+ \S+ pid (?P<pid>\d+): snakemake .*\n", re.MULTILINE)
 _END = re.compile(r"^(\S+) exit code (-?\d+)\n\Z", re.MULTILINE)
 # What Snakemake makes of what an executor says of a job.
-_MESSAGE = re.compile(r"^\s*message: (?P<text>.*?)(?: For further error details see .*)?$")
+_MESSAGE = re.compile(r"^\s*message: (?P<text>.*)$")
 # Of what Snakemake adds, none says why.
 _NOISE = ("At least one job did not complete successfully.", "Exiting because a job execution failed")
 _ERROR = re.compile(
@@ -150,9 +151,9 @@ def _counting(lines: Collection[str]) -> list[str]:
                 found.append(line.strip())
         elif is_rule and (message := _MESSAGE.match(line)):
             is_rule = False
-            # Of a run on this machine, its own records say more.
-            if message["text"] != "None" and not message["text"].startswith("run "):
-                found.append(message["text"].strip())
+            text = without_advice(message["text"])
+            if text != "None" and not text.startswith("run "):  # of a run on this machine, its own records say more
+                found.append(text)
         elif _RULE.match(line):
             is_rule = True
         elif line.rstrip().endswith("Error:") and _ERROR.match(line):

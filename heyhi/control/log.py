@@ -256,7 +256,7 @@ class _Growing:
             return
         if self._file is not None:
             held = os.fstat(self._file)
-            if (held.st_dev, held.st_ino) == (now.st_dev, now.st_ino):
+            if os.path.samestat(held, now):
                 if os.lseek(self._file, 0, os.SEEK_CUR) > held.st_size:
                     os.lseek(self._file, 0, os.SEEK_SET)
                 return

@@ -10,7 +10,7 @@ from pathlib import Path
 from heyhi.errors import HeyhiError, ResultError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import LOG_NAME
-from heyhi.experiment.records import History, Start
+from heyhi.experiment.records import History
 from heyhi.files import open_regular
 
 _RANK = re.compile(rf"{Path(LOG_NAME).stem}\.(?P<rank>[1-9]\d*){re.escape(Path(LOG_NAME).suffix)}")
@@ -91,7 +91,7 @@ def part_of(folder: ExperimentDir, history: History, rank: int, attempt: int | N
     if attempt is None:
         return LogPart(path)
     starts = history.starts
-    numbers = [number_of(start, i) for i, start in enumerate(starts)]
+    numbers = numbers_of(history)
     if attempt not in numbers:
         has = f"on record: {_listed(numbers)}" if numbers else "none is on record"
         known = suggest(str(attempt), map(str, numbers))
@@ -104,9 +104,9 @@ def part_of(folder: ExperimentDir, history: History, rank: int, attempt: int | N
     return LogPart(path, start if start <= end else 0, end)  # else it was begun anew meanwhile
 
 
-def number_of(start: Start, place: int) -> int:
-    """Return the number of an attempt, of which the record may not say."""
-    return start.attempt or place + 1
+def numbers_of(history: History) -> list[int]:
+    """Return the numbers of all attempts, in order; where a record doesn't say which it is, its place counts."""
+    return [start.attempt or place for place, start in enumerate(history.starts, 1)]
 
 
 def _listed(numbers: list[int]) -> str:

@@ -28,7 +28,7 @@ def begin_attempt(log: Path) -> None:
         own, there = os.fstat(2), log.stat()
     except OSError:
         return
-    if (own.st_dev, own.st_ino) != (there.st_dev, there.st_ino):
+    if not os.path.samestat(own, there):
         return
     try:
         if own.st_size > _MOST_BYTES:

@@ -45,26 +45,27 @@ def started_since(since: int, root: int | None = None) -> set[int]:
 
 def below_this() -> set[int]:
     """Return the process ids of all below this process, in time that only their number and threads count for."""
+    if not os.access(f"/proc/self/task/{os.getpid()}/children", os.F_OK):  # this kernel has no such lists
+        return started_since(0)
     below: set[int] = set()
     todo = [os.getpid()]
     while todo:
-        pid = todo.pop()
-        for thread in _names(f"/proc/{pid}/task"):
-            try:
-                with open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file:  # noqa: PTH123
-                    new = set(map(int, file.read().split())) - below
-            except ProcessLookupError:
-                continue
-            except FileNotFoundError:  # it has ended, or this kernel has no such lists
-                if not os.access(f"/proc/self/task/{os.getpid()}/children", os.F_OK):
-                    return started_since(0)
-                continue
-            except OSError:
-                continue
-            new = {one for one in new if not is_beat(one)}
-            below |= new
-            todo += new
+        new = {pid for pid in children_of(todo.pop()) - below if not is_beat(pid)}
+        below |= new
+        todo += new
     return below
+
+
+def children_of(pid: int) -> set[int]:
+    """Return the process ids of a process's children; none where it has ended, or the kernel doesn't list them."""
+    found: set[int] = set()
+    for thread in _names(f"/proc/{pid}/task"):
+        with (
+            contextlib.suppress(OSError),  # it has ended
+            open(f"/proc/{pid}/task/{thread}/children", "rb", buffering=0) as file,  # noqa: PTH123 (each second)
+        ):
+            found.update(map(int, file.read().split()))
+    return found
 
 
 def is_beat(pid: int) -> bool:
@@ -88,13 +89,14 @@ def kill_started_since(since: int, *, but: frozenset[int] = frozenset(), root: i
     # Stopped first, so that none starts another one in the meantime.
     while new := started_since(since, root) - but - stopped:
         for pid in new:
-            _send(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
         stopped |= new
     for pid in stopped:
-        _send(pid, signal.SIGKILL)
+        send(pid, signal.SIGKILL)
 
 
-def _send(pid: int, sign: signal.Signals) -> None:
+def send(pid: int, sign: signal.Signals) -> None:
+    """Send a signal to a process, if it is there and this user's."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.kill(pid, sign)
 

@@ -75,14 +75,12 @@ class Grace:
         targets = [self._log] if self._log >= 0 else []
         fatal = f"; [ -f {shlex.quote(str(result))} ] || kill -9 {self._process}"
         alarm, over = self._new_alarm(targets, 0, fatal), threading.Event()
-        if targets:
-            faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
+        self._print_stacks_later(targets)
 
         def run() -> None:
             while not over.wait(_LOOK_SECONDS):
                 alarm.begin_again()
-                if targets:
-                    faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
+                self._print_stacks_later(targets)
 
         self._watching = alarm, over
         with contextlib.suppress(RuntimeError):
@@ -132,14 +130,17 @@ class Grace:
     def _start(self) -> None:
         if os.getpid() != self._process:  # a child that was forked after the run
             return
-        seconds = self._seconds
         targets = self._targets()
         self._is_over = over = threading.Event()
         self._alarm = self._new_alarm(targets, self.exit_code)
-        if targets:
-            faulthandler.dump_traceback_later(seconds + _STACKS_SECONDS, file=targets[-1])
+        self._print_stacks_later(targets)
         with contextlib.suppress(RuntimeError):  # no more threads: the alarm will do
             threading.Thread(target=self._watch, args=(over, targets), name="heyhi-grace", daemon=True).start()
+
+    def _print_stacks_later(self, targets: Sequence[int]) -> None:
+        """Have all stacks written into the last of some descriptors, where nobody has said more by then."""
+        if targets:
+            faulthandler.dump_traceback_later(self._seconds + _STACKS_SECONDS, file=targets[-1])
 
     def _targets(self) -> list[int]:
         """Return the descriptors that it is said to."""
@@ -158,9 +159,9 @@ class Grace:
     def pause(self) -> None:
         """Stop the seconds, until the end of the interpreter."""
         self._stop_watching()
+        faulthandler.cancel_dump_traceback_later()
         self._is_over.set()
         if self._alarm is not None:
-            faulthandler.cancel_dump_traceback_later()
             self._alarm.stop()
             self._alarm = None
         if self._said >= 0:
@@ -206,10 +207,11 @@ def _open_log(log: Path | None) -> int:
 
 def _end(children: Sequence[int]) -> None:
     """End child processes."""
+    from heyhi.experiment.processes import send  # most processes end by themselves
+
     for sign in (signal.SIGTERM, signal.SIGKILL):
         for pid in children:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, sign)
+            send(pid, sign)
         until = time.monotonic() + _CHILDREN_SECONDS
         while any(map(_lives, children)) and time.monotonic() < until:
             time.sleep(_PAUSE_SECONDS)
@@ -217,8 +219,8 @@ def _end(children: Sequence[int]) -> None:
 
 def _lives(pid: int) -> bool:
     """Return whether a process is there; one that nobody has waited for yet counts as gone."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return False
-    return state not in "ZX"
+    from heyhi.experiment.owner import is_running
+
+    with contextlib.suppress(PermissionError):
+        return is_running(pid, 0)
+    return False

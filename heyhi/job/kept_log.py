@@ -33,7 +33,7 @@ class _File:
     def has_name(self, path: Path) -> bool:
         with contextlib.suppress(OSError):
             there, mine = os.stat(path), os.fstat(self.held.fd)  # noqa: PTH116 (each second)
-            if (there.st_dev, there.st_ino) == (mine.st_dev, mine.st_ino):
+            if os.path.samestat(there, mine):
                 return True
             # File systems are about that number their inodes anew as they like.
             return stat.S_ISREG(there.st_mode) and mine.st_nlink > 0 and not path.is_symlink()
@@ -115,8 +115,7 @@ class KeptLog:
             gone = os.fstat(last.held.fd)
             for fd in (1, 2):
                 with contextlib.suppress(OSError):
-                    its = os.fstat(fd)
-                    if (its.st_dev, its.st_ino) == (gone.st_dev, gone.st_ino):
+                    if os.path.samestat(os.fstat(fd), gone):
                         os.dup2(log, fd)
             last.copy_to(log)  # what was printed meanwhile
         finally:

@@ -12,14 +12,8 @@ from pathlib import Path
 import pytest
 
 from heyhi import maybe_launch
+from tests.unit.cli.works import PROTO
 
-PROTO = """
-syntax = "proto3";
-message MetaCfg { repeated Include includes = 1; oneof task { Work work = 2; Check check = 3; } }
-message Include { string path = 1; string mount = 2; }
-message Work { optional double lr = 1; int32 seed = 2; }
-message Check { string of = 1; }
-"""
 FAILED = "heyhi-expand-failed\n"
 POINTS = "def yield_sweep():\n    yield 'work', {'seed': 1}\n"
 

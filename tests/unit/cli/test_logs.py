@@ -19,14 +19,8 @@ from hypothesis import strategies as st
 from heyhi import maybe_launch
 from heyhi.cli.main import main
 from heyhi.control.shown_log import harmless
+from tests.unit.cli.works import PROTO
 
-PROTO = """
-syntax = "proto3";
-message MetaCfg { repeated Include includes = 1; oneof task { Work work = 2; Check check = 3; } }
-message Include { string path = 1; string mount = 2; }
-message Work { optional double lr = 1; int32 seed = 2; }
-message Check { string of = 1; }
-"""
 BOOM = b"Traceback (most recent call last):\n  File 'x'\nValueError: boom\n"
 Show = Callable[..., tuple[str, str]]
 

@@ -9,15 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.cli.works import PROTO
 from tests.unit.redirections import UNREAD, redirected
 
-PROTO = """
-syntax = "proto3";
-message MetaCfg { repeated Include includes = 1; oneof task { Work work = 2; Check check = 3; } }
-message Include { string path = 1; string mount = 2; }
-message Work { optional double lr = 1; int32 seed = 2; }
-message Check { string of = 1; }
-"""
 RUN = """
 import sys
 import heyhi
