@@ -14,11 +14,11 @@ import signal
 import sys
 import threading
 import time
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from heyhi.experiment.processes import kill_started_since, ticks
+from heyhi.console.noise import INTERRUPTED, SHUTTING_DOWN
+from heyhi.experiment.processes import children_of, kill_started_since, send, ticks
 from heyhi.job.ending import TWICE_SECONDS
 
 # What is taken here, and what it does where nobody has changed that.
@@ -28,8 +28,6 @@ _TERMINAL_SECONDS = 0.5
 _LOOK_SECONDS = 0.2
 # What is ended at once has so long to write down that it was.
 _RECORD_SECONDS = 2.0
-# What Snakemake says of a Ctrl-C, and what is said here in other words.
-_SAID = ("Terminating processes on user request", "Shutting down, this might take some time")
 
 
 class Interrupted(SystemExit, KeyboardInterrupt):
@@ -51,7 +49,7 @@ class Interrupt:
         self._since: int | None = None  # when the first run may have started, in clock ticks
         self._interrupted_at: float | None = None
         self._by = signal.SIGINT  # what came first
-        self._is_hurried = threading.Event()
+        self._is_hurried, self._is_over = threading.Event(), threading.Event()
         is_main = workflow.is_main_process and threading.current_thread() is threading.main_thread()
         self._has_taken = []
         for sign, usual in _USUALLY.items():
@@ -72,6 +70,7 @@ class Interrupt:
         Raises:
             Interrupted: so it was.
         """
+        self._is_over.set()
         executor = getattr(self._workflow.scheduler, "_executor", None)
         left_by = getattr(executor, "left_by", None)
         if left_by is not None:
@@ -91,7 +90,7 @@ class Interrupt:
             self._interrupted_at, self._by = now, signal.Signals(number)
             _drop_what_is_said()
             if self._workflow.local_exec:
-                _Ending(self._since, self._by, self._is_hurried).start()
+                _Ending(self._since, self._by, self._is_hurried, self._is_over).start()
             raise Interrupted(128 + number)
         # While jobs are cancelled, nothing must end that half-way: they would go on, and nobody would say so.
         if now >= self._interrupted_at + TWICE_SECONDS:
@@ -105,34 +104,37 @@ class _Ending(threading.Thread):
         since: when the first of them may have started, in clock ticks.
         sign: what they are told.
         is_hurried: that they are to be ended at once.
+        is_over: that none is left to be told.
     """
 
-    def __init__(self, since: int, sign: signal.Signals, is_hurried: threading.Event) -> None:
+    def __init__(
+        self, since: int, sign: signal.Signals, is_hurried: threading.Event, is_over: threading.Event
+    ) -> None:
         super().__init__(name="heyhi-interrupt", daemon=True)
         self._since = since
         self._sign = sign
         self._is_hurried = is_hurried
+        self._is_over = is_over
 
     def run(self) -> None:
         """Tell each of them once; kill what is left some time after it was told to hurry."""
         if self._is_hurried.wait(_TERMINAL_SECONDS):
             return self._kill()
         told: set[int] = set()
-        while True:
+        while not self._is_over.is_set():
             new = _runs() - told
             told |= new
             if new:
                 _say(f"{_name(self._sign)}: waiting for {_count(new)} to end (again, and {_one(new)} killed)")
             for pid in new:  # one that was told with its group as well takes both for one
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(pid, self._sign)
+                send(pid, self._sign)
             if self._is_hurried.wait(_LOOK_SECONDS):
                 return self._kill()
+        return None
 
     def _kill(self) -> None:
         for pid in _runs():
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, self._sign)
+            send(pid, self._sign)
         deadline = time.monotonic() + _RECORD_SECONDS
         while (left := _runs()) and time.monotonic() < deadline:
             time.sleep(_LOOK_SECONDS)
@@ -143,16 +145,7 @@ class _Ending(threading.Thread):
 
 def _runs() -> set[int]:
     """Return the process ids of what runs below the shells that Snakemake has started."""
-    return {run for shell in _children(os.getpid()) for run in _children(shell)}
-
-
-def _children(pid: int) -> set[int]:
-    """Return the process ids of a process's children; none where it has ended, or the kernel doesn't list them."""
-    found: set[int] = set()
-    with contextlib.suppress(OSError):
-        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 (names are all that is asked)
-            found.update(map(int, Path(f"/proc/{pid}/task/{thread}/children").read_bytes().split()))
-    return found
+    return {run for shell in children_of(os.getpid()) for run in children_of(shell)}
 
 
 def _name(number: int) -> str:
@@ -177,10 +170,10 @@ def _say(text: str) -> None:
 
 
 def _drop_what_is_said() -> None:
-    """Have Snakemake's logger drop what is said here."""
+    """Have Snakemake's logger drop what it says of a Ctrl-C: that is said here in other words."""
     from snakemake.logging import logger
 
     def is_news(record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith(_SAID)
+        return not str(record.msg).startswith((INTERRUPTED, SHUTTING_DOWN))
 
     logger.addFilter(is_news)

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from snakemake.logging import logger
 
 from heyhi.job.interrupt import Interrupt, Interrupted
 from heyhi.sweep.own_code import own_code
@@ -21,7 +22,9 @@ def workflow(*, is_main: bool = True, left_by: signal.Signals | None = None) -> 
 @pytest.fixture(autouse=True)
 def handler() -> Iterator[None]:
     before = signal.signal(signal.SIGINT, signal.default_int_handler), signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    filters = list(logger.filters)
     yield
+    logger.filters[:] = filters
     signal.signal(signal.SIGINT, before[0])
     signal.signal(signal.SIGTERM, before[1])
 
