@@ -107,9 +107,7 @@ class _Ending(threading.Thread):
         is_over: that none is left to be told.
     """
 
-    def __init__(
-        self, since: int, sign: signal.Signals, is_hurried: threading.Event, is_over: threading.Event
-    ) -> None:
+    def __init__(self, since: int, sign: signal.Signals, is_hurried: threading.Event, is_over: threading.Event) -> None:
         super().__init__(name="heyhi-interrupt", daemon=True)
         self._since = since
         self._sign = sign
