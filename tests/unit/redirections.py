@@ -35,7 +35,8 @@ def redirected(
             stdout=writer if is_unread else subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env={**os.environ, **environment},
+            # Where Python is told to buffer nothing, a line is written in two pieces.
+            env={**os.environ, "PYTHONUNBUFFERED": "", **environment},
             check=False,
         )
     finally:
