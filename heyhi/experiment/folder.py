@@ -37,6 +37,8 @@ from heyhi.experiment.names import (
     RESULT_NAME,
     ROOT_NAMES,
     STATE_NAME,
+    is_slot,
+    result_of,
 )
 from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records, wrong_fields
@@ -126,7 +128,12 @@ class Experiment:
     @property
     def target(self) -> Path:
         """Result file, which Snakemake is asked for."""
-        return self.exp_path / RESULT_NAME
+        return Path(result_of(str(self.exp_path)))
+
+    @property
+    def is_slot(self) -> bool:
+        """Whether it is a search's slot: which experiment that is, is decided when its job starts."""
+        return is_slot(self.exp_id)
 
 
 def config_digest(config: bytes, schema: Schema) -> str:
@@ -166,8 +173,8 @@ class ExperimentDir:
 
     @property
     def result_path(self) -> Path:
-        """What the task returned; its existence is DONE."""
-        return self.path / RESULT_NAME
+        """What the task returned; its existence is DONE. Of a slot, how its experiment ended for the search."""
+        return Path(result_of(str(self.path)))
 
     @property
     def metrics_path(self) -> Path:

@@ -24,9 +24,12 @@ RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim
 JOB_NAME = "job.json"  # the last submission, where there was one
 USED_NAME = ".used.json"  # what a running attempt has used so far
+SEARCH_NAME = "search.json"  # of which slots of searches it is the experiment; of a search, what it searches
+SEARCHES_NAME, SLOTS_NAME = "searches", "slots"  # folders: results/searches/ID/slots/0007 is a slot's
+SEARCH_ID_DIGITS = 16
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
-    r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job)\.json|config\.prototxt|configs"
+    r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job|search)\.json|config\.prototxt|configs"
     r"|log(\.\d+)?\.txt|launch\.log|workdir\.diff|claim\..*|\.(claim|ranks|notice|heyhi).*|\.used\.json|\..*\.tmp"
 )
 
@@ -36,6 +39,20 @@ def is_record(name: str) -> bool:
     import re  # a run can do without
 
     return re.fullmatch(_RECORDS, name) is not None
+
+
+def is_slot(exp_path: str) -> bool:
+    """Return whether a folder, by its path or exp id, is that of a search's slot, and not an experiment's own."""
+    # Plain text, since there may be 10,000 experiments, of which mostly none is one.
+    if f"/{SLOTS_NAME}/" not in exp_path:
+        return False
+    *_, searches, search, slots, slot = ["", "", "", *exp_path.split("/")]
+    return (searches, slots) == (SEARCHES_NAME, SLOTS_NAME) and slot.isdigit() and len(search) == SEARCH_ID_DIGITS
+
+
+def result_of(exp_path: str) -> str:
+    """Return the file whose existence is DONE: an experiment's result.json; of a slot, the file beside its folder."""
+    return f"{exp_path}.json" if is_slot(exp_path) else f"{exp_path}/{RESULT_NAME}"
 
 
 class Status(enum.StrEnum):

@@ -12,32 +12,45 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from heyhi.errors import NO_TARGET
-from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.names import RESULT_NAME, is_slot, result_of
 
 _END = -len(RESULT_NAME) - 1
+_SLOT_END = ".json"
 
 
 def target_of(exp_path: Path | str, project_root: Path | str) -> str:
     """Return the target of an experiment's folder (absolute)."""
     path, root = str(exp_path), f"{project_root}/"
-    return f"{path[len(root) :] if path.startswith(root) else path}/{RESULT_NAME}"
+    return result_of(path[len(root) :] if path.startswith(root) else path)
 
 
 def is_target(word: str) -> bool:
     """Return whether a word of a command line was meant as a target: that of an experiment, or the one of a failure."""
-    return word == NO_TARGET or word.endswith(f"/{RESULT_NAME}")
+    return word == NO_TARGET or word.endswith(f"/{RESULT_NAME}") or is_slot_target(word)
+
+
+def is_slot_target(word: str) -> bool:
+    """Return whether a target is that of a search's slot."""
+    return word.endswith(_SLOT_END) and is_slot(word.removesuffix(_SLOT_END))
 
 
 def folder_of(target: str, project_root: Path | str) -> str:
     """Return the folder (absolute) that a target stands for, by the root of the project that it belongs to."""
-    folder = target[:_END]
+    folder = _without_end(target)
     return folder if folder.startswith("/") else f"{project_root}/{folder}"
 
 
 def folders_of(targets: Iterable[str], project_root: Path | str) -> list[str]:
     """Return the folders of targets: plain text and no call for each, since there may be 10,000 of them."""
-    root, end = f"{project_root}/", _END
-    return [t[:end] if t.startswith("/") else f"{root}{t[:end]}" for t in targets]
+    root = f"{project_root}/"
+    return [
+        folder if folder.startswith("/") else f"{root}{folder}"
+        for folder in (t[:_END] if t.endswith(RESULT_NAME) else _without_end(t) for t in targets)
+    ]
+
+
+def _without_end(target: str) -> str:
+    return target.removesuffix(_SLOT_END) if is_slot_target(target) else target[:_END]
 
 
 def exp_id_of(exp_path: Path | str, results_root: Path | str) -> str:
@@ -71,6 +84,6 @@ def targets_at(exp_ids: Iterable[str], results_root: Path | str, project_root: P
     """Return the targets of exp ids."""
     head = target_of(f"{results_root}/", project_root)[:_END]
     return [
-        target_of(exp_id, project_root) if exp_id.startswith("/") else f"{head}{exp_id}/{RESULT_NAME}"
+        target_of(exp_id, project_root) if exp_id.startswith("/") else f"{head}{result_of(exp_id)}"
         for exp_id in exp_ids
     ]

@@ -34,7 +34,14 @@ def test_a_lock_names_no_package_index(repository: Path, lock: str) -> None:
     assert not re.search(r"https?:|--(extra-)?index|--find-links|--trusted-host", text)
 
 
-@pytest.mark.parametrize(("lock", "extras"), [("run", ["example"]), ("dev", ["example", "dev"]), ("bench", ["bench"])])
+@pytest.mark.parametrize(
+    ("lock", "extras"),
+    [
+        ("run", ["example", "search", "tensorboard"]),
+        ("dev", ["example", "search", "tensorboard", "dev"]),
+        ("bench", ["search", "bench"]),
+    ],
+)
 def test_a_lock_holds_what_the_project_asks_for(repository: Path, lock: str, extras: list[str]) -> None:
     project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
     asked = list(project["dependencies"])

@@ -1,0 +1,234 @@
+"""The slots of a search: which experiment each one is, and how that ended for the search.
+
+    results/searches/ID/search.json             what is searched
+    results/searches/ID/choosing/               claim under which a slot chooses its experiment
+    results/searches/ID/slots/0007/             folder of a slot, with its claim, its job and its launch log
+    results/searches/ID/slots/0007/choice.json  which experiment it is, for ever
+    results/searches/ID/slots/0007.json         its target: how that experiment ended for the search
+    results/searches/ID/rungs/27/0007=0.93      what slot 7 had reached at step 27
+
+What is chosen, and by what, is left to `heyhi.search`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from heyhi.errors import UnknownError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, is_slot
+from heyhi.files import parse_json, read_bounded, replace_file, writing
+
+_CHOICE_NAME = "choice.json"
+_DIGITS = 4
+_MOST_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which experiment a slot is.
+
+    Attributes:
+        exp_id: of it; empty where there was nothing left to choose.
+        cfg: its config, as its identity names it.
+        overrides: its canonical overrides.
+        chosen: axis -> value, of those axes that apply.
+        reason: why there is none.
+        time: when it was chosen.
+    """
+
+    exp_id: str
+    cfg: str = ""
+    overrides: tuple[str, ...] = ()
+    chosen: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class SlotEnd:
+    """How a slot's experiment ended for the search.
+
+    Attributes:
+        exp_id: of it; empty where there was nothing left to choose.
+        status: DONE, PRUNED or DEAD, in a word; SKIPPED where there was nothing left to choose.
+        value: of the metric that the search is about; None where it has none.
+        reason: why it is PRUNED or DEAD.
+        time: when that was final.
+    """
+
+    exp_id: str
+    status: str
+    value: float | None = None
+    reason: str = ""
+    time: str = ""
+
+
+class SearchDir:
+    """The folder of a search.
+
+    Args:
+        results_root: of the project.
+        search_id: 16 hex digits.
+    """
+
+    def __init__(self, results_root: Path | str, search_id: str) -> None:
+        self.results_root = Path(results_root)
+        self.search_id = search_id
+        self.path = self.results_root / SEARCHES_NAME / search_id
+
+    @property
+    def spec_path(self) -> Path:
+        """What is searched."""
+        return self.path / SEARCH_NAME
+
+    @property
+    def choosing_path(self) -> Path:
+        """Folder of the claim under which a slot chooses."""
+        return self.path / "choosing"
+
+    @property
+    def slots_path(self) -> Path:
+        """Folder of the slots."""
+        return self.path / SLOTS_NAME
+
+    @property
+    def rungs_path(self) -> Path:
+        """Folder of the rungs, by their steps."""
+        return self.path / "rungs"
+
+    def slot(self, number: int) -> SlotDir:
+        """Return one of its slots, from 0."""
+        return SlotDir(self.slots_path / slot_name(number), self.results_root)
+
+
+class SlotDir(ExperimentDir):
+    """The folder of a slot, which is claimed and submitted as an experiment's."""
+
+    __slots__ = ()
+
+    @property
+    def number(self) -> int:
+        """Which slot of its search it is, from 0."""
+        return int(self.path.name)
+
+    @property
+    def search(self) -> SearchDir:
+        """The search that it is of."""
+        folder = self.path.parent.parent
+        return SearchDir(self.results_root or folder.parent.parent, folder.name)
+
+    @property
+    def choice_path(self) -> Path:
+        """Which experiment it is."""
+        return self.path / _CHOICE_NAME
+
+    def read_choice(self) -> Choice | None:
+        """Return which experiment it is, None where nothing is chosen yet.
+
+        Raises:
+            UnknownError: that can't be read.
+        """
+        data = _read(self.choice_path)
+        if data is None:
+            return None
+        match data:
+            case {"exp_id": str(exp_id), "cfg": str(cfg), "overrides": list(overrides), "chosen": dict(chosen)}:
+                words = (str(data.get("reason", "")), str(data.get("time", "")))
+                return Choice(exp_id, cfg, tuple(map(str, overrides)), chosen, *words)
+        raise UnknownError(f"{self.choice_path}: is damaged, so nobody knows which experiment this slot is")
+
+    def write_choice(self, choice: Choice) -> None:
+        """Write down for ever which experiment it is; who calls has the slot's claim."""
+        with writing(self.choice_path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        if self.read_choice() is None:
+            replace_file(self.choice_path, json.dumps(asdict(choice), indent=1) + "\n")
+
+    def read_end(self) -> SlotEnd | None:
+        """Return how its experiment ended for the search, None where it hasn't yet.
+
+        Raises:
+            UnknownError: that can't be read.
+        """
+        data = _read(self.result_path)
+        if data is None:
+            return None
+        match data:
+            case {"exp_id": str(exp_id), "status": str(status)}:
+                value = data.get("value")
+                found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+                return SlotEnd(exp_id, status, found, str(data.get("reason", "")), str(data.get("time", "")))
+        raise UnknownError(f"{self.result_path}: is damaged, so nobody knows how this slot ended")
+
+    def write_end(self, end: SlotEnd) -> None:
+        """Write how its experiment ended for the search: then the slot is done."""
+        replace_file(self.result_path, json.dumps(asdict(end), indent=1) + "\n")
+
+
+def slot_name(number: int) -> str:
+    """Return the name of a slot's folder."""
+    return f"{number:0{_DIGITS}d}"
+
+
+def slot_id(search_id: str, number: int) -> str:
+    """Return the exp id of a slot."""
+    return f"{SEARCHES_NAME}/{search_id}/{SLOTS_NAME}/{slot_name(number)}"
+
+
+def slot_dir(exp_path: Path | str, results_root: Path | str | None = None) -> SlotDir:
+    """Return a slot by the path of its folder."""
+    return SlotDir(Path(exp_path), Path(results_root) if results_root is not None else None)
+
+
+def shown_folder(exp_path: str) -> str:
+    """Return the folder that people are shown for one: for a slot, its experiment's once that is chosen.
+
+    Args:
+        exp_path: of an experiment or a slot (absolute).
+    """
+    if not is_slot(exp_path):
+        return exp_path
+    slot = slot_dir(exp_path)
+    try:
+        choice = slot.read_choice()
+    except UnknownError:  # its own status says so
+        return exp_path
+    if choice is None or not choice.exp_id:
+        return exp_path
+    return str(slot.search.results_root / choice.exp_id)
+
+
+def slots_of(exp_path: Path | str) -> list[str]:
+    """Return the exp ids of the slots that an experiment is of; none where it is of no search, or nobody can tell."""
+    try:
+        data = _read(Path(exp_path) / SEARCH_NAME)
+    except UnknownError:
+        return []
+    found = data.get("slots") if data is not None else None
+    return [one for one in found if isinstance(one, str) and is_slot(one)] if isinstance(found, list) else []
+
+
+def note_slot(exp_path: Path | str, exp_id_of_slot: str) -> None:
+    """Write down at an experiment of which slot it is; who calls has the experiment's claim."""
+    known = slots_of(exp_path)
+    if exp_id_of_slot not in known:
+        replace_file(Path(exp_path) / SEARCH_NAME, json.dumps({"slots": [*known, exp_id_of_slot]}) + "\n")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        data = parse_json(read_bounded(path, _MOST_BYTES))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+    except ValueError:
+        data = None
+    if not isinstance(data, dict):
+        raise UnknownError(f"{path}: is damaged")
+    return data
