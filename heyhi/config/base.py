@@ -232,7 +232,7 @@ def _meet_needs(
                 pass  # only where it isn't overridden is that an error
             return ""
 
-        replace_needs(text, need)
+        replace_needs(text, need, lambda path: "")
         return text
 
     for message in files.messages:
@@ -257,16 +257,18 @@ def _need_data(need: Composed | str, blob: Callable[[Message], int]) -> object:
     if isinstance(need, str):
         return need
     inner = [_need_data(one, blob) for one in need.needs]
-    return [list(need.identity), need.task, blob(need.message), blob(need.base), inner]
+    return [list(need.identity), need.task, blob(need.message), blob(need.base), inner, list(need.files)]
 
 
 def _need_from(data: Any, blobs: Sequence[bytes], schema: Schema) -> Composed | str:
     if isinstance(data, str):
         return data
-    (cfg, overrides, version), task, message, base, inner = data
+    (cfg, overrides, version), task, message, base, inner, files = data
     needs = tuple(one for one in (_need_from(one, blobs, schema) for one in inner) if isinstance(one, Composed))
     identity = Identity(cfg, tuple(overrides), version)
-    return Composed(identity, task, schema.parse_root(blobs[message]), needs, schema.parse_root(blobs[base]))
+    return Composed(
+        identity, task, schema.parse_root(blobs[message]), needs, schema.parse_root(blobs[base]), tuple(files)
+    )
 
 
 def _parse(schema: Schema, kind: str, data: bytes) -> Message:

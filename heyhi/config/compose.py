@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.composite import Part
+from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
@@ -77,6 +78,7 @@ class Composed(NamedTuple):
         message: root message; its `includes` are merged and gone, its templates are written out.
         needs: experiments that its strings name by `{{exp …}}`, in order of first mention.
         base: the config as it is without overrides; needs in it are as they are written.
+        files: files that its strings name by `{{file …}}`, likewise; see `heyhi.config.file_needs`.
     """
 
     identity: Identity
@@ -84,6 +86,7 @@ class Composed(NamedTuple):
     message: Message
     needs: tuple[Composed, ...]
     base: Message
+    files: tuple[str, ...] = ()
 
     @property
     def task_message(self) -> Message:
@@ -350,6 +353,7 @@ class Composer:
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
         needs: tuple[Composed, ...] = ()
+        files: tuple[str, ...] = ()
         lines = _write_plain(recipe, raw, task)
         if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
@@ -360,13 +364,13 @@ class Composer:
                 raise _joined(errors)
             named = self._named(point, recipe, raw, task)
             if start.has_needs or point.has_needs:
-                needs = self._resolve_needs(message, point.asking)
+                needs, files = self._resolve_needs(message, point.asking)
         if self.schema.has_required and not message.IsInitialized():
             raise _unset(message, root)
         if start.joined:
             self._tell_joined(config, start, recipe, task)
         identity = Identity(self._files.first_name(root.name), (*start.lines, *named))
-        return Composed(identity, root.task, message, needs, root.message)
+        return Composed(identity, root.task, message, needs, root.message, files)
 
     def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
         task = message_type(self.schema.tasks[config.root.task])
@@ -469,8 +473,11 @@ class Composer:
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
         chain = point.asking
-        named = canonical_template(value, lambda words: self._exp_id(self._need(words, chain)))
-        written = replace_root(value, str(self.project.root))
+        root = str(self.project.root)
+        named = canonical_template(
+            value, lambda words: self._exp_id(self._need(words, chain)), lambda words: named_file(words, root)
+        )
+        written = replace_root(value, root)
         point.has_needs |= has_need(written)
         return written, named
 
@@ -618,16 +625,23 @@ class Composer:
     def _exp_id(self, composed: Composed) -> str:
         return self._pattern.exp_id(composed.identity)
 
-    def _resolve_needs(self, message: Message, chain: tuple[str, ...]) -> tuple[Composed, ...]:
+    def _resolve_needs(self, message: Message, chain: tuple[str, ...]) -> tuple[tuple[Composed, ...], tuple[str, ...]]:
+        """Write out the needs in a message, and return which experiments and files they are."""
         found: dict[str, Composed] = {}
+        files: dict[str, None] = {}
+        root = str(self.project.root)
 
         def folder(words: str) -> str:
             need = self._need(words, chain)
             found.setdefault(self._exp_id(need), need)
             return str(self.need_path(need))
 
-        map_strings(message, lambda text: replace_needs(text, folder))
-        return tuple(found.values())
+        def file(words: str) -> str:
+            files[(name := named_file(words, root))] = None
+            return path_of_file(name, root)
+
+        map_strings(message, lambda text: replace_needs(text, folder, file))
+        return tuple(found.values()), tuple(files)
 
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
         """Compose what a need names: `CFG [OVERRIDE …]`, or the exp id of an experiment that was composed before."""
