@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -91,7 +91,7 @@ class Best:
     @property
     def winner_id(self) -> str:
         """Name of its winner: 16 hex digits that follow from its words."""
-        return hashlib.sha256(self.words.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
+        return id_of(self.words)
 
     @property
     def text(self) -> str:
@@ -112,7 +112,13 @@ class Chosen:
     overrides: tuple[str, ...]
 
 
-Winners = Mapping[str, Chosen]  # words of a template, as an identity has them -> what it has turned out to be
+# Given the words of a template, as an identity has them: what it has turned out to be; None where nobody knows yet.
+Winners = Callable[[str], Chosen | None]
+
+
+def id_of(words: str) -> str:
+    """Return the name of the winner that some words stand for, as an identity has them."""
+    return hashlib.sha256(words.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 
 def taken_over(overrides: Iterable[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -729,7 +729,7 @@ class Composer:
         return found
 
     def _chosen(self, best: Best) -> Chosen:
-        chosen = (self._winners or {}).get(best.words)
+        chosen = self._winners(best.words) if self._winners is not None else None
         if chosen is None:
             raise NeedsError(f"{best.text} isn't chosen yet")
         return chosen

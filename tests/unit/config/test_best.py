@@ -29,7 +29,7 @@ def completed(lab: Lab, composed: Composed, chosen: list[str], folder: str = "/r
     assert composed.source is not None
     base = Base.of(lab.composer(), *composed.source, candidates=[chosen])
     again = Base.from_bytes(base.to_bytes(), lab.schema, lab.project)
-    found = again.complete({TUNE.words: Chosen(folder, tuple(chosen))})
+    found = again.complete({TUNE.words: Chosen(folder, tuple(chosen))}.get)
     assert found.identity == composed.identity and not found.bests
     return found
 
@@ -159,7 +159,7 @@ def test_its_includes_are_those_that_were_read(lab: Lab) -> None:
     assert composed.source is not None
     base = Base.of(lab.composer(), *composed.source, candidates=[["I.layer=conf/wide.prototxt"], ["lr=3"]])
     (lab.root / "conf/wide.prototxt").unlink()
-    found = base.complete({TUNE.words: Chosen("/x", ("I.layer=conf/wide.prototxt",))})
+    found = base.complete({TUNE.words: Chosen("/x", ("I.layer=conf/wide.prototxt",))}.get)
     assert found.task_message.layer.width == 100  # type: ignore[attr-defined]
 
 
@@ -171,10 +171,10 @@ def test_the_best_of_what_was_made_of_the_best_takes_over_both(lab: Lab) -> None
         "conf/seeds.py max=acc": Chosen("/s", (f"I={BEST}", "lr=3")),
         TUNE.words: Chosen("/t", ("flag=true", "lr=9")),
     }
-    task = base.complete(winners).task_message
+    task = base.complete(winners.get).task_message
     assert (task.lr, task.flag, task.i32) == (3, True, 4)  # type: ignore[attr-defined]
     with pytest.raises(NeedsError, match=r"the best of conf/tune\.py isn't chosen yet"):
-        base.complete({"conf/seeds.py max=acc": winners["conf/seeds.py max=acc"]})
+        base.complete({"conf/seeds.py max=acc": winners["conf/seeds.py max=acc"]}.get)
 
 
 def test_needs_among_its_overrides_are_written_out(lab: Lab) -> None:
@@ -192,4 +192,4 @@ def test_what_does_not_fit_is_said_with_the_sweep(lab: Lab) -> None:
     assert composed.source is not None
     base = Base.of(lab.composer(), *composed.source)
     with pytest.raises(OverrideError, match=r"the best of conf/tune\.py has what conf/cfg\.prototxt can't take over"):
-        base.complete({TUNE.words: Chosen("/x", ("nothing=1",))})
+        base.complete({TUNE.words: Chosen("/x", ("nothing=1",))}.get)
