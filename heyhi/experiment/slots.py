@@ -13,6 +13,7 @@ What is chosen, and by what, is left to `heyhi.search`.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -20,12 +21,13 @@ from typing import Any
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, is_slot
+from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 
 _CHOICE_NAME = "choice.json"
 _DIGITS = 4
 _MOST_BYTES = 1 << 20
+_FINAL = (Status.DONE, Status.PRUNED, Status.DEAD)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class SlotEnd:
     value: float | None = None
     reason: str = ""
     time: str = ""
+
+    @property
+    def shown_status(self) -> Status:
+        """The status that its experiment has for people; where there was nothing left to choose, all is done."""
+        return next((status for status in _FINAL if status.value == self.status), Status.DONE)
 
 
 class SearchDir:
@@ -211,6 +218,17 @@ def slots_of(exp_path: Path | str) -> list[str]:
         return []
     found = data.get("slots") if data is not None else None
     return [one for one in found if isinstance(one, str) and is_slot(one)] if isinstance(found, list) else []
+
+
+def living_slots_of(exp_path: str) -> list[str]:
+    """Return the folders of the slots that an experiment is of and that have not ended."""
+    found = []
+    for exp_id in slots_of(exp_path):
+        places = (f"{parent}/{exp_id}" for parent in Path(exp_path).parents)
+        place = next((one for one in places if os.path.isdir(one)), None)  # noqa: PTH112 (never raises)
+        if place is not None and not has_ended(place):
+            found.append(place)
+    return found
 
 
 def note_slot(exp_path: Path | str, exp_id_of_slot: str) -> None:
