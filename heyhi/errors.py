@@ -76,6 +76,10 @@ class ResultError(HeyhiError):
     """A result or metrics file can't be read or written."""
 
 
+class TrackerError(HeyhiError):
+    """Metrics can't be given to TensorBoard, wandb, MLflow or a function of the project's."""
+
+
 class LauncherError(HeyhiError):
     """A launcher asks for what no job can be asked for."""
 
