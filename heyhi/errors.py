@@ -80,6 +80,10 @@ class TrackerError(HeyhiError):
     """Metrics can't be given to TensorBoard, wandb, MLflow or a function of the project's."""
 
 
+class MetricError(HeyhiError, ValueError):
+    """What a task logs is no metric."""
+
+
 class LauncherError(HeyhiError):
     """A launcher asks for what no job can be asked for."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError, LostClaimError, ResultError
+from heyhi.errors import HeyhiError, LostClaimError, MetricError, ResultError
 from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import REQUEUE, REQUEUED
 from heyhi.job.ears import Ears
@@ -105,6 +105,7 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
     is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
+    is_its_own |= isinstance(error, MetricError)  # says what was logged; which line of main has, the traceback
     if is_its_own or not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)
         if where := misplaced(error):
