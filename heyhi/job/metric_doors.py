@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from heyhi.errors import HeyhiError, TrackerError
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.files import parse_json
 from heyhi.project import PROJECT_KEY, TRACKERS, Project
 
 if TYPE_CHECKING:
     # Most projects name no tracker, and their runs are spared the imports.
+    from heyhi.sweep.manifest import Manifest
     from heyhi.trackers.door import Door
     from heyhi.trackers.tracked_run import Line, RunEnd, TrackedRun
 
@@ -36,12 +38,13 @@ class MetricDoors:
         self._folder = folder
         self._seconds = seconds
 
-    def close(self, reason: str, *, is_hurried: bool) -> None:
-        """Tell trackers how the run has ended, when it is on record and its result is written.
+    def close(self, reason: str, *, is_hurried: bool, result: str = "") -> None:
+        """Tell trackers how the run has ended, when it is on record and its result is safe.
 
         Args:
             reason: of the attempt's end.
             is_hurried: who has stopped it will soon kill it.
+            result: what came out, as JSON; default: what its file has.
         """
         if not self.listeners or self._folder is None:
             return
@@ -52,7 +55,7 @@ class MetricDoors:
         seconds = self._seconds or None
         if is_hurried:
             seconds = min(self._seconds or _HURRIED_SECONDS, _HURRIED_SECONDS)
-        close_all(self.listeners, end, _result(self._folder) if end is RunEnd.DONE else {}, seconds)
+        close_all(self.listeners, end, _result(result, self._folder) if end is RunEnd.DONE else {}, seconds)
 
     def shut(self) -> None:
         """Let nothing through any more: another has the experiment."""
@@ -90,6 +93,11 @@ def doors_of(project: Project | None, experiment: Experiment, sweep: str, code_r
         return Door(to, lambda: _Function(to, code_root, run()))
 
     return MetricDoors([door(to) for to in project.settings.log_to], folder, project.settings.end_grace)
+
+
+def swept_as(manifest: Manifest) -> str:
+    """Return the label of a manifest's sweep; empty where it has but one experiment, as `run.py` submits it."""
+    return manifest.label if manifest.sweep or manifest.has_several else ""
 
 
 class _Function:
@@ -131,7 +139,8 @@ def _load(named: str, code_root: Path) -> Any:
     return function
 
 
-def _result(folder: ExperimentDir) -> Mapping[str, Any]:
-    with contextlib.suppress(HeyhiError):
-        return folder.read_result()
+def _result(text: str, folder: ExperimentDir) -> Mapping[str, Any]:
+    with contextlib.suppress(HeyhiError, ValueError):
+        found = parse_json(text) if text else folder.read_result()
+        return found if isinstance(found, dict) else {}
     return {}

@@ -344,6 +344,11 @@ class Manifest:
         """Number of all experiments."""
         return len(self._exp_ids)
 
+    @property
+    def has_several(self) -> bool:
+        """Whether it has more than one experiment."""
+        return bool(self._read("SELECT 1 FROM experiment LIMIT 1 OFFSET 1"))
+
     @cached_property
     def _exp_ids(self) -> list[str]:
         """Exp ids of all experiments, each after what it needs."""

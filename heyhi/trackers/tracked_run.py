@@ -39,7 +39,7 @@ class TrackedRun(NamedTuple):
         attempt: number of the run that is going on, or of the last one.
         first_started: when it was first started. With the exp id it tells it from what was wiped.
         earlier_bytes: how much of metrics.jsonl earlier attempts have written.
-        config: flattened.
+        config: flattened, with keys as overrides have them.
     """
 
     exp_id: str
@@ -73,7 +73,7 @@ class TrackedRun(NamedTuple):
             last.attempt,
             first.time,
             max(last.metrics_size, 0),
-            folder.read_flat_config(),
+            _below_task(folder.read_flat_config()),
         )
 
     @classmethod
@@ -105,6 +105,11 @@ class TrackedRun(NamedTuple):
             "run_id": self.run_id,
             "name": self.name,
         }
+
+
+def _below_task(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a flattened config of a root message with the keys that its task has."""
+    return {key.partition(".")[2] or key: value for key, value in config.items()}
 
 
 class Tracker(Protocol):
