@@ -28,7 +28,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, ResultError
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.metric_log import logging_to
+from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.crash import stacks_when_it_crashes
@@ -37,6 +37,7 @@ from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import in_place
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
@@ -303,12 +304,15 @@ def main(args: Sequence[str] | None = None) -> int:
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
     held: list[object] = []
+    doors: list[MetricDoors] = []
     with Grace() as grace:
         with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
             _listen(channel, signals)
-            ending, result = _run(options, rank, signals, held)
+            ending, result = _run(options, rank, signals, held, doors)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
             if signals.lost:
+                for one in doors:
+                    one.shut()
                 signals.end_the_lost()
             else:
                 try:
@@ -316,9 +320,20 @@ def main(args: Sequence[str] | None = None) -> int:
                 except ResultError as error:
                     print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
                     code = 1
+                for one in doors:
+                    _close(one, options, signals, ending, result)
         _begin(grace, options, rank, code, is_lost=bool(signals.lost))
         held.clear()
     return code
+
+
+def _close(
+    doors: MetricDoors, options: argparse.Namespace, signals: Signals, ending: Ending, result: Encoded | None
+) -> None:
+    """Tell trackers how the first rank has ended, now that the runner knows; the log has what is said of it."""
+    folder = ExperimentDir(Path(options.target).absolute().parent)
+    with contextlib.suppress(HeyhiError, OSError), _logged(folder, 0, options, signals):
+        doors.close(ending.reason, is_hurried=ending.is_hurried, result=result.text if result is not None else "")
 
 
 def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, is_lost: bool) -> None:
@@ -382,7 +397,9 @@ def _listen(channel: int, signals: Signals) -> None:
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[object]) -> tuple[Ending, Encoded | None]:
+def _run(
+    options: argparse.Namespace, rank: int, signals: Signals, held: list[object], doors: list[MetricDoors]
+) -> tuple[Ending, Encoded | None]:
     """Run main, and return how it has ended, with its result where this is the first rank.
 
     Args:
@@ -390,13 +407,16 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
         rank: of it.
         signals: that end it.
         held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
+        doors: gets those of the first rank, which are closed then.
     """
     process = os.getpid()
     folder = ExperimentDir(Path(options.target).absolute().parent)
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project = _read_manifest(options)
+            experiment, entry, schema, project, sweep = _read_manifest(options)
+            if rank == 0:
+                doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -406,7 +426,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                 stacks_when_it_crashes(),
             ):
                 try:
-                    with _logging(folder, signals) if rank == 0 else contextlib.nullcontext():
+                    with _logging(folder, signals, doors[0].listeners) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
@@ -446,11 +466,13 @@ def _logged(
         yield tee.regain
 
 
-def _logging(folder: ExperimentDir, signals: Signals) -> contextlib.AbstractContextManager[object]:
+def _logging(
+    folder: ExperimentDir, signals: Signals, listeners: Sequence[Listener]
+) -> contextlib.AbstractContextManager[object]:
     """Have what the first rank logs be the experiment's metrics, of the attempt that the runner has begun."""
     starts = folder.history().starts
     attempt = starts[-1].attempt if starts else 1
-    return logging_to(folder.metrics_path, attempt=attempt, is_lost=lambda: bool(signals.lost))
+    return logging_to(folder.metrics_path, attempt=attempt, listeners=listeners, is_lost=lambda: bool(signals.lost))
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:
@@ -460,12 +482,13 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project]:
+def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project, str]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        return manifest.experiment(options.target), manifest.entry, manifest.schema(), manifest.project
+        experiment = manifest.experiment(options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest)
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:

@@ -49,6 +49,7 @@ from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
@@ -156,6 +157,7 @@ def execute(
     on_over: Callable[[Outcome], None] = lambda outcome: None,
     entry: str | None = None,
     listeners: Sequence[Listener] = (),
+    sweep: str = "",
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -185,7 +187,8 @@ def execute(
         on_over: called when a run is over, all is on record, and its claim is released.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
-        listeners: are called with what main logs, see `metric_log`.
+        listeners: are called with what main logs, see `metric_log`; what `[tool.heyhi] log_to` names is called before.
+        sweep: label of the one that it is run for, as trackers are told; empty for none.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -226,6 +229,7 @@ def execute(
             folder.prepare(experiment, schema, entry)
             on_start()
             root = code_root or _folder_of(main)
+            doors = doors_of(project, experiment, sweep, root)
             using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
             stack.callback(using.stop)
             run = _Run(
@@ -246,6 +250,7 @@ def execute(
                 kept,
                 on_end,
                 listeners,
+                doors,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -372,6 +377,7 @@ class _Run:
     kept: KeptFolder
     on_end: Callable[[], None]
     listeners: Sequence[Listener]
+    doors: MetricDoors
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -393,6 +399,7 @@ class _Run:
             if ending.reason == REQUEUE:
                 ending = weigh(ending, self.folder, self.experiment, self.schema)
             self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.doors.close(ending.reason, is_hurried=ending.is_hurried)
         self.kept.end()
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
@@ -469,6 +476,7 @@ class _Run:
         """
         lost = signals.lost or why_not_held(self.claim)
         if lost:
+            self.doors.shut()
             self.over.outcome = Outcome(Status.RUNNING, exit_code=LostClaimError.exit_code, ran=True, lost=True)
             signals.end_the_lost()
             raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
@@ -479,7 +487,8 @@ class _Run:
         message = self.schema.parse_root(self.experiment.config)
         cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
         path, turn = self.folder.metrics_path, self.turn
-        with logging_to(path, attempt=number, listeners=self.listeners, is_lost=lambda: bool(turn.lost)):
+        listeners: list[Listener] = [*self.doors.listeners, *self.listeners]
+        with logging_to(path, attempt=number, listeners=listeners, is_lost=lambda: bool(turn.lost)):
             return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
 
     def _record_start(self, launcher_attempt: int) -> int:
@@ -731,7 +740,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
         own, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
-        project = manifest.project
+        project, sweep = manifest.project, swept_as(manifest)
     manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
     here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
     tasks = max(here, options.tasks)
@@ -793,6 +802,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
             on_end=watching_in(grace, project, folder),
             on_over=ending_in(grace, project, folder),
             entry=options.entry,
+            sweep=sweep,
         )
     except (KeyboardInterrupt, Terminated):
         if folder.has_result():
