@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from heyhi.errors import HeyhiError as HeyhiError
     from heyhi.errors import Pruned as Pruned
     from heyhi.experiment.handle import Handle as Handle
+    from heyhi.experiment.metric_log import log as log
+    from heyhi.experiment.metric_log import progress as progress
     from heyhi.experiment.modes import MODES as MODES
     from heyhi.experiment.names import Status as Status
     from heyhi.gsheets import save_pandas_table as save_pandas_table
@@ -68,6 +70,7 @@ _HOMES = {
         " load_root_config save_config"
     ),
     "errors": "HeyhiError Pruned",
+    "experiment.metric_log": "log progress",
     "experiment.modes": "MODES",
     "experiment.names": "Status",
     "config.frozen": "FrozenConfig",

@@ -76,6 +76,10 @@ class ResultError(HeyhiError):
     """A result or metrics file can't be read or written."""
 
 
+class MetricError(HeyhiError, ValueError):
+    """What a task logs is no metric."""
+
+
 class LauncherError(HeyhiError):
     """A launcher asks for what no job can be asked for."""
 
