@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import Pruned
-from heyhi.experiment.counters import counters_among
+from heyhi.experiment.metric_line import TOTAL, counter_of
 from heyhi.experiment.slots import SearchDir, SlotDir, slot_name
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.turn import Turn, current_turn
-from heyhi.search.rungs import Verdict, next_rung, rungs_between, verdict
+from heyhi.search.rungs import Verdict, better, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec, SearchSpec
 
-TOTAL_KEY = "total"  # of a line: the step at which the run has come to its end
 _log = logging.getLogger(__name__)
 
 
@@ -57,6 +56,7 @@ class _Rungs:
         self._stop = stop
         self._counter = stop.counter
         self._total = math.inf
+        self._best = math.nan  # so far
         self._passed = -math.inf  # step up to which it was compared
         self._next = next_rung(stop, -math.inf)
         self._is_first = True
@@ -69,39 +69,42 @@ class _Rungs:
         Raises:
             Pruned: this trial is ended, now or before.
         """
+        if self._is_busy:
+            return
         turn = current_turn()
-        if turn is not None and not self._is_busy:
+        if turn is not None:
             turn.raise_if_pruned()
-        total = _number(line.get(TOTAL_KEY))
+        total = _number_at(line, TOTAL)
         if total is not None:
             self._total = total
-        value = self._value(line)
+        value = _number_at(line, self._metric)
         if value is None:
             return
+        self._best = better(self._best, value, self._direction)
         step = self._step(line)
-        if step is None or step < self._next or self._is_busy:
+        if step is None or step < self._next:
             return
         rungs = rungs_between(self._stop, self._passed, step)
         self._passed, self._next = step, next_rung(self._stop, step)
         why = self._compare(rungs, value, step)
-        if why and step < self._total:  # there is nothing to be saved in one that is at its end
+        if why and not self._is_at_end(line):
             self._end(f"ended at {self._counter} {step:.15g}: {why}", turn)
-
-    def _value(self, line: Mapping[str, Any]) -> float | None:
-        """Return the metric of a line, which may be a key of nested dicts; None where it has none."""
-        return _number_at(line, self._metric)
 
     def _step(self, line: Mapping[str, Any]) -> float | None:
         if not self._counter:
-            self._counter = next(iter(counters_among(tuple(line))), "")
-        found = _number_at(line, self._counter)
-        if found is None or not math.isfinite(found):
+            found = counter_of(line)
+            self._counter = found[0] if found is not None else ""
+        step = _number_at(line, self._counter)
+        if step is None or not math.isfinite(step):
             what = f"no {self._counter}" if self._counter else "no step or the like"
-            self._say(
-                "step", f"a line of metrics with {self._metric} has {what}, so it is compared with no other trial's"
-            )
+            self._say("step", f"a line of metrics with {self._metric} has {what}: it is compared with no other trial's")
             return None
-        return found
+        return step
+
+    def _is_at_end(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a trial has come to its end, as far as it has said when that is: nothing can be saved then."""
+        found = counter_of(line)
+        return found is not None and found[1] >= self._total
 
     def _compare(self, rungs: list[int], value: float, step: float) -> str:
         """Note what this trial has at the rungs that it has come to, and say by what it is among the worst, if so."""
@@ -109,16 +112,24 @@ class _Rungs:
         try:
             if self._is_first:  # an earlier attempt has been compared at those below its last one
                 self._is_first = False
-                last = max((rung for rung in _steps_in(self._folder) if self._own(rung) is not None), default=0)
-                rungs = [rung for rung in rungs if rung >= last]
+                before = self._before()
+                rungs = [rung for rung in rungs if rung >= max(before, default=0)]
+                for one in before.values():
+                    self._best = better(self._best, one, self._direction)
             for rung in rungs:
-                mine, found = self._noted(rung, value)
+                # One whose last value is no number gets nowhere, whatever it had before.
+                mine, found = self._noted(rung, value if math.isnan(value) else self._best)
                 if not found.goes_on:
                     at = f" at {self._counter} {rung}" if rung != step else ""
                     why = f"{self._metric} {mine:.4g}{at}, among the worst {found.worst} of {found.rivals}"
         except OSError as error:
             self._say("rungs", f"{error}: this trial can't be compared with others, and goes on")
         return why
+
+    def _before(self) -> dict[int, float]:
+        """Return what earlier attempts had at the rungs that they had come to."""
+        found = ((rung, _read_rung(self._folder / str(rung)).get(self._slot)) for rung in _steps_in(self._folder))
+        return {rung: value for rung, value in found if value is not None}
 
     def _noted(self, rung: int, value: float) -> tuple[float, Verdict]:
         """Note a value at a rung, unless an earlier attempt has, and return the one that counts, and what follows."""
@@ -132,9 +143,6 @@ class _Rungs:
             there = _read_rung(folder)  # two that come at once see each other
             there.pop(self._slot, None)
         return mine, verdict(mine, there.values(), self._stop.factor, self._direction)
-
-    def _own(self, rung: int) -> float | None:
-        return _read_rung(self._folder / str(rung)).get(self._slot)
 
     def _end(self, why: str, turn: Turn | None) -> None:
         """Have main write its checkpoint, and leave it.

@@ -112,7 +112,7 @@ def test_a_line_without_a_step_is_said_once_and_compared_with_none(
     for step in (3, 4):
         listener({"step": step, "acc": 0.5})
     assert not trials.search.rungs_path.exists()
-    assert caplog.messages == ["a line of metrics with acc has no epoch, so it is compared with no other trial's"]
+    assert caplog.messages == ["a line of metrics with acc has no epoch: it is compared with no other trial's"]
 
 
 def test_a_trial_among_the_worst_is_ended_with_its_reason(trials: Trials) -> None:
@@ -122,7 +122,7 @@ def test_a_trial_among_the_worst_is_ended_with_its_reason(trials: Trials) -> Non
     assert str(ended.value) == "ended at step 3: acc 0.7123, among the worst 2 of 3"
     assert not isinstance(ended.value, Exception)
     with pytest.raises(heyhi.Pruned, match=r"^ended at step 5: acc 0.1 at step 3, among the worst 3 of 4$"):
-        lines(trials.trial(8), {2: 0.9, 5: 0.1})
+        lines(trials.trial(8), {2: 0.05, 5: 0.1})
 
 
 @pytest.mark.parametrize(("direction", "worst"), [("max", 0.1), ("min", 0.9), ("max", math.nan), ("min", math.inf)])
@@ -137,6 +137,19 @@ def test_the_first_value_of_a_rung_stays_whatever_a_resumed_run_logs(trials: Tri
     lines(trials.trial(7), {3: 0.9})
     lines(trials.trial(7), {3: 0.1, 4: 0.1})
     assert trials.names == {"3": ["0007=0.9"]}
+
+
+def test_a_trial_has_the_best_that_it_had_so_far_also_before_it_was_resumed(trials: Trials) -> None:
+    lines(trials.trial(7), {1: 0.8, 3: 0.3})
+    lines(trials.trial(7), {4: 0.5, 9: 0.1})
+    lines(trials.trial(8, direction="min"), {1: math.nan, 2: 0.8, 3: 0.9})
+    assert read_rungs(trials.search) == {3: {7: 0.8, 8: 0.8}, 9: {7: 0.8}}
+
+
+def test_one_that_has_come_to_no_number_has_nothing_of_what_it_had(trials: Trials) -> None:
+    trials.have(3, 0.5, 0.6)
+    with pytest.raises(heyhi.Pruned, match=r"^ended at step 3: acc nan, among the worst 2 of 3$"):
+        lines(trials.trial(7), {1: 0.9, 3: math.nan})
 
 
 def test_a_run_that_was_killed_when_it_was_ended_is_ended_when_it_comes_again(trials: Trials) -> None:
