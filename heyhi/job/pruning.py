@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from heyhi.errors import Pruned, suggest
+from heyhi.experiment.counters import counters_among
+from heyhi.experiment.directions import words
 from heyhi.experiment.metric_line import TOTAL, counter_of
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.slots import SlotDir
@@ -86,9 +88,7 @@ class _Rungs:
             self._end(f"ended at {self._counter} {step:.15g}: {why}", turn)
 
     def _step(self, line: Mapping[str, Any]) -> float | None:
-        if not self._counter:
-            found = counter_of(line)
-            self._counter = found[0] if found is not None else ""
+        self._counter = self._counter or _counter_in(line)
         step = _number_at(line, self._counter)
         if step is None or not math.isfinite(step):
             what = f"no {self._counter}" if self._counter else "no step or the like"
@@ -98,7 +98,7 @@ class _Rungs:
 
     def _say_if_none(self, line: Mapping[str, Any]) -> None:
         """Say that none of its lines has the metric, once it has come to the second rung, as far as it has any."""
-        step = _number_at(line, self._counter) if self._counter else (counter_of(line) or ("", None))[1]
+        step = _number_at(line, self._counter or _counter_in(line))
         if step is not None and step >= self._stop.grace * self._stop.factor and "metric" not in self._said:
             near = suggest(self._metric, line)
             self._say("metric", f"no line of metrics has {self._metric}{near}: until one has, no trial is compared")
@@ -174,6 +174,17 @@ def _write_checkpoint(turn: Turn | None) -> None:
 def _raise_in(thread: int) -> None:
     """Have main leave what it does, where another thread of it has logged, when it next runs Python."""
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Pruned))
+
+
+def _counter_in(line: Mapping[str, Any]) -> str:
+    """Return by which counter trials are compared that log such a line: epochs, where it has them; empty for none.
+
+    They mean the same to trials of different batch sizes, and what is measured once in each has no rungs between two.
+    """
+    names = tuple(name for name, value in line.items() if isinstance(value, int | float))
+    epochs = (name for name in counters_among(names) if {"epoch", "epochs"} & set(words(name)))
+    found = counter_of(line)
+    return next(epochs, found[0] if found is not None else "")
 
 
 def _number_at(line: Mapping[str, Any], name: str) -> float | None:

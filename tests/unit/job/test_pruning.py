@@ -98,7 +98,9 @@ def test_lines_without_the_metric_or_with_another_kind_of_value_don_t_count(tria
     ("spec", "line"),
     [
         ({}, {"epoch": 3, "acc": 0.5}),
-        ({}, {"epoch": 1, "step": 3, "acc": 0.5}),
+        ({}, {"epoch": 3, "step": 100, "acc": 0.5}),
+        ({"counter": "step"}, {"epoch": 100, "step": 3, "acc": 0.5}),
+        ({}, {"tokens": 1e9, "step": 3, "acc": 0.5}),
         ({"counter": "epoch"}, {"epoch": 3, "step": 1, "acc": 0.5}),
         ({"metric": "val.acc"}, {"step": 3, "val": {"acc": 0.5}}),
         ({"metric": "val.acc"}, {"step": 3, "val.acc": 0.5}),
