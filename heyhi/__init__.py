@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
     from heyhi.sweep.points import zipped as zipped
+    from heyhi.sweep.search import ASHA as ASHA
+    from heyhi.sweep.search import Search as Search
 
     PROJ_ROOT: Path
     CONF_ROOT: Path
@@ -89,6 +91,7 @@ _HOMES = {
     "cli.task_command": "parse_args_and_maybe_launch",
     "job.saving": "save_result_in_cwd",
     "sweep.points": "grid sample zipped",
+    "sweep.search": "ASHA Search",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 # Computed at each use: the project is the one around the working directory.

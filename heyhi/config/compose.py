@@ -6,7 +6,7 @@ How files are found and merged is left to `includes`, what a key does to `recipe
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from heyhi.config.composite import Part
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
+from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.normal_form import named_lines
 from heyhi.config.order import Line
@@ -187,19 +188,30 @@ class Composer:
         schema: what they must fit.
         include_dirs: further folders in which includes are looked up, before those of the project's settings.
         tells_renames: warn of earlier names that are met.
+        files: config files that were read before, in place of the project's.
+        find_need: function that finds an experiment by the words of a need; default: it is composed.
 
     Raises:
         ProjectError: a pattern of the settings that names keys is like none.
     """
 
     def __init__(
-        self, project: Project, schema: Schema, include_dirs: tuple[Path, ...] = (), *, tells_renames: bool = True
+        self,
+        project: Project,
+        schema: Schema,
+        include_dirs: tuple[Path, ...] = (),
+        *,
+        tells_renames: bool = True,
+        files: Files | None = None,
+        find_need: Callable[[str], Composed] | None = None,
     ) -> None:
         self.project = project
         self.schema = schema
         self._tells_renames = tells_renames
-        self._files = ConfigFiles(project, schema, include_dirs)
-        check_ignored(project, schema)
+        self._files: Files = files or ConfigFiles(project, schema, include_dirs)
+        self._find_need = find_need
+        if files is None:
+            check_ignored(project, schema)
         self._scheduling = Scheduling(project.settings.identity_ignore)
         self._configs: dict[Path, _Config] = {}
         self._by_cfg: dict[str | Path, _Config] = {}  # the same by what callers name them
@@ -258,6 +270,34 @@ class Composer:
             ConfigError: it doesn't exist; the message names the nearest ones.
         """
         return self._files.find_config(cfg, cwd=cwd)
+
+    def keep(self, cfg: str | Path, includes: Iterable[tuple[str, str]]) -> KeptFiles:
+        """Keep what a config and some include overrides of it read, so that it can be composed without the files.
+
+        Args:
+            cfg: as for `compose`.
+            includes: key and path of each of them.
+
+        Raises:
+            HeyhiError: the config is wrong, or what an override includes.
+        """
+        if isinstance(self._files, KeptFiles):
+            return self._files
+        assert isinstance(self._files, ConfigFiles)
+        return KeptFiles.of(self._files, self.project, self.schema, self.find_config(cfg), includes)
+
+    def find_need(self, words: str, cfg: str, overrides: Overrides) -> Composed:
+        """Compose an experiment that another one needs.
+
+        Args:
+            words: by which that names it.
+            cfg: config of the other one.
+            overrides: of the other one.
+
+        Raises:
+            HeyhiError: it can't be composed.
+        """
+        return self._need(words, (_experiment_text(cfg, overrides),))
 
     def need_path(self, composed: Composed) -> Path:
         """Return the exp path of an experiment that another one needs: always by the default pattern."""
@@ -325,7 +365,7 @@ class Composer:
             raise _unset(message, root)
         if start.joined:
             self._tell_joined(config, start, recipe, task)
-        identity = Identity(self._files.moved.first(root.name), (*start.lines, *named))
+        identity = Identity(self._files.first_name(root.name), (*start.lines, *named))
         return Composed(identity, root.task, message, needs, root.message)
 
     def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
@@ -523,7 +563,7 @@ class Composer:
         merging.add(chunk, mount, task if mount is None else mount.reach(task))
         if not counted and before == self._scheduling.counted(task):
             return []
-        first_path = self._files.moved.first(self.project.relative(include.path))
+        first_path = self._files.first_name(self.project.relative(include.path))
         return [f"{'I' if mount is None else f'I.{mount.first_text}'}={first_path}"]
 
     # --- naming ---------------------------------------------------------------------------------------------------
@@ -591,6 +631,8 @@ class Composer:
 
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
         """Compose what a need names: `CFG [OVERRIDE …]`, or the exp id of an experiment that was composed before."""
+        if self._find_need is not None:
+            return self._find_need(words)
         need = self._needs.get(words)
         if need is None:
             try:
