@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError, LostClaimError, ResultError
+from heyhi.errors import HeyhiError, LostClaimError, Pruned, ResultError
+from heyhi.experiment.names import Status
 from heyhi.experiment.processes import kill_started_since, ticks
-from heyhi.experiment.records import REQUEUE, REQUEUED
+from heyhi.experiment.records import PRUNED, REQUEUE, REQUEUED
 from heyhi.job.ears import Ears
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import text_of, traceback_of
 from heyhi.job.tee import flush_all
+from heyhi.job.turn import current_turn
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
@@ -34,6 +36,7 @@ KILL_SECONDS = 10.0
 # soon, two mean the same as one.
 TWICE_SECONDS = 2.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+_ENDED_EARLY = "ended early by its own main"
 _LEAST_SAID = 80  # characters of what it raised, where more is to be said
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _log = logging.getLogger(__name__)
@@ -47,7 +50,7 @@ class Terminated(SystemExit):
 class Ending:
     """How an attempt ended, as its end record says."""
 
-    reason: Literal["done", "failed", "terminated", "requeue"]
+    reason: Literal["done", "failed", "terminated", "requeue", "pruned"]
     exit_code: int = 0
     exception: str = ""
     files: int = 0
@@ -72,6 +75,11 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     if signals.failed:
         # Where it was put what main returned must not be lost.
         return Ending("failed", 1, one_line(str(error)) if isinstance(error, ResultError) else signals.failed)
+    turn = current_turn()
+    if turn is not None and turn.pruned:  # whatever came of that in main, or after it
+        return Ending("pruned", 0, turn.pruned)
+    if isinstance(error, Pruned):
+        return Ending("pruned", 0, text_of(error) or _ENDED_EARLY)
     if isinstance(error, Requeued):
         return Ending("requeue", REQUEUE_EXIT, REQUEUED)
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
@@ -104,6 +112,9 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 @shown_streams()
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
+    if ending.reason == PRUNED and isinstance(error, Pruned):
+        print(f"{Status.PRUNED.value}: {ending.exception}", file=sys.stderr)
+        return
     is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
     if is_its_own or not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)

@@ -26,7 +26,7 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
-from heyhi.experiment.records import End, History, Record, Start
+from heyhi.experiment.records import PRUNED, End, History, Record, Start
 from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, open_to_append, parse_json, read_bounded, utc_now
 from heyhi.job.ending import STOP_SIGNALS
@@ -111,6 +111,9 @@ class _Pack:
             self.codes[member.target] = 0
         elif has_failed_in(_attempts(member.folder), self.job):
             _say(member, "has failed in this job, and isn't run again")
+            self.codes[member.target] = 1
+        elif was_pruned_in(_attempts(member.folder), self.job):
+            _say(member, "was pruned in this job, and isn't run again")
             self.codes[member.target] = 1
         return member.target in self.codes
 
@@ -245,10 +248,19 @@ def cores_of(bound: set[int], allocated: int, slot: int, slots: int) -> set[int]
 
 def has_failed_in(attempts: Sequence[Record], job: str) -> bool:
     """Return whether an experiment has failed by itself in a job, which is then queued again for others' sake."""
+    return _has_ended_in(attempts, job, "failed")
+
+
+def was_pruned_in(attempts: Sequence[Record], job: str) -> bool:
+    """Return whether a search has ended an experiment early in such a job."""
+    return _has_ended_in(attempts, job, PRUNED)
+
+
+def _has_ended_in(attempts: Sequence[Record], job: str, reason: str) -> bool:
     history = History(attempts)
     jobs = {start.attempt: start.job_id for start in history.starts}
-    failed = (end for end in history.ends if end.reason == "failed")
-    return any((end.job_id or jobs.get(end.attempt)) == job for end in failed)
+    ended = (end for end in history.ends if end.reason == reason)
+    return any((end.job_id or jobs.get(end.attempt)) == job for end in ended)
 
 
 def end_without_word(attempts: Sequence[Record], job: str, code: int) -> End | None:

@@ -25,9 +25,10 @@ from typing import IO, Any
 from heyhi.code.environment import record_environment
 from heyhi.code.import_path import loaded_outside, pin_imports
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, ResultError
+from heyhi.errors import HeyhiError, Pruned, ResultError
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.records import PRUNED
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.crash import stacks_when_it_crashes
@@ -107,6 +108,7 @@ def run_ranks(
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
         Requeued: the first rank has written its checkpoint.
+        Pruned: a search has ended it early.
     """
     for old in folder.path.glob(f"{_NOTES}*"):
         shutil.rmtree(old, ignore_errors=True)
@@ -118,6 +120,7 @@ def run_ranks(
         try:
             code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
         except (KeyboardInterrupt, Terminated):
+            _raise_if_pruned(_read(notes / _FIRST_NAME))
             if (result := _all_returned(notes, tasks)) is None:
                 raise
             return result
@@ -214,6 +217,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if _are_done(ended):
         return _returned(ended[0] or {})
     first = _read(notes / _FIRST_NAME)
+    _raise_if_pruned(first)
     if first is not None and first["reason"] == "requeue":
         raise Requeued(REQUEUE_EXIT)
     if said.strip():
@@ -241,6 +245,11 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise RankError(lines[-1])
     quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
     raise RankError(f"rank {quiet}: {exit_text(0)}")
+
+
+def _raise_if_pruned(first: dict[str, Any] | None) -> None:
+    if first is not None and first["reason"] == PRUNED:
+        raise Pruned(first["exception"])
 
 
 def _are_done(ended: Sequence[dict[str, Any] | None]) -> bool:
@@ -307,6 +316,8 @@ def main(args: Sequence[str] | None = None) -> int:
             _listen(channel, signals)
             ending, result = _run(options, rank, signals, held)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
+            if ending.reason == PRUNED:  # the others are ended as when the job is queued again
+                code = REQUEUE_EXIT
             if signals.lost:
                 signals.end_the_lost()
             else:
@@ -404,12 +415,14 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                 in_place(experiment, project),
                 stacks_when_it_crashes(),
             ):
+                turn.on_pruned = functools.partial(_announce, options.notes, rank)
                 try:
                     result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
                         leave_fork()
                     regain()
+                    turn.raise_if_pruned()
                     if rank == 0 and result is None and not folder.has_result():
                         signals.raise_if_caught()
                     # As JSON has it: warnings about it belong into the log.
@@ -510,9 +523,18 @@ def _note(
         RESULT_SECONDS if result is not None else RECORD_SECONDS,
         is_stopping=lambda: signals.is_stopping,
     )
-    if ending.reason in ("failed", "requeue") or (ending.reason == "terminated" and rank == 0):
+    if ending.reason in ("failed", "requeue", PRUNED) or (ending.reason == "terminated" and rank == 0):
         with writing(path), contextlib.suppress(FileExistsError):
             (notes / _FIRST_NAME).hardlink_to(path)
+
+
+def _announce(notes: Path, rank: int, why: str) -> None:
+    """Note that a search ends this run, before others can fail as they miss the rank that leaves."""
+    note = {"rank": rank, "reason": PRUNED, "exception": why, "node": node_name(), "exit_code": 0}
+    path = notes / f"{rank}.json"
+    with contextlib.suppress(ResultError, OSError):  # it is noted again at its end
+        replace_file(path, json.dumps(note))
+        (notes / _FIRST_NAME).hardlink_to(path)
 
 
 def _aside(target: str, result: Encoded | None) -> str:

@@ -35,7 +35,7 @@ from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
-from heyhi.experiment.records import REQUEUE, End, History, Start
+from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start
 from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.unclaimed import owner_of_run
@@ -79,8 +79,8 @@ class Outcome:
     """How `execute` ended.
 
     Attributes:
-        status: of the experiment now: DONE, DEAD, or RUNNING or PENDING where another has it.
-        reason: why it is dead, or who has it.
+        status: of the experiment now: DONE, DEAD, PRUNED, or RUNNING or PENDING where another has it.
+        reason: why it is dead or pruned, or who has it.
         exit_code: 0 when it is done.
         ran: this call has run it.
         attempt: number of the attempt, 0 where it was not run.
@@ -400,6 +400,7 @@ class _Run:
                 self.over.held.append(result)
                 if os.getpid() == pid:
                     regain()  # warnings about it belong into the log
+                    self.turn.raise_if_pruned()
                     # Inside: what is returned may have methods of the task's own, which take any time.
                     encoded = encode(result) if result is not None else None
             if os.getpid() != pid:
@@ -422,7 +423,8 @@ class _Run:
         if self.folder.has_result():
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
-        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
+        status = Status.PRUNED if ending.reason == PRUNED else Status.DEAD
+        return Outcome(status, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
     def _save(self, result: Encoded | None, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
@@ -617,7 +619,8 @@ class _Leaving:
         run.kept.look()
         is_done = os.access(run.folder.result_path, os.F_OK)
         seconds = round(time.monotonic() - self.clock, 3)
-        end = End(self.number, "done" if is_done else "failed", code, "" if is_done else reason, seconds, utc_now())
+        how, why = ("failed", reason) if not run.turn.pruned else (PRUNED, run.turn.pruned)
+        end = End(self.number, "done" if is_done else how, code, "" if is_done else why, seconds, utc_now())
         if not self.signals.lost and not why_not_held(run.claim):
             with contextlib.suppress(HeyhiError):
                 run.folder.append_attempt(end._replace(used=run.using.so_far()))
@@ -651,7 +654,8 @@ def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_a
 
 
 def _reason(ending: Ending) -> str:
-    end = End(1, exit_code=ending.exit_code, exception=ending.exception)
+    reason = PRUNED if ending.reason == PRUNED else ""
+    end = End(1, reason, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
 
 
