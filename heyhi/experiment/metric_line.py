@@ -44,21 +44,23 @@ def line_of(
     """
     line: dict[str, Any] = {}
     if step is not None:
-        line[STEP] = _counted(step, STEP)
+        line[STEP] = counted(step, STEP)
     if total is not None:
-        line[TOTAL] = _counted(total, TOTAL)
+        line[TOTAL] = counted(total, TOTAL)
     for source in (more,) if metrics is None else (metrics, more):
         if not isinstance(source, Mapping):
-            raise MetricError(f"heyhi.log takes a dict of names and numbers, and was given {_shown(source)}")
+            raise MetricError(f"heyhi.log: takes a dict of names and numbers, and was given {_shown(source)}")
         for name, value in source.items():
             key = name if type(name) is str else _key(name, "")
             if key in FACTS:
-                raise MetricError(f"'{key}' can't be the name of a metric: it {FACTS[key]}. Give it another name")
+                raise MetricError(
+                    f"heyhi.log: '{key}' can't be the name of a metric: it {FACTS[key]}. Give it another name"
+                )
             if key in line:
-                raise MetricError(f"'{key}' was given twice to heyhi.log: {_shown(line[key])}, and {_shown(value)}")
+                raise MetricError(f"heyhi.log: '{key}' is given twice: {_shown(line[key])}, and {_shown(value)}")
             line[key] = value if type(value) in _PLAIN else _plain(value, key, _MOST_DEPTH)
     if total is not None and counter_of(line) is None:
-        raise MetricError("total= is how many steps there are, and the line has no step: give one by step=")
+        raise MetricError("heyhi.log: total= is how many steps there are, and nothing says the step: give it by step=")
     return line
 
 
@@ -81,16 +83,18 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     """Return a value as JSON has it; `depth` is how many dicts may be in it."""
     number = _reader_of(type(value))(value)
     if isinstance(number, int) and not -_SMALL < number < _SMALL and number.bit_length() > _MOST_INT_BITS:
-        raise MetricError(f"'{_cut(name)}' is an integer of {number.bit_length()} bits: at most {_MOST_INT_BITS}")
+        raise MetricError(
+            f"heyhi.log: '{_cut(name)}' is an integer of {number.bit_length()} bits, of at most {_MOST_INT_BITS}"
+        )
     if number is not None:
         return number
     if isinstance(value, Mapping):
         if not depth:
-            raise MetricError(f"'{_cut(name)}' is a dict in itself, or in more than {_MOST_DEPTH} others")
+            raise MetricError(f"heyhi.log: '{_cut(name)}' is a dict in itself, or in more than {_MOST_DEPTH} others")
         return _inner(value, name, depth - 1)
     raise MetricError(
-        f"'{_cut(name)}' is {_shown(value)}, and a metric is one number, or a dict of metrics: log its mean, say, or"
-        " each of its numbers by a name of its own"
+        f"heyhi.log: '{_cut(name)}' is {_shown(value)}, and a metric is one number, or a dict of metrics: log its mean,"
+        " say, or each of its numbers by a name of its own"
     )
 
 
@@ -99,7 +103,7 @@ def _inner(values: Mapping[Any, Any], name: str, depth: int) -> dict[str, Any]:
     for one, value in values.items():
         key = one if type(one) is str else _key(one, f"{name}.")
         if key in found:
-            raise MetricError(f"'{_cut(name)}.{key}' was given twice to heyhi.log: two keys read so")
+            raise MetricError(f"heyhi.log: '{_cut(name)}.{key}' is given twice: two keys read so")
         found[key] = value if type(value) in _PLAIN else _plain(value, f"{name}.{key}", depth)
     return found
 
@@ -142,18 +146,24 @@ def _as_number(value: Any) -> int | float | None:
         return None
 
 
-def _counted(value: object, name: str) -> float:
-    """Return how far a run is, or is to go."""
+def counted(value: object, name: str) -> float:
+    """Return how far a run is, or is to go.
+
+    Args:
+        value: as it was given.
+        name: of the argument that it was given by.
+
+    Raises:
+        MetricError: it is no number, or is infinite or NaN.
+    """
     number = _reader_of(type(value))(value)
-    if isinstance(number, int | float) and number is not True and number is not False and _is_count(number, name):
+    if isinstance(number, int | float) and not isinstance(number, bool) and _is_finite(number):
         return number
-    wanted = "a number above 0" if name == TOTAL else "a number"
-    raise MetricError(f"{name}= takes {wanted}, and was given {_shown(value)}")
+    raise MetricError(f"heyhi.log: {name}= takes a number, and is {_shown(value)}")
 
 
-def _is_count(number: float, name: str) -> bool:
-    is_one = number.bit_length() <= _MOST_INT_BITS if isinstance(number, int) else math.isfinite(number)
-    return is_one and (name != TOTAL or number > 0)
+def _is_finite(number: float) -> bool:
+    return number.bit_length() <= _MOST_INT_BITS if isinstance(number, int) else math.isfinite(number)
 
 
 def _key(key: Any, prefix: str) -> str:
@@ -164,8 +174,8 @@ def _key(key: Any, prefix: str) -> str:
         number = _as_number(key)
         if isinstance(number, int) and number.bit_length() <= _MOST_INT_BITS:
             return str(number)
-    where = f"'{_cut(prefix[:-1])}'" if prefix else "what heyhi.log was given"
-    raise MetricError(f"a key in {where} is {_shown(key)}, and the name of a metric is a text")
+    where = f"'{_cut(prefix[:-1])}'" if prefix else "what it was given"
+    raise MetricError(f"heyhi.log: a key in {where} is {_shown(key)}, and the name of a metric is a text")
 
 
 def _shown(value: Any) -> str:

@@ -14,12 +14,13 @@ import os
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from heyhi.errors import MetricError
-from heyhi.experiment.metric_line import ATTEMPT, TIME, line_of
+from heyhi.experiment.metric_line import ATTEMPT, STEP, TIME, TOTAL, counted, line_of
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.files import open_to_append
 from heyhi.job_env import own_rank
@@ -79,7 +80,7 @@ def progress(step: float, of: float) -> None:
     """
     found = _current()
     if found is not None:
-        found.put_progress(line_of(None, {}, step, of), is_end=step >= of)
+        found.put_progress({STEP: counted(step, "step"), TOTAL: counted(of, "of")})
 
 
 class MetricLog:
@@ -130,19 +131,19 @@ class MetricLog:
             data = json.dumps(line).encode() + b"\n"
             if len(data) > MOST_LINE_BYTES:
                 raise MetricError(
-                    f"a line of metrics has at most {MOST_LINE_BYTES >> 20} MB, and what heyhi.log was given takes"
+                    f"heyhi.log: a line of metrics has at most {MOST_LINE_BYTES >> 20} MB, and this one would have"
                     f" {len(data) / (1 << 20):.1f} MB: nothing of it is written"
                 )
             self._file.append(data)
             if self._listeners and not self._is_telling:
                 self._tell(line)
 
-    def put_progress(self, line: dict[str, Any], *, is_end: bool) -> None:
+    def put_progress(self, line: dict[str, Any]) -> None:
         """Write how far a run is, unless that was done just now."""
         with self._lock:
             now = time.monotonic()
             self._progress_began = self._progress_began or now
-            if is_end or now >= self._progress_at:
+            if now >= self._progress_at or line[STEP] >= line[TOTAL]:
                 self._progress_at = now + max(_PROGRESS_SECONDS, (now - self._progress_began) / _PROGRESS_SHARE)
                 self.put(line)
 
@@ -279,6 +280,8 @@ class _File:
 # its parent.
 _runs: dict[int, MetricLog] = {}
 _others: dict[int, MetricLog] = {}
+# Those that a main has left running: what they log still is of no other place than its experiment, which is over.
+_left_threads = weakref.WeakSet[threading.Thread]()
 
 
 @contextlib.contextmanager
@@ -300,6 +303,7 @@ def logging_to(
     process = os.getpid()
     own = MetricLog(path, attempt, listeners, is_lost)
     before, said = _runs.get(process), os.environ.get(METRICS_VARIABLE)
+    threads = set(threading.enumerate())
     _runs[process] = own
     os.environ[METRICS_VARIABLE] = f"{attempt} {path}"
     try:
@@ -308,6 +312,7 @@ def logging_to(
         if os.getpid() == process:  # not in a child that main has forked and that has come here
             own.close()
             _put_back(process, before, said)
+            _left_threads.update(set(threading.enumerate()) - threads)
 
 
 def _put_back(process: int, before: MetricLog | None, said: str | None) -> None:
@@ -322,11 +327,11 @@ def _put_back(process: int, before: MetricLog | None, said: str | None) -> None:
 
 
 def _current() -> MetricLog | None:
-    """Return what this process logs to; None where another rank does."""
+    """Return what this process logs to; None where another rank does, or its run is over."""
     process = os.getpid()
     if (run := _runs.get(process)) is not None:
         return run
-    if not _is_first():
+    if threading.current_thread() in _left_threads or not _is_first():
         return None
     attempt, _, path = os.environ.get(METRICS_VARIABLE, "").partition(" ")
     path = path or os.path.abspath(METRICS_NAME)  # noqa: PTH100 (each call pays for it)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError, LostClaimError, Pruned, ResultError
+from heyhi.errors import HeyhiError, LostClaimError, MetricError, Pruned, ResultError
 from heyhi.experiment.names import Status
 from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import PRUNED, REQUEUE, REQUEUED
@@ -116,6 +116,7 @@ def print_error(error: BaseException, ending: Ending) -> None:
         print(f"{Status.PRUNED.value}: {ending.exception}", file=sys.stderr)
         return
     is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
+    is_its_own |= isinstance(error, MetricError)  # says what was logged; which line of main has, the traceback
     if is_its_own or not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)
         if where := misplaced(error):

@@ -28,6 +28,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, Pruned, ResultError
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.metric_log import logging_to
 from heyhi.experiment.records import PRUNED
 from heyhi.experiment.result import Encoded, encode
 from heyhi.files import parse_json, read_bounded, replace_file, writing
@@ -417,7 +418,8 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
             ):
                 turn.on_pruned = functools.partial(_announce, options.notes, rank)
                 try:
-                    result = _call(experiment, schema, entry, options)
+                    with _logging(folder, signals) if rank == 0 else contextlib.nullcontext():
+                        result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
                         leave_fork()
@@ -455,6 +457,13 @@ def _logged(
     with Tee(folder.log_path_of(rank), echo=False) as tee:
         signals.tell = tee.tell
         yield tee.regain
+
+
+def _logging(folder: ExperimentDir, signals: Signals) -> contextlib.AbstractContextManager[object]:
+    """Have what the first rank logs be the experiment's metrics, of the attempt that the runner has begun."""
+    starts = folder.history().starts
+    attempt = starts[-1].attempt if starts else 1
+    return logging_to(folder.metrics_path, attempt=attempt, is_lost=lambda: bool(signals.lost))
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:

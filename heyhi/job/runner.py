@@ -32,6 +32,7 @@ from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.launch_log import begin_attempt
+from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
@@ -154,6 +155,7 @@ def execute(
     on_end: Callable[[], None] = lambda: None,
     on_over: Callable[[Outcome], None] = lambda outcome: None,
     entry: str | None = None,
+    listeners: Sequence[Listener] = (),
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -183,6 +185,7 @@ def execute(
         on_over: called when a run is over, all is on record, and its claim is released.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
+        listeners: are called with what main logs, see `metric_log`.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -242,6 +245,7 @@ def execute(
                 over,
                 kept,
                 on_end,
+                listeners,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -367,6 +371,7 @@ class _Run:
     over: _Over
     kept: KeptFolder
     on_end: Callable[[], None]
+    listeners: Sequence[Listener]
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -382,7 +387,7 @@ class _Run:
         leaving = _Leaving(self, number, clock, signals)
         # Until all is on record: also what is asked for the text of an exception, and a thread that is left, may leave.
         with noting_exit(leaving.note_exit, leaving.note_program):
-            ending = self._ending_of_main(pid, signals, regain)
+            ending = self._ending_of_main(number, pid, signals, regain)
             self._leave_if_lost(signals)
             ending = self._with_folder(ending)
             if ending.reason == REQUEUE:
@@ -392,11 +397,11 @@ class _Run:
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
 
-    def _ending_of_main(self, pid: int, signals: Signals, regain: Callable[[], None]) -> Ending:
+    def _ending_of_main(self, number: int, pid: int, signals: Signals, regain: Callable[[], None]) -> Ending:
         """Run main, write what it returned, and return how that went; never in a process that it has forked."""
         try:
             with signals.raising():
-                result = self._call_main()
+                result = self._call_main(number)
                 self.over.held.append(result)
                 if os.getpid() == pid:
                     regain()  # warnings about it belong into the log
@@ -470,12 +475,14 @@ class _Run:
             signals.end_the_lost()
             raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
 
-    def _call_main(self) -> object:
+    def _call_main(self, number: int) -> object:
         from heyhi.config.frozen import freeze
 
         message = self.schema.parse_root(self.experiment.config)
         cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
-        return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
+        path, turn = self.folder.metrics_path, self.turn
+        with logging_to(path, attempt=number, listeners=self.listeners, is_lost=lambda: bool(turn.lost)):
+            return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
 
     def _record_start(self, launcher_attempt: int) -> int:
         history = History(self.folder.attempts())

@@ -290,6 +290,29 @@ def test_after_a_run_this_process_and_its_environment_are_as_they_were(
     assert [lines_of(tmp_path / p)[0]["loss"] for p in ("inner.jsonl", path, "elsewhere/metrics.jsonl")] == [1, 2, 3]
 
 
+def test_a_thread_that_main_has_left_running_writes_to_no_other_folder_when_the_run_is_over(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    is_over, logged = threading.Event(), threading.Event()
+
+    def goes_on() -> None:
+        heyhi.log(loss=1)
+        logged.set()
+        is_over.wait(60)
+        heyhi.log(loss=2)
+
+    thread = threading.Thread(target=goes_on)
+    with logging_to(path, attempt=1):
+        thread.start()
+        assert logged.wait(60)
+    is_over.set()
+    thread.join()
+    assert [line["loss"] for line in lines_of(path)] == [1]
+    assert not Path("metrics.jsonl").exists()
+
+
 # --- listeners
 
 
@@ -406,7 +429,7 @@ def test_what_is_no_file_ends_no_training(path: Path, there: str, caplog: pytest
 def test_a_line_that_nobody_would_read_is_refused_and_nothing_of_it_is_written(path: Path) -> None:
     with logging_to(path, attempt=1):
         heyhi.log(loss=1)
-        with pytest.raises(HeyhiError, match=r"at most 4 MB, and what heyhi.log was given takes 1\d\.\d MB"):
+        with pytest.raises(HeyhiError, match=r"at most 4 MB, and this one would have 1\d\.\d MB"):
             heyhi.log({f"metric {number}": 1.0 for number in range(500_000)})
         heyhi.log(loss=2)
     assert [line["loss"] for line in lines_of(path)] == [1, 2]
