@@ -31,7 +31,9 @@ from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.records import PRUNED
 from heyhi.experiment.result import Encoded, encode
+from heyhi.experiment.slots import shown_folder
 from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.job.chosen import experiment_of, listeners_of
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
@@ -50,6 +52,7 @@ from heyhi.logs import setup_logging
 from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
 from heyhi.streams import guard_streams, kept_descriptors
+from heyhi.sweep.target import folder_of
 from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -357,7 +360,8 @@ def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, i
     seconds, log = Settings().end_grace, None
     with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
         seconds = manifest.project.settings.end_grace
-        log = ExperimentDir(manifest.experiment(options.target).exp_path).log_path_of(rank)
+        path = shown_folder(str(manifest.experiment(options.target).exp_path))
+        log = ExperimentDir(Path(path)).log_path_of(rank)
     # What the first one of this machine prints goes into its log already.
     grace.begin(seconds, log if rank > 0 or options.channel is None else None, code)
 
@@ -421,11 +425,11 @@ def _run(
         doors: gets those of the first rank, which are closed then.
     """
     process = os.getpid()
-    folder = ExperimentDir(Path(options.target).absolute().parent)
+    folder = _folder_of(options.target)
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project, sweep = _read_manifest(options)
+            experiment, entry, schema, project, sweep, listeners = _read_manifest(options)
             if rank == 0:
                 doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
@@ -438,7 +442,8 @@ def _run(
             ):
                 turn.on_pruned = functools.partial(_announce, options.notes, rank)
                 try:
-                    with _logging(folder, signals, doors[0].listeners) if rank == 0 else contextlib.nullcontext():
+                    listening: list[Listener] = [*doors[0].listeners, *listeners] if rank == 0 else []
+                    with _logging(folder, signals, listening) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
@@ -485,7 +490,8 @@ def _logging(
     """Have what the first rank logs be the experiment's metrics, of the attempt that the runner has begun."""
     starts = folder.history().starts
     attempt = starts[-1].attempt if starts else 1
-    return logging_to(folder.metrics_path, attempt=attempt, listeners=listeners, is_lost=lambda: bool(signals.lost))
+    path, is_lost = folder.metrics_path, lambda: bool(signals.lost)
+    return logging_to(path, attempt=attempt, listeners=listeners, is_lost=is_lost)
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:
@@ -495,13 +501,16 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project, str]:
+def _read_manifest(
+    options: argparse.Namespace,
+) -> tuple[Experiment, str, Schema, Project, str, Sequence[Listener]]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        experiment = manifest.experiment(options.target)
-        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest)
+        experiment = experiment_of(manifest, options.target)
+        listeners = listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), listeners
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -573,8 +582,13 @@ def _aside(target: str, result: Encoded | None) -> str:
     """Put a result aside that can't reach the runner, and say where; empty where there is none."""
     if result is None or not result.text:
         return ""
-    folder = ExperimentDir(Path(target).absolute().parent)
-    return f"{set_aside(result, Path(target).parent.as_posix(), folder.log_path)}, since "
+    folder = _folder_of(target)
+    return f"{set_aside(result, folder.path.name, folder.log_path)}, since "
+
+
+def _folder_of(target: str) -> ExperimentDir:
+    """Return the folder of the experiment that a target stands for: of a slot, the one that it has chosen."""
+    return ExperimentDir(Path(shown_folder(folder_of(target, Path.cwd()))))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ SUFFIX = ".sqlite"
 FORMAT = 4
 # What a job asks of them: which files of a project are its code, what only schedules, and how long it may end.
 JOB_SETTINGS = (
-    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "log_to", "results"),
+    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "log_to", "node_faults", "results"),
     *("sheets_credentials", "snapshot_exclude", "snapshot_link"),
 )
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
