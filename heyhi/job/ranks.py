@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -319,7 +320,7 @@ def main(args: Sequence[str] | None = None) -> int:
     doors: list[MetricDoors] = []
     with Grace() as grace:
         with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
-            _listen(channel, signals)
+            _listen(channel, signals, options.parent)
             ending, result = _run(options, rank, signals, held, doors)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
             if ending.reason == PRUNED:  # the others are ended as when the job is queued again
@@ -392,8 +393,14 @@ def _take_channel() -> int:
     return channel
 
 
-def _listen(channel: int, signals: Signals) -> None:
-    """Raise in the main thread the signals that the runner sends, and end it where all is lost."""
+def _listen(channel: int, signals: Signals, parent: int | None) -> None:
+    """Raise in the main thread the signals that the runner sends, and end it where all is lost.
+
+    Args:
+        channel: that they come by.
+        signals: of this rank.
+        parent: process id of the runner, where it has started this process itself.
+    """
     process, thread = os.getpid(), threading.main_thread().ident
     signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
 
@@ -408,6 +415,13 @@ def _listen(channel: int, signals: Signals) -> None:
                     signal.pthread_kill(thread, sign)
                 elif word == _LOST.encode():
                     signals.lose(rest.decode(errors="replace"))
+        if parent is None or os.getpid() != process:
+            return
+        # Where the runner is gone, the system has told it so; one that waits for other ranks in C code hears no signal,
+        # and would for ever. Asked after that time: a process closes its files before it is gone.
+        time.sleep(_GRACE_SECONDS)
+        if os.getppid() != parent:
+            signals.kill()
 
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
