@@ -16,6 +16,7 @@ from heyhi.console.ends import Ended, bad_end_of, how_ended, said_by_executor, s
 from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
+from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.errors import HeyhiError
@@ -92,6 +93,7 @@ class Teller:
         self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
         self._again: set[str] = set()  # exp paths of what is tried again
         self._progress: Progress | None = None
+        self._paces = Paces()
         self._where = ""
         self._day = ""
         self._is_remote = self._is_interrupted = self._is_over = False
@@ -180,6 +182,7 @@ class Teller:
 
     def _draw(self, width: int) -> str:
         assert self._progress is not None
+        self._paces.look(self._progress, time.monotonic(), time.time())
         return bar_line(self._progress, time.monotonic(), width, getattr(self._stream, "encoding", None))
 
     # --- jobs
