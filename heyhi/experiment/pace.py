@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.kinds import NUMBERS
-from heyhi.experiment.metric_line import ATTEMPT, TIME, TOTAL, counter_of, is_written_by_log
+from heyhi.experiment.metric_line import ATTEMPT, TIME, TOTAL, counter_of, counters_of, is_written_by_log
 from heyhi.files import open_sized, parse_json, read_end
 from heyhi.text import duration
 
@@ -85,6 +85,26 @@ def reached_by(folder: ExperimentDir) -> Reached | None:
     first = _first_of_attempt(folder, last[ATTEMPT], name) if total and time else None
     made, began = first or (value, time or 0.0)
     return Reached(name, value, total, time or 0.0, value - made, (time or 0.0) - began)
+
+
+def furthest(folder: ExperimentDir) -> dict[str, float]:
+    """Return how far an experiment has ever come: the largest value of each counter at the ends of its attempts.
+
+    Returns:
+        nothing where `heyhi.log` has written no counter there, or where that can't be read.
+    """
+    found: dict[str, float] = {}
+    with contextlib.suppress(HeyhiError, OSError):
+        handle, size = open_sized(folder.metrics_path)
+        try:
+            for end in {size, *(start.metrics_size for start in folder.history().starts)}:
+                begin = max(0, min(end, size) - _END)
+                text = os.pread(handle, max(0, min(end, size) - begin), begin).decode("utf-8", "replace")
+                for line in filter(is_written_by_log, _lines(text.splitlines())):
+                    found |= {name: max(value, found.get(name, value)) for name, value in counters_of(line).items()}
+        finally:
+            os.close(handle)
+    return found
 
 
 def _first_of_attempt(folder: ExperimentDir, attempt: object, counter: str) -> tuple[float, float] | None:

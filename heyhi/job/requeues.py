@@ -13,6 +13,7 @@ from heyhi.config.schema import Schema
 from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import is_record
+from heyhi.experiment.pace import furthest
 from heyhi.experiment.records import REQUEUE, History, Start
 from heyhi.files import read_bounded
 from heyhi.job.ending import Ending
@@ -62,7 +63,8 @@ def fruitless(history: History, files: int) -> int:
 
 def written_by_task(folder: ExperimentDir) -> int:
     """Return a checksum of the metrics and of the task's own files in an experiment's folder; never 0."""
-    total = zlib.crc32(repr(folder.metrics_now()).encode())
+    # Each line of `heyhi.log` is another one, also where it says again what an earlier attempt has said.
+    total = zlib.crc32(repr(sorted(furthest(folder).items()) or folder.metrics_now()).encode())
     left = _MAX_BYTES
     for number, (name, path, stat) in enumerate(_files(str(folder.path))):
         if number == _MAX_FILES:
