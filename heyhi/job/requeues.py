@@ -13,7 +13,6 @@ from heyhi.config.schema import Schema
 from heyhi.errors import LauncherError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import is_record
-from heyhi.experiment.pace import furthest
 from heyhi.experiment.records import REQUEUE, History, Start
 from heyhi.files import read_bounded
 from heyhi.job.ending import Ending
@@ -63,6 +62,8 @@ def fruitless(history: History, files: int) -> int:
 
 def written_by_task(folder: ExperimentDir) -> int:
     """Return a checksum of the metrics and of the task's own files in an experiment's folder; never 0."""
+    from heyhi.experiment.pace import furthest  # most runs never ask
+
     # Each line of `heyhi.log` is another one, also where it says again what an earlier attempt has said.
     total = zlib.crc32(repr(sorted(furthest(folder).items()) or folder.metrics_now()).encode())
     left = _MAX_BYTES
