@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.kinds import NUMBERS
 from heyhi.experiment.metric_line import ATTEMPT, TIME, TOTAL, counter_of, counters_of, is_written_by_log
 from heyhi.files import open_sized, parse_json, read_end
 from heyhi.text import duration
@@ -80,11 +79,10 @@ def reached_by(folder: ExperimentDir) -> Reached | None:
     name, value = counted
     if not is_written_by_log(last):
         return Reached(name, value)
-    total, time = (number if type(number := last.get(key)) in NUMBERS else None for key in (TOTAL, TIME))
-    total = total if total is not None and total > 0 else None
+    total, time = _positive(last.get(TOTAL)), _positive(last.get(TIME)) or 0.0
     first = _first_of_attempt(folder, last[ATTEMPT], name) if total and time else None
-    made, began = first or (value, time or 0.0)
-    return Reached(name, value, total, time or 0.0, value - made, (time or 0.0) - began)
+    made, began = first or (value, time)
+    return Reached(name, value, total, time, value - made, time - began)
 
 
 def furthest(folder: ExperimentDir) -> dict[str, float]:
@@ -119,9 +117,9 @@ def _first_of_attempt(folder: ExperimentDir, attempt: object, counter: str) -> t
         finally:
             os.close(handle)
         for line in _lines(text.splitlines()):
-            counted, time = counter_of(line), line.get(TIME)
-            if counted is not None and counted[0] == counter and line.get(ATTEMPT) == attempt and type(time) in NUMBERS:
-                return counted[1], float(time)  # type: ignore[arg-type]
+            counted, time = counter_of(line), _positive(line.get(TIME))
+            if counted is not None and counted[0] == counter and line.get(ATTEMPT) == attempt and time is not None:
+                return counted[1], time
     return None
 
 
@@ -137,6 +135,11 @@ def _lines(texts: Iterable[str]) -> Iterator[dict[str, Any]]:
 def _is_counted(line: Mapping[str, Any]) -> bool:
     counted = counter_of(line)
     return counted is not None and abs(counted[1]) < _MOST
+
+
+def _positive(value: object) -> float | None:
+    """Return a number that may be a time, or an end; None where it is none."""
+    return value if isinstance(value, int | float) and 0 < value < _MOST else None
 
 
 def _number(value: float) -> str:

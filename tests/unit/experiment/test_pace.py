@@ -73,10 +73,10 @@ def test_the_pace_of_a_long_file_is_found_without_reading_it(folder: ExperimentD
     assert said(folder, 40) == "step 4000 of 5000, about 10 min left"
 
 
-@pytest.mark.parametrize("total", [0, -1, None, 10**16])
+@pytest.mark.parametrize("total", [0, -1, None, 10**400, float("inf"), float("nan")])
 def test_without_an_end_there_is_no_rest(folder: ExperimentDir, total: float | None) -> None:
     write(folder, [line(1, 0, total=total), line(2, 1, total=total)])
-    assert said(folder, 1).partition(",")[0] in ("step 2", "step 2 of 10000000000000000")
+    assert said(folder, 1) == "step 2"
 
 
 def test_what_is_written_by_hand_says_its_counter(folder: ExperimentDir) -> None:
@@ -84,7 +84,9 @@ def test_what_is_written_by_hand_says_its_counter(folder: ExperimentDir) -> None
     assert said(folder, 0) == "epoch 2"
 
 
-@pytest.mark.parametrize("odd", ['"time": "now"', '"total": "all"', '"total": [1]', '"time": null'])
+@pytest.mark.parametrize(
+    "odd", ['"time": "now"', '"total": "all"', '"total": [1]', '"time": null', '"time": NaN', f'"time": 1{"0" * 400}']
+)
 def test_odd_lines_say_less_and_break_nothing(folder: ExperimentDir, odd: str) -> None:
     write(folder, [line(1, 0), f'{{"step": 7, "total": 10, "time": 1, "attempt": 1, {odd}}}\n'])
     assert said(folder, 1).startswith("step 7")
