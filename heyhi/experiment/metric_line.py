@@ -49,8 +49,6 @@ def line_of(
     line: dict[str, Any] = {}
     if step is not None:
         line[STEP] = counted(step, STEP)
-    if total is not None:
-        line[TOTAL] = counted(total, TOTAL)
     for source in (more,) if metrics is None else (metrics, more):
         if not isinstance(source, Mapping):
             raise MetricError(f"heyhi.log: takes a dict of names and numbers, and was given {_shown(source)}")
@@ -63,8 +61,12 @@ def line_of(
             if key in line:
                 raise MetricError(f"heyhi.log: '{key}' is given twice: {_shown(line[key])}, and {_shown(value)}")
             line[key] = value if type(value) in _PLAIN else _plain(value, key, _MOST_DEPTH)
-    if total is not None and counter_of(line) is None:
-        raise MetricError("heyhi.log: total= is how many steps there are, and nothing says the step: give it by step=")
+    if total is not None:
+        line[TOTAL] = counted(total, TOTAL)
+        if counter_of(line) is None:
+            raise MetricError(
+                "heyhi.log: total= is how many steps there are, and nothing says the step: give step=, too"
+            )
     return line
 
 
