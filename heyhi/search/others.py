@@ -11,6 +11,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.mounts import include_mount
 from heyhi.config.overrides import parts_written
 from heyhi.config.renames import first_name
 from heyhi.config.values import Value, value_text
@@ -35,7 +36,10 @@ class Fitting:
     def __init__(self, axes: Iterable[Axis], task: str, kind: Descriptor) -> None:
         self._task = task
         self._empty = GetMessageClass(kind)()
-        self._keys = [(axis, find_key(kind, axis.key)) for axis in axes]
+        found = [(axis, include_mount(kind, axis.key)[0]) for axis in axes]
+        # Which files a config was made of, it doesn't say.
+        self._is_of_files = any(is_include for _, is_include in found)
+        self._keys = [(axis, find_key(kind, axis.key)) for axis, is_include in found if not is_include]
 
     def chosen(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return which point of the space a config is, None where it is none.
@@ -43,6 +47,8 @@ class Fitting:
         Args:
             flat: the config as dotted keys with all defaults.
         """
+        if self._is_of_files:
+            return None
         chosen: dict[str, Any] = {}
         for axis, key in self._keys:
             if axis.applies(chosen):
