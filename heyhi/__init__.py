@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from heyhi.config.api import save_config as save_config
     from heyhi.config.frozen import FrozenConfig as FrozenConfig
     from heyhi.errors import HeyhiError as HeyhiError
+    from heyhi.errors import Pruned as Pruned
     from heyhi.experiment.handle import Handle as Handle
     from heyhi.experiment.metric_log import log as log
     from heyhi.experiment.metric_log import progress as progress
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
     from heyhi.sweep.points import grid as grid
     from heyhi.sweep.points import sample as sample
     from heyhi.sweep.points import zipped as zipped
+    from heyhi.sweep.search import ASHA as ASHA
+    from heyhi.sweep.search import Search as Search
 
     PROJ_ROOT: Path
     CONF_ROOT: Path
@@ -68,7 +71,7 @@ _HOMES = {
         "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_proto_message"
         " load_root_config save_config"
     ),
-    "errors": "HeyhiError",
+    "errors": "HeyhiError Pruned",
     "experiment.metric_log": "log progress",
     "experiment.modes": "MODES",
     "experiment.names": "Status",
@@ -88,6 +91,7 @@ _HOMES = {
     "cli.task_command": "parse_args_and_maybe_launch",
     "job.saving": "save_result_in_cwd",
     "sweep.points": "grid sample zipped",
+    "sweep.search": "ASHA Search",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
 # Computed at each use: the project is the one around the working directory.

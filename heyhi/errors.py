@@ -135,6 +135,15 @@ class ModeError(HeyhiError, ValueError):
     """A mode is unknown, or asks for what nobody agreed to."""
 
 
+class Pruned(BaseException):
+    """A search has ended this run early: its trial is among the worst.
+
+    `heyhi.log` raises it, in a trial of a search that stops early and nowhere else; no `except Exception` catches it,
+    and `finally` blocks run. What a main returns that has caught it is no result, since it wasn't trained to its end.
+    A main may raise it itself, with the reason.
+    """
+
+
 def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:
     """Return in words what a user may have meant.
 

@@ -89,6 +89,10 @@ class ConfigFiles:
         """Note that earlier names were met, each with the one of today."""
         self._note(*(renamed_text(old, new) for old, new in renamed))
 
+    def first_name(self, name: str) -> str:
+        """Return the path that a config or chunk first had, as an identity writes it."""
+        return self.moved.first(name)
+
     def _find_file(self, path: Path) -> Path | None:
         """Return the file that is, or was, at a path."""
         if is_file(path):

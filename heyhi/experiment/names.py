@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 
 from heyhi.project import STATE_NAME as STATE_NAME
 
@@ -27,6 +28,7 @@ USED_NAME = ".used.json"  # what a running attempt has used so far
 SEARCH_NAME = "search.json"  # of which slots of searches it is the experiment; of a search, what it searches
 SEARCHES_NAME, SLOTS_NAME = "searches", "slots"  # folders: results/searches/ID/slots/0007 is a slot's
 SEARCH_ID_DIGITS = 16
+WINNERS_NAME = "winners"  # folder: results/winners/ID.json says what the best of a sweep is
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
     r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job|search)\.json|config\.prototxt|configs"
@@ -50,9 +52,28 @@ def is_slot(exp_path: str) -> bool:
     return (searches, slots) == (SEARCHES_NAME, SLOTS_NAME) and slot.isdigit() and len(search) == SEARCH_ID_DIGITS
 
 
+def is_winner(exp_path: str) -> bool:
+    """Return whether a folder, by its path or exp id, stands for the best of a sweep, which is no experiment itself."""
+    end = exp_path[-SEARCH_ID_DIGITS:]
+    return f"/{exp_path}".endswith(f"/{WINNERS_NAME}/{end}") and len(end) == SEARCH_ID_DIGITS and end.isalnum()
+
+
 def result_of(exp_path: str) -> str:
-    """Return the file whose existence is DONE: an experiment's result.json; of a slot, the file beside its folder."""
-    return f"{exp_path}.json" if is_slot(exp_path) else f"{exp_path}/{RESULT_NAME}"
+    """Return the file whose existence is DONE: an experiment's result.json.
+
+    Of a slot, and of the best of a sweep, it is the file beside the folder by whose name it goes.
+    """
+    return f"{exp_path}.json" if is_slot(exp_path) or is_winner(exp_path) else f"{exp_path}/{RESULT_NAME}"
+
+
+def trial_of(exp_path: str) -> int:
+    """Return the number of a slot, by its folder or exp id; they count from 0."""
+    return int(exp_path.rpartition("/")[2])
+
+
+def has_ended(exp_path: str) -> bool:
+    """Return whether a folder is that of a slot whose experiment is final for the search."""
+    return is_slot(exp_path) and os.access(result_of(exp_path), os.F_OK)
 
 
 class Status(enum.StrEnum):

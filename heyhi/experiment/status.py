@@ -10,15 +10,27 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import (
+    ATTEMPTS_NAME,
+    CLAIM_NAME,
+    JOB_NAME,
+    RESULT_NAME,
+    SEARCH_NAME,
+    Status,
+    is_slot,
+    is_winner,
+    result_of,
+)
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.config.best import Best
     from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.owner import Owner
     from heyhi.experiment.records import History
@@ -52,14 +64,25 @@ _DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
 
 
 class _Look(NamedTuple):
-    """What was seen of an experiment; one that is dead has a history, which says why."""
+    """What was seen of an experiment.
+
+    Attributes:
+        state: how it is.
+        history: of one that is dead, which says why.
+        folder: that this is of, where another one was asked about: a slot's, of a search.
+    """
 
     state: State
     history: History | None = None
+    folder: str = ""
 
 
 def _no_needs(exp_path: str) -> Sequence[str]:
     return ()
+
+
+def _no_best(exp_path: str) -> Best | None:
+    return None
 
 
 class Statuses:
@@ -68,6 +91,7 @@ class Statuses:
     Args:
         folders: exp paths that will be asked about; others may be, too.
         needs_of: returns the exp paths that an experiment needs itself, by its own.
+        best_of: returns which best of a sweep a need stands for, by its exp path; it needs all that it is chosen from.
         results_root: folder below which a need is called by its exp id.
         view: what Slurm says of jobs; default: ask it, if need be.
     """
@@ -77,11 +101,13 @@ class Statuses:
         folders: Sequence[str] = (),
         *,
         needs_of: Callable[[str], Sequence[str]] = _no_needs,
+        best_of: Callable[[str], Best | None] = _no_best,
         results_root: Path | str = "",
         view: View | None = None,
     ) -> None:
         self._folders = folders
         self._needs_of = needs_of
+        self._best_of = best_of
         self._prefix = f"{results_root}/" if results_root else ""
         self._view = view
         self._looks: dict[str, _Look] = {}
@@ -113,24 +139,40 @@ class Statuses:
         return self._view.queue.error if self._view is not None else ""
 
     def _find(self, exp_path: str) -> State:
-        state, history = self._look(exp_path)
+        state, history, folder = self._look(exp_path)
         if history is not None:
-            return State(state.status, self._why_dead(exp_path, history))
+            return State(state.status, self._why_dead(folder or exp_path, history))
         if state.status is Status.NOT_STARTED:
             try:
                 needs = self._needs_of(exp_path)
             except HeyhiError as error:  # what it was expanded into can't be read: the others' statuses come
                 return State(Status.UNKNOWN, str(error))
+            if is_winner(exp_path):
+                return self._of_best(exp_path, needs)
             for need in needs:
                 its = self.of(need)
+                if its.status.blocks and is_winner(need):
+                    return State(Status.BLOCKED, f"by {its.reason}")
                 if its.status.blocks:
                     return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
         return state
 
+    def _of_best(self, exp_path: str, candidates: Sequence[str]) -> State:
+        """Return how the best of a sweep is, which isn't chosen yet, by how those are that it is chosen from."""
+        best = self._best_of(exp_path)
+        stuck = [status for status in (self.of(path).status for path in candidates) if status.blocks]
+        is_all = best is None or best.of == "all"
+        if not stuck or not (is_all or len(stuck) == len(candidates)):
+            return _NOT_STARTED
+        name = best.text if best is not None else exp_path.removeprefix(self._prefix)
+        each = [f"{stuck.count(one)} {'is' if stuck.count(one) == 1 else 'are'} {one}" for one in dict.fromkeys(stuck)]
+        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}")
+
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)
         if look is None:
-            look = self._looks[exp_path] = _look_at(exp_path, self._ask)
+            found = partial(_look_at_slot, of=self._look) if is_slot(exp_path) else _look_closely
+            look = self._looks[exp_path] = _look_at(exp_path, self._ask, found)
         return look
 
     def _ask(self) -> View:
@@ -160,7 +202,7 @@ class Statuses:
         jobs = []
         while left:
             path = left.pop()
-            if path in seen or os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+            if path in seen or os.access(result_of(path), os.F_OK):
                 continue
             seen.add(path)
             if os.access(f"{path}/{JOB_NAME}", os.F_OK):
@@ -260,10 +302,10 @@ def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:
     return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
 
 
-def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
+def _look_at(exp_path: str, ask: Callable[[], View], look: Callable[[str, Callable[[], View]], _Look]) -> _Look:
     """Look at the folder of an experiment; whatever can't be read is never taken for absent."""
     try:
-        return _look_closely(exp_path, ask)
+        return look(exp_path, ask)
     except HeyhiError as error:
         return _Look(State(Status.UNKNOWN, str(error)))
     except OSError as error:
@@ -272,8 +314,10 @@ def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
 
 def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     # Most of a new sweep has no folder yet.
-    if _exists(f"{exp_path}/{RESULT_NAME}"):
+    if _exists(result_of(exp_path)):
         return _Look(_DONE)
+    if is_winner(exp_path):
+        return _Look(_NOT_STARTED)
     if not _exists(exp_path):
         if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
             return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))
@@ -300,13 +344,55 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if names.isdisjoint((ATTEMPTS_NAME, JOB_NAME)) and not any(
         _exists(f"{exp_path}/{name}") for name in (ATTEMPTS_NAME, JOB_NAME)
     ):
-        return _Look(_NOT_STARTED)
+        return _waiting_slot(exp_path, ask) or _Look(_NOT_STARTED)
     history = folder.history()
     if _exists(f"{exp_path}/{RESULT_NAME}"):  # it has ended since the first look
         return _Look(_DONE)
     if (owner := unclaimed_owner(history)) is not None:
         return _held(folder, owner, view)
+    if (look := _waiting_slot(exp_path, ask)) is not None:
+        return look
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
+
+
+def _waiting_slot(exp_path: str, ask: Callable[[], View]) -> _Look | None:
+    """Look at the slot of a search that an experiment is of, which is about to start it; None where none is alive."""
+    if is_slot(exp_path) or not _exists(f"{exp_path}/{SEARCH_NAME}"):
+        return None
+    from heyhi.experiment.slots import living_slots_of
+
+    for slot in living_slots_of(exp_path):
+        look = _look_closely(slot, ask)
+        if look.state.status.is_alive:
+            return _Look(State(Status.PENDING, look.state.reason))
+    return None
+
+
+def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _Look]) -> _Look:
+    """Look at a search's slot: it is as its experiment is, once that is chosen.
+
+    Args:
+        exp_path: folder of the slot.
+        ask: asks Slurm.
+        of: looks at an experiment.
+    """
+    from heyhi.experiment.slots import shown_folder, slot_dir
+
+    slot = slot_dir(exp_path)
+    end = slot.read_end()
+    chosen = shown_folder(exp_path)
+    its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
+    if end is not None:
+        is_so = its is not None and (its.state.status.is_alive or its.state.status is Status.DONE)
+        return its if its is not None and is_so else _Look(State(end.shown_status, end.reason))
+    own = _look_closely(exp_path, ask)
+    if its is None or its.state.status is Status.UNKNOWN:
+        return its or own
+    if own.state.status.is_alive:
+        return its if its.state.status.is_alive else _Look(State(Status.PENDING, own.state.reason))
+    if its.state.status in (Status.DONE, Status.PRUNED):  # who was to write that down was killed
+        return _Look(State(Status.NOT_STARTED, f"its experiment is {its.state.status.value}, which is to be noted yet"))
+    return own if its.state.status is Status.NOT_STARTED else its
 
 
 def _exists(path: str) -> bool:

@@ -8,18 +8,17 @@ from __future__ import annotations
 import itertools
 import math
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from heyhi.config.values import Drawn, shorten, whole_number
-from heyhi.errors import OverrideError, SweepError, suggest
+from heyhi.config.values import Drawn, shorten
+from heyhi.errors import SweepError
+from heyhi.sweep.calls import DRAWS, Call, call_of
 from heyhi.sweep.elements import Element, split_elements
 from heyhi.sweep.size import check_size, length_of, listed
 
 Points = list[dict[str, Any]]
 _DIGITS = 6  # significant digits of a drawn number: enough for any search, and a path stays readable
-_CALL = re.compile(r"(\w+)\((.*)\)", re.DOTALL)
 
 
 def grid(*spaces: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None, **more: Any) -> Points:
@@ -178,8 +177,7 @@ def sweep_keys(axes: Iterable[str]) -> list[str]:
 
 def _listed(key: str, values: Any) -> list[Any]:
     if isinstance(values, str):
-        elements = split_elements(values, f"'{shorten(f'{key}={values}')}'")
-        return listed(key, itertools.chain.from_iterable(_values_of(key, one) for one in elements))
+        return listed(key, itertools.chain.from_iterable(_values_of(key, one) for one in _elements(key, values)))
     if isinstance(values, (set, frozenset)):  # its order is another one in each process
         return sorted(values, key=repr)
     if isinstance(values, Iterable) and not isinstance(values, (bytes, Mapping)):
@@ -187,58 +185,53 @@ def _listed(key: str, values: Any) -> list[Any]:
     return [values]
 
 
+def _elements(key: str, values: str) -> list[Element]:
+    return split_elements(values, f"'{shorten(f'{key}={values}')}'")
+
+
 def _values_of(key: str, element: Element) -> Sequence[Any]:
     """Return the values that an element of a list stands for."""
-    item = element.text
-    call = None if element.is_quoted else _CALL.fullmatch(item)
-    if call is None or call[1] not in _FUNCTIONS:
-        if call is not None and (hint := suggest(call[1], _FUNCTIONS)):
-            raise SweepError(f"'{key}={item}': unknown function{hint}")
-        name, opened, _ = item.partition("(")
-        if call is None and opened and name in _FUNCTIONS and not element.is_quoted and ")" not in item:
-            raise SweepError(f"'{key}={item}': the bracket of {name}( isn't closed (as a text: in quotes)")
-        return [item]
-    args, options = _arguments(key, item, call[2])
-    if call[1] == "range":
-        return _range(key, item, args, options)
-    names = () if call[1] == "choice" else ("n", "seed")
-    positional = len(args) if call[1] == "choice" else 2
-    for name, value in zip(names, args[positional:], strict=False):
+    call = call_of(key, element)
+    if call is None:
+        return [element.text]
+    if call.name == "range":
+        return _range(call)
+    options = dict(call.options)
+    names = () if call.name == "choice" else ("n", "seed")
+    positional = len(call.args) if call.name == "choice" else 2
+    for name, value in zip(names, call.args[positional:], strict=False):
         options.setdefault(name, value)
-    if "n" not in options or len(args) > positional + len(names):
-        form = "a,b,…,n=COUNT" if call[1] == "choice" else "low,high,n=COUNT"
-        raise SweepError(f"'{key}={item}': expected {call[1]}({form}[,seed=SEED])")
-    n, seed = _number(key, item, options["n"]), _number(key, item, options.get("seed", "0"))
+    if "n" not in options or len(call.args) > positional + len(names):
+        form = "a,b,…,n=COUNT" if call.name == "choice" else "low,high,n=COUNT"
+        raise SweepError(f"{call.where}: expected {call.name}({form}[,seed=SEED])")
+    n, seed = call.number(options["n"]), call.number(options.get("seed", "0"))
     if n != int(n) or n < 1 or seed != int(seed):
-        raise SweepError(f"'{key}={item}': n and seed are whole numbers, n at least 1")
-    check_size(None, int(n), f"'{key}={item}' has {int(n):,} values")
+        raise SweepError(f"{call.where}: n and seed are whole numbers, n at least 1")
+    check_size(None, int(n), f"{call.where} has {int(n):,} values")
     draw = _source(key, int(seed))
-    if call[1] == "choice":
-        return _choices(key, args, int(n), draw)
-    return _numbers(key, item, call[1], args[:positional], int(n), draw)
+    if call.name == "choice":
+        return _choices(key, call.args, int(n), draw)
+    return _numbers(call._replace(args=call.args[:positional]), int(n), draw)
 
 
-def _range(key: str, item: str, args: Sequence[str], options: Mapping[str, str]) -> range:
-    numbers = [_number(key, item, a) for a in args]
-    if options or not 1 <= len(numbers) <= 3 or any(n != int(n) for n in numbers) or numbers[2:] == [0]:
-        raise SweepError(f"'{key}={item}': expected range([start,]stop[,step]) with integers, step not 0")
-    found = range(*map(int, numbers))
+def _range(call: Call) -> range:
+    found = call.range()
     size = length_of(found) or 0
-    check_size(None, size, f"'{key}={item}' has {size:,} values")
+    check_size(None, size, f"{call.where} has {size:,} values")
     return found
 
 
 def _drawn(key: str, values: Any, n: int, seed: int) -> list[Any]:
     """Draw values of a key for `sample`."""
     draw = _source(key, seed)
-    call = _CALL.fullmatch(values.strip()) if isinstance(values, str) else None
-    if call is not None and call[1] in _DRAWS:
-        args, options = _arguments(key, values, call[2])
-        if options:
-            raise SweepError(f"'{key}={values}': expected {call[1]}(low,high) with low <= high")
-        return _numbers(key, values, call[1], args, n, draw)
-    if call is not None and call[1] == "choice":
-        return _choices(key, _arguments(key, values, call[2])[0], n, draw)
+    if isinstance(values, str) and len(elements := _elements(key, values)) == 1:
+        call = call_of(key, elements[0])
+        if call is not None and call.name in DRAWS:
+            if call.options:
+                raise SweepError(f"{call.where}: expected {call.name}(low,high) with low <= high")
+            return _numbers(call, n, draw)
+        if call is not None and call.name == "choice":
+            return _choices(key, call.args, n, draw)
     return _choices(key, _listed(key, values), n, draw)
 
 
@@ -252,44 +245,14 @@ def _choices(key: str, choices: Sequence[Any], n: int, draw: random.Random) -> l
     return [draw.choice(choices) for _ in range(n)]
 
 
-def _numbers(key: str, item: str, name: str, args: Sequence[str], n: int, draw: random.Random) -> list[float]:
-    bounds = [_number(key, item, a) for a in args]
-    if len(bounds) != 2 or not bounds[0] <= bounds[1]:
-        raise SweepError(f"'{key}={item}': expected {name}(low,high) with low <= high")
-    if name == "loguniform" and bounds[0] <= 0:
-        raise SweepError(f"'{key}={item}': loguniform takes bounds above 0")
+def _numbers(call: Call, n: int, draw: random.Random) -> list[float]:
+    low, high = call.bounds()
     # Between whole numbers, whole ones may be meant: the field says it.
-    kind: Callable[[str], float] = Drawn if all(b == int(b) for b in bounds) else float
-    return [kind(f"{_DRAWS[name](draw, *bounds):.{_DIGITS}g}") for _ in range(n)]
+    kind: Callable[[str], float] = Drawn if low == int(low) and high == int(high) else float
+    return [kind(f"{_DRAWN[call.name](draw, low, high):.{_DIGITS}g}") for _ in range(n)]
 
 
-_DRAWS: dict[str, Callable[[random.Random, float, float], float]] = {
+_DRAWN: dict[str, Callable[[random.Random, float, float], float]] = {
     "uniform": lambda draw, low, high: draw.uniform(low, high),
     "loguniform": lambda draw, low, high: math.exp(draw.uniform(math.log(low), math.log(high))),
 }
-_FUNCTIONS = (*_DRAWS, "range", "choice")
-
-
-def _arguments(key: str, item: str, text: str) -> tuple[list[str], dict[str, str]]:
-    args: list[str] = []
-    options: dict[str, str] = {}
-    for part in split_elements(text, f"'{shorten(f'{key}={item}')}'") if text.strip() else []:
-        name, equals, value = part.text.partition("=")
-        if equals and name.strip() in ("n", "seed") and not part.is_quoted:
-            options[name.strip()] = value.strip()
-        else:
-            args.append(part.text)
-    return args, options
-
-
-def _number(key: str, item: str, text: str) -> float:
-    try:
-        whole = whole_number(text)
-        number = float(text) if whole is None else whole
-    except OverrideError as error:
-        raise SweepError(f"'{key}={item}': {error}") from None
-    except ValueError:
-        raise SweepError(f"'{key}={item}': '{text}' is no number") from None
-    if not math.isfinite(number):
-        raise SweepError(f"'{key}={item}': '{text}' is not finite")
-    return number

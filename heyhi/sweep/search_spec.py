@@ -41,6 +41,19 @@ class Axis:
     log: bool = False
     only_if: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def text(self) -> str:
+        """What it may be, as `--space` has it."""
+        if self.kind == "choice":
+            return ",".join(self.values)
+        bounds = f"({_number_text(self.low)},{_number_text(self.high)})"
+        if self.log:
+            return f"loguniform{bounds}"
+        if self.kind == "float":
+            return f"uniform{bounds}"
+        step = f",{self.step}" * (self.step != 1)
+        return f"range({_number_text(self.low)},{_number_text(self.high + 1)}{step})"
+
     def applies(self, chosen: Mapping[str, Any]) -> bool:
         """Return whether it applies to what is chosen for the axes before it."""
         return all(str(chosen.get(key)) == value for key, value in self.only_if)
@@ -53,7 +66,7 @@ class AshaSpec:
     Attributes:
         grace: step of the first rung: none is ended before.
         factor: each rung is so many times the step of the one before; one in so many goes on.
-        counter: of metrics' lines that is gone by; empty for the first one that a line has.
+        counter: of metrics' lines that is gone by; empty for the epoch, else the first one that a line has.
     """
 
     grace: int = 1
@@ -122,6 +135,10 @@ class SearchSpec:
             )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             raise ManifestError(f"no search: {error}") from None
+
+
+def _number_text(number: float) -> str:
+    return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)
 
 
 def _axis(data: dict[str, Any]) -> Axis:

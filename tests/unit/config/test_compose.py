@@ -206,7 +206,8 @@ def test_braces_that_nothing_closes_stay(lab: Lab) -> None:
         ("{{expp need}}", "unknown template '{{expp need}}' (did you mean 'exp'?)"),
         (
             "{{x}}",
-            "unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG [OVERRIDE …]}}, {{file PATH}}; what is only",
+            "unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG [OVERRIDE …]}}, {{file PATH}},"
+            " {{best SWEEP max=KEY}}; what is only",
         ),
         ("{{}}", "unknown template '{{}}': there are"),
         ("{{ROOT_DIR x}}", "'{{ROOT_DIR x}}': expected {{ROOT_DIR}}"),
@@ -478,7 +479,7 @@ def test_a_need_that_can_not_be_composed_says_who_needs_what(
         (
             "width: 3 name: '{{x}}'",
             "conf/cfg.prototxt:1: unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG"
-            ' [OVERRIDE …]}}, {{file PATH}}; what is only text stands in quotes: {{"…"}}',
+            ' [OVERRIDE …]}}, {{file PATH}}, {{best SWEEP max=KEY}}; what is only text stands in quotes: {{"…"}}',
         ),
     ],
 )
