@@ -678,6 +678,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    parser.add_argument("--attempts", type=int, metavar="N", help="how often it does; default: as the launcher says")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--entry", metavar="M:F", help="call this function; default: as before, or the manifest's")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
