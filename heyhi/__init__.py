@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from heyhi.config.api import save_config as save_config
     from heyhi.config.frozen import FrozenConfig as FrozenConfig
     from heyhi.errors import HeyhiError as HeyhiError
+    from heyhi.errors import Pruned as Pruned
     from heyhi.experiment.handle import Handle as Handle
+    from heyhi.experiment.metric_log import log as log
+    from heyhi.experiment.metric_log import progress as progress
     from heyhi.experiment.modes import MODES as MODES
     from heyhi.experiment.names import Status as Status
     from heyhi.gsheets import save_pandas_table as save_pandas_table
@@ -68,7 +71,8 @@ _HOMES = {
         "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_proto_message"
         " load_root_config save_config"
     ),
-    "errors": "HeyhiError",
+    "errors": "HeyhiError Pruned",
+    "experiment.metric_log": "log progress",
     "experiment.modes": "MODES",
     "experiment.names": "Status",
     "config.frozen": "FrozenConfig",
