@@ -17,12 +17,14 @@ rule experiment:
     threads: flow.threads
     resources:
         manifest=flow.manifest,
+        tries=flow.tries,
         tmpdir=None,  # TMPDIR stays what it is where the job runs; to find it out is the dearest default
     message:
         "run {wildcards.exp}"
     shell:
         "exec 2>> {wildcards.exp:q}/launch.log; code=0;"
-        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
+        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
+        f"{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
         " done=; if [ -f {output.result:q} ]; then done=yes; fi;"
         f' if [ "$done" ] || [ $code -gt 128 ]; then echo "{flow.ended}$code, $(date -u +%FT%TZ)" >&2 || :; fi;'
