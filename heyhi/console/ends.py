@@ -59,7 +59,7 @@ def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "") -> E
     text = _without_name(said, names) or _said_by_runner(ExperimentDir(Path(folder)), names) or _on_record(folder)
     for status in _STATUSES:
         if text.startswith(status):
-            return Ended(status.removesuffix(": "), text.removeprefix(status), _log_of(folder, project_root))
+            return Ended(status.removesuffix(": "), text.removeprefix(status), log_of(folder, project_root))
     return Ended(ERROR, text or "it has failed, and nobody said why")
 
 
@@ -124,7 +124,8 @@ def _unwritable(folder: Path) -> str:
     return ""
 
 
-def _log_of(folder: str, project_root: Path) -> str:
+def log_of(folder: str, project_root: Path) -> str:
+    """Return the log of an experiment, relative to the project's root; empty where there is none."""
     known = ExperimentDir(Path(folder))
     for path in (known.log_path, known.launch_log_path):
         try:

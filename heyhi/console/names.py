@@ -8,7 +8,9 @@ from pathlib import PurePath
 from typing import NamedTuple
 
 from heyhi.config.identity import readable_tag
+from heyhi.experiment.names import is_slot
 from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.search_spec import SearchSpec
 from heyhi.sweep.target import folder_of
 from heyhi.text import cut_alike
 
@@ -24,12 +26,14 @@ class Named(NamedTuple):
         cfg: its config file.
         overrides: its canonical overrides.
         needs: exp paths of what it needs.
+        search: that it is a trial of; None of other experiments.
     """
 
     exp_id: str
     cfg: str
     overrides: tuple[str, ...]
     needs: tuple[str, ...] = ()
+    search: SearchSpec | None = None
 
 
 def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
@@ -47,7 +51,8 @@ def read_named(asked: Iterable[tuple[str, Manifest]]) -> dict[str, Named]:
         wanted = {folder_of(target, manifest.project_root) for target in its}
         for exp_id, folder, identity, _, needs in manifest.entries_of(its) if few else manifest.entries()[0]:
             if folder in wanted:
-                found[folder] = Named(exp_id, identity.cfg, identity.overrides, needs)
+                search = manifest.search if is_slot(exp_id) else None
+                found[folder] = Named(exp_id, identity.cfg, identity.overrides, needs, search)
     return found
 
 

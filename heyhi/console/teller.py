@@ -8,23 +8,25 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
-from heyhi.console.ends import Ended, bad_end_of, how_ended, said_by_executor, seconds_of
+from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_executor, seconds_of
 from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
+from heyhi.console.trials import Trials
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.slots import shown_folder
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of
 from heyhi.text import duration, readable
 
-_EXPERIMENT, _UNKNOWN, _TABLE, _ALL = "experiment", "unknown", "aggregate", "all"  # our rules
+_EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "aggregate", "all"  # our rules
+_RUNS = (_EXPERIMENT, _SLOT)
 _MOST_NAMED = 5
 # Quiet about these, Snakemake says nothing of starts, or of ends and progress.
 _RULES, _PROGRESS = "rules", "progress"
@@ -91,6 +93,7 @@ class Teller:
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
         self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
         self._again: set[str] = set()  # exp paths of what is tried again
+        self._trials = Trials()
         self._progress: Progress | None = None
         self._where = ""
         self._day = ""
@@ -144,7 +147,7 @@ class Teller:
         said = submitted(text)
         if said is not None and said[0] in self._by_id:
             folder = self._by_id[said[0]]
-            self._tell(_RULES, QUEUED, self._names[folder], said[1])
+            self._tell(_RULES, QUEUED, self._name(folder), said[1])
             return True
         return is_noise(text)
 
@@ -161,15 +164,19 @@ class Teller:
         if self._progress is not None:
             return True
         stats: Mapping[str, int] = getattr(record, "stats", None) or {}
-        total = int(stats.get(_EXPERIMENT, 0))
+        trials = int(stats.get(_SLOT, 0))
+        total = int(stats.get(_EXPERIMENT, 0)) + trials
         unknown = int(stats.get(_UNKNOWN, 0))
         self._progress = Progress(total + unknown, time.monotonic(), self._is_remote)
         with contextlib.suppress(HeyhiError):  # of what can't be read, exp ids will do
             self._named = self._asked.read()
         self._names = dict(zip(self._named, short_names(list(self._named.values())), strict=True))
         self._by_id = {named.exp_id: folder for folder, named in self._named.items()}
+        self._trials = Trials(self._named)
         before = max(0, len(self._named) - total - unknown)
-        what = f"{total} experiment{'s' if total != 1 else ''}" if total else "nothing but the table"
+        counted = ((total - trials, "experiment"), (trials, "trial"))
+        what = " and ".join(f"{count} {name}{'s' if count != 1 else ''}" for count, name in counted if count)
+        what = what or "nothing but the table"
         now = time.time()
         self._day = day(now)
         said = (what, self._where if total else "", f"{before} DONE before" if before else "", self._day)
@@ -186,11 +193,11 @@ class Teller:
 
     def _start(self, record: Any) -> bool:
         rule = str(record.rule_name)
-        if rule not in (_EXPERIMENT, _UNKNOWN, _TABLE, _ALL):
+        if rule not in (*_RUNS, _UNKNOWN, _TABLE, _ALL):
             return False
         folder = ""
-        if rule == _EXPERIMENT:
-            folder = self._folder(f"{record.wildcards['exp']}/{RESULT_NAME}")
+        if rule in _RUNS:
+            folder = self._folder(result_of(record.wildcards["exp"]))
             if self._progress is not None:
                 self._progress.start(folder, time.monotonic())
             if not self._is_remote:
@@ -204,19 +211,26 @@ class Teller:
         job = self._jobs.get(int(record.job_id))
         if job is None:
             return False
-        if job.rule == _EXPERIMENT and self._progress is not None:
-            seconds: float | None = self._progress.finish(job.folder, time.monotonic())
-            if self._is_remote:
-                seconds = seconds_of(job.folder)
-            took = "" if seconds is None else duration(seconds)
-            self._tell(_PROGRESS, DONE, self._name(job.folder), took, "" if self._is_remote else bad_end_of(job.folder))
+        trial = self._trials.end(job.folder)
+        if trial is not None and trial.status is not Status.DONE:
+            log = log_of(shown_folder(job.folder), self._project.root) if trial.status is Status.DEAD else ""
+            self._tell_end(job.folder, Ended(trial.status.value, trial.said, log))
+        elif job.rule in _RUNS and self._progress is not None:
+            self._say_done(job.folder, trial.said if trial is not None else "", self._progress)
         elif job.rule == _TABLE:
             self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
         return True
 
+    def _say_done(self, folder: str, said: str, progress: Progress) -> None:
+        seconds: float | None = progress.finish(folder, time.monotonic())
+        if self._is_remote:
+            seconds = seconds_of(shown_folder(folder))
+        took = "" if seconds is None else duration(seconds)
+        self._tell(_PROGRESS, DONE, self._name(folder), said, took, "" if self._is_remote else bad_end_of(folder))
+
     def _fail(self, record: Any) -> bool:
         job = self._jobs.get(int(record.jobid))
-        if job is None or job.rule not in (_EXPERIMENT, _UNKNOWN):
+        if job is None or job.rule not in (*_RUNS, _UNKNOWN):
             return False
         if job.rule == _UNKNOWN:
             target, _, why = job.text.partition(": ")
@@ -230,7 +244,7 @@ class Teller:
         return True
 
     def _how_ended(self, folder: str, said: str = "") -> Ended:
-        return how_ended(folder, self._exp_id(folder), self._project.root, said)
+        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said)
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
@@ -238,8 +252,8 @@ class Teller:
             self._logged[folder] = self._exp_id(folder)
         if self._progress is not None:
             self._progress.fail(folder, ended.word)
-        if ended.log:
-            self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}")
+        if ended.log or ended.word == Status.PRUNED.value:
+            self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}" if ended.log else "")
         else:
             self._tell("", ended.word, f"{self._exp_id(folder)}: {ended.why}")
 
@@ -299,9 +313,11 @@ class Teller:
         return folder_of(os.path.normpath(target), self._project.root)
 
     def _name(self, folder: str) -> str:
-        return self._names.get(folder) or self._exp_id(folder)
+        return self._trials.name(folder) or self._names.get(folder) or self._exp_id(folder)
 
     def _exp_id(self, folder: str) -> str:
+        if is_slot(folder):
+            return shown_folder(folder).removeprefix(f"{self._project.results_root}/")
         named = self._named.get(folder)
         return named.exp_id if named is not None else folder.removeprefix(f"{self._project.results_root}/")
 
@@ -324,4 +340,4 @@ def _leave(record: logging.LogRecord) -> bool:
 
 
 def _has_result(folder: str) -> bool:
-    return os.access(Path(folder) / RESULT_NAME, os.F_OK)
+    return os.access(result_of(folder), os.F_OK)

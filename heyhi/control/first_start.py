@@ -19,8 +19,9 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import read_last_owner, read_owner
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, result_of
 from heyhi.experiment.records import REFUSED
+from heyhi.experiment.slots import shown_folder
 from heyhi.files import read_end
 from heyhi.project import Project
 from heyhi.text import TIMES
@@ -31,7 +32,7 @@ _END_SECONDS = 20.0  # that a controller with nothing left may take to end
 _FEW = 200  # experiments that are looked at
 _TAIL_BYTES = 2000
 _TAIL_LINES = 5
-_NAMES = (RESULT_NAME, JOB_NAME, ATTEMPTS_NAME, CLAIM_NAME)
+_NAMES = (JOB_NAME, ATTEMPTS_NAME, CLAIM_NAME)
 
 _Mark = tuple[tuple[int, int] | None, ...]
 
@@ -100,8 +101,8 @@ class FirstStart:
 
     def _said_of(self, path: str) -> str:
         """Say how an experiment was started; empty where it wasn't, and as yet."""
-        name = path.removeprefix(f"{self._project.results_root}/")
-        if os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+        name = shown_folder(path).removeprefix(f"{self._project.results_root}/")
+        if os.access(result_of(path), os.F_OK):
             return f"done already: {name}"
         folder = ExperimentDir(Path(path))
         history = folder.history()
@@ -114,7 +115,7 @@ class FirstStart:
         job = owner.job if owner is not None else ""
         if job or _mark(path)[1] != self._before[path][1]:
             return f"submitted: job {job or history.current_job} ({name})"
-        if _mark(path)[2] != self._before[path][2]:
+        if _mark(path)[4] != self._before[path][4]:
             return f"started: {name}{f' (pid {owner.pid} on {owner.host})' if owner is not None else ''}"
         return ""
 
@@ -154,7 +155,8 @@ def _has_ended(controller: Controller) -> bool:
 
 def _mark(path: str) -> _Mark:
     """Return by what is seen that somebody has written in an experiment's folder."""
-    return tuple(map(_stamp, (f"{path}/{name}" for name in _NAMES)))
+    names = (result_of(path), *(f"{path}/{name}" for name in _NAMES), f"{shown_folder(path)}/{ATTEMPTS_NAME}")
+    return tuple(map(_stamp, names))
 
 
 def _stamp(path: str) -> tuple[int, int] | None:

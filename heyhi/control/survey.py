@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.plans import PlanOf, no_plan, plans_of_expansion, plans_of_index, plans_of_manifest
-from heyhi.experiment.names import CLAIM_NAME, JOB_NAME, MIXED_NAME, NOTES_NAME, STATE_NAME, Status
+from heyhi.experiment.names import (
+    CLAIM_NAME,
+    JOB_NAME,
+    MIXED_NAME,
+    NOTES_NAME,
+    STATE_NAME,
+    Status,
+    has_ended,
+    is_slot,
+    trial_of,
+)
 from heyhi.experiment.status import State, Statuses
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
@@ -30,12 +40,26 @@ if TYPE_CHECKING:
 
 
 class Row(NamedTuple):
-    """How one experiment is, and where."""
+    """How one experiment is, and where.
+
+    Attributes:
+        exp_id: its exp id.
+        exp_path: its folder.
+        status: in a word.
+        reason: why.
+        slot: folder of the search's slot that it was asked for by; empty where it was asked for itself.
+    """
 
     exp_id: str
     exp_path: str
     status: Status
     reason: str = ""
+    slot: str = ""
+
+    @property
+    def asked(self) -> str:
+        """The folder that it was asked for by: a slot's, or its own; what a launch names, and what `others` has."""
+        return self.slot or self.exp_path
 
     @property
     def state(self) -> State:
@@ -50,6 +74,7 @@ class Row(NamedTuple):
             "status": self.status.value,
             "reason": self.reason,
             "job_id": self.job_id,
+            **({"trial": trial_of(self.slot)} if self.slot else {}),
         }
 
     @property
@@ -67,14 +92,24 @@ class Row(NamedTuple):
     @property
     def job_id(self) -> str:
         """Id of the last job that had it; empty where there was none, or it was run without one since."""
-        if not any(os.access(f"{self.exp_path}/{name}", os.F_OK) for name in (JOB_NAME, CLAIM_NAME)):
-            return ""
-        from heyhi.errors import UnknownError
-        from heyhi.experiment.status import find_job_id
+        return _job_of(self.exp_path) or (_job_of(self.slot) if self.slot else "")
 
-        with contextlib.suppress(UnknownError):  # which its status says
-            return find_job_id(self.exp_path)
+
+def _shown_folder(slot: str) -> str:
+    from heyhi.experiment.slots import shown_folder  # takes longer to load than most looks
+
+    return shown_folder(slot)
+
+
+def _job_of(exp_path: str) -> str:
+    if not any(os.access(f"{exp_path}/{name}", os.F_OK) for name in (JOB_NAME, CLAIM_NAME)):
         return ""
+    from heyhi.errors import UnknownError
+    from heyhi.experiment.status import find_job_id
+
+    with contextlib.suppress(UnknownError):  # which its status says
+        return find_job_id(exp_path)
+    return ""
 
 
 def _not_planned(path: str) -> bytes | None:
@@ -157,7 +192,13 @@ class Part(NamedTuple):
 
         index = ManifestIndex.open(project)
         index.warn_of_gone()
-        return cls._of_known(project, index, index.known())._replace(lacks=index.lacks())
+        known = index.known()
+        if any(map(is_slot, known)):  # what is an experiment's slot, and the experiment, count once
+            slots = dict.fromkeys(filter(is_slot, known))
+            shown = {_shown_folder(slot): slot for slot in reversed(slots)}
+            kept = set(shown.values())
+            known = [path for path in known if path in kept or not (path in shown or is_slot(path))]
+        return cls._of_known(project, index, known)._replace(lacks=index.lacks())
 
     @classmethod
     def _of_known(cls, project: Project, index: ManifestIndex, folders: list[str]) -> Part:
@@ -207,6 +248,7 @@ class Survey:
         # Mostly there is one part, and it may have 10,000.
         every = (path for part in parts for path in part.folders)
         self.folders: list[str] = parts[0].folders if len(parts) == 1 else list(dict.fromkeys(every))
+        self._shown: dict[str, str] = {}  # by the folder of a slot
 
     @classmethod
     def of_parts(cls, parts: Iterable[Part]) -> Survey:
@@ -252,9 +294,36 @@ class Survey:
         done = (Status.DONE, "")
         if len(self.parts) == 1:  # there may be 10,000 of them
             root = f"{self.parts[0].project.results_root}/"
-            return [Row(path.removeprefix(root), path, *self.others.get(path, done)) for path in folders]
+            return [
+                self._trial(path, root)
+                if is_slot(path)
+                else Row(path.removeprefix(root), path, *self.others.get(path, done))
+                for path in folders
+            ]
         roots = {path: f"{part.project.results_root}/" for part in reversed(self.parts) for path in part.folders}
-        return [Row(path.removeprefix(roots[path]), path, *self.others.get(path, done)) for path in folders]
+        return [
+            self._trial(path, roots[path])
+            if is_slot(path)
+            else Row(path.removeprefix(roots[path]), path, *self.others.get(path, done))
+            for path in folders
+        ]
+
+    def _trial(self, slot: str, root: str) -> Row:
+        shown, state = self.shown(slot), self.others.get(slot, State(Status.DONE))
+        return Row(shown.removeprefix(root), shown, *state, slot=slot)
+
+    def shown(self, path: str) -> str:
+        """Return the folder that people are shown for one: of a search's slot, that of its experiment."""
+        if not is_slot(path):
+            return path
+        if path not in self._shown:
+            self._shown[path] = _shown_folder(path)
+        return self._shown[path]
+
+    @cached_property
+    def ended(self) -> set[str]:
+        """Slots of searches that are not DONE, and final all the same: a launch starts none of them again."""
+        return {path for path in self.others if has_ended(path)}
 
     @property
     def counts(self) -> dict[Status, int]:
@@ -321,7 +390,7 @@ class Survey:
             if own:
                 from heyhi.experiment.given import find_stale
 
-                found |= find_stale(part.project.results_root, own)
+                found |= find_stale(part.project.results_root, list(map(self.shown, own)))
         return found
 
     @cached_property
@@ -333,7 +402,7 @@ class Survey:
                 from heyhi.experiment.mixed import find_mixed
 
                 noted |= find_mixed(root)
-        return {path: noted[path] for path in self.folders if path in noted} if noted else {}
+        return {path: noted[path] for path in self._shown_folders() if path in noted} if noted else {}
 
     @cached_property
     def notes(self) -> dict[str, Shown]:
@@ -344,9 +413,12 @@ class Survey:
                 from heyhi.experiment.notes import Notes
 
                 if notes := Notes.read(root):
-                    shown = ((path, notes.shown(path)) for path in self.folders if path not in found)
+                    shown = ((path, notes.shown(path)) for path in self._shown_folders() if path not in found)
                     found |= {path: one for path, one in shown if one is not None}
         return found
+
+    def _shown_folders(self) -> list[str]:
+        return list(map(self.shown, self.folders)) if any(map(is_slot, self.folders)) else self.folders
 
     def _has_ended(self, path: str) -> bool:
         status = self.others[path].status if path in self.others else Status.DONE
@@ -378,8 +450,10 @@ class Survey:
         found = {}
         for part in self.parts:
             check = DriftCheck(part.project, schema_of(part.project))
-            for path in part.folders:
-                if path in rows and (lines := check.drift(Path(path), part.configs.get(path))):
+            for asked in part.folders:
+                path = self.shown(asked)
+                today = part.configs.get(path) if path == asked else None  # a slot's is only what it begins with
+                if path in rows and (lines := check.drift(Path(path), today)):
                     found[rows[path].exp_id] = lines
         return found
 
@@ -393,5 +467,6 @@ class Survey:
 
         found: dict[str, CodeChange] = {}
         for part in self.parts:
-            found |= find_recoded(part.project, [path for path in part.folders if path not in self.others])
+            done = [self.shown(path) for path in part.folders if path not in self.others]
+            found |= find_recoded(part.project, done)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import os
 
 from heyhi.project import STATE_NAME as STATE_NAME
 
@@ -53,6 +54,16 @@ def is_slot(exp_path: str) -> bool:
 def result_of(exp_path: str) -> str:
     """Return the file whose existence is DONE: an experiment's result.json; of a slot, the file beside its folder."""
     return f"{exp_path}.json" if is_slot(exp_path) else f"{exp_path}/{RESULT_NAME}"
+
+
+def trial_of(exp_path: str) -> int:
+    """Return the number of a slot, by its folder or exp id; they count from 0."""
+    return int(exp_path.rpartition("/")[2])
+
+
+def has_ended(exp_path: str) -> bool:
+    """Return whether a folder is that of a slot whose experiment is final for the search."""
+    return is_slot(exp_path) and os.access(result_of(exp_path), os.F_OK)
 
 
 class Status(enum.StrEnum):

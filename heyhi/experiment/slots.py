@@ -20,12 +20,14 @@ from typing import Any
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, is_slot
+from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot
+from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 
 _CHOICE_NAME = "choice.json"
 _DIGITS = 4
 _MOST_BYTES = 1 << 20
+_FINAL = (Status.DONE, Status.PRUNED, Status.DEAD)
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,11 @@ class SlotEnd:
     value: float | None = None
     reason: str = ""
     time: str = ""
+
+    @property
+    def shown_status(self) -> Status:
+        """The status that its experiment has for people; where there was nothing left to choose, all is done."""
+        return next((status for status in _FINAL if status.value == self.status), Status.DONE)
 
 
 class SearchDir:
@@ -211,6 +218,45 @@ def slots_of(exp_path: Path | str) -> list[str]:
         return []
     found = data.get("slots") if data is not None else None
     return [one for one in found if isinstance(one, str) and is_slot(one)] if isinstance(found, list) else []
+
+
+def slot_dirs_of(exp_path: Path) -> list[SlotDir]:
+    """Return the slots that an experiment is of, as far as they lie in the results root that it lies in."""
+    exp_ids = slots_of(exp_path)
+    if not exp_ids:
+        return []
+    root = next((one for one in exp_path.parents if (one / exp_ids[0]).is_dir()), None)
+    return [slot_dir(root / exp_id, root) for exp_id in exp_ids] if root is not None else []
+
+
+def chosen_dir(folder: ExperimentDir) -> ExperimentDir | None:
+    """Return the folder of the experiment that a slot is; None for what is no slot, and where nothing is chosen yet.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    if not is_slot(str(folder.path)):
+        return None
+    slot = slot_dir(folder.path, folder.results_root)
+    choice, root = slot.read_choice(), slot.search.results_root
+    return ExperimentDir(root / choice.exp_id, root) if choice is not None and choice.exp_id else None
+
+
+def started_dir(folder: ExperimentDir, job_id: str) -> ExperimentDir | None:
+    """Return the folder of the experiment that a slot's job has started; None where it hasn't, and for what is no slot.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    chosen = chosen_dir(folder)
+    is_started = chosen is not None and any(start.job_id == job_id for start in History(chosen.attempts()).starts)
+    return chosen if is_started else None
+
+
+def living_slots_of(exp_path: str) -> list[str]:
+    """Return the folders of the slots that an experiment is of and that have not ended."""
+    folders = (str(slot.path) for slot in slot_dirs_of(Path(exp_path)))
+    return [folder for folder in folders if not has_ended(folder)]
 
 
 def note_slot(exp_path: Path | str, exp_id_of_slot: str) -> None:

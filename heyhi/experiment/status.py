@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, Status
+from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, SEARCH_NAME, Status, is_slot
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
@@ -52,10 +53,17 @@ _DONE, _NOT_STARTED = State(Status.DONE), State(Status.NOT_STARTED)
 
 
 class _Look(NamedTuple):
-    """What was seen of an experiment; one that is dead has a history, which says why."""
+    """What was seen of an experiment.
+
+    Attributes:
+        state: how it is.
+        history: of one that is dead, which says why.
+        folder: that this is of, where another one was asked about: a slot's, of a search.
+    """
 
     state: State
     history: History | None = None
+    folder: str = ""
 
 
 def _no_needs(exp_path: str) -> Sequence[str]:
@@ -113,9 +121,9 @@ class Statuses:
         return self._view.queue.error if self._view is not None else ""
 
     def _find(self, exp_path: str) -> State:
-        state, history = self._look(exp_path)
+        state, history, folder = self._look(exp_path)
         if history is not None:
-            return State(state.status, self._why_dead(exp_path, history))
+            return State(state.status, self._why_dead(folder or exp_path, history))
         if state.status is Status.NOT_STARTED:
             try:
                 needs = self._needs_of(exp_path)
@@ -130,7 +138,8 @@ class Statuses:
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)
         if look is None:
-            look = self._looks[exp_path] = _look_at(exp_path, self._ask)
+            found = partial(_look_at_slot, of=self._look) if is_slot(exp_path) else _look_closely
+            look = self._looks[exp_path] = _look_at(exp_path, self._ask, found)
         return look
 
     def _ask(self) -> View:
@@ -260,10 +269,10 @@ def _requeues(folder: ExperimentDir, owner: Owner, waits_again: bool) -> str:
     return f", requeued {count} times" if count > 1 else ", requeued once" if count else ""
 
 
-def _look_at(exp_path: str, ask: Callable[[], View]) -> _Look:
+def _look_at(exp_path: str, ask: Callable[[], View], look: Callable[[str, Callable[[], View]], _Look]) -> _Look:
     """Look at the folder of an experiment; whatever can't be read is never taken for absent."""
     try:
-        return _look_closely(exp_path, ask)
+        return look(exp_path, ask)
     except HeyhiError as error:
         return _Look(State(Status.UNKNOWN, str(error)))
     except OSError as error:
@@ -300,13 +309,55 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if names.isdisjoint((ATTEMPTS_NAME, JOB_NAME)) and not any(
         _exists(f"{exp_path}/{name}") for name in (ATTEMPTS_NAME, JOB_NAME)
     ):
-        return _Look(_NOT_STARTED)
+        return _waiting_slot(exp_path, ask) or _Look(_NOT_STARTED)
     history = folder.history()
     if _exists(f"{exp_path}/{RESULT_NAME}"):  # it has ended since the first look
         return _Look(_DONE)
     if (owner := unclaimed_owner(history)) is not None:
         return _held(folder, owner, view)
+    if (look := _waiting_slot(exp_path, ask)) is not None:
+        return look
     return _Look(State(Status.PRUNED if history.pruned is not None else Status.DEAD), history)
+
+
+def _waiting_slot(exp_path: str, ask: Callable[[], View]) -> _Look | None:
+    """Look at the slot of a search that an experiment is of, which is about to start it; None where none is alive."""
+    if is_slot(exp_path) or not _exists(f"{exp_path}/{SEARCH_NAME}"):
+        return None
+    from heyhi.experiment.slots import living_slots_of
+
+    for slot in living_slots_of(exp_path):
+        look = _look_closely(slot, ask)
+        if look.state.status.is_alive:
+            return _Look(State(Status.PENDING, look.state.reason))
+    return None
+
+
+def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _Look]) -> _Look:
+    """Look at a search's slot: it is as its experiment is, once that is chosen.
+
+    Args:
+        exp_path: folder of the slot.
+        ask: asks Slurm.
+        of: looks at an experiment.
+    """
+    from heyhi.experiment.slots import shown_folder, slot_dir
+
+    slot = slot_dir(exp_path)
+    end = slot.read_end()
+    chosen = shown_folder(exp_path)
+    its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
+    if end is not None:
+        is_so = its is not None and (its.state.status.is_alive or its.state.status is Status.DONE)
+        return its if its is not None and is_so else _Look(State(end.shown_status, end.reason))
+    own = _look_closely(exp_path, ask)
+    if its is None or its.state.status is Status.UNKNOWN:
+        return its or own
+    if own.state.status.is_alive:
+        return its if its.state.status.is_alive else _Look(State(Status.PENDING, own.state.reason))
+    if its.state.status in (Status.DONE, Status.PRUNED):  # who was to write that down was killed
+        return _Look(State(Status.NOT_STARTED, f"its experiment is {its.state.status.value}, which is to be noted yet"))
+    return own if its.state.status is Status.NOT_STARTED else its
 
 
 def _exists(path: str) -> bool:

@@ -28,10 +28,12 @@ from heyhi.config.schema import Schema
 from heyhi.errors import HeyhiError, Pruned, ResultError
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.metric_log import logging_to
+from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.records import PRUNED
 from heyhi.experiment.result import Encoded, encode
+from heyhi.experiment.slots import shown_folder
 from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.job.chosen import experiment_of, listeners_of
 from heyhi.job.crash import stacks_when_it_crashes
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
@@ -49,6 +51,7 @@ from heyhi.logs import setup_logging
 from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
 from heyhi.streams import guard_streams, kept_descriptors
+from heyhi.sweep.target import folder_of
 from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -342,7 +345,8 @@ def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, i
     seconds, log = Settings().end_grace, None
     with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
         seconds = manifest.project.settings.end_grace
-        log = ExperimentDir(manifest.experiment(options.target).exp_path).log_path_of(rank)
+        path = shown_folder(str(manifest.experiment(options.target).exp_path))
+        log = ExperimentDir(Path(path)).log_path_of(rank)
     # What the first one of this machine prints goes into its log already.
     grace.begin(seconds, log if rank > 0 or options.channel is None else None, code)
 
@@ -403,11 +407,11 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
         held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
     """
     process = os.getpid()
-    folder = ExperimentDir(Path(options.target).absolute().parent)
+    folder = _folder_of(options.target)
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project = _read_manifest(options)
+            experiment, entry, schema, project, listeners = _read_manifest(options)
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -418,7 +422,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
             ):
                 turn.on_pruned = functools.partial(_announce, options.notes, rank)
                 try:
-                    with _logging(folder, signals) if rank == 0 else contextlib.nullcontext():
+                    with _logging(folder, signals, listeners) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
@@ -459,11 +463,14 @@ def _logged(
         yield tee.regain
 
 
-def _logging(folder: ExperimentDir, signals: Signals) -> contextlib.AbstractContextManager[object]:
+def _logging(
+    folder: ExperimentDir, signals: Signals, listeners: Sequence[Listener]
+) -> contextlib.AbstractContextManager[object]:
     """Have what the first rank logs be the experiment's metrics, of the attempt that the runner has begun."""
     starts = folder.history().starts
     attempt = starts[-1].attempt if starts else 1
-    return logging_to(folder.metrics_path, attempt=attempt, is_lost=lambda: bool(signals.lost))
+    path, is_lost = folder.metrics_path, lambda: bool(signals.lost)
+    return logging_to(path, attempt=attempt, listeners=listeners, is_lost=is_lost)
 
 
 def _encoded(result: object, turn: Turn) -> Encoded | None:
@@ -473,12 +480,16 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project]:
+def _read_manifest(
+    options: argparse.Namespace,
+) -> tuple[Experiment, str, Schema, Project, Sequence[Listener]]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        return manifest.experiment(options.target), manifest.entry, manifest.schema(), manifest.project
+        experiment = experiment_of(manifest, options.target)
+        listeners = listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, listeners
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -550,8 +561,13 @@ def _aside(target: str, result: Encoded | None) -> str:
     """Put a result aside that can't reach the runner, and say where; empty where there is none."""
     if result is None or not result.text:
         return ""
-    folder = ExperimentDir(Path(target).absolute().parent)
-    return f"{set_aside(result, Path(target).parent.as_posix(), folder.log_path)}, since "
+    folder = _folder_of(target)
+    return f"{set_aside(result, folder.path.name, folder.log_path)}, since "
+
+
+def _folder_of(target: str) -> ExperimentDir:
+    """Return the folder of the experiment that a target stands for: of a slot, the one that it has chosen."""
+    return ExperimentDir(Path(shown_folder(folder_of(target, Path.cwd()))))
 
 
 if __name__ == "__main__":

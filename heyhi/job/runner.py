@@ -18,14 +18,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
-from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
+from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.exits import exit_text
@@ -50,6 +50,7 @@ from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
@@ -63,74 +64,19 @@ from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from heyhi.sweep.manifest import Manifest
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
 # After which a claim is looked for again that is made in an empty folder: a task may be emptying it all the time.
 _DOUBT_SECONDS = 0.2
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How `execute` ended.
-
-    Attributes:
-        status: of the experiment now: DONE, DEAD, PRUNED, or RUNNING or PENDING where another has it.
-        reason: why it is dead or pruned, or who has it.
-        exit_code: 0 when it is done.
-        ran: this call has run it.
-        attempt: number of the attempt, 0 where it was not run.
-        stopped: it didn't end by itself.
-        lost: another has the experiment by now, in whose folder nothing is written any more.
-        refused: this call would have gone on with another config, and has left it as it was.
-    """
-
-    status: Status
-    reason: str = ""
-    exit_code: int = 0
-    ran: bool = False
-    attempt: int = 0
-    stopped: bool = False
-    lost: bool = False
-    refused: bool = False
-
-    @property
-    def done(self) -> bool:
-        """Whether there is a result."""
-        return self.status is Status.DONE
-
-
-class JobClaim(NamedTuple):
-    """What a job's process claims its experiment by.
-
-    Attributes:
-        ref: the job, as its claim names it.
-        nonces: of the claims that its submission took.
-        is_again: the job was queued again since it last started the experiment, so nothing of that start is left.
-    """
-
-    ref: JobRef
-    nonces: tuple[str, ...]
-    is_again: bool = False
-
-    def follows(self, owner: Owner) -> bool:
-        """Return whether a claim passes on to this process: its submission's, or that of the same job's last start.
-
-        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
-        """
-        return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
-
-    def runs_already(self, owner: Owner) -> bool:
-        """Return whether a claim is of another start of the same job, which runs beside this one on this machine.
-
-        To leave it would end the job, and with it the one that runs.
-        """
-        return owner.job == self.ref.job and owner.is_here and owner.runs
 
 
 def execute(
@@ -154,6 +100,7 @@ def execute(
     make_room: Callable[[], None] | None = None,
     on_end: Callable[[], None] = lambda: None,
     on_over: Callable[[Outcome], None] = lambda outcome: None,
+    on_exit: Callable[[], object] = lambda: None,
     entry: str | None = None,
     listeners: Sequence[Listener] = (),
 ) -> Outcome:
@@ -183,6 +130,7 @@ def execute(
         make_room: called first, once this process is free for the run.
         on_end: called when main has ended, before that is put on record.
         on_over: called when a run is over, all is on record, and its claim is released.
+        on_exit: called instead where main ends this process by `os._exit`, and there is a result.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
         listeners: are called with what main logs, see `metric_log`.
@@ -246,6 +194,7 @@ def execute(
                 kept,
                 on_end,
                 listeners,
+                on_exit,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -372,6 +321,7 @@ class _Run:
     kept: KeptFolder
     on_end: Callable[[], None]
     listeners: Sequence[Listener]
+    on_exit: Callable[[], object]
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -581,17 +531,21 @@ class _Run:
             _log.error("%s", error)
 
 
-def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable[[Outcome], None]:
+def ending_in(
+    grace: Grace, project: Project, folder: ExperimentDir, tell: Callable[[Outcome], int] | None = None
+) -> Callable[[Outcome], None]:
     """Return what begins the seconds that this process has to end, for `execute` to call when its run is over.
 
     Args:
         grace: of this process.
         project: of the experiment.
         folder: of it.
+        tell: is told of its end first, and returns what this process ends with; default: what the outcome says.
     """
 
     def begin(outcome: Outcome) -> None:
         code = outcome.exit_code if outcome.stopped or outcome.lost else 0 if outcome.done else 1
+        code = tell(outcome) if tell is not None else code
         if outcome.lost:  # it works where another does by now
             grace.begin(KILL_SECONDS, None, code, LOST)
         else:
@@ -634,6 +588,8 @@ class _Leaving:
                 forget_used(run.folder.path)
                 if is_over:
                     run.claim.release()  # a pack goes on without it
+                if is_over and is_done:
+                    run.on_exit()
         return is_done
 
 
@@ -689,6 +645,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    parser.add_argument("--attempts", type=int, metavar="N", help="how often it does; default: as the launcher says")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--entry", metavar="M:F", help="call this function; default: as before, or the manifest's")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
@@ -702,7 +659,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     if options.job is None:
-        begin_attempt(Path(options.target).with_name(LAUNCH_LOG_NAME))
+        begin_attempt(Path(folder_of(options.target, Path.cwd()), LAUNCH_LOG_NAME))
     with Grace() as grace:
         grace.exit_code = _exit_code(options, grace)
     return grace.exit_code
@@ -734,70 +691,14 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
-        own, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
-        project = manifest.project
-    manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
-    here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
-    tasks = max(here, options.tasks)
-
-    def task_main(**kwargs: object) -> object:
-        given = folder.read_entry()  # by who has launched it last with a function of their own
-        if tasks > 1:
-            # Most runs are one process, and are spared the imports.
-            from heyhi.job.ranks import run_ranks
-            from heyhi.job.step import local_step
-
-            return run_ranks(
-                options.target,
-                tasks,
-                manifest_path,
-                code_root,
-                folder,
-                options.log_level,
-                told.append,
-                loaded.extend,
-                used.append,
-                entry=given,
-                start=functools.partial(local_step, here) if here > 1 else None,
-            )
-        # Imported within the attempt: what fails on import is then on record, and in the log.
-        return call_main(given or own, code_root, is_given=bool(given), **kwargs)
-
-    pin_imports(project, code_root)
-    told: list[str] = []  # by the first rank: digest of what it had loaded
-    loaded: list[str] = []  # by all ranks: what of that was the work tree's
-    used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
-
-    def used_elsewhere() -> Sequence[Measured]:
-        if options.tasks == 1:  # ranks of this machine are below this process
-            return ()
-        from heyhi.job.ranks import used_by_ranks
-
-        return used[-1] if used else used_by_ranks(folder)
-
-    folder = ExperimentDir(experiment.exp_path)
+    # What it says of all its experiments is in memory.
+    command = _Command.of(options, grace, manifest, experiment)
     job = _job_claim(options.job, experiment) if options.job is not None else None
+    if experiment.is_slot:
+        return _run_slot(command, manifest, experiment, job)
+    folder = ExperimentDir(experiment.exp_path)
     try:
-        outcome = execute(
-            experiment,
-            schema,
-            task_main,
-            log_level=options.log_level,
-            echo=False,
-            code_root=code_root,
-            used_elsewhere=used_elsewhere,
-            is_whole_process=True,
-            attempt=options.attempt,
-            if_claimed="wait" if job is None else "leave",
-            job=job,
-            project=project,
-            environment=None if tasks == 1 else lambda: "".join(told[-1:]),
-            outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
-            continue_drifted=options.continue_drifted,
-            on_end=watching_in(grace, project, folder),
-            on_over=ending_in(grace, project, folder),
-            entry=options.entry,
-        )
+        outcome = command.run(experiment, job, if_claimed="wait" if job is None else "leave")
     except (KeyboardInterrupt, Terminated):
         if folder.has_result():
             return 0
@@ -821,6 +722,148 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     return 1
 
 
+def _run_slot(command: _Command, manifest: Manifest, slot: Experiment, job: JobClaim | None) -> int:
+    """Run a search's slot, and return the exit code."""
+    from heyhi.job.slot import SlotRun  # most targets are experiments
+
+    if manifest.search is None:
+        raise ManifestError(f"{manifest.path}: has no search, of which {slot.exp_id} could be a slot")
+    options = command.options
+    code = SlotRun(manifest, slot, manifest.search, job, options.attempt, command.attempts, command.run).run()
+    if code == REQUEUE_EXIT and job is not None:
+        print(f"{slot.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
+        return ask_again()
+    return code
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What the command line and the manifest say of how an experiment is run.
+
+    Attributes:
+        options: of the command line.
+        grace: of this process.
+        manifest: absolute path, as long as the working directory is that of who has named it.
+        own: function that experiments call that were launched with no other one.
+        code_root: folder that the task file is imported from.
+        schema: of the config.
+        project: as far as a job needs it.
+        here: in how many processes of this machine main runs.
+        tasks: in how many it runs at all.
+    """
+
+    options: argparse.Namespace
+    grace: Grace
+    manifest: Path
+    own: str
+    code_root: Path
+    schema: Schema
+    project: Project
+    here: int
+    tasks: int
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment) -> _Command:
+        """Read it; all that a search may choose has the launcher of its slot."""
+        code_root, schema, project = options.code_root or manifest.code_root, manifest.schema(), manifest.project
+        message = getattr(schema.parse_root(experiment.config), experiment.task)
+        here = 1 if options.tasks > 1 else _tasks_here(message)
+        pin_imports(project, code_root)
+        path, tasks = options.manifest.absolute(), max(here, options.tasks)
+        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks)
+
+    def attempts(self, experiment: Experiment) -> int:
+        """Return how often the launcher tries an experiment: as it has said, or in a job as the config says."""
+        if self.options.attempts is not None or self.options.job is None:
+            return self.options.attempts or 1
+        from heyhi.slurm.request import request_of  # most end well
+
+        with contextlib.suppress(LauncherError):  # it was submitted with another config
+            return request_of(getattr(self.schema.parse_root(experiment.config), experiment.task)).max_attempts
+        return 1
+
+    def run(
+        self,
+        experiment: Experiment,
+        job: JobClaim | None,
+        *,
+        if_claimed: Literal["wait", "leave"] = "wait",
+        on_start: Callable[[], None] = lambda: None,
+        on_over: Callable[[Outcome], int] | None = None,
+        on_exit: Callable[[], object] = lambda: None,
+        listeners: Sequence[Listener] = (),
+    ) -> Outcome:
+        """Run an experiment; see `execute`.
+
+        Args:
+            experiment: what to run.
+            job: of Slurm's, by which it is claimed.
+            if_claimed: wait, or leave it.
+            on_start: called right before it runs.
+            on_over: called when the run is over; returns what this process is to end with.
+            on_exit: called where main has ended this process, and there is a result.
+            listeners: are called with what main logs in this process.
+        """
+        options, folder = self.options, ExperimentDir(experiment.exp_path)
+        told: list[str] = []  # by the first rank: digest of what it had loaded
+        loaded: list[str] = []  # by all ranks: what of that was the work tree's
+        used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
+
+        def task_main(**kwargs: object) -> object:
+            given = folder.read_entry()  # by who has launched it last with a function of their own
+            if self.tasks > 1:
+                # Most runs are one process, and are spared the imports.
+                from heyhi.job.ranks import run_ranks
+                from heyhi.job.step import local_step
+
+                return run_ranks(
+                    options.target,
+                    self.tasks,
+                    self.manifest,
+                    self.code_root,
+                    folder,
+                    options.log_level,
+                    told.append,
+                    loaded.extend,
+                    used.append,
+                    entry=given,
+                    start=functools.partial(local_step, self.here) if self.here > 1 else None,
+                )
+            # Imported within the attempt: what fails on import is then on record, and in the log.
+            return call_main(given or self.own, self.code_root, is_given=bool(given), **kwargs)
+
+        def used_elsewhere() -> Sequence[Measured]:
+            if options.tasks == 1:  # ranks of this machine are below this process
+                return ()
+            from heyhi.job.ranks import used_by_ranks
+
+            return used[-1] if used else used_by_ranks(folder)
+
+        return execute(
+            experiment,
+            self.schema,
+            task_main,
+            log_level=options.log_level,
+            echo=False,
+            code_root=self.code_root,
+            used_elsewhere=used_elsewhere,
+            is_whole_process=True,
+            attempt=options.attempt,
+            if_claimed=if_claimed,
+            job=job,
+            project=self.project,
+            environment=None if self.tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if self.tasks == 1 else lambda: tuple(sorted(set(loaded))),
+            continue_drifted=options.continue_drifted,
+            on_start=on_start,
+            on_end=watching_in(self.grace, self.project, folder),
+            on_over=ending_in(self.grace, self.project, folder, on_over),
+            on_exit=on_exit,
+            listeners=listeners,
+            entry=options.entry,
+        )
+
+
 def _tasks_here(task: Message) -> int:
     """Return in how many processes of this machine main runs, whatever the tasks of the job."""
     launcher = field_named(type_of(task), "launcher")
@@ -837,10 +880,7 @@ def _job_claim(job: str, experiment: Experiment) -> JobClaim:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
     root, nonces = read_job(job)
     ref = JobRef(env.job_id, root, experiment.identity.digest)
-    starts = History(ExperimentDir(experiment.exp_path).attempts()).starts
-    before = [start for start in starts if start.job_id == env.job_id]
-    is_again = not before or env.restart_count > before[-1].restart_count
-    return JobClaim(ref, nonces, is_again)
+    return JobClaim.of(ref, nonces, ExperimentDir(experiment.exp_path))
 
 
 if __name__ == "__main__":

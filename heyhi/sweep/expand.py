@@ -31,10 +31,10 @@ from heyhi.sweep.size import check_size
 from heyhi.sweep.twins import Twins, alike_lines
 
 if TYPE_CHECKING:
-    from heyhi.config.frozen import FrozenConfig
-
-if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from heyhi.config.frozen import FrozenConfig
+    from heyhi.sweep.search_spec import SearchSpec
 
 Point = tuple[str | Path, Overrides]
 _ANY: frozenset[str] = frozenset({"*"})  # names in a folder that can't be listed
@@ -85,6 +85,9 @@ class Expansion:
         files: configs that were read.
         validate: the sweep file's own check of each config; see `validation`.
         outside: configs outside of the project: name in an identity -> root message without overrides.
+        search: what is searched, where its own experiments are a search's slots.
+        base: what these are composed from, as `heyhi.config.base.Base` writes it.
+        sample: one of the points that they may become: root message, serialised.
     """
 
     planned: list[Planned]
@@ -97,6 +100,9 @@ class Expansion:
     files: frozenset[Path] = frozenset()
     validate: Callable[[FrozenConfig], object] | None = None
     outside: Mapping[str, Message] = field(default_factory=dict, compare=False)
+    search: SearchSpec | None = None
+    base: bytes = b""
+    sample: bytes = b""
 
     @cached_property
     def experiments(self) -> list[Experiment]:

@@ -10,12 +10,14 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType, NoneType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.config.schema import Schema
+from heyhi.config.values import shorten
 from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
@@ -26,6 +28,7 @@ from heyhi.sweep.size import check_size
 
 if TYPE_CHECKING:
     from heyhi.config.frozen import FrozenConfig
+    from heyhi.sweep.search import Search
 
 
 def find_sweep_file(project: Project, path: Path) -> Path:
@@ -103,12 +106,14 @@ class SweepFile(NamedTuple):
         pattern: exp id pattern; None for the default one.
         points: (config, overrides); the file yields them when the first is read.
         validate: its own check of each config, if it has one.
+        search: that it declares instead of points.
     """
 
     name: str
     pattern: str | None
     points: Iterable[Point]
     validate: Callable[[FrozenConfig], object] | None = None
+    search: Search | None = None
 
     def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
         """Expand points of it.
@@ -117,6 +122,13 @@ class SweepFile(NamedTuple):
             SweepError: some are wrong: all of these are named.
         """
         label = label_of(project, self.name)
+        if self.search is not None:
+            from heyhi.sweep.search_expansion import expand_search
+
+            expand_file = partial(expand_sweep_file, project, schema)
+            return expand_search(
+                project, schema, self.search, expand_file, label=label, sweep=self.name, validate=self.validate
+            )
         found = expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
         return replace(found, validate=self.validate) if self.validate is not None else found
 
@@ -129,8 +141,12 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
     """
     module = load_sweep_module(project, path)
     name = project.relative(Path(str(module.__file__)))
-    if not callable(getattr(module, "yield_sweep", None)):
-        raise SweepError(f"{name}: has no function yield_sweep() that yields (config, {{key: value}})")
+    search = _search_in(module, name)
+    if search is None and not callable(getattr(module, "yield_sweep", None)):
+        raise SweepError(
+            f"{name}: has no function yield_sweep() that yields (config, {{key: value}}), and no SEARCH ="
+            " heyhi.Search(…)"
+        )
     pattern = getattr(module, "EXP_ID_PATTERN", None)
     if not isinstance(pattern, (str, NoneType)):
         raise SweepError(f"{name}: EXP_ID_PATTERN is {pattern!r}; expected a text")
@@ -155,7 +171,23 @@ def read_sweep_file(project: Project, path: Path) -> SweepFile:
     check = getattr(module, "validate", None)
     if check is not None and not callable(check):
         raise SweepError(f"{name}: validate is {check!r}; expected a function that is called with each config")
-    return SweepFile(name, pattern, points(), check)
+    return SweepFile(name, pattern, points() if search is None else (), check, search)
+
+
+def _search_in(module: ModuleType, name: str) -> Search | None:
+    """Return the search that a sweep file declares; None where it yields points."""
+    found = getattr(module, "SEARCH", None)
+    if found is None:
+        return None
+    from heyhi.sweep.search import Search
+
+    if not isinstance(found, Search):
+        raise SweepError(f"{name}: SEARCH is {shorten(repr(found))}; expected heyhi.Search(…)")
+    if hasattr(module, "yield_sweep"):
+        raise SweepError(f"{name}: has both SEARCH and yield_sweep(): which is it?")
+    if getattr(module, "EXP_ID_PATTERN", None) is not None:
+        raise SweepError(f"{name}: EXP_ID_PATTERN goes without SEARCH: trials have the names of ordinary experiments")
+    return found
 
 
 def default_sweep(project: Project) -> Path:

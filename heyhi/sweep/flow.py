@@ -21,7 +21,7 @@ from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
-from heyhi.experiment.names import RESULT_NAME, Status
+from heyhi.experiment.names import Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
 from heyhi.files import is_there, replace_bytes, writing
@@ -225,7 +225,7 @@ class Flow:
         self._asked[known.node.target] = known.manifest
         if self._is_executing:
             # A killed Snakemake may have left a copy of a result, which it would bring back when the next try fails.
-            self._workflow.persistence.cleanup_backup(Path(f"{wildcards.exp}/{RESULT_NAME}"))
+            self._workflow.persistence.cleanup_backup(Path(result_of(wildcards.exp)))
         return known
 
     @property
@@ -298,7 +298,7 @@ class Flow:
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""
-        return self._find_target(f"{wildcards.exp}/{RESULT_NAME}")
+        return self._find_target(result_of(wildcards.exp))
 
     def _find_target(self, target: str) -> _Known:
         known = self._known.get(target)

@@ -78,7 +78,7 @@ class RememberedExpansion:
         project = self._project
         digest = hashlib.sha256()
         about = [_FORMAT, schema.digest, sweep.name, str(project.root), str(project.results_root), os.getcwd()]  # noqa: PTH109
-        for part in (about, project.settings, list(_stamps(project)), self._points):
+        for part in (about, project.settings, list(_stamps(project)), self._points, sweep.search):
             digest.update(repr(part).encode(errors="surrogateescape"))
         return digest.hexdigest()[:32]
 

@@ -36,12 +36,13 @@ if TYPE_CHECKING:
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
+    from heyhi.sweep.search_spec import SearchSpec
 
 SUFFIX = ".sqlite"
-FORMAT = 3
+FORMAT = 4
 # What a job asks of them: which files of a project are its code, what only schedules, and how long it may end.
 JOB_SETTINGS = (
-    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "results"),
+    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "node_faults", "results"),
     *("sheets_credentials", "snapshot_exclude", "snapshot_link"),
 )
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
@@ -229,6 +230,24 @@ class Manifest:
     def entry(self) -> str:
         """`module:function` of the task file."""
         return self._text("entry")
+
+    @cached_property
+    def search(self) -> SearchSpec | None:
+        """What is searched, where its own experiments are a search's slots.
+
+        Raises:
+            ManifestError: that was written by another HeyHi.
+        """
+        data = self._meta.get("search", b"")
+        if not data:
+            return None
+        from heyhi.sweep.search_spec import SearchSpec
+
+        return SearchSpec.from_json(data)
+
+    def base(self) -> bytes:
+        """Return what the experiments of a search are composed from, as `heyhi.config.base.Base` writes it."""
+        return self._meta.get("base", b"")
 
     @property
     def words(self) -> tuple[str, ...]:

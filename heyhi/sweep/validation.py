@@ -59,7 +59,13 @@ def validate(project: Project, schema: Schema, expansion: Expansion) -> None:
     checks = [*_checks(project, expansion)]
     if checks:
         name = expansion.sweep or expansion.label
-        _check(project, schema, checks, name, expansion.planned, frozenset(expansion.own))
+        own = frozenset(expansion.own)
+        planned = expansion.planned
+        if expansion.search is not None:  # of what its trials may become, one stands for all
+            slots = [one for one in planned if one.exp_id in own][:1]
+            planned = [one for one in planned if one.exp_id not in own]
+            planned += [one._replace(config=expansion.sample) for one in slots]
+        _check(project, schema, checks, name, planned, own)
 
 
 def validate_again(project: Project, manifest: Manifest, targets: Iterable[str] | None = None) -> None:
@@ -77,7 +83,9 @@ def validate_again(project: Project, manifest: Manifest, targets: Iterable[str] 
     if project.settings.validate:
         checks = [_of_settings(project)]
         rows = manifest.experiments() if targets is None else map(manifest.experiment, targets)
-        _check(project, manifest.schema(), checks, manifest.sweep or manifest.label, list(rows))
+        # What a slot of a search is to be, nobody knows yet.
+        found = [one for one in rows if not one.is_slot]
+        _check(project, manifest.schema(), checks, manifest.sweep or manifest.label, found)
 
 
 def _check(

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.errors import ManifestError
+from heyhi.experiment.names import SEARCHES_NAME
 from heyhi.project import PROJECT_KEY, Project
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import (
@@ -85,7 +86,9 @@ def write_manifest(
         keep(project, expansion.outside)
     meta = _meta(expansion, project, schema, code_root or project.root)
     with paused_collection():
-        rows, digest = _digested(meta, schema.file_set, _contents(expansion, str(project.results_root)))
+        rows, digest = _digested(
+            meta, (schema.file_set, expansion.base), _contents(expansion, str(project.results_root))
+        )
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
         if not _is_whole(path, project.name):
@@ -95,6 +98,7 @@ def write_manifest(
             created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").encode()
             spoken = json.dumps([*words] or _words(expansion)).encode()
             about = {"digest": digest.encode(), "file_set": schema.file_set, "created": created, "words": spoken}
+            about |= {"base": expansion.base} if expansion.base else {}
             _write(path, {**blobs, **about}, rows)
         _make_newest(path, always=folder is not None)
     # A read-only index only costs time: what it misses is looked up in the manifests.
@@ -115,6 +119,7 @@ def _meta(expansion: Expansion, project: Project, schema: Schema, code_root: Pat
         "settings": json.dumps({name: getattr(project.settings, name) for name in JOB_SETTINGS}),
         "sweep": expansion.sweep or "",
         "label": expansion.label,
+        "search": expansion.search.to_json() if expansion.search is not None else "",
     }
 
 
@@ -122,6 +127,8 @@ def _words(expansion: Expansion) -> list[str]:
     """Return words that name a sweep, or as many of its experiments as a command line should hold."""
     if expansion.sweep is not None:
         return [expansion.sweep]
+    if expansion.search is not None:
+        return [f"{SEARCHES_NAME}/{expansion.search.search_id}"]
     own = set(expansion.own)
     points = [p.identity for p in expansion.planned if p.exp_id in own][:_MAX_WORDED]
     pattern = ["--out", expansion.pattern] if expansion.pattern is not None else []
@@ -147,12 +154,13 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
         )
 
 
-def _digested(meta: dict[str, str], file_set: bytes, contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
+def _digested(meta: dict[str, str], blobs: Sequence[bytes], contents: Iterable[RowContent]) -> tuple[list[_Row], str]:
     """Digest all that makes a job what it is: the time of writing is no part of it."""
     import hashlib
 
     digest = hashlib.sha256(json.dumps([FORMAT, meta]).encode())
-    digest.update(hashlib.sha256(file_set).digest())
+    for blob in blobs:
+        digest.update(hashlib.sha256(blob).digest())
     rows = []
     for content in contents:
         data = row_bytes(content)

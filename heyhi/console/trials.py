@@ -1,0 +1,96 @@
+"""The trials of a search in the lines of a run: which experiment each has become, what came of it, which is best.
+
+A trial is a slot: what it is called, and how it ended, stands in its own files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from heyhi.console.names import Named
+from heyhi.errors import UnknownError
+from heyhi.experiment.names import Status, is_slot, trial_of
+from heyhi.experiment.slots import SlotEnd, slot_dir
+from heyhi.sweep.search_spec import SearchSpec
+from heyhi.text import shorten
+
+_LONGEST = 60  # characters of what was chosen
+
+
+class TrialEnd(NamedTuple):
+    """How a trial has ended.
+
+    Attributes:
+        status: of its experiment.
+        said: its value, or why it has none.
+    """
+
+    status: Status
+    said: str
+
+
+class Trials:
+    """The trials of a run.
+
+    Args:
+        named: what a run was asked for, by its exp paths; what is no slot among it is left out.
+    """
+
+    def __init__(self, named: Mapping[str, Named] | None = None) -> None:
+        self._searches = {path: one.search for path, one in (named or {}).items() if one.search is not None}
+        self._best: dict[str, float] = {}  # by the id of a search
+        for path in self._searches:
+            if (end := _end_of(path)) is not None:
+                self._is_best(path, end)
+
+    def name(self, path: str) -> str:
+        """Return what a trial is called: `trial 7 lr=0.01 optimizer=adam`; empty where it is none."""
+        if not is_slot(path):
+            return ""
+        return " ".join(filter(None, (f"trial {trial_of(path)}", chosen_text(path))))
+
+    def end(self, path: str) -> TrialEnd | None:
+        """Return how a trial has ended; None where it is none, or nobody can tell."""
+        end = _end_of(path) if is_slot(path) else None
+        if end is None:
+            return None
+        if not end.exp_id:
+            return TrialEnd(Status.DONE, end.reason or "nothing was left to choose")
+        search = self._searches.get(path)
+        value = f"{search.metric}={end.value:.6g}" if search is not None and end.value is not None else ""
+        best = "(best so far)" if end.shown_status is Status.DONE and self._is_best(path, end) else ""
+        why = end.reason if end.shown_status is not Status.DONE else ""
+        return TrialEnd(end.shown_status, " ".join(filter(None, (value, best, why))))
+
+    def _is_best(self, path: str, end: SlotEnd) -> bool:
+        search = self._searches.get(path)
+        if search is None or end.value is None or end.value != end.value or end.shown_status is not Status.DONE:
+            return False
+        known = self._best.get(search.search_id)
+        if known is not None and not is_better(search, end.value, known):
+            return False
+        self._best[search.search_id] = end.value
+        return True
+
+
+def is_better(search: SearchSpec, value: float, other: float) -> bool:
+    """Return whether a value of a search's metric is better than another."""
+    return value > other if search.direction == "max" else value < other
+
+
+def chosen_text(path: str) -> str:
+    """Write what a slot has chosen: `lr=0.01 optimizer=adam`; empty where it hasn't, or nobody can tell."""
+    try:
+        choice = slot_dir(path).read_choice()
+    except UnknownError:  # its status says so
+        return ""
+    chosen = choice.chosen if choice is not None else {}
+    return shorten(" ".join(f"{key}={value}" for key, value in chosen.items()), _LONGEST)
+
+
+def _end_of(path: str) -> SlotEnd | None:
+    try:
+        return slot_dir(path).read_end()
+    except UnknownError:
+        return None

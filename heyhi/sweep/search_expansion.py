@@ -1,0 +1,104 @@
+"""The expansion of a search: its slots, what their base needs, and what they are composed from.
+
+Which experiment a slot is, is decided when its job starts; all that can be wrong with a search is found out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from heyhi.config.base import Base
+from heyhi.config.compose import Composer
+from heyhi.config.identity import Identity
+from heyhi.config.scheduling import Scheduling
+from heyhi.config.schema import Schema
+from heyhi.errors import HeyhiError, SweepError
+from heyhi.experiment.slots import slot_id
+from heyhi.project import Project
+from heyhi.sweep.expand import Expansion, Planned, expand
+from heyhi.sweep.learned import learned_words
+from heyhi.sweep.search import Search
+from heyhi.sweep.search_spec import SearchSpec
+from heyhi.sweep.size import check_size
+from heyhi.sweep.space import axes_of
+
+if TYPE_CHECKING:
+    from heyhi.config.frozen import FrozenConfig
+
+
+def expand_search(
+    project: Project,
+    schema: Schema,
+    search: Search,
+    expand_file: Callable[[Path], Expansion],
+    *,
+    label: str,
+    sweep: str | None = None,
+    title: str = "",
+    validate: Callable[[FrozenConfig], object] | None = None,
+) -> Expansion:
+    """Compose the base of a search and what that needs, and make its slots.
+
+    Args:
+        project: where configs and results are.
+        schema: what configs must fit.
+        search: as it was declared.
+        expand_file: expands a sweep file that it learns from.
+        label: name for reports and manifests.
+        sweep: sweep file it came from, relative to the project root.
+        title: name for messages; default: the sweep file, or the label.
+        validate: the sweep file's own check of each config.
+
+    Raises:
+        SweepError: the base or the space is wrong.
+        UnknownError: nobody can see what is in the results root.
+    """
+    name = title or sweep or label
+    check_size(project, search.trials, f"{name} has {search.trials:,} trials")
+    overrides = search.overrides if search.overrides is not None else {}
+    cfg = Path(search.cfg)
+    found = expand(project, schema, [(cfg, overrides)], label=label, title=name, sweep=sweep)
+    own = next(one for one in found.planned if one.exp_id == found.own[0])
+    composer = Composer(project, schema)
+    base = Base.of(composer, cfg, overrides)
+    start = base.compose({})
+    axes = axes_of(search.space, schema, start.task_message, Scheduling(project.settings.identity_ignore))
+    spec = search.spec(start.identity.cfg, start.identity.overrides, axes)
+    spec = replace(spec, learn_from=learned_words(project, search.learn_from, expand_file))
+    sample = _sample(base, spec, name)
+    slots = [_slot(project, spec, number, own) for number in range(spec.trials)]
+    return replace(
+        found,
+        planned=[*(one for one in found.planned if one.exp_id != own.exp_id), *slots],
+        own=[one.exp_id for one in slots],
+        files=found.files | composer.files,
+        validate=validate,
+        search=spec,
+        base=base.to_bytes(),
+        sample=sample,
+    )
+
+
+def _slot(project: Project, spec: SearchSpec, number: int, base: Planned) -> Planned:
+    exp_id = slot_id(spec.search_id, number)
+    identity = Identity(exp_id.partition("/slots/")[0], (f"slot={number}",))
+    return base._replace(exp_id=exp_id, folder=f"{project.results_root}/{exp_id}", identity=identity, given=())
+
+
+def _sample(base: Base, spec: SearchSpec, name: str) -> bytes:
+    """Compose a point of the space: what fits each key may still be wrong together."""
+    chosen: dict[str, Any] = {}
+    for axis in spec.axes:
+        if axis.applies(chosen):
+            least: Mapping[str, Any] = {"int": int(axis.low), "float": axis.low}
+            chosen[axis.key] = axis.values[0] if axis.kind == "choice" else least[axis.kind]
+    try:
+        composed = base.compose(chosen)
+    except HeyhiError as error:
+        point = " ".join(f"{key}={value}" for key, value in chosen.items())
+        raise SweepError(f"{name}: a trial with {point} can't be composed: {error}") from None
+    config: bytes = composed.message.SerializeToString(deterministic=True)
+    return config
