@@ -7,6 +7,6 @@ use rule experiment as slot with:
     output:
         result=update("{exp}.json"),
     wildcard_constraints:
-        exp=".*searches/[0-9a-f]{16}/slots/[0-9]{4,}",
+        exp=".*searches/[0-9a-f]+/slots/[0-9]+",
     message:
         "run {wildcards.exp}"
