@@ -36,6 +36,7 @@ from heyhi.experiment.slots import shown_folder
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.chosen import experiment_of, listeners_of
 from heyhi.job.crash import stacks_when_it_crashes
+from heyhi.job.early_end import EarlyEnd
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
@@ -453,8 +454,11 @@ def _run(
                 _logged(folder, rank, options, signals) as regain,
                 in_place(experiment, project),
                 stacks_when_it_crashes(),
+                EarlyEnd(
+                    options.notes / f"{rank}.json", options.notes / _FIRST_NAME, rank, project.settings.end_grace
+                ) as early_end,
             ):
-                turn.on_pruned = functools.partial(_announce, options.notes, rank)
+                turn.on_pruned = early_end.announce
                 try:
                     listening: list[Listener] = [*doors[0].listeners, *listeners] if rank == 0 else []
                     with _logging(folder, signals, listening) if rank == 0 else contextlib.nullcontext():
@@ -581,15 +585,6 @@ def _note(
     if ending.reason in ("failed", "requeue", PRUNED) or (ending.reason == "terminated" and rank == 0):
         with writing(path), contextlib.suppress(FileExistsError):
             (notes / _FIRST_NAME).hardlink_to(path)
-
-
-def _announce(notes: Path, rank: int, why: str) -> None:
-    """Note that a search ends this run, before others can fail as they miss the rank that leaves."""
-    note = {"rank": rank, "reason": PRUNED, "exception": why, "node": node_name(), "exit_code": 0}
-    path = notes / f"{rank}.json"
-    with contextlib.suppress(ResultError, OSError):  # it is noted again at its end
-        replace_file(path, json.dumps(note))
-        (notes / _FIRST_NAME).hardlink_to(path)
 
 
 def _aside(target: str, result: Encoded | None) -> str:
