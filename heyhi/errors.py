@@ -76,6 +76,10 @@ class ResultError(HeyhiError):
     """A result or metrics file can't be read or written."""
 
 
+class TrackerError(HeyhiError):
+    """Metrics can't be given to TensorBoard, wandb, MLflow or a function of the project's."""
+
+
 class MetricError(HeyhiError, ValueError):
     """What a task logs is no metric."""
 

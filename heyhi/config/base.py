@@ -16,14 +16,15 @@ from typing import Any
 from google.protobuf import message_factory
 from google.protobuf.message import DecodeError, Message
 
+from heyhi.config.best import Winners
 from heyhi.config.chunks import Chunk, Root
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import Identity
 from heyhi.config.kept_files import Found, KeptFiles
 from heyhi.config.mounts import include_mount
-from heyhi.config.overrides import Overrides, keys_and_values, shown_value
+from heyhi.config.overrides import Overrides, keys_and_values, shown_value, split_override
 from heyhi.config.schema import Schema, map_strings, message_type
-from heyhi.config.templates import OPEN, replace_needs
+from heyhi.config.templates import OPEN, best_of, replace_needs
 from heyhi.config.values import Drawn, value_text
 from heyhi.errors import HeyhiError, ManifestError, NeedsError
 from heyhi.project import Project
@@ -46,6 +47,7 @@ class Base:
     overrides: Mapping[str, object] | tuple[tuple[str, object], ...]
     needs: Mapping[str, Composed | str]
     _composer: Composer = field(compare=False, repr=False)
+    _find: Callable[[str], Composed] = field(compare=False, repr=False)
 
     @classmethod
     def of(
@@ -54,6 +56,8 @@ class Base:
         cfg: str | Path,
         overrides: Overrides,
         includes: Mapping[str, Sequence[str]] | None = None,
+        *,
+        candidates: Sequence[Sequence[str]] = (),
     ) -> Base:
         """Read all that a config needs.
 
@@ -62,15 +66,18 @@ class Base:
             cfg: config file, as `compose` takes it.
             overrides: fixed ones.
             includes: key of an include -> paths that points may choose from.
+            candidates: overrides, as identities have them, of experiments that may turn out to be the best of a sweep
+                that the config takes them over from.
 
         Raises:
             HeyhiError: the config is wrong, or a file that is included, or the key of an override.
         """
         fixed = _fixed(overrides)
-        pairs = list(fixed.items()) if isinstance(fixed, Mapping) else list(fixed)
         root = composer.keep(cfg, ()).config
         task = message_type(composer.schema.tasks[root.task])
-        own = [(key, shown_value(value)) for key, value in pairs if include_mount(task, key.removesuffix("+"))[0]]
+        taken = dict.fromkeys(split_override(text) for one in candidates for text in one)
+        named = [(key, shown_value(value)) for key, value in (*_pairs(fixed), *taken)]
+        own = [one for one in named if include_mount(task, one[0].removesuffix("+"))[0] and best_of(one[1]) is None]
         chosen = [(key, path) for key, paths in (includes or {}).items() for path in paths]
         files = composer.keep(cfg, dict.fromkeys([*own, *chosen]))
         needs: dict[str, Composed | str] = {}
@@ -87,7 +94,7 @@ class Base:
             return found
 
         probe = Composer(composer.project, composer.schema, files=files, find_need=find)
-        _meet_needs(probe, files, fixed, find)
+        _meet_needs(probe, files, [*_alone(fixed), *_distinct(candidates)], find)
         return cls._made(composer.project, composer.schema, files, fixed, needs)
 
     @classmethod
@@ -105,7 +112,7 @@ class Base:
                 return found
             raise NeedsError(f"{files.config.name} needs {words}: {found or 'that was not composed before'}")
 
-        return cls(files, overrides, needs, Composer(project, schema, files=files, find_need=find))
+        return cls(files, overrides, needs, Composer(project, schema, files=files, find_need=find), find)
 
     def compose(self, chosen: Mapping[str, object]) -> Composed:
         """Compose a point.
@@ -121,6 +128,19 @@ class Base:
         return self._composer.compose("", [*self.overrides, *chosen.items()])
 
     # --- as bytes
+
+    def complete(self, winners: Winners) -> Composed:
+        """Compose the config with its fixed overrides, once it is known what the best ones of sweeps in it are.
+
+        Args:
+            winners: what they have turned out to be.
+
+        Raises:
+            HeyhiError: one isn't known, or what it gives doesn't fit.
+        """
+        one = self._composer
+        composer = Composer(one.project, one.schema, files=self.files, find_need=self._find, winners=winners)
+        return composer.compose("", self.overrides)
 
     def to_bytes(self) -> bytes:
         """Return it as bytes: a line of JSON, then messages."""
@@ -217,10 +237,10 @@ def _from_json(value: object) -> object:
 def _meet_needs(
     probe: Composer,
     files: KeptFiles,
-    fixed: Mapping[str, object] | tuple[tuple[str, object], ...],
+    some: Iterable[Overrides],
     find: Callable[[str], Composed],
 ) -> None:
-    """Have each need composed that may be named in a point: in the config, in what is included, in fixed overrides."""
+    """Have each need composed that may be named in a point: in the config, in what is included, in overrides."""
 
     def meet(text: str) -> str:
         def need(words: str) -> str:
@@ -232,12 +252,12 @@ def _meet_needs(
                 pass  # only where it isn't overridden is that an error
             return ""
 
-        replace_needs(text, need)
+        replace_needs(text, need, lambda path: "", lambda words: "")
         return text
 
     for message in files.messages:
         map_strings(message, meet)
-    for one in _alone(fixed):
+    for one in some:
         try:
             probe.compose("", one)
         except NeedsError:
@@ -253,20 +273,29 @@ def _alone(fixed: Mapping[str, object] | tuple[tuple[str, object], ...]) -> Iter
             yield [pair]
 
 
+def _distinct(candidates: Sequence[Sequence[str]]) -> Iterator[Overrides]:
+    """Yield overrides that name needs, each once: mostly none do, and there may be 10,000 candidates."""
+    for text in dict.fromkeys(text for one in candidates for text in one if OPEN in text):
+        if best_of(text.partition("=")[2]) is None:
+            yield [text]
+
+
 def _need_data(need: Composed | str, blob: Callable[[Message], int]) -> object:
     if isinstance(need, str):
         return need
     inner = [_need_data(one, blob) for one in need.needs]
-    return [list(need.identity), need.task, blob(need.message), blob(need.base), inner]
+    return [list(need.identity), need.task, blob(need.message), blob(need.base), inner, list(need.files)]
 
 
 def _need_from(data: Any, blobs: Sequence[bytes], schema: Schema) -> Composed | str:
     if isinstance(data, str):
         return data
-    (cfg, overrides, version), task, message, base, inner = data
+    (cfg, overrides, version), task, message, base, inner, files = data
     needs = tuple(one for one in (_need_from(one, blobs, schema) for one in inner) if isinstance(one, Composed))
     identity = Identity(cfg, tuple(overrides), version)
-    return Composed(identity, task, schema.parse_root(blobs[message]), needs, schema.parse_root(blobs[base]))
+    return Composed(
+        identity, task, schema.parse_root(blobs[message]), needs, schema.parse_root(blobs[base]), tuple(files)
+    )
 
 
 def _parse(schema: Schema, kind: str, data: bytes) -> Message:

@@ -15,15 +15,17 @@ from typing import Any, NamedTuple
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from heyhi.config.best import Best, Chosen, Winners
 from heyhi.config.chunks import MergedFile, Merging, Root
 from heyhi.config.composite import Part
+from heyhi.config.file_needs import named_file, path_of_file
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.ignored_fields import check_ignored
 from heyhi.config.includes import ConfigFiles
 from heyhi.config.kept_files import Files, KeptFiles
 from heyhi.config.keys import Key, Kind, choices, is_replaced, lists, value_at
 from heyhi.config.normal_form import named_lines
-from heyhi.config.order import Line
+from heyhi.config.order import Line, canonical_order
 from heyhi.config.overrides import (
     Overrides,
     canonical_text,
@@ -39,12 +41,14 @@ from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema, copy_of, is_too_deep, map_strings, message_type, type_of
 from heyhi.config.templates import (
     OPEN,
+    best_of,
     canonical_template,
     has_need,
     names_folder,
     protect,
     replace_needs,
     replace_root,
+    split_words,
     unprotected,
 )
 from heyhi.config.value_names import value_of_today
@@ -77,6 +81,10 @@ class Composed(NamedTuple):
         message: root message; its `includes` are merged and gone, its templates are written out.
         needs: experiments that its strings name by `{{exp …}}`, in order of first mention.
         base: the config as it is without overrides; needs in it are as they are written.
+        files: files that its strings name by `{{file …}}`, likewise; see `heyhi.config.file_needs`.
+        bests: best ones of sweeps that it names and that weren't known: these stand in the message as they are
+            written, and what an include of one gives is missing.
+        source: where there are such, the config's file and the overrides as they were given.
     """
 
     identity: Identity
@@ -84,6 +92,9 @@ class Composed(NamedTuple):
     message: Message
     needs: tuple[Composed, ...]
     base: Message
+    files: tuple[str, ...] = ()
+    bests: tuple[Best, ...] = ()
+    source: tuple[Path, Overrides] | None = None
 
     @property
     def task_message(self) -> Message:
@@ -103,6 +114,7 @@ class _Start:
         sources: files that it was merged from, those that go over others first.
         joined: keys of the lists that several files gave elements to.
         errors: what is wrong with include overrides, each with the override's index.
+        bests: best ones of sweeps whose overrides come first, known or not.
         told: keys of scalar overrides -> what is told of these lists then.
     """
 
@@ -112,6 +124,7 @@ class _Start:
     sources: tuple[MergedFile, ...]
     joined: tuple[str, ...] = ()
     errors: tuple[tuple[int, HeyhiError], ...] = ()
+    bests: tuple[Best, ...] = ()
     told: dict[tuple[str, ...], list[tuple[Key, str]]] = field(default_factory=dict)
 
 
@@ -130,6 +143,15 @@ class _Config:
     start: _Start
     recipes: dict[tuple[str, ...], Recipe] = field(default_factory=dict)
     starts: dict[tuple[tuple[str, str], ...], _Start] = field(default_factory=dict)
+
+
+@dataclass
+class _Needs:
+    """What the strings of a message name: experiments by their exp ids, files, and the best ones of sweeps."""
+
+    needs: dict[str, Composed] = field(default_factory=dict)
+    files: dict[str, None] = field(default_factory=dict)
+    bests: dict[Best, None] = field(default_factory=dict)
 
 
 class _Include(NamedTuple):
@@ -190,6 +212,7 @@ class Composer:
         tells_renames: warn of earlier names that are met.
         files: config files that were read before, in place of the project's.
         find_need: function that finds an experiment by the words of a need; default: it is composed.
+        winners: what the best ones of sweeps have turned out to be; None: nobody knows yet.
 
     Raises:
         ProjectError: a pattern of the settings that names keys is like none.
@@ -204,12 +227,14 @@ class Composer:
         tells_renames: bool = True,
         files: Files | None = None,
         find_need: Callable[[str], Composed] | None = None,
+        winners: Winners | None = None,
     ) -> None:
         self.project = project
         self.schema = schema
         self._tells_renames = tells_renames
         self._files: Files = files or ConfigFiles(project, schema, include_dirs)
         self._find_need = find_need
+        self._winners = winners
         if files is None:
             check_ignored(project, schema)
         self._scheduling = Scheduling(project.settings.identity_ignore)
@@ -349,7 +374,7 @@ class Composer:
             errors += _given_twice(recipe, keys)
         message = copy_of(start.message)
         task: Message = getattr(message, root.task)
-        needs: tuple[Composed, ...] = ()
+        found = _Needs()
         lines = _write_plain(recipe, raw, task)
         if len(lines) == len(recipe.writes) and not (errors or start.has_needs or recipe.has_lists):
             named = [lines[i] for i in recipe.order]
@@ -360,13 +385,18 @@ class Composer:
                 raise _joined(errors)
             named = self._named(point, recipe, raw, task)
             if start.has_needs or point.has_needs:
-                needs = self._resolve_needs(message, point.asking)
-        if self.schema.has_required and not message.IsInitialized():
+                found = self._resolve_needs(message, point.asking)
+        is_open = bool(start.bests) and self._winners is None
+        if self.schema.has_required and not is_open and not message.IsInitialized():
             raise _unset(message, root)
         if start.joined:
             self._tell_joined(config, start, recipe, task)
         identity = Identity(self._files.first_name(root.name), (*start.lines, *named))
-        return Composed(identity, root.task, message, needs, root.message)
+        bests = () if self._winners is not None else tuple(dict.fromkeys([*start.bests, *found.bests]))
+        source = (root.path, overrides) if bests else None
+        return Composed(
+            identity, root.task, message, tuple(found.needs.values()), root.message, tuple(found.files), bests, source
+        )
 
     def _recipe(self, config: _Config, keys: tuple[str, ...]) -> Recipe:
         task = message_type(self.schema.tasks[config.root.task])
@@ -400,7 +430,7 @@ class Composer:
                     value, line = cast.value, cast.text
                 if write.key.kind is _ONEOF and value is not NULL:
                     point.has_choices = True
-                    point.odd[len(lines)] = self._choice(task, write.key, str(value))
+                    point.odd[len(lines)] = self._choice(task, write.key, str(value), is_open=bool(point.start.bests))
                 elif write.is_ignored:
                     point.odd[len(lines)] = self._scheduling.line_that_counts(task, Line(write.key, value, line))
                 elif type(value) is Special:
@@ -411,9 +441,16 @@ class Composer:
             except HeyhiError as error:
                 errors.append((write.at, self._located(error, point, write, given)))
 
-    def _choice(self, task: Message, key: Key, name: str) -> Line | None:
-        """Return how an identity names a oneof's choice: as an empty member, None where that is chosen already."""
-        if key.chosen(task) == name:
+    def _choice(self, task: Message, key: Key, name: str, *, is_open: bool) -> Line | None:
+        """Return how an identity names a oneof's choice: as an empty member, None where that is chosen already.
+
+        Args:
+            task: as it is before.
+            key: of the oneof.
+            name: of the member.
+            is_open: nobody knows yet what is chosen before.
+        """
+        if key.chosen(task) == name and not is_open:
             return None
         member = key.member(name)
         line = Line(member, SELECT, f"{member.first_text}={SELECT.value}")
@@ -469,8 +506,14 @@ class Composer:
         if "\0" in value:
             raise OverrideError("a string with {{…}} in it can't have a NUL character")
         chain = point.asking
-        named = canonical_template(value, lambda words: self._exp_id(self._need(words, chain)))
-        written = replace_root(value, str(self.project.root))
+        root = str(self.project.root)
+        named = canonical_template(
+            value,
+            lambda words: self._exp_id(self._need(words, chain)),
+            lambda words: named_file(words, root),
+            lambda words: self._best(words).words,
+        )
+        written = replace_root(value, root)
         point.has_needs |= has_need(written)
         return written, named
 
@@ -497,12 +540,21 @@ class Composer:
         message = copy_of(root.message)
         task: Message = getattr(message, root.task)
         merging = Merging(task, root.has_needs, root.sources, joined=list(root.joined))
-        lines: list[str] = []
         errors: list[tuple[int, HeyhiError]] = []
         found: list[_Include] = []
+        bests = self._best_includes(recipe, named, errors)
+        lines = [f"I={{{{best {one.words}}}}}" for one in bests]
+        try:
+            if bests and self._winners is not None:
+                self._write_best(root, merging, [line for one in bests for line in self._chosen(one).overrides])
+        except HeyhiError as error:
+            names = listed([one.text for one in bests])
+            errors.append((-1, type(error)(f"{names} has what {root.name} can't take over: {error}")))
         for (index, mount), (key, name) in zip(recipe.includes, named, strict=True):
             text = f"{key}={name}"
             try:
+                if OPEN in name and best_of(name) is not None:
+                    continue
                 place = replace_root(name, str(self.project.root))
                 chosen = _chosen_member(task, mount, found)
                 found.append(_Include(index, text, *self._files.find_mounted(place, mount, root.path.parent, chosen)))
@@ -516,7 +568,41 @@ class Composer:
             except HeyhiError as error:
                 errors.append((include.at, OverrideError(f"override '{shorten(include.text)}': {error}")))
         joined = tuple(dict.fromkeys(merging.joined))
-        return _Start(message, tuple(lines), merging.has_needs, merging.sources, joined, tuple(errors))
+        return _Start(message, tuple(lines), merging.has_needs, merging.sources, joined, tuple(errors), tuple(bests))
+
+    def _best_includes(
+        self, recipe: Recipe, named: Sequence[tuple[str, str]], errors: list[tuple[int, HeyhiError]]
+    ) -> list[Best]:
+        """Return the best ones of sweeps that include overrides name, and note what is wrong with these."""
+        found: dict[Best, None] = {}
+        for (index, mount), (key, name) in zip(recipe.includes, named, strict=True):
+            try:
+                words = best_of(name) if OPEN in name else None
+                if words is not None and mount is not None:
+                    raise OverrideError("the overrides of an experiment start below its task: I={{best …}}")
+                if words is not None:
+                    found[self._best(words)] = None
+            except HeyhiError as error:
+                errors.append((index, OverrideError(f"override '{shorten(f'{key}={name}')}': {error}")))
+        return list(found)
+
+    def _write_best(self, root: Root, merging: Merging, overrides: Sequence[str]) -> None:
+        """Write overrides that others take over from an experiment, before their own.
+
+        Raises:
+            OverrideError: they don't fit this config.
+        """
+        keys, raw, _ = keys_and_values(overrides)
+        config = _Config(root, _Start(root.message, (), root.has_needs, root.sources, root.joined))
+        recipe = self._recipe(config, keys)
+        start = self._start(config, recipe, keys, raw) if recipe.includes else config.start
+        point = _Point(config, start, overrides, (), [*recipe.errors, *start.errors], [], {}, {}, {})
+        merging.message.CopyFrom(getattr(start.message, root.task))
+        self._write_rest(point, recipe, raw, merging.message)
+        if point.errors:
+            raise _joined(point.errors)
+        merging.has_needs |= start.has_needs or point.has_needs
+        merging.sources = start.sources
 
     def _tell_joined(self, config: _Config, start: _Start, recipe: Recipe, task: Message) -> None:
         """Note what several files made of lists, but of those that overrides replaced.
@@ -585,6 +671,9 @@ class Composer:
                 applied.append(line)
                 if write.is_ignored or (point.has_choices and self._scheduling.ignores(line.key.text)):
                     doubtful.append(line)
+        if point.start.bests:  # what they come to isn't known before these are
+            marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
+            return [applied[i].text for i in canonical_order([line.key for line in applied], marks)]
         if doubtful:
             applied = self._without_idle(point, task, applied, doubtful)
         marks = tuple(line.value if isinstance(line.value, Special) else None for line in applied)
@@ -618,16 +707,35 @@ class Composer:
     def _exp_id(self, composed: Composed) -> str:
         return self._pattern.exp_id(composed.identity)
 
-    def _resolve_needs(self, message: Message, chain: tuple[str, ...]) -> tuple[Composed, ...]:
-        found: dict[str, Composed] = {}
+    def _resolve_needs(self, message: Message, chain: tuple[str, ...]) -> _Needs:
+        """Write out the needs in a message, and return them."""
+        found = _Needs()
+        root = str(self.project.root)
 
         def folder(words: str) -> str:
             need = self._need(words, chain)
-            found.setdefault(self._exp_id(need), need)
+            found.needs.setdefault(self._exp_id(need), need)
             return str(self.need_path(need))
 
-        map_strings(message, lambda text: replace_needs(text, folder))
-        return tuple(found.values())
+        def file(words: str) -> str:
+            found.files[(name := named_file(words, root))] = None
+            return path_of_file(name, root)
+
+        def best(words: str) -> str:
+            found.bests[(one := self._best(words))] = None
+            return f"{{{{best {one.words}}}}}" if self._winners is None else self._chosen(one).folder
+
+        map_strings(message, lambda text: replace_needs(text, folder, file, best))
+        return found
+
+    def _chosen(self, best: Best) -> Chosen:
+        chosen = self._winners(best.words) if self._winners is not None else None
+        if chosen is None:
+            raise NeedsError(f"{best.text} isn't chosen yet")
+        return chosen
+
+    def _best(self, words: str) -> Best:
+        return Best.parse(words, str(self.project.root))
 
     def _need(self, words: str, chain: tuple[str, ...]) -> Composed:
         """Compose what a need names: `CFG [OVERRIDE …]`, or the exp id of an experiment that was composed before."""
@@ -649,7 +757,7 @@ class Composer:
 
     def _compose_need(self, words: str, chain: tuple[str, ...]) -> Composed:
         try:
-            cfg, *overrides = shlex.split(words)
+            cfg, *overrides = split_words(words)
         except ValueError as error:
             raise OverrideError(f"{error}: expected {{{{exp CFG [OVERRIDE …]}}}}") from None
         cfg = replace_root(cfg, str(self.project.root))

@@ -318,7 +318,9 @@ def _write_defaults(file_set: descriptor_pb2.FileDescriptorSet, root: str) -> No
 
 def _written(default: str, root: str, name: str) -> str:
     def refuse(words: str) -> str:
-        raise SchemaError(f"{name}: its default names an experiment ({words}): only a config or an override can")
+        raise SchemaError(
+            f"{name}: its default names an experiment or a file ({words}): only a config or an override can"
+        )
 
     try:
         written = replace_root(default, root)

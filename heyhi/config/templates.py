@@ -1,15 +1,17 @@
 """Templates in strings: where `{{ROOT_DIR}}` and `{{exp …}}` begin and end, and how they are replaced.
 
-    {{ROOT_DIR}}     {{exp CFG [OVERRIDE …]}}     {{"TEXT"}} (a JSON string: just this text, braces and all)
+    {{ROOT_DIR}}     {{exp CFG [OVERRIDE …]}}     {{file PATH}}     {{best SWEEP max=KEY}}
+    {{"TEXT"}} (a JSON string: just this text, braces and all)
 
 Any other `{{…}}` is an error; two braces that nothing closes are text. Which experiment a need is, and where it lies,
-is left to `compose`.
+is left to `compose`; what the best of a sweep is, to `best`.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from itertools import groupby
 from typing import NamedTuple
@@ -20,13 +22,19 @@ from heyhi.text import shorten
 OPEN = "{{"
 _ROOT = "ROOT_DIR"
 _EXP = "exp"
+_FILE = "file"
+_BEST = "best"
 _LITERAL = '"'
 ROOT_DIR = f"{{{{{_ROOT}}}}}"
 # What a template can be, by its first word, and how it is written.
-FORMS = {_ROOT: ROOT_DIR, _EXP: "{{exp CFG [OVERRIDE …]}}"}
+FORMS = {_ROOT: ROOT_DIR, _EXP: "{{exp CFG [OVERRIDE …]}}", _FILE: "{{file PATH}}", _BEST: "{{best SWEEP max=KEY}}"}
+# What is written out last, by what it names.
+_NEEDS = (_EXP, _FILE, _BEST)
 # The last two of several braces open: `{{{ROOT_DIR}}}` is a folder's name in braces.
 _START = re.compile(r"\{\{(?!\{)\s*")
 _WORD = re.compile(r"[^\s{}]*")
+_HELD = "\ue000"  # of a private use area: stands around the number of a template while words are split
+_HELD_TEXT = re.compile(f"{_HELD}([0-9]+){_HELD}")
 _JSON = json.JSONDecoder(strict=False)  # a file has written out its escapes already
 
 
@@ -45,16 +53,16 @@ class _Piece(NamedTuple):
 
 
 def has_need(text: str) -> bool:
-    """Return whether a text has what is written out last: an experiment that it names, or quoted braces.
+    """Return whether a text has what is written out last: a need that it names, or quoted braces.
 
     Raises:
         HeyhiError: a template in it is unknown, or doesn't end.
     """
-    return not {piece.kind for piece in _pieces(text)}.isdisjoint((_EXP, _LITERAL))
+    return not {piece.kind for piece in _pieces(text)}.isdisjoint((*_NEEDS, _LITERAL))
 
 
 def names_folder(text: str) -> bool:
-    """Return whether a text names the project root or an experiment.
+    """Return whether a text names the project root or a need.
 
     Raises:
         HeyhiError: a template in it is unknown, or doesn't end.
@@ -81,21 +89,91 @@ def replace_root(text: str, root: str) -> str:
     return "".join(root if piece.kind == _ROOT else piece.whole for piece in _pieces(text))
 
 
-def replace_needs(text: str, need: Callable[[str], str]) -> str:
+def replace_needs(
+    text: str,
+    need: Callable[[str], str],
+    file: Callable[[str], str] | None = None,
+    best: Callable[[str], str] | None = None,
+) -> str:
     """Write out what `replace_root` leaves: each need by what a function makes of its words, and quoted braces.
+
+    Args:
+        text: that has them.
+        need: returns what stands for an experiment.
+        file: returns what stands for a file; default: as for an experiment.
+        best: returns what stands for the best of a sweep; default: as for an experiment.
 
     Raises:
         HeyhiError: a template is unknown, or doesn't end.
     """
+    by_kind = {_EXP: need, _FILE: file or need, _BEST: best or need, _ROOT: None}
 
     def written(piece: _Piece) -> str:
-        return need(piece.content) if piece.kind == _EXP else piece.whole if piece.kind == _ROOT else piece.content
+        write = by_kind.get(piece.kind, str)
+        return piece.whole if write is None else write(piece.content)
 
     return "".join(map(written, _pieces(text)))
 
 
-def canonical_template(text: str, exp_id: Callable[[str], str]) -> str:
-    """Write a text's templates in one way, needs by their exp ids.
+def best_of(text: str) -> str | None:
+    """Return the words of the best of a sweep where a text is just that; None where it is anything else.
+
+    Raises:
+        HeyhiError: a template is unknown, or doesn't end.
+    """
+    if OPEN not in text:
+        return None
+    pieces = list(_pieces(text.strip()))
+    return pieces[0].content if [piece.kind for piece in pieces] == [_BEST] else None
+
+
+def split_words(text: str) -> list[str]:
+    """Split the words of a need as a shell does; a template outside of quotes is a part of its word, spaces and all.
+
+    Raises:
+        ValueError: a quote doesn't end.
+        HeyhiError: a template is unknown, or doesn't end.
+    """
+    held: list[str] = []
+    quote = ""
+
+    def hold(piece: _Piece) -> str:
+        nonlocal quote
+        if piece.kind not in FORMS or quote:
+            quote = _quote_after(piece.whole, quote)
+            return piece.whole
+        held.append(piece.whole)
+        return f"{_HELD}{len(held) - 1}{_HELD}"
+
+    words = shlex.split("".join(map(hold, _pieces(text))) if OPEN in text else text)
+    return [_HELD_TEXT.sub(lambda match: held[int(match[1])], word) for word in words] if held else words
+
+
+def _quote_after(text: str, quote: str) -> str:
+    """Return the shell's quote that is open behind a text, given the one before it; empty for none."""
+    escaped = False
+    for char in text:
+        if escaped:
+            escaped = False
+        elif char == "\\" and quote != "'":
+            escaped = True
+        elif quote:
+            quote = "" if char == quote else quote
+        elif char in "'\"":
+            quote = char
+    return quote
+
+
+def canonical_template(
+    text: str, exp_id: Callable[[str], str], file: Callable[[str], str], best: Callable[[str], str]
+) -> str:
+    """Write a text's templates in one way, needs by their exp ids, files by their paths.
+
+    Args:
+        text: that has them.
+        exp_id: returns that of an experiment, by the words that name it.
+        file: returns the path of a file, likewise.
+        best: returns the words of the best of a sweep in one way, likewise.
 
     Raises:
         HeyhiError: a template is unknown, or doesn't end.
@@ -105,7 +183,8 @@ def canonical_template(text: str, exp_id: Callable[[str], str]) -> str:
         if is_text:  # however it is quoted
             out.append(protect("".join(piece.content for piece in pieces)))
         else:
-            out += [ROOT_DIR if p.kind == _ROOT else f"{{{{{_EXP} {exp_id(p.content)}}}}}" for p in pieces]
+            by_kind = {_EXP: exp_id, _FILE: file, _BEST: best}
+            out += [ROOT_DIR if p.kind == _ROOT else f"{{{{{p.kind} {by_kind[p.kind](p.content)}}}}}" for p in pieces]
     written = "".join(out)
     # An override in quotes would be text as a whole.
     return '{{"\\""}}' + written[1:] if written.startswith(_LITERAL) else written
@@ -209,5 +288,5 @@ def _end(text: str, inside: int, *, singles: bool = True) -> int | None:
 
 
 def _unfinished(text: str, name: str) -> OverrideError | NeedsError:
-    kind = NeedsError if name == _EXP else OverrideError
+    kind = NeedsError if name in _NEEDS else OverrideError
     return kind(f"'{shorten(text)}': expected {FORMS[name]}")

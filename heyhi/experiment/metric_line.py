@@ -6,12 +6,14 @@ Writing lines is left to `metric_log`, reading them to `metrics_file`.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from heyhi.errors import MetricError
 from heyhi.experiment.counters import counters_among
+
+T = TypeVar("T")
 
 STEP, TOTAL, TIME, ATTEMPT = "step", "total", "time", "attempt"
 # What HeyHi says itself in a line that it writes: no metrics.
@@ -20,6 +22,8 @@ FACTS = {
     TIME: "is when a line was written",
     ATTEMPT: "is which attempt has written a line",
 }
+MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held by who reads it
+_PROGRESS = frozenset({STEP, *FACTS})
 _PLAIN = frozenset({float, bool, str, type(None)})
 _NUMBERS = frozenset({int, float, bool})
 _MOST_DEPTH = 50  # of dicts in one another
@@ -62,6 +66,24 @@ def line_of(
     if total is not None and counter_of(line) is None:
         raise MetricError("heyhi.log: total= is how many steps there are, and nothing says the step: give it by step=")
     return line
+
+
+def is_written_by_log(names: Container[str]) -> bool:
+    """Return whether a line is one of `heyhi.log` in an experiment, by its names.
+
+    Only there are `time`, `attempt` and `total` no metrics: a task that writes lines by itself may call one so.
+    """
+    return ATTEMPT in names and TIME in names
+
+
+def is_progress(line: Mapping[str, Any]) -> bool:
+    """Return whether a line says how far a run is, and no metrics."""
+    return TOTAL in line and is_written_by_log(line) and _PROGRESS.issuperset(line)
+
+
+def less_facts(line: Mapping[str, T]) -> Mapping[str, T]:
+    """Return what was logged in a line, by `heyhi.log` or by hand."""
+    return {name: value for name, value in line.items() if name not in FACTS} if is_written_by_log(line) else line
 
 
 def counter_of(line: Mapping[str, Any]) -> tuple[str, float] | None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.errors import MetricError
-from heyhi.experiment.metric_line import ATTEMPT, STEP, TIME, TOTAL, counted, line_of
+from heyhi.experiment.metric_line import ATTEMPT, MOST_LINE_BYTES, STEP, TIME, TOTAL, counted, line_of
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.files import open_to_append
 from heyhi.job_env import own_rank
@@ -29,7 +29,6 @@ Listener = Callable[[Mapping[str, Any]], None]
 
 # `<attempt> <path>` of the metrics of this run, for the processes that it starts.
 METRICS_VARIABLE = "HEYHI_METRICS"
-MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held by who reads it
 _MOST_KEPT_BYTES = 1 << 20  # of lines that can't be written
 # How often what was written is brought safely to disk: a machine may crash. It takes some ms, or on a network much
 # longer, so never more than a hundredth of the time.

@@ -28,6 +28,7 @@ USED_NAME = ".used.json"  # what a running attempt has used so far
 SEARCH_NAME = "search.json"  # of which slots of searches it is the experiment; of a search, what it searches
 SEARCHES_NAME, SLOTS_NAME = "searches", "slots"  # folders: results/searches/ID/slots/0007 is a slot's
 SEARCH_ID_DIGITS = 16
+WINNERS_NAME = "winners"  # folder: results/winners/ID.json says what the best of a sweep is
 # What HeyHi itself writes there: never taken for a task's own files.
 _RECORDS = (
     r"(metrics|attempts)\.jsonl|(identity|config_flat|code|result|job|search)\.json|config\.prototxt|configs"
@@ -51,9 +52,18 @@ def is_slot(exp_path: str) -> bool:
     return (searches, slots) == (SEARCHES_NAME, SLOTS_NAME) and slot.isdigit() and len(search) == SEARCH_ID_DIGITS
 
 
+def is_winner(exp_path: str) -> bool:
+    """Return whether a folder, by its path or exp id, stands for the best of a sweep, which is no experiment itself."""
+    end = exp_path[-SEARCH_ID_DIGITS:]
+    return f"/{exp_path}".endswith(f"/{WINNERS_NAME}/{end}") and len(end) == SEARCH_ID_DIGITS and end.isalnum()
+
+
 def result_of(exp_path: str) -> str:
-    """Return the file whose existence is DONE: an experiment's result.json; of a slot, the file beside its folder."""
-    return f"{exp_path}.json" if is_slot(exp_path) else f"{exp_path}/{RESULT_NAME}"
+    """Return the file whose existence is DONE: an experiment's result.json.
+
+    Of a slot, and of the best of a sweep, it is the file beside the folder by whose name it goes.
+    """
+    return f"{exp_path}.json" if is_slot(exp_path) or is_winner(exp_path) else f"{exp_path}/{RESULT_NAME}"
 
 
 def trial_of(exp_path: str) -> int:

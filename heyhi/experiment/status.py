@@ -14,12 +14,23 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import ATTEMPTS_NAME, CLAIM_NAME, JOB_NAME, RESULT_NAME, SEARCH_NAME, Status, is_slot
+from heyhi.experiment.names import (
+    ATTEMPTS_NAME,
+    CLAIM_NAME,
+    JOB_NAME,
+    RESULT_NAME,
+    SEARCH_NAME,
+    Status,
+    is_slot,
+    is_winner,
+    result_of,
+)
 from heyhi.text import MAX_LINE, one_line, readable, shorten
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from heyhi.config.best import Best
     from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.owner import Owner
     from heyhi.experiment.records import History
@@ -70,12 +81,17 @@ def _no_needs(exp_path: str) -> Sequence[str]:
     return ()
 
 
+def _no_best(exp_path: str) -> Best | None:
+    return None
+
+
 class Statuses:
     """How many experiments are: each is looked at once, with one call of squeue and at most one of sacct for all.
 
     Args:
         folders: exp paths that will be asked about; others may be, too.
         needs_of: returns the exp paths that an experiment needs itself, by its own.
+        best_of: returns which best of a sweep a need stands for, by its exp path; it needs all that it is chosen from.
         results_root: folder below which a need is called by its exp id.
         view: what Slurm says of jobs; default: ask it, if need be.
     """
@@ -85,11 +101,13 @@ class Statuses:
         folders: Sequence[str] = (),
         *,
         needs_of: Callable[[str], Sequence[str]] = _no_needs,
+        best_of: Callable[[str], Best | None] = _no_best,
         results_root: Path | str = "",
         view: View | None = None,
     ) -> None:
         self._folders = folders
         self._needs_of = needs_of
+        self._best_of = best_of
         self._prefix = f"{results_root}/" if results_root else ""
         self._view = view
         self._looks: dict[str, _Look] = {}
@@ -129,11 +147,26 @@ class Statuses:
                 needs = self._needs_of(exp_path)
             except HeyhiError as error:  # what it was expanded into can't be read: the others' statuses come
                 return State(Status.UNKNOWN, str(error))
+            if is_winner(exp_path):
+                return self._of_best(exp_path, needs)
             for need in needs:
                 its = self.of(need)
+                if its.status.blocks and is_winner(need):
+                    return State(Status.BLOCKED, f"by {its.reason}")
                 if its.status.blocks:
                     return State(Status.BLOCKED, f"by {need.removeprefix(self._prefix)}, {its.line}")
         return state
+
+    def _of_best(self, exp_path: str, candidates: Sequence[str]) -> State:
+        """Return how the best of a sweep is, which isn't chosen yet, by how those are that it is chosen from."""
+        best = self._best_of(exp_path)
+        stuck = [status for status in (self.of(path).status for path in candidates) if status.blocks]
+        is_all = best is None or best.of == "all"
+        if not stuck or not (is_all or len(stuck) == len(candidates)):
+            return _NOT_STARTED
+        name = best.text if best is not None else exp_path.removeprefix(self._prefix)
+        each = [f"{stuck.count(one)} {'is' if stuck.count(one) == 1 else 'are'} {one}" for one in dict.fromkeys(stuck)]
+        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}")
 
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)
@@ -169,7 +202,7 @@ class Statuses:
         jobs = []
         while left:
             path = left.pop()
-            if path in seen or os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+            if path in seen or os.access(result_of(path), os.F_OK):
                 continue
             seen.add(path)
             if os.access(f"{path}/{JOB_NAME}", os.F_OK):
@@ -281,8 +314,10 @@ def _look_at(exp_path: str, ask: Callable[[], View], look: Callable[[str, Callab
 
 def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     # Most of a new sweep has no folder yet.
-    if _exists(f"{exp_path}/{RESULT_NAME}"):
+    if _exists(result_of(exp_path)):
         return _Look(_DONE)
+    if is_winner(exp_path):
+        return _Look(_NOT_STARTED)
     if not _exists(exp_path):
         if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
             return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))

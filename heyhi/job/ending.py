@@ -19,6 +19,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.processes import kill_started_since, ticks
 from heyhi.experiment.records import PRUNED, REQUEUE, REQUEUED
 from heyhi.job.ears import Ears
+from heyhi.job.insisting import Insisting
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import text_of, traceback_of
@@ -210,6 +211,8 @@ class Signals:
         self._pid = os.getpid()
         self._parent = os.getppid()
         self._ears = Ears()
+        self._insisting = Insisting(self._send_again)
+        self._is_sent_again = False  # what main was told, and what was lost on the way
         self._heard: set[int] = set()
         self._handled: set[int] = set()
         self._before: dict[signal.Signals, Any] = {}
@@ -253,11 +256,17 @@ class Signals:
             if self._notice is not None:
                 self._notice.listen()
             self._ears.open()
+            self._insisting.open()
         self._thread, self._since = threading.get_ident(), ticks()
         self._raising = True
         try:
             if self.lost:
                 raise LostClaimError(self.lost)
+            # One that came when main could not be left yet.
+            if self.failed:
+                raise self._exception(signal.SIGTERM)
+            if not self._stays:
+                self.raise_if_stopped()
             yield
             self.received = self.received or self._taken_by_main()
             self._caught, self.received = self.received, None  # main has handled it itself
@@ -265,6 +274,7 @@ class Signals:
             self._heard |= self._ears.close()
             with self._changing:
                 self._raising = False
+            self._insisting.close()
             if self._notice is not None:
                 self._notice.ignore()
 
@@ -278,11 +288,16 @@ class Signals:
             signal.signal(sign, signal.SIG_DFL)
             os.kill(os.getpid(), sign)
             return
+        if self._is_sent_again:
+            self._is_sent_again = False
+            if self._raising:
+                self._insisting.throw(self._exception(sign), sign, frame)
+            return
         # Our own, see lose() and fail(): without a checkpoint, which would be another's, or nowhere.
         if (self.lost or self.failed) and not self._is_told:
             self._is_told = True
             if self._raising:
-                raise self._exception(sign)
+                self._insisting.throw(self._exception(sign), sign, frame)
             return
         if sign in _PASSED_ON:
             now = time.monotonic()
@@ -299,7 +314,14 @@ class Signals:
                 return
             self._notice.write_checkpoint()
         if self._raising and not self._stays:
-            raise self._exception(sign)
+            self._insisting.throw(self._exception(sign), sign, frame)
+
+    def _send_again(self, sign: signal.Signals) -> None:
+        """Tell main again what was lost on its way there."""
+        with self._changing:
+            if self._raising:
+                self._is_sent_again = True
+                os.kill(self._pid, sign)
 
     def _taken_by_main(self) -> signal.Signals | None:
         """Return a signal that asks for the end and that a handler of main's own has taken."""

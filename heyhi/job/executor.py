@@ -52,6 +52,8 @@ _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
 _MAX_LOSSES = 5
+# For a job to end when all have ended that ran in it: what they have left is ended first, and nodes may be slow.
+_END_SECONDS = 120.0
 # So long jobs that were cancelled may take to end before the run's table is made.
 _CANCEL_SECONDS, _CANCEL_LOOK_SECONDS = 5.0, 0.3
 
@@ -99,6 +101,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._catches_signals = False
         self._interrupted_at = -TWICE_SECONDS
         self._is_cancelling = False
+        self._ending: dict[str, float] = {}  # job id -> until when its end is waited for
         self._project: Project = find_project(Path.cwd())
         self._left_out = LeftOut(self._project.settings.node_faults)
         self._submitter = Submitter(self.logger, self._left_out)
@@ -191,7 +194,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not waiting or time.monotonic() < self._ask_at:
             return waiting
         view = View()
-        dead = [info for info in waiting if self._is_dead(info, view)]
+        dead = self._without_ending([info for info in waiting if self._is_dead(info, view)], view)
         self._pace(view)
         if not dead:
             return waiting
@@ -270,6 +273,21 @@ class Executor(official.Executor):  # type: ignore[misc]
                 task.is_unknown = True
                 self.logger.warning(f"{task.experiment.exp_id}: {Status.UNKNOWN.value}, and waited for: {error}")
             return False
+
+    def _without_ending(self, infos: list[SubmittedJobInfo], view: View) -> list[SubmittedJobInfo]:
+        """Leave out the last of jobs that are about to end: only then Slurm says how, of what has run out of memory."""
+        counts = Counter(task_of(info).job_id for info in infos)
+
+        def is_ending(task: Task) -> bool:
+            job = view.queue.known(task.job_id) if task.job_id else None
+            if job is None or job.phase is not Phase.RUNNING or not job.may_be(task.experiment.identity.digest):
+                return False
+            if counts[task.job_id] < self._submitter.members(task.job_id):
+                return False
+            # Others may have the rest of the job: then it goes on.
+            return time.monotonic() < self._ending.setdefault(task.job_id, time.monotonic() + _END_SECONDS)
+
+        return [info for info in infos if not is_ending(task_of(info))]
 
     def _pace(self, view: View) -> None:
         """Ask less often when an answer takes long, or doesn't come."""

@@ -40,6 +40,7 @@ from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import in_place
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
@@ -315,14 +316,17 @@ def main(args: Sequence[str] | None = None) -> int:
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
     held: list[object] = []
+    doors: list[MetricDoors] = []
     with Grace() as grace:
         with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
             _listen(channel, signals)
-            ending, result = _run(options, rank, signals, held)
+            ending, result = _run(options, rank, signals, held, doors)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
             if ending.reason == PRUNED:  # the others are ended as when the job is queued again
                 code = REQUEUE_EXIT
             if signals.lost:
+                for one in doors:
+                    one.shut()
                 signals.end_the_lost()
             else:
                 try:
@@ -330,9 +334,20 @@ def main(args: Sequence[str] | None = None) -> int:
                 except ResultError as error:
                     print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
                     code = 1
+                for one in doors:
+                    _close(one, options, signals, ending, result)
         _begin(grace, options, rank, code, is_lost=bool(signals.lost))
         held.clear()
     return code
+
+
+def _close(
+    doors: MetricDoors, options: argparse.Namespace, signals: Signals, ending: Ending, result: Encoded | None
+) -> None:
+    """Tell trackers how the first rank has ended, now that the runner knows; the log has what is said of it."""
+    folder = ExperimentDir(Path(options.target).absolute().parent)
+    with contextlib.suppress(HeyhiError, OSError), _logged(folder, 0, options, signals):
+        doors.close(ending.reason, is_hurried=ending.is_hurried, result=result.text if result is not None else "")
 
 
 def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, is_lost: bool) -> None:
@@ -397,7 +412,9 @@ def _listen(channel: int, signals: Signals) -> None:
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[object]) -> tuple[Ending, Encoded | None]:
+def _run(
+    options: argparse.Namespace, rank: int, signals: Signals, held: list[object], doors: list[MetricDoors]
+) -> tuple[Ending, Encoded | None]:
     """Run main, and return how it has ended, with its result where this is the first rank.
 
     Args:
@@ -405,13 +422,16 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
         rank: of it.
         signals: that end it.
         held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
+        doors: gets those of the first rank, which are closed then.
     """
     process = os.getpid()
     folder = _folder_of(options.target)
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project, listeners = _read_manifest(options)
+            experiment, entry, schema, project, sweep, rungs = _read_manifest(options)
+            if rank == 0:
+                doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -422,6 +442,7 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
             ):
                 turn.on_pruned = functools.partial(_announce, options.notes, rank)
                 try:
+                    listeners: list[Listener] = [*doors[0].listeners, *rungs] if rank == 0 else []
                     with _logging(folder, signals, listeners) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
@@ -482,14 +503,13 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
 
 def _read_manifest(
     options: argparse.Namespace,
-) -> tuple[Experiment, str, Schema, Project, Sequence[Listener]]:
+) -> tuple[Experiment, str, Schema, Project, str, Sequence[Listener]]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        experiment = experiment_of(manifest, options.target)
-        listeners = listeners_of(manifest, options.target)
-        return experiment, manifest.entry, manifest.schema(), manifest.project, listeners
+        experiment, rungs = experiment_of(manifest, options.target), listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), rungs
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:

@@ -49,6 +49,7 @@ from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
 from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
@@ -103,6 +104,7 @@ def execute(
     on_exit: Callable[[], object] = lambda: None,
     entry: str | None = None,
     listeners: Sequence[Listener] = (),
+    sweep: str = "",
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -133,7 +135,8 @@ def execute(
         on_exit: called instead where main ends this process by `os._exit`, and there is a result.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
-        listeners: are called with what main logs, see `metric_log`.
+        listeners: are called with what main logs, see `metric_log`; what `[tool.heyhi] log_to` names is called before.
+        sweep: label of the one that it is run for, as trackers are told; empty for none.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -174,6 +177,7 @@ def execute(
             folder.prepare(experiment, schema, entry)
             on_start()
             root = code_root or _folder_of(main)
+            doors = doors_of(project, experiment, sweep, root)
             using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
             stack.callback(using.stop)
             run = _Run(
@@ -194,6 +198,7 @@ def execute(
                 kept,
                 on_end,
                 listeners,
+                doors,
                 on_exit,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
@@ -321,6 +326,7 @@ class _Run:
     kept: KeptFolder
     on_end: Callable[[], None]
     listeners: Sequence[Listener]
+    doors: MetricDoors
     on_exit: Callable[[], object]
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
@@ -343,6 +349,7 @@ class _Run:
             if ending.reason == REQUEUE:
                 ending = weigh(ending, self.folder, self.experiment, self.schema)
             self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.doors.close(ending.reason, is_hurried=ending.is_hurried)
         self.kept.end()
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
@@ -421,6 +428,7 @@ class _Run:
         """
         lost = signals.lost or why_not_held(self.claim)
         if lost:
+            self.doors.shut()
             self.over.outcome = Outcome(Status.RUNNING, exit_code=LostClaimError.exit_code, ran=True, lost=True)
             signals.end_the_lost()
             raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
@@ -431,7 +439,8 @@ class _Run:
         message = self.schema.parse_root(self.experiment.config)
         cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
         path, turn = self.folder.metrics_path, self.turn
-        with logging_to(path, attempt=number, listeners=self.listeners, is_lost=lambda: bool(turn.lost)):
+        listeners: list[Listener] = [*self.doors.listeners, *self.listeners]
+        with logging_to(path, attempt=number, listeners=listeners, is_lost=lambda: bool(turn.lost)):
             return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
 
     def _record_start(self, launcher_attempt: int) -> int:
@@ -750,6 +759,7 @@ class _Command:
         project: as far as a job needs it.
         here: in how many processes of this machine main runs.
         tasks: in how many it runs at all.
+        sweep: label of the one that it is run for.
     """
 
     options: argparse.Namespace
@@ -761,6 +771,7 @@ class _Command:
     project: Project
     here: int
     tasks: int
+    sweep: str
 
     @classmethod
     def of(cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment) -> _Command:
@@ -769,8 +780,8 @@ class _Command:
         message = getattr(schema.parse_root(experiment.config), experiment.task)
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
-        path, tasks = options.manifest.absolute(), max(here, options.tasks)
-        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks)
+        path, tasks, sweep = options.manifest.absolute(), max(here, options.tasks), swept_as(manifest)
+        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
 
     def attempts(self, experiment: Experiment) -> int:
         """Return how often the launcher tries an experiment: as it has said, or in a job as the config says."""
@@ -861,6 +872,7 @@ class _Command:
             on_exit=on_exit,
             listeners=listeners,
             entry=options.entry,
+            sweep=self.sweep,
         )
 
 

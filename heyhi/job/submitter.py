@@ -303,6 +303,11 @@ class Submitter:
         if is_over:
             self._line.ended(time.monotonic())
 
+    def members(self, job_id: str) -> int:
+        """Return how many experiments a job has that aren't over, as far as this launch has seen."""
+        with self._counting:
+            return self._members[job_id]
+
     def _job_of(self, owner: Owner | None) -> str:
         if owner is None:
             return ""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, get_args
 
+from heyhi.config.fields import covers
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
 from heyhi.report import where
 from heyhi.report.cells import varying
-from heyhi.report.fields import covers
 from heyhi.report.frames import GroupError
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import SPREADS

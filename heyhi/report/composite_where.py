@@ -10,8 +10,8 @@ import operator
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.config.fields import key_of
 from heyhi.errors import HeyhiError, OverrideError
-from heyhi.report.fields import key_of
 from heyhi.report.meanings import Known, tell_renamed
 from heyhi.report.readings import OWN_NAMES
 from heyhi.report.setting_values import find

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 from google.protobuf.message import Message
 
 from heyhi.config.comparable import Comparable, changed_defaults
+from heyhi.config.fields import covers
 from heyhi.config.overrides import leaves
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
 from heyhi.config.translation import Translation
 from heyhi.config.values import Special
 from heyhi.project import Project
-from heyhi.report.fields import covers
 from heyhi.report.setting_values import read_list, read_scalar
 from heyhi.sweep.manifest import ConfigRow, Manifest
 from heyhi.sweep.target import folders_at

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+from heyhi.config.fields import OVERRIDE, key_of
 from heyhi.config.renames import renamed_text
 from heyhi.config.translation import Translation
 from heyhi.report.cells import varying
-from heyhi.report.fields import OVERRIDE, key_of
 from heyhi.report.gathered import Gathered
 from heyhi.report.readings import IF_ANY, OWN_NAMES, RESULT
 from heyhi.report.setting_values import SettingValues

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from heyhi.config.fields import OVERRIDE, covers
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.names import Status
 from heyhi.report.cells import hashable, is_missing, is_none, places_by, shared, typed, varying
 from heyhi.report.counted import Counted
-from heyhi.report.fields import OVERRIDE, covers
 from heyhi.report.readings import OWN_NAMES, RESULT, USED
 from heyhi.report.shaped import Spread
 from heyhi.report.spread import is_finite, is_number, mean_and_spread

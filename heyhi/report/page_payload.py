@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from heyhi.config.fields import is_replicate
 from heyhi.experiment.metrics import BEST
-from heyhi.report.fields import is_replicate
 from heyhi.report.page_arrays import MAX_EXACT, Arrays
 from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import CurveSet

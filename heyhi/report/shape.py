@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from heyhi.config.fields import is_replicate as is_replicate
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.report.asked import Asked
 from heyhi.report.cells import taken
 from heyhi.report.counted import counting
-from heyhi.report.fields import is_replicate as is_replicate
 from heyhi.report.frames import GroupError as GroupError
 from heyhi.report.frames import best_places, check_columns, check_numbers
 from heyhi.report.gathered import Gathered

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from heyhi.config.fields import covers, key_of
 from heyhi.errors import suggest
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.metrics import BEST
@@ -15,7 +16,6 @@ from heyhi.report.asked import Asked
 from heyhi.report.cell_text import listed
 from heyhi.report.cells import places_by, taken, varying
 from heyhi.report.counted import Counted, counting
-from heyhi.report.fields import covers, key_of
 from heyhi.report.frames import (
     GroupError,
     best_places,

@@ -1,7 +1,8 @@
 """The choice of a slot: which experiment it is, made when its job starts, one slot after the other, and for ever.
 
-A point that another slot of the search has isn't chosen, nor one that somebody else runs just now. One that is DONE is
-taken; one that was ended early elsewhere, or died there, is chosen and goes on from what it has left.
+A point that another slot of the search has isn't chosen, nor one that somebody else runs just now, nor one of which
+nobody can tell how it is. One that is DONE, or was ended early by another search, is taken as it is; one that has died
+elsewhere is chosen and tried again.
 """
 
 from __future__ import annotations

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
+from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.keys import Key, Kind, find_key
-from heyhi.config.overrides import canonical_text, cast_value
+from heyhi.config.overrides import parts_written
 from heyhi.config.renames import first_name
-from heyhi.config.values import value_text
+from heyhi.config.values import Value, value_text
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.search.trial import Trial
@@ -33,6 +34,7 @@ class Fitting:
 
     def __init__(self, axes: Iterable[Axis], task: str, kind: Descriptor) -> None:
         self._task = task
+        self._empty = GetMessageClass(kind)()
         self._keys = [(axis, find_key(kind, axis.key)) for axis in axes]
 
     def chosen(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -58,12 +60,24 @@ class Fitting:
         if found is None and key.steps[-1].index is not None:
             found = _element(flat.get(name.rpartition(".")[0]), key.steps[-1].index)
         if axis.kind == "choice":
-            return _choice(axis, key, found)
+            return self._choice(axis, key, found)
         if not isinstance(found, (int, float)) or isinstance(found, bool) or not axis.low <= found <= axis.high:
             return None
         if axis.kind == "float":
             return float(found)
         return int(found) if found == int(found) and (int(found) - int(axis.low)) % axis.step == 0 else None
+
+    def _choice(self, axis: Axis, key: Key, found: Any) -> str | None:
+        if found is None:
+            return "NULL" if "NULL" in axis.values else None
+        try:
+            wanted = self._written(key, value_text(found))
+            return next((value for value in axis.values if self._written(key, value) == wanted), None)
+        except HeyhiError:
+            return None
+
+    def _written(self, key: Key, text: str) -> list[tuple[str, Value]]:
+        return [(part.key.text, part.value) for part in parts_written(key, text, self._empty, adds=False)]
 
     def _member(self, axis: Axis, key: Key, flat: Mapping[str, Any]) -> str | None:
         for field in key.choices:
@@ -103,22 +117,6 @@ def learned(folders: Iterable[str], spec: SearchSpec, fitting: Fitting, known: f
         rest = ": the rest isn't done, or lies outside of its space" if len(found) < asked else ""
         _log.info("the search learns from %d of %d other experiments%s", len(found), asked, rest)
     return found
-
-
-def _choice(axis: Axis, key: Key, found: Any) -> str | None:
-    if found is None:
-        return "NULL" if "NULL" in axis.values else None
-    try:
-        text = value_text(found)
-        if key.kind is Kind.SCALAR:
-            text = canonical_text(key, cast_value(key, text))
-    except HeyhiError:
-        return None
-    return next((value for value in axis.values if value == text or _bare(value) == _bare(text)), None)
-
-
-def _bare(text: str) -> str:
-    return text.replace(" ", "") if text.startswith("[") else text
 
 
 def _element(values: Any, index: int) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from heyhi.errors import NO_TARGET
-from heyhi.experiment.names import RESULT_NAME, is_slot, result_of
+from heyhi.experiment.names import RESULT_NAME, is_slot, is_winner, result_of
 
 _END = -len(RESULT_NAME) - 1
 _SLOT_END = ".json"
@@ -26,12 +26,18 @@ def target_of(exp_path: Path | str, project_root: Path | str) -> str:
 
 def is_target(word: str) -> bool:
     """Return whether a word of a command line was meant as a target: that of an experiment, or the one of a failure."""
-    return word == NO_TARGET or word.endswith(f"/{RESULT_NAME}") or is_slot_target(word)
+    is_beside = is_slot_target(word) or is_winner_target(word)
+    return word == NO_TARGET or word.endswith(f"/{RESULT_NAME}") or is_beside
 
 
 def is_slot_target(word: str) -> bool:
     """Return whether a target is that of a search's slot."""
     return word.endswith(_SLOT_END) and is_slot(word.removesuffix(_SLOT_END))
+
+
+def is_winner_target(word: str) -> bool:
+    """Return whether a target is that of the best of a sweep."""
+    return word.endswith(_SLOT_END) and is_winner(word.removesuffix(_SLOT_END))
 
 
 def folder_of(target: str, project_root: Path | str) -> str:
@@ -50,7 +56,8 @@ def folders_of(targets: Iterable[str], project_root: Path | str) -> list[str]:
 
 
 def _without_end(target: str) -> str:
-    return target.removesuffix(_SLOT_END) if is_slot_target(target) else target[:_END]
+    beside = is_slot_target(target) or is_winner_target(target)
+    return target.removesuffix(_SLOT_END) if beside else target[:_END]
 
 
 def exp_id_of(exp_path: Path | str, results_root: Path | str) -> str:

@@ -206,7 +206,8 @@ def test_braces_that_nothing_closes_stay(lab: Lab) -> None:
         ("{{expp need}}", "unknown template '{{expp need}}' (did you mean 'exp'?)"),
         (
             "{{x}}",
-            "unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG [OVERRIDE …]}}; what is only text",
+            "unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG [OVERRIDE …]}}, {{file PATH}},"
+            " {{best SWEEP max=KEY}}; what is only",
         ),
         ("{{}}", "unknown template '{{}}': there are"),
         ("{{ROOT_DIR x}}", "'{{ROOT_DIR x}}': expected {{ROOT_DIR}}"),
@@ -295,6 +296,46 @@ def test_a_need_in_an_override_is_named_by_its_exp_id(lab: Lab, needs: Callable[
     assert composed.identity.overrides == ("lr=3", f"name={{{{exp {exp_id}}}}}/x")
     assert again.identity == composed.identity
     assert composed.task_message.name == f"{lab.root}/results/{exp_id}/x"
+
+
+@pytest.mark.parametrize("written", ["data/x.npz", "./data//x.npz", " data/sub/../x.npz ", "{{ROOT_DIR}}/data/x.npz"])
+def test_a_file_that_is_needed_is_named_by_its_path_in_the_project(
+    lab: Lab, needs: Callable[..., Composed], written: str
+) -> None:
+    composed = needs("train {}", f"name={{{{file {written}}}}}.part", "lr=3")
+    assert composed.files == ("data/x.npz",) and composed.needs == ()
+    assert composed.identity.overrides == ("lr=3", "name={{file data/x.npz}}.part")
+    assert composed.task_message.name == f"{lab.root}/data/x.npz.part"
+    again = lab.composer().compose(CFG, composed.identity.overrides)
+    assert (again.identity, again.files) == (composed.identity, composed.files)
+    in_a_file = needs(f"train {{ name: '{{{{file {written}}}}}.part' }}")
+    assert (in_a_file.files, in_a_file.task_message) == (
+        composed.files,
+        needs("train {}", *again.identity.overrides[1:]).task_message,
+    )
+
+
+def test_a_file_elsewhere_is_needed_by_its_absolute_path(needs: Callable[..., Composed]) -> None:
+    composed = needs("train {}", "name={{file /datasets/my images.tar}}")
+    assert (composed.files, composed.task_message.name) == (("/datasets/my images.tar",), "/datasets/my images.tar")
+    assert composed.identity.overrides == ("name={{file /datasets/my images.tar}}",)
+
+
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("{{file}}", "'{{file}}': expected {{file PATH}}"),
+        ("{{file ../x.npz}}", "{{file ../x.npz}}: leads out of the project"),
+        ("{{file data/}}", "{{file data/}}: expected the path of a file, such as data/digits.npz"),
+        ("{{file .}}", "{{file .}}: that is the project itself"),
+        ("{{flie x}}", "unknown template '{{flie x}}' (did you mean 'file'?)"),
+    ],
+)
+def test_a_need_of_no_file_is_an_error(needs: Callable[..., Composed], written: str, message: str) -> None:
+    with pytest.raises(HeyhiError, match=re.escape(message)):
+        needs("train {}", f"name={written}")
+    with pytest.raises(HeyhiError, match=re.escape(message)):
+        needs(f"train {{ name: '{written}' }}")
 
 
 def test_a_need_that_an_override_replaces_is_none(lab: Lab, needs: Callable[..., Composed]) -> None:
@@ -438,7 +479,7 @@ def test_a_need_that_can_not_be_composed_says_who_needs_what(
         (
             "width: 3 name: '{{x}}'",
             "conf/cfg.prototxt:1: unknown template '{{x}}': there are {{ROOT_DIR}}, {{exp CFG"
-            ' [OVERRIDE …]}}; what is only text stands in quotes: {{"…"}}',
+            ' [OVERRIDE …]}}, {{file PATH}}, {{best SWEEP max=KEY}}; what is only text stands in quotes: {{"…"}}',
         ),
     ],
 )

@@ -296,7 +296,7 @@ def test_the_project_root_in_a_default_is_written_out_wherever_it_is_read(tmp_pa
     ("default", "says"),
     [
         ("{{ROOTDIR}}/x", r"conf/conf\.proto: Task\.data: its default: unknown template '{{ROOTDIR}}' \(did you mean"),
-        ("{{exp fit}}", r"conf/conf\.proto: Task\.data: its default names an experiment \(fit\)"),
+        ("{{exp fit}}", r"conf/conf\.proto: Task\.data: its default names an experiment or a file \(fit\)"),
     ],
 )
 def test_another_template_in_a_default_is_an_error(tmp_path: Path, default: str, says: str) -> None:

@@ -1,0 +1,145 @@
+"""The best of a sweep, as a config names it: `{{best SWEEP max=KEY}}`, and what is known of it once it was chosen.
+
+Which experiments it is chosen from is left to the expansion of a sweep, and the choice to `report/winner`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from heyhi.config.fields import covers
+from heyhi.config.templates import FORMS, split_words
+from heyhi.errors import NeedsError, suggest
+from heyhi.text import shorten
+
+Direction = Literal["max", "min"]
+Of = Literal["all", "done"]
+_AIMS: tuple[Direction, ...] = ("max", "min")
+_OFS: tuple[Of, ...] = ("all", "done")
+_OPTIONS = (*_AIMS, "of")
+LAUNCHER = "launcher"  # field of a task
+_DIGITS = 16
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best configuration of a sweep.
+
+    Attributes:
+        sweep: file that yields it, relative to the project root.
+        metric: by which it is the best.
+        direction: which way that is better.
+        of: whether all of the sweep have to be done, or those that came to nothing are left out.
+    """
+
+    sweep: str
+    metric: str
+    direction: Direction
+    of: Of = "all"
+
+    @classmethod
+    def parse(cls, words: str, root: str) -> Best:
+        """Read the words of a template.
+
+        Args:
+            words: behind `best`.
+            root: of the project.
+
+        Raises:
+            NeedsError: they are none, or contradict one another.
+        """
+        text = shorten(f"{{{{best {words}}}}}")
+
+        def refuse(why: str) -> NeedsError:
+            return NeedsError(f"'{text}': {why}: expected {FORMS['best']}, and of=done where not all have to be done")
+
+        try:
+            sweep, *options = split_words(words)
+        except ValueError as error:
+            raise refuse(str(error)) from None
+        if sweep.partition("=")[0] in _OPTIONS:
+            raise refuse("no sweep is named")
+        found: dict[str, str] = {}
+        for option in options:
+            key, sign, value = option.partition("=")
+            if key not in _OPTIONS or not sign:
+                raise refuse(f"unknown option '{shorten(option)}'{suggest(key, _OPTIONS)}")
+            if not value:
+                raise refuse(f"'{key}=' names nothing")
+            if key in found:
+                raise refuse(f"'{key}=' stands there twice")
+            found[key] = value
+        of = found.pop("of", "all")
+        if of not in _OFS:
+            raise refuse(f"of={shorten(of)}{suggest(of, _OFS)}; it is all or done")
+        if len(found) != 1:
+            raise refuse("max= and min= are both there" if found else "by what is it the best?")
+        direction = next(way for way in _AIMS if way in found)
+        return cls(_below(sweep, root), found[direction], direction, next(one for one in _OFS if one == of))
+
+    @property
+    def words(self) -> str:
+        """The words of its template, as an identity has them."""
+        of = [f"of={self.of}"] if self.of != "all" else []
+        return shlex.join([self.sweep, f"{self.direction}={self.metric}", *of])
+
+    @property
+    def winner_id(self) -> str:
+        """Name of its winner: 16 hex digits that follow from its words."""
+        return id_of(self.words)
+
+    @property
+    def text(self) -> str:
+        """What it is called in a sentence."""
+        return f"the best of {self.sweep}"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the best of a sweep has turned out to be.
+
+    Attributes:
+        folder: of its experiment (absolute).
+        overrides: of that, as its identity has them, less those that are its own affair.
+    """
+
+    folder: str
+    overrides: tuple[str, ...]
+
+
+# Given the words of a template, as an identity has them: what it has turned out to be; None where nobody knows yet.
+Winners = Callable[[str], Chosen | None]
+
+
+def id_of(words: str) -> str:
+    """Return the name of the winner that some words stand for, as an identity has them."""
+    return hashlib.sha256(words.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
+
+
+def taken_over(overrides: Iterable[str], fields: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the overrides of an experiment into those that others take over from it, and those that are its own affair.
+
+    Those are where and with what it was run (its launcher), and what tells it from its replicates.
+
+    Args:
+        overrides: as an identity has them.
+        fields: in which replicates differ.
+    """
+    taken: list[str] = []
+    own: list[str] = []
+    for text in overrides:
+        key = text.partition("=")[0].removeprefix("I.").removesuffix("+")
+        is_own = key.partition(".")[0] == LAUNCHER or covers(key, fields)
+        (own if is_own else taken).append(text)
+    return taken, own
+
+
+def _below(path: str, root: str) -> str:
+    """Write a path relative to the project root, where it lies inside."""
+    clean = os.path.normpath(path)
+    return clean.removeprefix(f"{root}/")

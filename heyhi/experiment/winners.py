@@ -1,0 +1,132 @@
+"""What the best of a sweep has turned out to be: a file for each, written once.
+
+    results/winners/ID.json     ID follows from the words by which configs name it
+
+Who chooses it, and by which rule, is left to `heyhi.report.winner`.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from heyhi.config.best import Best, Chosen, Winners, id_of
+from heyhi.errors import UnknownError
+from heyhi.experiment.names import WINNERS_NAME, result_of
+from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
+
+_MOST_BYTES = 1 << 26
+
+
+@dataclass(frozen=True)
+class Winner:
+    """What the best of a sweep has turned out to be.
+
+    Attributes:
+        words: by which configs name it.
+        exp_id: of the experiment whose folder others are given: of the best configuration, the one that is best itself.
+        value: mean of the metric over the best configuration's experiments.
+        replicates: exp ids of those.
+        cfg: its config, as its identity names it.
+        overrides: what others take over from it, as its identity has them.
+        left_out: what they don't.
+        chosen_from: exp id and value of each experiment that was looked at; None where it has none.
+        digest: of the results that it was chosen from.
+        manifest: name of the one that had these.
+        time: when it was chosen.
+    """
+
+    words: str
+    exp_id: str
+    value: float
+    replicates: tuple[str, ...]
+    cfg: str
+    overrides: tuple[str, ...]
+    left_out: tuple[str, ...]
+    chosen_from: tuple[tuple[str, float | None], ...]
+    digest: str
+    manifest: str
+    time: str
+
+    def is_as_good(self, other: Winner) -> bool:
+        """Return whether others are given the same by another one."""
+        return (self.exp_id, self.overrides) == (other.exp_id, other.overrides)
+
+
+def winner_id(best: Best) -> str:
+    """Return the exp id that stands for the best of a sweep."""
+    return f"{WINNERS_NAME}/{best.winner_id}"
+
+
+def read_winner(path: Path) -> Winner | None:
+    """Read what the best of a sweep has turned out to be; None where it isn't chosen yet.
+
+    Raises:
+        UnknownError: that can't be read.
+    """
+    try:
+        data = parse_json(read_bounded(path, _MOST_BYTES))
+        texts: dict[str, Any] = {name: tuple(map(str, data.pop(name))) for name in ("replicates", "overrides", "left_out")}
+        chosen_from = tuple(
+            (str(one), None if value is None else float(value)) for one, value in data.pop("chosen_from")
+        )
+        return Winner(**data, **texts, chosen_from=chosen_from)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UnknownError(f"{path}: can't be read: {error.strerror or error}") from None
+    except (ValueError, TypeError, KeyError, AttributeError):
+        raise UnknownError(
+            f"{path}: is damaged, so nobody knows what the best of its sweep was: remove it, and it is chosen anew"
+        ) from None
+
+
+def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
+    """Write down what the best of a sweep is.
+
+    Args:
+        path: its file.
+        winner: what it is.
+        anew: in place of what was written before.
+
+    Returns:
+        what stands there now: who writes first decides.
+    """
+    text = json.dumps(asdict(winner), indent=1) + "\n"
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if anew:
+        replace_file(path, text)
+        return winner
+    with writing(path):
+        temp = write_temp(path, text)
+        try:
+            path.hardlink_to(temp)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without hard links
+            temp.replace(path)
+        finally:
+            temp.unlink(missing_ok=True)
+    return read_winner(path) or winner
+
+
+def known_winners(results_root: Path | str) -> Winners:
+    """Return what tells what the best of a sweep has turned out to be, by the words by which configs name it.
+
+    Args:
+        results_root: below which it is written down, and below which exp ids are.
+    """
+
+    def chosen(words: str) -> Chosen | None:
+        winner = read_winner(winner_path(results_root, words))
+        return Chosen(f"{results_root}/{winner.exp_id}", winner.overrides) if winner is not None else None
+
+    return chosen
+
+
+def winner_path(results_root: Path | str, words: str) -> Path:
+    """Return the file of the best of a sweep, by the words by which configs name it."""
+    return Path(result_of(f"{results_root}/{WINNERS_NAME}/{id_of(words)}"))
