@@ -1,7 +1,6 @@
 """Early stopping of a trial: which of the lines that it logs come to a rung, and how it is ended there.
 
-What a rung is, and who goes on, is left to `heyhi.search.rungs`. What a trial had at a rung is an empty file beside the
-slots, `rungs/27/0007=0.93`: one look at that folder tells all rivals, and nobody waits for anybody.
+What a rung is, and who goes on, is left to `heyhi.search.rungs`; what others had there, to `heyhi.search.rung_files`.
 """
 
 from __future__ import annotations
@@ -9,22 +8,23 @@ from __future__ import annotations
 import ctypes
 import logging
 import math
-import os
 import signal
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from heyhi.errors import Pruned
+from heyhi.errors import Pruned, suggest
 from heyhi.experiment.counters import counters_among
-from heyhi.experiment.slots import SearchDir, SlotDir, slot_name
+from heyhi.experiment.directions import words
+from heyhi.experiment.metric_line import TOTAL, counter_of
+from heyhi.experiment.metrics import BEST
+from heyhi.experiment.slots import SlotDir
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.turn import Turn, current_turn
-from heyhi.search.rungs import Verdict, next_rung, rungs_between, verdict
+from heyhi.search.rung_files import RungFiles
+from heyhi.search.rungs import Verdict, better, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec, SearchSpec
 
-TOTAL_KEY = "total"  # of a line: the step at which the run has come to its end
 _log = logging.getLogger(__name__)
 
 
@@ -38,27 +38,21 @@ def rungs_of(slot: SlotDir, spec: SearchSpec) -> list[Callable[[Mapping[str, Any
     return [_Rungs(slot, spec, spec.stop)] if spec.stop is not None else []
 
 
-def read_rungs(search: SearchDir) -> dict[int, dict[int, float]]:
-    """Return what the trials of a search had at its rungs: step -> slot -> value.
-
-    Raises:
-        OSError: that can't be read.
-    """
-    return {step: _read_rung(search.rungs_path / str(step)) for step in sorted(_steps_in(search.rungs_path))}
-
-
 class _Rungs:
     """The rungs, as a trial comes to them."""
 
     def __init__(self, slot: SlotDir, spec: SearchSpec, stop: AshaSpec) -> None:
-        self._folder = slot.search.rungs_path
+        self._search = RungFiles(slot.search)
         self._slot = slot.number
-        self._metric, self._direction = spec.metric, spec.direction
+        # By the best that it had so far a trial is compared in any case.
+        self._metric, self._direction = spec.metric.removesuffix(BEST), spec.direction
         self._stop = stop
         self._counter = stop.counter
         self._total = math.inf
+        self._best = math.nan  # so far
         self._passed = -math.inf  # step up to which it was compared
         self._next = next_rung(stop, -math.inf)
+        self._has_some = False  # of the metric
         self._is_first = True
         self._is_busy = False  # main's callback logs, too
         self._said: set[str] = set()
@@ -69,39 +63,50 @@ class _Rungs:
         Raises:
             Pruned: this trial is ended, now or before.
         """
+        if self._is_busy:
+            return
         turn = current_turn()
-        if turn is not None and not self._is_busy:
+        if turn is not None:
             turn.raise_if_pruned()
-        total = _number(line.get(TOTAL_KEY))
+        total = _number_at(line, TOTAL)
         if total is not None:
             self._total = total
-        value = self._value(line)
+        value = _number_at(line, self._metric)
         if value is None:
+            if not self._has_some:
+                self._say_if_none(line)
             return
+        self._has_some = True
+        self._best = better(self._best, value, self._direction)
         step = self._step(line)
-        if step is None or step < self._next or self._is_busy:
+        if step is None or step < self._next:
             return
         rungs = rungs_between(self._stop, self._passed, step)
         self._passed, self._next = step, next_rung(self._stop, step)
         why = self._compare(rungs, value, step)
-        if why and step < self._total:  # there is nothing to be saved in one that is at its end
+        if why and not self._is_at_end(line):
             self._end(f"ended at {self._counter} {step:.15g}: {why}", turn)
 
-    def _value(self, line: Mapping[str, Any]) -> float | None:
-        """Return the metric of a line, which may be a key of nested dicts; None where it has none."""
-        return _number_at(line, self._metric)
-
     def _step(self, line: Mapping[str, Any]) -> float | None:
-        if not self._counter:
-            self._counter = next(iter(counters_among(tuple(line))), "")
-        found = _number_at(line, self._counter)
-        if found is None or not math.isfinite(found):
+        self._counter = self._counter or _counter_in(line)
+        step = _number_at(line, self._counter)
+        if step is None or not math.isfinite(step):
             what = f"no {self._counter}" if self._counter else "no step or the like"
-            self._say(
-                "step", f"a line of metrics with {self._metric} has {what}, so it is compared with no other trial's"
-            )
+            self._say("step", f"a line of metrics with {self._metric} has {what}: it is compared with no other trial's")
             return None
-        return found
+        return step
+
+    def _say_if_none(self, line: Mapping[str, Any]) -> None:
+        """Say that none of its lines has the metric, once it has come to the second rung, as far as it has any."""
+        step = _number_at(line, self._counter or _counter_in(line))
+        if step is not None and step >= self._stop.grace * self._stop.factor and "metric" not in self._said:
+            near = suggest(self._metric, line)
+            self._say("metric", f"no line of metrics has {self._metric}{near}: until one has, no trial is compared")
+
+    def _is_at_end(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a trial has come to its end, as far as it has said when that is: nothing can be saved then."""
+        found = counter_of(line)
+        return found is not None and found[1] >= self._total
 
     def _compare(self, rungs: list[int], value: float, step: float) -> str:
         """Note what this trial has at the rungs that it has come to, and say by what it is among the worst, if so."""
@@ -109,10 +114,13 @@ class _Rungs:
         try:
             if self._is_first:  # an earlier attempt has been compared at those below its last one
                 self._is_first = False
-                last = max((rung for rung in _steps_in(self._folder) if self._own(rung) is not None), default=0)
-                rungs = [rung for rung in rungs if rung >= last]
+                before = self._search.of(self._slot)
+                rungs = [rung for rung in rungs if rung >= max(before, default=0)]
+                for one in before.values():
+                    self._best = better(self._best, one, self._direction)
             for rung in rungs:
-                mine, found = self._noted(rung, value)
+                # One whose last value is no number gets nowhere, whatever it had before.
+                mine, found = self._noted(rung, value if math.isnan(value) else self._best)
                 if not found.goes_on:
                     at = f" at {self._counter} {rung}" if rung != step else ""
                     why = f"{self._metric} {mine:.4g}{at}, among the worst {found.worst} of {found.rivals}"
@@ -122,19 +130,9 @@ class _Rungs:
 
     def _noted(self, rung: int, value: float) -> tuple[float, Verdict]:
         """Note a value at a rung, unless an earlier attempt has, and return the one that counts, and what follows."""
-        folder = self._folder / str(rung)
-        there = _read_rung(folder)
-        mine = there.pop(self._slot, None)
-        if mine is None:
-            mine = value
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / f"{slot_name(self._slot)}={value!r}").touch()
-            there = _read_rung(folder)  # two that come at once see each other
-            there.pop(self._slot, None)
+        there = self._search.note(rung, self._slot, value)
+        mine = there.pop(self._slot, value)
         return mine, verdict(mine, there.values(), self._stop.factor, self._direction)
-
-    def _own(self, rung: int) -> float | None:
-        return _read_rung(self._folder / str(rung)).get(self._slot)
 
     def _end(self, why: str, turn: Turn | None) -> None:
         """Have main write its checkpoint, and leave it.
@@ -178,6 +176,17 @@ def _raise_in(thread: int) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(Pruned))
 
 
+def _counter_in(line: Mapping[str, Any]) -> str:
+    """Return by which counter trials are compared that log such a line: epochs, where it has them; empty for none.
+
+    They mean the same to trials of different batch sizes, and what is measured once in each has no rungs between two.
+    """
+    names = tuple(name for name, value in line.items() if isinstance(value, int | float))
+    epochs = (name for name in counters_among(names) if {"epoch", "epochs"} & set(words(name)))
+    found = counter_of(line)
+    return next(epochs, found[0] if found is not None else "")
+
+
 def _number_at(line: Mapping[str, Any], name: str) -> float | None:
     """Return a number of a line, which may be in nested dicts whose keys are joined by dots; None where it has none."""
     found: Any = line.get(name)
@@ -196,33 +205,3 @@ def _number(value: object) -> float | None:
         return float(value)
     except OverflowError:
         return math.inf if value > 0 else -math.inf
-
-
-def _steps_in(folder: Path) -> set[int]:
-    """Return the steps of the rungs that somebody has come to."""
-    try:
-        return {int(name) for name in os.listdir(folder) if name.isdecimal()}  # noqa: PTH208
-    except FileNotFoundError:
-        return set()
-
-
-def _read_rung(folder: Path) -> dict[int, float]:
-    """Return what trials had at a rung, the first value of each."""
-    try:
-        names = os.listdir(folder)  # noqa: PTH208 (makes NFS look again)
-    except FileNotFoundError:
-        return {}
-    found: dict[int, float] = {}
-    for name in sorted(names):
-        slot, _, value = name.partition("=")
-        if slot.isdecimal() and _is_number(value):
-            found.setdefault(int(slot), float(value))
-    return found
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

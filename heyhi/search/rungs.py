@@ -78,6 +78,16 @@ def verdict(value: float, others: Iterable[float], factor: int, direction: Direc
     return Verdict(sum(1 for one in theirs if one < mine) < places, rivals, places)
 
 
+def better(best: float, value: float, direction: Direction) -> float:
+    """Return the better one of two values, of which one may be no number.
+
+    A trial is compared by the best that it had so far, as tables have it: by its last value, luck would decide.
+    """
+    if math.isnan(best) or math.isnan(value):
+        return value if math.isnan(best) else best
+    return max(best, value) if direction == "max" else min(best, value)
+
+
 def loss_of(value: float, direction: Direction) -> float:
     """Return a value such that less is better."""
     if math.isnan(value):

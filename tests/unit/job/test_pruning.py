@@ -16,8 +16,9 @@ import heyhi
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.slots import SearchDir
 from heyhi.job.notice import WARNING, Notice
-from heyhi.job.pruning import read_rungs, rungs_of
+from heyhi.job.pruning import rungs_of
 from heyhi.job.turn import Turn, taken_turn
+from heyhi.search.rung_files import RungFiles
 from heyhi.sweep.search_spec import AshaSpec, SearchSpec
 
 ID = "0123456789abcdef"
@@ -71,12 +72,16 @@ def test_a_search_that_stops_nobody_early_has_none(trials: Trials) -> None:
 def test_what_a_trial_has_at_a_rung_is_a_file_of_its_name(trials: Trials) -> None:
     lines(trials.trial(7), {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4, 9: 0.9, 10: 1.0})
     assert trials.names == {"3": ["0007=0.3"], "9": ["0007=0.9"]}
-    assert read_rungs(trials.search) == {3: {7: 0.3}, 9: {7: 0.9}}
+    assert RungFiles(trials.search).read() == {3: {7: 0.3}, 9: {7: 0.9}}
 
 
 def test_a_step_that_jumps_over_rungs_counts_at_each(trials: Trials) -> None:
     lines(trials.trial(7), {2: 0.2, 10: 0.5, 26: 0.6, 1000: 0.7})
-    assert read_rungs(trials.search) == {3: {7: 0.5}, 9: {7: 0.5}, **{step: {7: 0.7} for step in (27, 81, 243, 729)}}
+    assert RungFiles(trials.search).read() == {
+        3: {7: 0.5},
+        9: {7: 0.5},
+        **{step: {7: 0.7} for step in (27, 81, 243, 729)},
+    }
 
 
 def test_lines_without_the_metric_or_with_another_kind_of_value_don_t_count(trials: Trials) -> None:
@@ -93,7 +98,9 @@ def test_lines_without_the_metric_or_with_another_kind_of_value_don_t_count(tria
     ("spec", "line"),
     [
         ({}, {"epoch": 3, "acc": 0.5}),
-        ({}, {"epoch": 1, "step": 3, "acc": 0.5}),
+        ({}, {"epoch": 3, "step": 100, "acc": 0.5}),
+        ({"counter": "step"}, {"epoch": 100, "step": 3, "acc": 0.5}),
+        ({}, {"tokens": 1e9, "step": 3, "acc": 0.5}),
         ({"counter": "epoch"}, {"epoch": 3, "step": 1, "acc": 0.5}),
         ({"metric": "val.acc"}, {"step": 3, "val": {"acc": 0.5}}),
         ({"metric": "val.acc"}, {"step": 3, "val.acc": 0.5}),
@@ -112,7 +119,18 @@ def test_a_line_without_a_step_is_said_once_and_compared_with_none(
     for step in (3, 4):
         listener({"step": step, "acc": 0.5})
     assert not trials.search.rungs_path.exists()
-    assert caplog.messages == ["a line of metrics with acc has no epoch, so it is compared with no other trial's"]
+    assert caplog.messages == ["a line of metrics with acc has no epoch: it is compared with no other trial's"]
+
+
+def test_a_metric_that_no_line_has_is_said_once(trials: Trials, caplog: pytest.LogCaptureFixture) -> None:
+    listener = trials.trial(7, metric="val_acc.best")
+    for step in range(1, 30):
+        listener({"step": step, "vall_acc": 0.5, "time": 1.5})
+    assert caplog.messages == [
+        "no line of metrics has val_acc (did you mean 'vall_acc'?): until one has, no trial is compared"
+    ]
+    listener({"step": 30, "val_acc": 0.5})
+    assert RungFiles(trials.search).read() == {3: {7: 0.5}, 9: {7: 0.5}, 27: {7: 0.5}}
 
 
 def test_a_trial_among_the_worst_is_ended_with_its_reason(trials: Trials) -> None:
@@ -122,7 +140,7 @@ def test_a_trial_among_the_worst_is_ended_with_its_reason(trials: Trials) -> Non
     assert str(ended.value) == "ended at step 3: acc 0.7123, among the worst 2 of 3"
     assert not isinstance(ended.value, Exception)
     with pytest.raises(heyhi.Pruned, match=r"^ended at step 5: acc 0.1 at step 3, among the worst 3 of 4$"):
-        lines(trials.trial(8), {2: 0.9, 5: 0.1})
+        lines(trials.trial(8), {2: 0.05, 5: 0.1})
 
 
 @pytest.mark.parametrize(("direction", "worst"), [("max", 0.1), ("min", 0.9), ("max", math.nan), ("min", math.inf)])
@@ -137,6 +155,19 @@ def test_the_first_value_of_a_rung_stays_whatever_a_resumed_run_logs(trials: Tri
     lines(trials.trial(7), {3: 0.9})
     lines(trials.trial(7), {3: 0.1, 4: 0.1})
     assert trials.names == {"3": ["0007=0.9"]}
+
+
+def test_a_trial_has_the_best_that_it_had_so_far_also_before_it_was_resumed(trials: Trials) -> None:
+    lines(trials.trial(7), {1: 0.8, 3: 0.3})
+    lines(trials.trial(7), {4: 0.5, 9: 0.1})
+    lines(trials.trial(8, direction="min"), {1: math.nan, 2: 0.8, 3: 0.9})
+    assert RungFiles(trials.search).read() == {3: {7: 0.8, 8: 0.8}, 9: {7: 0.8}}
+
+
+def test_one_that_has_come_to_no_number_has_nothing_of_what_it_had(trials: Trials) -> None:
+    trials.have(3, 0.5, 0.6)
+    with pytest.raises(heyhi.Pruned, match=r"^ended at step 3: acc nan, among the worst 2 of 3$"):
+        lines(trials.trial(7), {1: 0.9, 3: math.nan})
 
 
 def test_a_run_that_was_killed_when_it_was_ended_is_ended_when_it_comes_again(trials: Trials) -> None:
@@ -241,7 +272,7 @@ def test_odd_files_among_the_rungs_are_left_out(trials: Trials) -> None:
     for name in (".nfs01", "0008", "0009=x", "x=0.1", "0010=0.5=1", "0011=0.5", "0011=0.6"):
         (trials.search.rungs_path / "3" / name).touch()
     (trials.search.rungs_path / "notes").mkdir()
-    assert read_rungs(trials.search) == {3: {11: 0.5}}
+    assert RungFiles(trials.search).read() == {3: {11: 0.5}}
 
 
 def test_a_line_between_two_rungs_touches_no_disk(trials: Trials, monkeypatch: pytest.MonkeyPatch) -> None:
