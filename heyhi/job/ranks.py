@@ -444,7 +444,7 @@ def _run(
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project, sweep, listeners = _read_manifest(options)
+            experiment, entry, schema, project, sweep, rungs = _read_manifest(options)
             if rank == 0:
                 doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
@@ -460,8 +460,8 @@ def _run(
             ):
                 turn.on_pruned = early_end.announce
                 try:
-                    listening: list[Listener] = [*doors[0].listeners, *listeners] if rank == 0 else []
-                    with _logging(folder, signals, listening) if rank == 0 else contextlib.nullcontext():
+                    listeners: list[Listener] = [*doors[0].listeners, *rungs] if rank == 0 else []
+                    with _logging(folder, signals, listeners) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
@@ -526,9 +526,8 @@ def _read_manifest(
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        experiment = experiment_of(manifest, options.target)
-        listeners = listeners_of(manifest, options.target)
-        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), listeners
+        experiment, rungs = experiment_of(manifest, options.target), listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), rungs
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
