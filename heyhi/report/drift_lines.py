@@ -46,6 +46,8 @@ def find_recoded_rows(table: pd.DataFrame, sources: Sequence[Source]) -> list[Co
     found: dict[str, CodeChange] = {}
     for source in sources:  # an experiment that several sweeps have counts once
         its = folders_of(source.only or source.manifest.all_targets, source.manifest.project_root)
+        if source.manifest.search is not None:  # whose trials no manifest has
+            its += [path for path in left if path.startswith(f"{source.manifest.results_root}/")]
         found |= find_recoded(source.project, [path for path in its if path in left and path not in found])
     return list(found.values())
 

@@ -27,6 +27,7 @@ _STAMP_COLUMNS = tuple(
 _NO_STAMP = _ABSENT + _ABSENT + _ABSENT
 _OTHERS, _KINDS, _KIND = "others", "kinds", "kind"
 _OUTCOME = "outcome: "
+FOLDERS = "folders"  # exp paths, where a table has more experiments each time
 # What is not remembered: only what is DONE needs no asking, and names are kept as numbers.
 _FIXED: dict[str, Any] = {"status": Status.DONE.value, "reason": ""}
 _KEPT_FIELDS = [name for name in Reading._fields if name not in {*_FIXED, "names", "values"}]
@@ -69,6 +70,26 @@ def _stamp(path: str) -> tuple[int, int, int]:
     except OSError:
         return _ABSENT
     return found.st_mtime_ns, found.st_size, found.st_ino
+
+
+def columns_for(folders: Sequence[str], columns: Mapping[str, list[Any]]) -> Mapping[str, list[Any]]:
+    """Return what is kept of some experiments in the order of others, of which some are new and have to be read.
+
+    Args:
+        folders: exp paths that are asked for.
+        columns: as they are kept, with the exp paths of that time.
+    """
+    before = columns.get(FOLDERS, [])
+    found = {name: column for name, column in columns.items() if name != FOLDERS}
+    if before == list(folders) or not before:
+        return found if before else {}
+    places = {folder: place for place, folder in enumerate(before)}
+    order = [places.get(folder) for folder in folders]
+    fillers: dict[str, Any] = dict.fromkeys((*_STAMP_COLUMNS, _KIND), 0)  # no file has such a stamp
+    return {
+        name: column if name == _KINDS else [fillers.get(name) if at is None else column[at] for at in order]
+        for name, column in found.items()
+    }
 
 
 @dataclass

@@ -114,7 +114,8 @@ def read_part(
         by_folder = {entry.folder: entry for entry in everything}
         needed = [by_folder[folder] for folder in wanted if folder in by_folder]
     tick = progress(len(outline.folders) + len(needed))
-    found = reader.read(outline.folders, entries_at, outline.needs, tick)
+    growing = f"searches/{searched.spec.search_id}" if searched is not None and not only else ""
+    found = reader.read(outline.folders, entries_at, outline.needs, tick, growing)
     statuses = found.fields["status"]
     trials = trial_columns(searched, statuses) if searched is not None else {}
     part = Part(

@@ -29,7 +29,7 @@ from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
 from heyhi.project import Project
 from heyhi.report.columns import ColumnCache
-from heyhi.report.kept_readings import SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, look_at
+from heyhi.report.kept_readings import FOLDERS, SETTLED_SECONDS, UNKNOWN, Remembered, Stamp, columns_for, look_at
 from heyhi.report.outcomes import Outcome, outcome_of
 from heyhi.report.readings import THEN, Entry, Reading, Readings, printable, printable_names
 from heyhi.text import readable
@@ -77,6 +77,7 @@ class Reader:
         entries_at: Callable[[Sequence[int]], Sequence[Entry]],
         needs: Mapping[str, Sequence[str]],
         tick: Callable[[], None] = lambda: None,
+        growing: str = "",
     ) -> Readings:
         """Read experiments.
 
@@ -85,9 +86,12 @@ class Reader:
             entries_at: returns the entries of some of them, given their places.
             needs: exp path -> exp paths of what it needs, for all from which a block may come.
             tick: called after each.
+            growing: name of a table that has more experiments each time; of any other, these name it.
         """
-        name = hashlib.sha256(b"%b\0%b" % (self._name, "\0".join(folders).encode(errors="surrogateescape")))
-        kept = Remembered.of(self.cache.load(name.hexdigest()[:32]), len(folders))
+        what = growing or "\0".join(folders)
+        name = hashlib.sha256(b"%b\0%b" % (self._name, what.encode(errors="surrogateescape")))
+        columns = self.cache.load(name.hexdigest()[:32])
+        kept = Remembered.of(columns_for(folders, columns) if growing else columns, len(folders))
         changed = range(len(folders)) if kept is None else kept.changed(folders)
         statuses = Statuses(
             [folders[place] for place in changed],
@@ -106,7 +110,8 @@ class Reader:
         else:
             is_news = kept.put(found, stamps)
         if is_news:
-            self.cache.store(name.hexdigest()[:32], kept.columns())
+            own = {FOLDERS: list(folders)} if growing else {}
+            self.cache.store(name.hexdigest()[:32], own | kept.columns())
         return kept.readings
 
     def _read(self, entry: Entry, statuses: Statuses, kept: Remembered | None, place: int) -> tuple[Reading, Stamp]:

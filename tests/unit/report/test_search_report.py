@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -247,3 +248,32 @@ def test_a_search_says_which_way_its_metric_is_better(made: Callable[..., Made])
     shaped = search.shaped(best="gap.best")
     assert shaped.table["trial"].tolist() == [1] and shaped.table["gap.best"].tolist() == [0.1]
     assert not [note for note in shaped.notes if "assumed" in note]
+
+
+def test_a_trial_more_has_only_that_one_read(made: Callable[..., Made], tmp_path: Path) -> None:
+    end = (
+        "from pathlib import Path\n"
+        "def get_logs_data(handle):\n"
+        f"    with Path({str(tmp_path / 'read.txt')!r}).open('a') as file:\n"
+        "        print(handle.exp_id.count('_'), handle.overrides[-1], file=file)\n"
+        "    return {'made': handle.overrides[-1]}\n"
+    )
+    search = made(end=end)
+
+    def read(slots: list[int]) -> list[str]:
+        (tmp_path / "read.txt").write_text("")
+        assert search.shaped().table["made"].tolist() == [f"lr=0.0{slot + 1}" for slot in slots]
+        return [line.split()[1] for line in (tmp_path / "read.txt").read_text().splitlines()]
+
+    def old(slot: int) -> None:
+        for path in search.trial(slot).path.iterdir():
+            os.utime(path, (1e9, 1e9))
+
+    old(1)
+    old(2)
+    assert read([1, 2]) == ["lr=0.02", "lr=0.03"]
+    assert read([1, 2]) == []
+    old(0)  # it chose late
+    old(4)
+    assert read([0, 1, 2, 4]) == ["lr=0.01", "lr=0.05"]
+    assert read([0, 1, 2, 4]) == []
