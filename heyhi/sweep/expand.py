@@ -53,6 +53,7 @@ class Planned(NamedTuple):
         needs: exp paths of what it needs.
         resources: of its launcher.
         given: overrides as they were given, where some are in no identity, since they only schedule.
+        files: what it needs beside, see `heyhi.config.file_needs`.
     """
 
     exp_id: str
@@ -63,11 +64,14 @@ class Planned(NamedTuple):
     needs: tuple[str, ...]
     resources: dict[str, int | str]
     given: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
         """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
-        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
+        return Experiment(
+            self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots, self.files
+        )
 
 
 @dataclass(frozen=True)
@@ -303,7 +307,9 @@ class _Gather:
             self._unknown[text] = None
         if needs:
             self._known(exp_id, composed.identity)  # one of these may have taken its path just now
-        planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
+        planned = Planned(
+            exp_id, folder, composed.identity, composed.task, config, needs, resources, files=composed.files
+        )
         self.planned[exp_id] = planned
         return planned
 
