@@ -107,7 +107,10 @@ def how_far(row: Row) -> dict[str, object]:
         from heyhi.control.progress import progress_of, since_when
         from heyhi.experiment.folder import ExperimentDir
 
-        since, progress = since_when(row.exp_path, row.status), progress_of(ExperimentDir(Path(row.exp_path)))
+        since, progress = (
+            since_when(row.exp_path, row.status),
+            progress_of(ExperimentDir(Path(row.exp_path)), row.status),
+        )
     return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
