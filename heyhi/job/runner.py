@@ -723,6 +723,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
+        manifest.check_complete(experiment)
         own, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
         project = manifest.project
     manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
