@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     Data = tuple[Floats, Labels]
 
 CHECKPOINT = Path("checkpoint.npz")
-METRICS = Path("metrics.jsonl")
 TEST_SIZE = 360
 CLASSES = 10
 
@@ -56,25 +56,25 @@ def main(task: str, cfg: FrozenConfig, log_level: str) -> dict[str, Any]:
 def train(cfg: FrozenConfig) -> dict[str, Any]:
     """Train a classifier, or go on from the checkpoint in the current folder.
 
-    An epoch ends with its line of metrics, then its checkpoint. After a kill in between, the line that the
-    checkpoint doesn't know is dropped and computed again: none is lost or doubled, and the final numbers are
-    those of a run that was never interrupted.
+    An epoch ends with its metrics, then its checkpoint. After a kill in between it is computed again, and of its two
+    lines of metrics the later one counts: none is lost or doubled, and the final numbers are those of a run that was
+    never interrupted.
     """
     import numpy as np
 
     if cfg.epochs < 1 or cfg.batch_size < 1:
         raise ValueError(f"epochs ({cfg.epochs}) and batch_size ({cfg.batch_size}) must be at least 1")
     train_data, val_data, _ = load_data(cfg.val_fraction, cfg.seed)
+    steps = cfg.epochs * math.ceil(len(train_data[1]) / cfg.batch_size)
     rng = np.random.default_rng(cfg.seed)
     model = Model([train_data[0].shape[1], *cfg.hidden_sizes, CLASSES], cfg.activation, rng)
     optimizer = Optimizer(cfg, model.params)
     # Each epoch ends with its checkpoint, so there is nothing more to save when Slurm is about to stop this job.
     heyhi.maybe_init_requeue_handler(lambda: logging.info("About to be stopped: the last epoch's checkpoint is there"))
-    done = load_checkpoint(model, optimizer, rng) if CHECKPOINT.exists() else 0
-    history = rewind_metrics(done)
-    logging.info("%d of %d epochs are done", done, cfg.epochs)
+    metrics = load_checkpoint(model, optimizer, rng) if CHECKPOINT.exists() else {"epoch": 0, "best_val_accuracy": 0.0}
+    logging.info("%d of %d epochs are done", metrics["epoch"], cfg.epochs)
 
-    for epoch in range(done + 1, cfg.epochs + 1):
+    for epoch in range(metrics["epoch"] + 1, cfg.epochs + 1):
         train_loss, train_accuracy = train_epoch(model, optimizer, train_data, cfg.batch_size, rng)
         val_loss, val_accuracy = measure(model, val_data)
         line = {
@@ -85,11 +85,11 @@ def train(cfg: FrozenConfig) -> dict[str, Any]:
             "val_loss": val_loss,
             "val_accuracy": val_accuracy,
         }
-        append_metrics(line)
-        save_checkpoint(model, optimizer, rng, epoch)
-        history.append(line)
+        heyhi.log(line, total=steps)
+        metrics = {**line, "best_val_accuracy": max(val_accuracy, metrics["best_val_accuracy"])}
+        save_checkpoint(model, optimizer, rng, metrics)
         logging.info("Epoch %d: train loss %.4f, val accuracy %.4f", epoch, train_loss, val_accuracy)
-    return {**history[-1], "best_val_accuracy": max(line["val_accuracy"] for line in history)}
+    return metrics
 
 
 def evaluate(cfg: FrozenConfig) -> dict[str, Any]:
@@ -227,13 +227,12 @@ def score(logp: Floats, labels: Labels) -> tuple[float, float]:
     return float(loss), float((logp.argmax(axis=1) == labels).sum())
 
 
-def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator, epoch: int) -> None:
+def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator, metrics: dict[str, Any]) -> None:
     """Write all that the next epoch depends on, atomically: the file is the last checkpoint or this one, whole."""
     import numpy as np
 
     facts = {
-        "epoch": epoch,
-        "step": optimizer.step,
+        "metrics": metrics,
         "sizes": model.sizes,
         "activation": model.activation,
         "rng": rng.bit_generator.state,
@@ -247,17 +246,18 @@ def save_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator
     part.replace(CHECKPOINT)
 
 
-def load_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator) -> int:
-    """Set model, optimizer and rng from the checkpoint in the current folder; return its epoch."""
+def load_checkpoint(model: Model, optimizer: Optimizer, rng: np.random.Generator) -> dict[str, Any]:
+    """Set model, optimizer and rng from the checkpoint in the current folder; return the metrics of its epoch."""
     facts, arrays = read_checkpoint(CHECKPOINT)
     wanted = {**model.params, **optimizer.state}
     if {k: v.shape for k, v in wanted.items()} != {k: v.shape for k, v in arrays.items()}:
         raise RuntimeError(f"{CHECKPOINT.resolve()} was written with another model or optimizer")
     for name, array in wanted.items():
         array[...] = arrays[name]
-    optimizer.step = facts["step"]
+    metrics: dict[str, Any] = facts["metrics"]
+    optimizer.step = metrics["step"]
     rng.bit_generator.state = facts["rng"]
-    return int(facts["epoch"])
+    return metrics
 
 
 def load_model(path: Path) -> tuple[Model, int]:
@@ -267,7 +267,7 @@ def load_model(path: Path) -> tuple[Model, int]:
     facts, arrays = read_checkpoint(path)
     model = Model(facts["sizes"], facts["activation"], np.random.default_rng(0))
     model.params = {name: arrays[name] for name in model.params}
-    return model, facts["epoch"]
+    return model, facts["metrics"]["epoch"]
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
@@ -282,26 +282,6 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Any], dict[str, Floats]]:
         return json.loads(arrays.pop("facts").item()), arrays
     except Exception as error:  # a damaged archive fails in many ways
         raise RuntimeError(f"{path.resolve()} is damaged ({error}); remove it to start afresh") from error
-
-
-def append_metrics(line: dict[str, Any]) -> None:
-    """Add a line to metrics.jsonl, safely on disk before its checkpoint is."""
-    with METRICS.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def rewind_metrics(epoch: int) -> list[dict[str, Any]]:
-    """Cut metrics.jsonl back to an epoch, and return the lines up to it."""
-    lines = METRICS.read_text().splitlines() if METRICS.exists() else []
-    lines = lines[:epoch]  # a half-written one can only stand behind these
-    if len(lines) < epoch:
-        raise RuntimeError(f"{METRICS.resolve()} lacks epochs that {CHECKPOINT} has: remove both")
-    part = METRICS.with_suffix(".part")
-    part.write_text("".join(f"{line}\n" for line in lines))
-    part.replace(METRICS)
-    return [json.loads(line) for line in lines]
 
 
 if __name__ == "__main__":

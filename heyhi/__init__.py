@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from heyhi.config.api import save_config as save_config
     from heyhi.config.frozen import FrozenConfig as FrozenConfig
     from heyhi.errors import HeyhiError as HeyhiError
+    from heyhi.errors import Pruned as Pruned
     from heyhi.experiment.handle import Handle as Handle
+    from heyhi.experiment.metric_log import log as log
+    from heyhi.experiment.metric_log import progress as progress
     from heyhi.experiment.modes import MODES as MODES
     from heyhi.experiment.names import Status as Status
     from heyhi.gsheets import save_pandas_table as save_pandas_table
@@ -68,7 +71,8 @@ _HOMES = {
         "conf_get conf_is_set conf_set conf_to_dict conf_with_overrides flatten_cfg load_config load_proto_message"
         " load_root_config save_config"
     ),
-    "errors": "HeyhiError",
+    "errors": "HeyhiError Pruned",
+    "experiment.metric_log": "log progress",
     "experiment.modes": "MODES",
     "experiment.names": "Status",
     "config.frozen": "FrozenConfig",
@@ -90,6 +94,8 @@ _HOMES = {
     "sweep.search": "ASHA Search",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+# What a training calls again and again: to look it up each time would take as long as half of what it does.
+_EACH_STEP = ("log", "progress")
 # Computed at each use: the project is the one around the working directory.
 _FOLDERS = {"PROJ_ROOT": "proj_root", "CONF_ROOT": "conf_root"}
 # The first HeyHi's modules, which `import heyhi` is enough for.
@@ -100,7 +106,10 @@ __all__ = [*_HOME_OF, *_FOLDERS]
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        return getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        found = getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        if name in _EACH_STEP:
+            globals()[name] = found
+        return found
     if name in _FOLDERS:
         return getattr(importlib.import_module("heyhi.config.api"), _FOLDERS[name])()
     if name in _DOORS:

@@ -76,6 +76,14 @@ class ResultError(HeyhiError):
     """A result or metrics file can't be read or written."""
 
 
+class TrackerError(HeyhiError):
+    """Metrics can't be given to TensorBoard, wandb, MLflow or a function of the project's."""
+
+
+class MetricError(HeyhiError, ValueError):
+    """What a task logs is no metric."""
+
+
 class LauncherError(HeyhiError):
     """A launcher asks for what no job can be asked for."""
 
@@ -125,6 +133,15 @@ class SnapshotError(HeyhiError):
 
 class ModeError(HeyhiError, ValueError):
     """A mode is unknown, or asks for what nobody agreed to."""
+
+
+class Pruned(BaseException):
+    """A search has ended this run early: its trial is among the worst.
+
+    `heyhi.log` raises it, in a trial of a search that stops early and nowhere else; no `except Exception` catches it,
+    and `finally` blocks run. What a main returns that has caught it is no result, since it wasn't trained to its end.
+    A main may raise it itself, with the reason.
+    """
 
 
 def suggest(name: str, candidates: Iterable[str], prefix: str = "") -> str:

@@ -100,12 +100,11 @@ def get_tasks() -> Tasks | None:
 
 def get_job_env() -> JobEnv:
     """Read the facts of the current job; they are those of a single process where nothing says otherwise."""
-    # torchrun goes first: below it, one Slurm task starts several processes.
-    torchrun = "RANK" in os.environ and "WORLD_SIZE" in os.environ
+    torchrun = _is_below_torchrun()
     return JobEnv(
         hostname=socket.gethostname(),
         job_id=get_slurm_job_id(),
-        rank=_number("RANK" if torchrun else "SLURM_PROCID", 0),
+        rank=own_rank(),
         world_size=_number("WORLD_SIZE" if torchrun else "SLURM_NTASKS", 1),
         local_rank=_number("LOCAL_RANK" if torchrun else "SLURM_LOCALID", 0),
         restart_count=_number("SLURM_RESTART_COUNT", 0),
@@ -115,6 +114,16 @@ def get_job_env() -> JobEnv:
         node=_number("SLURM_NODEID", _number("GROUP_RANK", 0)),
         nodelist=job_nodes(),
     )
+
+
+def _is_below_torchrun() -> bool:
+    # It goes first: below it, one Slurm task starts several processes.
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def own_rank() -> int:
+    """Return the rank of this process, and read no other facts of its job."""
+    return _number("RANK" if _is_below_torchrun() else "SLURM_PROCID", 0)
 
 
 def _torchrun_nodes() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import sys
 from collections.abc import Mapping
@@ -77,6 +78,11 @@ NODE_FAULTS: tuple[str, ...] = (
 )
 
 
+# What metrics can go to beside their file: `[tool.heyhi] log_to`, `heyhi export`.
+TRACKERS = ("tensorboard", "wandb", "mlflow")
+_FUNCTION = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*(\.[^\W\d]\w*)*")
+
+
 class Settings(NamedTuple):
     """What `[tool.heyhi]` in a project's pyproject.toml may set, with the defaults.
 
@@ -106,6 +112,8 @@ class Settings(NamedTuple):
         node_faults: texts, in whatever case, of what a task raised, or printed last before it was killed: such a
             failure is the node's. It is no attempt, and the launch leaves the node out.
         end_grace: seconds that a process has to end once its run is over, before it is ended; 0: any number.
+        log_to: what metrics go to beside their file: tensorboard, wandb, mlflow, or a `module:function`, imported from
+            the project root, that is called with each line.
         max_points: how many points a sweep may have; 0: any number.
         validate: `module:function`, imported from the project root, that is called with each config before a launch.
         renamed: earlier paths of configs and chunks, each with the next one, relative to the project root.
@@ -133,6 +141,7 @@ class Settings(NamedTuple):
     stop_after_same_error: int = 0
     node_faults: tuple[str, ...] = NODE_FAULTS
     end_grace: int = 30
+    log_to: tuple[str, ...] = ()
     max_points: int = 1_000_000
     validate: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
@@ -384,6 +393,8 @@ def _checked(pyproject: Path, table: Mapping[str, Any]) -> dict[str, Any]:
         values[key] = tuple(texts) if wants_list else value
     if "link" in values:
         values["link"] = tuple(_checked_link(pyproject, path) for path in values["link"])
+    if "log_to" in values:
+        values["log_to"] = tuple(dict.fromkeys(_checked_tracker(pyproject, name) for name in values["log_to"]))
     if "identity_ignore" in values:  # in addition to the default: its last pattern decides
         values["identity_ignore"] = (*SCHEDULING_KEYS, *values["identity_ignore"])
     if any(not text.strip() for text in values.get("node_faults", ())):
@@ -402,6 +413,16 @@ def _checked_link(pyproject: Path, text: str) -> str:
             f"{pyproject}: [tool.heyhi] link has {text!r}; expected a path inside the project root, like 'data/images'"
         )
     return path
+
+
+def _checked_tracker(pyproject: Path, name: str) -> str:
+    """Return what metrics go to; a ProjectError where it is neither a tracker nor the name of a function."""
+    if name in TRACKERS or _FUNCTION.fullmatch(name):
+        return name
+    raise ProjectError(
+        f"{pyproject}: [tool.heyhi] log_to has {name!r}{suggest(name, TRACKERS)}; expected {', '.join(TRACKERS)}, or a"
+        " function of the project's, such as 'my_tracker:log'"
+    )
 
 
 def _checked_pairs(pyproject: Path, value: object) -> tuple[tuple[str, str], ...]:

@@ -21,6 +21,7 @@ from heyhi.config.translation import Translation
 from heyhi.config.values import shorten
 from heyhi.errors import ConfigError, HeyhiError, ResultError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.metric_line import less_facts
 from heyhi.experiment.metrics_file import Damage, counting_lines
 from heyhi.experiment.names import CONFIG_NAME
 from heyhi.experiment.notes import Notes
@@ -227,7 +228,7 @@ def _metrics(folder: ExperimentDir) -> dict[str, Any] | None:
     lines = counting_lines(folder.metrics_path, starts, damaged=damage)
     last = deque(lines, maxlen=1)
     damage.warn(folder.metrics_path)
-    return _flat(last[0]) if last else None
+    return _flat(less_facts(last[0])) if last else None
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

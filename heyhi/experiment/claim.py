@@ -51,6 +51,8 @@ class Claim:
         below: tuple[Path, ...],
         on_lost: Callable[[str], None] | None,
         run: RunClaim | None,
+        *,
+        beats: bool = True,
     ) -> None:
         self.owner = owner
         self._link = link
@@ -70,8 +72,8 @@ class Claim:
                 )
             self._process = BeatProcess(self._heartbeat, ticks())
             self._process.start()  # before the thread: a process with one is not copied
-        self._thread = threading.Thread(target=self._beat, name="heyhi-claim", daemon=True)
-        self._thread.start()
+        if beats:
+            threading.Thread(target=self._beat, name="heyhi-claim", daemon=True).start()
 
     @classmethod
     def acquire(
@@ -85,6 +87,7 @@ class Claim:
         queue: Queue | None = None,
         run: RunClaim | None = None,
         look_again: float = 0.0,
+        beats: bool = True,
     ) -> Claim | Owner:
         """Take the claim of an experiment, unless a living owner has it.
 
@@ -98,6 +101,7 @@ class Claim:
             queue: what Slurm says of jobs; default: ask it, if a job has the claim.
             run: what a claim that a task runs by has beside; others are short, or no foreign code runs meanwhile.
             look_again: seconds after which it must be there still, where it may be that a task keeps removing it.
+            beats: whether it is touched now and then, so that other hosts see that its owner lives.
 
         Returns:
             The claim, or the living owner that has it.
@@ -122,7 +126,7 @@ class Claim:
                 below = _confirm(folder, owner, follows, queue)
                 if below is not None:
                     made = False
-                    return cls(owner, link, below, on_lost, run)
+                    return cls(owner, link, below, on_lost, run, beats=beats)
             finally:
                 # Unless another took us for dead meanwhile, and hangs on our link.
                 with contextlib.suppress(UnknownError):

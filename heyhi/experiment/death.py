@@ -13,6 +13,7 @@ from heyhi.experiment.exits import crash_of, exit_text, is_exit, seen_by_shell
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import ATTEMPTS_NAME, RESULT_NAME
 from heyhi.experiment.records import PRUNED, REFUSED, REQUEUE, REQUEUED, End, History, Start
+from heyhi.experiment.slots import slot_dirs_of
 from heyhi.files import read_end
 from heyhi.slurm.commands import Job, View
 from heyhi.text import readable
@@ -95,16 +96,18 @@ def ended_job(folder: ExperimentDir, history: History, view: View) -> Job | None
     job_id = history.job_to_ask
     if not job_id:
         return None
-    job = view.ended(job_id)
+    job, slots = view.ended(job_id), slot_dirs_of(folder.path)
     if job is not None:
         with contextlib.suppress(UnknownError):
-            identity = folder.read_identity()
-            if identity is not None and not job.may_be(identity.digest):
+            # What a search has chosen runs in the job of its slot, which has the slot's mark and log.
+            identities = [one.read_identity() for one in (folder, *slots)]
+            marks = [identity.digest for identity in identities if identity is not None]
+            if marks and not any(map(job.may_be, marks)):
                 job = None
     end = history.last_end
     asked_again = end is not None and end.reason == REQUEUE
     if job is None or job.exit_code != 0 or asked_again:
-        log = read_end(folder.launch_log_path, _LOG_END)
+        log = "".join(read_end(one.launch_log_path, _LOG_END) for one in (*slots, folder))
         if (job is None or job.exit_code != 0) and (why := kept_from_starting(log, job_id)):
             return (job or Job(job_id, "FAILED"))._replace(why=why)
         if job is not None and _is_not_started_again(history, job, log):
@@ -130,7 +133,8 @@ def death_in(folder: ExperimentDir, history: History, job: Job | None = None) ->
     death, start = death_of(history, job), history.attempts[-1] if history.attempts else None
     if death.kind != "killed" or not isinstance(start, Start) or (job is not None and job.exit_code is not None):
         return death
-    how = seen_by_shell(folder, start) or crash_of(folder, start)
+    seen = (seen_by_shell(one, start) for one in (folder, *slot_dirs_of(folder.path)))
+    how = next(filter(None, seen), "") or crash_of(folder, start)
     return Death("killed", f"{how} ({_where(history, history.job_to_ask)})") if how else death
 
 

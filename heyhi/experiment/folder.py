@@ -44,6 +44,7 @@ from heyhi.experiment.project_names import is_same_project
 from heyhi.experiment.records import History, Metrics, Record, Start, Submission, to_records, wrong_fields
 from heyhi.experiment.result import encode
 from heyhi.files import (
+    forget,
     is_file,
     is_there,
     keep_file,
@@ -255,10 +256,16 @@ class ExperimentDir:
     def look_anew(self) -> set[str]:
         """Return which files of an experiment are there, and have this machine forget what it remembers of them.
 
+        RESULT_NAME stands for its result, which lies beside the folder where that is a search's slot.
+
         Raises:
             UnknownError: nobody can tell.
         """
-        return look_anew(self.path, _OWN_NAMES)
+        found = look_anew(self.path, _OWN_NAMES)
+        if is_slot(str(self.path)):
+            forget(self.result_path)
+            found = found - {RESULT_NAME} | ({RESULT_NAME} if is_there(self.result_path) else set())
+        return found
 
     def read_identity(self) -> Identity | None:
         """Return which experiment the folder holds, or None where it holds none.

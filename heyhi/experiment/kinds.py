@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from heyhi.experiment.counters import counters_among
+from heyhi.experiment.metric_line import less_facts
 
 NUMBERS = frozenset({int, float})
 _DICTS = frozenset({dict})
@@ -41,7 +42,8 @@ def kinds_of(lines: Sequence[Mapping[str, Any]]) -> list[Kind]:
     found = []
     for places in by_keys.values():
         own = lines if len(places) == len(lines) else [lines[place] for place in places]
-        columns = _columns(own)
+        found_columns = _columns(own)
+        columns = less_facts(found_columns) if found_columns is not None else None
         counters, metrics = _split(tuple(columns or ()))
         if columns is not None and all(all(map(is_finite, columns[name])) for name in counters):
             found += [Kind(counters, metrics, places, columns)] if columns else []
@@ -94,6 +96,7 @@ def _one_by_one(places: Sequence[int], lines: Sequence[Mapping[str, Any]]) -> li
 
 def numbers_of(line: Mapping[str, Any]) -> Mapping[str, float]:
     """Return the numbers of a line, with the keys of nested dicts joined by dots; a bool is none."""
+    line = less_facts(line)
     if NUMBERS.issuperset(map(type, line.values())):
         return line
     found: dict[str, float] = {}

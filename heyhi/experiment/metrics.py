@@ -10,6 +10,7 @@ from typing import Any
 
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.kinds import NUMBERS, is_finite, kinds_of
+from heyhi.experiment.metric_line import is_progress, less_facts
 
 BEST = ".best"  # what ends the name of a best value
 _MOST_NAMES = 10_000  # more metrics than that are no metrics, and fit into no table
@@ -60,7 +61,7 @@ class Summary:
         try:
             last: dict[str, Any] = orjson.loads(line)
             shape = line.translate(None, _IN_NUMBERS)
-            if not _is_plain(shape):
+            if not _is_plain(shape) or is_progress(last):
                 return False
             shapes = data.translate(None, _IN_NUMBERS)
             lines = len(shapes) // len(shape)
@@ -106,15 +107,16 @@ class Summary:
                 best[name] = found
         except (KeyError, TypeError):
             return False
-        self._put(dict(last), best)
+        self._put(last, best)
         return True
 
-    def _put(self, last: dict[str, float], best: dict[str, float]) -> None:
+    def _put(self, last: Mapping[str, float], best: dict[str, float]) -> None:
         """Take in what some lines come to."""
+        last = less_facts(last)
         if not self._last:  # mostly there is but one block
-            self._last, self._best = last, best
+            self._last, self._best = dict(last), best
             return
-        self._last |= last
+        self._last.update(last)
         for name, value in best.items():
             self._note_best(name, [value])
 
@@ -158,5 +160,7 @@ def _plan(
         a function that takes the values out of a line; for each key that has a best value its place among the keys,
         its name, and min or max.
     """
-    found = [(place, key, directions.of(key)) for place, key in enumerate(keys)]
+    found = [
+        (place, key, directions.of(key)) for place, key in enumerate(keys) if key in less_facts(dict.fromkeys(keys))
+    ]
     return itemgetter(*keys), [(i, key, min if one == "min" else max) for i, key, one in found if one is not None]

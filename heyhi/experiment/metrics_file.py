@@ -18,13 +18,14 @@ from typing import Any, NamedTuple
 from heyhi.errors import ResultError
 from heyhi.experiment.abandoned import Logged
 from heyhi.experiment.directions import Directions
+from heyhi.experiment.metric_line import MOST_LINE_BYTES, TOTAL, is_progress
 from heyhi.experiment.metrics import Summary
 from heyhi.experiment.records import Start
 from heyhi.files import open_sized
 
 _BLOCK_BYTES = 1 << 18
-_MOST_LINE_BYTES = 1 << 22  # a longer line is no line of metrics, and isn't held
 _DICTS = frozenset({dict})
+_TOTAL = f'"{TOTAL}"'.encode()
 _log = logging.getLogger(__name__)
 
 
@@ -239,11 +240,13 @@ class _Opened:
                 # A line belongs to where it begins.
                 while part < len(bounds) and bounds[part] <= offset + begin:
                     part += 1
-                end = len(data)
+                end, whole, cut = len(data), 0, self._cut
                 if part < len(bounds) and bounds[part] < offset + end:
                     end = data.find(b"\n", bounds[part] - offset - 1) + 1 or end
+                    if offset + end - 1 in bounds:  # what a killed attempt left half-written was closed off
+                        whole, cut = 1, _ignore
                 first = number + data.count(b"\n", 0, begin)
-                lines = parsed(data[begin:end], _from(first, damaged), _from(first, self._cut))
+                lines = parsed(data[begin : end - whole], _from(first, damaged), _from(first, cut))
                 if lines:
                     yield part, lines
                 begin = end
@@ -276,7 +279,7 @@ class _Opened:
                 number += whole.count(b"\n") if rest or read < self.size else 0  # mostly there is but one
                 continue
             rest += data
-            if len(rest) > _MOST_LINE_BYTES:
+            if len(rest) > MOST_LINE_BYTES:
                 damaged(number)
                 offset, rest, skips = offset + len(rest), b"", True
         if rest:
@@ -304,7 +307,7 @@ def _from(first: int, damaged: Callable[[int], object]) -> Callable[[int], objec
 def parsed(
     data: bytes, damaged: Callable[[int], object] = _ignore, cut: Callable[[int], object] = _ignore
 ) -> list[dict[str, Any]]:
-    """Return the JSON objects of some lines; what is none is left out.
+    """Return the JSON objects of some lines; what is none is left out, and what only says how far the run is.
 
     Args:
         data: the lines; the last may have no end: then it may be half-written, which is no damage.
@@ -321,8 +324,12 @@ def parsed(
             except (ValueError, RecursionError):
                 continue
             if _DICTS.issuperset(map(type, found)) and len(found) == data.count(b"\n"):
-                return found
-    return _one_by_one(data, damaged, cut)
+                return _less_progress(found, data)
+    return _less_progress(_one_by_one(data, damaged, cut), data)
+
+
+def _less_progress(lines: list[dict[str, Any]], data: bytes) -> list[dict[str, Any]]:
+    return [line for line in lines if not is_progress(line)] if _TOTAL in data else lines
 
 
 def _load(data: bytes) -> Any:

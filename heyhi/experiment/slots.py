@@ -13,7 +13,6 @@ What is chosen, and by what, is left to `heyhi.search`.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot
+from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 
 _CHOICE_NAME = "choice.json"
@@ -220,15 +220,43 @@ def slots_of(exp_path: Path | str) -> list[str]:
     return [one for one in found if isinstance(one, str) and is_slot(one)] if isinstance(found, list) else []
 
 
+def slot_dirs_of(exp_path: Path) -> list[SlotDir]:
+    """Return the slots that an experiment is of, as far as they lie in the results root that it lies in."""
+    exp_ids = slots_of(exp_path)
+    if not exp_ids:
+        return []
+    root = next((one for one in exp_path.parents if (one / exp_ids[0]).is_dir()), None)
+    return [slot_dir(root / exp_id, root) for exp_id in exp_ids] if root is not None else []
+
+
+def chosen_dir(folder: ExperimentDir) -> ExperimentDir | None:
+    """Return the folder of the experiment that a slot is; None for what is no slot, and where nothing is chosen yet.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    if not is_slot(str(folder.path)):
+        return None
+    slot = slot_dir(folder.path, folder.results_root)
+    choice, root = slot.read_choice(), slot.search.results_root
+    return ExperimentDir(root / choice.exp_id, root) if choice is not None and choice.exp_id else None
+
+
+def started_dir(folder: ExperimentDir, job_id: str) -> ExperimentDir | None:
+    """Return the folder of the experiment that a slot's job has started; None where it hasn't, and for what is no slot.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    chosen = chosen_dir(folder)
+    is_started = chosen is not None and any(start.job_id == job_id for start in History(chosen.attempts()).starts)
+    return chosen if is_started else None
+
+
 def living_slots_of(exp_path: str) -> list[str]:
     """Return the folders of the slots that an experiment is of and that have not ended."""
-    found = []
-    for exp_id in slots_of(exp_path):
-        places = (f"{parent}/{exp_id}" for parent in Path(exp_path).parents)
-        place = next((one for one in places if os.path.isdir(one)), None)  # noqa: PTH112 (never raises)
-        if place is not None and not has_ended(place):
-            found.append(place)
-    return found
+    folders = (str(slot.path) for slot in slot_dirs_of(Path(exp_path)))
+    return [folder for folder in folders if not has_ended(folder)]
 
 
 def note_slot(exp_path: Path | str, exp_id_of_slot: str) -> None:

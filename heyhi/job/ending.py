@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal, NoReturn, Self
 
-from heyhi.errors import HeyhiError, LostClaimError, ResultError
+from heyhi.errors import HeyhiError, LostClaimError, MetricError, Pruned, ResultError
+from heyhi.experiment.names import Status
 from heyhi.experiment.processes import kill_started_since, ticks
-from heyhi.experiment.records import REQUEUE, REQUEUED
+from heyhi.experiment.records import PRUNED, REQUEUE, REQUEUED
 from heyhi.job.ears import Ears
+from heyhi.job.insisting import Insisting
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import misplaced
 from heyhi.job.raised import text_of, traceback_of
 from heyhi.job.tee import flush_all
+from heyhi.job.turn import current_turn
 from heyhi.text import MAX_LINE, one_line, readable, shown_streams
 
 # SIGHUP comes when a terminal or an ssh connection is closed.
@@ -34,6 +37,7 @@ KILL_SECONDS = 10.0
 # soon, two mean the same as one.
 TWICE_SECONDS = 2.0
 _PASSED_ON = (signal.SIGINT, signal.SIGTERM)
+_ENDED_EARLY = "ended early by its own main"
 _LEAST_SAID = 80  # characters of what it raised, where more is to be said
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _log = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ class Terminated(SystemExit):
 class Ending:
     """How an attempt ended, as its end record says."""
 
-    reason: Literal["done", "failed", "terminated", "requeue"]
+    reason: Literal["done", "failed", "terminated", "requeue", "pruned"]
     exit_code: int = 0
     exception: str = ""
     files: int = 0
@@ -72,6 +76,11 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
     if signals.failed:
         # Where it was put what main returned must not be lost.
         return Ending("failed", 1, one_line(str(error)) if isinstance(error, ResultError) else signals.failed)
+    turn = current_turn()
+    if turn is not None and turn.pruned:  # whatever came of that in main, or after it
+        return Ending("pruned", 0, turn.pruned)
+    if isinstance(error, Pruned):
+        return Ending("pruned", 0, text_of(error) or _ENDED_EARLY)
     if isinstance(error, Requeued):
         return Ending("requeue", REQUEUE_EXIT, REQUEUED)
     # What main raises while it is being stopped (a worker that died first) is no failure of its own.
@@ -104,7 +113,11 @@ def ending_of(error: BaseException, signals: Signals) -> Ending:
 @shown_streams()
 def print_error(error: BaseException, ending: Ending) -> None:
     """Print why main has ended, for the log and the terminal."""
+    if ending.reason == PRUNED and isinstance(error, Pruned):
+        print(f"{Status.PRUNED.value}: {ending.exception}", file=sys.stderr)
+        return
     is_its_own = isinstance(error, KeyboardInterrupt) and ending.exception == "KeyboardInterrupt"
+    is_its_own |= isinstance(error, MetricError)  # says what was logged; which line of main has, the traceback
     if is_its_own or not isinstance(error, HeyhiError | SystemExit | KeyboardInterrupt):
         _print_traceback(error)
         if where := misplaced(error):
@@ -198,6 +211,8 @@ class Signals:
         self._pid = os.getpid()
         self._parent = os.getppid()
         self._ears = Ears()
+        self._insisting = Insisting(self._send_again)
+        self._is_sent_again = False  # what main was told, and what was lost on the way
         self._heard: set[int] = set()
         self._handled: set[int] = set()
         self._before: dict[signal.Signals, Any] = {}
@@ -241,11 +256,17 @@ class Signals:
             if self._notice is not None:
                 self._notice.listen()
             self._ears.open()
+            self._insisting.open()
         self._thread, self._since = threading.get_ident(), ticks()
         self._raising = True
         try:
             if self.lost:
                 raise LostClaimError(self.lost)
+            # One that came when main could not be left yet.
+            if self.failed:
+                raise self._exception(signal.SIGTERM)
+            if not self._stays:
+                self.raise_if_stopped()
             yield
             self.received = self.received or self._taken_by_main()
             self._caught, self.received = self.received, None  # main has handled it itself
@@ -253,6 +274,7 @@ class Signals:
             self._heard |= self._ears.close()
             with self._changing:
                 self._raising = False
+            self._insisting.close()
             if self._notice is not None:
                 self._notice.ignore()
 
@@ -266,11 +288,16 @@ class Signals:
             signal.signal(sign, signal.SIG_DFL)
             os.kill(os.getpid(), sign)
             return
+        if self._is_sent_again:
+            self._is_sent_again = False
+            if self._raising:
+                self._insisting.throw(self._exception(sign), sign, frame)
+            return
         # Our own, see lose() and fail(): without a checkpoint, which would be another's, or nowhere.
         if (self.lost or self.failed) and not self._is_told:
             self._is_told = True
             if self._raising:
-                raise self._exception(sign)
+                self._insisting.throw(self._exception(sign), sign, frame)
             return
         if sign in _PASSED_ON:
             now = time.monotonic()
@@ -287,7 +314,14 @@ class Signals:
                 return
             self._notice.write_checkpoint()
         if self._raising and not self._stays:
-            raise self._exception(sign)
+            self._insisting.throw(self._exception(sign), sign, frame)
+
+    def _send_again(self, sign: signal.Signals) -> None:
+        """Tell main again what was lost on its way there."""
+        with self._changing:
+            if self._raising:
+                self._is_sent_again = True
+                os.kill(self._pid, sign)
 
     def _taken_by_main(self) -> signal.Signals | None:
         """Return a signal that asks for the end and that a handler of main's own has taken."""
@@ -308,8 +342,12 @@ class Signals:
         self._interrupt()
         if not self._is_over.wait(KILL_SECONDS):
             self.tell(f"{why}; this run has not ended {KILL_SECONDS:g} s after it was told to, and is killed")
-            kill_started_since(self._since)
-            os.kill(self._pid, signal.SIGKILL)
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill this process, and what main has started in it."""
+        kill_started_since(self._since)
+        os.kill(self._pid, signal.SIGKILL)
 
     def fail(self, why: str) -> None:
         """End main from another thread, since it can't go on; it isn't killed where it does, for it harms nobody.

@@ -31,6 +31,7 @@ from heyhi.files import forget, is_there
 from heyhi.job.ending import TWICE_SECONDS
 from heyhi.job.left_out import LeftOut
 from heyhi.job.order import Order
+from heyhi.job.slot_end import bury, finish, is_for_good, why_dead
 from heyhi.job.submit import settle
 from heyhi.job.submitter import Submitter, Task, find_task, task_of, text_of
 from heyhi.project import Project, find_project
@@ -51,6 +52,8 @@ _ASK_SHARE = 20.0  # times as long as the last call took
 # While places are short the next job can't be submitted before an end is seen.
 _SHORT_LOOK_SECONDS = 0.2
 _MAX_LOSSES = 5
+# For a job to end when all have ended that ran in it: what they have left is ended first, and nodes may be slow.
+_END_SECONDS = 120.0
 # So long jobs that were cancelled may take to end before the run's table is made.
 _CANCEL_SECONDS, _CANCEL_LOOK_SECONDS = 5.0, 0.3
 
@@ -98,6 +101,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         self._catches_signals = False
         self._interrupted_at = -TWICE_SECONDS
         self._is_cancelling = False
+        self._ending: dict[str, float] = {}  # job id -> until when its end is waited for
         self._project: Project = find_project(Path.cwd())
         self._left_out = LeftOut(self._project.settings.node_faults)
         self._submitter = Submitter(self.logger, self._left_out)
@@ -154,6 +158,7 @@ class Executor(official.Executor):  # type: ignore[misc]
             identity_ignore=manifest.project.settings.identity_ignore,
             continue_drifted=continues_drifted(self.workflow.config),
             node_faults=manifest.project.settings.node_faults,
+            search=manifest.search,
         )
 
     # --- following
@@ -189,7 +194,7 @@ class Executor(official.Executor):  # type: ignore[misc]
         if not waiting or time.monotonic() < self._ask_at:
             return waiting
         view = View()
-        dead = [info for info in waiting if self._is_dead(info, view)]
+        dead = self._without_ending([info for info in waiting if self._is_dead(info, view)], view)
         self._pace(view)
         if not dead:
             return waiting
@@ -222,12 +227,21 @@ class Executor(official.Executor):  # type: ignore[misc]
         for info in infos:
             task = task_of(info)
             if (is_for_all or not task.is_waiting) and task.is_done:
-                self._successes += 1
                 self._submitter.count_member(task.job_id, -1)
-                self.report_job_success(info)
+                self._report_done(info)
             else:
                 waiting.append(info)
         return waiting
+
+    def _report_done(self, info: SubmittedJobInfo) -> None:
+        """Report one whose result is there; of a slot, that its experiment is final for the search, so also dead."""
+        slot = task_of(info).slot
+        why = why_dead(slot) if slot is not None else ""
+        if why:
+            self._count(why)
+        else:
+            self._successes += 1
+        self.report_job_success(info)
 
     def _is_dead(self, info: SubmittedJobInfo, view: View) -> bool:
         """Return whether nobody has an experiment any more; what can't be found out counts as alive."""
@@ -247,8 +261,8 @@ class Executor(official.Executor):  # type: ignore[misc]
                 return False
         try:
             names = os.listdir(task.folder.path)  # noqa: PTH208 (makes NFS look again)
-            if RESULT_NAME in names:  # as the next look at all will find
-                forget(task.folder.result_path)
+            if RESULT_NAME in names or (task.experiment.is_slot and RESULT_NAME in task.folder.look_anew()):
+                forget(task.folder.result_path)  # as the next look at all will find
                 return False
             return read_owner(task.folder.path, view.queue, is_there=CLAIM_NAME in names) is None
         except FileNotFoundError:
@@ -259,6 +273,21 @@ class Executor(official.Executor):  # type: ignore[misc]
                 task.is_unknown = True
                 self.logger.warning(f"{task.experiment.exp_id}: {Status.UNKNOWN.value}, and waited for: {error}")
             return False
+
+    def _without_ending(self, infos: list[SubmittedJobInfo], view: View) -> list[SubmittedJobInfo]:
+        """Leave out the last of jobs that are about to end: only then Slurm says how, of what has run out of memory."""
+        counts = Counter(task_of(info).job_id for info in infos)
+
+        def is_ending(task: Task) -> bool:
+            job = view.queue.known(task.job_id) if task.job_id else None
+            if job is None or job.phase is not Phase.RUNNING or not job.may_be(task.experiment.identity.digest):
+                return False
+            if counts[task.job_id] < self._submitter.members(task.job_id):
+                return False
+            # Others may have the rest of the job: then it goes on.
+            return time.monotonic() < self._ending.setdefault(task.job_id, time.monotonic() + _END_SECONDS)
+
+        return [info for info in infos if not is_ending(task_of(info))]
 
     def _pace(self, view: View) -> None:
         """Ask less often when an answer takes long, or doesn't come."""
@@ -291,9 +320,12 @@ class Executor(official.Executor):  # type: ignore[misc]
             if not is_there(task.folder.path):
                 self.report_job_error(info, msg=f"{task.experiment.exp_id}: its folder was removed ")
                 return []
-            death = find_death(task.folder, view)
-            self._settle(task, view)
-            fault = self._left_out.blame(task.folder, death, task.left_out)
+            folder = task.blamed
+            death = find_death(folder, view)
+            if self._settle(task, view):
+                self._report_done(info)
+                return []
+            fault = self._left_out.blame(folder, death, task.left_out)
         except HeyhiError as error:
             self.report_job_error(info, msg=f"{task.experiment.exp_id}: {text_of(error)} ")
             return []
@@ -303,23 +335,49 @@ class Executor(official.Executor):  # type: ignore[misc]
             self.logger.info(f"{task.experiment.exp_id}: {death.text}: submitted again")
             task.job_id, task.is_waiting = "", True
             return [info]
+        if not self._submitter.stopped and self._is_buried(task, death, view):
+            self.logger.warning(f"{task.experiment.exp_id}: {Status.DEAD.value}: {death.text}")
+            self._report_done(info)
+            return []
         if death.exception:
             self._count(death.exception)
         status = Status.PRUNED if death.kind == PRUNED else Status.DEAD
         self.report_job_error(info, msg=f"{task.experiment.exp_id}: {status.value}: {death.text} ")
         return []
 
-    def _settle(self, task: Task, view: View) -> None:
+    def _settle(self, task: Task, view: View) -> bool:
+        """Put on record how its job ended; return whether it is a slot that has ended, which is written then."""
         claim = Claim.acquire(task.folder.path, kind="controller", queue=view.queue)
-        if isinstance(claim, Claim):
+        if not isinstance(claim, Claim):
+            return False
+        with claim:
+            settle(task.folder, view)
+            slot, spec = task.slot, task.order.search
+            return slot is not None and spec is not None and finish(slot, spec) is not None
+
+    def _is_buried(self, task: Task, death: Death, view: View) -> bool:
+        """Write that a slot's experiment is dead for the search, where that is its own fault; return whether it is."""
+        slot, spec = task.slot, task.order.search
+        if slot is None or spec is None or not is_for_good(death):
+            return False
+        try:
+            claim = Claim.acquire(task.folder.path, kind="controller", queue=view.queue)
+            if not isinstance(claim, Claim):
+                return False
             with claim:
-                settle(task.folder, view)
+                return bury(slot, spec, death.text) is not None
+        except HeyhiError as error:
+            self.logger.warning(f"{task.experiment.exp_id}: {text_of(error)}")
+            return False
 
     def _goes_on(self, task: Task, death: Death, *, is_fault: bool) -> bool:
         """Return whether an experiment that ended is to be submitted again, by this same launch."""
         if not task.is_ours:
             # Who had it has gone: now it is ours to start.
             task.is_ours = True
+            if task.experiment.is_slot and is_for_good(death):
+                task.attempt = max(task.attempt, task.attempt_of_job)
+                return self._goes_on(task, death, is_fault=is_fault)
             return is_fault or death.kind in ("killed", "terminated", LOST, REQUEUE, "PREEMPTED", "NODE_FAIL")
         if death.kind in ("CANCELLED", PRUNED) or self._submitter.stopped:
             return False

@@ -15,6 +15,7 @@ from types import FrameType
 from typing import NoReturn
 
 from heyhi.errors import HeyhiError
+from heyhi.job.turn import current_turn
 from heyhi.job_env import is_master
 
 # Not USR1, which NCCL and some schedulers' own wrappers use.
@@ -152,7 +153,7 @@ def maybe_init_requeue_handler(master_callback: Callable[[], object] | None = No
     Some time before its time limit (`launcher.slurm.signal_seconds`), and when it is preempted, the callback is
     called in the first process of the job, between two steps of what runs there. The run ends then, and goes on from
     its checkpoint when the job starts again: main is called anew in the same folder, and loads what it finds.
-    Outside a job of HeyHi's nothing happens.
+    Outside a job of HeyHi's nothing happens; but before a search ends a trial early, it is called everywhere.
 
     Args:
         master_callback: writes the checkpoint; what it raises makes the run fail. None: the run is queued again from
@@ -164,6 +165,9 @@ def maybe_init_requeue_handler(master_callback: Callable[[], object] | None = No
     Example:
         >>> heyhi.maybe_init_requeue_handler(lambda: save(model, "checkpoint.npz"))  # doctest: +SKIP
     """
+    turn = current_turn()
+    if turn is not None:
+        turn.checkpoint = master_callback
     notice = signal.getsignal(WARNING)
     if not isinstance(notice, Notice):
         return False

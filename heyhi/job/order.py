@@ -12,6 +12,7 @@ from heyhi.code.snapshot import Snapshot
 from heyhi.config.schema import Schema
 from heyhi.experiment.owner import Owner
 from heyhi.project import NODE_FAULTS, SCHEDULING_KEYS
+from heyhi.sweep.search_spec import SearchSpec
 
 PACKS_NAME = "packs"  # folder of the jobs that run several experiments, in the state root
 PACK_LIST_NAME = "targets.json"
@@ -32,6 +33,7 @@ class Order(NamedTuple):
         continue_drifted: whether what has progress goes on with another config, too.
         node_faults: texts by which a failure is known as the node's.
         entry: function that they run, empty for that of the settings; None: each what it was launched with before.
+        search: of the slots among them.
     """
 
     manifest: Path
@@ -45,6 +47,7 @@ class Order(NamedTuple):
     continue_drifted: bool = False
     node_faults: tuple[str, ...] = NODE_FAULTS
     entry: str | None = None
+    search: SearchSpec | None = None
 
     @property
     def root_mark(self) -> str:

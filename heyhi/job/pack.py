@@ -26,7 +26,8 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.owner import JobRef, Owner, read_job
-from heyhi.experiment.records import End, History, Record, Start
+from heyhi.experiment.records import PRUNED, End, History, Record, Start
+from heyhi.experiment.slots import started_dir
 from heyhi.experiment.used import unfinished
 from heyhi.files import is_there_now, open_to_append, parse_json, read_bounded, utc_now
 from heyhi.job.ending import STOP_SIGNALS
@@ -34,6 +35,7 @@ from heyhi.job.leftovers import MARK_VARIABLE, end_leftovers
 from heyhi.job.notice import ASKS, NOTICE_VARIABLE, READY, REQUEUE_EXIT, WARNING, Notice, ask_again
 from heyhi.job_env import cpus_on_node, get_job_env
 from heyhi.streams import guard_streams
+from heyhi.sweep.target import folder_of
 from heyhi.text import take_any_text
 
 _T = TypeVar("_T")
@@ -58,7 +60,7 @@ class _Member:
 
     @property
     def folder(self) -> ExperimentDir:
-        return ExperimentDir(Path(self.target).parent)
+        return ExperimentDir(Path(folder_of(self.target, Path.cwd())))
 
     @property
     def mark(self) -> str:
@@ -112,6 +114,9 @@ class _Pack:
         elif has_failed_in(_attempts(member.folder), self.job):
             _say(member, "has failed in this job, and isn't run again")
             self.codes[member.target] = 1
+        elif was_pruned_in(_attempts(member.folder), self.job):
+            _say(member, "was pruned in this job, and isn't run again")
+            self.codes[member.target] = 1
         return member.target in self.codes
 
     def _start(self, member: _Member) -> None:
@@ -162,25 +167,28 @@ class _Pack:
     def _bury(self, member: _Member, code: int) -> None:
         """Put on record how a runner ended that had no time to, and give its claim up: the job goes on without it."""
         root, nonces = read_job(self.words[self.words.index("--job") + 1])
-        folder, pid = member.folder, member.process.pid if member.process is not None else 0
+        pid = member.process.pid if member.process is not None else 0
 
         def is_its(owner: Owner) -> bool:
             return owner.nonce in nonces or (owner.pid == pid and owner.is_here and not owner.runs)
 
-        if end_without_word(_attempts(folder), self.job, code) is None:
-            return
         try:
-            ref = JobRef(self.job, root, _mark(folder))
-            claim = Claim.acquire(folder.path, ref=ref, replaces=is_its)
-            if isinstance(claim, Claim):
-                with claim:
-                    attempts = folder.attempts()
-                    record = end_without_word(attempts, self.job, code)
-                    if record is not None and not is_there_now(folder.result_path):
-                        noted = unfinished(folder.path, History(attempts))
-                        folder.append_attempt(record._replace(used=noted.used) if noted is not None else record)
+            ref = JobRef(self.job, root, _mark(member.folder))
+            for folder in filter(None, (started_dir(member.folder, self.job), member.folder)):
+                if end_without_word(_attempts(folder), self.job, code) is not None:
+                    self._bury_in(folder, code, Claim.acquire(folder.path, ref=ref, replaces=is_its))
         except HeyhiError as error:
             _say(member, str(error))
+
+    def _bury_in(self, folder: ExperimentDir, code: int, claim: Claim | Owner) -> None:
+        if not isinstance(claim, Claim):
+            return
+        with claim:
+            attempts = folder.attempts()
+            record = end_without_word(attempts, self.job, code)
+            if record is not None and not is_there_now(folder.result_path):
+                noted = unfinished(folder.path, History(attempts))
+                folder.append_attempt(record._replace(used=noted.used) if noted is not None else record)
 
     def _warn(self) -> None:
         for member in self.members:
@@ -245,10 +253,19 @@ def cores_of(bound: set[int], allocated: int, slot: int, slots: int) -> set[int]
 
 def has_failed_in(attempts: Sequence[Record], job: str) -> bool:
     """Return whether an experiment has failed by itself in a job, which is then queued again for others' sake."""
+    return _has_ended_in(attempts, job, "failed")
+
+
+def was_pruned_in(attempts: Sequence[Record], job: str) -> bool:
+    """Return whether a search has ended an experiment early in such a job."""
+    return _has_ended_in(attempts, job, PRUNED)
+
+
+def _has_ended_in(attempts: Sequence[Record], job: str, reason: str) -> bool:
     history = History(attempts)
     jobs = {start.attempt: start.job_id for start in history.starts}
-    failed = (end for end in history.ends if end.reason == "failed")
-    return any((end.job_id or jobs.get(end.attempt)) == job for end in failed)
+    ended = (end for end in history.ends if end.reason == reason)
+    return any((end.job_id or jobs.get(end.attempt)) == job for end in ended)
 
 
 def end_without_word(attempts: Sequence[Record], job: str, code: int) -> End | None:

@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -25,17 +26,23 @@ from typing import IO, Any
 from heyhi.code.environment import record_environment
 from heyhi.code.import_path import loaded_outside, pin_imports
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, ResultError
+from heyhi.errors import HeyhiError, Pruned, ResultError
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.metric_log import Listener, logging_to
+from heyhi.experiment.records import PRUNED
 from heyhi.experiment.result import Encoded, encode
+from heyhi.experiment.slots import shown_folder
 from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.job.chosen import experiment_of, listeners_of
 from heyhi.job.crash import stacks_when_it_crashes
+from heyhi.job.early_end import EarlyEnd
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
 from heyhi.job.load_main import call_main
 from heyhi.job.meter import Measured, Meter
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, WARNING, Notice, Requeued
 from heyhi.job.place import in_place
 from heyhi.job.saving import RECORD_SECONDS, RESULT_SECONDS, keep_trying, set_aside
@@ -47,6 +54,7 @@ from heyhi.logs import setup_logging
 from heyhi.project import Project, Settings
 from heyhi.slurm.addresses import address_of
 from heyhi.streams import guard_streams, kept_descriptors
+from heyhi.sweep.target import folder_of
 from heyhi.text import readable, streams_as_they_are, take_any_text
 
 _NOTES = ".ranks."  # begins the name of the folder in which the ranks say how they have ended
@@ -107,6 +115,7 @@ def run_ranks(
     Raises:
         RankError: a rank has failed: with what the one raised that was the first.
         Requeued: the first rank has written its checkpoint.
+        Pruned: a search has ended it early.
     """
     for old in folder.path.glob(f"{_NOTES}*"):
         shutil.rmtree(old, ignore_errors=True)
@@ -118,6 +127,7 @@ def run_ranks(
         try:
             code, said = _run_step(start or functools.partial(_srun_step, tasks), command, notes / _STEP_LOG_NAME)
         except (KeyboardInterrupt, Terminated):
+            _raise_if_pruned(_read(notes / _FIRST_NAME))
             if (result := _all_returned(notes, tasks)) is None:
                 raise
             return result
@@ -214,6 +224,7 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
     if _are_done(ended):
         return _returned(ended[0] or {})
     first = _read(notes / _FIRST_NAME)
+    _raise_if_pruned(first)
     if first is not None and first["reason"] == "requeue":
         raise Requeued(REQUEUE_EXIT)
     if said.strip():
@@ -241,6 +252,11 @@ def _result(notes: Path, tasks: int, code: int, said: str, folder: ExperimentDir
         raise RankError(lines[-1])
     quiet = next((rank for rank, one in enumerate(ended) if one is None), 0)
     raise RankError(f"rank {quiet}: {exit_text(0)}")
+
+
+def _raise_if_pruned(first: dict[str, Any] | None) -> None:
+    if first is not None and first["reason"] == PRUNED:
+        raise Pruned(first["exception"])
 
 
 def _are_done(ended: Sequence[dict[str, Any] | None]) -> bool:
@@ -302,12 +318,17 @@ def main(args: Sequence[str] | None = None) -> int:
     # The others stay until the first one has written its checkpoint: it may wait for them before it gets to that.
     metered = _metered(options.notes / f"{rank}{_USED_SUFFIX}")
     held: list[object] = []
+    doors: list[MetricDoors] = []
     with Grace() as grace:
         with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
-            _listen(channel, signals)
-            ending, result = _run(options, rank, signals, held)
+            _listen(channel, signals, options.parent)
+            ending, result = _run(options, rank, signals, held, doors)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
+            if ending.reason == PRUNED:  # the others are ended as when the job is queued again
+                code = REQUEUE_EXIT
             if signals.lost:
+                for one in doors:
+                    one.shut()
                 signals.end_the_lost()
             else:
                 try:
@@ -315,9 +336,20 @@ def main(args: Sequence[str] | None = None) -> int:
                 except ResultError as error:
                     print(f"rank {rank}: {_aside(options.target, result)}{error}", file=sys.stderr)
                     code = 1
+                for one in doors:
+                    _close(one, options, signals, ending, result)
         _begin(grace, options, rank, code, is_lost=bool(signals.lost))
         held.clear()
     return code
+
+
+def _close(
+    doors: MetricDoors, options: argparse.Namespace, signals: Signals, ending: Ending, result: Encoded | None
+) -> None:
+    """Tell trackers how the first rank has ended, now that the runner knows; the log has what is said of it."""
+    folder = ExperimentDir(Path(options.target).absolute().parent)
+    with contextlib.suppress(HeyhiError, OSError), _logged(folder, 0, options, signals):
+        doors.close(ending.reason, is_hurried=ending.is_hurried, result=result.text if result is not None else "")
 
 
 def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, is_lost: bool) -> None:
@@ -330,7 +362,8 @@ def _begin(grace: Grace, options: argparse.Namespace, rank: int, code: int, *, i
     seconds, log = Settings().end_grace, None
     with contextlib.suppress(HeyhiError), Manifest.open(options.manifest) as manifest:
         seconds = manifest.project.settings.end_grace
-        log = ExperimentDir(manifest.experiment(options.target).exp_path).log_path_of(rank)
+        path = shown_folder(str(manifest.experiment(options.target).exp_path))
+        log = ExperimentDir(Path(path)).log_path_of(rank)
     # What the first one of this machine prints goes into its log already.
     grace.begin(seconds, log if rank > 0 or options.channel is None else None, code)
 
@@ -361,8 +394,14 @@ def _take_channel() -> int:
     return channel
 
 
-def _listen(channel: int, signals: Signals) -> None:
-    """Raise in the main thread the signals that the runner sends, and end it where all is lost."""
+def _listen(channel: int, signals: Signals, parent: int | None) -> None:
+    """Raise in the main thread the signals that the runner sends, and end it where all is lost.
+
+    Args:
+        channel: that they come by.
+        signals: of this rank.
+        parent: process id of the runner, where it has started this process itself.
+    """
     process, thread = os.getpid(), threading.main_thread().ident
     signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
 
@@ -377,11 +416,20 @@ def _listen(channel: int, signals: Signals) -> None:
                     signal.pthread_kill(thread, sign)
                 elif word == _LOST.encode():
                     signals.lose(rest.decode(errors="replace"))
+        if parent is None or os.getpid() != process:
+            return
+        # Where the runner is gone, the system has told it so; one that waits for other ranks in C code hears no signal,
+        # and would for ever. Asked after that time: a process closes its files before it is gone.
+        time.sleep(_GRACE_SECONDS)
+        if os.getppid() != parent:
+            signals.kill()
 
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
 
-def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[object]) -> tuple[Ending, Encoded | None]:
+def _run(
+    options: argparse.Namespace, rank: int, signals: Signals, held: list[object], doors: list[MetricDoors]
+) -> tuple[Ending, Encoded | None]:
     """Run main, and return how it has ended, with its result where this is the first rank.
 
     Args:
@@ -389,13 +437,16 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
         rank: of it.
         signals: that end it.
         held: gets what main has returned or raised: its destructors may hang, and run when all is noted.
+        doors: gets those of the first rank, which are closed then.
     """
     process = os.getpid()
-    folder = ExperimentDir(Path(options.target).absolute().parent)
+    folder = _folder_of(options.target)
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project = _read_manifest(options)
+            experiment, entry, schema, project, sweep, rungs = _read_manifest(options)
+            if rank == 0:
+                doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
             with (
                 taken_turn(experiment.exp_id) as turn,
@@ -403,13 +454,20 @@ def _run(options: argparse.Namespace, rank: int, signals: Signals, held: list[ob
                 _logged(folder, rank, options, signals) as regain,
                 in_place(experiment, project),
                 stacks_when_it_crashes(),
+                EarlyEnd(
+                    options.notes / f"{rank}.json", options.notes / _FIRST_NAME, rank, project.settings.end_grace
+                ) as early_end,
             ):
+                turn.on_pruned = early_end.announce
                 try:
-                    result = _call(experiment, schema, entry, options)
+                    listeners: list[Listener] = [*doors[0].listeners, *rungs] if rank == 0 else []
+                    with _logging(folder, signals, listeners) if rank == 0 else contextlib.nullcontext():
+                        result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
                         leave_fork()
                     regain()
+                    turn.raise_if_pruned()
                     if rank == 0 and result is None and not folder.has_result():
                         signals.raise_if_caught()
                     # As JSON has it: warnings about it belong into the log.
@@ -444,6 +502,16 @@ def _logged(
         yield tee.regain
 
 
+def _logging(
+    folder: ExperimentDir, signals: Signals, listeners: Sequence[Listener]
+) -> contextlib.AbstractContextManager[object]:
+    """Have what the first rank logs be the experiment's metrics, of the attempt that the runner has begun."""
+    starts = folder.history().starts
+    attempt = starts[-1].attempt if starts else 1
+    path, is_lost = folder.metrics_path, lambda: bool(signals.lost)
+    return logging_to(path, attempt=attempt, listeners=listeners, is_lost=is_lost)
+
+
 def _encoded(result: object, turn: Turn) -> Encoded | None:
     """Return a result as JSON has it; None where there is none, or it was saved."""
     if result is None:
@@ -451,12 +519,15 @@ def _encoded(result: object, turn: Turn) -> Encoded | None:
     return encode(result)
 
 
-def _read_manifest(options: argparse.Namespace) -> tuple[Experiment, str, Schema, Project]:
+def _read_manifest(
+    options: argparse.Namespace,
+) -> tuple[Experiment, str, Schema, Project, str, Sequence[Listener]]:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        return manifest.experiment(options.target), manifest.entry, manifest.schema(), manifest.project
+        experiment, rungs = experiment_of(manifest, options.target), listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), rungs
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -510,7 +581,7 @@ def _note(
         RESULT_SECONDS if result is not None else RECORD_SECONDS,
         is_stopping=lambda: signals.is_stopping,
     )
-    if ending.reason in ("failed", "requeue") or (ending.reason == "terminated" and rank == 0):
+    if ending.reason in ("failed", "requeue", PRUNED) or (ending.reason == "terminated" and rank == 0):
         with writing(path), contextlib.suppress(FileExistsError):
             (notes / _FIRST_NAME).hardlink_to(path)
 
@@ -519,8 +590,13 @@ def _aside(target: str, result: Encoded | None) -> str:
     """Put a result aside that can't reach the runner, and say where; empty where there is none."""
     if result is None or not result.text:
         return ""
-    folder = ExperimentDir(Path(target).absolute().parent)
-    return f"{set_aside(result, Path(target).parent.as_posix(), folder.log_path)}, since "
+    folder = _folder_of(target)
+    return f"{set_aside(result, folder.path.name, folder.log_path)}, since "
+
+
+def _folder_of(target: str) -> ExperimentDir:
+    """Return the folder of the experiment that a target stands for: of a slot, the one that it has chosen."""
+    return ExperimentDir(Path(shown_folder(folder_of(target, Path.cwd()))))
 
 
 if __name__ == "__main__":

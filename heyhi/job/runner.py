@@ -18,24 +18,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from heyhi.code.environment import record_environment
 from heyhi.code.git import CodeVersion
 from heyhi.code.import_path import loaded_outside, outside_text, pin_imports
 from heyhi.code.version import code_version, version_of_run
 from heyhi.config.schema import Schema, field_named, type_of
-from heyhi.errors import HeyhiError, LostClaimError, ResultError, UnknownError
+from heyhi.errors import HeyhiError, LauncherError, LostClaimError, ManifestError, ResultError, UnknownError
 from heyhi.experiment.claim import Claim, RunClaim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
 from heyhi.experiment.launch_log import begin_attempt
+from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.mixed import note_mixed
 from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, Status
 from heyhi.experiment.owner import JobRef, Owner, machine_text, read_job
-from heyhi.experiment.records import REQUEUE, End, History, Start
+from heyhi.experiment.records import PRUNED, REQUEUE, End, History, Start
 from heyhi.experiment.result import Encoded, encode
 from heyhi.experiment.status import find_state, held_by
 from heyhi.experiment.unclaimed import owner_of_run
@@ -48,7 +49,9 @@ from heyhi.job.kept import KeptFolder
 from heyhi.job.leaving import noting_exit
 from heyhi.job.load_main import Main, call_main
 from heyhi.job.meter import Measured
+from heyhi.job.metric_doors import MetricDoors, doors_of, swept_as
 from heyhi.job.notice import REQUEUE_EXIT, Notice, ask_again
+from heyhi.job.outcome import JobClaim, Outcome
 from heyhi.job.place import in_place, link_into
 from heyhi.job.requeues import asked_by, weigh
 from heyhi.job.saving import RECORD_SECONDS, announced, keep_trying, lost_text, save, why_not_held
@@ -62,74 +65,19 @@ from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.slurm.commands import View
 from heyhi.streams import guard_streams
 from heyhi.sweep.continuing import CONTINUE_OPTION, Continuing, Going
+from heyhi.sweep.target import folder_of
 from heyhi.text import shown_streams, streams_as_they_are, take_any_text
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
+
+    from heyhi.sweep.manifest import Manifest
 
 # A waiting process looks again after 1 s, then less and less often.
 _FIRST_WAIT, _LONGEST_WAIT = 1.0, 10.0
 # After which a claim is looked for again that is made in an empty folder: a task may be emptying it all the time.
 _DOUBT_SECONDS = 0.2
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How `execute` ended.
-
-    Attributes:
-        status: of the experiment now: DONE, DEAD, or RUNNING or PENDING where another has it.
-        reason: why it is dead, or who has it.
-        exit_code: 0 when it is done.
-        ran: this call has run it.
-        attempt: number of the attempt, 0 where it was not run.
-        stopped: it didn't end by itself.
-        lost: another has the experiment by now, in whose folder nothing is written any more.
-        refused: this call would have gone on with another config, and has left it as it was.
-    """
-
-    status: Status
-    reason: str = ""
-    exit_code: int = 0
-    ran: bool = False
-    attempt: int = 0
-    stopped: bool = False
-    lost: bool = False
-    refused: bool = False
-
-    @property
-    def done(self) -> bool:
-        """Whether there is a result."""
-        return self.status is Status.DONE
-
-
-class JobClaim(NamedTuple):
-    """What a job's process claims its experiment by.
-
-    Attributes:
-        ref: the job, as its claim names it.
-        nonces: of the claims that its submission took.
-        is_again: the job was queued again since it last started the experiment, so nothing of that start is left.
-    """
-
-    ref: JobRef
-    nonces: tuple[str, ...]
-    is_again: bool = False
-
-    def follows(self, owner: Owner) -> bool:
-        """Return whether a claim passes on to this process: its submission's, or that of the same job's last start.
-
-        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
-        """
-        return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
-
-    def runs_already(self, owner: Owner) -> bool:
-        """Return whether a claim is of another start of the same job, which runs beside this one on this machine.
-
-        To leave it would end the job, and with it the one that runs.
-        """
-        return owner.job == self.ref.job and owner.is_here and owner.runs
 
 
 def execute(
@@ -153,7 +101,10 @@ def execute(
     make_room: Callable[[], None] | None = None,
     on_end: Callable[[], None] = lambda: None,
     on_over: Callable[[Outcome], None] = lambda outcome: None,
+    on_exit: Callable[[], object] = lambda: None,
     entry: str | None = None,
+    listeners: Sequence[Listener] = (),
+    sweep: str = "",
 ) -> Outcome:
     """Run an experiment in this process, unless it is done or another runs it.
 
@@ -181,8 +132,11 @@ def execute(
         make_room: called first, once this process is free for the run.
         on_end: called when main has ended, before that is put on record.
         on_over: called when a run is over, all is on record, and its claim is released.
+        on_exit: called instead where main ends this process by `os._exit`, and there is a result.
         entry: name of main for other processes, empty where it is that of the settings or has none; default: what it
             was launched with before.
+        listeners: are called with what main logs, see `metric_log`; what `[tool.heyhi] log_to` names is called before.
+        sweep: label of the one that it is run for, as trackers are told; empty for none.
 
     Returns:
         How it ended. What main raised is told here and in the log, and not raised.
@@ -223,6 +177,7 @@ def execute(
             folder.prepare(experiment, schema, entry)
             on_start()
             root = code_root or _folder_of(main)
+            doors = doors_of(project, experiment, sweep, root)
             using = Using(folder, used_elsewhere, lambda: bool(turn.lost), is_whole=is_whole_process)
             stack.callback(using.stop)
             run = _Run(
@@ -242,6 +197,9 @@ def execute(
                 over,
                 kept,
                 on_end,
+                listeners,
+                doors,
+                on_exit,
             )
             links = link_into(folder.path, project) if project is not None and project.settings.link else []
             with (
@@ -367,6 +325,9 @@ class _Run:
     over: _Over
     kept: KeptFolder
     on_end: Callable[[], None]
+    listeners: Sequence[Listener]
+    doors: MetricDoors
+    on_exit: Callable[[], object]
 
     def attempt(self, signals: Signals, launcher_attempt: int, regain: Callable[[], None]) -> Outcome:
         """Run main once, with its start and end on record; then get back what is printed, which it may have diverted.
@@ -382,24 +343,26 @@ class _Run:
         leaving = _Leaving(self, number, clock, signals)
         # Until all is on record: also what is asked for the text of an exception, and a thread that is left, may leave.
         with noting_exit(leaving.note_exit, leaving.note_program):
-            ending = self._ending_of_main(pid, signals, regain)
+            ending = self._ending_of_main(number, pid, signals, regain)
             self._leave_if_lost(signals)
             ending = self._with_folder(ending)
             if ending.reason == REQUEUE:
                 ending = weigh(ending, self.folder, self.experiment, self.schema)
             self._record_end(number, ending, time.monotonic() - clock, signals)
+        self.doors.close(ending.reason, is_hurried=ending.is_hurried)
         self.kept.end()
         self.over.outcome = outcome = self._outcome(ending, number)
         return outcome
 
-    def _ending_of_main(self, pid: int, signals: Signals, regain: Callable[[], None]) -> Ending:
+    def _ending_of_main(self, number: int, pid: int, signals: Signals, regain: Callable[[], None]) -> Ending:
         """Run main, write what it returned, and return how that went; never in a process that it has forked."""
         try:
             with signals.raising():
-                result = self._call_main()
+                result = self._call_main(number)
                 self.over.held.append(result)
                 if os.getpid() == pid:
                     regain()  # warnings about it belong into the log
+                    self.turn.raise_if_pruned()
                     # Inside: what is returned may have methods of the task's own, which take any time.
                     encoded = encode(result) if result is not None else None
             if os.getpid() != pid:
@@ -422,7 +385,8 @@ class _Run:
         if self.folder.has_result():
             return Outcome(Status.DONE, ran=True, attempt=number)
         stopped = ending.reason in ("terminated", REQUEUE)
-        return Outcome(Status.DEAD, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
+        status = Status.PRUNED if ending.reason == PRUNED else Status.DEAD
+        return Outcome(status, _reason(ending), ending.exit_code or 1, ran=True, attempt=number, stopped=stopped)
 
     def _save(self, result: Encoded | None, signals: Signals) -> None:
         """Write what main returned, unless it has saved a result itself and returned none."""
@@ -464,16 +428,20 @@ class _Run:
         """
         lost = signals.lost or why_not_held(self.claim)
         if lost:
+            self.doors.shut()
             self.over.outcome = Outcome(Status.RUNNING, exit_code=LostClaimError.exit_code, ran=True, lost=True)
             signals.end_the_lost()
             raise LostClaimError(f"{lost_text(self.experiment.exp_id, lost)} (log: {self.folder.log_path})")
 
-    def _call_main(self) -> object:
+    def _call_main(self, number: int) -> object:
         from heyhi.config.frozen import freeze
 
         message = self.schema.parse_root(self.experiment.config)
         cfg = freeze(getattr(message, self.experiment.task), self.experiment.cfg_folder)
-        return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
+        path, turn = self.folder.metrics_path, self.turn
+        listeners: list[Listener] = [*self.doors.listeners, *self.listeners]
+        with logging_to(path, attempt=number, listeners=listeners, is_lost=lambda: bool(turn.lost)):
+            return returned(self.main(task=self.experiment.task, cfg=cfg, log_level=self.log_level))
 
     def _record_start(self, launcher_attempt: int) -> int:
         history = History(self.folder.attempts())
@@ -572,17 +540,21 @@ class _Run:
             _log.error("%s", error)
 
 
-def ending_in(grace: Grace, project: Project, folder: ExperimentDir) -> Callable[[Outcome], None]:
+def ending_in(
+    grace: Grace, project: Project, folder: ExperimentDir, tell: Callable[[Outcome], int] | None = None
+) -> Callable[[Outcome], None]:
     """Return what begins the seconds that this process has to end, for `execute` to call when its run is over.
 
     Args:
         grace: of this process.
         project: of the experiment.
         folder: of it.
+        tell: is told of its end first, and returns what this process ends with; default: what the outcome says.
     """
 
     def begin(outcome: Outcome) -> None:
         code = outcome.exit_code if outcome.stopped or outcome.lost else 0 if outcome.done else 1
+        code = tell(outcome) if tell is not None else code
         if outcome.lost:  # it works where another does by now
             grace.begin(KILL_SECONDS, None, code, LOST)
         else:
@@ -617,13 +589,16 @@ class _Leaving:
         run.kept.look()
         is_done = os.access(run.folder.result_path, os.F_OK)
         seconds = round(time.monotonic() - self.clock, 3)
-        end = End(self.number, "done" if is_done else "failed", code, "" if is_done else reason, seconds, utc_now())
+        how, why = ("failed", reason) if not run.turn.pruned else (PRUNED, run.turn.pruned)
+        end = End(self.number, "done" if is_done else how, code, "" if is_done else why, seconds, utc_now())
         if not self.signals.lost and not why_not_held(run.claim):
             with contextlib.suppress(HeyhiError):
                 run.folder.append_attempt(end._replace(used=run.using.so_far()))
                 forget_used(run.folder.path)
                 if is_over:
                     run.claim.release()  # a pack goes on without it
+                if is_over and is_done:
+                    run.on_exit()
         return is_done
 
 
@@ -651,7 +626,8 @@ def _kind(last: Start | None, job_id: str | None, restart_count: int, launcher_a
 
 
 def _reason(ending: Ending) -> str:
-    end = End(1, exit_code=ending.exit_code, exception=ending.exception)
+    reason = PRUNED if ending.reason == PRUNED else ""
+    end = End(1, reason, exit_code=ending.exit_code, exception=ending.exception)
     return death_of(History([Start(1), end])).text
 
 
@@ -678,6 +654,7 @@ def main(args: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
     parser.add_argument("--log-level", default="INFO", metavar="L", help="DEBUG, INFO, WARNING or ERROR")
     parser.add_argument("--attempt", type=int, default=1, metavar="N", help="how often the launcher has tried")
+    parser.add_argument("--attempts", type=int, metavar="N", help="how often it does; default: as the launcher says")
     parser.add_argument("--code-root", type=Path, metavar="DIR", help="import the task file from here")
     parser.add_argument("--entry", metavar="M:F", help="call this function; default: as before, or the manifest's")
     parser.add_argument("--tasks", type=int, default=1, metavar="N", help="run it in N tasks of the job")
@@ -691,7 +668,7 @@ def main(args: Sequence[str] | None = None) -> int:
     options = parser.parse_args(args)
     setup_logging(options.log_level)
     if options.job is None:
-        begin_attempt(Path(options.target).with_name(LAUNCH_LOG_NAME))
+        begin_attempt(Path(folder_of(options.target, Path.cwd()), LAUNCH_LOG_NAME))
     with Grace() as grace:
         grace.exit_code = _exit_code(options, grace)
     return grace.exit_code
@@ -724,70 +701,14 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
         manifest.check_complete(experiment)
-        own, code_root, schema = manifest.entry, options.code_root or manifest.code_root, manifest.schema()
-        project = manifest.project
-    manifest_path = options.manifest.absolute()  # as long as the working directory is that of who has named it
-    here = 1 if options.tasks > 1 else _tasks_here(getattr(schema.parse_root(experiment.config), experiment.task))
-    tasks = max(here, options.tasks)
-
-    def task_main(**kwargs: object) -> object:
-        given = folder.read_entry()  # by who has launched it last with a function of their own
-        if tasks > 1:
-            # Most runs are one process, and are spared the imports.
-            from heyhi.job.ranks import run_ranks
-            from heyhi.job.step import local_step
-
-            return run_ranks(
-                options.target,
-                tasks,
-                manifest_path,
-                code_root,
-                folder,
-                options.log_level,
-                told.append,
-                loaded.extend,
-                used.append,
-                entry=given,
-                start=functools.partial(local_step, here) if here > 1 else None,
-            )
-        # Imported within the attempt: what fails on import is then on record, and in the log.
-        return call_main(given or own, code_root, is_given=bool(given), **kwargs)
-
-    pin_imports(project, code_root)
-    told: list[str] = []  # by the first rank: digest of what it had loaded
-    loaded: list[str] = []  # by all ranks: what of that was the work tree's
-    used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
-
-    def used_elsewhere() -> Sequence[Measured]:
-        if options.tasks == 1:  # ranks of this machine are below this process
-            return ()
-        from heyhi.job.ranks import used_by_ranks
-
-        return used[-1] if used else used_by_ranks(folder)
-
-    folder = ExperimentDir(experiment.exp_path)
+    # What it says of all its experiments is in memory.
+    command = _Command.of(options, grace, manifest, experiment)
     job = _job_claim(options.job, experiment) if options.job is not None else None
+    if experiment.is_slot:
+        return _run_slot(command, manifest, experiment, job)
+    folder = ExperimentDir(experiment.exp_path)
     try:
-        outcome = execute(
-            experiment,
-            schema,
-            task_main,
-            log_level=options.log_level,
-            echo=False,
-            code_root=code_root,
-            used_elsewhere=used_elsewhere,
-            is_whole_process=True,
-            attempt=options.attempt,
-            if_claimed="wait" if job is None else "leave",
-            job=job,
-            project=project,
-            environment=None if tasks == 1 else lambda: "".join(told[-1:]),
-            outside=None if tasks == 1 else lambda: tuple(sorted(set(loaded))),
-            continue_drifted=options.continue_drifted,
-            on_end=watching_in(grace, project, folder),
-            on_over=ending_in(grace, project, folder),
-            entry=options.entry,
-        )
+        outcome = command.run(experiment, job, if_claimed="wait" if job is None else "leave")
     except (KeyboardInterrupt, Terminated):
         if folder.has_result():
             return 0
@@ -811,6 +732,151 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     return 1
 
 
+def _run_slot(command: _Command, manifest: Manifest, slot: Experiment, job: JobClaim | None) -> int:
+    """Run a search's slot, and return the exit code."""
+    from heyhi.job.slot import SlotRun  # most targets are experiments
+
+    if manifest.search is None:
+        raise ManifestError(f"{manifest.path}: has no search, of which {slot.exp_id} could be a slot")
+    options = command.options
+    code = SlotRun(manifest, slot, manifest.search, job, options.attempt, command.attempts, command.run).run()
+    if code == REQUEUE_EXIT and job is not None:
+        print(f"{slot.exp_id}: checkpoint written, to be queued again", file=sys.stderr)
+        return ask_again()
+    return code
+
+
+@dataclass(frozen=True)
+class _Command:
+    """What the command line and the manifest say of how an experiment is run.
+
+    Attributes:
+        options: of the command line.
+        grace: of this process.
+        manifest: absolute path, as long as the working directory is that of who has named it.
+        own: function that experiments call that were launched with no other one.
+        code_root: folder that the task file is imported from.
+        schema: of the config.
+        project: as far as a job needs it.
+        here: in how many processes of this machine main runs.
+        tasks: in how many it runs at all.
+        sweep: label of the sweep that it is run for; empty for none.
+    """
+
+    options: argparse.Namespace
+    grace: Grace
+    manifest: Path
+    own: str
+    code_root: Path
+    schema: Schema
+    project: Project
+    here: int
+    tasks: int
+    sweep: str
+
+    @classmethod
+    def of(cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment) -> _Command:
+        """Read it; all that a search may choose has the launcher of its slot."""
+        code_root, schema, project = options.code_root or manifest.code_root, manifest.schema(), manifest.project
+        message = getattr(schema.parse_root(experiment.config), experiment.task)
+        here = 1 if options.tasks > 1 else _tasks_here(message)
+        pin_imports(project, code_root)
+        path, tasks, sweep = options.manifest.absolute(), max(here, options.tasks), swept_as(manifest)
+        return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
+
+    def attempts(self, experiment: Experiment) -> int:
+        """Return how often the launcher tries an experiment: as it has said, or in a job as the config says."""
+        if self.options.attempts is not None or self.options.job is None:
+            return self.options.attempts or 1
+        from heyhi.slurm.request import request_of  # most end well
+
+        with contextlib.suppress(LauncherError):  # it was submitted with another config
+            return request_of(getattr(self.schema.parse_root(experiment.config), experiment.task)).max_attempts
+        return 1
+
+    def run(
+        self,
+        experiment: Experiment,
+        job: JobClaim | None,
+        *,
+        if_claimed: Literal["wait", "leave"] = "wait",
+        on_start: Callable[[], None] = lambda: None,
+        on_over: Callable[[Outcome], int] | None = None,
+        on_exit: Callable[[], object] = lambda: None,
+        listeners: Sequence[Listener] = (),
+    ) -> Outcome:
+        """Run an experiment; see `execute`.
+
+        Args:
+            experiment: what to run.
+            job: of Slurm's, by which it is claimed.
+            if_claimed: wait, or leave it.
+            on_start: called right before it runs.
+            on_over: called when the run is over; returns what this process is to end with.
+            on_exit: called where main has ended this process, and there is a result.
+            listeners: are called with what main logs in this process.
+        """
+        options, folder = self.options, ExperimentDir(experiment.exp_path)
+        told: list[str] = []  # by the first rank: digest of what it had loaded
+        loaded: list[str] = []  # by all ranks: what of that was the work tree's
+        used: list[Sequence[Measured]] = []  # by all ranks, once they have ended
+
+        def task_main(**kwargs: object) -> object:
+            given = folder.read_entry()  # by who has launched it last with a function of their own
+            if self.tasks > 1:
+                # Most runs are one process, and are spared the imports.
+                from heyhi.job.ranks import run_ranks
+                from heyhi.job.step import local_step
+
+                return run_ranks(
+                    options.target,
+                    self.tasks,
+                    self.manifest,
+                    self.code_root,
+                    folder,
+                    options.log_level,
+                    told.append,
+                    loaded.extend,
+                    used.append,
+                    entry=given,
+                    start=functools.partial(local_step, self.here) if self.here > 1 else None,
+                )
+            # Imported within the attempt: what fails on import is then on record, and in the log.
+            return call_main(given or self.own, self.code_root, is_given=bool(given), **kwargs)
+
+        def used_elsewhere() -> Sequence[Measured]:
+            if options.tasks == 1:  # ranks of this machine are below this process
+                return ()
+            from heyhi.job.ranks import used_by_ranks
+
+            return used[-1] if used else used_by_ranks(folder)
+
+        return execute(
+            experiment,
+            self.schema,
+            task_main,
+            log_level=options.log_level,
+            echo=False,
+            code_root=self.code_root,
+            used_elsewhere=used_elsewhere,
+            is_whole_process=True,
+            attempt=options.attempt,
+            if_claimed=if_claimed,
+            job=job,
+            project=self.project,
+            environment=None if self.tasks == 1 else lambda: "".join(told[-1:]),
+            outside=None if self.tasks == 1 else lambda: tuple(sorted(set(loaded))),
+            continue_drifted=options.continue_drifted,
+            on_start=on_start,
+            on_end=watching_in(self.grace, self.project, folder),
+            on_over=ending_in(self.grace, self.project, folder, on_over),
+            on_exit=on_exit,
+            listeners=listeners,
+            entry=options.entry,
+            sweep=self.sweep,
+        )
+
+
 def _tasks_here(task: Message) -> int:
     """Return in how many processes of this machine main runs, whatever the tasks of the job."""
     launcher = field_named(type_of(task), "launcher")
@@ -827,10 +893,7 @@ def _job_claim(job: str, experiment: Experiment) -> JobClaim:
         raise HeyhiError("--job is for jobs of Slurm's: there is no SLURM_JOB_ID here")
     root, nonces = read_job(job)
     ref = JobRef(env.job_id, root, experiment.identity.digest)
-    starts = History(ExperimentDir(experiment.exp_path).attempts()).starts
-    before = [start for start in starts if start.job_id == env.job_id]
-    is_again = not before or env.restart_count > before[-1].restart_count
-    return JobClaim(ref, nonces, is_again)
+    return JobClaim.of(ref, nonces, ExperimentDir(experiment.exp_path))
 
 
 if __name__ == "__main__":

@@ -175,6 +175,8 @@ def _save_in(cwd: Path, result: object) -> None:
     if not os.environ.get(CLAIM_VARIABLE):  # in a program of its own, where somebody waits for it
         folder.write_result(result)
         return
+    if turn is not None:
+        turn.raise_if_pruned()
     exp_id = turn.exp_id if turn is not None else str(cwd)
     dropped = save(folder, exp_id, result, lambda: _why_not_here(cwd))
     if turn is not None:
@@ -202,6 +204,7 @@ def save_result_in_cwd(result: Any) -> Any:
     Raises:
         LostClaimError: another has taken the experiment over meanwhile.
         ResultError: it can't be written, not after some minutes either; says where it was put instead.
+        Pruned: a search has ended this run early, which main has caught; nothing is written.
     """
     if not callable(result):
         if is_master():

@@ -19,9 +19,10 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import ended_job, outside_state, settled
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME
+from heyhi.experiment.names import LAUNCH_LOG_NAME, RESULT_NAME, is_slot
 from heyhi.experiment.owner import SUBMISSION, JobRef, Owner
 from heyhi.experiment.records import NOT_KNOWN, Submission
+from heyhi.experiment.slots import chosen_dir, slot_dir
 from heyhi.experiment.used import used_in_job
 from heyhi.files import replace_file, utc_now, writing
 from heyhi.job.handover import Handover, absent
@@ -29,6 +30,7 @@ from heyhi.job.job_name import job_name
 from heyhi.job.left_out import nodes_to_avoid, submit_elsewhere
 from heyhi.job.order import PACK_LIST_NAME, PACKS_NAME, Order, Receipt
 from heyhi.job.script import batch_script, is_pack, runner_words
+from heyhi.job.slot_end import finish
 from heyhi.slurm.commands import Busy, Full, View, submit
 from heyhi.slurm.request import JobRequest, comment_text, sbatch_options
 from heyhi.sweep.continuing import Continuing
@@ -101,6 +103,8 @@ def prepare_job(
                 handover.owned[experiment.exp_path] = got
                 continue
             handover.add(experiment, got, new)
+            if experiment.is_slot:  # what it has chosen is asked for when that starts
+                continue
             going = Continuing.of(experiment, order.schema, order.identity_ignore).going_on(
                 experiment.exp_path, experiment.config
             )
@@ -204,10 +208,17 @@ def _claim(experiment: Experiment, order: Order, view: View) -> Claim | Owner | 
         folder.path.mkdir(parents=True, exist_ok=True)
     ref = JobRef("", order.root_mark, experiment.identity.digest)
     got = Claim.acquire(folder.path, kind=SUBMISSION, ref=ref, queue=view.queue)
-    if isinstance(got, Claim) and RESULT_NAME in folder.look_anew():  # it has just ended
-        got.release()
+    if isinstance(got, Claim) and (RESULT_NAME in folder.look_anew() or _is_over(experiment, order)):
+        got.release()  # it has just ended
         return None
     return got
+
+
+def _is_over(experiment: Experiment, order: Order) -> bool:
+    """Return whether there is nothing to run for a slot: who was to write down how it ended was killed before."""
+    if not experiment.is_slot or order.search is None:
+        return False
+    return finish(slot_dir(experiment.exp_path, order.results_root), order.search) is not None
 
 
 class _Past(NamedTuple):
@@ -222,7 +233,7 @@ def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[st
     """Put on record how the last job ended, as long as Slurm knows; and say what the next one has to be like."""
     folder = ExperimentDir(experiment.exp_path)
     settle(folder, view)
-    history = folder.history()
+    history = (chosen_dir(folder) or folder).history()
     states = [outside_state(end) for end in history.ends]
     nodes = nodes_to_avoid(history, tries, faults)
     return _Past(states.count("OUT_OF_MEMORY"), states.count("TIMEOUT"), nodes)
@@ -231,13 +242,26 @@ def _settled(experiment: Experiment, view: View, tries: int, faults: Sequence[st
 def settle(folder: ExperimentDir, view: View) -> None:
     """Write into an experiment's records how its last job ended, where only Slurm can say; who calls has the claim.
 
-    Slurm forgets in time, the records don't.
+    Slurm forgets in time, the records don't. For a slot it is written at what it has chosen, too.
     """
+    chosen = chosen_dir(folder)
+    if chosen is not None and chosen.path.exists():
+        claim = Claim.acquire(chosen.path, kind="controller", queue=view.queue)
+        if isinstance(claim, Claim):
+            with claim:
+                _settle(chosen, view)
+    _settle(folder, view)
+
+
+def _settle(folder: ExperimentDir, view: View) -> None:
     history = folder.history()
     job = ended_job(folder, history, view)
     if job is None:
         return
     started = [start for start in history.starts if start.job_id == history.job_to_ask]
+    if is_slot(str(folder.path)):  # what was used is its experiment's
+        folder.append_attempt(settled(history, job, utc_now()))
+        return
     is_told = started and any(e.attempt == started[-1].attempt and e.used is not NOT_KNOWN for e in history.ends)
     end = settled(history, job, utc_now())
     folder.append_attempt(end if is_told else end._replace(used=used_in_job(folder.path, history, job)))

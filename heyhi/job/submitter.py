@@ -18,6 +18,7 @@ from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import Owner
+from heyhi.experiment.slots import SlotDir, slot_dir, started_dir
 from heyhi.job.handover import Handover
 from heyhi.job.left_out import LeftOut
 from heyhi.job.line import Line, Short
@@ -51,6 +52,31 @@ class Task:
     def folder(self) -> ExperimentDir:
         """Where it lies."""
         return ExperimentDir(self.experiment.exp_path)
+
+    @property
+    def slot(self) -> SlotDir | None:
+        """Where it lies, if it is a search's slot."""
+        one = self.experiment
+        return slot_dir(one.exp_path, self.order.results_root) if one.is_slot else None
+
+    @property
+    def blamed(self) -> ExperimentDir:
+        """Where it is on record how its last job ended: of a slot, at the experiment that it has started.
+
+        Raises:
+            UnknownError: nobody can tell.
+        """
+        return started_dir(self.folder, self.folder.history().current_job) or self.folder
+
+    @property
+    def attempt_of_job(self) -> int:
+        """How often the launch had tried that has submitted its last job.
+
+        Raises:
+            UnknownError: nobody can tell.
+        """
+        submission = self.folder.read_submission()
+        return submission.attempt if submission is not None else 1
 
     @property
     def is_done(self) -> bool:
@@ -276,6 +302,11 @@ class Submitter:
             is_over = not self._members[job_id]
         if is_over:
             self._line.ended(time.monotonic())
+
+    def members(self, job_id: str) -> int:
+        """Return how many experiments a job has that aren't over, as far as this launch has seen."""
+        with self._counting:
+            return self._members[job_id]
 
     def _job_of(self, owner: Owner | None) -> str:
         if owner is None:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
-from heyhi.errors import BusyError
+from heyhi.errors import BusyError, Pruned
 
 
 @dataclass(eq=False)
@@ -21,11 +22,28 @@ class Turn:
         exp_id: of the experiment that is run.
         dropped: keys of its result that could not be kept.
         lost: who has the experiment instead; empty while it is this run's.
+        pruned: why a search has ended it early; empty while it hasn't.
+        checkpoint: main's own callback, which writes its checkpoint.
+        on_pruned: called with the reason when a search ends it, before main is left.
+        thread: that main runs in.
     """
 
     exp_id: str
     dropped: tuple[str, ...] = ()
     lost: str = ""
+    pruned: str = ""
+    checkpoint: Callable[[], object] | None = None
+    on_pruned: Callable[[str], None] = lambda why: None
+    thread: int = field(default_factory=threading.get_ident)
+
+    def raise_if_pruned(self) -> None:
+        """End what goes on as if nothing had happened.
+
+        Raises:
+            Pruned: a search has ended this run.
+        """
+        if self.pruned:
+            raise Pruned(self.pruned)
 
 
 # By the process, since a child inherits the entry of its parent. One call of setdefault is atomic among threads.

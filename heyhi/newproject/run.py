@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from heyhi.config.frozen import FrozenConfig
 
 CHECKPOINT = Path("checkpoint.json")
-METRICS = Path("metrics.jsonl")
 
 
 def main(task: str, cfg: FrozenConfig, log_level: str) -> dict[str, Any]:
@@ -33,16 +32,13 @@ def fit(cfg: FrozenConfig) -> dict[str, Any]:
     if CHECKPOINT.exists():
         done, slope, offset = json.loads(CHECKPOINT.read_text())
         logging.info("Going on after epoch %d", done)
-    # A line that was written after the last checkpoint is computed again.
-    lines = METRICS.read_text().splitlines(keepends=True)[:done] if METRICS.exists() else []
-    replace(METRICS, "".join(lines))
     for epoch in range(done + 1, cfg.epochs + 1):
         for x, y in random.Random(cfg.seed + epoch).sample(points, len(points)):
             error = slope * x + offset - y
             slope -= cfg.lr * error * x
             offset -= cfg.lr * error
-        with METRICS.open("a") as file:
-            file.write(json.dumps({"epoch": epoch, "loss": loss_of(slope, offset, points)}) + "\n")
+        # After a kill before the checkpoint, the epoch is computed and logged again: the later line counts.
+        heyhi.log(epoch=epoch, loss=loss_of(slope, offset, points), total=cfg.epochs)
         replace(CHECKPOINT, json.dumps([epoch, slope, offset]))
     return {"slope": slope, "offset": offset, "loss": loss_of(slope, offset, points)}
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.experiment.metric_line import ATTEMPT, FACTS, TIME, is_written_by_log
+
 if TYPE_CHECKING:
     from heyhi.report.decimation import Floats, Positions
 
@@ -36,13 +38,33 @@ class Column(NamedTuple):
         return np.where(self.where[places] == where, self.values[places], np.nan)
 
 
-def columns_of(lines: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """Return for each metric the lines in which it is a number, and the numbers; nested ones by dotted names."""
+def columns_of(lines: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Column], Column | None]:
+    """Return for each metric the lines in which it is a number, and the numbers; nested ones by dotted names.
+
+    Returns:
+        the metrics; when `heyhi.log` has written which of the lines, None where it was none of them.
+    """
     import numpy as np
 
     parts: dict[str, list[Column]] = {}
     _gather(parts, lines, np.arange(len(lines)), "", _MOST_LEVELS)
-    return {name: found[0] if len(found) == 1 else _merged(found) for name, found in parts.items()}
+    columns = {name: found[0] if len(found) == 1 else _merged(found) for name, found in parts.items()}
+    return (columns, _taken_clock(columns)) if is_written_by_log(columns) else (columns, None)
+
+
+def _taken_clock(columns: dict[str, Column]) -> Column | None:
+    """Take out what `heyhi.log` has said of its lines beside metrics, and return their times."""
+    import numpy as np
+
+    where = np.intersect1d(columns[TIME].where, columns[ATTEMPT].where)
+    clock = Column(where, columns[TIME].at(where)) if len(where) else None
+    for name in FACTS:
+        if name in columns:
+            column = columns.pop(name)
+            is_other = ~np.isin(column.where, where)
+            if is_other.any():
+                columns[name] = Column(column.where[is_other], column.values[is_other])
+    return clock
 
 
 def _gather(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from heyhi.experiment.metric_line import TIME
 from heyhi.report.bucket_means import Bucketing, CurveMeans
 from heyhi.report.curve_points import Points, appended, joined, thinned
 from heyhi.report.decimation import BUCKETS, parted
@@ -167,10 +168,14 @@ class _Run:
         self._sets: list[_Set] = []
         self._trends: dict[str, Trend] = {}
         self._lines = self._waiting = 0
+        self._began: float | None = None  # when the first line of `heyhi.log` was written
 
     def add(self, lines: Sequence[Mapping[str, Any]]) -> None:
         """Go on with the next lines."""
-        columns = columns_of(lines)
+        columns, clock = columns_of(lines)
+        if clock is not None and TIME not in columns:
+            self._began = clock.values[0] if self._began is None else self._began
+            columns[TIME] = Column(clock.where, clock.values - self._began)
         for name in list(columns):
             if name not in self._trends:
                 if len(self._trends) >= MOST_METRICS:
@@ -218,10 +223,15 @@ class _Run:
             axes.append(LINE)
         together: dict[tuple[bytes, bytes], list[str]] = {}
         for metric in one.metrics:
-            if self._trends[metric].falls or not is_axis_name(metric):
+            if self._is_drawn(metric):
                 places = one.kept[metric].positions.tobytes(), one.means.places(metric)
                 together.setdefault(places, []).append(metric)
         return [one.drawn(metrics, axes) for metrics in together.values()]
+
+    def _is_drawn(self, metric: str) -> bool:
+        if metric == TIME and self._began is not None:  # which falls where clocks are put back, and is no metric then
+            return False
+        return self._trends[metric].falls or not is_axis_name(metric)
 
     def _may_be_axis(self, name: str) -> bool:
         # What is called a counter may decrease elsewhere, where an attempt went back, and not in the lines of a metric.

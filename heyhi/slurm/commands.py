@@ -392,8 +392,8 @@ class View:
     def ended(self, job_id: str) -> Job | None:
         """Return how a job has ended; None where Slurm doesn't say."""
         job = self.ledger.job(job_id)
-        if job is None:
-            # Without accounts, squeue still knows the last minutes' jobs.
+        if job is None or job.phase is not Phase.OVER:
+            # Accounts come late, or there are none: squeue knows the last minutes' jobs.
             job = self.queue.known(job_id)
         return job if job is not None and job.phase is Phase.OVER else None
 

@@ -44,7 +44,7 @@ SUFFIX = ".sqlite"
 FORMAT = 4
 # What a job asks of them: which files of a project are its code, what only schedules, and how long it may end.
 JOB_SETTINGS = (
-    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "results"),
+    *("conf", "end_grace", "identity_ignore", "include_dirs", "link", "log_to", "node_faults", "results"),
     *("sheets_credentials", "snapshot_exclude", "snapshot_link"),
 )
 APPLICATION_ID = 0x48657948  # "HeyH", in the header of the file: it tells a manifest from another database
@@ -392,6 +392,11 @@ class Manifest:
     def size(self) -> int:
         """Number of all experiments."""
         return len(self._exp_ids)
+
+    @property
+    def has_several(self) -> bool:
+        """Whether it has more than one experiment."""
+        return bool(self._read("SELECT 1 FROM experiment LIMIT 1 OFFSET 1"))
 
     @cached_property
     def _exp_ids(self) -> list[str]:

@@ -28,13 +28,13 @@ class ASHA:
     Args:
         grace: step of the first rung: no trial is ended before.
         factor: each rung is so many times the step of the one before; one trial in so many goes on.
-        counter: of the metrics' lines that is gone by, such as `epoch`; default: the first one that a line has.
+        counter: of the metrics' lines that is gone by, such as `step`; default: the epoch, else the first one.
 
     Raises:
         SweepError: one of them is no such number or name.
     """
 
-    grace: int = 1
+    grace: int = 3
     factor: int = 3
     counter: str = ""
 

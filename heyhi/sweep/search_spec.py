@@ -66,10 +66,10 @@ class AshaSpec:
     Attributes:
         grace: step of the first rung: none is ended before.
         factor: each rung is so many times the step of the one before; one in so many goes on.
-        counter: of metrics' lines that is gone by; empty for the first one that a line has.
+        counter: of metrics' lines that is gone by; empty for the epoch, else the first one that a line has.
     """
 
-    grace: int = 1
+    grace: int = 3
     factor: int = 3
     counter: str = ""
 

@@ -34,7 +34,7 @@ from .project import as_task_file, make, task, write
 STORED = Path(__file__).with_name("messages.json")
 # Raised where no command says so: a rank's end is on record as the reason of its experiment, see tests/slurm; a page
 # can't be made where packages are damaged; a Slurm that is away is waited for.
-NOT_BY_A_COMMAND = {"KeyNameError", "RankError", "PageError", "BusyError", "LostClaimError", "Busy"}
+NOT_BY_A_COMMAND = {"KeyNameError", "RankError", "PageError", "BusyError", "LostClaimError", "MetricError", "Busy"}
 Answer = dict[str, Any]
 
 # One worker of `pytest -n` runs all of these: they share what was answered.

@@ -80,9 +80,11 @@ def test_an_interrupted_run_of_the_new_task_ends_with_the_same_numbers(
     init(tmp_path / "new")
     monkeypatch.chdir(tmp_path / "new")
     code = """
-import os, sys
+import json, os, sys
 from pathlib import Path
 import heyhi, run
+from heyhi.experiment.metrics_file import counting_lines
+from heyhi.experiment.records import Start
 whole, resumed = Path("whole"), Path("resumed")
 cfg = heyhi.load_config("fit/line", ["epochs=5"]).fit
 def train(folder, cfg):
@@ -93,12 +95,18 @@ def train(folder, cfg):
         return run.fit(cfg)
     finally:
         os.chdir(here)
+def lines(folder, *starts):
+    counting = counting_lines(folder / "metrics.jsonl", starts)
+    return [{name: line[name] for name in ("epoch", "loss")} for line in counting]
 expected = train(whole, cfg)
 train(resumed, heyhi.conf_set(cfg, "epochs", 3))
-with (resumed / "metrics.jsonl").open("a") as file:
-    file.write("half")  # killed before the checkpoint of the fourth epoch
+killed = resumed / "metrics.jsonl"
+with killed.open("a") as file:
+    file.write(json.dumps(lines(whole)[3]) + "\\nhalf")  # killed before the checkpoint of the fourth epoch
+size = killed.stat().st_size
 assert train(resumed, cfg) == expected
-assert (resumed / "metrics.jsonl").read_text() == (whole / "metrics.jsonl").read_text()
+assert len(killed.read_text().splitlines()) == 7
+assert lines(resumed, Start(1), Start(2, metrics_size=size)) == lines(whole)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 
 import heyhi
+from heyhi.experiment.metrics_file import counting_lines
+from heyhi.experiment.records import Start
 
 ROOT = Path(__file__).parents[2]
 TRAIN = "conf/c02_sup_train/sl.prototxt"
@@ -32,38 +34,55 @@ import sklearn.datasets
 import threadpoolctl
 import heyhi
 import run
+from heyhi.experiment.metric_log import logging_to
 
 base = Path(sys.argv[1])
 cfg = heyhi.load_root_config(sys.argv[2], sys.argv[3:]).task
 
 
 def train(folder, last):
+    metrics = folder / "metrics.jsonl"
+    starts = [*json.loads((folder / "starts").read_text() or "[]"), metrics.stat().st_size if metrics.exists() else 0]
+    (folder / "starts").write_text(json.dumps(starts))
     pid = os.fork()
     if pid:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     seen = 0
 
-    def count(event, args):
+    def note():
         nonlocal seen
-        if event in ("open", "os.rename") and str(args[0]).startswith(("metrics", "checkpoint")):
-            seen += 1
-            if last == 2 * seen - 1:
-                kill()
-            if last == 2 * seen:
-                sys.setprofile(kill)  # called when the operation returns
+        seen += 1
+        if last == 2 * seen - 1:
+            kill()
+        if last == 2 * seen:
+            sys.setprofile(kill)  # called when the operation returns
+
+    def count(event, args):
+        if event in ("open", "os.rename") and str(args[0]).startswith("checkpoint"):
+            note()
 
     def kill(*_):
         os.kill(os.getpid(), signal.SIGKILL)
 
+    write = os.write
+
+    def noted_write(handle, data):
+        note()
+        return write(handle, data)
+
     os.chdir(folder)
+    os.write = noted_write  # by which metrics are
     sys.addaudithook(count)
-    Path("result.json").write_text(json.dumps(run.main("train", cfg, "ERROR")))
+    with logging_to(metrics, attempt=len(starts)):
+        result = run.main("train", cfg, "ERROR")
+    Path("result.json").write_text(json.dumps(result))
     os._exit(0)
 
 
 for last in range(1, 100):
     folder = base / f"killed_{last:02}"
     folder.mkdir()
+    (folder / "starts").touch()
     if train(folder, last) == 0:
         folder.rename(base / "whole")
         break
@@ -95,8 +114,10 @@ def run_in(task: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Run:
     return run_in
 
 
-def metrics(folder: Path) -> list[Result]:
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+def metrics(folder: Path, starts: Sequence[Start] = ()) -> list[Result]:
+    """Return the metrics that count; of several attempts, the last line of each epoch."""
+    lines = counting_lines(folder / "metrics.jsonl", starts, damaged=lambda line: pytest.fail(f"line {line}"))
+    return [{key: value for key, value in line.items() if key not in ("time", "attempt", "total")} for line in lines]
 
 
 def test_a_seed_decides_the_numbers(run_in: Run, tmp_path: Path) -> None:
@@ -165,8 +186,10 @@ def test_killed_anywhere_and_resumed_equals_never_killed(tmp_path: Path, optimiz
     killed = sorted(tmp_path.glob("killed_*"))
     assert len(killed) >= 12, "an epoch has three file operations or more"
     for folder in killed:
-        for name in ("metrics.jsonl", "result.json"):
-            assert (folder / name).read_text() == (whole / name).read_text(), folder / name
+        sizes = json.loads((folder / "starts").read_text())
+        starts = [Start(attempt, metrics_size=size) for attempt, size in enumerate(sizes, 1)]
+        assert metrics(folder, starts) == metrics(whole), folder
+        assert (folder / "result.json").read_text() == (whole / "result.json").read_text(), folder
 
 
 def test_half_written_line_is_written_again(run_in: Run, tmp_path: Path) -> None:
@@ -174,8 +197,9 @@ def test_half_written_line_is_written_again(run_in: Run, tmp_path: Path) -> None
     run_in(tmp_path / "cut", TRAIN, "epochs=2")
     with (tmp_path / "cut" / "metrics.jsonl").open("a") as file:
         file.write('{"epoch": 3, "train_lo')
+        size = file.tell()
     assert run_in(tmp_path / "cut", TRAIN, "epochs=4") == whole
-    assert metrics(tmp_path / "cut") == metrics(tmp_path / "whole")
+    assert metrics(tmp_path / "cut", [Start(1), Start(2, metrics_size=size)]) == metrics(tmp_path / "whole")
 
 
 def test_finished_training_trains_no_more(run_in: Run, tmp_path: Path) -> None:
@@ -202,11 +226,11 @@ def test_checkpoint_of_another_network_is_refused(run_in: Run, tmp_path: Path) -
         run_in(tmp_path, TRAIN, "epochs=2", "hidden_sizes.0=32")
 
 
-def test_lost_metrics_are_not_passed_over(run_in: Run, tmp_path: Path) -> None:
-    run_in(tmp_path, TRAIN, "epochs=2")
-    (tmp_path / "metrics.jsonl").unlink()
-    with pytest.raises(RuntimeError, match="lacks epochs"):
-        run_in(tmp_path, TRAIN, "epochs=3")
+def test_a_training_goes_on_without_its_earlier_metrics(run_in: Run, tmp_path: Path) -> None:
+    whole = run_in(tmp_path / "whole", TRAIN, "epochs=3")
+    run_in(tmp_path / "cut", TRAIN, "epochs=2")
+    (tmp_path / "cut" / "metrics.jsonl").unlink()
+    assert run_in(tmp_path / "cut", TRAIN, "epochs=3") == whole
 
 
 @pytest.mark.parametrize("override", ["epochs=0", "batch_size=0", "val_fraction=0", "val_fraction=1"])

@@ -53,6 +53,26 @@ def main(task, cfg, log_level):
             raise ValueError(f"boom")
         wait("go")
         raise OSError("lost a rank")
+    if cfg.do.startswith("prune"):
+        if rank == 0:
+            from heyhi.experiment.slots import SearchDir
+            from heyhi.job.pruning import rungs_of
+            from heyhi.sweep.search_spec import AshaSpec, SearchSpec
+
+            heyhi.maybe_init_requeue_handler(lambda: Path("checkpoint").write_text("3"))
+            search = SearchDir(ROOT, "0123456789abcdef")
+            spec = SearchSpec("c", (), (), "acc", "max", 9, stop=AshaSpec(3, 3))
+            for slot, value in enumerate((0.9, 0.8, 0.7)):
+                (listener,) = rungs_of(search.slot(slot), spec)
+                try:
+                    listener({"step": 3, "acc": value})
+                finally:
+                    tell("leaves", str(slot))
+        if cfg.do == "prune and miss":
+            while not (ROOT / "told" / "leaves").exists() or (ROOT / "told" / "leaves").read_text() != "2":
+                time.sleep(0.05)
+            raise OSError("lost a rank")
+        wait("go")
     if cfg.do == "teardown" and rank == 1:
         import atexit
         atexit.register(os.kill, os.getpid(), signal.SIGSEGV)
@@ -187,6 +207,18 @@ def test_a_rank_that_ends_without_a_word_is_the_reason(
     launch(ranks, f"do={do}", *tasks)
     until(lambda: ended(ranks))
     assert status(ranks) == ("DEAD", reason)
+
+
+@pytest.mark.parametrize("do", ["prune", "prune and miss"])
+def test_ranks_end_together_where_a_search_ends_them_early(ranks: Any, cluster: Any, until: Until, do: str) -> None:
+    """Also where the others fail as they miss the first one."""
+    job = launch(ranks, f"do={do}", *FOUR)
+    until(lambda: ended(ranks))
+    assert status(ranks) == ("PRUNED", "ended at step 3: acc 0.7, among the worst 2 of 3")
+    assert [a["reason"] for a in ended(ranks)] == ["pruned"]
+    assert (ranks.folder(1) / "checkpoint").read_text() == "3"
+    until(lambda: not cluster.leftovers())
+    assert job not in subprocess.run(["squeue", "--noheader"], capture_output=True, text=True, check=True).stdout
 
 
 def test_a_crash_after_main_has_returned_spoils_no_result(ranks: Any, until: Until) -> None:

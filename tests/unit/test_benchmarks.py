@@ -79,3 +79,19 @@ def test_a_command_that_fails_is_no_measurement(tmp_path: Path) -> None:
 
     with pytest.raises(CommandFailed, match="ended with 1:\nno such thing"):
         run(command)
+
+
+def test_what_is_run_over_with_early_stopping_trains_the_best_to_its_end() -> None:
+    from benchmarks.asha_replay import Curve, best_of, measured, replay
+    from heyhi.sweep.search_spec import AshaSpec
+
+    def curve(final: float) -> Curve:
+        values = [final * epoch / 27 for epoch in range(1, 28)]
+        return Curve({}, {"val_accuracy": values, "val_loss": [1 - one for one in values]}, seconds=final)
+
+    curves = [curve(one / 81) for one in (7 * i % 81 for i in range(81))]
+    for aim in ("val_accuracy", "val_loss"):
+        one = replay(curves, aim, AshaSpec(1, 3))
+        (best,) = best_of(curves, aim, 1)
+        assert best in one.ended and len(one.ended) < 27 and one.epochs < 81 * 27 / 2
+        assert measured(curves, aim, AshaSpec(27, 3), 81, 2, 0) == (1.0, 1.0), "at their end none is ended"

@@ -167,6 +167,12 @@ def test_paths_are_relative_inside_and_absolute_outside(tmp_path: Path) -> None:
         ("[tool.heyhi]\nidentity_ignore = [1]", r"\[tool.heyhi\] identity_ignore must be a list of strings, not \[1\]"),
         ("[tool]\nheyhi = 3", r"tool.heyhi must be a table, not 3"),
         ("[tool.heyhi]\nconf = 'con'", r"has \[tool.heyhi\], but there is no .proto file in .*/con$"),
+        (
+            "[tool.heyhi]\nlog_to = ['wandbb']",
+            r"log_to has 'wandbb' \(did you mean 'wandb'\?\); expected tensorboard, wandb, mlflow, or a function",
+        ),
+        ("[tool.heyhi]\nlog_to = ['m:']", r"\[tool.heyhi\] log_to has 'm:'; expected tensorboard, wandb, mlflow, or"),
+        ("[tool.heyhi]\nlog_to = 'wandb'", r"\[tool.heyhi\] log_to must be a list of strings, not 'wandb'"),
         ("[tool.heyhi]\nname = 3", r"\[tool.heyhi\] name must be a string, not 3"),
         ("[tool.heyhi]\nname = ''", r"\[tool.heyhi\] name must be a name: printable text in one line, not ''"),
         ("[tool.heyhi]\nname = ' a'", r"\[tool.heyhi\] name must be a name: printable text in one line, not ' a'"),

@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 import heyhi
 from heyhi.errors import ResultError
 from heyhi.experiment import metrics_file
+from heyhi.experiment.directions import Directions
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.handle import Handle
-from heyhi.experiment.metrics_file import all_blocks, counting_blocks
+from heyhi.experiment.metric_log import logging_to
+from heyhi.experiment.metrics import Summary
+from heyhi.experiment.metrics_file import all_blocks, counting_blocks, sum_up
 from heyhi.experiment.records import Start
 
 
@@ -127,6 +130,7 @@ def test_blocks_of_any_size_give_what_line_by_line_gives(
     data = b"".join(parts)
     expected: list[tuple[int, Any]] = []
     bad, offset = [], 0
+    begins = [min(cuts[at:]) for at in range(len(cuts))]
     for number, text in enumerate(data.splitlines(keepends=True) if b"\r" not in data else [], 1):
         attempt = next((i for i in range(len(cuts), 0, -1) if cuts[i - 1] <= offset), 0)
         try:
@@ -135,11 +139,11 @@ def test_blocks_of_any_size_give_what_line_by_line_gives(
             one = None
         if isinstance(one, dict):
             expected.append((attempt, one))
-        elif text.strip() and text.endswith(b"\n"):
-            bad.append(number)
+        elif text.strip() and text.endswith(b"\n") and offset + len(text) - 1 not in begins:
+            bad.append(number)  # else it was cut, and a later attempt has closed it off
         offset += len(text)
     monkeypatch.setattr(metrics_file, "_BLOCK_BYTES", block)
-    monkeypatch.setattr(metrics_file, "_MOST_LINE_BYTES", most)
+    monkeypatch.setattr(metrics_file, "MOST_LINE_BYTES", most)
     path, damaged = written(tmp_path, data), list[int]()
     starts = [Start(number, metrics_size=cut) for number, cut in enumerate(cuts, 1)]
     found = [(one.attempt, line) for one in all_blocks(path, starts, damaged=damaged.append) for line in one.lines]
@@ -177,3 +181,66 @@ def test_a_handle_takes_a_text_and_a_relative_path(tmp_path: Path, monkeypatch: 
         assert handle.exp_path == tmp_path and handle.metrics() == [{"epoch": 1}]
     monkeypatch.chdir("/")
     assert handle.metrics() == [{"epoch": 1}]
+
+
+# --- lines of heyhi.log
+
+
+def logged(path: Path, attempt: int, *lines: dict[str, Any], total: float | None = None) -> None:
+    with logging_to(path, attempt=attempt):
+        for line in lines:
+            heyhi.log(line, total=total)
+
+
+def summary_of(path: Path, starts: list[Start] | None = None) -> dict[str, Any]:
+    return sum_up(path, starts or [], Directions(), damaged=lambda line: pytest.fail(f"line {line}")).result()
+
+
+@pytest.mark.parametrize("total", [None, 50])
+def test_when_and_by_whom_a_line_was_written_is_no_metric_and_neither_is_how_far_the_run_is_to_go(
+    tmp_path: Path, total: int | None
+) -> None:
+    path = tmp_path / "metrics.jsonl"
+    logged(path, 3, *({"step": step, "loss": 1 / step, "val": {"acc": step}} for step in range(1, 6)), total=total)
+    wanted = {"step": 5, "loss": 0.2, "val.acc": 5, "loss.best": 0.2, "val.acc.best": 5}
+    assert summary_of(path) == wanted
+    with path.open("a") as file:
+        file.write('{"step": 6, "loss": NaN}\n')
+    assert summary_of(path)["step"] == 6 and not {"time", "attempt", "total"} & summary_of(path).keys()
+    assert [Handle(tmp_path).metrics()[n].get("attempt") for n in (0, 5)] == [3, None]
+
+
+def test_lines_that_differ_in_digits_only_are_summed_up_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    logged(path, 1, *({"step": step, "loss": step} for step in range(1, 4)))
+    summary = Summary(Directions())
+    assert summary.add_unparsed(path.read_bytes())
+    assert summary.result() == {"step": 3, "loss": 3, "loss.best": 1}
+
+
+def test_names_that_a_task_gives_by_hand_stay_metrics(tmp_path: Path) -> None:
+    path = written(tmp_path, b'{"step": 1, "time": 3.5, "total": 7}\n{"step": 2, "attempt": 1, "total": 8}\n')
+    assert summary_of(path) == {"step": 2, "time": 3.5, "total": 8, "attempt": 1}
+
+
+def test_a_line_that_says_only_how_far_the_run_is_is_no_line_of_metrics(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    with logging_to(path, attempt=1):
+        heyhi.progress(1, 100)
+        heyhi.log({"epoch": 1, "loss": 2})
+        heyhi.progress(100, 100)
+    assert summary_of(path) == {"epoch": 1, "loss": 2, "loss.best": 2}
+    assert [line["loss"] for line in lines_of(path)] == [2]
+
+
+def test_what_a_killed_attempt_left_half_written_is_no_damage_once_it_is_closed_off(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    logged(path, 1, {"step": 1, "loss": 3}, {"step": 2, "loss": 2})
+    with path.open("a") as file:
+        file.write('{"step": 3, "lo')
+    starts = [Start(attempt=1), Start(attempt=2, metrics_size=path.stat().st_size)]
+    logged(path, 2, {"step": 3, "loss": 1})
+
+    assert summary_of(path, starts) == {"step": 3, "loss": 1, "loss.best": 1}
+    blocks = list(counting_blocks(path, starts, damaged=lambda line: pytest.fail(f"line {line}")))
+    assert [(block.attempt, line["step"]) for block in blocks for line in block.lines] == [(1, 1), (1, 2), (2, 3)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from heyhi.experiment.records import End, Record, Start
-from heyhi.job.pack import cores_of, end_without_word, has_failed_in, member_env, split
+from heyhi.job.pack import cores_of, end_without_word, has_failed_in, member_env, split, was_pruned_in
 
 
 @pytest.mark.parametrize(
@@ -74,6 +74,11 @@ def end(attempt: int, reason: str, job_id: str = "") -> End:
 )
 def test_what_has_failed_in_a_job_is_known_by_its_records(attempts: list[Record], has_failed: bool) -> None:
     assert has_failed_in(attempts, "7") is has_failed
+
+
+def test_what_a_search_has_ended_in_a_job_isn_t_run_again_there() -> None:
+    attempts = [start(1, "6"), end(1, "failed"), start(2, "7"), end(2, "pruned")]
+    assert was_pruned_in(attempts, "7") and not was_pruned_in(attempts, "6") and not has_failed_in(attempts, "7")
 
 
 def test_a_runner_that_was_killed_has_its_attempt_ended() -> None:

@@ -318,3 +318,28 @@ def test_a_name_for_each_line_and_dicts_without_end_are_cut_off() -> None:
 def test_packed_curves_are_json() -> None:
     found = curves_of([[{"step": 10**400, "a": math.nan, "b": -math.inf, "c": 2**63}] * 3])
     assert json.loads(json.dumps(found, allow_nan=False)) == [list(one) for one in found]
+
+
+def stamped(*lines: dict[str, Any], began: float = 1.7e9, attempt: int = 1) -> Lines:
+    return [{**line, "time": began + 10 * place, "attempt": attempt} for place, line in enumerate(lines)]
+
+
+def test_lines_of_heyhi_log_are_drawn_over_the_time_since_the_first_of_them_which_is_no_metric() -> None:
+    lines = stamped(*({"step": step, "loss": -step, "total": 50} for step in range(20)))
+    drawn = curves(lines, block=7)
+    assert set(drawn) == {"loss"}
+    assert set(drawn["loss"].x) == {"step", "time"}
+    assert drawn["loss"].x["time"] == pytest.approx([10 * place for place in range(20)])
+
+
+def test_a_clock_that_was_put_back_is_no_axis_and_no_metric_either() -> None:
+    first, again = ({"step": step, "loss": 1.0} for step in (1, 2)), ({"step": step, "loss": 1.0} for step in (3, 4))
+    drawn = curves([*stamped(*first), *stamped(*again, began=1.6e9, attempt=2)])
+    assert set(drawn) == {"loss"} and set(drawn["loss"].x) == {"step"}
+
+
+def test_what_a_task_itself_calls_time_is_drawn_as_it_was() -> None:
+    drawn = curves([{"step": step, "time": -step, "attempt_rate": 1} for step in range(3)])
+    assert drawn["time"].y == [0, -1, -2]
+    mixed = [{"step": 0, "attempt": 7, "loss": 1.0}, *stamped({"step": 1, "loss": 1.0}, {"step": 2, "loss": 1.0})]
+    assert curves(mixed)["attempt"].y == [7]

@@ -402,6 +402,15 @@ def test_many_claims_cost_one_call(command: Command, tmp_path: Path) -> None:
     assert calls(tmp_path, "squeue") == 1
 
 
+def test_a_job_that_has_ended_and_still_runs_by_the_accounts_has_ended(command: Command) -> None:
+    command("squeue", f"printf '{row('7', 'FAILED', 'NonZeroExitCode', 'n1', '/', 'heyhi:0a:abcd')}\\n'")
+    command("sacct", f"printf '{row('7', 'RUNNING', '0:0', 'n1', '/', '')}\\n'")
+    view = View()
+    assert view.queue.has_answer
+    job = view.ended("7")
+    assert job is not None and (job.state, job.exit_code) == ("FAILED", None)
+
+
 def test_a_report_and_a_status_of_many_ask_once(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,113 @@
+"""The trials of a search, as their slots' files tell them; what is asked for next follows from them alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+
+from heyhi.errors import UnknownError
+from heyhi.experiment.names import Status
+from heyhi.experiment.slots import SearchDir, SlotDir
+from heyhi.search.kept_trials import Kept, KeptTrials
+from heyhi.search.trial import State, Trial
+from heyhi.sweep.search_spec import SearchSpec
+
+SKIPPED = "SKIPPED"  # in a slot's file: there was nothing left to choose
+_STATES: dict[str, State] = {Status.DONE: "done", Status.PRUNED: "pruned", Status.DEAD: "dead"}
+
+
+def read_trials(search: SearchDir, spec: SearchSpec, *, keeps: bool = False) -> list[Trial]:
+    """Read the trials that were chosen so far, in the order of their slots.
+
+    A slot of which nobody can tell which experiment it is has no trial: its own status says so.
+
+    Args:
+        search: the folder of the search.
+        spec: what is searched.
+        keeps: write down what is final, so that it is read once: for who chooses.
+
+    Raises:
+        UnknownError: the slots can't be listed.
+    """
+    finals, others = _listed(search)
+    kept = KeptTrials(search.path, [axis.key for axis in spec.axes])
+    remembered = kept.read() if finals else {}
+    known = {slot: one for slot, one in remembered.items() if finals.get(slot) == one.inode}
+    fresh: dict[int, Kept] = {}
+    for slot in finals.keys() - known.keys():
+        try:
+            fresh[slot] = Kept(finals[slot], _final(search.slot(slot)))
+        except UnknownError:
+            continue
+    found = {slot: one.trial for slot, one in (*known.items(), *fresh.items()) if one.trial is not None}
+    found |= {trial.slot: trial for trial in map(_running, map(search.slot, others)) if trial is not None}
+    if keeps:
+        kept.keep(known, fresh)
+    _add_steps(search, found)
+    return [found[slot] for slot in sorted(found)]
+
+
+def _listed(search: SearchDir) -> tuple[dict[int, int], list[int]]:
+    """Return the slots that are final, each with the number of its file, and the others that have a folder."""
+    finals: dict[int, int] = {}
+    folders: list[int] = []
+    try:
+        with os.scandir(search.slots_path) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.isdecimal():
+                    folders.append(int(name))
+                elif name.endswith(".json") and name[:-5].isdecimal():
+                    finals[int(name[:-5])] = entry.inode()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise UnknownError(f"{search.slots_path}: can't be read: {error.strerror or error}") from None
+    return finals, [slot for slot in folders if slot not in finals]
+
+
+def _final(slot: SlotDir) -> Trial | None:
+    end = slot.read_end()
+    choice = slot.read_choice()
+    if end is None or choice is None or end.status not in _STATES:
+        return None
+    return Trial(slot.number, end.exp_id, choice.chosen, _STATES[end.status], end.value)
+
+
+def _running(slot: SlotDir) -> Trial | None:
+    try:
+        choice = slot.read_choice()
+    except UnknownError:
+        return None
+    return Trial(slot.number, choice.exp_id, choice.chosen, "running") if choice is not None and choice.exp_id else None
+
+
+def _add_steps(search: SearchDir, found: dict[int, Trial]) -> None:
+    """Add the values at rungs to the trials that were ended early."""
+    pruned = {slot: dict[int, float]() for slot, trial in found.items() if trial.state == "pruned"}
+    if not pruned:
+        return
+    for step in _names(search.rungs_path):
+        if not step.isdecimal():
+            continue
+        for name in _names(f"{search.rungs_path}/{step}"):
+            slot, _, value = name.partition("=")
+            if slot.isdecimal() and int(slot) in pruned and (number := _number(value)) is not None:
+                pruned[int(slot)][int(step)] = number
+    for number, steps in pruned.items():
+        found[number] = replace(found[number], steps=steps)
+
+
+def _names(folder: os.PathLike[str] | str) -> Iterable[str]:
+    try:
+        return os.listdir(folder)  # noqa: PTH208 (thousands of names, of which paths would take ten times as long)
+    except OSError:
+        return ()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,1 @@
+"""Metrics for trackers: event files of TensorBoard, runs of Weights & Biases and of MLflow."""

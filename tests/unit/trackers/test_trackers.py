@@ -1,0 +1,225 @@
+"""What the real libraries have of a run, read back by themselves."""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from heyhi.errors import TrackerError
+from heyhi.trackers.event_files import EventFiles
+from heyhi.trackers.mlflow_run import MlflowRun
+from heyhi.trackers.opening import open_tracker
+from heyhi.trackers.tracked_run import RunEnd
+from heyhi.trackers.wandb_run import WandbRun
+
+if TYPE_CHECKING:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    from .conftest import MakeRun
+
+
+def lines(first: int, last: int, *, scale: float = 1.0) -> list[dict[str, Any]]:
+    """Return lines of the steps from the first to the last one, a second apart."""
+    return [
+        {"step": at, "loss": scale * at, "val": {"accuracy": at / 10}, "time": 1000.0 + at, "attempt": 1}
+        for at in range(first, last + 1)
+    ]
+
+
+# --- TensorBoard
+
+
+def read_events(folder: Path) -> EventAccumulator:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def test_tensorboard_has_metrics_steps_times_and_the_config(make_run: MakeRun) -> None:
+    run = make_run()
+    tracker = EventFiles(run)
+    tracker.write(lines(3, 5))
+    tracker.close(RunEnd.DONE, {"accuracy": 0.75, "name": "x"})
+    events = read_events(run.exp_path / "tensorboard")
+    assert set(events.Tags()["scalars"]) == {"loss", "val/accuracy", "result/accuracy"}
+    found = [(event.wall_time, event.step, event.value) for event in events.Scalars("loss")]
+    assert found == [(1003.0, 3, 3.0), (1004.0, 4, 4.0), (1005.0, 5, 5.0)]
+    assert [(event.step, event.value) for event in events.Scalars("result/accuracy")] == [(5, 0.75)]
+    (text,) = events.Tensors("config/text_summary")
+    assert b'lr = 0.5\n    sizes = [64, 32]\n    optimizer = "sgd"' in text.tensor_proto.string_val[0]
+    assert "hparams" in str(events.summary_metadata["_hparams_/session_start_info"].plugin_data.plugin_name)
+
+
+def test_in_tensorboard_a_resumed_run_has_each_step_once(make_run: MakeRun) -> None:
+    run = make_run()
+    first = EventFiles(run)
+    first.write(lines(0, 9))  # and is killed; it goes on from a checkpoint at 6
+    second = EventFiles(make_run(attempt=2, earlier=10))  # lines that have no counter: the last one is at 9
+    second.write(lines(6, 7, scale=2))
+    second.write(lines(8, 12, scale=2))
+    second.close(RunEnd.DONE, {})
+    found = [(event.step, event.value) for event in read_events(run.exp_path / "tensorboard").Scalars("loss")]
+    assert found == [(at, float(at if at < 6 else 2 * at)) for at in range(13)]
+
+
+# --- Weights & Biases
+
+
+def read_wandb(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict[str, Any]]:
+    """Read what wandb has kept of a run that isn't online: what is said of it, its history, its summary."""
+    from wandb.proto.wandb_internal_pb2 import Record
+
+    (path,) = folder.glob("*.wandb")
+    data, at, whole = path.read_bytes(), 7, b""
+    run: dict[str, Any] = {}
+    history: list[dict[str, Any]] = []
+    summary: dict[str, Any] = {}
+    while at + 7 < len(data):  # records in blocks of 32 KB, as LevelDB's log has them
+        size, kind = struct.unpack("<HB", data[at + 4 : at + 7])
+        if kind == 0 or 32768 - at % 32768 < 7:
+            at += 32768 - at % 32768
+            continue
+        if at + 7 + size > len(data):
+            break
+        whole += data[at + 7 : at + 7 + size]
+        at += 7 + size
+        if kind in (2, 3):
+            continue
+        record = Record.FromString(whole)
+        whole = b""
+        if record.HasField("run"):
+            config = {one.key: json.loads(one.value_json) for one in record.run.config.update}
+            its = record.run
+            run = {"id": its.run_id, "name": its.display_name, "group": its.run_group, "project": its.project}
+            run |= {"notes": its.notes, "lr": config.get("lr"), "sizes": config.get("sizes")}
+        if record.HasField("history"):
+            items = {".".join([one.key, *one.nested_key]).strip("."): one for one in record.history.item}
+            history.append({key: json.loads(one.value_json) for key, one in items.items()})
+        for one in record.summary.update:
+            summary[".".join([one.key, *one.nested_key]).strip(".")] = json.loads(one.value_json)
+        if record.HasField("exit"):
+            summary["exit"] = record.exit.exit_code
+    return run, history, summary
+
+
+def test_wandb_has_one_run_of_all_attempts(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    for attempt, part, end in ((1, lines(0, 3), RunEnd.AGAIN), (2, lines(2, 5), RunEnd.DONE)):
+        run, folder = make_run(attempt=attempt), tmp_path / str(attempt)
+        folder.mkdir()
+        tracker = WandbRun(run, folder)
+        tracker.write([*part, {"epoch": 1, "test": 1.0}])
+        tracker.close(end, {"accuracy": 0.5})
+        (kept,) = (folder / "wandb").glob(f"offline-run-*-{run.run_id}")
+        until = time.monotonic() + 60
+        while "exit" not in (found := read_wandb(kept))[2] and time.monotonic() < until:
+            time.sleep(0.01)  # wandb's own process writes it
+        said, history, summary = found
+        assert said == {
+            "id": run.run_id, "name": "lr=0.0", "group": "lrs", "project": "digits", "notes": run.exp_id,
+            "lr": 0.5, "sizes": [64, 32],
+        }  # fmt: skip
+        steps = [(one["_step"], one["loss"], one["val/accuracy"]) for one in history if "loss" in one]
+        assert steps == [(one["step"], one["loss"], one["val"]["accuracy"]) for one in part]
+        assert [one["test"] for one in history if "test" in one] == [1.0]
+        assert (summary["result/accuracy"], summary["exit"]) == (0.5, int(end is not RunEnd.DONE))
+
+
+def test_without_a_key_wandb_asks_nobody(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import wandb
+
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setattr(wandb, "setup", lambda: type("S", (), {"settings": type("T", (), {"mode": "online"})}))
+    with pytest.raises(TrackerError, match="wandb has no API key: `wandb login`, or WANDB_MODE=offline"):
+        WandbRun(make_run())
+
+
+# --- MLflow
+
+
+@pytest.fixture
+def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user has named no store."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE", raising=False)
+
+
+def history(tracker: MlflowRun, name: str) -> list[tuple[int, float, int]]:
+    found = tracker._client.get_metric_history(tracker._id, name)
+    return sorted((metric.step, metric.value, metric.timestamp) for metric in found)
+
+
+def test_mlflow_has_one_run_of_all_attempts_with_each_step_once(make_run: MakeRun, no_store: None) -> None:
+    run = make_run()
+    first = MlflowRun(run)
+    first.write([*lines(0, 2), {"val.odd(name)": 1.0}])
+    first.close(RunEnd.AGAIN, {})
+    second = MlflowRun(make_run(attempt=2))
+    assert second._id == first._id
+    second.write(lines(2, 4, scale=2))
+    second.close(RunEnd.DONE, {"accuracy": 0.5})
+    assert history(second, "loss") == [
+        (0, 0, 10**6),
+        (1, 1, 1001000),
+        (2, 2, 1002000),
+        (3, 6, 1003000),
+        (4, 8, 1004000),
+    ]
+    assert history(second, "val/odd_name_")
+    found = second._client.get_run(second._id)
+    assert (found.info.status, found.info.run_name) == ("FINISHED", "lr=0.0")
+    assert found.data.tags["heyhi.exp_id"] == run.exp_id
+    assert {key: value[:500] for key, value in found.data.params.items()} == {
+        "lr": "0.5", "sizes": "[64, 32]", "optimizer": "sgd", "note": "x" * 500, "odd key_1_": "true",
+    }  # fmt: skip
+    assert found.data.metrics["result/accuracy"] == 0.5
+    assert second._client.get_experiment(found.info.experiment_id).name == "lrs"
+    assert second._uri == f"file:{run.results_root}/mlruns"
+    assert "MLFLOW_ALLOW_FILE_STORE" not in os.environ
+
+
+def test_mlflow_finds_a_run_by_its_tag(make_run: MakeRun, no_store: None, tmp_path: Path) -> None:
+    first = MlflowRun(make_run(), tmp_path)
+    (make_run().exp_path / ".heyhi.mlflow.json").unlink()
+    other = MlflowRun(make_run(1), tmp_path)
+    assert (
+        MlflowRun(make_run(attempt=2), tmp_path)._id == MlflowRun(make_run(), tmp_path, is_whole=True)._id == first._id
+    )
+    assert other._id != first._id
+    gone = make_run(1)
+    other._client.delete_run(other._id)
+    assert MlflowRun(gone, tmp_path, is_whole=True)._id not in (first._id, other._id)
+
+
+# --- what all have
+
+
+@pytest.mark.parametrize(
+    ("name", "library", "install"),
+    [
+        ("tensorboard", "tensorboardX", r"pip install 'heyhi\[tensorboard\]'"),
+        ("wandb", "wandb", "pip install wandb"),
+        ("mlflow", "mlflow", "pip install mlflow-skinny"),
+    ],
+)
+def test_a_library_that_is_missing_is_named_with_what_installs_it(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, name: str, library: str, install: str
+) -> None:
+    for one in [library, *(name for name in sys.modules if name.startswith(f"{library}."))]:
+        monkeypatch.setitem(sys.modules, one, None)
+    with pytest.raises(TrackerError, match=f"{library} isn't installed here: {install}"):
+        open_tracker(name, make_run())
