@@ -4,6 +4,7 @@
 # fails without one it says that there is no backup to restore, by no setting left out.
 # The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
 # there (heyhi/experiment/exits.py reads it). What ends badly behind its result is done: nothing else counts.
+# In the folder of a search's slot lies no output, so that it is made here.
 # launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 
@@ -22,7 +23,8 @@ rule experiment:
     message:
         "run {wildcards.exp}"
     shell:
-        "exec 2>> {wildcards.exp:q}/launch.log; code=0;"
+        "[ -d {wildcards.exp:q} ] || mkdir -p {wildcards.exp:q};"
+        " exec 2>> {wildcards.exp:q}/launch.log; code=0;"
         f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
         f"{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
