@@ -4,7 +4,7 @@
 # fails without one it says that there is no backup to restore, by no setting left out.
 # The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
 # there (heyhi/experiment/exits.py reads it). What ends badly behind its result is done: nothing else counts.
-# In the folder of a search's slot lies no output, so that it is made here.
+# A slot's folder is none of its target's, which Snakemake would make.
 # launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 

@@ -100,6 +100,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.noting import note
 
         return note(args)
+    if args.command == "export":
+        from heyhi.cli.exporting import export
+
+        return export(args)
     from heyhi.cli import looking
 
     return {
@@ -124,7 +128,7 @@ def _command_in(given: Sequence[str]) -> str:
 def _prints_targets(given: Sequence[str]) -> bool:
     """Return whether a command line was to print targets; who mistyped the command meant it, too."""
     command = _command_in(given)
-    if command == "expand" or not command.startswith("ex"):
+    if command in ("expand", "export") or not command.startswith("ex"):
         return command == "expand"
     from heyhi.errors import suggest
 

@@ -406,6 +406,18 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             "--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another"
         )
 
+    export = command(
+        "export", "give metrics that there are to TensorBoard, wandb or MLflow", _EXPORT_EPILOG + _WORDS_EPILOG
+    )
+    if only in (None, "export"):
+        _add_words(export, default="the sweep of [tool.heyhi]")
+        _add_where(export)
+        export.add_argument(
+            "--to", type=_folder, metavar="DIR",
+            help="put the tracker's files there (default: results/exports; for MLflow the store that it is told by"
+            " MLFLOW_TRACKING_URI, else results/mlruns)",
+        )  # fmt: skip
+
     sheets = command("sheets", "log in to Google Sheets, or check that an export would work")
     if only in (None, "sheets"):
         sheets.add_argument("what", choices=("login", "check"), help="what to do")
@@ -472,6 +484,19 @@ examples:
   heyhi report SWEEP.py --columns lr,val_loss --to - | column -ts,
   heyhi report --cfg c02_sup_train/sl --sweep lr=0.1,0.01 --sweep 'seed=range(3)' epochs=3
   heyhi report SWEEP.py --watch 600 --sheet "My runs" digits
+"""
+
+
+_EXPORT_EPILOG = """\
+examples:
+  heyhi export tensorboard                            the sweep of [tool.heyhi]: event files
+  heyhi export tensorboard SWEEP.py --to runs         elsewhere: tensorboard --logdir runs
+  heyhi export wandb SWEEP.py --where status=DONE     a run each; WANDB_MODE=offline keeps them here
+  heyhi export mlflow p/c02_sup_train/sl/lr=0.1_…     a run each, in an experiment named like the sweep
+
+The first word says for what. What counts is exported: what a later attempt logged again replaces what earlier ones had.
+To export again doubles nothing. `[tool.heyhi] log_to` does it while experiments run.
+
 """
 
 

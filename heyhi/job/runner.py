@@ -780,8 +780,7 @@ class _Command:
         message = getattr(schema.parse_root(experiment.config), experiment.task)
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
-        path, tasks = options.manifest.absolute(), max(here, options.tasks)
-        sweep = swept_as(manifest)
+        path, tasks, sweep = options.manifest.absolute(), max(here, options.tasks), swept_as(manifest)
         return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
 
     def attempts(self, experiment: Experiment) -> int:
