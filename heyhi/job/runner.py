@@ -700,8 +700,8 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment = manifest.experiment(options.target)
-    # What it says of all its experiments is in memory.
-    command = _Command.of(options, grace, manifest, experiment)
+        command = _Command.of(options, grace, manifest, experiment)
+    # What it says of all of them is in memory.
     job = _job_claim(options.job, experiment) if options.job is not None else None
     if experiment.is_slot:
         return _run_slot(command, manifest, experiment, job)
