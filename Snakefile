@@ -38,9 +38,10 @@ onstart:
     interrupt.begin()
 
 
-# The table comes in any case, as the last thing on the terminal.
+# The table comes in any case, as the last thing on the terminal. A search goes on without a trial that is dead.
 onsuccess:
     show(flow)
+    flow.end()
 
 
 onerror:

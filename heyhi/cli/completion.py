@@ -25,8 +25,9 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
 from heyhi.experiment.names import IDENTITY_NAME, Status
 from heyhi.files import files_below, is_offered
-from heyhi.project import Project, find_project
+from heyhi.project import TRACKERS, Project, find_project
 from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.search_spec import SAMPLERS
 from heyhi.sweep.target import exp_ids_of
 from heyhi.text import one_line
 
@@ -85,6 +86,9 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "words": _words,
         "overrides": lambda prefix, args: _overrides(prefix, args.cfg),
         "sweep": lambda prefix, args: _axis(prefix, args.cfg),
+        "space": lambda prefix, args: _axis(prefix, args.cfg),
+        "sampler": lambda _, __: dict.fromkeys(SAMPLERS, ""),
+        "stop": lambda _, __: {"asha": "end trials that are among the worst"},
         "key": lambda prefix, args: _Keys.of(args.cfg).plain(prefix),
         "where": lambda _, __: {f"status={status.value}": "" for status in Status},
         "mode": lambda _, __: dict.fromkeys(MODES, ""),
@@ -112,6 +116,8 @@ def _words(prefix: str, args: argparse.Namespace) -> Offers:
     """Complete what a command looks at: overrides of the last config, else a sweep file, a config or an experiment."""
     if args.cfg is not None:
         return _overrides(prefix, args.cfg)
+    if getattr(args, "command", "") == "export" and not (args.words or args.given):
+        return dict.fromkeys(TRACKERS, "")
     offers = _sweep_files(prefix)
     with contextlib.suppress(OSError):  # there are none yet
         offers |= _experiments(prefix)

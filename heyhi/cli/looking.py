@@ -67,10 +67,13 @@ def status(args: argparse.Namespace) -> int:
         print(looked.none_text())
     else:
         from heyhi.control.listing import render, terminal_width
+        from heyhi.control.search_lines import search_lines
 
         print(render(survey, drift, everything=args.all, width=terminal_width()))
         if args.given:  # who looks at all has no single one in mind
             _print_outside(survey)
+            _print_trial(survey)
+        print_wrapped(search_lines(survey))
         print_recoded(recoded.values())
         if survey.others:
             from heyhi.control.attendance import Attendance
@@ -98,6 +101,14 @@ def _print_outside(survey: Survey) -> None:
             return
         if text:
             print(f"code: {text}")
+
+
+def _print_trial(survey: Survey) -> None:
+    """Say which trial of which search a single experiment is."""
+    if len(survey.rows) == 1:
+        from heyhi.control.search_lines import trial_lines
+
+        print("".join(f"{line}\n" for line in trial_lines(survey.parts[0].project, survey.rows[0])), end="")
 
 
 def how_far(row: Row) -> dict[str, object]:
@@ -229,6 +240,7 @@ def logs(args: argparse.Namespace) -> int:
     from heyhi.control.log import show_log
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
+    from heyhi.experiment.slots import shown_folder
 
     here = project_for(args)
     only_looks(here)
@@ -238,6 +250,7 @@ def logs(args: argparse.Namespace) -> int:
         return _errors(here, args)
     selection = select(here, args)
     project, path = selection.one_experiment("the log", "; --error shows why those of them are dead that are")
+    path = shown_folder(path)
     print_note(project, path)
     folder = ExperimentDir(Path(path), project.results_root)
     return show_log(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 # What starts, ends or changes something: it goes on where nothing of what it says can be written.
-_DOING = ("launch", "cancel", "retry", "clean", "init", "protos")
+_DOING = ("launch", "search", "cancel", "retry", "clean", "init", "protos")
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -88,6 +88,10 @@ def _run(args: argparse.Namespace) -> int:
             "cancel": launching.cancel,
             "retry": launching.retry,
         }[args.command](args)
+    if args.command == "search":
+        from heyhi.cli.searching import search
+
+        return search(args)
     if args.command == "clean":
         from heyhi.cli.cleaning import clean
 
@@ -96,6 +100,10 @@ def _run(args: argparse.Namespace) -> int:
         from heyhi.cli.noting import note
 
         return note(args)
+    if args.command == "export":
+        from heyhi.cli.exporting import export
+
+        return export(args)
     from heyhi.cli import looking
 
     return {
@@ -120,7 +128,7 @@ def _command_in(given: Sequence[str]) -> str:
 def _prints_targets(given: Sequence[str]) -> bool:
     """Return whether a command line was to print targets; who mistyped the command meant it, too."""
     command = _command_in(given)
-    if command == "expand" or not command.startswith("ex"):
+    if command in ("expand", "export") or not command.startswith("ex"):
         return command == "expand"
     from heyhi.errors import suggest
 

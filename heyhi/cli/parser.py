@@ -43,6 +43,7 @@ several --sweep make a grid; --zip lr=0.1,0.2 --zip batch_size=16,32 pairs value
 
 
 _ZIP = "--zip"
+_SPACE = "--space"
 _WORD = "--WORD"  # hidden: what a command looks at, a word each, so that argparse keeps their order among the options
 
 
@@ -95,6 +96,9 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
     one (`--watch SWEEP.py`), and a value that begins with a dash (`--sort -loss`) for an option.
     """
     options = command._option_string_actions
+    if not any(text == _SPACE or text.startswith(f"{_SPACE}=") for text in args):
+        # Of a config that isn't searched, `--seed=1` is an override.
+        args = [f"{_WORD}={text}" if "=" in text and text.partition("=")[0] in _SEARCHING else text for text in args]
     found: list[str] = []
     left = list(args)
     while left:
@@ -195,6 +199,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     expand = command("expand", "compose and check a sweep, print a target a line", _WORDS_EPILOG)
     if only in (None, "expand"):
         _add_words(expand, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(expand)
         show = expand.add_mutually_exclusive_group()
         show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
         show.add_argument("--json", action="store_true", help="print the experiments as JSON")
@@ -206,6 +211,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "plan"):
         _add_words(plan, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(plan)
         plan.add_argument(
             "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
         )
@@ -241,7 +247,26 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     if only in (None, "launch"):
         _add_words(launch, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(launch)
         _add_launch_arguments(launch)
+
+    search = command(
+        "search",
+        "search a space for the best point, each trial an experiment; on this terminal, until all have ended",
+        _SEARCH_EPILOG,
+    )
+    if only in (None, "search"):
+        _add_words(search, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(search)
+        search.add_argument(
+            "--profile", metavar="P",
+            help="Snakemake's profile: local or slurm (default: as the launcher of the config says)",
+        )  # fmt: skip
+        search.add_argument(
+            "--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it"
+        )
+        search.add_argument("--dry-run", action="store_true", help="only say what would be started")
+        search.set_defaults(jobs=None, continue_drifted=False, redo_drifted="", force=False, foreground=True)
 
     logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
     if only in (None, "logs"):
@@ -381,6 +406,18 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
             "--watch", type=_seconds, metavar="SECONDS", help="again and again, this long after another"
         )
 
+    export = command(
+        "export", "give metrics that there are to TensorBoard, wandb or MLflow", _EXPORT_EPILOG + _WORDS_EPILOG
+    )
+    if only in (None, "export"):
+        _add_words(export, default="the sweep of [tool.heyhi]")
+        _add_where(export)
+        export.add_argument(
+            "--to", type=_folder, metavar="DIR",
+            help="put the tracker's files there (default: results/exports; for MLflow the store that it is told by"
+            " MLFLOW_TRACKING_URI, else results/mlruns)",
+        )  # fmt: skip
+
     sheets = command("sheets", "log in to Google Sheets, or check that an export would work")
     if only in (None, "sheets"):
         sheets.add_argument("what", choices=("login", "check"), help="what to do")
@@ -450,6 +487,19 @@ examples:
 """
 
 
+_EXPORT_EPILOG = """\
+examples:
+  heyhi export tensorboard                            the sweep of [tool.heyhi]: event files
+  heyhi export tensorboard SWEEP.py --to runs         elsewhere: tensorboard --logdir runs
+  heyhi export wandb SWEEP.py --where status=DONE     a run each; WANDB_MODE=offline keeps them here
+  heyhi export mlflow p/c02_sup_train/sl/lr=0.1_…     a run each, in an experiment named like the sweep
+
+The first word says for what. What counts is exported: what a later attempt logged again replaces what earlier ones had.
+To export again doubles nothing. `[tool.heyhi] log_to` does it while experiments run.
+
+"""
+
+
 _NOTE_EPILOG = """\
 examples:
   heyhi note p/c02_sup_train/sl/lr=0.1_… "bad data"             the last word is the text
@@ -477,6 +527,35 @@ With words or --where, nothing else is removed. What is running, claimed, needed
 unknown, or another user's stays in any case, and nothing behind a symbolic link is touched.
 
 """
+
+
+_SEARCH_EPILOG = """\
+examples:
+  heyhi search --cfg c02_sup_train/sl epochs=30 --space 'lr=loguniform(1e-4,1)' --space batch_size=16,32,64 \\
+    --max val_accuracy --trials 60
+  heyhi search --cfg c02_sup_train/sl --space 'lr=loguniform(1e-4,1)' --min val_loss --trials 20 --parallel 4 \\
+    --stop 'asha(grace=3,factor=3)' --profile slurm
+  heyhi search conf/c02_sup_train/tune.py             SEARCH = heyhi.Search(…) in a sweep file
+  heyhi status searches/ID                            how its trials are, also while it goes on; so does heyhi report
+
+Killed and run again, it goes on; with a higher --trials it has so many trials more. Ended, it starts nothing. Exit code
+1 where a trial is DEAD. `heyhi launch`, with the same words, has a controller do it that outlives the terminal.
+
+"""
+_SEARCH_HELP = (
+    ("--space", "KEY=VALUES", "what a key may be: 16,32,64, range(1,9), uniform(0,1), loguniform(1e-4,1); repeated"),
+    ("--max", "METRIC", "what is to be large; a key of result.json or of the metrics"),
+    ("--min", "METRIC", "what is to be small"),
+    ("--trials", "N", "how many experiments are chosen"),
+    ("--parallel", "N", "have at most N of them submitted or run at once (default: the profile's)"),
+    ("--sampler", "NAME", "what chooses: tpe (default) or random"),
+    ("--stop", "RULE", "end trials early that are among the worst: asha, or asha(grace=3,factor=3)"),
+    ("--seed", "N", "of the choices (default: 0)"),
+    ("--learn-from", "WORD", "a sweep, a search or an experiment to learn from, too; may be repeated"),
+)
+
+
+_SEARCHING = frozenset(option for option, *_ in _SEARCH_HELP)
 
 
 def _seconds(text: str) -> float:
@@ -536,6 +615,13 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
+
+
+def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a config a search."""
+    options = parser.add_argument_group("search (docs/search.md)")
+    for option, value, text in _SEARCH_HELP:
+        options.add_argument(option, action=Given, metavar=value, help=text)
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

@@ -30,7 +30,7 @@ _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
 # Folders of the results root that hold something else than experiments.
-_RESERVED = (".heyhi", "reports", "searches", "winners")
+_RESERVED = (".heyhi", "exports", "mlruns", "reports", "searches", "winners")
 TRASH_BESIDE = ".heyhi-trash"  # a folder beside experiments, of what was wiped; see `heyhi.experiment.trash`
 
 

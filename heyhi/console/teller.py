@@ -15,6 +15,7 @@ from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_exe
 from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
+from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.console.trials import Trials
@@ -95,6 +96,7 @@ class Teller:
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
         self._progress: Progress | None = None
+        self._paces = Paces()
         self._where = ""
         self._day = ""
         self._is_remote = self._is_interrupted = self._is_over = False
@@ -187,6 +189,7 @@ class Teller:
 
     def _draw(self, width: int) -> str:
         assert self._progress is not None
+        self._paces.look(self._progress, time.monotonic(), time.time())
         return bar_line(self._progress, time.monotonic(), width, getattr(self._stream, "encoding", None))
 
     # --- jobs

@@ -380,7 +380,8 @@ def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _L
 
     slot = slot_dir(exp_path)
     end = slot.read_end()
-    chosen = shown_folder(exp_path)
+    choice = slot.read_choice() if end is None else None  # raises where it is damaged
+    chosen = exp_path if end is None and choice is None else shown_folder(exp_path)
     its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
     if end is not None:
         is_so = its is not None and (its.state.status.is_alive or its.state.status is Status.DONE)

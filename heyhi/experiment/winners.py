@@ -68,7 +68,9 @@ def read_winner(path: Path) -> Winner | None:
     """
     try:
         data = parse_json(read_bounded(path, _MOST_BYTES))
-        texts: dict[str, Any] = {name: tuple(map(str, data.pop(name))) for name in ("replicates", "overrides", "left_out")}
+        texts: dict[str, Any] = {
+            name: tuple(map(str, data.pop(name))) for name in ("replicates", "overrides", "left_out")
+        }
         chosen_from = tuple(
             (str(one), None if value is None else float(value)) for one, value in data.pop("chosen_from")
         )

@@ -759,7 +759,7 @@ class _Command:
         project: as far as a job needs it.
         here: in how many processes of this machine main runs.
         tasks: in how many it runs at all.
-        sweep: label of the one that it is run for.
+        sweep: label of the sweep that it is run for; empty for none.
     """
 
     options: argparse.Namespace

@@ -164,8 +164,14 @@ def _style(status: str) -> str:
     return _COLOURS.get(Status(status), "") if status in Status.__members__ else ""
 
 
-def show_progress(total: int) -> Callable[[], None]:
-    """Count on standard error what is read, where it takes long and somebody looks: on a terminal, in a notebook."""
+def show_progress(total: int, done: str = "read", *, every: int = 100) -> Callable[[], None]:
+    """Count on standard error what is read, where it takes long and somebody looks: on a terminal, in a notebook.
+
+    Args:
+        total: how many experiments there are.
+        done: what is done with them, for what is said.
+        every: after how many the clock is looked at.
+    """
     import time
 
     if not sys.stderr.isatty() and not type(sys.stderr).__module__.startswith("ipykernel."):
@@ -179,8 +185,8 @@ def show_progress(total: int) -> Callable[[], None]:
         if count == total and shown:
             # No command, which a notebook would show.
             print(f"\r{'':60}\r", end="", file=steering(sys.stderr), flush=True)
-        elif count % 100 == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
-            print(f"\r{count} of {total} experiments read", end="", file=steering(sys.stderr), flush=True)
+        elif count % every == 0 and (now := time.monotonic()) - begun > 1 and now - last > 0.2:
+            print(f"\r{count} of {total} experiments {done}", end="", file=steering(sys.stderr), flush=True)
             last, shown = now, True
 
     return tick

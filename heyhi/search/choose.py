@@ -24,7 +24,7 @@ from heyhi.experiment.slots import Choice, SearchDir, SlotDir
 from heyhi.experiment.status import find_status
 from heyhi.files import utc_now, writing
 from heyhi.project import Project
-from heyhi.search.others import Fitting, learned
+from heyhi.search.others import Fitting, Others
 from heyhi.search.study import Study, import_optuna
 from heyhi.search.trial import Trial
 from heyhi.search.trials import read_trials
@@ -136,7 +136,8 @@ class _Choosing:
             return ()
         task = self._base.compose({}).task
         fitting = Fitting(self._spec.axes, task, message_type(self._schema.tasks[task]))
-        return learned(folders, self._spec, fitting, frozenset(map(self._pattern.folder, self._taken)))
+        known = frozenset(map(self._pattern.folder, self._taken))
+        return Others(self._slot.search.path, self._spec, fitting).trials(folders, known)
 
     def _left(self) -> _Found | None:
         """Return a point of a small space that can be chosen, in an order of the slot's own."""

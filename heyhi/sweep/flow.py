@@ -33,7 +33,7 @@ from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
-from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_target
+from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_slot_target, is_target
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
@@ -68,6 +68,7 @@ class Flow:
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
+        tries: for the rules: how often an experiment's run was tried, with this time, and how often it is.
         threads: for the rules: cores that an experiment is given.
         priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
         report: for the rules: table of the sweep that was asked for.
@@ -87,6 +88,7 @@ class Flow:
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
         self._is_on_record = bool(config.get(_LAUNCH_SETTING))
         self._statuses = Statuses()
+        self._parallel: list[int] = []  # of the searches: trials at once
         self._unknown: dict[str, str] = {}  # digest of a target -> what is said of it
         self._is_own = False  # whether it was asked whose the results are
         self._manifest: Manifest | None = None  # of the sweep
@@ -106,6 +108,7 @@ class Flow:
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
+        self.tries = _with_attempt(self._tries)
         self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
@@ -149,6 +152,20 @@ class Flow:
     def is_run(self) -> bool:
         """Whether something is run, as far as Snakemake has said so by now; a dry run is none."""
         return bool(self._workflow.is_main_process and self._is_executing)
+
+    def end(self) -> None:
+        """End this process where a trial of a search is dead for good: for `onsuccess`, when all else is done.
+
+        Raises:
+            SystemExit: so it is.
+        """
+        slots = folders_of([target for target, _ in self.asked if is_slot_target(target)], self.project.root)
+        slots += [
+            folder for manifest in self.reported if manifest.search is not None for folder in manifest.own_folders
+        ]
+        statuses = Statuses(list(dict.fromkeys(slots)))
+        if any(statuses.look(slot).status is Status.DEAD for slot in dict.fromkeys(slots)):
+            raise SystemExit(1)
 
     def finish(self) -> None:
         """Have HeyHi's logger say how the run has ended: before its table is shown, or anything else is printed."""
@@ -292,6 +309,12 @@ class Flow:
         self._unknown[digest] = f"{target}: {self._look(target).line}"
         return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
 
+    def _tries(self, attempt: int) -> str:
+        settings = self._workflow.execution_settings
+        # A job of another executor doesn't know how often it is tried.
+        is_known = self._workflow.is_main_process and settings is not None
+        return f"{attempt} --attempts {1 + settings.retries}" if is_known else str(attempt)
+
     def _priority(self, known: _Known) -> int:
         # From 1: of what is worth nothing Snakemake's solver would start nothing.
         return max(1, known.manifest.size - known.node.position)
@@ -356,11 +379,19 @@ class Flow:
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
             self._known.update((known.node.target, known) for known in found)
+            self._limit_trials(self._manifest)
             if is_new:
                 self._validated.update(known.node.target for known in found)
             else:
                 self._validate(found)
         return self._manifest
+
+    def _limit_trials(self, manifest: Manifest) -> None:
+        """Have no more trials of a search run at once than it allows; of several searches, all as many as the sum."""
+        if manifest.search is not None:
+            self._parallel.append(manifest.search.parallel)
+            most = sum(self._parallel) if all(self._parallel) else sys.maxsize
+            self._workflow.register_resource("trials", most)
 
     def _check_nothing_else_was_meant(self) -> None:
         """Refuse the default sweep where targets were given, and an option of several words has taken them for its own.
@@ -445,6 +476,7 @@ class Flow:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
                 found = [_Known(node, manifest) for node in manifest.nodes()]
                 self._known.update((known.node.target, known) for known in found)
+                self._limit_trials(manifest)
                 self._validate(found)
         return manifest
 
@@ -464,6 +496,16 @@ def _for_rule(answer: Callable[[Any], _T]) -> Callable[[Any], _T]:
             return answer(wildcards)
 
     # Snakemake asks for the signature 10 times an experiment, and to work it out takes longer than to answer.
+    ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
+    return ask
+
+
+def _with_attempt(answer: Callable[[int], str]) -> Callable[[Any, int], str]:
+    """Make a function for a rule that is told how often a job was tried."""
+
+    def ask(wildcards: Any, attempt: int) -> str:
+        return answer(attempt)
+
     ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
     return ask
 

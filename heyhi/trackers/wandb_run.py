@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,9 @@ class WandbRun:
         import wandb
 
         _check_login()
+        if is_whole and folder is not None:
+            for old in (folder / FOLDER_NAME).glob(f"offline-run-*-{run.run_id}"):  # of the export before
+                shutil.rmtree(old, ignore_errors=True)
         self._points = Points.of(run, is_whole=is_whole)
         self._last = -1
         self._run: Run = wandb.init(

@@ -134,6 +134,8 @@ def ask_task_file(line: str, **more: str) -> subprocess.CompletedProcess[str]:
         ("heyhi describe train act", ["act "]),
         ("heyhi launch --profile ", ["profiles/local", "profiles/slurm"]),
         ("heyhi cancel ", ["conf/a/sweep_it.py "]),
+        ("heyhi export ", ["tensorboard", "wandb", "mlflow"]),
+        ("heyhi export tensorboard ", ["conf/a/sweep_it.py "]),
         ("heyhi note ", ["conf/a/sweep_it.py "]),
         ("heyhi status --where status=DE", ["DEAD "]),
         ("heyhi retry --where status=D", ["DONE", "DEAD"]),

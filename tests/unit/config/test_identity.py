@@ -427,7 +427,7 @@ def test_a_pattern_of_the_users_own_is_filled_in(tmp_path: Path, pattern: str, m
         ("", "is empty"),
         ("/", "is empty"),
         ("%(cfg_folder)s", "is empty"),
-        ("reports/x", r"lies in a folder that is not for experiments \(\.heyhi, reports"),
+        ("reports/x", r"lies in a folder that is not for experiments \(\.heyhi, exports, mlruns, reports"),
         (".heyhi", "lies in a folder that is not for experiments"),
         ("{root}/results/reports/x", "lies in a folder that is not for experiments"),
         ("{root}/results", "holds the results root"),

@@ -87,9 +87,9 @@ def main(task, cfg, log_level):
 class SearchLab:
     """A project with a search of three trials, whose points the test names."""
 
-    def __init__(self, lab: TaskLab) -> None:
+    def __init__(self, lab: TaskLab, search: str = SEARCH) -> None:
         self.lab = lab
-        (lab.root / "conf" / "search.py").write_text(SEARCH)
+        (lab.root / "conf" / "search.py").write_text(search)
         self.points(0.1, 0.2, 0.3)
         expansion = expand_sweep_file(lab.project, lab.schema, lab.root / "conf" / "search.py")
         self.manifest = write_manifest(expansion, lab.project, lab.schema)
