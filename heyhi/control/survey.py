@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -237,7 +237,18 @@ class Part(NamedTuple):
             planned=planned,
             needing=index.needs,
             plan_of=plans_of_index(index, folders),
+            best_of=partial(_best_in_index, index),
         )
+
+
+def _best_in_index(index: ManifestIndex, path: str) -> Best | None:
+    from heyhi.errors import HeyhiError
+    from heyhi.sweep.manifest import Manifest
+
+    place = index.find_all([path]).get(path)
+    with contextlib.suppress(HeyhiError):  # damaged, which whoever runs it is told
+        return Manifest.open(place).best_of(path) if place is not None else None
+    return None
 
 
 def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
