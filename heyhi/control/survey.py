@@ -155,7 +155,9 @@ class Part(NamedTuple):
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
         """Take a sweep's experiments, each after what it needs."""
-        planned = {p.folder: p for p in expansion.planned}
+        # A search whose best is needed has a manifest of its own, and is run together with what needs it.
+        every = [*(p for search in expansion.searches for p in search.planned), *expansion.planned]
+        planned = {p.folder: p for p in every}
         contests = {f"{project.results_root}/{one.exp_id}": one for one in expansion.contests}
 
         def needs(path: str) -> Sequence[str]:

@@ -164,7 +164,7 @@ def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> N
         ("seeds", SEEDS.replace("TUNE", "TUNEE"), "sweep file 'TUNEE' doesn't exist"),
         ("tune", SEEDS, "tune.py: an experiment can't need the best of its own sweep"),
         ("tune", SEEDS.replace("TUNE", "SEEDS"), "sweeps need one another's best in a circle: "),
-        ("seeds", SEEDS.replace(" max=acc", ""), "by what is it the best?"),
+        ("seeds", SEEDS.replace(" max=acc", ""), "by which metric isn't said"),
         ("tune", TUNE.replace("lr", "lrr"), "unknown key 'lrr'"),
         ("tune", TUNE + "\nraise ValueError('mine')\n", "ValueError: mine"),
     ],
@@ -223,3 +223,21 @@ def test_why_it_could_not_be_chosen_is_its_status(sweeps: Sweeps, project: Proje
     write_failure(folder, "no experiment has 'acc'")
     others = Survey.of_parts([Part.of_expansion(project, expansion)]).others
     assert others[expansion.folders[0]] == State(Status.BLOCKED, "by no experiment has 'acc'")
+
+
+def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write(
+        "tune",
+        f'import heyhi\nSEARCH = heyhi.Search(cfg="{CFG}", space={{"lr": "uniform(0,1)"}}, max="acc", trials=2)\n',
+    )
+    expansion = sweeps.expand()
+    [search] = expansion.searches
+    assert list(expansion.contests[0].candidates) == search.folders and len(expansion.planned) == 3
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    assert manifest.search is None
+    slot = ManifestIndex.open(project).find_to_run(search.folders[0])
+    assert slot is not None and Manifest.open(slot).search == search.search
+    assert len(Survey.of_parts([Part.of_expansion(project, expansion)]).rows) == 5
+    sweeps.write("seeds", SEEDS.replace("max=acc", "min=loss"))
+    with pytest.raises(HeyhiError, match=r"is a search for max=acc, and its best is by that: \{\{best .* max=acc\}\}"):
+        sweeps.expand()
