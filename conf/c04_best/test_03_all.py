@@ -1,6 +1,6 @@
 """The whole way by one command: tune, five seeds of the best, and each of them measured on the test images.
 
-    snakemake --profile profiles/local --config sweep=conf/c04_best/test_03_all.py
+snakemake --profile profiles/local --config sweep=conf/c04_best/test_03_all.py
 """
 
 from __future__ import annotations

@@ -119,7 +119,10 @@ def how_far(row: Row) -> dict[str, object]:
         from heyhi.control.progress import progress_of, since_when
         from heyhi.experiment.folder import ExperimentDir
 
-        since, progress = since_when(row.exp_path, row.status), progress_of(ExperimentDir(Path(row.exp_path)))
+        since, progress = (
+            since_when(row.exp_path, row.status),
+            progress_of(ExperimentDir(Path(row.exp_path)), row.status),
+        )
     return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
@@ -245,7 +248,6 @@ def logs(args: argparse.Namespace) -> int:
     from heyhi.control.log import show_log
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
-    from heyhi.experiment.slots import shown_folder
 
     here = project_for(args)
     only_looks(here)
@@ -255,7 +257,6 @@ def logs(args: argparse.Namespace) -> int:
         return _errors(here, args)
     selection = select(here, args)
     project, path = selection.one_experiment("the log", "; --error shows why those of them are dead that are")
-    path = shown_folder(path)
     print_note(project, path)
     folder = ExperimentDir(Path(path), project.results_root)
     return show_log(

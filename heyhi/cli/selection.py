@@ -421,10 +421,12 @@ class Selection:
         raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}{otherwise}")
 
     def own_experiments(self) -> list[tuple[Project, str]]:
-        """Return project and exp path of all that is named, less what is only needed."""
+        """Return project and exp path of all that is named, less what is only needed; of trials, the experiment's."""
+        from heyhi.experiment.slots import shown_folders
+
         found: dict[str, Project] = {}
         for group in self.groups:
-            found |= dict.fromkeys(group.own_folders, group.project)
+            found |= dict.fromkeys(shown_folders(group.own_folders), group.project)
         return [(project, path) for path, project in found.items()]
 
     def listed(self, found: Sequence[tuple[Project, str]]) -> str:
