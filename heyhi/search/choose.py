@@ -34,6 +34,7 @@ from heyhi.sweep.search_spec import SearchSpec
 
 _ASKS = 50  # of the study: a space in which so many in a row are taken is gone through
 _MOST_POINTS = 100_000  # that are gone through
+_MOST_NAMES = 12  # of metrics that are shown
 _LONGEST_PAUSE = 1.0  # seconds between two looks whether another slot has chosen
 
 
@@ -187,13 +188,13 @@ def check_aim(spec: SearchSpec, trials: Iterable[Trial], folder_of: Callable[[st
     done = [trial for trial in trials if trial.state == "done" and trial.slot >= 0]
     if not done or any(trial.value is not None for trial in done):
         return
-    last = done[-1]
+    first = done[0]
     try:
-        names = names_in(Path(folder_of(last.exp_id)))
+        names = names_in(Path(folder_of(first.exp_id)))
     except HeyhiError:
         names = []
-    has = f"it has {', '.join(names[:12])}" if names else "it has no metrics"
+    has = f"but {', '.join(names[:_MOST_NAMES])}" if names else "and no other metric"
     raise SweepError(
-        f"trial {last.slot} of the search is done and has no '{spec.metric}'{suggest(spec.metric, names)}, which the"
-        f" search is about: {has}; no more trials are started. Its experiment: {last.exp_id}"
+        f"trial {first.slot} is done and has no '{spec.metric}'{suggest(spec.metric, names)}, which its search is about,"
+        f" {has}: no more trials are started"
     )
