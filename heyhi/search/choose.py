@@ -185,16 +185,16 @@ def check_aim(spec: SearchSpec, trials: Iterable[Trial], folder_of: Callable[[st
     Raises:
         SweepError: none of those that are done has it, with what they have instead.
     """
-    done = [trial for trial in trials if trial.state == "done" and trial.slot >= 0]
-    if not done or any(trial.value is not None for trial in done):
+    ended = list(trials)
+    first = next((trial for trial in ended if trial.state == "done"), None)
+    if first is None or any(trial.value is not None for trial in ended):
         return
-    first = done[0]
     try:
         names = names_in(Path(folder_of(first.exp_id)))
     except HeyhiError:
         names = []
     has = f"but {', '.join(names[:_MOST_NAMES])}" if names else "and no other metric"
+    lacks = f"'{spec.metric}'{suggest(spec.metric, names)}"
     raise SweepError(
-        f"trial {first.slot} is done and has no '{spec.metric}'{suggest(spec.metric, names)}, which its search is about,"
-        f" {has}: no more trials are started"
+        f"trial {first.slot} is done and has no {lacks}, which its search is about, {has}: no more trials are started"
     )
