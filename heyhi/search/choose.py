@@ -8,6 +8,8 @@ elsewhere is chosen and tried again.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,6 +38,8 @@ _ASKS = 50  # of the study: a space in which so many in a row are taken is gone 
 _MOST_POINTS = 100_000  # that are gone through
 _MOST_NAMES = 12  # of metrics that are shown
 _LONGEST_PAUSE = 1.0  # seconds between two looks whether another slot has chosen
+_LONG = 30.0  # seconds after which a wait for that is told of
+_log = logging.getLogger(__name__)
 
 
 class Composing(Protocol):
@@ -82,10 +86,13 @@ def _turn(search: SearchDir) -> Iterator[None]:
     """Wait until no other slot chooses; of one that was killed meanwhile, the turn is taken over."""
     with writing(search.choosing_path):
         search.choosing_path.mkdir(parents=True, exist_ok=True)
-    pause = 0.01
+    pause, told_at = 0.01, time.monotonic() + _LONG
     while not isinstance(claim := Claim.acquire(search.choosing_path), Claim):
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE)
+        if time.monotonic() > told_at:
+            _log.info("waiting for %s, which chooses for another slot", claim.describe())
+            told_at = math.inf
     with claim:
         yield
 
