@@ -461,6 +461,7 @@ class Selection:
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_experiments
 
         points, exp_ids = [], []
@@ -469,7 +470,8 @@ class Selection:
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
-        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+        expand_file = file_expander(self.project, self.schema)
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids, expand_file=expand_file)
 
     def _identity(self, folder: str, *, is_look: bool) -> tuple[Identity, list[str]]:
         """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
@@ -622,6 +624,7 @@ class Selection:
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_words
 
         search = word.declared_search()
@@ -631,7 +634,14 @@ class Selection:
         today = self._name_of_today(word)
         points = _counted(word.points(today))
         expansion = expand(
-            self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
+            self.project,
+            self.schema,
+            points,
+            label=label,
+            title=word.cfg,
+            pattern=word.pattern,
+            adhoc=word.adhoc,
+            expand_file=file_expander(self.project, self.schema),
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
 
