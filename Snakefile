@@ -19,6 +19,7 @@ flow = Flow(workflow, config)
 
 
 include: "workflows/experiment.smk"
+include: "workflows/winner.smk"
 include: "workflows/search.smk"
 include: "workflows/report.smk"
 

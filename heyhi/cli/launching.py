@@ -128,6 +128,7 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
+    from heyhi.cli.winners import winner_lines
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import render, terminal_width
     from heyhi.errors import ModeError
@@ -176,6 +177,7 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     twins = [line for group in selection.groups for line in _twins(selection, group)]
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
+    print_wrapped(winner_lines(selection))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     for group in selection.groups if project.settings.own_identity_ignore else ():
@@ -213,12 +215,20 @@ def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[
 
     Snakemake doesn't make what only DONE experiments need.
     """
+    from heyhi.experiment.names import is_winner
+    from heyhi.experiment.winners import waited_for
+
     asked = {path for group in selection.groups for path in group.own_folders}
     if starting <= asked:
         return starting
+    own = set(asked)
     left = [path for path in asked if path in survey.others]
     while left:
-        needs = [need for need in survey.needs_of(left.pop()) if need not in asked and need in survey.others]
+        path = left.pop()
+        needs = survey.needs_of(path)
+        if is_winner(path):
+            needs = waited_for(survey.best_of(path), needs, survey.is_stuck, own)
+        needs = [need for need in needs if need not in asked and survey.is_missing(need)]
         asked.update(needs)
         left += needs
     return starting & asked

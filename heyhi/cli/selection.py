@@ -421,10 +421,12 @@ class Selection:
         raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}{otherwise}")
 
     def own_experiments(self) -> list[tuple[Project, str]]:
-        """Return project and exp path of all that is named, less what is only needed."""
+        """Return project and exp path of all that is named, less what is only needed; of trials, the experiment's."""
+        from heyhi.experiment.slots import shown_folders
+
         found: dict[str, Project] = {}
         for group in self.groups:
-            found |= dict.fromkeys(group.own_folders, group.project)
+            found |= dict.fromkeys(shown_folders(group.own_folders), group.project)
         return [(project, path) for path, project in found.items()]
 
     def listed(self, found: Sequence[tuple[Project, str]]) -> str:
@@ -459,6 +461,7 @@ class Selection:
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_experiments
 
         points, exp_ids = [], []
@@ -467,7 +470,8 @@ class Selection:
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
-        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+        expand_file = file_expander(self.project, self.schema)
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids, expand_file=expand_file)
 
     def _identity(self, folder: str, *, is_look: bool) -> tuple[Identity, list[str]]:
         """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
@@ -620,6 +624,7 @@ class Selection:
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_words
 
         search = word.declared_search()
@@ -629,7 +634,14 @@ class Selection:
         today = self._name_of_today(word)
         points = _counted(word.points(today))
         expansion = expand(
-            self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
+            self.project,
+            self.schema,
+            points,
+            label=label,
+            title=word.cfg,
+            pattern=word.pattern,
+            adhoc=word.adhoc,
+            expand_file=file_expander(self.project, self.schema),
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
 

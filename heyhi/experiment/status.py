@@ -317,7 +317,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if _exists(result_of(exp_path)):
         return _Look(_DONE)
     if is_winner(exp_path):
-        return _Look(_NOT_STARTED)
+        from heyhi.experiment.winners import read_failure
+
+        why = read_failure(exp_path)
+        return _Look(State(Status.DEAD, why) if why else _NOT_STARTED)
     if not _exists(exp_path):
         if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
             return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))

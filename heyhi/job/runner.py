@@ -699,9 +699,10 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
-        experiment = manifest.experiment(options.target)
-        command = _Command.of(options, grace, manifest, experiment)
-    # What it says of all of them is in memory.
+        experiment, sweep = manifest.experiment(options.target), swept_as(manifest)
+        manifest.check_complete(experiment)
+    # What it says of all its experiments is in memory.
+    command = _Command.of(options, grace, manifest, experiment, sweep)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     if experiment.is_slot:
         return _run_slot(command, manifest, experiment, job)
@@ -774,13 +775,15 @@ class _Command:
     sweep: str
 
     @classmethod
-    def of(cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment) -> _Command:
+    def of(
+        cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment, sweep: str
+    ) -> _Command:
         """Read it; all that a search may choose has the launcher of its slot."""
         code_root, schema, project = options.code_root or manifest.code_root, manifest.schema(), manifest.project
         message = getattr(schema.parse_root(experiment.config), experiment.task)
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
-        path, tasks, sweep = options.manifest.absolute(), max(here, options.tasks), swept_as(manifest)
+        path, tasks = options.manifest.absolute(), max(here, options.tasks)
         return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
 
     def attempts(self, experiment: Experiment) -> int:

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
-from heyhi.experiment.slots import SearchDir, SlotDir
+from heyhi.experiment.slots import Choice, SearchDir, SlotDir
+from heyhi.files import is_there_now
 from heyhi.search.kept_trials import Kept, KeptTrials
 from heyhi.search.trial import State, Trial
 from heyhi.sweep.search_spec import SearchSpec
@@ -69,15 +70,22 @@ def _listed(search: SearchDir) -> tuple[dict[int, int], list[int]]:
 
 def _final(slot: SlotDir) -> Trial | None:
     end = slot.read_end()
-    choice = slot.read_choice()
-    if end is None or choice is None or end.status not in _STATES:
+    if end is None or end.status not in _STATES:
         return None
+    choice = _choice_now(slot)
+    if choice is None:
+        raise UnknownError(f"{slot.choice_path}: isn't there, though the slot has ended")
     return Trial(slot.number, end.exp_id, choice.chosen, _STATES[end.status], end.value)
+
+
+def _choice_now(slot: SlotDir) -> Choice | None:
+    """Read a choice that another machine may have written a moment ago."""
+    return slot.read_choice() if is_there_now(slot.choice_path) else None
 
 
 def _running(slot: SlotDir) -> Trial | None:
     try:
-        choice = slot.read_choice()
+        choice = _choice_now(slot)
     except UnknownError:
         return None
     return Trial(slot.number, choice.exp_id, choice.chosen, "running") if choice is not None and choice.exp_id else None

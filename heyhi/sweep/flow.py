@@ -24,6 +24,7 @@ from heyhi.experiment.exits import ENDED
 from heyhi.experiment.names import Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.winners import waited_for
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
@@ -73,6 +74,9 @@ class Flow:
         priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
+        candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
+        contest_manifest: for the rules: manifest that says so.
+        contest: for the rules: what that best one is called.
         missing: for the rules: its experiments whose results were removed after its table was written.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
@@ -111,6 +115,9 @@ class Flow:
         self.tries = _with_attempt(self._tries)
         self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
+        self.candidates = _for_rule(lambda wildcards: self._candidates(self._find_contest(wildcards)))
+        self.contest = _for_rule(lambda wildcards: self._contest_text(self._find_contest(wildcards)))
+        self.contest_manifest = _for_rule(lambda wildcards: self._name(self._find_contest(wildcards).manifest))
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
@@ -309,6 +316,45 @@ class Flow:
         self._unknown[digest] = f"{target}: {self._look(target).line}"
         return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
 
+    # --- the best ones of sweeps
+
+    def _find_contest(self, wildcards: Any) -> _Known:
+        target = f"{wildcards.winner}.json"
+        known = self._known.get(target)
+        if known is None and self._is_chosen and self._manifest is None:
+            self._sweep_manifest()
+            known = self._known.get(target)
+        if known is None:
+            known = self._contest_of_asked(target)
+        if known is None:
+            raise no_manifest(self.project, target)
+        return known
+
+    def _contest_of_asked(self, target: str) -> _Known | None:
+        """Look the best of a sweep up where the experiment was found that needs it."""
+        for manifest in dict.fromkeys([*self._asked.values(), *self._opened.values()]):
+            for node in manifest.contest_nodes():
+                if node.target == target:
+                    self._known[target] = _Known(node, manifest)
+                    return self._known[target]
+        return None
+
+    def _candidates(self, known: _Known) -> list[str]:
+        """Return what the best of a sweep waits for: nothing once it is chosen, whatever has become of it since."""
+        node, manifest = known
+        folder = folder_of(node.target, self.project.root)
+        if is_there(self.project.root / node.target) or not self._workflow.is_main_process:
+            return []
+        own = set(manifest.targets)
+        return self._touchable(waited_for(manifest.best_of(folder), node.needs, self._is_stuck, own))
+
+    def _contest_text(self, known: _Known) -> str:
+        best = known.manifest.best_of(folder_of(known.node.target, self.project.root))
+        return best.text if best is not None else known.node.target
+
+    def _is_stuck(self, target: str) -> bool:
+        return self._look(target).status.blocks
+
     def _tries(self, attempt: int) -> str:
         settings = self._workflow.execution_settings
         # A job of another executor doesn't know how often it is tried.
@@ -379,12 +425,16 @@ class Flow:
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
             self._known.update((known.node.target, known) for known in found)
+            self._take_contests(self._manifest)
             self._limit_trials(self._manifest)
             if is_new:
                 self._validated.update(known.node.target for known in found)
             else:
                 self._validate(found)
         return self._manifest
+
+    def _take_contests(self, manifest: Manifest) -> None:
+        self._known.update((node.target, _Known(node, manifest)) for node in manifest.contest_nodes())
 
     def _limit_trials(self, manifest: Manifest) -> None:
         """Have no more trials of a search run at once than it allows; of several searches, all as many as the sum."""
@@ -476,6 +526,7 @@ class Flow:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
                 found = [_Known(node, manifest) for node in manifest.nodes()]
                 self._known.update((known.node.target, known) for known in found)
+                self._take_contests(manifest)
                 self._limit_trials(manifest)
                 self._validate(found)
         return manifest

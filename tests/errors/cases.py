@@ -303,8 +303,37 @@ WRONG_WORDS = (
     "runner DONE/result.json --manifest MANIFEST --job nonce",
 )
 
+SEARCHES = {
+    "without an aim": "space={'lr': '1,2'}, trials=3",
+    "with two aims": "space={'lr': '1,2'}, max='acc', min='loss', trials=3",
+    "without trials": "space={'lr': '1,2'}, max='acc'",
+    "by an unknown sampler": "space={'lr': '1,2'}, max='acc', trials=3, sampler='tpee'",
+    "with an unknown way to stop": "space={'lr': '1,2'}, max='acc', trials=3, stop='ahsa'",
+    "with a rung that is none": "space={'lr': '1,2'}, max='acc', trials=3, stop=heyhi.ASHA(grace=0)",
+    "without a space": "space={}, max='acc', trials=3",
+    "over a value": "space={'lr': 0.1}, max='acc', trials=3",
+    "that fits the schema nowhere": (
+        "space={'lrr': '1,2', 'seed': 'uniform(0.5,2)', 'augment': 'maybe', 'activation': '1,2,9',"
+        " 'launcher.slurm.hours': '1,2', 'name': '{{exp train}}', 'dropout': 'loguniform(0,1)',"
+        " 'epochs': 'range(3,3)'}, max='acc', trials=3"
+    ),
+    "with a number of draws": "space={'lr': 'loguniform(1e-4,1,20)'}, max='acc', trials=3",
+    "over what applies nowhere": "space={'adam.beta1': '1,2', 'optimizer': 'sgd'}, max='acc', trials=3",
+    "over what isn't chosen": "space={'adam.beta1': '1,2'}, max='acc', trials=3",
+    "over keys in one another": "space={'sgd.momentum': '1,2', 'sgd': '{},{momentum: 0}'}, max='acc', trials=3",
+    "over what hangs on a file": "space={'sgd.momentum': '1,2', 'I.optimizer': 'heavy'}, max='acc', trials=3",
+}
+
 CASES = (
     Given("", WRONG_WORDS),
+    *(
+        Given(
+            f"a search {what}",
+            ("heyhi expand conf/tune.py",),
+            {"conf/tune.py": f"import heyhi\nSEARCH = heyhi.Search(cfg='train', {words})\n"},
+        )
+        for what, words in SEARCHES.items()
+    ),
     # Where there is no project, or a broken one.
     Given("in a folder of no project", ("heyhi status", "heyhi print train", "run.py --cfg train"), below="/"),
     Given(

@@ -320,3 +320,26 @@ def test_without_a_space_the_names_of_its_options_are_overrides_as_ever(searched
     assert plain[0] == 0 and plain == run("expand", "--cfg", "conf/work", "seed=2")
     code, _, err = run("plan", "--cfg", "conf/work", "--seed", "2")
     assert code == 2 and "what is searched? --space KEY=VALUES" in err
+
+
+def test_conditions_choose_trials_by_what_they_have_become(searched: Searched, run: Run) -> None:
+    for number, lr in enumerate((0.1, 0.2, 0.4)):
+        searched.end(number, lr, "DEAD", reason="ValueError: boom")
+    code, out, _ = run("status", searched.word, "--where", "lr>0.15")
+    assert code == 1 and out.startswith("DEAD 2\n") and "lr=0.1_" not in out
+    code, out, _ = run(
+        "retry", searched.word, "--where", "lr=0.2", "--where", "status=DEAD", "--dry-run", "--profile", "local"
+    )
+    assert code == 0 and "1 would start again" in out
+
+
+def test_notes_differences_and_what_is_removed_are_the_experiment_s(searched: Searched, run: Run) -> None:
+    one, other = searched.end(0, 0.1, "DONE", 0.5), searched.end(1, 0.2, "DONE", 0.5)
+    assert run("note", f"{searched.word}/slots/0000", "looks odd")[0] == 0
+    assert one.exp_id in run("note")[1] and "note: looks odd" in run("status", searched.word, "--all")[1]
+    code, out, _ = run("diff", f"{searched.word}/slots/0000", f"{searched.word}/slots/0001")
+    assert code == 0 and "lr" in out and one.exp_id in out and other.exp_id in out
+    code, out, err = run("clean", searched.word, "--where", "lr=0.1", "--experiments", "--force")
+    assert code == 0 and not one.identity_path.exists() and other.identity_path.exists(), err
+    assert searched.slot(0).has_result() and searched.slot(0).read_choice() is not None
+    assert run("clean", "--force")[0] == 0 and searched.slot(0).has_result()
