@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import End, Start
 from heyhi.experiment.slots import Choice, SlotDir, SlotEnd
@@ -112,6 +113,18 @@ def test_what_was_ended_from_outside_fails_its_launch_and_is_not_over(
 
     assert trial.end is None
     assert failed and f"DEAD: {state}" in failed[0]
+
+
+def test_a_trial_that_another_has_by_now_is_not_dead(searching: Make, tmp_path: Path) -> None:
+    made = searching(1)
+    failed: list[str] = []
+    made.fail_with(failed.append)
+    trial = Trial(made, tmp_path).starts().ends("failed", "ValueError: boom")
+    with Claim.acquire(trial.folder.path):  # type: ignore[union-attr]
+        made.end_job(trial.job)
+        made.look_until(lambda: failed)
+
+    assert trial.end is None
 
 
 def test_a_slot_whose_job_has_chosen_nothing_is_not_over(searching: Make, tmp_path: Path) -> None:
