@@ -19,6 +19,7 @@ flow = Flow(workflow, config)
 
 
 include: "workflows/experiment.smk"
+include: "workflows/winner.smk"
 include: "workflows/search.smk"
 include: "workflows/report.smk"
 
@@ -43,9 +44,10 @@ onstart:
     interrupt.begin()
 
 
-# The table comes in any case, as the last thing on the terminal.
+# The table comes in any case, as the last thing on the terminal. A search goes on without a trial that is dead.
 onsuccess:
     show(flow)
+    flow.end()
 
 
 onerror:

@@ -94,6 +94,8 @@ _HOMES = {
     "sweep.search": "ASHA Search",
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+# What a training calls again and again: to look it up each time would take as long as half of what it does.
+_EACH_STEP = ("log", "progress")
 # Computed at each use: the project is the one around the working directory.
 _FOLDERS = {"PROJ_ROOT": "proj_root", "CONF_ROOT": "conf_root"}
 # The first HeyHi's modules, which `import heyhi` is enough for.
@@ -104,7 +106,10 @@ __all__ = [*_HOME_OF, *_FOLDERS]
 
 def __getattr__(name: str) -> Any:
     if name in _HOME_OF:
-        return getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        found = getattr(importlib.import_module(f"heyhi.{_HOME_OF[name]}"), name)
+        if name in _EACH_STEP:
+            globals()[name] = found
+        return found
     if name in _FOLDERS:
         return getattr(importlib.import_module("heyhi.config.api"), _FOLDERS[name])()
     if name in _DOORS:

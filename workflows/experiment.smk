@@ -5,6 +5,7 @@
 # fails without one it says that there is no backup to restore, by no setting left out.
 # The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
 # there (heyhi/experiment/exits.py reads it). What ends badly behind its result is done: nothing else counts.
+# A slot's folder is none of its target's, which Snakemake would make.
 # launch.log is no log: to Snakemake, which would remove it before each attempt, and why the one before it has failed.
 
 
@@ -19,12 +20,15 @@ rule experiment:
     threads: flow.threads
     resources:
         manifest=flow.manifest,
+        tries=flow.tries,
         tmpdir=None,  # TMPDIR stays what it is where the job runs; to find it out is the dearest default
     message:
         "run {wildcards.exp}"
     shell:
-        "exec 2>> {wildcards.exp:q}/launch.log; code=0;"
-        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}}{flow.options}"
+        "[ -d {wildcards.exp:q} ] || mkdir -p {wildcards.exp:q};"
+        " exec 2>> {wildcards.exp:q}/launch.log; code=0;"
+        f" {flow.python} -m heyhi.runner {{output.result:q}} --manifest {{resources.manifest:q}} --attempt {{resources.tries}}"
+        f"{flow.options}"
         " || code=$?; if [ $code = 0 ]; then exit 0; fi;"
         " done=; if [ -f {output.result:q} ]; then done=yes; fi;"
         f' if [ "$done" ] || [ $code -gt 128 ]; then echo "{flow.ended}$code, $(date -u +%FT%TZ)" >&2 || :; fi;'

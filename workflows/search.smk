@@ -7,6 +7,11 @@ use rule experiment as slot with:
     output:
         result=update("{exp}.json"),
     wildcard_constraints:
-        exp=".*searches/[0-9a-f]{16}/slots/[0-9]{4,}",
+        exp=".*searches/[0-9a-f]+/slots/[0-9]+",
+    resources:
+        manifest=flow.manifest,
+        tries=flow.tries,
+        trials=1,  # of which a search may allow only so many at once
+        tmpdir=None,
     message:
         "run {wildcards.exp}"

@@ -27,6 +27,7 @@ from heyhi.experiment.names import IDENTITY_NAME, Status
 from heyhi.files import files_below, is_offered
 from heyhi.project import TRACKERS, Project, find_project
 from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.search_spec import SAMPLERS
 from heyhi.sweep.target import exp_ids_of
 from heyhi.text import one_line
 
@@ -85,6 +86,9 @@ def _set_completers(parser: argparse.ArgumentParser) -> None:
         "words": _words,
         "overrides": lambda prefix, args: _overrides(prefix, args.cfg),
         "sweep": lambda prefix, args: _axis(prefix, args.cfg),
+        "space": lambda prefix, args: _axis(prefix, args.cfg),
+        "sampler": lambda _, __: dict.fromkeys(SAMPLERS, ""),
+        "stop": lambda _, __: {"asha": "end trials that are among the worst"},
         "key": lambda prefix, args: _Keys.of(args.cfg).plain(prefix),
         "where": lambda _, __: {f"status={status.value}": "" for status in Status},
         "mode": lambda _, __: dict.fromkeys(MODES, ""),

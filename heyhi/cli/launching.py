@@ -17,6 +17,8 @@ from heyhi.cli.whose import may_change, only_looks
 from heyhi.text import data_output, shell_line, shell_word
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from heyhi.cli.redoing import Redoing
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.recording import Launching
@@ -127,10 +129,12 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
+    from heyhi.cli.winners import winner_lines
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import render, terminal_width
+    from heyhi.errors import ModeError
     from heyhi.experiment.modes import Action, action_of
-    from heyhi.experiment.names import Status
+    from heyhi.experiment.names import Status, is_slot
     from heyhi.sweep.drift import drifted_only
 
     project = project_for(args)
@@ -141,7 +145,13 @@ def plan(args: argparse.Namespace) -> int:
     survey = selection.survey()
     drift = survey.drift(selection.schema_of)
     recoded = survey.recoded()
-    actions = {row.exp_path: action_of(args.mode, row.status) for row in survey.rows}
+    actions = {row.asked: action_of(args.mode, row.status) for row in survey.rows}
+    if any(actions[path].wipe for path in actions if is_slot(path)):
+        raise ModeError(
+            f"mode {args.mode} would wipe what trials of a search have done: that goes one at a time, by python run.py"
+            " --cfg … --mode restart; heyhi retry --dead starts trials again that are dead"
+        )
+    actions |= dict.fromkeys(survey.ended, Action())
     going_on = {path for path, action in actions.items() if action.start and not action.wipe}
     idle = going_on - _asked_for(selection, survey, going_on)
     goings = Goings.of(survey, going_on - idle, selection.schema_of)
@@ -149,9 +159,9 @@ def plan(args: argparse.Namespace) -> int:
     actions |= dict.fromkeys([*left, *idle], Action())
     if args.json:
         print_json(
-            {**row.to_dict(), "start": actions[row.exp_path].start, "wipe": actions[row.exp_path].wipe}
+            {**row.to_dict(), "start": actions[row.asked].start, "wipe": actions[row.asked].wipe}
             | {**otherwise(row, drift, recoded), **survey.marks(row)}
-            | {"left": list(left[row.exp_path].changed) if row.exp_path in left else []}
+            | {"left": list(left[row.asked].changed) if row.asked in left else []}
             for row in survey.rows
         )
         return 0
@@ -168,19 +178,20 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     twins = [line for group in selection.groups for line in _twins(selection, group)]
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
+    print_wrapped(winner_lines(selection))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     for group in selection.groups if project.settings.own_identity_ignore else ():
         print("".join(f"{line}\n" for line in _ignored_lines(selection, group)), end="")
     drifted = set(drifted_only(drift))
-    left_done = [r for r in survey.rows if r.status is Status.DONE and not actions[r.exp_path].wipe]
+    left_done = [r for r in survey.rows if r.status is Status.DONE and not actions[r.asked].wipe]
     if done := sum(row.exp_id in drifted for row in left_done):
         are = "are DONE and left as they are" if done > 1 else "is DONE and left as it is"
         print(
             f"{done} of the drifted {are}: heyhi launch {REDO} runs {'them' if done > 1 else 'it'} again,"
             f" {REDO}=continue goes on from {'their' if done > 1 else 'its'} files"
         )
-    if stale := sum(not actions[path].wipe for path in survey.stale):
+    if stale := sum(not actions[row.asked].wipe for row in survey.rows if row.exp_path in survey.stale):
         are, one = ("are", "one") if stale > 1 else ("is", "it")
         print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
     if starts:
@@ -193,8 +204,8 @@ def plan(args: argparse.Namespace) -> int:
         print_wrapped([*jobs, *before.lines()])
         print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
-        would = {row.exp_path for row in survey.rows if action_of("start_continue", row.status).start}
-        would -= left.keys() | idle
+        would = {row.asked for row in survey.rows if action_of("start_continue", row.status).start}
+        would -= left.keys() | idle | survey.ended
         is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
@@ -225,12 +236,20 @@ def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[
 
     Snakemake doesn't make what only DONE experiments need.
     """
+    from heyhi.experiment.names import is_winner
+    from heyhi.experiment.winners import waited_for
+
     asked = {path for group in selection.groups for path in group.own_folders}
     if starting <= asked:
         return starting
+    own = set(asked)
     left = [path for path in asked if path in survey.others]
     while left:
-        needs = [need for need in survey.needs_of(left.pop()) if need not in asked and need in survey.others]
+        path = left.pop()
+        needs = survey.needs_of(path)
+        if is_winner(path):
+            needs = waited_for(survey.best_of(path), needs, survey.is_stuck, own)
+        needs = [need for need in needs if need not in asked and survey.is_missing(need)]
         asked.update(needs)
         left += needs
     return starting & asked
@@ -284,6 +303,8 @@ def _snakemake_line(selection: Selection, profile: str) -> str:
     if foreign:
         return f"in its own project: cd {shell_word(str(foreign[0].root))}"
     words = selection.words
+    if len(selection.groups) == 1 and selection.groups[0].search is not None and words[:1] == ["--cfg"]:
+        return f"heyhi search {shell_line(words)} --profile profiles/{profile}"
     if len(selection.groups) == 1 and selection.groups[0].sweep and selection.groups[0].expansion is not None:
         return f"snakemake --profile profiles/{profile} --config sweep={shell_word(selection.groups[0].sweep)}"
     return f"snakemake --profile profiles/{profile} $(heyhi expand {shell_line(words)})"
@@ -299,29 +320,42 @@ def _run_py_line(selection: Selection, mode: str) -> str:
 
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
-    from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import ControllerSpec, find_profile, foresee
-    from heyhi.control.going_on import Goings
-    from heyhi.control.recording import Launching
-    from heyhi.experiment.modes import action_of
-    from heyhi.experiment.names import Status
+    from heyhi.control.controller import find_profile
     from heyhi.project import find_project
-    from heyhi.sweep.target import target_of
 
     project = find_project()
     profile = find_profile(project, args.profile)
     may_change(project, is_dry_run=args.dry_run)
-    selection = select(project, args, default=True)
+    return launch_selected(args, select(project, args, default=True), profile)
+
+
+def launch_selected(args: argparse.Namespace, selection: Selection, profile: Path) -> int:
+    """Start a controller that runs what was read from words, or be one.
+
+    Args:
+        args: of the command.
+        selection: what is named.
+        profile: Snakemake's, a folder.
+    """
+    from heyhi.cli.redoing import Redoing
+    from heyhi.control.controller import ControllerSpec, foresee
+    from heyhi.control.going_on import Goings
+    from heyhi.control.recording import Launching
+    from heyhi.experiment.modes import action_of
+    from heyhi.experiment.names import Status
+    from heyhi.sweep.target import target_of
+
+    project = selection.project
     groups = selection.groups
-    selection.check_own("launch")
+    selection.check_own(args.command)
     selection.validate()
     survey = selection.survey()
-    unknown = {row.exp_path: row for row in survey.not_done if row.status is Status.UNKNOWN}
+    unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
     written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     redoing = Redoing(selection, survey, redo_in(args))
-    startable = {row.exp_path for row in survey.not_done if action_of("start_continue", row.status).start}
+    startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
     starting = _asked_for(selection, survey, startable)
-    others = survey.others.keys() - (startable - starting)
+    others = survey.others.keys() - (startable - starting) - survey.ended
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
@@ -340,8 +374,7 @@ def launch(args: argparse.Namespace) -> int:
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()
-        print(f"nothing to start: all are done; heyhi report {words} makes their table")
-        return 0
+        return _say_all_done(survey, words)
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
@@ -367,6 +400,21 @@ def launch(args: argparse.Namespace) -> int:
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
+
+
+def _say_all_done(survey: Survey, words: str) -> int:
+    """Say that there is nothing to start, and return the exit code: trials of a search that are dead stay so."""
+    from heyhi.control.listing import rows_lines, terminal_width
+
+    dead = [row for row in survey.dead if row.asked in survey.ended]
+    if not survey.ended:
+        print(f"nothing to start: all are done; heyhi report {words} makes their table")
+        return 0
+    print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
+    print(f"nothing to start: the search has ended; heyhi report {words} makes its table, a higher --trials goes on")
+    if dead:
+        print(f"heyhi retry --dead {words} starts the {len(dead)} again that {'are' if len(dead) > 1 else 'is'} DEAD")
+    return int(bool(dead))
 
 
 def _both(group: Group, counts: str) -> str:
@@ -546,7 +594,7 @@ def retry(args: argparse.Namespace) -> int:
     if args.where and not chosen:
         print(choice.none_text)
         return 0
-    dead = [row for row in survey.dead if row.exp_path in chosen]
+    dead = [row for row in survey.dead if row.asked in chosen]
     wants_dead = args.dead or bool(args.where and not args.redo_drifted)
     if not (wants_dead or args.redo_drifted):
         which = (
@@ -563,18 +611,18 @@ def retry(args: argparse.Namespace) -> int:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
         _print_unknown(survey, chosen)
         return int(survey.lacks)
-    goings = Goings.of(survey, [row.exp_path for row in dead], selection.schema_of, is_allowed=continues_in(args))
-    dead = [row for row in dead if row.exp_path not in goings.left]
+    goings = Goings.of(survey, [row.asked for row in dead], selection.schema_of, is_allowed=continues_in(args))
+    dead = [row for row in dead if row.asked not in goings.left]
     unmade: list[str] = []
     if not (selection and selection.is_whole):
-        _, problems = composable([row.exp_path for row in dead], selection.composed_again)
+        _, problems = composable([row.exp_path for row in dead if not row.slot], selection.composed_again)
         found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
         unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
         dead = [row for row in dead if row.exp_path not in problems]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
-    blocked = known.blocked_by(row.exp_path for row in dead)
-    starting = list(dict.fromkeys([*(row.exp_path for row in dead), *blocked, *redoing.folders]))
+    blocked = known.blocked_by(row.asked for row in dead)
+    starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
     if not dead and not redoing.folders:
@@ -604,6 +652,10 @@ def retry(args: argparse.Namespace) -> int:
         continue_drifted=continues_in(args),
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
+    if not args.dry_run and (ended := [row.asked for row in dead if row.asked in survey.ended]):
+        from heyhi.control.reopening import reopen
+
+        reopen(project, ended)
     code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 
@@ -613,5 +665,5 @@ def _print_unknown(survey: Survey, among: Container[str]) -> None:
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.experiment.names import Status
 
-    rows = [row for row in survey.not_done if row.status is Status.UNKNOWN and row.exp_path in among]
+    rows = [row for row in survey.not_done if row.status is Status.UNKNOWN and row.asked in among]
     print("".join(f"{line}\n" for line in rows_lines(rows, terminal_width(), "left as it is: ")), end="")

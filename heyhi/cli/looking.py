@@ -67,11 +67,15 @@ def status(args: argparse.Namespace) -> int:
         print(looked.none_text())
     else:
         from heyhi.control.listing import render, terminal_width
+        from heyhi.control.search_lines import search_lines
 
         print(render(survey, drift, everything=args.all, width=terminal_width()))
         if args.given:  # who looks at all has no single one in mind
             _print_outside(survey)
+            _print_trial(survey)
+        print_wrapped(search_lines(survey))
         print_recoded(recoded.values())
+        print_wrapped(looked.winner_lines())
         if survey.others:
             from heyhi.control.attendance import Attendance
 
@@ -100,6 +104,14 @@ def _print_outside(survey: Survey) -> None:
             print(f"code: {text}")
 
 
+def _print_trial(survey: Survey) -> None:
+    """Say which trial of which search a single experiment is."""
+    if len(survey.rows) == 1:
+        from heyhi.control.search_lines import trial_lines
+
+        print("".join(f"{line}\n" for line in trial_lines(survey.parts[0].project, survey.rows[0])), end="")
+
+
 def how_far(row: Row) -> dict[str, object]:
     """Return, as JSON holds it, since when an experiment runs or waits, and how far it has come."""
     since, progress = None, ""
@@ -107,7 +119,10 @@ def how_far(row: Row) -> dict[str, object]:
         from heyhi.control.progress import progress_of, since_when
         from heyhi.experiment.folder import ExperimentDir
 
-        since, progress = since_when(row.exp_path, row.status), progress_of(ExperimentDir(Path(row.exp_path)))
+        since, progress = (
+            since_when(row.exp_path, row.status),
+            progress_of(ExperimentDir(Path(row.exp_path)), row.status),
+        )
     return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
@@ -134,12 +149,14 @@ class _Looked(NamedTuple):
         schema_of: loads the schema of a project.
         commands: returns what starts those that nobody runs.
         none_text: returns what is said where --where chose none.
+        winner_lines: returns what is said of the best ones of sweeps that experiments are made of.
     """
 
     look: Callable[[], Survey]
     schema_of: Callable[[Project], Schema]
     commands: Callable[[], Commands]
     none_text: Callable[[], str] = str
+    winner_lines: Callable[[], list[str]] = list
 
     @classmethod
     def at(cls, args: argparse.Namespace) -> _Looked:
@@ -147,6 +164,7 @@ class _Looked(NamedTuple):
         if args.given or args.where:
             from heyhi.cli.choosing import Choice
             from heyhi.cli.selection import project_for, select
+            from heyhi.cli.winners import winner_lines
 
             project = project_for(args)
             only_looks(project)
@@ -157,6 +175,7 @@ class _Looked(NamedTuple):
                 selection.schema_of,
                 lambda: commands_for(selection, args.where),
                 lambda: choice.none_text,
+                lambda: winner_lines(selection),
             )
         # All that are known, which is asked most: without what reads words.
         from heyhi.control.survey import Survey

@@ -43,6 +43,7 @@ several --sweep make a grid; --zip lr=0.1,0.2 --zip batch_size=16,32 pairs value
 
 
 _ZIP = "--zip"
+_SPACE = "--space"
 _WORD = "--WORD"  # hidden: what a command looks at, a word each, so that argparse keeps their order among the options
 
 
@@ -95,6 +96,9 @@ def _with_words_as_options(command: argparse.ArgumentParser, args: Sequence[str]
     one (`--watch SWEEP.py`), and a value that begins with a dash (`--sort -loss`) for an option.
     """
     options = command._option_string_actions
+    if not any(text == _SPACE or text.startswith(f"{_SPACE}=") for text in args):
+        # Of a config that isn't searched, `--seed=1` is an override.
+        args = [f"{_WORD}={text}" if "=" in text and text.partition("=")[0] in _SEARCHING else text for text in args]
     found: list[str] = []
     left = list(args)
     while left:
@@ -195,6 +199,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     expand = command("expand", "compose and check a sweep, print a target a line", _WORDS_EPILOG)
     if only in (None, "expand"):
         _add_words(expand, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(expand)
         show = expand.add_mutually_exclusive_group()
         show.add_argument("--manifest", action="store_true", help="print the manifest's path instead of the targets")
         show.add_argument("--json", action="store_true", help="print the experiments as JSON")
@@ -206,6 +211,7 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )
     if only in (None, "plan"):
         _add_words(plan, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(plan)
         plan.add_argument(
             "--mode", default="start_continue", help="what to do with what is there (default: start_continue)"
         )
@@ -241,7 +247,26 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
     )  # fmt: skip
     if only in (None, "launch"):
         _add_words(launch, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(launch)
         _add_launch_arguments(launch)
+
+    search = command(
+        "search",
+        "search a space for the best point, each trial an experiment; on this terminal, until all have ended",
+        _SEARCH_EPILOG,
+    )
+    if only in (None, "search"):
+        _add_words(search, default="the sweep of [tool.heyhi]")
+        _add_search_arguments(search)
+        search.add_argument(
+            "--profile", metavar="P",
+            help="Snakemake's profile: local or slurm (default: as the launcher of the config says)",
+        )  # fmt: skip
+        search.add_argument(
+            "--no-snapshot", action="store_true", help="jobs run the work tree's code, not a copy of it"
+        )
+        search.add_argument("--dry-run", action="store_true", help="only say what would be started")
+        search.set_defaults(jobs=None, continue_drifted=False, redo_drifted="", force=False, foreground=True)
 
     logs = command("logs", "print an experiment's log", _WORDS_EPILOG)
     if only in (None, "logs"):
@@ -504,6 +529,35 @@ unknown, or another user's stays in any case, and nothing behind a symbolic link
 """
 
 
+_SEARCH_EPILOG = """\
+examples:
+  heyhi search --cfg c02_sup_train/sl epochs=30 --space 'lr=loguniform(1e-4,1)' --space batch_size=16,32,64 \\
+    --max val_accuracy --trials 60
+  heyhi search --cfg c02_sup_train/sl --space 'lr=loguniform(1e-4,1)' --min val_loss --trials 20 --parallel 4 \\
+    --stop 'asha(grace=3,factor=3)' --profile slurm
+  heyhi search conf/c02_sup_train/tune.py             SEARCH = heyhi.Search(…) in a sweep file
+  heyhi status searches/ID                            how its trials are, also while it goes on; so does heyhi report
+
+Killed and run again, it goes on; with a higher --trials it has so many trials more. Ended, it starts nothing. Exit code
+1 where a trial is DEAD. `heyhi launch`, with the same words, has a controller do it that outlives the terminal.
+
+"""
+_SEARCH_HELP = (
+    ("--space", "KEY=VALUES", "what a key may be: 16,32,64, range(1,9), uniform(0,1), loguniform(1e-4,1); repeated"),
+    ("--max", "METRIC", "what is to be large; a key of result.json or of the metrics"),
+    ("--min", "METRIC", "what is to be small"),
+    ("--trials", "N", "how many experiments are chosen"),
+    ("--parallel", "N", "have at most N of them submitted or run at once (default: the profile's)"),
+    ("--sampler", "NAME", "what chooses: tpe (default) or random"),
+    ("--stop", "RULE", "end trials early that are among the worst: asha, or asha(grace=3,factor=3)"),
+    ("--seed", "N", "of the choices (default: 0)"),
+    ("--learn-from", "WORD", "a sweep, a search or an experiment to learn from, too; may be repeated"),
+)
+
+
+_SEARCHING = frozenset(option for option, *_ in _SEARCH_HELP)
+
+
 def _seconds(text: str) -> float:
     with contextlib.suppress(ValueError):
         if 0 < (seconds := float(text)) < 1e7:
@@ -561,6 +615,13 @@ def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--foreground", action="store_true", help="on this terminal, until all is over")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be started")
     add_redo_arguments(parser, "them")
+
+
+def _add_search_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what makes a config a search."""
+    options = parser.add_argument_group("search (docs/search.md)")
+    for option, value, text in _SEARCH_HELP:
+        options.add_argument(option, action=Given, metavar=value, help=text)
 
 
 def _add_where(parser: argparse.ArgumentParser) -> None:

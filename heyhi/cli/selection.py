@@ -18,6 +18,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.cli.search_words import COUNTS, SEARCH_OPTIONS, SPACE, option_of, search_of
 from heyhi.errors import (
     ConfigError,
     HeyhiError,
@@ -28,6 +29,7 @@ from heyhi.errors import (
     UnknownError,
     suggest,
 )
+from heyhi.experiment.names import SEARCHES_NAME, is_slot
 from heyhi.text import shell_line, steering
 
 if TYPE_CHECKING:
@@ -39,8 +41,10 @@ if TYPE_CHECKING:
     from heyhi.sweep.expand import Expansion, Planned, Point
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
+    from heyhi.sweep.search import Search
+    from heyhi.sweep.search_spec import SearchSpec
 
-_MAKING = ("expand", "plan", "launch")  # commands that are for experiments that aren't there yet
+_MAKING = ("expand", "plan", "launch", "search")  # commands that are for experiments that aren't there yet
 _MAX_KNOWN = 2000  # files whose names an error may suggest
 
 
@@ -56,9 +60,15 @@ class SweepWord(NamedTuple):
 
 
 class ManifestWord(NamedTuple):
-    """A manifest."""
+    """A manifest.
+
+    Attributes:
+        path: of it.
+        word: by which it was named otherwise: `searches/ID`.
+    """
 
     path: Path
+    word: str = ""
 
 
 class ExperimentWord(NamedTuple):
@@ -86,6 +96,7 @@ class ConfigWord(NamedTuple):
         pair: `--zip` that stands alone.
         adhoc: `--adhoc`.
         pattern: `--out`; None for the default one.
+        search: options of a search, each with its value.
     """
 
     cfg: str
@@ -95,6 +106,7 @@ class ConfigWord(NamedTuple):
     pair: bool = False
     adhoc: bool = False
     pattern: str | None = None
+    search: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_new(self) -> bool:
@@ -107,7 +119,14 @@ class ConfigWord(NamedTuple):
         words = ["--cfg", self.cfg, *self.overrides, *(w for axis in self.axes for w in ("--sweep", axis))]
         words += [w for axis in self.paired for w in ("--zip", axis)]
         words += ["--zip"] * self.pair + ["--adhoc"] * self.adhoc
+        words += [w for name, value in self.search for w in (option_of(name), value)]
         return [*words, "--out", self.pattern] if self.pattern is not None else words
+
+    @property
+    def search_words(self) -> list[str]:
+        """The words that make a search this one: of more trials it has the same name."""
+        own = [f"{name}-{value}" for name, value in self.search if name not in (*COUNTS, SPACE)]
+        return [*self.overrides, "search", *(value for name, value in self.search if name == SPACE), *own]
 
     def given(self, option: str, value: str) -> ConfigWord:
         """Return it with one more option or override."""
@@ -122,7 +141,24 @@ class ConfigWord(NamedTuple):
                 return self._replace(adhoc=True)
             case "pattern":
                 return self._replace(pattern=value)
+        if option in SEARCH_OPTIONS:
+            return self._replace(search=(*self.search, (option, value)))
         return self._replace(overrides=(*self.overrides, value))
+
+    def declared_search(self) -> Search | None:
+        """Return the search that it declares; None where it declares none.
+
+        Raises:
+            SweepError: what it declares is wrong.
+        """
+        if not self.search:
+            return None
+        others = (("--sweep", self.axes), ("--zip", self.paired or self.pair), ("--adhoc", self.adhoc))
+        for option, is_given in (*others, ("--out", self.pattern is not None)):
+            if is_given:
+                first = option_of(self.search[0][0])
+                raise SweepError(f"{option} goes without {first}: a search chooses its experiments, and their names")
+        return search_of(self.cfg, self.overrides, self.search)
 
     def points(self, today: Callable[[str], str] = str) -> list[Point]:
         """Return its points: one, or those of its axes.
@@ -232,11 +268,19 @@ class Group:
         return self.part.folders
 
     @property
+    def search(self) -> SearchSpec | None:
+        """What is searched, where it is a search."""
+        if self.expansion is not None:
+            return self.expansion.search
+        return self.manifest.search if self.manifest is not None else None
+
+    @property
     def size(self) -> str:
         """How many experiments there are, for print."""
         own = len(self.own_folders)
         needed = len(self.part.folders) - own
-        return f"{own} experiment{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
+        noun = "experiment" if self.search is None else "trial"
+        return f"{own} {noun}{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
 
     def write(self, schema: Schema, *, is_look: bool = False) -> Manifest:
         """Write down what a sweep or config is today, unless it is, and return the manifest.
@@ -253,6 +297,8 @@ class Group:
             folder = looked_at_root(self.project) if is_look else None
             path = write_manifest(self.expansion, self.project, schema, words=self.words, folder=folder)
             self.manifest = Manifest.open(path)
+            if self.expansion.search is not None and not (is_look or self.sweep):
+                self.words = [f"{SEARCHES_NAME}/{self.expansion.search.search_id}"]  # which names it from now on
         return self.manifest
 
 
@@ -334,6 +380,7 @@ class Selection:
 
     def sources(self) -> list[Source]:
         """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
+        from heyhi.experiment.slots import shown_folders
         from heyhi.report.source import Source
         from heyhi.sweep.manifest import Manifest
 
@@ -353,7 +400,7 @@ class Selection:
                 case ExperimentWord() if place == 0 or not isinstance(self.named[place - 1], ExperimentWord):
                     beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
                     named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
-                    folders = list(dict.fromkeys(named))
+                    folders = shown_folders(named)
                     found += Source.of_experiments(self.project, folders, partial(self.composed_again, is_look=True))
         return found
 
@@ -375,10 +422,12 @@ class Selection:
         raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}{otherwise}")
 
     def own_experiments(self) -> list[tuple[Project, str]]:
-        """Return project and exp path of all that is named, less what is only needed."""
+        """Return project and exp path of all that is named, less what is only needed; of trials, the experiment's."""
+        from heyhi.experiment.slots import shown_folders
+
         found: dict[str, Project] = {}
         for group in self.groups:
-            found |= dict.fromkeys(group.own_folders, group.project)
+            found |= dict.fromkeys(shown_folders(group.own_folders), group.project)
         return [(project, path) for path, project in found.items()]
 
     def listed(self, found: Sequence[tuple[Project, str]]) -> str:
@@ -413,6 +462,7 @@ class Selection:
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_experiments
 
         points, exp_ids = [], []
@@ -421,7 +471,8 @@ class Selection:
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
-        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+        expand_file = file_expander(self.project, self.schema)
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids, expand_file=expand_file)
 
     def _identity(self, folder: str, *, is_look: bool) -> tuple[Identity, list[str]]:
         """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
@@ -460,7 +511,9 @@ class Selection:
         return ManifestIndex.open(self.project)
 
     def manifests_to_run(self, folders: Sequence[str], *, is_look: bool = False) -> list[Manifest]:
-        """Write experiments that are named themselves down as they are composed today, and return the manifest.
+        """Write experiments that are named themselves down as they are composed today, and return the manifests.
+
+        Trials of a search are run by what that was expanded to: which experiments they are, is theirs to choose.
 
         Args:
             folders: their exp paths.
@@ -473,12 +526,27 @@ class Selection:
         from heyhi.sweep.validation import validate
         from heyhi.sweep.write_manifest import write_manifest
 
+        manifests = self._manifests_of_trials([path for path in folders if is_slot(path)])
+        folders = [path for path in folders if not is_slot(path)]
         if not folders:
-            return []
+            return manifests
         folder = looked_at_root(self.project) if is_look else None
         expansion = self.composed_again(folders, is_look=is_look)
         validate(self.project, self.schema, expansion)
-        return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+        return [*manifests, Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+
+    def _manifests_of_trials(self, slots: Sequence[str]) -> list[Manifest]:
+        from heyhi.sweep.index import no_manifest
+        from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.target import target_of
+
+        found: dict[Path, None] = {}
+        for slot in slots:
+            path = self._index.find_to_run(slot)
+            if path is None:
+                raise no_manifest(self.project, target_of(slot, self.project.root))
+            found[path] = None
+        return [Manifest.open(path) for path in found]
 
     def validate(self) -> None:
         """Have the project's own checks look at what is expanded, now or into a manifest that is named.
@@ -505,7 +573,7 @@ class Selection:
 
         if not self.project.settings.validate:
             return
-        found, _ = composable(folders, self.composed_again)
+        found, _ = composable([path for path in folders if not is_slot(path)], self.composed_again)
         if found:
             validate(self.project, self.schema, self.composed_again(found))
 
@@ -523,13 +591,15 @@ class Selection:
         from heyhi.control.survey import Part
 
         match word:
-            case ManifestWord(path):
+            case ManifestWord(path, name):
                 from heyhi.sweep.manifest import Manifest, project_of
 
                 manifest = Manifest.open(path)
                 project = project_of(manifest, self.project)
                 part = Part.of_manifest(project, manifest)
-                return Group(project, [str(path)], manifest.label, part, manifest=manifest, sweep=manifest.sweep or "")
+                return Group(
+                    project, [name or str(path)], manifest.label, part, manifest=manifest, sweep=manifest.sweep or ""
+                )
             case SweepWord(path):
                 from heyhi.sweep.file import expand_sweep_file
 
@@ -572,15 +642,33 @@ class Selection:
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_words
 
+        search = word.declared_search()
+        if search is not None:
+            return self._expand_search(search, label_of_words(self.project, word.cfg, word.search_words))
         label = label_of_words(self.project, word.cfg, word.words[2:])
         today = self._name_of_today(word)
         points = _counted(word.points(today))
         expansion = expand(
-            self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
+            self.project,
+            self.schema,
+            points,
+            label=label,
+            title=word.cfg,
+            pattern=word.pattern,
+            adhoc=word.adhoc,
+            expand_file=file_expander(self.project, self.schema),
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
+
+    def _expand_search(self, search: Search, label: str) -> Expansion:
+        from heyhi.sweep.file import expand_sweep_file
+        from heyhi.sweep.search_expansion import expand_search
+
+        expand_file = partial(expand_sweep_file, self.project, self.schema)
+        return expand_search(self.project, self.schema, search, expand_file, label=label, title=str(search.cfg))
 
     def _name_of_today(self, word: ConfigWord) -> Callable[[str], str]:
         """Return what gives a key of a config the name that it has by now, so that it isn't taken for two."""
@@ -651,6 +739,7 @@ class _Reader:
                     first.pair or config.pair,
                     first.adhoc or config.adhoc,
                     first.pattern if config.pattern is None else config.pattern,
+                    (*first.search, *config.search),
                 )
             ]
         option, text = self.early[0]
@@ -658,6 +747,8 @@ class _Reader:
             raise OverrideError(f"'{text}': overrides go with --cfg CFG and stand behind it")
         if option in ("sweep", "zip"):
             raise SweepError(f"--{option} goes with --cfg CFG, behind it; a sweep file says itself what it sweeps")
+        if option in SEARCH_OPTIONS:
+            raise SweepError(f"{option_of(option)} goes with --cfg CFG; a sweep file says in SEARCH what it searches")
         raise SweepError("--adhoc and --out go with --cfg CFG, behind it; a sweep file sets EXP_ID_PATTERN")
 
     def _option(self, option: str, text: str) -> None:
@@ -700,6 +791,8 @@ class _Reader:
             return SweepWord(Path(text))
         if text.endswith(".sqlite"):
             return ManifestWord(self._manifest(Path(text)))
+        if (manifest := self._search(text)) is not None:
+            return ManifestWord(manifest, text)
         from heyhi.control.find import explain_missing, find_expanded, find_job, find_started
 
         folder = find_started(self.project, text)
@@ -742,6 +835,25 @@ class _Reader:
         place = path if os.path.isfile(path) or not os.path.isfile(inside) else inside  # noqa: PTH113 (never raises)
         with Manifest.open(place):  # raises where it is none
             return by_own_name(place, self.project)
+
+    def _search(self, text: str) -> Path | None:
+        """Return the manifest of a search that a word names by its id or folder; None where it names none.
+
+        Raises:
+            HeyhiError: it names one that was never expanded here.
+        """
+        from heyhi.experiment.slots import SearchDir
+        from heyhi.sweep.index import ManifestIndex
+        from heyhi.sweep.learned import search_id_in
+
+        search = search_id_in(text) or search_id_in(f"{SEARCHES_NAME}/{text}")
+        if not search:
+            return None
+        root = SearchDir(self.project.results_root, search)
+        path = ManifestIndex.open(self.project).find_to_look(str(root.slot(0).path))
+        if path is None and "/" in text:
+            raise HeyhiError(f"'{text}' is no search that was expanded in {self.project.results_root}")
+        return path
 
     def _config(self, text: str) -> ConfigWord | None:
         from heyhi.config.includes import ConfigFiles

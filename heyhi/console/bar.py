@@ -21,6 +21,8 @@ def bar_line(progress: Progress, now: float, width: int, encoding: str | None = 
     full, empty = ("━", "─") if _can_show("━─", encoding) else ("#", "-")
     count = len(progress.running)
     running = f", {count} {'handed over' if progress.is_remote else 'running'}" if count else ""
+    if said := progress.said_of_the_one():
+        running += f" ({said})"
     text = f" {progress.ended}/{progress.total}: {progress.counts()}{running}, {duration(now - progress.began)}"
     left = progress.seconds_left(now)
     if left is not None:

@@ -3,6 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+_ENOUGH = 0.1  # experiments' work that has to be done elsewhere until it tells how long the rest takes
+
+
+class Part(NamedTuple):
+    """How far one is that runs.
+
+    Attributes:
+        made: which part of its work was done since it began.
+        left: which part is left.
+        ends: when it will have ended; None where nobody knows.
+        text: how far that is, in words.
+    """
+
+    made: float
+    left: float
+    ends: float | None = None
+    text: str = ""
 
 
 @dataclass
@@ -24,6 +43,7 @@ class Progress:
     running: dict[str, float] = field(default_factory=dict)
     done: int = 0
     failed: dict[str, int] = field(default_factory=dict)
+    _parts: dict[str, Part] = field(default_factory=dict)
     _seconds: float = 0.0  # of all that are done
     _most: int = 1  # at once
 
@@ -40,11 +60,18 @@ class Progress:
     def start(self, name: str, now: float) -> None:
         """Note that one is started, or handed over."""
         self.running[name] = now
+        self._parts.pop(name, None)
         self._most = max(self._most, len(self.running))
+
+    def note(self, name: str, part: Part) -> None:
+        """Note how far one is that runs."""
+        if name in self.running:
+            self._parts[name] = part
 
     def finish(self, name: str, now: float) -> float:
         """Note that one is DONE; return for how long it was running."""
         seconds = now - self.running.pop(name, now)
+        self._parts.pop(name, None)
         self.done += 1
         self._seconds += seconds
         return seconds
@@ -52,6 +79,7 @@ class Progress:
     def fail(self, name: str, word: str) -> None:
         """Note that one ended otherwise."""
         self.running.pop(name, None)
+        self._parts.pop(name, None)
         self.failed[word] = self.failed.get(word, 0) + 1
 
     def again(self, word: str) -> None:
@@ -61,15 +89,41 @@ class Progress:
             del self.failed[word]
 
     def seconds_left(self, now: float) -> float | None:
-        """Return how long the rest will take, by those that are done; None as long as none is."""
-        if not self.done or not self.left:
+        """Return how long the rest will take, by those that are done and how far the others are; None if none tells."""
+        if not self.left:
             return None
-        if self.is_remote:  # how many run at once is the cluster's to say: it goes on as it went
-            return self.left * (now - self.began) / self.ended
-        each = self._seconds / self.done
-        open_seconds = [max(0.0, each - (now - since)) for since in list(self.running.values())]
-        waiting = max(0, self.left - len(self.running))
+        return self._left_elsewhere(now) if self.is_remote else self._left_here(now)
+
+    def _left_elsewhere(self, now: float) -> float | None:
+        """Return it where how many run at once is the cluster's to say: it goes on as it went."""
+        parts = list(self._parts.values())
+        made = self.ended + sum(part.made for part in parts)
+        if not self.done and made < _ENOUGH:
+            return None
+        left = self.left - sum(1 - part.left for part in parts)
+        return max([left * (now - self.began) / made, *self._rests(now).values()])
+
+    def _left_here(self, now: float) -> float | None:
+        running, rests = dict(self.running), self._rests(now)
+        if self.done:
+            each = self._seconds / self.done
+        elif rests:
+            each = sum(now - running.get(name, now) + rest for name, rest in rests.items()) / len(rests)
+        else:
+            return None
+        open_seconds = [rests.get(name, max(0.0, each - (now - since))) for name, since in running.items()]
+        waiting = max(0, self.left - len(running))
         return max([(sum(open_seconds) + waiting * each) / self._most, *open_seconds])
+
+    def _rests(self, now: float) -> dict[str, float]:
+        """Return how long those take that say so themselves."""
+        return {name: max(0.0, part.ends - now) for name, part in list(self._parts.items()) if part.ends is not None}
+
+    def said_of_the_one(self) -> str:
+        """Say how far the one is that runs; empty where several do, or nobody knows."""
+        running = list(self.running)
+        part = self._parts.get(running[0]) if len(running) == 1 else None
+        return part.text if part is not None else ""
 
     def counts(self) -> str:
         """Write how many have ended how: `6 done, 4 DEAD`."""

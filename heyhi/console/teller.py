@@ -8,24 +8,28 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
 from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_executor, seconds_of
-from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
+from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
+from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.console.trials import Trials
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
 from heyhi.experiment.slots import shown_folder
+from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of
 from heyhi.text import duration, readable
 
 _EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "aggregate", "all"  # our rules
+_WINNER = "winner"
 _RUNS = (_EXPERIMENT, _SLOT)
 _MOST_NAMED = 5
 # Quiet about these, Snakemake says nothing of starts, or of ends and progress.
@@ -95,6 +99,7 @@ class Teller:
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
         self._progress: Progress | None = None
+        self._paces = Paces()
         self._where = ""
         self._day = ""
         self._is_remote = self._is_interrupted = self._is_over = False
@@ -187,15 +192,18 @@ class Teller:
 
     def _draw(self, width: int) -> str:
         assert self._progress is not None
+        self._paces.look(self._progress, time.monotonic(), time.time())
         return bar_line(self._progress, time.monotonic(), width, getattr(self._stream, "encoding", None))
 
     # --- jobs
 
     def _start(self, record: Any) -> bool:
         rule = str(record.rule_name)
-        if rule not in (*_RUNS, _UNKNOWN, _TABLE, _ALL):
+        if rule not in (*_RUNS, _WINNER, _UNKNOWN, _TABLE, _ALL):
             return False
         folder = ""
+        if rule == _WINNER:
+            folder = self._folder(result_of(record.wildcards["winner"]))
         if rule in _RUNS:
             folder = self._folder(result_of(record.wildcards["exp"]))
             if self._progress is not None:
@@ -217,9 +225,20 @@ class Teller:
             self._tell_end(job.folder, Ended(trial.status.value, trial.said, log))
         elif job.rule in _RUNS and self._progress is not None:
             self._say_done(job.folder, trial.said if trial is not None else "", self._progress)
+        elif job.rule == _WINNER:
+            self._say_winner(job)
         elif job.rule == _TABLE:
             self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
         return True
+
+    def _say_winner(self, job: _Job) -> None:
+        """Say what the best of a sweep is, by the name that the rule's message has for that."""
+        name = job.text.removeprefix("choose ")
+        with contextlib.suppress(HeyhiError):  # who needs it says what is wrong
+            winner = read_winner(Path(result_of(job.folder)))
+            if winner is not None:
+                folder = f"{self._project.results_root}/{winner.exp_id}"
+                self._tell(_PROGRESS, BEST, f"{name} is {self._name(folder)}", f"{winner.value:.4g}")
 
     def _say_done(self, folder: str, said: str, progress: Progress) -> None:
         seconds: float | None = progress.finish(folder, time.monotonic())
@@ -230,8 +249,12 @@ class Teller:
 
     def _fail(self, record: Any) -> bool:
         job = self._jobs.get(int(record.jobid))
-        if job is None or job.rule not in (*_RUNS, _UNKNOWN):
+        if job is None or job.rule not in (*_RUNS, _WINNER, _UNKNOWN):
             return False
+        if job.rule == _WINNER:
+            self._ended[job.folder] = ERROR
+            self._tell("", ERROR, read_failure(job.folder) or job.text)
+            return True
         if job.rule == _UNKNOWN:
             target, _, why = job.text.partition(": ")
             folder = self._folder(target)
@@ -290,6 +313,9 @@ class Teller:
         """
         bad = set(self._ended)
         blocked = []
+        for need in dict.fromkeys(need for named in self._named.values() for need in named.needs):
+            if is_winner(need) and not _has_result(need) and bad:
+                bad.add(need)  # it was not chosen, since what it is chosen from has failed
         for folder, named in self._named.items():
             if folder not in bad and not bad.isdisjoint(named.needs) and not _has_result(folder):
                 bad.add(folder)
@@ -305,7 +331,12 @@ class Teller:
             return ""
         # Several may have died for different reasons: of a sweep, it shows each of these once.
         which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
-        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and the same command goes on"
+        goes_on = "the same command goes on"
+        if any(map(has_ended, self._logged)):  # what is final for its search is started again by nothing else
+            goes_on = (
+                f"{f'heyhi retry --dead {which}'.rstrip()} starts {'it' if len(self._logged) == 1 else 'them'} again"
+            )
+        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
 
     # --- names and lines
 

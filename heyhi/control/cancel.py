@@ -22,11 +22,13 @@ from heyhi.control.survey import Survey
 from heyhi.errors import ClaimError, HeyhiError, UnknownError
 from heyhi.experiment.claim import read_owner
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import SEARCH_NAME, Status, is_slot
 from heyhi.experiment.owner import Owner
 from heyhi.experiment.project_names import is_same_project
+from heyhi.experiment.slots import living_slots_of, shown_folder
+from heyhi.files import is_there
 from heyhi.project import Project
-from heyhi.slurm.commands import Phase, SlurmError, View, cancel
+from heyhi.slurm.commands import Phase, Queue, SlurmError, View, cancel
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import folders_of
 
@@ -92,7 +94,7 @@ def plan_cancel(
     quiet = []
     for path in plan.folders:
         try:
-            owner = read_owner(path, view.queue)
+            owner = _owner_of(path, view.queue)
         except ClaimError:
             owner = None  # its status says why
         if owner is None:
@@ -107,13 +109,26 @@ def plan_cancel(
         go_on = ", and what controls it goes on" if plan.controllers else ""
         raise NotCancelledError(f"nothing was cancelled{go_on}: {view.queue.error}; try again once Slurm answers")
     rows = Survey.of_folders(project, quiet).rows
-    plan.idle.update({row.exp_path: row.state.line if row.status.is_trouble else row.status.value for row in rows})
+    plan.idle.update({row.asked: row.state.line if row.status.is_trouble else row.status.value for row in rows})
     for job_id, named in plan.jobs.items():
         job = view.queue.known(job_id)
-        others = [path for path in experiments_of(project, job) if path not in named] if job is not None else []
+        known = {*named, *map(shown_folder, named)}
+        others = [path for path in experiments_of(project, job) if shown_folder(path) not in known] if job else []
         if others:
             plan.also[job_id] = others
     return plan
+
+
+def _owner_of(path: str, queue: Queue) -> Owner | None:
+    """Return who has an experiment; of a search's, also the slot that is about to start it.
+
+    Raises:
+        ClaimError: nobody can tell.
+    """
+    owner = read_owner(path, queue)
+    if owner is None and not is_slot(path) and is_there(Path(path) / SEARCH_NAME):
+        owner = next(filter(None, (read_owner(slot, queue) for slot in living_slots_of(path))), None)
+    return owner
 
 
 def _other_project(project: Project, path: str) -> str:
@@ -251,7 +266,7 @@ class Canceller:
             self.lines.append(f"{name}: {error}")
 
     def _name(self, path: str) -> str:
-        return ExperimentDir(Path(path), self._project.results_root).exp_id
+        return _name_of(self._project.results_root, path)
 
 
 def describe(project: Project, plan: CancelPlan) -> list[str]:
@@ -260,8 +275,13 @@ def describe(project: Project, plan: CancelPlan) -> list[str]:
     lines = [f"controller {c.name}: {c.owner.describe() if c.owner else _MAY_LIVE}" for c in plan.controllers]
     lines += _lines(root, plan.jobs, "job {}")
     lines += _lines(root, plan.also, "job {}, which has others, too")
-    lines += [f"{ExperimentDir(Path(path), root).exp_id}: {owner.describe()}" for path, owner in plan.runs.items()]
+    lines += [f"{_name_of(root, path)}: {owner.describe()}" for path, owner in plan.runs.items()]
     return lines
+
+
+def _name_of(root: Path, path: str) -> str:
+    """Return the exp id that people are shown: of a search's slot, that of its experiment."""
+    return ExperimentDir(Path(shown_folder(path)), root).exp_id
 
 
 def idle_lines(project: Project, plan: CancelPlan) -> list[str]:
@@ -272,13 +292,9 @@ def idle_lines(project: Project, plan: CancelPlan) -> list[str]:
         lines = [f"{len(listed)} experiments: nothing to cancel: {', '.join(f'{text} {n}' for text, n in counts)}"]
         # What nobody knows may run.
         listed = {path: text for path, text in listed.items() if text.startswith(Status.UNKNOWN.value)}
-    names = {path: ExperimentDir(Path(path), project.results_root).exp_id for path in listed}
+    names = {path: _name_of(project.results_root, path) for path in listed}
     return [*lines, *(f"{names[path]}: nothing to cancel: {text}" for path, text in listed.items())]
 
 
 def _lines(root: Path, jobs: Mapping[str, Sequence[str]], text: str) -> list[str]:
-    return [
-        f"{ExperimentDir(Path(path), root).exp_id}: {text.format(job_id)}"
-        for job_id, paths in jobs.items()
-        for path in paths
-    ]
+    return [f"{_name_of(root, path)}: {text.format(job_id)}" for job_id, paths in jobs.items() for path in paths]

@@ -48,7 +48,7 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
     roots = {path: part.project for part in survey.parts for path in part.folders}
     rows = survey.rows
     if len(rows) == 1:
-        _show_one(rows[0], roots[rows[0].exp_path], rank, attempt)
+        _show_one(rows[0], roots[rows[0].asked], rank, attempt)
         return 0
     alike: dict[str, list[Row]] = {}
     for row in survey.dead:
@@ -61,7 +61,7 @@ def show_errors(survey: Survey, *, rank: int | None = None, attempt: int | None 
             Shown().write(b"\n")
         _tell_of(group)
         try:
-            _show_one(group[0], roots[group[0].exp_path], rank, attempt)
+            _show_one(group[0], roots[group[0].asked], rank, attempt)
         except (ResultError, UnknownError) as error:
             _tell(str(error))
             code = 1

@@ -22,7 +22,7 @@ from heyhi.project import Project
 from heyhi.slurm.commands import Job, Queue, SlurmError, account, list_jobs
 from heyhi.slurm.request import hashes_in
 from heyhi.sweep.index import ManifestIndex
-from heyhi.sweep.target import exp_id_of, folder_of, folders_at
+from heyhi.sweep.target import exp_id_of, folder_of, folders_at, is_slot_target
 
 
 def find_started(project: Project, word: str) -> str | None:
@@ -82,6 +82,7 @@ def explain_missing(project: Project, word: str) -> str:
 
 def _places(project: Project, word: str) -> list[Path]:
     text = word.removesuffix("/").removesuffix(f"/{RESULT_NAME}")
+    text = text.removesuffix(".json") if is_slot_target(text) else text
     bases = [Path.cwd(), project.root, project.results_root]
     return [Path(path) for path in dict.fromkeys(os.path.normpath(base / text) for base in bases)]
 

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.control.search_lines import without_waiting
 from heyhi.control.survey import Row, Survey
 from heyhi.experiment.alike import kind_of
 from heyhi.experiment.names import Status
@@ -82,11 +83,12 @@ def render(
 
     if everything:
         return "\n".join([head, *_lines([Alike(row.reason, [row]) for row in wanted], None, more)])
+    wanted, waiting = without_waiting(wanted)
     entries = grouped(wanted, lambda row: _is_marked(survey, row, drift) or row.exp_path in survey.notes)
     shown = _first(entries)
     left = len(wanted) - sum(len(entry.rows) for entry in shown)
     rest = [f"… and {left} more{_HINT}"] if left else []
-    return "\n".join([head, *_lines(shown, width, more, hint=_HINT), *rest])
+    return "\n".join([head, *_lines(shown, width, more, hint=_HINT), *rest, *waiting])
 
 
 def live_lines(rows: Sequence[Row], width: int, height: int) -> list[str]:
@@ -97,6 +99,8 @@ def live_lines(rows: Sequence[Row], width: int, height: int) -> list[str]:
         width: characters of a line.
         height: most lines.
     """
+    rows, waiting = without_waiting(rows)
+    height = max(1, height - len(waiting))
     entries = grouped(rows)[:height]
     each = _entry_lines(entries, width)
     lines: list[str] = []
@@ -107,7 +111,7 @@ def live_lines(rows: Sequence[Row], width: int, height: int) -> list[str]:
         lines += its[:height]
         shown += len(entry.rows)
     left = len(rows) - shown
-    return [*lines, f"… and {left} more"] if left else lines
+    return [*lines, *([f"… and {left} more"] if left else []), *waiting]
 
 
 def rows_lines(rows: Sequence[Row], width: int | None = None, prefix: str = "") -> list[str]:

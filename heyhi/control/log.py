@@ -18,6 +18,7 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.records import REFUSED
+from heyhi.experiment.slots import living_slots_of, slot_dir
 from heyhi.files import is_there, open_regular
 from heyhi.project import Project
 
@@ -74,6 +75,8 @@ def show_log(
 def _show_launch_log(project: Project, folder: ExperimentDir, lines: int | None, commands: Commands) -> int:
     survey = Survey.of_folders(project, [str(folder.path)])
     row = survey.rows[0]
+    slots = [slot_dir(slot) for slot in living_slots_of(str(folder.path))]  # whose job has run it, if it was started
+    folder = next((one for one in (folder, *slots) if _has_text(one.launch_log_path)), folder)
     if not _has_text(folder.launch_log_path):
         _tell(f"no log yet: {row.text}")
         _tell_more(project, survey, Attendance.of(survey), commands)

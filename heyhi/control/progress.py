@@ -4,36 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import re
-from collections.abc import Mapping
+import time
 from pathlib import Path
-from typing import Any
 
 from heyhi.control.survey import Row
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import read_last_owner
-from heyhi.experiment.counters import counters_among
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.kinds import NUMBERS, dotted_items
 from heyhi.experiment.names import Status
 from heyhi.experiment.owner import SUBMISSION
-from heyhi.files import parse_json, read_end
+from heyhi.experiment.pace import reached_by
 from heyhi.text import duration
 
-_END = 8192  # bytes of metrics that are looked at
-_MOST = 1e15  # of a counter
 
+def progress_of(folder: ExperimentDir, status: Status = Status.RUNNING) -> str:
+    """Return how far it is: `step 1200 of 5000, about 12 min left`; empty where nothing says so.
 
-def progress_of(folder: ExperimentDir) -> str:
-    """Return the last counter that it logged: `step 1200`; empty where there is none, or it can't be read."""
-    for line in reversed(read_end(folder.metrics_path, _END).splitlines()):
-        try:
-            found = parse_json(line)
-        except ValueError:
-            continue  # half a line: still written, or begun before what was looked at
-        if isinstance(found, dict) and (text := _counter_in(found)):
-            return text
-    return ""
+    Args:
+        folder: of the experiment.
+        status: of it: who waits gets no further.
+    """
+    reached = reached_by(folder)
+    return reached.text(time.time() if status is Status.RUNNING else None) if reached is not None else ""
 
 
 def since_when(exp_path: str, status: Status) -> datetime.datetime | None:
@@ -62,22 +54,14 @@ def seconds_of(exp_path: str, status: Status) -> float | None:
 
 
 def said_of(row: Row) -> str:
-    """Say for how long an experiment runs or waits, and how far it has come: `for 5 min, step 1200`."""
+    """Say for how long an experiment runs or waits, and how far it is: `for 5 min, step 1200 of 5000`."""
     if not row.status.is_alive:
         return ""
     seconds = seconds_of(row.exp_path, row.status)
-    step = progress_of(ExperimentDir(Path(row.exp_path)))
+    step = progress_of(ExperimentDir(Path(row.exp_path)), row.status)
     return ", ".join(text for text in (f"for {duration(seconds)}" if seconds is not None else "", step) if text)
 
 
 def _time(text: str) -> datetime.datetime:
-    time = datetime.datetime.fromisoformat(text)
-    return time if time.tzinfo is not None else time.replace(tzinfo=datetime.UTC)
-
-
-def _counter_in(line: Mapping[str, Any]) -> str:
-    numbers = {name: value for name, value in dotted_items(line) if type(value) in NUMBERS and abs(value) < _MOST}
-    for name in counters_among(tuple(numbers))[:1]:
-        value = numbers[name]
-        return f"{re.split('[/.]', name)[-1]} {f'{value:g}' if value % 1 else f'{value:.0f}'}"
-    return ""
+    found = datetime.datetime.fromisoformat(text)
+    return found if found.tzinfo is not None else found.replace(tzinfo=datetime.UTC)

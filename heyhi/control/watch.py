@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from heyhi.control.attendance import NO_COMMANDS, Attendance, Commands
 from heyhi.control.listing import live_lines
+from heyhi.control.search_lines import search_lines
 from heyhi.control.survey import Survey
 from heyhi.errors import error_text
 from heyhi.experiment.names import Status
@@ -129,6 +130,12 @@ class _Lines:
         if told.get("") != counts:
             told[""] = counts
             print(f"{time.strftime('%H:%M:%S')}  {counts}", flush=True)
+        for text in search_lines(survey):
+            best, _, _ = text.partition(";")
+            name = text.partition(":")[0]
+            if "best so far" in best and told.get(name) != best:
+                told[name] = best
+                print(best, flush=True)
         for row in survey.not_done:
             if row.status.is_trouble and told.get(row.exp_path) != row.text:
                 told[row.exp_path] = row.text
@@ -199,7 +206,7 @@ def _shown(survey: Survey, attendance: Sequence[str], width: int, height: int) -
     from rich.text import Text
 
     below = wrapped(attendance, width)
-    head = wrapped([f"{time.strftime('%H:%M:%S')}  {_counts(survey)}"], width)
+    head = wrapped([f"{time.strftime('%H:%M:%S')}  {_counts(survey)}", *search_lines(survey)], width)
     rows = live_lines(survey.not_done, width, max(_LEAST_ROWS, height - len(head) - len(below) - _MARGIN))
     # As text: an exp id with brackets is no markup.
     return Text("\n", overflow="fold").join(

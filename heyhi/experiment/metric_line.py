@@ -49,8 +49,6 @@ def line_of(
     line: dict[str, Any] = {}
     if step is not None:
         line[STEP] = counted(step, STEP)
-    if total is not None:
-        line[TOTAL] = counted(total, TOTAL)
     for source in (more,) if metrics is None else (metrics, more):
         if not isinstance(source, Mapping):
             raise MetricError(f"heyhi.log: takes a dict of names and numbers, and was given {_shown(source)}")
@@ -63,8 +61,12 @@ def line_of(
             if key in line:
                 raise MetricError(f"heyhi.log: '{key}' is given twice: {_shown(line[key])}, and {_shown(value)}")
             line[key] = value if type(value) in _PLAIN else _plain(value, key, _MOST_DEPTH)
-    if total is not None and counter_of(line) is None:
-        raise MetricError("heyhi.log: total= is how many steps there are, and nothing says the step: give it by step=")
+    if total is not None:
+        line[TOTAL] = counted(total, TOTAL)
+        if counter_of(line) is None:
+            raise MetricError(
+                "heyhi.log: total= is how many steps there are, and nothing says the step: give step=, too"
+            )
     return line
 
 
@@ -86,11 +88,16 @@ def less_facts(line: Mapping[str, T]) -> Mapping[str, T]:
     return {name: value for name, value in line.items() if name not in FACTS} if is_written_by_log(line) else line
 
 
-def counter_of(line: Mapping[str, Any]) -> tuple[str, float] | None:
-    """Return name and value of the counter that says how far a run was when it wrote a line; None without one."""
+def counters_of(line: Mapping[str, Any]) -> dict[str, float]:
+    """Return the counters of a line that are finite, the one first that says how far a run was when it wrote that."""
     numbers = dict(_numbers(line, "", _MOST_DEPTH))
-    name = STEP if STEP in numbers else next(iter(counters_among(tuple(numbers))), None)
-    return (name, numbers[name]) if name is not None else None
+    first = (STEP,) if STEP in numbers else ()
+    return {name: numbers[name] for name in (*first, *counters_among(tuple(numbers)))}
+
+
+def counter_of(line: Mapping[str, Any]) -> tuple[str, float] | None:
+    """Return name and value of the first of them; None where there is none."""
+    return next(iter(counters_of(line).items()), None)
 
 
 def _numbers(line: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, float]]:

@@ -17,7 +17,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from heyhi.errors import MetricError
 from heyhi.experiment.metric_line import ATTEMPT, MOST_LINE_BYTES, STEP, TIME, TOTAL, counted, line_of
@@ -39,7 +39,12 @@ _log = logging.getLogger(__name__)
 
 
 def log(
-    metrics: Mapping[str, Any] | None = None, /, *, step: float | None = None, total: float | None = None, **more: Any
+    metrics: Mapping[str, Any] | None = None,
+    /,
+    *,
+    step: SupportsFloat | None = None,
+    total: SupportsFloat | None = None,
+    **more: Any,
 ) -> None:
     """Write metrics: a line in the experiment's metrics.jsonl, with the time and the number of the attempt.
 
@@ -64,7 +69,7 @@ def log(
         found.put(line_of(metrics, more, step, total))
 
 
-def progress(step: float, of: float) -> None:
+def progress(step: SupportsFloat, of: SupportsFloat) -> None:
     """Say how far a run is, and no more: for `heyhi status`, which tells when it will have come to its end.
 
     It may be called at each step: one call a second is written, or in a long run one in each hundredth of its time, and

@@ -13,7 +13,7 @@ What is chosen, and by what, is left to `heyhi.search`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -208,6 +208,11 @@ def shown_folder(exp_path: str) -> str:
     if choice is None or not choice.exp_id:
         return exp_path
     return str(slot.search.results_root / choice.exp_id)
+
+
+def shown_folders(exp_paths: Iterable[str]) -> list[str]:
+    """Return the folders that people are shown for some, each once."""
+    return list(dict.fromkeys(map(shown_folder, exp_paths)))
 
 
 def slots_of(exp_path: Path | str) -> list[str]:

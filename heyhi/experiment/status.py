@@ -317,7 +317,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if _exists(result_of(exp_path)):
         return _Look(_DONE)
     if is_winner(exp_path):
-        return _Look(_NOT_STARTED)
+        from heyhi.experiment.winners import read_failure
+
+        why = read_failure(exp_path)
+        return _Look(State(Status.DEAD, why) if why else _NOT_STARTED)
     if not _exists(exp_path):
         if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
             return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))
@@ -380,7 +383,8 @@ def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _L
 
     slot = slot_dir(exp_path)
     end = slot.read_end()
-    chosen = shown_folder(exp_path)
+    choice = slot.read_choice() if end is None else None  # raises where it is damaged
+    chosen = exp_path if end is None and choice is None else shown_folder(exp_path)
     its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
     if end is not None:
         is_so = its is not None and (its.state.status.is_alive or its.state.status is Status.DONE)

@@ -342,8 +342,12 @@ class Signals:
         self._interrupt()
         if not self._is_over.wait(KILL_SECONDS):
             self.tell(f"{why}; this run has not ended {KILL_SECONDS:g} s after it was told to, and is killed")
-            kill_started_since(self._since)
-            os.kill(self._pid, signal.SIGKILL)
+            self.kill()
+
+    def kill(self) -> None:
+        """Kill this process, and what main has started in it."""
+        kill_started_since(self._since)
+        os.kill(self._pid, signal.SIGKILL)
 
     def fail(self, why: str) -> None:
         """End main from another thread, since it can't go on; it isn't killed where it does, for it harms nobody.

@@ -19,6 +19,7 @@ from heyhi.experiment.directions import words
 from heyhi.experiment.metric_line import TOTAL, counter_of
 from heyhi.experiment.metrics import BEST
 from heyhi.experiment.slots import SlotDir
+from heyhi.job.ending import Terminated
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.turn import Turn, current_turn
 from heyhi.search.rung_files import RungFiles
@@ -143,6 +144,8 @@ class _Rungs:
         self._is_busy = True
         try:
             _write_checkpoint(turn)
+        except Terminated:  # a signal: it is ended by that, and compared again when it comes again
+            raise
         except (Exception, SystemExit) as error:
             # Which trial it is that ends early doesn't change by that; what is lost is what it would go on from.
             _log.exception("main's checkpoint could not be written before this trial ends")

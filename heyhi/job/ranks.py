@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -35,6 +36,7 @@ from heyhi.experiment.slots import shown_folder
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 from heyhi.job.chosen import experiment_of, listeners_of
 from heyhi.job.crash import stacks_when_it_crashes
+from heyhi.job.early_end import EarlyEnd
 from heyhi.job.ending import KILL_SECONDS, Ending, Signals, Terminated, end_with, ending_of, leave_fork, print_error
 from heyhi.job.grace import LOST, Grace
 from heyhi.job.leftovers import around_rank
@@ -319,7 +321,7 @@ def main(args: Sequence[str] | None = None) -> int:
     doors: list[MetricDoors] = []
     with Grace() as grace:
         with metered, Signals(notice, stays=rank > 0 and notice is not None) as signals:
-            _listen(channel, signals)
+            _listen(channel, signals, options.parent)
             ending, result = _run(options, rank, signals, held, doors)
             code = ending.exit_code or (0 if ending.reason == "done" else 1)
             if ending.reason == PRUNED:  # the others are ended as when the job is queued again
@@ -392,8 +394,14 @@ def _take_channel() -> int:
     return channel
 
 
-def _listen(channel: int, signals: Signals) -> None:
-    """Raise in the main thread the signals that the runner sends, and end it where all is lost."""
+def _listen(channel: int, signals: Signals, parent: int | None) -> None:
+    """Raise in the main thread the signals that the runner sends, and end it where all is lost.
+
+    Args:
+        channel: that they come by.
+        signals: of this rank.
+        parent: process id of the runner, where it has started this process itself.
+    """
     process, thread = os.getpid(), threading.main_thread().ident
     signs = {sign.name.encode(): sign for sign in (WARNING, signal.SIGTERM)}
 
@@ -408,6 +416,13 @@ def _listen(channel: int, signals: Signals) -> None:
                     signal.pthread_kill(thread, sign)
                 elif word == _LOST.encode():
                     signals.lose(rest.decode(errors="replace"))
+        if parent is None or os.getpid() != process:
+            return
+        # Where the runner is gone, the system has told it so; one that waits for other ranks in C code hears no signal,
+        # and would for ever. Asked after that time: a process closes its files before it is gone.
+        time.sleep(_GRACE_SECONDS)
+        if os.getppid() != parent:
+            signals.kill()
 
     threading.Thread(target=read, name="heyhi-signals", daemon=True).start()
 
@@ -429,7 +444,7 @@ def _run(
     ending: Ending | None = None
     try:
         with signals.raising():
-            experiment, entry, schema, project, sweep, listeners = _read_manifest(options)
+            experiment, entry, schema, project, sweep, rungs = _read_manifest(options)
             if rank == 0:
                 doors.append(doors_of(project, experiment, sweep, options.code_root))
             folder = ExperimentDir(experiment.exp_path)
@@ -439,11 +454,14 @@ def _run(
                 _logged(folder, rank, options, signals) as regain,
                 in_place(experiment, project),
                 stacks_when_it_crashes(),
+                EarlyEnd(
+                    options.notes / f"{rank}.json", options.notes / _FIRST_NAME, rank, project.settings.end_grace
+                ) as early_end,
             ):
-                turn.on_pruned = functools.partial(_announce, options.notes, rank)
+                turn.on_pruned = early_end.announce
                 try:
-                    listening: list[Listener] = [*doors[0].listeners, *listeners] if rank == 0 else []
-                    with _logging(folder, signals, listening) if rank == 0 else contextlib.nullcontext():
+                    listeners: list[Listener] = [*doors[0].listeners, *rungs] if rank == 0 else []
+                    with _logging(folder, signals, listeners) if rank == 0 else contextlib.nullcontext():
                         result = _call(experiment, schema, entry, options)
                     held.append(result)
                     if os.getpid() != process:
@@ -508,9 +526,8 @@ def _read_manifest(
 
     with Manifest.open(options.manifest) as manifest:
         pin_imports(manifest.project, options.code_root)
-        experiment = experiment_of(manifest, options.target)
-        listeners = listeners_of(manifest, options.target)
-        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), listeners
+        experiment, rungs = experiment_of(manifest, options.target), listeners_of(manifest, options.target)
+        return experiment, manifest.entry, manifest.schema(), manifest.project, swept_as(manifest), rungs
 
 
 def _call(experiment: Experiment, schema: Schema, entry: str, options: argparse.Namespace) -> object:
@@ -567,15 +584,6 @@ def _note(
     if ending.reason in ("failed", "requeue", PRUNED) or (ending.reason == "terminated" and rank == 0):
         with writing(path), contextlib.suppress(FileExistsError):
             (notes / _FIRST_NAME).hardlink_to(path)
-
-
-def _announce(notes: Path, rank: int, why: str) -> None:
-    """Note that a search ends this run, before others can fail as they miss the rank that leaves."""
-    note = {"rank": rank, "reason": PRUNED, "exception": why, "node": node_name(), "exit_code": 0}
-    path = notes / f"{rank}.json"
-    with contextlib.suppress(ResultError, OSError):  # it is noted again at its end
-        replace_file(path, json.dumps(note))
-        (notes / _FIRST_NAME).hardlink_to(path)
 
 
 def _aside(target: str, result: Encoded | None) -> str:

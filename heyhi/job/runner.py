@@ -703,6 +703,7 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
 
     with Manifest.open(options.manifest) as manifest:
         experiment, sweep = manifest.experiment(options.target), swept_as(manifest)
+        manifest.check_complete(experiment)
     # What it says of all its experiments is in memory.
     command = _Command.of(options, grace, manifest, experiment, sweep)
     job = _job_claim(options.job, experiment) if options.job is not None else None

@@ -1,27 +1,23 @@
 """What was read of a search's final trials, in one file, so that asking reads what is new and not 10,000 files.
 
-The file may be removed at any time; one that is damaged counts as none. A trial in it holds as long as its slot's file
+A trial in it holds as long as its slot's file
 is the one that was read, which a listing of the folder tells.
 """
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heyhi.errors import HeyhiError
-from heyhi.files import read_bounded, replace_bytes
+from heyhi.search.kept import read_kept, write_kept
 from heyhi.search.trial import State, Trial
 
 KEPT_NAME = ".kept_trials.json"
 _FORMAT = 1
 _NONE = "skipped"  # state of a slot without a trial, for which there was nothing left to choose
 _SHARE = 50  # it is written anew where one in so many is new: each time would take longer than reading these few
-_MOST_BYTES = 1 << 28
 
 
 class Kept(NamedTuple):
@@ -45,17 +41,12 @@ class KeptTrials:
 
     def read(self) -> dict[int, Kept]:
         """Return what is kept by slot; nothing where there is none, or it can't be read."""
-        import orjson
-
+        found = read_kept(self._path)
         try:
-            digest, _, data = read_bounded(self._path, _MOST_BYTES).partition(b"\n")
-            if digest != _digest(data):
-                return {}
-            found = orjson.loads(data)
-            if found["format"] != _FORMAT or found["axes"] != self._axes:
+            if found is None or found["format"] != _FORMAT or found["axes"] != self._axes:
                 return {}
             return _from_columns(found)
-        except (OSError, ValueError, TypeError, KeyError):
+        except (ValueError, TypeError, KeyError):
             return {}
 
     def keep(self, known: Mapping[int, Kept], fresh: Mapping[int, Kept]) -> None:
@@ -65,18 +56,9 @@ class KeptTrials:
             known: what is kept and still holds.
             fresh: what was read beside that.
         """
-        import orjson
-
-        if len(fresh) <= len(known) // _SHARE:
-            return
-        columns = _columns({**known, **fresh}, self._axes)
-        data = orjson.dumps({"format": _FORMAT, "axes": self._axes, **columns})
-        with contextlib.suppress(OSError, HeyhiError):
-            replace_bytes(self._path, _digest(data) + b"\n" + data)
-
-
-def _digest(data: bytes) -> bytes:
-    return hashlib.sha256(data).hexdigest().encode()
+        if len(fresh) > len(known) // _SHARE:
+            columns = _columns({**known, **fresh}, self._axes)
+            write_kept(self._path, {"format": _FORMAT, "axes": self._axes, **columns})
 
 
 def _columns(kept: Mapping[int, Kept], axes: Sequence[str]) -> dict[str, Any]:
@@ -86,12 +68,13 @@ def _columns(kept: Mapping[int, Kept], axes: Sequence[str]) -> dict[str, Any]:
         "inodes": [one.inode for one in kept.values()],
         "states": [trial.state if trial is not None else _NONE for trial in trials],
         "exp_ids": [trial.exp_id if trial is not None else "" for trial in trials],
-        "values": [_written(trial.value) if trial is not None else None for trial in trials],
+        "values": [written_value(trial.value) if trial is not None else None for trial in trials],
         "chosen": [[trial.chosen.get(axis) if trial is not None else None for trial in trials] for axis in axes],
     }
 
 
-def _written(value: float | None) -> float | str | None:
+def written_value(value: float | None) -> float | str | None:
+    """Return a value as JSON holds it, which has no NaN."""
     return value if value is None or math.isfinite(value) else repr(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,24 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message_factory import GetMessageClass
 
 from heyhi.config.keys import Key, Kind, find_key
+from heyhi.config.mounts import include_mount
 from heyhi.config.overrides import parts_written
 from heyhi.config.renames import first_name
 from heyhi.config.values import Value, value_text
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import RESULT_NAME
+from heyhi.search.kept import read_kept, write_kept
+from heyhi.search.kept_trials import written_value
 from heyhi.search.trial import Trial
 from heyhi.search.values import value_of
 from heyhi.sweep.search_spec import Axis, SearchSpec
 
+KEPT_NAME = ".kept_others.json"
+_FORMAT = 1
+_SHARE = 50  # it is written anew where one in so many is new
+# Stamp of the result, which point it is, and its value, as JSON holds it.
+_Entry = tuple[list[int], dict[str, Any] | None, float | str | None]
 _log = logging.getLogger(__name__)
 
 
@@ -35,7 +45,10 @@ class Fitting:
     def __init__(self, axes: Iterable[Axis], task: str, kind: Descriptor) -> None:
         self._task = task
         self._empty = GetMessageClass(kind)()
-        self._keys = [(axis, find_key(kind, axis.key)) for axis in axes]
+        found = [(axis, include_mount(kind, axis.key)[0]) for axis in axes]
+        # Which files a config was made of, it doesn't say.
+        self._is_of_files = any(is_include for _, is_include in found)
+        self._keys = [(axis, find_key(kind, axis.key)) for axis, is_include in found if not is_include]
 
     def chosen(self, flat: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return which point of the space a config is, None where it is none.
@@ -43,6 +56,8 @@ class Fitting:
         Args:
             flat: the config as dotted keys with all defaults.
         """
+        if self._is_of_files:
+            return None
         chosen: dict[str, Any] = {}
         for axis, key in self._keys:
             if axis.applies(chosen):
@@ -88,35 +103,76 @@ class Fitting:
         return "NULL" if "NULL" in axis.values else None
 
 
-def learned(folders: Iterable[str], spec: SearchSpec, fitting: Fitting, known: frozenset[str]) -> list[Trial]:
-    """Return the experiments that are learned from as trials.
+class Others:
+    """The experiments that a search learns from, as trials; what was read of those is kept beside its slots.
 
     Args:
-        folders: their exp paths.
+        search: its folder.
         spec: what is searched.
         fitting: finds where in its space they lie.
-        known: exp paths of the search's own.
     """
-    found: list[Trial] = []
-    asked = 0
-    for folder in folders:
-        if folder in known:
-            continue
-        asked += 1
-        experiment = ExperimentDir(Path(folder))
-        try:
-            if not experiment.has_result():
+
+    def __init__(self, search: Path, spec: SearchSpec, fitting: Fitting) -> None:
+        self._path = search / KEPT_NAME
+        self._spec = spec
+        self._fitting = fitting
+
+    def trials(self, folders: Iterable[str], known: frozenset[str] = frozenset()) -> list[Trial]:
+        """Return those that are done and lie in the space as trials, in the order of their folders.
+
+        Args:
+            folders: their exp paths.
+            known: exp paths of the search's own, which are no others.
+        """
+        kept = self._kept()
+        fresh = 0
+        found: list[Trial] = []
+        asked = [folder for folder in dict.fromkeys(folders) if folder not in known]
+        for folder in asked:
+            stamp = _stamp(folder)
+            if stamp is None:
                 continue
-            value = value_of(folder, spec.metric, spec.direction)
-            chosen = fitting.chosen(experiment.read_flat_config()) if value is not None else None
+            entry = kept.get(folder)
+            if entry is None or entry[0] != stamp:
+                entry = kept[folder] = (stamp, *self._read(folder))
+                fresh += 1
+            if entry[1] is not None and entry[2] is not None:
+                found.append(Trial(-1, folder, entry[1], "done", float(entry[2])))
+        if fresh > len(kept) // _SHARE:
+            write_kept(self._path, {"format": _FORMAT, "search": self._spec.search_id, "others": kept})
+        if asked:
+            rest = ": the rest isn't done, or lies outside of its space" if len(found) < len(asked) else ""
+            _log.info("the search learns from %d of %d other experiments%s", len(found), len(asked), rest)
+        return found
+
+    def _kept(self) -> dict[str, _Entry]:
+        found = read_kept(self._path)
+        try:
+            if found is None or found["format"] != _FORMAT or found["search"] != self._spec.search_id:
+                return {}
+            return {
+                str(folder): (list(stamp), chosen, value) for folder, (stamp, chosen, value) in found["others"].items()
+            }
+        except (ValueError, TypeError, KeyError, AttributeError):
+            return {}
+
+    def _read(self, folder: str) -> tuple[dict[str, Any] | None, float | str | None]:
+        """Return which point of the space one is, and its value."""
+        try:
+            chosen = self._fitting.chosen(ExperimentDir(Path(folder)).read_flat_config())
+            value = value_of(folder, self._spec.metric, self._spec.direction) if chosen is not None else None
         except HeyhiError:
-            continue
-        if chosen is not None:
-            found.append(Trial(-1, folder, chosen, "done", value))
-    if asked:
-        rest = ": the rest isn't done, or lies outside of its space" if len(found) < asked else ""
-        _log.info("the search learns from %d of %d other experiments%s", len(found), asked, rest)
-    return found
+            return None, None
+        return chosen, written_value(value)
+
+
+def _stamp(folder: str) -> list[int] | None:
+    """Return what changes with an experiment's result; None where it has none."""
+    try:
+        stat = os.stat(f"{folder}/{RESULT_NAME}")  # noqa: PTH116 (thousands of them: no object each)
+    except OSError:
+        return None
+    return [stat.st_mtime_ns, stat.st_size, stat.st_ino]
 
 
 def _element(values: Any, index: int) -> Any:

@@ -22,9 +22,10 @@ from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
 from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
-from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.winners import waited_for
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
@@ -34,7 +35,7 @@ from heyhi.sweep.known import LaunchRecord, label_of, note_known, write_launch
 from heyhi.sweep.manifest import SUFFIX, Manifest, Node, by_own_name, check_is_of, manifests_root, table_of
 from heyhi.sweep.provenance import MAX_COMPARED, Inspector
 from heyhi.sweep.sign_of_life import give_sign_of_life
-from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_target
+from heyhi.sweep.target import exp_ids_of, folder_of, folders_of, is_slot_target, is_target
 from heyhi.sweep.twins import Twins
 from heyhi.sweep.validation import validate, validate_again
 from heyhi.sweep.write_manifest import write_manifest
@@ -71,10 +72,14 @@ class Flow:
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
+        tries: for the rules: how often an experiment's run was tried, with this time, and how often it is.
         threads: for the rules: cores that an experiment is given.
         priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
+        candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
+        contest_manifest: for the rules: manifest that says so.
+        contest: for the rules: what that best one is called.
         missing: for the rules: its experiments whose results were removed after its table was written.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
@@ -90,6 +95,7 @@ class Flow:
         self._is_chosen = any(config.get(key) for key in _SETTINGS)
         self._is_on_record = bool(config.get(_LAUNCH_SETTING))
         self._statuses = Statuses()
+        self._parallel: list[int] = []  # of the searches: trials at once
         self._unknown: dict[str, str] = {}  # digest of a target -> what is said of it
         self._is_own = False  # whether it was asked whose the results are
         self._manifest: Manifest | None = None  # of the sweep
@@ -111,8 +117,12 @@ class Flow:
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
         self.threads = _for_rule(lambda wildcards: int(self._find(wildcards).node.resources.get("threads", 1)))
+        self.tries = _with_attempt(self._tries)
         self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
+        self.candidates = _for_rule(lambda wildcards: self._candidates(self._find_contest(wildcards)))
+        self.contest = _for_rule(lambda wildcards: self._contest_text(self._find_contest(wildcards)))
+        self.contest_manifest = _for_rule(lambda wildcards: self._name(self._find_contest(wildcards).manifest))
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
@@ -148,12 +158,28 @@ class Flow:
         """What to call what this run was asked for in commands; empty where that is no sweep."""
         if self._sweep is None or self._manifest is None or self._manifest.path not in self._reported:
             return ""
+        if self._manifest.search is not None and self._sweep.suffix == SUFFIX:
+            return self._manifest.sweep or f"{SEARCHES_NAME}/{self._manifest.search.search_id}"
         return shell_word(self.project.relative(self._sweep))
 
     @property
     def is_run(self) -> bool:
         """Whether something is run, as far as Snakemake has said so by now; a dry run is none."""
         return bool(self._workflow.is_main_process and self._is_executing)
+
+    def end(self) -> None:
+        """End this process where a trial of a search is dead for good: for `onsuccess`, when all else is done.
+
+        Raises:
+            SystemExit: so it is.
+        """
+        slots = folders_of([target for target, _ in self.asked if is_slot_target(target)], self.project.root)
+        slots += [
+            folder for manifest in self.reported if manifest.search is not None for folder in manifest.own_folders
+        ]
+        statuses = Statuses(list(dict.fromkeys(slots)))
+        if any(statuses.look(slot).status is Status.DEAD for slot in dict.fromkeys(slots)):
+            raise SystemExit(1)
 
     def finish(self) -> None:
         """Have HeyHi's logger say how the run has ended: before its table is shown, or anything else is printed."""
@@ -321,6 +347,51 @@ class Flow:
         self._unknown[digest] = f"{target}: {self._look(target).line}"
         return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
 
+    # --- the best ones of sweeps
+
+    def _find_contest(self, wildcards: Any) -> _Known:
+        target = f"{wildcards.winner}.json"
+        known = self._known.get(target)
+        if known is None and self._is_chosen and self._manifest is None:
+            self._sweep_manifest()
+            known = self._known.get(target)
+        if known is None:
+            known = self._contest_of_asked(target)
+        if known is None:
+            raise no_manifest(self.project, target)
+        return known
+
+    def _contest_of_asked(self, target: str) -> _Known | None:
+        """Look the best of a sweep up where the experiment was found that needs it."""
+        for manifest in dict.fromkeys([*self._asked.values(), *self._opened.values()]):
+            for node in manifest.contest_nodes():
+                if node.target == target:
+                    self._known[target] = _Known(node, manifest)
+                    return self._known[target]
+        return None
+
+    def _candidates(self, known: _Known) -> list[str]:
+        """Return what the best of a sweep waits for: nothing once it is chosen, whatever has become of it since."""
+        node, manifest = known
+        folder = folder_of(node.target, self.project.root)
+        if is_there(self.project.root / node.target) or not self._workflow.is_main_process:
+            return []
+        own = set(manifest.targets)
+        return self._touchable(waited_for(manifest.best_of(folder), node.needs, self._is_stuck, own))
+
+    def _contest_text(self, known: _Known) -> str:
+        best = known.manifest.best_of(folder_of(known.node.target, self.project.root))
+        return best.text if best is not None else known.node.target
+
+    def _is_stuck(self, target: str) -> bool:
+        return self._look(target).status.blocks
+
+    def _tries(self, attempt: int) -> str:
+        settings = self._workflow.execution_settings
+        # A job of another executor doesn't know how often it is tried.
+        is_known = self._workflow.is_main_process and settings is not None
+        return f"{attempt} --attempts {1 + settings.retries}" if is_known else str(attempt)
+
     def _priority(self, known: _Known) -> int:
         # From 1: of what is worth nothing Snakemake's solver would start nothing.
         return max(1, known.manifest.size - known.node.position)
@@ -385,11 +456,23 @@ class Flow:
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
             self._known.update((known.node.target, known) for known in found)
+            self._take_contests(self._manifest)
+            self._limit_trials(self._manifest)
             if is_new:
                 self._validated.update(known.node.target for known in found)
             else:
                 self._validate(found)
         return self._manifest
+
+    def _take_contests(self, manifest: Manifest) -> None:
+        self._known.update((node.target, _Known(node, manifest)) for node in manifest.contest_nodes())
+
+    def _limit_trials(self, manifest: Manifest) -> None:
+        """Have no more trials of a search run at once than it allows; of several searches, all as many as the sum."""
+        if manifest.search is not None:
+            self._parallel.append(manifest.search.parallel)
+            most = sum(self._parallel) if all(self._parallel) else sys.maxsize
+            self._workflow.register_resource("trials", most)
 
     def _check_nothing_else_was_meant(self) -> None:
         """Refuse the default sweep where targets were given, and an option of several words has taken them for its own.
@@ -474,6 +557,8 @@ class Flow:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
                 found = [_Known(node, manifest) for node in manifest.nodes()]
                 self._known.update((known.node.target, known) for known in found)
+                self._take_contests(manifest)
+                self._limit_trials(manifest)
                 self._validate(found)
         return manifest
 
@@ -493,6 +578,16 @@ def _for_rule(answer: Callable[[Any], _T]) -> Callable[[Any], _T]:
             return answer(wildcards)
 
     # Snakemake asks for the signature 10 times an experiment, and to work it out takes longer than to answer.
+    ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
+    return ask
+
+
+def _with_attempt(answer: Callable[[int], str]) -> Callable[[Any, int], str]:
+    """Make a function for a rule that is told how often a job was tried."""
+
+    def ask(wildcards: Any, attempt: int) -> str:
+        return answer(attempt)
+
     ask.__signature__ = inspect.signature(ask)  # type: ignore[attr-defined]
     return ask
 

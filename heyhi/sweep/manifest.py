@@ -22,8 +22,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.errors import HeyhiError, ManifestError, NoProjectError
-from heyhi.experiment.names import STATE_NAME
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
+from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
+from heyhi.files import is_there
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from google.protobuf.message import Message
 
+    from heyhi.config.best import Best
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
@@ -70,6 +72,19 @@ STATEMENTS = {
     given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
     checksum INTEGER NOT NULL      -- of all above
     )""",
+    # What configs are completed from that name the best of a sweep; most sweeps have none.
+    "base": """CREATE TABLE base (
+    exp_id TEXT PRIMARY KEY,
+    content BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    # The best ones of sweeps that are named: words, and exp ids of what it is chosen from, as JSON.
+    "contest": """CREATE TABLE contest (
+    exp_id TEXT PRIMARY KEY,
+    words TEXT NOT NULL,
+    candidates TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+    ) WITHOUT ROWID""",
     "experiment_exp_id": "CREATE UNIQUE INDEX experiment_exp_id ON experiment (exp_id)",
 }
 # Plain tuples, since a sweep may have 100,000 experiments.
@@ -129,6 +144,20 @@ class ConfigRow(NamedTuple):
     task: str
     config: bytes
     needs: tuple[str, ...]
+
+
+class ContestRow(NamedTuple):
+    """The best of a sweep, and what it is chosen from.
+
+    Attributes:
+        exp_id: that stands for it.
+        words: by which configs name it.
+        candidates: exp ids of what it is chosen from.
+    """
+
+    exp_id: str
+    words: str
+    candidates: tuple[str, ...]
 
 
 class Origin(NamedTuple):
@@ -354,7 +383,8 @@ class Manifest:
         """Exp ids of what each experiment needs itself, by its own, for those that need any."""
         exp_ids, every = self._columns("exp_id", "needs")
         found = zip(exp_ids, every, strict=True)
-        return {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
+        needed = {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
+        return needed | {one.exp_id: list(one.candidates) for one in self.contests.values()}
 
     @property
     def needed_folders(self) -> dict[str, list[str]]:
@@ -465,10 +495,13 @@ class Manifest:
             ManifestError: a row is damaged.
         """
         columns = self._columns("exp_id", "task", "config", "needs")
-        return [
+        found = [
             ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
             for exp_id, task, config, needs in zip(*columns, strict=True)
         ]
+        if not self.contests:
+            return found
+        return [row._replace(config=self._completed(row.exp_id, row.config, row.needs)) for row in found]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
         """Read the message of the task in one of its configs.
@@ -501,6 +534,82 @@ class Manifest:
             return None
         return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position], [row.files]])[0]
 
+    # --- the best ones of sweeps that its experiments need
+
+    @cached_property
+    def contests(self) -> dict[str, ContestRow]:
+        """The best ones of sweeps that some of its experiments need, by the exp ids that stand for them.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        found = {}
+        with _reading(self.path, self.expand_command):
+            for exp_id, words, candidates, checksum in self._read("SELECT * FROM contest"):
+                if zlib.crc32(contest_bytes(exp_id, words, candidates)) != checksum:
+                    raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
+                found[exp_id] = ContestRow(exp_id, words, tuple(json.loads(candidates)))
+        return found
+
+    def contest(self, target: str) -> ContestRow | None:
+        """Return the best of a sweep whose target it is; None where it has none of that."""
+        return self.contests.get(self._key(target))
+
+    def best_of(self, exp_path: str) -> Best | None:
+        """Return which best of a sweep a folder stands for; None where it has none of that."""
+        from heyhi.config.best import Best
+
+        row = self.contests.get(exp_id_of(exp_path, self.results_root))
+        return Best.parse(row.words, self.written_for.project_root) if row is not None else None
+
+    def contest_nodes(self) -> list[Node]:
+        """Return what Snakemake has to know of the best ones of sweeps that some of its experiments need."""
+        return [
+            Node(self._targets([one.exp_id])[0], tuple(self._targets(one.candidates)), {})
+            for one in self.contests.values()
+        ]
+
+    @property
+    def completed_by(self) -> str:
+        """Digest of the best ones of sweeps that are known; empty where its experiments need none."""
+        known = [(one, os.stat(path).st_mtime_ns) for one in self.contests if is_there(path := self._winner_path(one))]  # noqa: PTH116
+        return f"{zlib.crc32(repr(sorted(known)).encode()):08x}" if self.contests else ""
+
+    def _winner_path(self, exp_id: str) -> str:
+        return result_of(f"{self.results_root}/{exp_id}")
+
+    def check_complete(self, experiment: Experiment) -> None:
+        """Make sure that an experiment's config is complete: that the best ones of sweeps are known that it names.
+
+        Raises:
+            NeedsError: one isn't; the message names the command that chooses it.
+        """
+        for folder in map(str, experiment.needs):
+            if is_winner(folder) and not is_there(result_of(folder)):
+                best = self.best_of(folder)
+                target = self._targets([experiment.exp_id])[0]
+                raise NeedsError(
+                    f"{experiment.exp_id} needs {best.text if best is not None else folder}, which isn't chosen yet:"
+                    f" snakemake --profile profiles/local {shell_word(target)} does that first"
+                )
+
+    def _completed(self, exp_id: str, config: bytes, needs: Sequence[str]) -> bytes:
+        """Return an experiment's config, completed if the best ones of sweeps that it names are known."""
+        named = [folder for folder in folders_at(needs, self.results_root) if is_winner(folder)]
+        if not named or not all(is_there(result_of(folder)) for folder in named):
+            return config
+        from heyhi.config.base import Base
+        from heyhi.experiment.winners import known_winners
+
+        with _reading(self.path, self.expand_command):
+            rows = self._read("SELECT content, checksum FROM base WHERE exp_id = ?", exp_id)
+            if not rows or zlib.crc32(rows[0][0]) != rows[0][1]:
+                raise sqlite3.DatabaseError(f"what {exp_id} is completed from is missing, or was changed")
+        base = Base.from_bytes(rows[0][0], self._schema, self.project)
+        composed = base.complete(known_winners(self.results_root))
+        data: bytes = composed.message.SerializeToString(deterministic=True)
+        return data
+
     def nodes(self) -> list[Node]:
         """Return what Snakemake has to know of all experiments, each after what it needs."""
         return self._nodes(self._columns("exp_id", "needs", "resources", "position", "files"))
@@ -517,6 +626,13 @@ class Manifest:
         with _reading(self.path, self.expand_command):
             if rows != sorted(zip(exp_ids, positions, strict=True)):
                 raise sqlite3.DatabaseError("its index was changed")
+            bases = self._read("SELECT exp_id, content, checksum FROM base")
+            for exp_id, content, checksum in bases:
+                if zlib.crc32(content) != checksum:
+                    raise sqlite3.DatabaseError(f"what {exp_id} is completed from was changed")
+            wanted = {exp_id for exp_id, needs in self.needed_exp_ids.items() if any(map(is_winner, needs))}
+            if wanted != {exp_id for exp_id, _, _ in bases}:
+                raise sqlite3.DatabaseError("what configs are completed from is missing")
 
     def _key(self, target: str) -> str:
         """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""
@@ -541,6 +657,8 @@ class Manifest:
         from heyhi.experiment.folder import Experiment
 
         _, exp_id, _, cfg, overrides, version, task, config, needs, resources, files, _ = row
+        if WINNERS_NAME in needs:
+            config = self._completed(exp_id, config, json.loads(needs))
         return Experiment(
             exp_id=exp_id,
             exp_path=Path(*folders_at([exp_id], self.results_root)),
@@ -626,6 +744,11 @@ def row_bytes(content: RowContent) -> bytes:
         f"\0{len(config)}\0"
     )
     return text.encode() + config
+
+
+def contest_bytes(exp_id: str, words: str, candidates: str) -> bytes:
+    """Return what the checksum of the best of a sweep, and the manifest's digest, are made over."""
+    return f"{exp_id}\0{words}\0{candidates}".encode("utf-8", "surrogatepass")
 
 
 def manifests_root(project: Project) -> Path:

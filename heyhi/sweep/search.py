@@ -34,7 +34,7 @@ class ASHA:
         SweepError: one of them is no such number or name.
     """
 
-    grace: int = 1
+    grace: int = 3
     factor: int = 3
     counter: str = ""
 

@@ -69,7 +69,7 @@ class AshaSpec:
         counter: of metrics' lines that is gone by; empty for the epoch, else the first one that a line has.
     """
 
-    grace: int = 1
+    grace: int = 3
     factor: int = 3
     counter: str = ""
 

@@ -1,6 +1,7 @@
 """The space of a search: what each key may be, in the grammar of `--sweep`, checked against the schema.
 
     lr=loguniform(1e-4,1)    epochs=range(10,51,10)    batch_size=16,32,64    optimizer=sgd,adam    adam.beta1=…
+    I.model=small,large
 
 A key that lies in a member of a oneof applies where that member is chosen. How a point is drawn is left to
 `heyhi.search`.
@@ -10,38 +11,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from heyhi.config.composite import is_composite
 from heyhi.config.keys import Key, Kind, choices, find_key, prefixes, present
 from heyhi.config.mounts import include_mount
-from heyhi.config.overrides import canonical_text, cast_value, parts_written
+from heyhi.config.overrides import parts_written
 from heyhi.config.recipe import refuse_includes
 from heyhi.config.renames import first_name
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema, copy_of, type_of
-from heyhi.config.templates import OPEN
-from heyhi.config.values import INT_RANGES, NULL, cast_scalar, describe_type, listed, shorten, value_text
+from heyhi.config.schema import Schema, copy_of, oneof_of, type_of
+from heyhi.config.values import listed, shorten
 from heyhi.errors import HeyhiError, SweepError
-from heyhi.sweep.calls import DRAWS, Call, call_of
-from heyhi.sweep.elements import split_elements
+from heyhi.sweep.axis import AxisReader, Place
 from heyhi.sweep.search_spec import Axis
-from heyhi.sweep.size import check_size, length_of
-
-_FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
-_MOST = 2**53  # beyond it, not every whole number is a double, as which samplers draw it
 
 
 class _Asked(NamedTuple):
-    """A key of a space: as it was given, as it was found, and what it may be."""
+    """A key of a space: as it was given, where it leads, and what it may be."""
 
     given: str
-    key: Key
+    place: Place
     axis: Axis
+
+    @property
+    def key(self) -> Key:
+        """The field or oneof that it is."""
+        assert self.place.key is not None
+        return self.place.key
 
 
 def axes_of(space: Mapping[str, Any], schema: Schema, base: Message, scheduling: Scheduling) -> tuple[Axis, ...]:
@@ -63,162 +62,97 @@ def axes_of(space: Mapping[str, Any], schema: Schema, base: Message, scheduling:
     errors: list[str] = []
     for given, values in space.items():
         try:
-            key = _key_of(given, schema, base, scheduling)
-            _check_apart(given, key, asked)
-            asked.append(_Asked(given, key, _Reader(given, key, base, schema).axis(values)))
+            place = _place_of(given, schema, base, scheduling)
+            _check_apart(given, place, asked)
+            asked.append(_Asked(given, place, AxisReader(given, place, base, schema).axis(values)))
         except HeyhiError as error:
             errors.append(_located(given, error))
     if not errors:
-        conditions = _Conditions(asked, base)
-        for place, one in enumerate(asked):
+        fields = [one for one in asked if not one.place.is_include]
+        conditions = _Conditions(fields, base)
+        for index, one in enumerate(asked):
             try:
-                asked[place] = one._replace(axis=replace(one.axis, only_if=conditions.of(one)))
+                if one in fields:
+                    asked[index] = one._replace(axis=replace(one.axis, only_if=conditions.of(one)))
             except HeyhiError as error:
                 errors.append(_located(one.given, error))
     if not errors:
         asked = _in_order(asked)
-        errors = [line for one in asked for line in _misfits(one, asked, base)]
+        if len(fields) == len(asked):  # else files have a say, too
+            errors = [line for one in asked for line in _misfits(one, asked, base)]
     if errors:
         raise SweepError("\n".join(errors))
     return tuple(one.axis for one in asked)
 
 
+def included_in(space: Mapping[str, Any], schema: Schema, base: Message) -> dict[str, tuple[str, ...]]:
+    """Return the files that a space may include, by the keys that its axes have.
+
+    Args:
+        space: as for `axes_of`.
+        schema: likewise.
+        base: likewise.
+
+    Raises:
+        HeyhiError: what a key may be can't be read.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for given, values in space.items():
+        is_include, mount = include_mount(type_of(base), given.removeprefix("--"))
+        if is_include:
+            place = Place(mount, is_include)
+            found[place.first_text] = AxisReader(given, place, base, schema).axis(values).values
+    return found
+
+
 def _located(given: str, error: HeyhiError) -> str:
-    head = f"space '{shorten(given)}"
-    return str(error) if str(error).startswith(head) else f"{head}': {error}"
+    # Of a text of values, all of it is shown.
+    return f"space {error}" if str(error).startswith(f"'{given}=") else f"space '{shorten(given)}': {error}"
 
 
-def _key_of(given: str, schema: Schema, base: Message, scheduling: Scheduling) -> Key:
+def _place_of(given: str, schema: Schema, base: Message, scheduling: Scheduling) -> Place:
     kind = type_of(base)
     name = given.removeprefix("--")
     if name.endswith("+"):
         raise SweepError("a space says what a key may be, and adds to nothing: leave the + out")
-    if include_mount(kind, name)[0]:
-        raise SweepError(
-            "a space can't choose which file is included: search over the fields themselves, such as the member of a"
-            " oneof (optimizer=sgd,adam)"
-        )
-    key = find_key(kind, name)
-    refuse_includes(schema, kind, key)
-    if "launcher" in key.names[:1] or scheduling.ignores(key.text):
-        raise SweepError("launcher and scheduling are those of the base config: give it as an override")
-    if any(step.index == -1 for step in key.steps):
-        raise SweepError("-1 appends to a list: name the element by its index, or search over whole lists ([16],[32])")
-    return key
+    is_include, mount = include_mount(kind, name)
+    key = mount if is_include else find_key(kind, name)
+    if key is not None:
+        refuse_includes(schema, kind, key)
+        if "launcher" in key.names[:1] or scheduling.ignores(key.text):
+            raise SweepError("launcher and scheduling are those of the base config: give it as an override")
+        if any(step.index == -1 for step in key.steps):
+            raise SweepError(
+                "-1 appends to a list: name the element by its index, or search over whole lists ([16],[32])"
+            )
+    return Place(key, is_include)
 
 
-def _check_apart(given: str, key: Key, asked: Sequence[_Asked]) -> None:
+def _check_apart(given: str, place: Place, asked: Sequence[_Asked]) -> None:
     for other in asked:
-        if other.key.text == key.text:
+        if other.place.text == place.text:
             if other.given == given:
                 raise SweepError("the key is given twice")
             raise SweepError(f"the key is given twice: '{other.given}' and '{given}' are one and the same")
-        for inner, outer in ((key, other.key), (other.key, key)):
-            if outer.text in prefixes(inner):
+        for inner, outer in ((place, other.place), (other.place, place)):
+            if outer.is_include and not inner.is_include and _decides(outer, inner):
+                raise SweepError(
+                    f"whether '{inner.text}' applies hangs on the file that '{outer.text}' includes:"
+                    " search over the fields alone, or over the files"
+                )
+            if outer.key is None or inner.key is None or outer.is_include or inner.is_include:
+                continue
+            if outer.text in prefixes(inner.key):
                 raise SweepError(f"'{inner.text}' lies inside of '{outer.text}': search over one of them")
 
 
-class _Reader:
-    """Reads what a key may be."""
-
-    def __init__(self, given: str, key: Key, base: Message, schema: Schema) -> None:
-        self._given = given
-        self._key = key
-        self._base = base
-        self._schema = schema
-
-    def axis(self, values: Any) -> Axis:
-        if isinstance(values, range):
-            return self._whole(values, f"'{self._given}={values}'")
-        if not isinstance(values, str):
-            return self._choice([value_text(one) for one in values])
-        text = values.strip()
-        if not text:
-            raise SweepError("expected a,b,c or range(…), uniform(low,high), loguniform(low,high), choice(a,b)")
-        elements = split_elements(text, f"'{shorten(f'{self._given}={text}')}'")
-        calls = [call_of(self._given, one) for one in elements]
-        if len(elements) == 1 and (call := calls[0]) is not None:
-            return self._called(call)
-        found: list[str] = []
-        for element, call in zip(elements, calls, strict=True):
-            if call is None:
-                found.append(element.text)
-            elif call.name == "range":
-                found += _numbers_of(call.range(), call.where)
-            else:
-                raise SweepError(f"{call.where}: {call.name}(…) stands alone, and in no list")
-        return self._choice(found)
-
-    def _called(self, call: Call) -> Axis:
-        if call.name == "range":
-            return self._whole(call.range(), call.where)
-        form = "a,b,…" if call.name == "choice" else "low,high"
-        if call.options or (call.name in DRAWS and len(call.args) > 2):
-            raise SweepError(f"{call.where}: a search draws as many as it needs: expected {call.name}({form})")
-        return self._choice(call.args) if call.name == "choice" else self._real(call)
-
-    def _choice(self, texts: Sequence[str]) -> Axis:
-        if not texts:
-            raise SweepError("there is nothing to choose from")
-        values = [self._value(text) for text in texts]
-        if twice := next((value for place, value in enumerate(values) if value in values[:place]), None):
-            raise SweepError(f"the value {shorten(twice)} is given twice")
-        return Axis(self._key.first_text, "choice", tuple(values))
-
-    def _value(self, text: str) -> str:
-        """Return a value as an identity writes it."""
-        key = self._key
-        if OPEN in text:
-            raise SweepError(f"'{shorten(text)}': what a trial needs is given by the base config: no {OPEN}…}}}} here")
-        if is_composite(key):
-            check = partial(refuse_includes, self._schema, type_of(self._base))
-            parts_written(key, text, copy_of(self._base), adds=False, check=check)
-            return text.strip()
-        value = cast_value(key, text)
-        if key.kind is Kind.ONEOF and value is not NULL:
-            return first_name(key.member(str(value)).field)
-        return canonical_text(key, value)
-
-    def _whole(self, numbers: range, where: str) -> Axis:
-        """Return an axis of whole numbers; of texts, for a field that takes no numbers."""
-        if not length_of(numbers):
-            raise SweepError(f"{where}: there is no number in this range")
-        if not self._takes_numbers():
-            return self._choice(_numbers_of(numbers, where))
-        low, high = sorted((numbers[0], numbers[-1]))
-        self._check_bounds(where, low, high)
-        return Axis(self._key.first_text, "int", low=low, high=high, step=abs(numbers.step))
-
-    def _real(self, call: Call) -> Axis:
-        """Return an axis of numbers between two bounds: whole ones, for a field of such."""
-        if not self._takes_numbers():
-            kind = "a oneof" if self._key.kind is Kind.ONEOF else describe_type(self._key.field)
-            raise SweepError(f"{call.where}: '{self._key.text}' is {kind}, no number: expected a list of values")
-        low, high = call.bounds()
-        is_log = call.name == "loguniform"
-        if self._key.field.cpp_type not in INT_RANGES:
-            self._check_bounds(call.where, low, high)
-            return Axis(self._key.first_text, "float", low=float(low), high=float(high), log=is_log)
-        if low != int(low) or high != int(high):
-            kind = describe_type(self._key.field)
-            raise SweepError(f"{call.where}: '{self._key.text}' is {kind}: expected whole numbers as bounds")
-        self._check_bounds(call.where, int(low), int(high))
-        return Axis(self._key.first_text, "int", low=int(low), high=int(high), log=is_log)
-
-    def _takes_numbers(self) -> bool:
-        return self._key.kind is Kind.SCALAR and self._key.field.cpp_type in (*INT_RANGES, *_FLOATS)
-
-    def _check_bounds(self, where: str, low: float, high: float) -> None:
-        for bound in (low, high):
-            cast_scalar(self._key.field, repr(bound), self._key.text)
-            if isinstance(bound, int) and abs(bound) > _MOST:
-                raise SweepError(f"{where}: {bound} is beyond what a search can draw: at most {_MOST}")
-
-
-def _numbers_of(numbers: range, where: str) -> list[str]:
-    size = length_of(numbers) or 0
-    check_size(None, size, f"{where} has {size:,} values")
-    return list(map(str, numbers))
+def _decides(include: Place, field: Place) -> bool:
+    """Return whether a file that is included may choose in a oneof in which a key lies, or which it names."""
+    oneofs = {*field.oneofs, *([field.text] if field.key is not None and field.key.kind is Kind.ONEOF else [])}
+    if include.key is None:
+        return bool(oneofs)
+    inside = f"{include.key.text}."
+    return any(one == include.key.text or one in include.oneofs or one.startswith(inside) for one in oneofs)
 
 
 class _Conditions:
@@ -267,11 +201,17 @@ class _Conditions:
         chosen = here.WhichOneof(oneof.rpartition(".")[2]) if here is not None else None
         if chosen != member:
             what = f"chooses '{chosen}'" if chosen else "chooses nothing"
-            both = f"{chosen},{member}" if chosen else member
+            members = ",".join(_members(one.key.steps[depth].field))
             raise SweepError(
                 f"it applies nowhere: the config {what} in the oneof '{oneof}': choose it by the override"
-                f" {oneof}={member}, or search over it, too: {oneof}={both}"
+                f" {oneof}={member}, or search over that, too: {oneof}={members}"
             )
+
+
+def _members(field: FieldDescriptor) -> list[str]:
+    """Name the members of a field's oneof that can be chosen by name."""
+    oneof = oneof_of(field)
+    return [one.name for one in oneof.fields if one.message_type is not None] if oneof is not None else []
 
 
 def _depths(key: Key) -> Iterator[int]:

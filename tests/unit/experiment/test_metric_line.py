@@ -28,6 +28,9 @@ class Tensor:
         self.values = values
         self.shape = (len(values),)
 
+    def __repr__(self) -> str:
+        return f"Tensor{self.values}"
+
     def item(self) -> float:
         if len(self.values) != 1:
             raise RuntimeError(f"a Tensor with {len(self.values)} elements cannot be converted to Scalar")
@@ -105,7 +108,7 @@ def test_a_dict_and_keywords_are_one_line_with_the_step_first() -> None:
     line = line_of(OrderedDict(val=MappingProxyType({"acc": 0.9})), {"loss": 1}, step=np.int32(7), total=50)
 
     assert line == {"step": 7, "total": 50, "val": {"acc": 0.9}, "loss": 1}
-    assert list(line) == ["step", "total", "val", "loss"]
+    assert list(line) == ["step", "val", "loss", "total"]
     assert type(line["step"]) is int
 
 

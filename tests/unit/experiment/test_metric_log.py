@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import itertools
 import json
-import logging
 import math
 import os
-import resource
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -370,47 +369,59 @@ def test_a_listener_that_logs_itself_is_not_told_of_that(path: Path) -> None:
 # --- what can't be written
 
 
-@pytest.fixture
-def room() -> Iterator[Callable[[float], None]]:
-    """Limit what a file of this process may hold, as a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    try:
-        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), before[1]))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
+# In a process of its own: the limit is of all files that it writes, pytest's own too.
+LIMITED = """
+import resource, signal, sys
+from pathlib import Path
+import heyhi
+from heyhi.experiment.metric_log import logging_to
+
+path = Path(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+"""
 
 
-def test_what_a_full_disk_refuses_is_said_once_and_written_later_in_whole_lines(
-    path: Path, room: Callable[[float], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    with logging_to(path, attempt=1):
-        heyhi.log(loss=1)
-        size = path.stat().st_size
-        room(size + 10)
-        heyhi.log(loss=2)
-        heyhi.log(loss=3)
-        assert path.stat().st_size == size, "no half of a line is left"
-        room(1 << 20)
-        heyhi.log(loss=4)
+def said_by(code: str, path: Path) -> list[str]:
+    """Return what a program says that limits what its files may hold, as a full disk does."""
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED + textwrap.dedent(code), path], check=True, capture_output=True, text=True
+    )
+    return done.stderr.replace(f"{path}: ", "").splitlines()
+
+
+def test_what_a_full_disk_refuses_is_said_once_and_written_later_in_whole_lines(path: Path) -> None:
+    code = """
+        with logging_to(path, attempt=1):
+            heyhi.log(loss=1)
+            size = path.stat().st_size
+            limit(size + 10)
+            heyhi.log(loss=2)
+            heyhi.log(loss=3)
+            assert path.stat().st_size == size, "no half of a line is left"
+            limit(1 << 20)
+            heyhi.log(loss=4)
+    """
+    (said,) = said_by(code, path)
+    assert said == "can't be written: No space left on device; metrics are kept, and written when they can be"
     assert [line["loss"] for line in lines_of(path)] == [1, 2, 3, 4]
-    (record,) = caplog.records
-    assert record.levelno == logging.WARNING
-    assert "metrics.jsonl: can't be written: " in record.getMessage()
 
 
-def test_what_is_lost_in_the_end_is_said(
-    path: Path, room: Callable[[float], None], caplog: pytest.LogCaptureFixture
-) -> None:
-    with logging_to(path, attempt=1):
-        heyhi.log(loss=1)
-        room(path.stat().st_size)
-        for _ in range(3):
-            heyhi.log({"text": "x" * 500_000})
-    assert [record.getMessage().partition(": ")[2] for record in caplog.records][1:] == [
-        "3 lines could not be written, and are lost"
-    ]
+def test_what_is_lost_in_the_end_is_said(path: Path) -> None:
+    code = """
+        with logging_to(path, attempt=1):
+            heyhi.log(loss=1)
+            limit(path.stat().st_size)
+            for _ in range(3):
+                heyhi.log({"text": "x" * 500_000})
+    """
+    first, last = said_by(code, path)
+    assert first.startswith("can't be written: File too large; ")
+    assert last == "3 lines could not be written, and are lost"
+    assert [line["loss"] for line in lines_of(path)] == [1]
 
 
 @pytest.mark.parametrize("there", ["a folder", "a FIFO", "nothing, nor a folder"])

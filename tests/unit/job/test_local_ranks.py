@@ -46,7 +46,10 @@ def main(task, cfg, log_level):
         breakpoint()
     if env.rank == 1 and cfg.do == "read":
         assert sys.stdin.read() == ""
-    if cfg.do in ("fail", "empty", "crash", "wait"):
+    if cfg.do == "deaf":  # as one that waits for another rank in C code
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.modules["__main__"]._GRACE_SECONDS = 0.5
+    if cfg.do in ("fail", "empty", "crash", "wait", "deaf"):
         pathlib.Path(f"pid{env.rank}").write_text(str(os.getpid()))
         if env.rank == 0:
             meet("ready")
@@ -125,10 +128,11 @@ def test_ctrl_c_ends_all_ranks(lab: Any) -> None:
         assert not pid.exists() or not Path(f"/proc/{pid.read_text()}").exists()
 
 
-def test_no_rank_outlives_a_run_that_was_killed(lab: Any) -> None:
-    process = start(lab, "do=wait")
+@pytest.mark.parametrize("do", ["wait", "deaf"])
+def test_no_rank_outlives_a_run_that_was_killed(lab: Any, do: str) -> None:
+    process = start(lab, f"do={do}")
     lab.meet("ready")
-    pid = int((folder_of(lab, "do=wait") / "pid0").read_text())
+    pid = int((folder_of(lab, f"do={do}") / "pid0").read_text())
     watched = os.pidfd_open(pid)
     process.kill()
     assert select.select([watched], [], [], 60)[0]

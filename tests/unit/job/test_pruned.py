@@ -162,6 +162,18 @@ def leave():
 
 
 @pytest.mark.usefixtures("srun")
+def test_ranks_end_where_the_first_one_waits_for_the_others_that_wait_for_it(lab: Any) -> None:
+    """In a barrier of a `finally`, say."""
+    (lab.root / "pyproject.toml").write_text("[tool.heyhi]\nend_grace = 1\n")
+    main = trial(train=f"{LOG} if os.environ['RANK'] == '0' else time.sleep(600)", caught="time.sleep(600)")
+    code, _, _ = lab.run(main, wrapper="sys.argv += ['--tasks', '2']")
+    check(lab)
+    assert code == 1
+    said = "main was not left within 1 s after its search had ended it early: all ranks are ended\n"
+    assert said in lab.folder().log_path.read_text()
+
+
+@pytest.mark.usefixtures("srun")
 def test_a_first_rank_that_returns_a_result_after_it_was_ended_has_none(lab: Any) -> None:
     lab.run(trial(caught="pass", end="return {'acc': 0.7}"), wrapper="sys.argv += ['--tasks', '2']")
     check(lab)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 import heyhi
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.slots import SearchDir
+from heyhi.job.ending import Terminated
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.pruning import rungs_of
 from heyhi.job.turn import Turn, taken_turn
@@ -233,6 +235,21 @@ def test_a_checkpoint_that_fails_is_told_and_keeps_no_trial_alive(trials: Trials
     heyhi.maybe_init_requeue_handler(lambda: [][0])
     with pytest.raises(heyhi.Pruned, match=r"worst 2 of 3; no checkpoint: IndexError: list index out of range$"):
         lines(trials.trial(7), {3: 0.7})
+
+
+def test_a_signal_in_its_checkpoint_ends_it_as_a_signal_does(trials: Trials, turn: Turn) -> None:
+    def stopped() -> None:
+        raise Terminated(143)
+
+    trials.have(3, 0.8, 0.9)
+    listener = trials.trial(7)
+    heyhi.maybe_init_requeue_handler(stopped)
+    with pytest.raises(Terminated):
+        lines(listener, {3: 0.7})
+    assert not turn.pruned
+    heyhi.maybe_init_requeue_handler(lambda: sys.exit(0))  # its own way to leave when all is written
+    with pytest.raises(heyhi.Pruned, match=r"among the worst 2 of 3$"):
+        lines(trials.trial(7), {4: 0.7})
 
 
 def test_main_is_ended_where_another_thread_logs(trials: Trials, turn: Turn) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+import heyhi
 from heyhi.config.compose import Composer
 from heyhi.config.schema import Schema, load_schema
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.metric_log import logging_to
 from heyhi.experiment.records import REQUEUE, End, Start, Submission
 from heyhi.job.ending import Ending
 from heyhi.job.requeues import asked_by, fruitless, weigh, written_by_task
@@ -72,6 +74,21 @@ def test_new_content_is_progress_and_what_heyhi_writes_is_none(folder: Experimen
     logged = written_by_task(folder)
     checkpoint.write_bytes(b"13")
     assert len({before, logged, written_by_task(folder)}) == 3
+
+
+def test_what_heyhi_log_says_again_is_no_progress_and_a_further_step_or_epoch_is(folder: ExperimentDir) -> None:
+    def logs(attempt: int, epoch: int, *steps: int) -> int:
+        size = folder.metrics_path.stat().st_size if folder.metrics_path.exists() else 0
+        folder.append_attempt(Start(attempt, job_id="7", metrics_size=size))
+        with logging_to(folder.metrics_path, attempt=attempt):
+            for step in steps:
+                heyhi.log(epoch=epoch, loss=1, step=step)
+        return written_by_task(folder)
+
+    first = logs(1, 1, *range(300))
+    assert first == logs(2, 1, *range(300)) == logs(3, 1, *range(290))
+    further = logs(4, 1, *range(250, 301))
+    assert further not in (first, logs(5, 2, *range(10)))
 
 
 def test_a_large_file_goes_by_its_time(folder: ExperimentDir) -> None:

@@ -87,9 +87,9 @@ def main(task, cfg, log_level):
 class SearchLab:
     """A project with a search of three trials, whose points the test names."""
 
-    def __init__(self, lab: TaskLab) -> None:
+    def __init__(self, lab: TaskLab, search: str = SEARCH) -> None:
         self.lab = lab
-        (lab.root / "conf" / "search.py").write_text(SEARCH)
+        (lab.root / "conf" / "search.py").write_text(search)
         self.points(0.1, 0.2, 0.3)
         expansion = expand_sweep_file(lab.project, lab.schema, lab.root / "conf" / "search.py")
         self.manifest = write_manifest(expansion, lab.project, lab.schema)
@@ -149,6 +149,10 @@ def test_a_slot_chooses_once_runs_that_experiment_and_leads_to_it_and_back(searc
     assert read_owner(slot.path) is None and read_owner(folder.path) is None
     known = [read_known(path) for path in (search.lab.project.state_root / KNOWN_NAME).iterdir()]
     assert {folder.exp_id: []} in known
+
+    shown = search.lab.open([sys.executable, "-m", "heyhi.cli", "status", "--json"])
+    rows = json.loads(search.lab.end(shown)[1])
+    assert [(row["exp_id"], row["status"]) for row in rows] == [(folder.exp_id, "DONE")]
 
     assert search.run(GIVE)[0] == 0
     assert search.chosen == [0] and search.ran() == 1

@@ -18,7 +18,7 @@ from heyhi.experiment.slots import Choice, SearchDir, SlotEnd
 from heyhi.search.choose import choose
 from heyhi.sweep.search import Search
 from heyhi.sweep.search_spec import SearchSpec
-from heyhi.sweep.space import axes_of
+from heyhi.sweep.space import axes_of, included_in
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab
@@ -36,6 +36,8 @@ class SearchInLab:
         search = Search(cfg="conf/cfg.prototxt", space=space, **{"trials": 50, **aim, **given})
         self.base = Base.of(lab.composer(), lab.root / "conf/cfg.prototxt", search.overrides or {})
         start = self.base.compose({})
+        if includes := included_in(search.space, lab.schema, start.task_message):
+            self.base = Base.of(lab.composer(), lab.root / "conf/cfg.prototxt", search.overrides or {}, includes)
         scheduling = Scheduling(lab.project.settings.identity_ignore)
         axes = axes_of(search.space, lab.schema, start.task_message, scheduling)
         self.spec: SearchSpec = search.spec(start.identity.cfg, start.identity.overrides, axes)

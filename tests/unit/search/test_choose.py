@@ -72,6 +72,19 @@ def test_conditional_keys_are_chosen_where_they_apply(search: Make) -> None:
         assert task.WhichOneof("optimizer") == choice.chosen["optimizer"]
 
 
+def test_files_are_chosen_between(search: Make, lab: Lab) -> None:
+    for width, name in enumerate(["small", "large"]):
+        lab.write(f"common/layer/{name}.prototxt", f"width: {width}")
+    one = search({"I.layer": "small,large"})
+    found = [one.choose(slot) for slot in range(3)]
+    assert sorted(choice.overrides for choice in found[:2]) == [
+        ("I.layer=conf/common/layer/large.prototxt",),
+        ("I.layer=conf/common/layer/small.prototxt",),
+    ]
+    assert found[2].exp_id == ""
+    assert one.base.compose(found[0].chosen).task_message.layer.width == (found[0].chosen["I.layer"] == "large")
+
+
 def test_tpe_finds_more_than_chance_does(search: Make) -> None:
     def best(sampler: str) -> float:
         one = search({"lr": "uniform(0,1)", "single": "uniform(0,1)"}, sampler=sampler, seed=1)
@@ -146,9 +159,11 @@ def test_a_search_whose_trials_do_not_have_its_aim_chooses_no_more(search: Make)
         one.choose(3)
     said = str(caught.value)
     assert "has no 'val_acuracy' (did you mean 'val_accuracy'?)" in said
-    assert "it has loss, val_accuracy" in said
-    assert "trial 1 of the search" in said
+    assert "which its search is about, but loss, val_accuracy: no more trials are started" in said
+    assert said.startswith("trial 1 is done")
     assert not one.folder.slot(3).choice_path.exists()
+    one.end(2, "PRUNED", 0.25)  # it was logged, after all
+    assert one.choose(3).exp_id
 
 
 def test_one_trial_without_the_aim_counts_as_failed(search: Make) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from heyhi.config.frozen import flatten
 from heyhi.config.schema import message_type
-from heyhi.search.others import Fitting, learned
+from heyhi.search.others import KEPT_NAME, Fitting, Others
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab
@@ -37,6 +37,11 @@ CONFIG = "train { i32: 2 color: RED flag: true name: 'a' doubles: 1 ints: 1 sgd 
 
 def fitting(one: SearchInLab) -> Fitting:
     return Fitting(one.spec.axes, "train", message_type(one.lab.schema.tasks["train"]))
+
+
+def others(one: SearchInLab) -> Others:
+    one.folder.path.mkdir(parents=True, exist_ok=True)
+    return Others(one.folder.path, one.spec, fitting(one))
 
 
 @settings(max_examples=50, deadline=None)
@@ -85,7 +90,7 @@ def test_what_is_done_and_lies_in_the_space_is_learned(
         if number < 3:
             one.write_result(f"p/cfg/{number}", {"score": number})
     with caplog.at_level(logging.INFO):
-        found = learned([*folders, str(tmp_path / "absent")], one.spec, fitting(one), frozenset())
+        found = others(one).trials([*folders, str(tmp_path / "absent")])
     assert [(trial.slot, trial.state, trial.value) for trial in found] == [(-1, "done", 0.0)]
     assert found[0].chosen == {"lr": 0.1, "i32": "16", "optimizer": "sgd"}
     assert "learns from 1 of 5 other experiments" in caplog.text
@@ -98,5 +103,19 @@ def test_trials_of_its_own_are_not_learned_from_twice(search: Make) -> None:
     one.started(choice.exp_id, one.base.compose(choice.chosen))
     one.end(0)
     folder = str(one.experiment(choice.exp_id))
-    assert learned([folder], one.spec, fitting(one), frozenset([folder])) == []
-    assert len(learned([folder], one.spec, fitting(one), frozenset())) == 1
+    assert others(one).trials([folder], frozenset([folder])) == []
+    assert len(others(one).trials([folder, folder])) == 1
+
+
+def test_an_experiment_is_read_once_until_it_has_another_result(search: Make) -> None:
+    one = search()
+    folder = one.started("p/cfg/0", one.base.compose({"lr": 0.1, "i32": 16, "optimizer": "sgd"}))
+    one.write_result("p/cfg/0", {"score": 1})
+    first = others(one).trials([str(folder)])
+    (folder / "config_flat.json").rename(folder / "elsewhere")
+    assert others(one).trials([str(folder)]) == first != []
+    (one.folder.path / KEPT_NAME).write_text("{}")
+    assert others(one).trials([str(folder)]) == []
+    (folder / "elsewhere").rename(folder / "config_flat.json")
+    one.write_result("p/cfg/0", {"score": 11})
+    assert [trial.value for trial in others(one).trials([str(folder)])] == [11]

@@ -10,7 +10,7 @@ from heyhi.config.scheduling import Scheduling
 from heyhi.errors import SweepError
 from heyhi.project import SCHEDULING_KEYS
 from heyhi.sweep.search_spec import Axis
-from heyhi.sweep.space import axes_of
+from heyhi.sweep.space import axes_of, included_in
 
 if TYPE_CHECKING:
     from tests.unit.conftest import Lab
@@ -94,6 +94,7 @@ def test_a_key_may_be_what_its_text_says(lab: Lab, key: str, values: Any, axis: 
         ("u32", "range(-1,3)", "-1 is out of range for"),
         ("i32", "range(10000000000)", "is out of range for"),
         ("i64", "range(100000000000000000)", "is beyond what a search can draw"),
+        ("lr", "uniform(-1e308,1e308)", "further apart"),
         ("single", "uniform(0,1e39)", "is out of range"),
         ("name", "uniform(0,1)", "'name' is a string, no number"),
         ("color", "RED,BLUE", "key 'color' is"),
@@ -109,7 +110,10 @@ def test_a_key_may_be_what_its_text_says(lab: Lab, key: str, values: Any, axis: 
         ("launcher", "{local: {}},{slurm: {}}", "launcher and scheduling are those of the base config"),
         ("foo.width", "1,2", "launcher and scheduling are those of the base config"),
         ("includes", "1,2", "files are included by"),
-        ("I.layer", "a,b", "can't choose which file is included"),
+        ("I.layer", "uniform(0,1)", "'I.layer' is an include, no number"),
+        ("I.layr", "a,b", "did you mean 'layer'"),
+        ("I.launcher", "a,b", "launcher and scheduling are those of the base config"),
+        ("I.layer", "a,{{ROOT_DIR}}/b", "what a trial needs is given by the base config"),
         ("layers.0.includes", "1", "files are included by"),
     ],
 )
@@ -117,6 +121,34 @@ def test_what_does_not_fit_is_refused_with_its_key(lab: Lab, key: str, values: A
     said = refused(lab, {key: values}, ignored=("foo.width",))
     assert words in said
     assert said.startswith(f"space '{key}")
+
+
+def test_files_may_be_chosen_between(lab: Lab) -> None:
+    space = {"I.layer": "small,large", "lr": "1,2", "I": ["a", "b"], "Ifoo": "x"}
+    found = axes(lab, space)
+    assert [(axis.key, axis.values) for axis in found] == [
+        ("I.layer", ("small", "large")),
+        ("lr", ("1", "2")),
+        ("I", ("a", "b")),
+        ("I.foo", ("x",)),
+    ]
+    files = {axis.key: axis.values for axis in found if axis.key != "lr"}
+    assert included_in(space, lab.schema, lab.compose("train {}")) == files
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        {"I.optimizer": "a,b", "adam.beta1": "1,2"},
+        {"I.optimizer": "a,b", "optimizer": "sgd,adam"},
+        {"sgd.momentum": "0,1", "I.adam": "a,b"},
+        {"I": "a,b", "adam.beta1": "1,2"},
+        {"modern.part.x": "1,2", "modern.whole.x": "1,2", "I.modern": "a,b"},
+    ],
+)
+def test_what_hangs_on_a_file_is_refused(lab: Lab, space: dict[str, Any]) -> None:
+    said = refused(lab, space, "train { adam {} modern { whole {} } }")
+    assert "hangs on the file that 'I" in said
 
 
 def test_all_that_is_wrong_is_said_at_once(lab: Lab) -> None:

@@ -1,0 +1,112 @@
+"""What is said of searches: the best trial so far, how many have ended, and which trial an experiment is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.control.survey import Row, Survey
+from heyhi.errors import HeyhiError
+from heyhi.experiment.names import SEARCHES_NAME, Status, has_ended, is_slot, trial_of
+from heyhi.files import read_bounded
+
+if TYPE_CHECKING:
+    from heyhi.experiment.slots import SearchDir, SlotEnd
+    from heyhi.project import Project
+    from heyhi.sweep.search_spec import SearchSpec
+
+_FEW = 3  # trials that are to be chosen yet and have lines of their own
+
+
+def search_lines(survey: Survey) -> list[str]:
+    """Say of each search of which trials were looked at how far it is, and which is the best so far."""
+    found: dict[str, list[str]] = {}
+    for path in filter(is_slot, survey.folders):
+        found.setdefault(path.rpartition("/slots/")[0], []).append(path)
+    return [line for slots in found.values() for line in _lines_of(slots)]
+
+
+def _lines_of(slots: Sequence[str]) -> Iterator[str]:
+    from heyhi.experiment.slots import slot_dir
+
+    search = slot_dir(slots[0]).search
+    ends: dict[str, SlotEnd] = {}
+    for slot in filter(has_ended, slots):
+        with contextlib.suppress(HeyhiError):  # its status says so
+            end = slot_dir(slot).read_end()
+            if end is not None:
+                ends[slot] = end
+    if not ends:
+        return
+    counts = Counter(end.status for end in ends.values())
+    counted = ", ".join(f"{count} {status}" for status, count in counts.items())
+    spec = _spec_of(search)
+    best = _best(spec, ends) if spec is not None else ""
+    of = f"{len(ends)} of {len(slots)} trials have ended: {counted}"
+    yield f"{SEARCHES_NAME}/{search.search_id}: {'; '.join(filter(None, (best, of)))}"
+
+
+def _best(spec: SearchSpec, ends: dict[str, SlotEnd]) -> str:
+    from heyhi.experiment.slots import slot_dir
+
+    done = [
+        (end.value, slot)
+        for slot, end in ends.items()
+        if end.status == Status.DONE.value and end.value is not None and end.value == end.value
+    ]
+    if not done:
+        return ""
+    value, slot = (max if spec.direction == "max" else min)(done, key=lambda one: one[0])
+    choice = slot_dir(slot).read_choice()
+    chosen = " ".join(f"{key}={one}" for key, one in choice.chosen.items()) if choice is not None else ""
+    return f"best so far: {spec.metric}={value:.6g} by trial {trial_of(slot)}{f' ({chosen})' if chosen else ''}"
+
+
+def _spec_of(search: SearchDir) -> SearchSpec | None:
+    from heyhi.sweep.search_spec import SearchSpec
+
+    with contextlib.suppress(OSError, HeyhiError):
+        return SearchSpec.from_json(read_bounded(search.spec_path))
+    return None
+
+
+def trial_lines(project: Project, row: Row) -> list[str]:
+    """Say which trial of which search an experiment is; nothing where it is none."""
+    from heyhi.experiment.slots import slots_of
+
+    exp_ids = slots_of(row.exp_path)
+    if row.slot and not exp_ids:
+        exp_ids = [row.slot.removeprefix(f"{project.results_root}/")]
+    return [f"trial {trial_of(exp_id)} of {_named(project, exp_id)}" for exp_id in exp_ids]
+
+
+def _named(project: Project, exp_id: str) -> str:
+    from heyhi.sweep.index import ManifestIndex
+    from heyhi.sweep.manifest import Manifest
+
+    search = exp_id.partition("/slots/")[0]
+    with contextlib.suppress(HeyhiError):  # it is one all the same
+        path = ManifestIndex.open(project).find_to_look(str(Path(project.results_root, exp_id)))
+        if path is not None:
+            with Manifest.open(path) as manifest:
+                return f"{search}{f' ({manifest.sweep})' if manifest.sweep else ''}"
+    return search
+
+
+def without_waiting(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Part rows from those of trials of which nobody knows yet what they will be, where these are many.
+
+    Returns:
+        the others; a line for those of each search.
+    """
+    waiting: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.slot == row.exp_path and row.status is Status.NOT_STARTED and not row.reason:
+            waiting.setdefault(row.exp_id.partition("/slots/")[0], []).append(row)
+    many = {search: its for search, its in waiting.items() if len(its) > _FEW}
+    left = {row.exp_path for its in many.values() for row in its}
+    lines = [f"{Status.NOT_STARTED.value:<11} {len(its)} trials of {search}" for search, its in many.items()]
+    return [row for row in rows if row.exp_path not in left] if left else list(rows), lines

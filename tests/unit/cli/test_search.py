@@ -1,0 +1,361 @@
+"""Searches on the command line: their words, how their trials are, and what is started, ended or started again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.config.base import Base
+from heyhi.config.identity import ExpPattern
+from heyhi.config.schema import load_schema
+from heyhi.control.controller import ControllerSpec
+from heyhi.experiment.claim import Claim
+from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.records import PRUNED, End, Start
+from heyhi.experiment.slots import Choice, SearchDir, SlotDir, SlotEnd, note_slot
+from heyhi.experiment.status import Statuses, find_state
+from heyhi.project import find_project
+from heyhi.sweep.manifest import Manifest
+
+PROTO = """
+syntax = "proto2";
+message Include { optional string path = 1; optional string mount = 2; }
+message Work { optional double lr = 1; optional int32 seed = 2; optional Launcher launcher = 3; }
+message Check { optional string of = 1; }
+message Launcher { oneof kind { Local local = 1; Slurm slurm = 2; } }
+message Local { optional int32 cpus = 1; }
+message Slurm { optional double hours = 4 [default = 0.5]; optional int32 num_gpus = 5 [default = 2]; }
+message MetaCfg { repeated Include includes = 1; oneof task { Work work = 2; Check check = 3; } }
+"""
+WORDS = ("--cfg", "conf/work", "seed=3", "--space", "lr=loguniform(1e-3,1)", "--max", "y", "--trials", "6")
+Run = Callable[..., tuple[int, str, str]]
+
+
+class Searched:
+    """A search of six trials, of which a test says how they are."""
+
+    def __init__(self, root: Path, run: Run) -> None:
+        self.root, self.project = root, find_project(root)
+        code, out, err = run("expand", *WORDS)
+        assert code == 0, err
+        self.targets = out.split()
+        code, out, _ = run("expand", *WORDS, "--manifest")
+        self.manifest = Manifest.open(root / out.strip())
+        assert self.manifest.search is not None
+        self.spec = self.manifest.search
+        self.search = SearchDir(self.project.results_root, self.spec.search_id)
+        self.word = f"searches/{self.spec.search_id}"
+        self.base = Base.from_bytes(self.manifest.base(), self.manifest.schema(), self.project)
+        self.claims: list[Claim] = []
+
+    def slot(self, number: int) -> SlotDir:
+        slot = self.search.slot(number)
+        slot.path.mkdir(parents=True, exist_ok=True)
+        if not self.search.spec_path.exists():
+            self.search.spec_path.write_text(self.spec.to_json())
+        return slot
+
+    def choose(self, number: int, lr: float) -> tuple[ExperimentDir, Experiment]:
+        composed = self.base.compose({"lr": lr})
+        exp_id = ExpPattern(self.project).exp_id(composed.identity)
+        path = self.project.results_root / exp_id
+        choice = Choice(exp_id, composed.identity.cfg, composed.identity.overrides, {"lr": lr})
+        self.slot(number).write_choice(choice)
+        config = composed.message.SerializeToString(deterministic=True)
+        experiment = Experiment(exp_id, path, composed.identity, composed.task, config, roots=self.project.roots)
+        return ExperimentDir(path, self.project.results_root), experiment
+
+    def start(self, number: int, lr: float, *records: Start | End) -> ExperimentDir:
+        folder, experiment = self.choose(number, lr)
+        folder.prepare(experiment, load_schema(self.project))
+        note_slot(folder.path, f"{self.word}/slots/{number:04d}")
+        for record in records or (Start(1, pid=12, host="h"),):
+            folder.append_attempt(record)
+        return folder
+
+    def end(self, number: int, lr: float, status: str, value: float | None = None, reason: str = "") -> ExperimentDir:
+        how = {"DONE": "done", "PRUNED": PRUNED}.get(status, "failed")
+        end = End(1, how, exit_code=int(how == "failed"), exception=reason)
+        folder = self.start(number, lr, Start(1, pid=12, host="h"), end)
+        if status == "DONE":
+            folder.write_result({"y": value})
+        self.slot(number).write_end(SlotEnd(folder.exp_id, status, value, reason))
+        return folder
+
+    def claim(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
+        claim = Claim.acquire(path)
+        assert isinstance(claim, Claim)
+        self.claims.append(claim)
+
+
+@pytest.fixture
+def searched(make_project: Callable[..., Path], run: Run) -> Iterator[Searched]:
+    root = make_project(PROTO)
+    for name in ("local", "slurm"):
+        (root / f"profiles/{name}").mkdir(parents=True)
+        (root / f"profiles/{name}/config.yaml").write_text("executor: heyhi\n" * (name == "slurm") + "cores: 1\n")
+    made = Searched(root, run)
+    yield made
+    for claim in made.claims:
+        claim.release()
+
+
+def states(searched: Searched) -> list[tuple[Status, str]]:
+    statuses = Statuses(searched.manifest.folders)
+    return [tuple(statuses.of(folder)) for folder in searched.manifest.folders]  # type: ignore[misc]
+
+
+def test_a_slot_is_as_its_experiment_is(searched: Searched) -> None:
+    assert {status for status, _ in states(searched)} == {Status.NOT_STARTED}
+    searched.claim(searched.slot(0).path)
+    searched.end(1, 0.1, "DONE", 0.5)
+    searched.end(2, 0.2, "PRUNED", 0.1, "ended at step 3")
+    searched.end(3, 0.3, "DEAD", reason="ValueError: boom")
+    searched.claim(searched.start(4, 0.4).path)
+    searched.start(5, 0.5, Start(1, pid=12, host="h"), End(1, "failed", exit_code=1, exception="ValueError: boom"))
+    found = states(searched)
+    assert [status.value for status, _ in found] == ["RUNNING", "DONE", "PRUNED", "DEAD", "RUNNING", "DEAD"]
+    assert found[2][1] == "ended at step 3" and found[3][1] == "ValueError: boom" and "ValueError: boom" in found[5][1]
+
+
+def test_an_experiment_that_its_living_slot_is_about_to_start_waits(searched: Searched) -> None:
+    folder = searched.start(0, 0.1, Start(1, pid=12, host="h"), End(1, "failed", exit_code=1, exception="boom"))
+    assert find_state(folder.path).status is Status.DEAD
+    searched.claim(searched.slot(0).path)
+    state = find_state(folder.path)
+    assert state.status is Status.PENDING and "pid" in state.reason and states(searched)[0] == tuple(state)
+    searched.slot(0).write_end(SlotEnd(folder.exp_id, "DEAD", reason="boom"))
+    assert find_state(folder.path).status is Status.DEAD  # it is final: the slot does nothing more about it
+
+
+@pytest.mark.parametrize("how", ["DONE", "PRUNED"])
+def test_a_killed_slot_whose_experiment_is_over_has_that_to_note_yet(searched: Searched, how: str) -> None:
+    searched.end(0, 0.1, how, 0.5)
+    searched.slot(0).result_path.unlink()
+    status, reason = states(searched)[0]
+    assert status is Status.NOT_STARTED and f"is {how}, which is to be noted" in reason
+
+
+def test_a_trial_that_was_done_outside_of_its_search_later_counts_as_done(searched: Searched) -> None:
+    folder = searched.end(0, 0.1, "DEAD", reason="boom")
+    folder.write_result({"y": 1})
+    assert states(searched)[0][0] is Status.DONE
+
+
+def test_a_damaged_slot_is_unknown_and_what_was_left_over_is_done(searched: Searched) -> None:
+    searched.slot(0).choice_path.write_text("[]")
+    searched.slot(1).result_path.write_text("no JSON")
+    searched.slot(2).write_end(SlotEnd("", "SKIPPED", reason="all points were tried"))
+    found = states(searched)
+    assert [status for status, _ in found[:3]] == [Status.UNKNOWN, Status.UNKNOWN, Status.DONE]
+    assert "damaged" in found[0][1]
+
+
+def test_status_shows_trials_as_experiments_and_the_best_so_far(searched: Searched, run: Run) -> None:
+    best = searched.end(1, 0.1, "DONE", 0.75)
+    searched.end(4, 0.4, "DONE", 0.5)
+    dead = searched.end(3, 0.3, "DEAD", reason="ValueError: boom")
+    for word in (searched.word, f"results/{searched.word}", searched.spec.search_id, searched.manifest.path):
+        code, out, _ = run("status", str(word))
+        lines = out.splitlines()
+        assert code == 1 and lines[0] == "DEAD 1  NOT_STARTED 3  DONE 2"
+        assert lines[1].startswith(f"DEAD        {dead.exp_id}  ValueError: boom")
+        assert (
+            f"{searched.word}: best so far: y=0.75 by trial 1 (lr=0.1); 3 of 6 trials have ended: 2 DONE, 1 DEAD" in out
+        )
+    code, out, _ = run("status", best.exp_id)
+    assert f"trial 1 of {searched.word}" in out
+    rows = json.loads(run("status", searched.word, "--json")[1])
+    assert rows[1]["exp_id"] == best.exp_id and rows[1]["trial"] == 1 and rows[0]["trial"] == 0
+
+
+def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
+    searched.end(1, 0.1, "DONE", 0.75)
+    _, out, _ = run("status", searched.word)
+    assert f"NOT_STARTED 5 trials of {searched.word}" in out and out.count("NOT_STARTED ") == 2
+
+
+def test_a_trial_is_listed_once_among_all_that_are_known(searched: Searched, run: Run, started: Any) -> None:
+    assert run("launch", *WORDS)[0] == 0
+    folder = searched.end(1, 0.1, "DONE", 0.75)
+    from heyhi.sweep.known import note_known
+
+    note_known(searched.project, {folder.exp_id: []})
+    rows = json.loads(run("status", "--json")[1])
+    assert len(rows) == 6 and [row["exp_id"] for row in rows].count(folder.exp_id) == 1
+
+
+def test_an_ended_search_starts_nothing_and_a_higher_number_of_trials_adds_some(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    for number in range(6):
+        searched.end(number, 0.1 * (number + 1), "DONE", 0.5)
+    code, out, _ = run("launch", *WORDS, "--profile", "local")
+    assert code == 0 and "nothing to start" in out and not started
+    code, out, _ = run("launch", *WORDS[:-1], "8", "--profile", "local")
+    assert code == 0 and "2 to start" in out and len(started) == 1
+
+
+def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked_for(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    for number in range(5):
+        searched.end(number, 0.1 * (number + 1), "DONE", 0.5)
+    dead = searched.end(5, 0.9, "DEAD", reason="ValueError: boom")
+    code, out, _ = run("search", *WORDS, "--profile", "local")
+    assert code == 1 and not started
+    assert f"DEAD        {dead.exp_id}  ValueError: boom" in out
+    assert f"heyhi retry --dead {searched.word} starts the 1 again that is DEAD" in out
+    code, out, _ = run("retry", "--dead", searched.word, "--dry-run", "--profile", "local")
+    assert code == 0 and "1 would start again" in out and searched.slot(5).has_result()
+    code, out, err = run("retry", "--dead", searched.word, "--profile", "local")
+    assert code == 0 and "1 to start again" in out, err
+    assert started[0].targets == (f"results/{searched.word}/slots/0005.json",)
+    assert not searched.slot(5).has_result() and searched.slot(5).read_choice() is not None
+    assert len(list((searched.project.state_root / "trash").rglob("0005.json"))) == 1
+    assert states(searched)[5][0] is Status.DEAD  # until it runs
+
+
+def test_a_slot_that_somebody_has_is_not_opened_anew(searched: Searched) -> None:
+    from heyhi.control.reopening import reopen
+
+    searched.end(0, 0.1, "DEAD", reason="boom")
+    searched.end(1, 0.2, "DONE", 1.0)
+    searched.claim(searched.slot(0).path)
+    slots = [str(searched.slot(number).path) for number in range(3)]
+    assert reopen(searched.project, slots) == [] and searched.slot(0).has_result() and searched.slot(1).has_result()
+    searched.claims.pop().release()
+    assert reopen(searched.project, slots) == slots[:1]
+
+
+def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
+    searched.end(1, 0.1, "DONE", 0.75)
+    code, out, _ = run("plan", *WORDS)
+    assert code == 0 and "mode start_continue: 5 would start" in out
+    assert f"launch: heyhi search {' '.join(WORDS[:4])} 'lr=loguniform(1e-3,1)'" in out.replace('"', "'")
+    code, out, _ = run("plan", *WORDS, "launcher.slurm.hours=2")
+    assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
+    code, out, err = run("plan", searched.word, "--mode", "restart")
+    assert code == 2 and "would wipe what trials of a search have done" in err
+
+
+def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
+    folder = searched.start(0, 0.1)
+    folder.log_path.write_text("said by the trial\n")
+    for word in (folder.exp_id, f"{searched.word}/slots/0000", searched.targets[0]):
+        code, out, _ = run("logs", word)
+        assert code == 0 and out == "said by the trial\n", word
+    searched.claim(searched.slot(0).path)
+    for word in (folder.exp_id, searched.word):
+        code, out, _ = run("cancel", word, "--dry-run")
+        assert code == 0 and f"{folder.exp_id}: pid" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--max", "a", "--min", "b"), "--max and --min: a search has one aim"),
+        (("--max", "a", "--trials", "2", "--trials", "3"), "--trials is given twice: 2 and 3"),
+        (("--max", "a"), "how many trials? --trials N"),
+        (("--trials", "3"), "--max METRIC or --min METRIC"),
+        (("--max", "a", "--trials", "0"), "--trials is a whole number of at least 1, not 0"),
+        (("--max", "a", "--trials", "many"), "--trials many: expected a whole number"),
+        (
+            ("--max", "a", "--trials", "2", "--sampler", "tp"),
+            "--sampler is tpe or random, not 'tp' (did you mean 'tpe'?)",
+        ),
+        (("--max", "a", "--trials", "2", "--stop", "ahsa"), "stop 'ahsa': expected asha"),
+        (("--max", "a", "--trials", "2", "--sweep", "seed=1,2"), "--sweep goes without --space"),
+        (("--max", "a", "--trials", "2", "--out", "x"), "--out goes without --space"),
+        (("--max", "a", "--trials", "2", "--learn-from", "nothing"), "--learn-from nothing: expected a sweep file"),
+        (("--max", "a", "--trials", "2", "--profile", "lokal"), "profile 'lokal' is no folder"),
+        (("--max", "a", "--trials", "2", "--space", "sed=1,2"), "space 'sed'"),
+        (("--max", "a", "--trials", "2", "--space", "launcher.local.cpus=1,2"), "launcher and scheduling are those of"),
+        (("--max", "a", "--trials", "2", "--trial", "2"), "unknown option '--trial' (did you mean '--trials'"),
+    ],
+)
+def test_contradicting_words_are_one_error_and_nothing_is_started(
+    searched: Searched, run: Run, started: list[ControllerSpec], words: tuple[str, ...], said: str
+) -> None:
+    before = sorted(path for path in searched.root.rglob("*") if "state" not in path.name)
+    code, out, err = run("search", "--cfg", "conf/work", "--space", "lr=uniform(0,1)", *words)
+    assert code == 2 and said in err and err.count("\n") <= 2 and not started and out == ""
+    assert sorted(path for path in searched.root.rglob("*") if "state" not in path.name) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("search", "conf/many.py"), "conf/many.py: is no search: heyhi launch runs it"),
+        (("search", "conf/many.py", "--trials", "3"), "--trials goes with --cfg CFG"),
+        (("status", "searches/0123456789abcdef"), "is no search that was expanded in"),
+        (("status", "--cfg", "conf/work", "--space", "lr=1,2"), "unknown option '--space'"),
+    ],
+)
+def test_what_is_no_search_is_told(searched: Searched, run: Run, words: tuple[str, ...], said: str) -> None:
+    code, _, err = run(*words)
+    assert code == 2 and said in err
+
+
+def test_more_trials_have_the_same_label_and_another_space_has_another(searched: Searched, run: Run) -> None:
+    names = [run("expand", *words, "--manifest")[1] for words in (WORDS, (*WORDS[:-1], "9"), (*WORDS, "--seed", "1"))]
+    labels = [Path(name).name.rpartition("-")[0] for name in names]
+    assert labels[0] == labels[1] != labels[2] and "search" in labels[0]
+
+
+def test_a_manifest_of_a_search_says_by_which_words_it_is_made_again(searched: Searched, run: Run) -> None:
+    words = searched.manifest.words
+    code, out, _ = run("expand", *words)
+    assert code == 0 and out.split() == searched.targets and result_of(searched.manifest.folders[0]).endswith(".json")
+
+
+def test_without_a_space_the_names_of_its_options_are_overrides_as_ever(searched: Searched, run: Run) -> None:
+    plain = run("expand", "--cfg", "conf/work", "--seed=2")
+    assert plain[0] == 0 and plain == run("expand", "--cfg", "conf/work", "seed=2")
+    code, _, err = run("plan", "--cfg", "conf/work", "--seed", "2")
+    assert code == 2 and "what is searched? --space KEY=VALUES" in err
+
+
+def test_conditions_choose_trials_by_what_they_have_become(searched: Searched, run: Run) -> None:
+    for number, lr in enumerate((0.1, 0.2, 0.4)):
+        searched.end(number, lr, "DEAD", reason="ValueError: boom")
+    code, out, _ = run("status", searched.word, "--where", "lr>0.15")
+    assert code == 1 and out.startswith("DEAD 2\n") and "lr=0.1_" not in out
+    code, out, _ = run(
+        "retry", searched.word, "--where", "lr=0.2", "--where", "status=DEAD", "--dry-run", "--profile", "local"
+    )
+    assert code == 0 and "1 would start again" in out
+
+
+def test_notes_differences_and_what_is_removed_are_the_experiment_s(searched: Searched, run: Run) -> None:
+    one, other = searched.end(0, 0.1, "DONE", 0.5), searched.end(1, 0.2, "DONE", 0.5)
+    assert run("note", f"{searched.word}/slots/0000", "looks odd")[0] == 0
+    assert one.exp_id in run("note")[1] and "note: looks odd" in run("status", searched.word, "--all")[1]
+    code, out, _ = run("diff", f"{searched.word}/slots/0000", f"{searched.word}/slots/0001")
+    assert code == 0 and "lr" in out and one.exp_id in out and other.exp_id in out
+    code, out, err = run("clean", searched.word, "--where", "lr=0.1", "--experiments", "--force")
+    assert code == 0 and not one.identity_path.exists() and other.identity_path.exists(), err
+    assert searched.slot(0).has_result() and searched.slot(0).read_choice() is not None
+    assert run("clean", "--force")[0] == 0 and searched.slot(0).has_result()
+
+
+def test_single_trials_are_run_by_what_their_search_was_expanded_to(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    assert run("launch", *WORDS, "--profile", "local")[0] == 0
+    searched.end(0, 0.1, "DEAD", reason="ValueError: boom")
+    code, out, err = run("retry", "--dead", "--profile", "local")  # all that is known
+    assert code == 0 and "1 to start again" in out, (out, err)
+    code, out, err = run("launch", f"{searched.word}/slots/0003", "--profile", "local")
+    assert code == 0 and "1 to start" in out, (out, err)
+    assert [spec.targets for spec in started[1:]] == [
+        (f"results/{searched.word}/slots/0000.json",),
+        (f"results/{searched.word}/slots/0003.json",),
+    ]
+    assert run("plan", f"{searched.word}/slots/0003")[0] == 0
