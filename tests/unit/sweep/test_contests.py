@@ -99,6 +99,9 @@ def test_a_config_is_completed_once_it_is_known_and_its_manifest_stays(sweeps: S
     assert task.checkpoint == f"{project.results_root}/p/x"  # type: ignore[attr-defined]
     assert {row.exp_id: row.config for row in manifest.configs()}[experiment.exp_id] == experiment.config
 
+    assert manifest.entries()[0][-1][-1] == (f"{project.results_root}/p/x",)
+    assert manifest.configs()[-1].needs == ("p/x",), "a table shows what was chosen"
+
     expansion = sweeps.expand()
     assert write_manifest(expansion, project, sweeps.schema) == before
     assert [one.config for one in expansion.experiments_of_own] == [
