@@ -38,6 +38,7 @@ from heyhi.experiment.names import (
     ROOT_NAMES,
     STATE_NAME,
     is_slot,
+    is_winner,
     result_of,
 )
 from heyhi.experiment.project_names import is_same_project
@@ -627,6 +628,13 @@ class ExperimentDir:
 
         An empty result says nothing, so that there the attempt that made it counts as well.
         """
+        if is_winner(str(self.path)):
+            from heyhi.experiment.winners import read_winner
+
+            with contextlib.suppress(UnknownError):
+                winner = read_winner(self.result_path)
+                return winner.given if winner is not None else ""
+            return ""
         try:
             data = read_bounded(self.result_path, MOST_RESULT_BYTES)
             if data.strip() == b"{}":

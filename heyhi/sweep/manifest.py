@@ -485,7 +485,8 @@ class Manifest:
         settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
         identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
         folders = folders_at(exp_ids, root)
-        needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
+        chosen = self._chosen()
+        needed = [() if n == "[]" else tuple(folders_at(_named(n, chosen), root)) for n in needs]
         return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def configs(self) -> list[ConfigRow]:
@@ -501,7 +502,14 @@ class Manifest:
         ]
         if not self.contests:
             return found
-        return [row._replace(config=self._completed(row.exp_id, row.config, row.needs)) for row in found]
+        chosen = self._chosen()
+        return [
+            row._replace(
+                config=self._completed(row.exp_id, row.config, row.needs),
+                needs=tuple(chosen.get(need, need) for need in row.needs),
+            )
+            for row in found
+        ]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
         """Read the message of the task in one of its configs.
@@ -592,6 +600,15 @@ class Manifest:
                     f"{experiment.exp_id} needs {best.text if best is not None else folder}, which isn't chosen yet:"
                     f" snakemake --profile profiles/local {shell_word(target)} does that first"
                 )
+
+    def _chosen(self) -> dict[str, str]:
+        """Return the exp ids of the best ones of sweeps that are known, by those that stand for them."""
+        if not self.contests:
+            return {}
+        from heyhi.experiment.winners import read_winner
+
+        found = {exp_id: read_winner(Path(self._winner_path(exp_id))) for exp_id in self.contests}
+        return {exp_id: winner.exp_id for exp_id, winner in found.items() if winner is not None}
 
     def _completed(self, exp_id: str, config: bytes, needs: Sequence[str]) -> bytes:
         """Return an experiment's config, completed if the best ones of sweeps that it names are known."""
@@ -749,6 +766,11 @@ def row_bytes(content: RowContent) -> bytes:
 def contest_bytes(exp_id: str, words: str, candidates: str) -> bytes:
     """Return what the checksum of the best of a sweep, and the manifest's digest, are made over."""
     return f"{exp_id}\0{words}\0{candidates}".encode("utf-8", "surrogatepass")
+
+
+def _named(needs: str, chosen: Mapping[str, str]) -> list[str]:
+    """Read exp ids of needs; for the best of a sweep, that of what was chosen."""
+    return [chosen.get(need, need) for need in json.loads(needs)]
 
 
 def manifests_root(project: Project) -> Path:
