@@ -575,6 +575,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
+    from heyhi.control.reopening import as_trials, reopen
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -605,7 +606,7 @@ def retry(args: argparse.Namespace) -> int:
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
     redoing = Redoing(selection, survey, redo_in(args), among=chosen if args.where else None)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    dead = dead if wants_dead else redoing.begun
+    dead = as_trials(project, dead) if wants_dead else redoing.begun
     if not dead and not redoing.folders:
         if wants_dead:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
@@ -621,7 +622,7 @@ def retry(args: argparse.Namespace) -> int:
         dead = [row for row in dead if row.exp_path not in problems]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
-    blocked = known.blocked_by(row.asked for row in dead)
+    blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
@@ -652,10 +653,8 @@ def retry(args: argparse.Namespace) -> int:
         continue_drifted=continues_in(args),
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
-    if not args.dry_run and (ended := [row.asked for row in dead if row.asked in survey.ended]):
-        from heyhi.control.reopening import reopen
-
-        reopen(project, ended)
+    if not args.dry_run:
+        reopen(project, [row.slot for row in dead if row.slot])
     code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 

@@ -649,8 +649,9 @@ def _expand(project: Project, path: Path) -> Path:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)
     needed = len(expansion.experiments) - len(expansion.own)
+    noun = "experiments" if expansion.search is None else "trials"
     print(
-        f"{expansion.sweep}: {len(expansion.own)} experiments{f' and {needed} that they need' if needed else ''},"
+        f"{expansion.sweep}: {len(expansion.own)} {noun}{f' and {needed} that they need' if needed else ''},"
         f" written down in {project.relative(manifest)}",
         file=sys.stderr,
     )
