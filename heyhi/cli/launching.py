@@ -594,7 +594,7 @@ def retry(args: argparse.Namespace) -> int:
     dead = [row for row in dead if row.asked not in goings.left]
     unmade: list[str] = []
     if not (selection and selection.is_whole):
-        _, problems = composable([row.exp_path for row in dead], selection.composed_again)
+        _, problems = composable([row.exp_path for row in dead if not row.slot], selection.composed_again)
         found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
         unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
         dead = [row for row in dead if row.exp_path not in problems]

@@ -21,7 +21,7 @@ from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.console.trials import Trials
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import Status, is_slot, is_winner, result_of
+from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
@@ -331,7 +331,12 @@ class Teller:
             return ""
         # Several may have died for different reasons: of a sweep, it shows each of these once.
         which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
-        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and the same command goes on"
+        goes_on = "the same command goes on"
+        if any(map(has_ended, self._logged)):  # what is final for its search is started again by nothing else
+            goes_on = (
+                f"{f'heyhi retry --dead {which}'.rstrip()} starts {'it' if len(self._logged) == 1 else 'them'} again"
+            )
+        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
 
     # --- names and lines
 

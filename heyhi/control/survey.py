@@ -9,7 +9,7 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -155,7 +155,9 @@ class Part(NamedTuple):
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
         """Take a sweep's experiments, each after what it needs."""
-        planned = {p.folder: p for p in expansion.planned}
+        # A search whose best is needed has a manifest of its own, and is run together with what needs it.
+        every = [*(p for search in expansion.searches for p in search.planned), *expansion.planned]
+        planned = {p.folder: p for p in every}
         contests = {f"{project.results_root}/{one.exp_id}": one for one in expansion.contests}
 
         def needs(path: str) -> Sequence[str]:
@@ -237,7 +239,18 @@ class Part(NamedTuple):
             planned=planned,
             needing=index.needs,
             plan_of=plans_of_index(index, folders),
+            best_of=partial(_best_in_index, index),
         )
+
+
+def _best_in_index(index: ManifestIndex, path: str) -> Best | None:
+    from heyhi.errors import HeyhiError
+    from heyhi.sweep.manifest import Manifest
+
+    place = index.find_all([path]).get(path)
+    with contextlib.suppress(HeyhiError):  # damaged, which whoever runs it is told
+        return Manifest.open(place).best_of(path) if place is not None else None
+    return None
 
 
 def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:

@@ -327,6 +327,12 @@ class Contests:
             HeyhiError: the sweep can't be expanded.
         """
         expansion = self._expand(best)
+        search = expansion.search
+        if search is not None and (search.metric, search.direction) != (best.metric, best.direction):
+            raise NeedsError(
+                f"{best.text}: is a search for {search.direction}={search.metric}, and its best is by that:"
+                f" {{{{best {best.sweep} {search.direction}={search.metric}}}}}"
+            )
         contest = Contest(winner_id(best), best, tuple(expansion.folders))
         self.found.setdefault(contest.exp_id, contest)
         for inner in expansion.contests:

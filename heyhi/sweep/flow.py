@@ -21,7 +21,7 @@ from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
-from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import waited_for
@@ -153,6 +153,8 @@ class Flow:
         """What to call what this run was asked for in commands; empty where that is no sweep."""
         if self._sweep is None or self._manifest is None or self._manifest.path not in self._reported:
             return ""
+        if self._manifest.search is not None and self._sweep.suffix == SUFFIX:
+            return self._manifest.sweep or f"{SEARCHES_NAME}/{self._manifest.search.search_id}"
         return shell_word(self.project.relative(self._sweep))
 
     @property

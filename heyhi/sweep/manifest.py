@@ -622,6 +622,13 @@ class Manifest:
         with _reading(self.path, self.expand_command):
             if rows != sorted(zip(exp_ids, positions, strict=True)):
                 raise sqlite3.DatabaseError("its index was changed")
+            bases = self._read("SELECT exp_id, content, checksum FROM base")
+            for exp_id, content, checksum in bases:
+                if zlib.crc32(content) != checksum:
+                    raise sqlite3.DatabaseError(f"what {exp_id} is completed from was changed")
+            wanted = {exp_id for exp_id, needs in self.needed_exp_ids.items() if any(map(is_winner, needs))}
+            if wanted != {exp_id for exp_id, _, _ in bases}:
+                raise sqlite3.DatabaseError("what configs are completed from is missing")
 
     def _key(self, target: str) -> str:
         """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""

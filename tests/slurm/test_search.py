@@ -166,7 +166,8 @@ def test_a_trial_that_is_cancelled_fails_its_run_and_goes_on_in_the_next(search:
     controller = lab.start()
     until(lambda: lab.ledger)
     (x,) = lab.ledger
-    subprocess.run(["scancel", search.job_of_slot()], check=True)
+    done = lab.heyhi("cancel", str(lab.folder(x).relative_to(lab.root)), "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
     code, out = lab.end(controller)
 
     assert (code, search.ends) == (1, []), out

@@ -150,6 +150,10 @@ def test_a_slot_chooses_once_runs_that_experiment_and_leads_to_it_and_back(searc
     known = [read_known(path) for path in (search.lab.project.state_root / KNOWN_NAME).iterdir()]
     assert {folder.exp_id: []} in known
 
+    shown = search.lab.open([sys.executable, "-m", "heyhi.cli", "status", "--json"])
+    rows = json.loads(search.lab.end(shown)[1])
+    assert [(row["exp_id"], row["status"]) for row in rows] == [(folder.exp_id, "DONE")]
+
     assert search.run(GIVE)[0] == 0
     assert search.chosen == [0] and search.ran() == 1
 

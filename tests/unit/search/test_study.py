@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.search.conftest import SearchInLab
 
 Make = Callable[..., "SearchInLab"]
-FLOATS = st.floats(-1e30, 1e30, allow_subnormal=False)
+FLOATS = st.floats(-8e307, 8e307, allow_subnormal=False)
 
 
 @st.composite
@@ -52,7 +52,8 @@ CHOICES = {
 
 @st.composite
 def spaces(draw: st.DrawFn) -> dict[str, str]:
-    space = {key: draw(numbers()) for key in draw(st.sets(st.sampled_from(["lr", "single", "scale.a", "modern.lr"])))}
+    space = {key: draw(numbers()) for key in draw(st.sets(st.sampled_from(["lr", "scale.a", "modern.lr"])))}
+    space |= {"single": "uniform(-1e30,1e30)"} if draw(st.booleans()) else {}
     whole = draw(st.sets(st.sampled_from(["i32", "i64", "s32", "layer.width", "modern.count"])))
     space |= {key: draw(whole_numbers()) for key in whole}
     for key in draw(st.sets(st.sampled_from(sorted(CHOICES)))):
