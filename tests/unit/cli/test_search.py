@@ -377,3 +377,19 @@ def test_searches_are_offered_by_their_folders(searched: Searched, run: Run, sta
     assert list(_experiments("searches/")) == [searched.word]
     searched.slot(0)
     assert list(_experiments("searches/")) == [searched.word]
+
+
+def test_trials_are_exported_as_the_experiments_that_they_have_become(searched: Searched, run: Run) -> None:
+    from heyhi.trackers.mlflow_run import _client
+
+    folder = searched.end(1, 0.1, "DONE", 0.5)
+    folder.metrics_path.write_text('{"step": 1, "loss": 2}\n')
+    searched.choose(2, 0.2)
+    for words in ([searched.word], [folder.exp_id]):
+        code, out, err = run("export", "mlflow", *words)
+        assert (code, err) == (0, "") and out.startswith("1 experiment exported"), out
+    client = _client(f"file:{searched.project.results_root}/mlruns")
+    (experiment,) = [one for one in client.search_experiments() if one.name != "Default"]
+    assert experiment.name == searched.manifest.label
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.data.tags["heyhi.exp_id"] == folder.exp_id and found.data.metrics["result/y"] == 0.5
