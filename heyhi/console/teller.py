@@ -19,9 +19,9 @@ from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
-from heyhi.console.trials import Trials
+from heyhi.console.trials import TrialEnd, Trials
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import Status, is_slot, is_winner, result_of
+from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
@@ -32,6 +32,7 @@ _EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "a
 _WINNER = "winner"
 _RUNS = (_EXPERIMENT, _SLOT)
 _MOST_NAMED = 5
+_LONG = 80  # characters of a reason that isn't said twice
 # Quiet about these, Snakemake says nothing of starts, or of ends and progress.
 _RULES, _PROGRESS = "rules", "progress"
 
@@ -96,6 +97,7 @@ class Teller:
         self._by_id: dict[str, str] = {}  # exp path by exp id
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
         self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
+        self._said: set[str] = set()  # why trials of a search have ended
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
         self._progress: Progress | None = None
@@ -221,8 +223,7 @@ class Teller:
             return False
         trial = self._trials.end(job.folder)
         if trial is not None and trial.status is not Status.DONE:
-            log = log_of(shown_folder(job.folder), self._project.root) if trial.status is Status.DEAD else ""
-            self._tell_end(job.folder, Ended(trial.status.value, trial.said, log))
+            self._tell_trial(job.folder, trial)
         elif job.rule in _RUNS and self._progress is not None:
             self._say_done(job.folder, trial.said if trial is not None else "", self._progress)
         elif job.rule == _WINNER:
@@ -239,6 +240,11 @@ class Teller:
             if winner is not None:
                 folder = f"{self._project.results_root}/{winner.exp_id}"
                 self._tell(_PROGRESS, BEST, f"{name} is {self._name(folder)}", f"{winner.value:.4g}")
+
+    def _tell_trial(self, folder: str, trial: TrialEnd) -> None:
+        """Tell of a trial that has ended otherwise than DONE: its search goes on without it."""
+        log = log_of(shown_folder(folder), self._project.root) if trial.status is Status.DEAD else ""
+        self._tell_end(folder, Ended(trial.status.value, trial.said, log))
 
     def _say_done(self, folder: str, said: str, progress: Progress) -> None:
         seconds: float | None = progress.finish(folder, time.monotonic())
@@ -271,6 +277,10 @@ class Teller:
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
+        if is_slot(folder):  # what keeps a search from going on, all that are left say
+            is_new = ended.why not in self._said
+            self._said.add(ended.why)
+            ended = ended if is_new or len(ended.why) < _LONG else ended._replace(why="likewise")
         if ended.log and ended.word == Status.DEAD.value:
             self._logged[folder] = self._exp_id(folder)
         if self._progress is not None:
@@ -295,8 +305,12 @@ class Teller:
     def _say_end(self, progress: Progress) -> None:
         # Snakemake may have stopped before it saw that they are (a full disk, Ctrl-C), or is to be quiet about it.
         for folder in filter(_has_result, list(progress.running)):
+            trial = self._trials.end(folder)
+            if trial is not None and trial.status is not Status.DONE:
+                self._tell_trial(folder, trial)
+                continue
             progress.finish(folder, time.monotonic())
-            self._tell(_PROGRESS, DONE, self._name(folder))
+            self._tell(_PROGRESS, DONE, self._name(folder), trial.said if trial is not None else "")
         blocked = min(self._say_blocked(), progress.left) if progress.failed else 0
         if progress.total or progress.failed:
             left = progress.left - blocked
@@ -331,7 +345,14 @@ class Teller:
             return ""
         # Several may have died for different reasons: of a sweep, it shows each of these once.
         which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
-        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and the same command goes on"
+        goes_on = "the same command goes on"
+        trials = [folder for folder in self._logged if has_ended(folder)]
+        if trials:  # what is final for its search is started again by nothing else
+            again = (
+                self._named[trials[0]].exp_id if len(trials) == 1 and trials[0] in self._named else self._asked.words()
+            )
+            goes_on = f"{f'heyhi retry --dead {again}'.rstrip()} starts {'it' if len(trials) == 1 else 'them'} again"
+        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
 
     # --- names and lines
 

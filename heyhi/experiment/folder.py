@@ -110,6 +110,7 @@ class Experiment:
         resources: Snakemake's; none for a local run.
         roots: the project's and the results' folders when it was composed, with which paths in its config begin, and
             the project's name where it has one.
+        files: that must be there before: relative to the project's folder, or absolute.
     """
 
     exp_id: str
@@ -120,6 +121,7 @@ class Experiment:
     needs: tuple[Path, ...] = ()
     resources: Mapping[str, int | str] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict, compare=False)
+    files: tuple[str, ...] = ()
 
     @property
     def cfg_folder(self) -> Path | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 
 from heyhi.errors import UnknownError
@@ -11,6 +11,7 @@ from heyhi.experiment.names import Status
 from heyhi.experiment.slots import Choice, SearchDir, SlotDir
 from heyhi.files import is_there_now
 from heyhi.search.kept_trials import Kept, KeptTrials
+from heyhi.search.rung_files import RungFiles
 from heyhi.search.trial import State, Trial
 from heyhi.sweep.search_spec import SearchSpec
 
@@ -96,26 +97,9 @@ def _add_steps(search: SearchDir, found: dict[int, Trial]) -> None:
     pruned = {slot: dict[int, float]() for slot, trial in found.items() if trial.state == "pruned"}
     if not pruned:
         return
-    for step in _names(search.rungs_path):
-        if not step.isdecimal():
-            continue
-        for name in _names(f"{search.rungs_path}/{step}"):
-            slot, _, value = name.partition("=")
-            if slot.isdecimal() and int(slot) in pruned and (number := _number(value)) is not None:
-                pruned[int(slot)][int(step)] = number
-    for number, steps in pruned.items():
-        found[number] = replace(found[number], steps=steps)
-
-
-def _names(folder: os.PathLike[str] | str) -> Iterable[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 (thousands of names, of which paths would take ten times as long)
-    except OSError:
-        return ()
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    with contextlib.suppress(OSError):  # then their last values are all that is known
+        for step, there in RungFiles(search).read().items():
+            for slot in there.keys() & pruned.keys():
+                pruned[slot][step] = there[slot]
+    for slot, steps in pruned.items():
+        found[slot] = replace(found[slot], steps=steps)

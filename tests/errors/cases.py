@@ -27,6 +27,7 @@ class Given:
     below: str = "."
 
 
+SEARCH = "import heyhi\nSEARCH = heyhi.Search(cfg='train', space={'lr': [1, 2]}, max='a', trials=2)\n"
 WRONG_WORDS = (
     # No command that there is.
     "heyhi prnt train",
@@ -75,6 +76,26 @@ WRONG_WORDS = (
     "heyhi expand --cfg train --out 'my runs/%(cfg)s'",
     "heyhi expand --cfg train --out '../elsewhere'",
     "heyhi expand --cfg train seed=1 --out p/same --sweep lr=1,2",
+    "heyhi search --cfg train --space lr=1,2 --max a",
+    "heyhi search --cfg train --max a --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --max a --min b --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials two",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 0",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --trials 3",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --sampler bayes",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --stop median",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --sweep seed=1,2",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --out p/same",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --learn-from nothing",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --profile lokal",
+    "heyhi search --cfg train --space lrr=1,2 --max a --trials 2",
+    "heyhi search --cfg train --space launcher.local.cpus=1,2 --max a --trials 2",
+    "heyhi search --cfg train --space 'name={{exp train}},b' --max a --trials 2",
+    "heyhi search conf/seeds.py",
+    "heyhi search conf/seeds.py --trials 2",
+    "heyhi status searches/0123456789abcdef",
+    "heyhi plan --cfg train --seed 2",
     "heyhi plan --mode contineu",
     "heyhi plan conf/seedz.py",
     "heyhi plan --cfg train epochs=many",
@@ -247,6 +268,10 @@ WRONG_WORDS = (
     "heyhi print train I=conf/train.prototxt",
     "heyhi print train I.sgd=slurm",
     "heyhi print conf/common/launcher/slurm.prototxt",
+    "heyhi print check 'checkpoint={{file}}'",
+    "heyhi print check 'checkpoint={{file ../x.npz}}'",
+    "heyhi print check 'checkpoint={{flie x.npz}}'",
+    "run.py --cfg check 'checkpoint={{file data/x.npz}}'",
     "heyhi print check 'checkpoint={{exp train'",
     "heyhi print check 'checkpoint={{exp trian}}'",
     "heyhi print check 'checkpoint={{exp train sed=1}}'",
@@ -508,6 +533,18 @@ CASES = (
         "a sweep file that raises", ("heyhi expand conf/bad.py", "heyhi report conf/bad.py"), {"conf/bad.py": "1 / 0\n"}
     ),
     Given("a sweep file with a syntax error", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def yield_sweep(:\n"}),
+    Given(
+        "a sweep file with a search and points",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": f"{SEARCH}def yield_sweep():\n    yield 'train', {{}}\n"},
+    ),
+    Given("a search that is none", ("heyhi expand conf/bad.py",), {"conf/bad.py": "SEARCH = {'lr': [1, 2]}\n"}),
+    Given("a search with a pattern", ("heyhi expand conf/bad.py",), {"conf/bad.py": f"{SEARCH}EXP_ID_PATTERN = 'a'\n"}),
+    Given(
+        "a search whose trials can't be composed",
+        ("heyhi search conf/bad.py",),
+        {"conf/bad.py": SEARCH.replace("'lr': [1, 2]", "'layers.3.width': [1, 2]")},
+    ),
     Given(
         "a sweep file without yield_sweep", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def sweep():\n    pass\n"}
     ),

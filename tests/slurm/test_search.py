@@ -73,6 +73,7 @@ def test_a_search_runs_each_trial_once_and_run_again_starts_nothing(search: Sear
     assert len(set(search.chosen)) == 6
     assert search.status(3)[0] == "DONE"
     assert search.lab.job(1) in {search.job_of_slot(n) for n in range(6)}
+    assert (search.lab.folder(1) / "code.json").exists()
 
     code, out = search.lab.snakemake()
     assert code == 0, out
@@ -166,7 +167,8 @@ def test_a_trial_that_is_cancelled_fails_its_run_and_goes_on_in_the_next(search:
     controller = lab.start()
     until(lambda: lab.ledger)
     (x,) = lab.ledger
-    subprocess.run(["scancel", search.job_of_slot()], check=True)
+    done = lab.heyhi("cancel", str(lab.folder(x).relative_to(lab.root)), "--force")
+    assert done.returncode == 0, done.stdout + done.stderr
     code, out = lab.end(controller)
 
     assert (code, search.ends) == (1, []), out

@@ -122,7 +122,7 @@ def test_a_point_that_is_done_is_taken_and_a_dead_one_makes_the_exit_code_1_unti
     first = searching.run()
     assert first.returncode == 1
     assert sorted(tiny.ledger) == once(tiny, *range(1, 7)) and sorted(searching.statuses()) == ["DEAD", *["DONE"] * 5]
-    (line,) = [line for line in first.stderr.splitlines() if " DEAD " in line]
+    (line,) = [line for line in first.stderr.splitlines() if line.split()[1:2] == ["DEAD"]]
     assert "x=2" in line and "boom 2" in line and "log: results/p/work/x=2_" in line
     assert "5 done, 1 DEAD" in first.stderr and "DEAD" in first.stdout
 

@@ -343,3 +343,37 @@ def test_notes_differences_and_what_is_removed_are_the_experiment_s(searched: Se
     assert code == 0 and not one.identity_path.exists() and other.identity_path.exists(), err
     assert searched.slot(0).has_result() and searched.slot(0).read_choice() is not None
     assert run("clean", "--force")[0] == 0 and searched.slot(0).has_result()
+
+
+def test_single_trials_are_run_by_what_their_search_was_expanded_to(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    assert run("launch", *WORDS, "--profile", "local")[0] == 0
+    searched.end(0, 0.1, "DEAD", reason="ValueError: boom")
+    code, out, err = run("retry", "--dead", "--profile", "local")  # all that is known
+    assert code == 0 and "1 to start again" in out, (out, err)
+    code, out, err = run("launch", f"{searched.word}/slots/0003", "--profile", "local")
+    assert code == 0 and "1 to start" in out, (out, err)
+    assert [spec.targets for spec in started[1:]] == [
+        (f"results/{searched.word}/slots/0000.json",),
+        (f"results/{searched.word}/slots/0003.json",),
+    ]
+    assert run("plan", f"{searched.word}/slots/0003")[0] == 0
+
+
+def test_an_experiment_that_is_a_dead_trial_is_tried_again_by_its_slot(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    folder = searched.end(2, 0.1, "DEAD", reason="ValueError: boom")
+    code, out, err = run("retry", "--dead", folder.exp_id, "--profile", "local")
+    assert code == 0 and "1 to start again" in out, (out, err)
+    assert started[0].targets == (f"results/{searched.word}/slots/0002.json",) and not searched.slot(2).has_result()
+
+
+def test_searches_are_offered_by_their_folders(searched: Searched, run: Run, started: Any) -> None:
+    from heyhi.cli.completion import _experiments
+
+    assert run("launch", *WORDS, "--profile", "local")[0] == 0
+    assert list(_experiments("searches/")) == [searched.word]
+    searched.slot(0)
+    assert list(_experiments("searches/")) == [searched.word]
