@@ -7,6 +7,8 @@ rule winner:
         candidates=ancient(flow.candidates),
     output:
         winner=update("{winner}.json"),
+    log:
+        "{winner}.log",
     wildcard_constraints:
         winner=".*winners/[0-9a-f]{16}",
     localrule: True
@@ -18,4 +20,4 @@ rule winner:
     message:
         "choose {params.what}"
     shell:
-        f"{flow.python} -m heyhi.winner {{output.winner:q}} --manifest {{resources.manifest:q}} > /dev/null"
+        f"{flow.python} -m heyhi.winner {{output.winner:q}} --manifest {{resources.manifest:q}} > {{log:q}} 2>&1"

@@ -386,7 +386,7 @@ class Contests:
                 raise NeedsError(f"{best.sweep}: an experiment can't need the best of its own sweep")
             raise NeedsError(f"sweeps need one another's best in a circle: {' -> '.join(circle)}")
         if self.expand_file is None:
-            raise NeedsError(f"{best.text} can't be looked for here")
+            raise NeedsError(f"{best.text} can't be what a search starts from: name what it has turned out to be")
         found = self.expand_file(self.project.root / best.sweep, self.within)
         if found.search is not None:
             self.searches.append(found)
