@@ -24,6 +24,11 @@ include: "workflows/search.smk"
 include: "workflows/report.smk"
 
 
+if flow.has_own_rules:
+
+    include: "workflows/own.smk"
+
+
 rule all:
     input:
         flow.missing,

@@ -21,12 +21,11 @@ def main(args: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("target", help="that stands for it: results/winners/ID.json")
     parser.add_argument("--manifest", type=Path, required=True, help="what `heyhi expand` wrote")
-    parser.add_argument("--anew", action="store_true", help="choose it anew, of the results that there are now")
     guard_streams(goes_on=True)
     take_any_text()
     options = parser.parse_args(args)
     with reporting_errors(), Manifest.open(options.manifest) as manifest:
-        winner = settle(project_of(manifest), manifest, options.target, anew=options.anew)
+        winner = settle(project_of(manifest), manifest, options.target)
         print(f"{winner.words}: {winner.exp_id} ({winner.value:.6g})")
     return 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heyhi.control.survey import Survey
     from heyhi.control.used_before import Starting
     from heyhi.experiment.folder import Experiment
+    from heyhi.experiment.modes import Action
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
@@ -201,6 +202,7 @@ def plan(args: argparse.Namespace) -> int:
         starting = _starting(selection, {path for path, action in actions.items() if action.start})
         jobs = capacity_lines(before.passed(starting))
         print_wrapped([*jobs, *before.lines()])
+        print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.asked for row in survey.rows if action_of("start_continue", row.status).start}
         would -= left.keys() | idle | survey.ended
@@ -208,6 +210,25 @@ def plan(args: argparse.Namespace) -> int:
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
+
+
+def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[str]:
+    """Say which files aren't there that experiments need which would start, and what makes them."""
+    from heyhi.control.needed_files import missing_lines
+    from heyhi.sweep.target import folders_of
+
+    lines: dict[str, None] = {}
+    for group in selection.groups:
+        needed: Iterable[tuple[str, tuple[str, ...]]] = ()
+        if group.expansion is not None:
+            needed = ((one.folder, one.files) for one in group.expansion.planned)
+        elif group.manifest is not None:
+            nodes = group.manifest.nodes()
+            folders = folders_of([node.target for node in nodes], group.manifest.project_root)
+            needed = zip(folders, (node.files for node in nodes), strict=True)
+        names = [name for folder, files in needed if files and actions[folder].start for name in files]
+        lines |= dict.fromkeys(missing_lines(group.project.root, names) if names else ())
+    return [*lines]
 
 
 def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[str]:

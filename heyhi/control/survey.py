@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.plans import PlanOf, no_plan, plans_of_expansion, plans_of_index, plans_of_manifest
+from heyhi.experiment.given_files import given_files
 from heyhi.experiment.names import (
     CLAIM_NAME,
     JOB_NAME,
@@ -425,16 +426,19 @@ class Survey:
     def stale(self) -> dict[str, list[str]]:
         """Exp path of each that is made of an earlier result of what it needs -> exp ids of these needs.
 
-        Only the records of those that need others are read.
+        A file that it was given is named by its key, see `given_files`. Only the records of those are read that need
+        others, or were given files.
         """
         found: dict[str, list[str]] = {}
         for part in self.parts:
-            needing = part.needing()
-            own = [path for path in part.folders if path in needing and self._has_ended(path)] if needing else []
-            if own:
+            needing, root = part.needing(), part.project.results_root
+            given = given_files(root)
+            own = [p for p in part.folders if p in needing or self.shown(p) in given] if needing or given else []
+            ended = [path for path in own if self._has_ended(path)]
+            if ended:
                 from heyhi.experiment.given import find_stale
 
-                found |= find_stale(part.project.results_root, list(map(self.shown, own)))
+                found |= find_stale(root, list(map(self.shown, ended)), part.project.root)
         return found
 
     @cached_property

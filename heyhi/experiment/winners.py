@@ -8,6 +8,7 @@ Who chooses it, and by which rule, is left to `heyhi.report.winner`.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass
@@ -52,9 +53,10 @@ class Winner:
     manifest: str
     time: str
 
-    def is_as_good(self, other: Winner) -> bool:
-        """Return whether others are given the same by another one."""
-        return (self.exp_id, self.overrides) == (other.exp_id, other.overrides)
+    @property
+    def given(self) -> str:
+        """Digest of what others are given by it: another time, or more to choose from, makes nothing stale."""
+        return hashlib.sha256(repr((self.exp_id, self.overrides)).encode()).hexdigest()[:16]
 
 
 def winner_id(best: Best) -> str:
@@ -87,13 +89,12 @@ def read_winner(path: Path) -> Winner | None:
         ) from None
 
 
-def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
+def write_winner(path: Path, winner: Winner) -> Winner:
     """Write down what the best of a sweep is.
 
     Args:
         path: its file.
         winner: what it is.
-        anew: in place of what was written before.
 
     Returns:
         what stands there now: who writes first decides.
@@ -101,9 +102,6 @@ def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
     text = json.dumps(asdict(winner), indent=1) + "\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if anew:
-        replace_file(path, text)
-        return winner
     with writing(path):
         temp = write_temp(path, text)
         try:

@@ -547,6 +547,15 @@ class Launch:
             raise LauncherError(f"{self.experiment.exp_id}: nothing was wiped: no sbatch here to submit it by")
 
     def _check_needs(self) -> None:
+        if self.experiment.files:
+            from heyhi.experiment.given_files import check_files
+
+            check_files(
+                self.experiment.files,
+                self.project.root,
+                self.experiment.exp_id,
+                "snakemake --profile profiles/local",
+            )
         missing = []
         statuses = Statuses(list(map(str, self.experiment.needs)))
         for need in self.experiment.needs:

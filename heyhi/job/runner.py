@@ -31,6 +31,7 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
+from heyhi.experiment.given_files import note_given
 from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.mixed import note_mixed
@@ -474,7 +475,9 @@ class _Run:
             started=self.claim.owner.started,
         )
         if start.is_mixed:
-            self._note_mixed()
+            self._note_in_root(note_mixed)
+        if self.experiment.files:
+            self._note_in_root(note_given)
         if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
             self.folder.append_attempt(end)
             history = History([*history.attempts, end])
@@ -506,11 +509,11 @@ class _Run:
                 print(f"code: {outside_text(names)}", file=sys.stderr, flush=True)
         return names
 
-    def _note_mixed(self) -> None:
+    def _note_in_root(self, note: Callable[[Path, str], None]) -> None:
         root = self.experiment.roots.get("results_root")
         try:
             if root is not None:
-                note_mixed(Path(root), self.experiment.exp_id)
+                note(Path(root), self.experiment.exp_id)
         except ResultError as error:  # its own record says so still
             _log.warning("%s", error)
 

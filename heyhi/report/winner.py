@@ -52,14 +52,13 @@ class Candidate(NamedTuple):
     identity: Identity
 
 
-def settle(project: Project, manifest: Manifest, target: str, *, anew: bool = False) -> Winner:
+def settle(project: Project, manifest: Manifest, target: str) -> Winner:
     """Choose the best of a sweep, unless it is chosen, and write it down; why that can't be is written down, too.
 
     Args:
         project: whose experiments they are.
         manifest: has what it is chosen from.
         target: that stands for it.
-        anew: choose it anew, of the results that there are now.
 
     Raises:
         HeyhiError: there is none, or not yet.
@@ -68,7 +67,7 @@ def settle(project: Project, manifest: Manifest, target: str, *, anew: bool = Fa
     if row is None:
         raise NeedsError(f"{manifest.path}: {target} stands for the best of no sweep")
     path = winner_path(manifest.results_root, row.words)
-    known = None if anew else read_winner(path)
+    known = read_winner(path)
     if known is not None:
         return known
     folder = manifest.results_root / row.exp_id
@@ -78,10 +77,7 @@ def settle(project: Project, manifest: Manifest, target: str, *, anew: bool = Fa
     except HeyhiError as error:
         write_failure(folder, str(error))
         raise
-    before = read_winner(path)
-    if before is not None and before.is_as_good(found):
-        return before  # what was made of it isn't stale
-    return write_winner(path, found, anew=anew)
+    return write_winner(path, found)
 
 
 def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
@@ -100,8 +96,8 @@ def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
             f"{best.text}: {len(open_ones or stuck)} of {len(candidates)} {_is(len(open_ones or stuck))} not DONE, such"
             f" as {first.exp_id}, which is {first.status}"
         )
-    group, value = _best_group(best, [one for one in candidates if one.status is Status.DONE])
-    chosen = _first(best, group)
+    group, value = best_group(best, [one for one in candidates if one.status is Status.DONE])
+    chosen = first_of(best, group)
     taken, left_out = taken_over(chosen.identity.overrides, project.settings.replicate)
     results = [(one.exp_id, ExperimentDir(manifest.results_root / one.exp_id).result_digest()) for one in candidates]
     return Winner(
@@ -123,7 +119,7 @@ def _is(count: int) -> str:
     return "is" if count == 1 else "are"
 
 
-def _best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate], float]:
+def best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate], float]:
     """Return the experiments of the best configuration, and their mean."""
     groups: dict[str, list[Candidate]] = {}
     for one in done:
@@ -144,7 +140,7 @@ def _best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate],
     return sorted(group, key=lambda one: one.exp_id), mean
 
 
-def _first(best: Best, group: Sequence[Candidate]) -> Candidate:
+def first_of(best: Best, group: Sequence[Candidate]) -> Candidate:
     """Return the experiment of a configuration that is best itself; of equal ones the smaller exp id."""
     sign = -1 if best.direction == "max" else 1
     return min(group, key=lambda one: (sign * (one.value or 0.0), one.exp_id))
@@ -220,7 +216,7 @@ def _changed_winner(project: Project, manifest: Manifest, row: ContestRow) -> st
         today = choose(project, manifest, row)
     except (HeyhiError, OSError):  # not all of it is there, or counts, by now: what was chosen stays
         return ""
-    if known.is_as_good(today):
+    if known.given == today.given:
         return ""
     name = Best.parse(row.words, manifest.written_for.project_root).text
     return (

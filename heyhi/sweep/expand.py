@@ -56,6 +56,7 @@ class Planned(NamedTuple):
         needs: exp paths of what it needs.
         resources: of its launcher.
         given: overrides as they were given, where some are in no identity, since they only schedule.
+        files: what it needs beside, see `heyhi.config.file_needs`.
         base: what it is completed from once the best of a sweep is known that its config names; see `config.base`.
         as_written: root message, serialised, while that wasn't known; empty where it names none.
     """
@@ -68,6 +69,7 @@ class Planned(NamedTuple):
     needs: tuple[str, ...]
     resources: dict[str, int | str]
     given: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     base: bytes = b""
     as_written: bytes = b""
 
@@ -79,7 +81,9 @@ class Planned(NamedTuple):
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
         """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
-        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
+        return Experiment(
+            self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots, self.files
+        )
 
 
 class Contest(NamedTuple):
@@ -462,7 +466,9 @@ class _Gather:
             self._unknown[text] = None
         if needs:
             self._known(exp_id, composed.identity)  # one of these may have taken its path just now
-        planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
+        planned = Planned(
+            exp_id, folder, composed.identity, composed.task, config, needs, resources, files=composed.files
+        )
         if composed.bests:
             planned = self.contests.completed(planned, composed)
         self.planned[exp_id] = planned

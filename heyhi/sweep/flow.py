@@ -19,8 +19,9 @@ from typing import Any, NamedTuple, TypeVar
 
 from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
-from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
+from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
 from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
@@ -66,6 +67,8 @@ class Flow:
         options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
+        files: for the rules: files that an experiment needs, which rules of the project's own make.
+        has_own_rules: whether the project has any: workflows/own.smk.
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
@@ -108,6 +111,8 @@ class Flow:
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))
+        self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
+        self.has_own_rules = (self.project.root / OWN_RULES).is_file()
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
@@ -298,6 +303,30 @@ class Flow:
             why = self._look(node.target).line
             raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
         return self._touchable(node.needs) if node.needs else []
+
+    def _files(self, node: Node) -> Sequence[str]:
+        """Return the files that an experiment needs.
+
+        Raises:
+            NeedsError: there is none, and no rule makes it.
+        """
+        if self._workflow.is_main_process:
+            for name in node.files:
+                why = why_missing(name, self.project.root)
+                if why and not (why == NOT_THERE and self._is_made(name)):
+                    more = f", and no rule of {OWN_RULES} makes it" if why == NOT_THERE else ""
+                    raise NeedsError(f"{node.target}: needs the file {name}, which {why}{more}")
+        return node.files
+
+    def _is_made(self, name: str) -> bool:
+        """Return whether a rule makes a file, as far as its outputs say it."""
+
+        def makes(rule: Any) -> bool:
+            with contextlib.suppress(Exception):  # it can't tell of constraints with braces, as some of ours have
+                return bool(rule.is_producer(name))
+            return False
+
+        return any(map(makes, self._workflow.rules))
 
     def _touchable(self, targets: Sequence[str]) -> list[str]:
         """Put for each target that is UNKNOWN one that can't be made: what depends on it waits in vain, others go on.

@@ -68,6 +68,7 @@ STATEMENTS = {
     config BLOB NOT NULL,          -- root message, serialised
     needs TEXT NOT NULL,           -- exp ids, as JSON
     resources TEXT NOT NULL,       -- of the launcher, as JSON
+    files TEXT NOT NULL,           -- that it needs: relative to the project, or absolute; as JSON
     given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
     checksum INTEGER NOT NULL      -- of all above
     )""",
@@ -104,6 +105,7 @@ class RowContent(NamedTuple):
     config: bytes
     needs: str
     resources: str
+    files: str
     given: str
 
 
@@ -118,12 +120,14 @@ class Node(NamedTuple):
         needs: targets of what it needs.
         resources: of its launcher.
         position: among all that the manifest has, each after what it needs.
+        files: that it needs, as Snakemake may know them.
     """
 
     target: str
     needs: tuple[str, ...]
     resources: dict[str, int | str]
     position: int = 0
+    files: tuple[str, ...] = ()
 
 
 class ConfigRow(NamedTuple):
@@ -481,7 +485,8 @@ class Manifest:
         settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
         identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
         folders = folders_at(exp_ids, root)
-        needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
+        chosen = self._chosen()
+        needed = [() if n == "[]" else tuple(folders_at(_named(n, chosen), root)) for n in needs]
         return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def configs(self) -> list[ConfigRow]:
@@ -497,7 +502,14 @@ class Manifest:
         ]
         if not self.contests:
             return found
-        return [row._replace(config=self._completed(row.exp_id, row.config, row.needs)) for row in found]
+        chosen = self._chosen()
+        return [
+            row._replace(
+                config=self._completed(row.exp_id, row.config, row.needs),
+                needs=tuple(chosen.get(need, need) for need in row.needs),
+            )
+            for row in found
+        ]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
         """Read the message of the task in one of its configs.
@@ -528,7 +540,7 @@ class Manifest:
         row = self._row(target)
         if row is None:
             return None
-        return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position]])[0]
+        return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position], [row.files]])[0]
 
     # --- the best ones of sweeps that its experiments need
 
@@ -589,6 +601,15 @@ class Manifest:
                     f" snakemake --profile profiles/local {shell_word(target)} does that first"
                 )
 
+    def _chosen(self) -> dict[str, str]:
+        """Return the exp ids of the best ones of sweeps that are known, by those that stand for them."""
+        if not self.contests:
+            return {}
+        from heyhi.experiment.winners import read_winner
+
+        found = {exp_id: read_winner(Path(self._winner_path(exp_id))) for exp_id in self.contests}
+        return {exp_id: winner.exp_id for exp_id, winner in found.items() if winner is not None}
+
     def _completed(self, exp_id: str, config: bytes, needs: Sequence[str]) -> bytes:
         """Return an experiment's config, completed if the best ones of sweeps that it names are known."""
         named = [folder for folder in folders_at(needs, self.results_root) if is_winner(folder)]
@@ -608,7 +629,7 @@ class Manifest:
 
     def nodes(self) -> list[Node]:
         """Return what Snakemake has to know of all experiments, each after what it needs."""
-        return self._nodes(self._columns("exp_id", "needs", "resources", "position"))
+        return self._nodes(self._columns("exp_id", "needs", "resources", "position", "files"))
 
     def check(self) -> None:
         """Make sure that all of it is as it was written.
@@ -637,21 +658,22 @@ class Manifest:
     def _nodes(self, columns: list[list[Any]]) -> list[Node]:
         exp_ids, *others = columns
         return [
-            # Most have neither, and then nothing has to be parsed.
+            # Most have none of these, and then nothing has to be parsed.
             Node(
                 target,
                 () if needs == "[]" else tuple(self._targets(json.loads(needs))),
                 {} if resources == "{}" else json.loads(resources),
                 position,
+                () if files == "[]" else tuple(json.loads(files)),
             )
-            for target, needs, resources, position in zip(self._targets(exp_ids), *others, strict=True)
+            for target, needs, resources, position, files in zip(self._targets(exp_ids), *others, strict=True)
         ]
 
     def _experiment(self, row: RowContent) -> Experiment:
         from heyhi.config.identity import Identity
         from heyhi.experiment.folder import Experiment
 
-        _, exp_id, _, cfg, overrides, version, task, config, needs, resources, _ = row
+        _, exp_id, _, cfg, overrides, version, task, config, needs, resources, files, _ = row
         if WINNERS_NAME in needs:
             config = self._completed(exp_id, config, json.loads(needs))
         return Experiment(
@@ -663,6 +685,7 @@ class Manifest:
             needs=tuple(map(Path, folders_at(json.loads(needs), self.results_root))),
             resources=json.loads(resources),
             roots=dict(self._roots),
+            files=tuple(json.loads(files)),
         )
 
     @cached_property
@@ -731,10 +754,10 @@ def meta_checksum(meta: Mapping[str, bytes]) -> bytes:
 
 def row_bytes(content: RowContent) -> bytes:
     """Return what a row's checksum and the manifest's digest are made over."""
-    position, exp_id, own, cfg, overrides, version, task, config, needs, resources, given = content
+    position, exp_id, own, cfg, overrides, version, task, config, needs, resources, files, given = content
     # No text here can hold a NUL, and the config's length is said.
     text = (
-        f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{given}"
+        f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{files}\0{given}"
         f"\0{len(config)}\0"
     )
     return text.encode() + config
@@ -743,6 +766,11 @@ def row_bytes(content: RowContent) -> bytes:
 def contest_bytes(exp_id: str, words: str, candidates: str) -> bytes:
     """Return what the checksum of the best of a sweep, and the manifest's digest, are made over."""
     return f"{exp_id}\0{words}\0{candidates}".encode("utf-8", "surrogatepass")
+
+
+def _named(needs: str, chosen: Mapping[str, str]) -> list[str]:
+    """Read exp ids of needs; for the best of a sweep, that of what was chosen."""
+    return [chosen.get(need, need) for need in json.loads(needs)]
 
 
 def manifests_root(project: Project) -> Path:

@@ -49,8 +49,8 @@ if TYPE_CHECKING:
 
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
-_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, int]  # a RowContent and its checksum
+_INSERT = f"INSERT INTO experiment VALUES ({', '.join('?' * len(COLUMNS))})"
+_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, str, int]  # a RowContent and its checksum
 
 
 def write_manifest(
@@ -173,6 +173,7 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
             e.as_written or e.config,
             json.dumps(exp_ids_of(e.needs, root)) if e.needs else "[]",
             json.dumps(dict(e.resources), sort_keys=True) if e.resources else "{}",
+            json.dumps(e.files) if e.files else "[]",
             json.dumps(e.given) if e.given else "[]",
         )
 

@@ -73,6 +73,7 @@ def test_a_search_runs_each_trial_once_and_run_again_starts_nothing(search: Sear
     assert len(set(search.chosen)) == 6
     assert search.status(3)[0] == "DONE"
     assert search.lab.job(1) in {search.job_of_slot(n) for n in range(6)}
+    assert (search.lab.folder(1) / "code.json").exists()
 
     code, out = search.lab.snakemake()
     assert code == 0, out

@@ -277,6 +277,15 @@ def test_what_chooses_leaves_nothing_in_the_process_of_the_task(search: SearchLa
     assert search.folder().read_result() == {"y": 0.0}
 
 
+def test_an_experiment_whose_task_empties_its_folder_still_leads_to_its_slot(search: SearchLab) -> None:
+    code, said = search.run(
+        "def main(**_):\n    for name in os.listdir():\n        os.unlink(name)\n    return {'y': 1.0}\n"
+    )
+
+    assert code == 0, said
+    assert slots_of(search.folder().path) == [search.slot().exp_id]
+
+
 def test_two_processes_of_one_slot_run_it_once(search: SearchLab) -> None:
     first = search.start("def main(**_):\n    meet('ready')\n    meet('go')\n    return {'y': 4.0}\n")
     search.lab.meet("ready")

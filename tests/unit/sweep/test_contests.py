@@ -12,6 +12,7 @@ import pytest
 from heyhi.config.schema import Schema
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, UnknownError
+from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status, result_of
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_path, write_failure, write_winner
@@ -98,6 +99,9 @@ def test_a_config_is_completed_once_it_is_known_and_its_manifest_stays(sweeps: S
     task = manifest.task_message(test.task, test.config)
     assert task.checkpoint == f"{project.results_root}/p/x"  # type: ignore[attr-defined]
     assert {row.exp_id: row.config for row in manifest.configs()}[experiment.exp_id] == experiment.config
+
+    assert manifest.entries()[0][-1][-1] == (f"{project.results_root}/p/x",)
+    assert manifest.configs()[-1].needs == ("p/x",), "a table shows what was chosen"
 
     expansion = sweeps.expand()
     assert write_manifest(expansion, project, sweeps.schema) == before
@@ -209,6 +213,15 @@ def test_who_chooses_first_decides_and_a_damaged_choice_is_never_taken_for_none(
     assert sweeps.choose("p/y", "lr=0.2") == first
     path = winner_path(sweeps.project.results_root, first.words)
     assert read_winner(path) == first
+    stands = ExperimentDir(path.with_suffix(""), sweeps.project.results_root)
+    digest = stands.result_digest()
+    path.unlink()
+    assert stands.result_digest() == ""
+    sweeps.choose("p/x", "lr=0.1")
+    assert stands.result_digest() == digest, "chosen anew, it makes nothing stale"
+    path.unlink()
+    sweeps.choose("p/y", "lr=0.2")
+    assert stands.result_digest() not in ("", digest)
     path.write_text(path.read_text()[:-9])
     with pytest.raises(UnknownError, match="remove it, and it is chosen anew"):
         read_winner(path)
