@@ -89,7 +89,7 @@ def _print_outside(survey: Survey) -> None:
     """Say what a single experiment has loaded from elsewhere than its copy of the code."""
     from heyhi.experiment.names import Status
 
-    if len(survey.rows) == 1 and survey.rows[0].status is not Status.UNKNOWN:
+    if len(survey.folders) == 1 and survey.rows[0].status is not Status.UNKNOWN:
         from heyhi.code.import_path import outside_text
         from heyhi.errors import UnknownError
         from heyhi.experiment.folder import ExperimentDir
@@ -106,7 +106,7 @@ def _print_outside(survey: Survey) -> None:
 
 def _print_trial(survey: Survey) -> None:
     """Say which trial of which search a single experiment is."""
-    if len(survey.rows) == 1:
+    if len(survey.folders) == 1:
         from heyhi.control.search_lines import trial_lines
 
         print("".join(f"{line}\n" for line in trial_lines(survey.parts[0].project, survey.rows[0])), end="")

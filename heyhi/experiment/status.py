@@ -379,11 +379,12 @@ def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _L
         ask: asks Slurm.
         of: looks at an experiment.
     """
-    from heyhi.experiment.slots import shown_folder, slot_dir
+    from heyhi.experiment.slots import read_choice, read_end, shown_folder
 
-    slot = slot_dir(exp_path)
-    end = slot.read_end()
-    choice = slot.read_choice() if end is None else None  # raises where it is damaged
+    end = read_end(exp_path)
+    if end is not None and end.shown_status is Status.DONE:  # which most are, and there may be 10,000 of them
+        return _Look(State(Status.DONE, end.reason if not end.exp_id else ""))
+    choice = read_choice(exp_path) if end is None else None  # raises where it is damaged
     chosen = exp_path if end is None and choice is None else shown_folder(exp_path)
     its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
     if end is not None:
