@@ -26,7 +26,7 @@ _OWN_DEATHS = ("failed", "killed", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE")
 
 def is_for_good(death: Death) -> bool:
     """Return whether an experiment that has died so, in its last attempt, is dead for its search."""
-    return death.kind in _OWN_DEATHS
+    return death.kind in _OWN_DEATHS and not death.is_left
 
 
 def why_dead(slot: SlotDir) -> str:

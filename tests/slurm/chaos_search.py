@@ -99,8 +99,8 @@ class SearchProject(Project):
         return len(ended) < len(self.points)
 
     def statuses(self) -> dict[int, dict[str, Any]]:
-        """Ask `heyhi status` for what was chosen: x -> its row."""
-        folders = sorted({f"results/{one['choice']['exp_id']}" for one in self.slots.values() if one["choice"]})
+        """Ask `heyhi status` for what was started: x -> its row."""
+        folders = sorted(str(path.relative_to(self.root)) for path in self.root.glob("results/p/work/*"))
         done = self.python("-m", "heyhi.cli", "status", "--json", *folders)
         if done.returncode not in (0, 1):
             raise ClusterError(f"heyhi status ended with {done.returncode}: {done.stderr}")
@@ -115,16 +115,24 @@ class SearchChecks(Checks):
     def check_statuses(self) -> dict[str, list[int]]:
         deaths = super().check_statuses()
         slots, results = self.project.slots, self.project.folders("result.json")
-        chosen = Counter(_x_of(one["choice"]["exp_id"]) for one in slots.values() if one["choice"])
+        choices = [one["choice"]["exp_id"] for one in slots.values() if one["choice"]]
+        chosen = Counter(map(_x_of, filter(None, choices)))
         for x, count in chosen.items():
             if count > 1:
                 self.book.wrong(f"x={x} was chosen by {count} slots")
         if len(slots) != len(self.project.points):
             self.book.wrong(f"{len(slots)} slots of {len(self.project.points)} have a folder")
+        # What ran by hand when no other point was left is no trial's, and its slot is none.
+        missed = {point.x for point in self.project.points} - chosen.keys()
+        by_hand = {point.x for point in self.project.points if point.by_hand}
+        if not missed <= by_hand or len(missed) != choices.count(""):
+            self.book.wrong(f"x in {sorted(missed)} were never chosen, and {choices.count('')} slots found none")
         for name, one in slots.items():
             end = one["end"]
             if end is None:
                 self.book.wrong(f"slot {name} has not ended: {one['choice']}")
+                continue
+            if end["status"] == "SKIPPED":
                 continue
             x = _x_of(end["exp_id"])
             is_done = end["status"] == "DONE"

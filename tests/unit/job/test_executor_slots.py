@@ -115,6 +115,17 @@ def test_what_was_ended_from_outside_fails_its_launch_and_is_not_over(
     assert failed and f"DEAD: {state}" in failed[0]
 
 
+def test_a_trial_whose_job_slurm_has_started_twice_is_submitted_again(searching: Make, tmp_path: Path) -> None:
+    made = searching(1)
+    trial = Trial(made, tmp_path).starts()
+    # The second start left the trial to the first one, and with it ended the job.
+    trial.folder.append_attempt(End(1, "killed", 0, job_id=trial.job, job_state="COMPLETED"))
+    made.end_job(trial.job)
+    made.look_until(lambda: made.asked_sbatch == 2)
+
+    assert trial.end is None
+
+
 def test_a_trial_that_another_has_by_now_is_not_dead(searching: Make, tmp_path: Path) -> None:
     made = searching(1)
     failed: list[str] = []
