@@ -22,7 +22,9 @@ from heyhi.config.schema import TASK_ONEOF, Schema, set_fields, type_of
 from heyhi.config.translation import Translation
 from heyhi.config.values import Special
 from heyhi.project import Project
+from heyhi.report.searched import Searched
 from heyhi.report.setting_values import read_list, read_scalar
+from heyhi.report.trial_rows import trial_configs
 from heyhi.sweep.manifest import ConfigRow, Manifest
 from heyhi.sweep.target import folders_at
 
@@ -64,10 +66,12 @@ class Configs:
 
     Args:
         sources: the manifests, each with the project whose settings say what counts.
+        searches: for each manifest the search whose trials are meant, None where there is none; empty: nowhere.
     """
 
-    def __init__(self, sources: Sequence[tuple[Manifest, Project]]) -> None:
+    def __init__(self, sources: Sequence[tuple[Manifest, Project]], searches: Sequence[Searched | None] = ()) -> None:
         self._sources = sources
+        self._searches = searches or [None] * len(sources)
         self._lines: dict[str, dict[str, str]] = {}
         self._keys: dict[tuple[str, ...], dict[str, str]] = {}
 
@@ -76,12 +80,12 @@ class Configs:
         """All experiments by their exp paths, each after what it needs."""
         told = changed_defaults(self._schemas)
         found: dict[str, _Record] = {}
-        for (manifest, project), schema in zip(self._sources, self._schemas, strict=True):
+        for (manifest, project), schema, searched in zip(self._sources, self._schemas, self._searches, strict=True):
             today = self.translations.get(project)
             then = manifest.written_for
             comparable = Comparable(Scheduling(project.settings.identity_ignore), told)
             origin = _Origin(manifest, schema, comparable, then.results_root, then.project_root)
-            rows = manifest.configs()
+            rows = manifest.configs() if searched is None else trial_configs(manifest, searched)
             ids = [row.exp_id for row in rows]
             now = dict(zip(ids, folders_at(ids, manifest.results_root), strict=True))
             before = dict(zip(ids, folders_at(ids, origin.results_root), strict=True))

@@ -146,7 +146,8 @@ def gather(
         _check_is_unlogged(at_best, gather(sources).table)
     folders = found["exp_path"].tolist()
     projects = list(dict.fromkeys(source.project for source in sources))
-    configs = Configs([(source.manifest, source.project) for source in sources])
+    searches = [part.searched for part in parts]
+    configs = Configs([(source.manifest, source.project) for source in sources], searches)
     return Gathered(
         found,
         lambda: configs.flat(folders),
@@ -158,6 +159,7 @@ def gather(
         configs.may_have,
         tuple(configs.translations.values()),
         tuple(values_in(source.manifest, configs.translations.get(source.project)) for source in sources),
+        tuple(one for one in searches if one is not None),
     )
 
 

@@ -15,6 +15,8 @@ from heyhi.report.setting_values import SettingValues
 if TYPE_CHECKING:
     import pandas as pd
 
+    from heyhi.report.searched import Searched
+
 Differences = Callable[[Sequence[int], Sequence[str]], Sequence[str]]
 
 
@@ -36,6 +38,7 @@ class Gathered:
         may_be_key: whether the configs may have a key, as far as is known without reading them.
         translations: what knows the earlier names of keys and values.
         settings: what reads overrides, by the schemas of the configs.
+        searches: those of which there are trials among the rows.
     """
 
     table: pd.DataFrame
@@ -48,6 +51,7 @@ class Gathered:
     may_be_key: Callable[[str], bool] = lambda name: True
     translations: tuple[Translation, ...] = ()
     settings: tuple[SettingValues, ...] = ()
+    searches: tuple[Searched, ...] = ()
 
     @classmethod
     def of_table(cls, table: pd.DataFrame) -> Gathered:

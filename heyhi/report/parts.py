@@ -10,7 +10,7 @@ from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.folder import Experiment
 from heyhi.experiment.given import Results, stale_text
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import Status, trial_of
 from heyhi.experiment.notes import Notes
 from heyhi.project import Project
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
@@ -27,9 +27,12 @@ from heyhi.report.outline import (
 )
 from heyhi.report.read import Reader
 from heyhi.report.readings import USED, Entry, Readings
+from heyhi.report.searched import Searched
 from heyhi.report.setting_values import values_of
+from heyhi.report.trial_rows import outline_trials, trial_columns
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import is_slot_target
 
 Progress = Callable[[int], Callable[[], None]]
 AtBest = tuple[str, Direction]  # a metric, and which way it is better
@@ -49,6 +52,7 @@ class Part:
         needed: what varies and came out of what they need, by `<task>.<name>`; None where a row has no such need.
         settings: those names among them that are keys of the config.
         composed: returns what keys were composed to.
+        searched: the search of which they are trials; None where they are of none.
     """
 
     outline: Outline
@@ -59,6 +63,7 @@ class Part:
     needed: dict[str, list[Any]] = field(default_factory=dict)
     settings: frozenset[str] = frozenset()
     composed: ComposedAt = no_gaps
+    searched: Searched | None = None
 
 
 def read_part(
@@ -82,8 +87,13 @@ def read_part(
     """
     today = Translation.of(reader.project)
     entries_at: EntriesAt
+    composed: ComposedAt
     known: list[Entry] = []
-    if isinstance(source, Manifest) and not only:
+    searched = _searched(source, reader, only) if isinstance(source, Manifest) else None
+    if isinstance(source, Manifest) and searched is not None:
+        outline, entries_at = outline_trials(source, searched, today)
+        composed = no_gaps  # each trial has chosen a value for each key that applies
+    elif isinstance(source, Manifest) and not only:
         outline, entries_at = outline_manifest(source, reader.cache, today)
         composed = composed_in(source, outline.exp_ids, today)
     else:
@@ -105,13 +115,16 @@ def read_part(
         needed = [by_folder[folder] for folder in wanted if folder in by_folder]
     tick = progress(len(outline.folders) + len(needed))
     found = reader.read(outline.folders, entries_at, outline.needs, tick)
+    statuses = found.fields["status"]
+    trials = trial_columns(searched, statuses) if searched is not None else {}
     part = Part(
         outline,
-        found.fields["status"],
+        statuses,
         found.outcome,
-        own_columns(reader.project, outline, found.fields, drift),
+        trials | own_columns(reader.project, outline, found.fields, drift),
         behind_columns(found.fields),
         composed=composed,
+        searched=searched,
     )
     if needed:
         # The default columns: get_logs_data speaks of the sweep's own experiments.
@@ -123,6 +136,16 @@ def read_part(
         columns = filled(varying_columns(needed, values, today), composed_needs, values)
         part = _with_needs(part, needed, read, columns, today)
     return part
+
+
+def _searched(manifest: Manifest, reader: Reader, only: Sequence[str]) -> Searched | None:
+    """Read the search of a manifest, or those of its trials that were named; None where none of it is meant."""
+    spec = manifest.search
+    if spec is None or not all(map(is_slot_target, only)):
+        return None
+    searched = Searched.read(manifest.results_root, spec, reader.cache)
+    slots = {trial_of(target.removesuffix(".json")) for target in only}
+    return searched.only(slots) if only else searched
 
 
 def _with_needs(

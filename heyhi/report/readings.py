@@ -15,7 +15,8 @@ from heyhi.experiment.used import Sums
 USED = Sums._fields
 # Names of the columns that are about an experiment itself; every other one varies in a sweep, or came out.
 OWN_NAMES = [
-    *"sweep status reason problem note excluded needs drifted stale mixed attempts seconds".split(),  # noqa: SIM905
+    *"sweep status trial pruned_at reason problem note excluded needs drifted stale mixed".split(),  # noqa: SIM905
+    *("attempts", "seconds"),
     *USED,
     *"updated job_id code packages exp_id exp_path".split(),  # noqa: SIM905
 ]

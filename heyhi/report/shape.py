@@ -34,7 +34,9 @@ class Shape(Asked):
             WhereError: a condition names no column.
         """
         self.check()
-        return replace(Work.of(self, gathered).shaped(), asked=self.words(), total=len(gathered.table))
+        return replace(
+            Work.of(self, gathered).shaped(), asked=self.words(), total=len(gathered.table), searches=gathered.searches
+        )
 
 
 def best(

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, overload
 if TYPE_CHECKING:
     import pandas as pd
 
+    from heyhi.report.searched import Searched
+
 Spread = Literal["se", "std", "ci95"]
 
 
@@ -59,6 +61,7 @@ class Shaped:
         hidden: columns of the table that are there for files and not for eyes.
         asked: the options that made it more or less than all experiments, in words.
         total: of how many experiments those of `whole` were chosen; None: of themselves.
+        searches: those of which there are trials among them, whole whatever was chosen.
     """
 
     table: pd.DataFrame
@@ -71,3 +74,4 @@ class Shaped:
     hidden: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     total: int | None = None
+    searches: tuple[Searched, ...] = ()

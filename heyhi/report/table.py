@@ -146,6 +146,8 @@ def _overrides(part: Part, keys: Sequence[str]) -> dict[str, list[Any]]:
 def _columns(part: Part, varying: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
     """Put the columns of a table together: status, what varies, what came out, and the rest about each experiment."""
     columns: dict[str, list[Any]] = {"status": part.status}
+    if "trial" in part.own:  # of searches
+        columns["trial"] = part.own["trial"]
     for key, column in varying.items():
         columns[override_name(key)] = column
     names = outcome_names(part.outcome, columns)

@@ -12,6 +12,7 @@ from heyhi.experiment.names import Status
 from heyhi.report.cell_text import value_text
 from heyhi.report.cells import is_missing
 from heyhi.report.fitting import MAX_CELL, fitting, left_out
+from heyhi.report.searched import search_lines
 from heyhi.report.shaped import Shaped
 from heyhi.report.shown_table import ShownColumn, ShownTable
 from heyhi.report.used_line import used_line
@@ -54,8 +55,9 @@ def print_table(shaped: Shaped, file: TextIO | None = None, *, asked: Sequence[s
         hidden = _hidden(table, shown, shaped, asked, out)
         lines = [*hidden, *shaped.notes, *_trouble(shaped.whole), counted(shaped.whole)]
         lines += [line for line in [used_line(shaped.whole)] if line]
+        lines += search_lines(shaped.searches)
     else:  # conditions that nothing meets say so
-        lines = shaped.notes or [counted(shaped.whole)]
+        lines = shaped.notes or [counted(shaped.whole), *search_lines(shaped.searches)]
     for line in lines:
         print(line, file=out)
     out.flush()

@@ -40,7 +40,7 @@ class Study:
     def __init__(self, spec: SearchSpec, slot: int, trials: Iterable[Trial]) -> None:
         self._spec = spec
         self._ordered = {axis.key: list(axis.values) for axis in spec.axes if is_ordered(axis)}
-        with _quiet() as optuna:
+        with quiet() as optuna:
             seed = _seed(spec, slot)
             samplers = optuna.samplers
             sampler: Any
@@ -56,7 +56,7 @@ class Study:
 
     def ask(self) -> dict[str, Any]:
         """Return a point: axis -> value, of those axes that apply."""
-        with _quiet():
+        with quiet():
             trial = self._asked = self._study.ask()
             chosen: dict[str, Any] = {}
             for axis in self._spec.axes:
@@ -67,7 +67,7 @@ class Study:
     def refuse(self) -> None:
         """Take the last point back: it is another trial's. One that somebody else runs stays in the study as such."""
         if self._asked is not None:
-            with _quiet() as optuna:
+            with quiet() as optuna:
                 self._study.tell(self._asked, state=optuna.trial.TrialState.FAIL)
 
     def _told(self, key: str, value: Any) -> Any:
@@ -77,7 +77,7 @@ class Study:
 
     def _add(self, optuna: Any, trials: Iterable[Trial]) -> None:
         space = {axis.key: distribution_of(axis) for axis in self._spec.axes}
-        frozen = _frozen_type()
+        frozen = given_type()
         states = optuna.trial.TrialState
         now = datetime.datetime.now()
         worst = -math.inf if self._spec.direction == "max" else math.inf
@@ -158,7 +158,7 @@ def _seed(spec: SearchSpec, slot: int) -> int:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[Any]:
+def quiet() -> Iterator[Any]:
     """Import Optuna, and have it say nothing meanwhile: a task that uses it, too, finds it as it was.
 
     Raises:
@@ -188,7 +188,8 @@ def import_optuna() -> Any:
     return optuna
 
 
-def _frozen_type() -> Any:
+def given_type() -> Any:
+    """Return a type of trials that a study takes as they are."""
     from optuna.trial import FrozenTrial
 
     class Given(FrozenTrial):

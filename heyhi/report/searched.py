@@ -1,0 +1,176 @@
+"""What a report says of a search beside its table: the best trial, where others were ended, which keys matter."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from heyhi.errors import SweepError, UnknownError
+from heyhi.experiment.slots import SearchDir
+from heyhi.report.cell_text import number_text, value_text
+from heyhi.report.columns import ColumnCache
+from heyhi.search.importance import FEWEST, importances
+from heyhi.search.rung_files import RungFiles
+from heyhi.search.trial import Trial
+from heyhi.search.trials import read_trials
+
+if TYPE_CHECKING:
+    from heyhi.sweep.search_spec import SearchSpec
+
+_MOST_KEYS = 5  # that are named as the most important ones
+_NO_OPTUNA = "importance of keys needs Optuna: pip install 'heyhi[search]'"
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A search, as its trials have it by now.
+
+    Attributes:
+        spec: what is searched.
+        trials: those that were chosen, in the order of their slots.
+        skipped: how many slots had nothing left to choose.
+        rungs: step -> slot -> the value that its trial had there.
+        cache: keeps how important keys are, which takes longer to compute than the rest; None: nothing does.
+        problem: why its trials, or their rungs, can't be read; empty where they can.
+        is_part: whether only some of its trials are meant.
+    """
+
+    spec: SearchSpec
+    trials: Sequence[Trial] = ()
+    skipped: int = 0
+    rungs: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
+    cache: ColumnCache | None = None
+    problem: str = ""
+    is_part: bool = False
+
+    @classmethod
+    def read(cls, results_root: Path, spec: SearchSpec, cache: ColumnCache | None = None) -> Searched:
+        """Read a search; of one that can't be read, nothing is there but why."""
+        search = SearchDir(results_root, spec.search_id)
+        try:
+            trials = [trial for trial in read_trials(search, spec) if trial.slot < spec.trials]
+            skipped = _ended(search, spec) - {trial.slot for trial in trials}
+        except UnknownError as error:
+            return cls(spec, problem=str(error))
+        try:
+            rungs = RungFiles(search).read() if spec.stop is not None else {}
+        except OSError as error:
+            return cls(spec, trials, len(skipped), {}, cache, f"{search.rungs_path}: {error.strerror or error}")
+        own = {step: {slot: one for slot, one in there.items() if slot < spec.trials} for step, there in rungs.items()}
+        return cls(spec, trials, len(skipped), own, cache)
+
+    def only(self, slots: Collection[int]) -> Searched:
+        """Return it with some of its trials: the others aren't spoken of."""
+        trials = [trial for trial in self.trials if trial.slot in slots]
+        return replace(self, trials=trials, is_part=True)
+
+    @property
+    def waiting(self) -> int:
+        """How many trials are to be chosen yet."""
+        return self.spec.trials - len(self.trials) - self.skipped
+
+    @property
+    def best(self) -> Trial | None:
+        """The best trial that is done, the first one of several; None where none has a value."""
+        done = [(value, trial) for trial in self.trials if (value := finished_value(trial)) is not None]
+        if not done:
+            return None
+        return (max if self.spec.direction == "max" else min)(done, key=lambda one: one[0])[1]
+
+    @cached_property
+    def pruned_at(self) -> dict[int, int]:
+        """Slot -> the rung at which its trial was ended, of those that were."""
+        last = {slot: step for step in sorted(self.rungs) for slot in self.rungs[step]}
+        return {t.slot: last[t.slot] for t in self.trials if t.state == "pruned" and t.slot in last}
+
+    @cached_property
+    def importance(self) -> Mapping[str, float]:
+        """Key -> how important it is, as a share of 1, the most important one first; nothing where nobody can tell."""
+        return self._importance[0]
+
+    @property
+    def why_unknown(self) -> str:
+        """Why nobody can tell how important keys are; empty where one can."""
+        return self._importance[1]
+
+    @cached_property
+    def _importance(self) -> tuple[Mapping[str, float], str]:
+        done = [trial for trial in self.trials if trial.state == "done" and trial.value is not None]
+        if len(done) < FEWEST:
+            return {}, f"importance of keys: too few trials are done ({len(done)}, of which {FEWEST} are needed)"
+        name = f"importance-{self.spec.search_id}-{_digest(done)}"
+        kept = self.cache.load(name) if self.cache is not None else {}
+        if {"keys", "shares"} <= kept.keys():
+            found = dict(zip(kept["keys"], kept["shares"], strict=False))
+        else:
+            try:
+                found = importances(self.spec, done)
+            except SweepError:
+                return {}, _NO_OPTUNA
+            if self.cache is not None:
+                self.cache.store(name, {"keys": list(found), "shares": list(found.values())})
+        return found, "" if found else "importance of keys: no key tells good trials from others"
+
+    def lines(self) -> Iterator[str]:
+        """Say in lines how far it is."""
+        if self.is_part:
+            return
+        best, metric = self.best, self.spec.metric
+        if best is not None and best.value is not None:
+            chosen = " ".join(f"{key}={value}" for key, value in best.chosen.items())
+            yield f"best so far: {metric} {number_text(best.value, '.6g')} by trial {best.slot} {chosen}".rstrip()
+        if self.waiting and not self.problem:
+            yield f"{self.waiting} of {self.spec.trials} trials not started"
+        if self.skipped:
+            yield f"{self.skipped} of {self.spec.trials} trials found no point left"
+        if self.pruned_at:
+            counts = Counter(self.pruned_at.values())
+            listed = ", ".join(f"{count} at rung {step}" for step, count in sorted(counts.items()))
+            yield f"ended early: {listed}"
+        if self.importance:
+            most = list(self.importance.items())[:_MOST_KEYS]
+            yield f"most important: {', '.join(f'{value_text(key)} {100 * share:.0f} %' for key, share in most)}"
+        elif self.why_unknown == _NO_OPTUNA:
+            yield _NO_OPTUNA
+        if self.problem:
+            yield f"problem {self.problem}"
+
+
+def search_lines(searches: Sequence[Searched]) -> list[str]:
+    """Say of each search how far it is, by its id where there are several."""
+    several = len(searches) > 1
+    return [
+        f"{f'searches/{one.spec.search_id}: ' if several else ''}{value_text(line)}"
+        for one in searches
+        for line in one.lines()
+    ]
+
+
+def finished_value(trial: Trial) -> float | None:
+    """Return the value of a trial that is done; None where it isn't, or has none to compare."""
+    if trial.state != "done" or trial.value is None or math.isnan(trial.value):
+        return None
+    return trial.value
+
+
+def _ended(search: SearchDir, spec: SearchSpec) -> set[int]:
+    """Return the slots that have ended, whatever became of them."""
+    names: list[str] = []
+    with contextlib.suppress(OSError):  # told already, where there are any
+        names = os.listdir(search.slots_path)  # noqa: PTH208 (thousands of names)
+    stems = (name.removesuffix(".json") for name in names if name.endswith(".json"))
+    return {int(stem) for stem in stems if stem.isdecimal() and int(stem) < spec.trials}
+
+
+def _digest(trials: Sequence[Trial]) -> str:
+    content = json.dumps([[trial.slot, trial.value, sorted(trial.chosen.items())] for trial in trials])
+    return hashlib.sha256(content.encode()).hexdigest()[:16]
