@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.report.decimation import BUCKETS
 from heyhi.report.page_curves import CurveSet
+from heyhi.report.searched import Searched
 from heyhi.report.shaped import Spread
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class PageData:
         times: columns that hold seconds since 1970.
         hidden: columns that are shown on demand only.
         buckets: into how many even ones a curve was parted, of each of which its smallest and largest are drawn.
+        searches: those whose trials are among the experiments.
         refresh: after how many seconds the page loads itself again; 0: nothing will change.
     """
 
@@ -91,5 +93,6 @@ class PageData:
     total: int | None = None
     pivot: tuple[str, str, str] | None = None
     direction: Callable[[str], Direction | None] = Directions().of
+    searches: Sequence[Searched] = ()
     refresh: float = 0
     buckets: int = BUCKETS

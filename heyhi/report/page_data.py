@@ -87,6 +87,7 @@ def write_html(path: Path, shaped: Shaped, project: Project, title: str) -> None
         replicate=project.settings.replicate,
         durations=("seconds", "seconds.sum", "queued", "queued.sum"),
         hidden=sorted(hidden),
+        searches=[one for one in shaped.searches if not one.is_part],
         buckets=buckets,
         refresh=_REFRESH if _is_going_on(whole) else 0,
     )

@@ -22,6 +22,7 @@ from heyhi.report.page_arrays import MAX_EXACT, Arrays
 from heyhi.report.page_content import Detail, PageData
 from heyhi.report.page_curves import CurveSet
 from heyhi.report.page_libraries import PageError
+from heyhi.report.page_search import search_payload
 from heyhi.report.readings import RESULT
 from heyhi.report.spread import DEFAULT_SPREAD, factor
 from heyhi.report.x_axes import names_of_axes
@@ -66,6 +67,7 @@ def payload_of(page: PageData, folder: Path) -> dict[str, Any]:
         "factors": _factors(page),
         "directions": _directions(page, {name for sets in curves for one in sets for name in one.y}),
         "curves": [[_curve_set(one, axes, arrays) for one in sets] for sets in curves],
+        "searches": [search_payload(one, ids) for one in page.searches],
         "arrays": arrays.packed,
         "x": axes,
         "common": common,

@@ -86,6 +86,16 @@ class Searched:
             return None
         return (max if self.spec.direction == "max" else min)(done, key=lambda one: one[0])[1]
 
+    @property
+    def best_line(self) -> str:
+        """The best trial in a line; empty where there is none."""
+        best = self.best
+        if best is None or best.value is None:
+            return ""
+        chosen = " ".join(f"{key}={value}" for key, value in best.chosen.items())
+        value = number_text(best.value, ".6g")
+        return f"best so far: {self.spec.metric} {value} by trial {best.slot} {chosen}".rstrip()
+
     @cached_property
     def pruned_at(self) -> dict[int, int]:
         """Slot -> the rung at which its trial was ended, of those that were."""
@@ -124,10 +134,8 @@ class Searched:
         """Say in lines how far it is."""
         if self.is_part:
             return
-        best, metric = self.best, self.spec.metric
-        if best is not None and best.value is not None:
-            chosen = " ".join(f"{key}={value}" for key, value in best.chosen.items())
-            yield f"best so far: {metric} {number_text(best.value, '.6g')} by trial {best.slot} {chosen}".rstrip()
+        if line := self.best_line:
+            yield line
         if self.waiting and not self.problem:
             yield f"{self.waiting} of {self.spec.trials} trials not started"
         if self.skipped:

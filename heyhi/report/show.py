@@ -51,7 +51,7 @@ def _show_sweep(flow: Flow, manifest: Manifest) -> None:
     shaped = Shape().apply(gather([source]))
     _print(shaped, [source])  # first: the disk may be full, which may be why something has failed
     paths = fixed_files(flow.project, manifest.label, dict.fromkeys(["csv", *flow.project.settings.reports]))
-    written = write_files(paths, shaped, flow.project, title_of([manifest]))
+    written = write_files(paths, shaped, source.project, title_of([manifest]))
     _say(*written.problems)
     complete = flow.project.root / table_of(flow.project, manifest)
     files = [*written.files, complete] if os.access(complete, os.F_OK) else written.files

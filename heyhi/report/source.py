@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from heyhi.code.import_path import own_modules_first
 from heyhi.config.schema import load_schema
 from heyhi.errors import HeyhiError, ManifestError
+from heyhi.experiment.directions import Directions
+from heyhi.experiment.metrics import BEST
 from heyhi.project import Project
 from heyhi.report.parts import AtBest, Part, Progress, read_part
 from heyhi.report.read import Collector, Reader
@@ -95,7 +98,7 @@ class Source:
         except ManifestError:  # somebody else's results, or a full disk: both can be looked at
             return cls._passing(project, schema, expansion, words)
         sheet, warnings = _sheet_of(project, manifest)
-        return cls(manifest, project, sheet, [*expansion.warnings, *warnings])
+        return cls(manifest, _aimed(project, manifest), sheet, [*expansion.warnings, *warnings])
 
     @classmethod
     def _passing(cls, project: Project, schema: Schema, expansion: Expansion, words: Sequence[str] = ()) -> Source:
@@ -104,7 +107,7 @@ class Source:
         folder = Path(passing.name)
         manifest = Manifest.open(write_manifest(expansion, project, schema, words=words, folder=folder))
         sheet, warnings = _sheet_of(project, manifest)
-        return cls(manifest, project, sheet, [*expansion.warnings, *warnings], passing)
+        return cls(manifest, _aimed(project, manifest), sheet, [*expansion.warnings, *warnings], passing)
 
     @classmethod
     def of(cls, manifest: Manifest, here: Project | None = None) -> Source:
@@ -115,7 +118,7 @@ class Source:
             here: the project around the working directory; it has the manifest where it was moved together with it.
         """
         project = project_of(manifest, here)
-        return cls(manifest, project, *_sheet_of(project, manifest))
+        return cls(manifest, _aimed(project, manifest), *_sheet_of(project, manifest))
 
     @classmethod
     def of_experiments(
@@ -193,6 +196,20 @@ class Source:
         from heyhi.control.survey import Part, Survey
 
         return Survey.of_parts([Part.of_manifest(self.project, self.manifest)]).drift(load_schema)
+
+
+def _aimed(project: Project, manifest: Manifest) -> Project:
+    """Return a project that knows which way the metric of a search is better, unless it declares that itself."""
+    spec, settings = manifest.search, project.settings
+    if spec is None:
+        return project
+    metric = spec.metric.removesuffix(BEST)
+    if Directions(settings.minimize, settings.maximize).declared(metric):
+        return project
+    pattern = glob.escape(metric)
+    if spec.direction == "min":
+        return project._replace(settings=settings._replace(minimize=(*settings.minimize, pattern)))
+    return project._replace(settings=settings._replace(maximize=(*settings.maximize, pattern)))
 
 
 def _sheet_of(project: Project, manifest: Manifest) -> tuple[tuple[str, str] | None, list[str]]:

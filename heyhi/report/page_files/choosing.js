@@ -23,7 +23,7 @@ function readShown() {
   const rows = table.rows({ search: "applied", order: "applied" }).data().toArray().map(({ row }) => row);
   if (rows.length === shownRows.length && rows.every((row, i) => row === shownRows[i])) return;
   shownRows = rows;
-  redraw(drawCurves, drawOverrides);
+  redraw(drawCurves, drawOverrides, drawSearch);
 }
 
 // The rows are added in their order, so that DataTables' index of a row is its place in the data.
@@ -62,7 +62,7 @@ function setChosen(rows) {
     .querySelectorAll("tbody tr[data-row]")
     .forEach((tr) => tr.setAttribute("aria-selected", chosen.has(Number(tr.dataset.row))));
   colourBoxes();
-  redraw(drawCurves, drawDetails, drawOverrides);
+  redraw(drawCurves, drawDetails, drawOverrides, drawSearch);
 }
 
 /** Choose the rows that the address names, or that were chosen in the data before; those that are gone are none. */

@@ -20,6 +20,7 @@ function showControls() {
   fillSelect("scatter-x", byName([...varied, ...metricColumns()]), mainOverride()?.name);
   fillSelect("scatter-y", byName([...metricColumns()].sort(byInterest)), mainColumn()?.name);
   const statuses = columns.filter((column) => column.kind === "status");
+  fillSearches();
   fillSelect("colour", [
     ["", hasSeeds ? "each group of seeds" : data.table ? "each row" : "each experiment"],
     ...byName([...statuses, ...varied, ...metricColumns()]),
@@ -92,6 +93,7 @@ function onControl(control) {
   if (control.id === "scatter-y") colourBoxes();
   showSmoothing();
   // The best row is marked in both plots, and a row has one colour.
+  if (control.closest("#search-card")) return redraw(drawSearch);
   const both = ["colour", "scatter-y", "lines", "seeds"].includes(control.id);
   redraw(...(both ? [drawCurves, drawOverrides] : control.closest("#curves-card") ? [drawCurves] : [drawOverrides]));
 }
@@ -178,7 +180,7 @@ function changeTheme(next) {
     // it holds for this page
   }
   showTheme();
-  redraw(drawCurves, drawOverrides);
+  redraw(drawCurves, drawOverrides, drawSearch);
 }
 
 function linkTheme() {
@@ -190,5 +192,5 @@ function linkTheme() {
   if (!Object.hasOwn(THEMES, theme ?? "")) theme = "auto";
   showTheme();
   byId("theme").addEventListener("click", () => changeTheme(THEMES[theme]));
-  system.addEventListener("change", () => (showTheme(), redraw(drawCurves, drawOverrides)));
+  system.addEventListener("change", () => (showTheme(), redraw(drawCurves, drawOverrides, drawSearch)));
 }

@@ -1,22 +1,28 @@
 // Parallel coordinates of the overrides and a metric.
 
-/**
- * Draw parallel coordinates as lines of an ordinary plot. Plotly's own kind (parcoords) compiles code as it
- * runs, which the page's policy forbids, and needs WebGL, which remote desktops lack.
- */
+/** Draw parallel coordinates in the card of the overrides. */
 function drawParallel() {
   const metric = columnNamed(byId("scatter-y").value);
-  // Seeds are no setting that somebody looks for.
-  const varied = overrides().filter((column) => column.distinct.length > 1 && !column.replicate);
-  const used = [...varied, ...(metric ? [metric] : [])];
+  const used = [...searchedColumns(), ...(metric ? [metric] : [])];
   const rows = shownRows.filter((row) => !metric || Number.isFinite(asNumber(metric.values[row]) ?? NaN));
   const leftOut = rowsLeftOut(shownRows, null, metric, false);
   if (!used.length || !rows.length) return nothingToDraw(used.length ? leftOut : []);
-  const colours = colouring();
+  showOverrides(...parallelPlot(used, rows, colouring().of, byId("overrides").clientWidth));
+  overridesNote(rows, leftOut, metric, ["drag over an axis to choose"]);
+}
+
+/** Overrides that vary: seeds are no setting that somebody looks for. */
+const searchedColumns = () => overrides().filter((column) => column.distinct.length > 1 && !column.replicate);
+
+/**
+ * Return the traces and the layout of parallel coordinates, as lines of an ordinary plot. Plotly's own kind (parcoords) compiles code as it
+ * runs, which the page's policy forbids, and needs WebGL, which remote desktops lack.
+ */
+function parallelPlot(used, rows, colourOf, width) {
   const axes = used.map((column) => parallelAxis(column, rows));
   const paths = new Map(); // one trace a colour, not one a row: thousands of rows stay fast
   for (const row of rows) {
-    const [color, on] = [colours.of(row), chosen.has(row)];
+    const [color, on] = [colourOf(row), chosen.has(row)];
     const key = `${color} ${on}`;
     if (!paths.has(key)) paths.set(key, { color, on, points: [] });
     const texts = hoverTexts(row);
@@ -49,8 +55,8 @@ function drawParallel() {
     textfont: { size: 11, color: css("--text") },
     hoverinfo: "skip",
   });
-  const room = byId("overrides").clientWidth / axes.length / 8; // letters of a name that stands level
-  showOverrides(traces, {
+  const room = width / axes.length / 8; // letters of a name that stands level
+  const extra = {
     xaxis: {
       tickvals: axes.map((_, i) => i),
       ticktext: axes.map((axis) => plotText(cut(axis.name, 18))),
@@ -65,16 +71,21 @@ function drawParallel() {
     margin: { l: 8, r: 90, t: 56, b: 8 },
     dragmode: "select",
     uirevision: `parallel ${used.map((column) => column.name).join("\n")}`,
-  });
-  overridesNote(rows, leftOut, metric, ["drag over an axis to choose"]);
+  };
+  return [traces, extra];
 }
 
-/** Return an axis from 0 to 1: numbers by size or logarithm; texts, and columns with gaps, by their order. */
+/**
+ * Return an axis from 0 to 1: numbers by size or logarithm, texts by their order.
+ *
+ * What isn't there, such as a key of what wasn't chosen, has a place of its own below the numbers.
+ */
 function parallelAxis(column, rows) {
   const values = rows.map((row) => column.values[row]);
   const text = (row) => plotText(`${column.name} ${cut(exactText(column.values[row]) || "–", 40)}`);
   const between = (low, high) => (value) => (high > low ? (value - low) / (high - low) : 0.5);
-  if (!column.numeric || values.some((value) => !Number.isFinite(asNumber(value) ?? NaN))) {
+  const given = values.filter((value) => value !== null).map(asNumber);
+  if (!column.numeric || given.some((value) => !Number.isFinite(value))) {
     const order = sortedTexts([...new Set(values.map(exactText))]);
     const scale = between(0, order.length - 1);
     const place = new Map(order.map((text, i) => [text, scale(i)]));
@@ -85,10 +96,12 @@ function parallelAxis(column, rows) {
       ticks: spread(order.length, 10).map((i) => [scale(i), order[i] || "–"]),
     };
   }
-  const distinct = [...new Set(values.map(asNumber))].sort((a, b) => a - b);
+  const distinct = [...new Set(given)].sort((a, b) => a - b);
   const [low, high] = [distinct[0], distinct.at(-1)];
   const bend = spansOrders(distinct) ? Math.log10 : (value) => value;
-  const scale = between(bend(low), bend(high));
+  const gap = given.length < values.length ? 0.15 : 0;
+  const within = between(bend(low), bend(high));
+  const scale = (value) => gap + (1 - gap) * within(value);
   const few = distinct.length <= 5;
   const ticks = few
     ? distinct
@@ -98,7 +111,10 @@ function parallelAxis(column, rows) {
   return {
     name: column.name,
     text,
-    place: (row) => scale(bend(asNumber(column.values[row]))),
-    ticks: ticks.map((tick) => [scale(bend(tick)), String(Number(tick.toPrecision(few ? 4 : 3)))]),
+    place: (row) => (column.values[row] === null ? 0 : scale(bend(asNumber(column.values[row])))),
+    ticks: [
+      ...(gap ? [[0, "–"]] : []),
+      ...ticks.map((tick) => [scale(bend(tick)), String(Number(tick.toPrecision(few ? 4 : 3)))]),
+    ],
   };
 }

@@ -20,6 +20,7 @@ function show(part) {
   lastRun = lastId === null ? null : data.ids.indexOf(lastId);
   drawCurves();
   drawOverrides();
+  drawSearch();
   drawDetails();
   showReloading();
 }

@@ -35,7 +35,7 @@ FILE = """\
 import heyhi
 SEARCH = heyhi.Search(
     cfg="conf/c02_sup_train/sl.prototxt", overrides={{"epochs": 9}},
-    space={{"lr": "loguniform(1e-4,1)", "batch_size": "16,32,64"{space}}}, max="val_accuracy", trials={trials},
+    space={{"lr": "loguniform(1e-4,1)", "batch_size": "16,32,64"{space}}}, {aim}, trials={trials},
     stop=heyhi.ASHA(grace=3, factor=3),
 )
 """
@@ -96,9 +96,9 @@ def schema(repository: Path) -> Schema:
 
 @pytest.fixture
 def made(project: Project, schema: Schema, tmp_path: Path) -> Callable[..., Made]:
-    def make(trials: int = 6, space: str = "", end: str = "") -> Made:
+    def make(trials: int = 6, space: str = "", end: str = "", aim: str = 'max="val_accuracy"') -> Made:
         path = tmp_path / "tune.py"
-        path.write_text(FILE.format(trials=trials, space=space) + end)
+        path.write_text(FILE.format(trials=trials, space=space, aim=aim) + end)
         expansion = expand_sweep_file(project, schema, path)
         manifest = Manifest.open(write_manifest(expansion, project, schema))
         assert manifest.search is not None
@@ -237,3 +237,13 @@ def test_slots_that_cannot_be_listed_are_told_and_other_sweeps_are_shown(made: C
     search.folder.path.mkdir(parents=True)
     search.folder.slots_path.write_text("in the way")
     assert "problem " in search.printed() and "slots: can't be read" in search.printed()
+
+
+def test_a_search_says_which_way_its_metric_is_better(made: Callable[..., Made]) -> None:
+    search = made(aim='min="gap"')
+    for slot, gap in enumerate((0.3, 0.1, 0.2)):
+        folder = search.trial(slot)
+        folder.metrics_path.write_text("".join(json.dumps({"epoch": e, "gap": gap + e % 2}) + "\n" for e in (1, 2, 3)))
+    shaped = search.shaped(best="gap.best")
+    assert shaped.table["trial"].tolist() == [1] and shaped.table["gap.best"].tolist() == [0.1]
+    assert not [note for note in shaped.notes if "assumed" in note]
