@@ -19,8 +19,14 @@ flow = Flow(workflow, config)
 
 
 include: "workflows/experiment.smk"
+include: "workflows/winner.smk"
 include: "workflows/search.smk"
 include: "workflows/report.smk"
+
+
+if flow.has_own_rules:
+
+    include: "workflows/own.smk"
 
 
 rule all:

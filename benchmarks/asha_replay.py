@@ -26,7 +26,7 @@ from typing import Any
 
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.metrics import BEST
-from heyhi.search.rungs import better, loss_of, next_rung, rungs_between, verdict
+from heyhi.search.rungs import better, is_near_end, loss_of, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec
 
 # The epochs are those of the config. Each order is of so many configs, drawn from all that were trained: which one
@@ -133,11 +133,12 @@ def replay(curves: Sequence[Curve], aim: str, spec: AshaSpec) -> Replay:
     while events:
         now, config, done = heapq.heappop(events)
         values, goes_on = compared[config], True
-        if 0 < done < len(values):  # who has come to its end isn't ended
+        if done > 0:
             for rung in rungs_between(spec, done - 1, done):
                 there = rungs.setdefault(rung, [])
                 goes_on = verdict(values[done - 1], there, spec.factor, direction).goes_on
                 there.append(values[done - 1])
+            goes_on = goes_on or is_near_end(done, len(values), spec.factor)
         if done == len(values):
             ended.add(config)
         if goes_on and done < len(values):

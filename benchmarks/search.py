@@ -136,6 +136,8 @@ class _Search:
         sampler = optuna.samplers.TPESampler(seed=1, multivariate=True, group=True, constant_liar=True)
         draw = random.Random(0)
         points = [_point(draw) for _ in range(self.size)]
+        for point in points:  # values that have an order are told by their places
+            point["batch_size"] = ("16", "32", "64").index(point["batch_size"])
         study = optuna.create_study(direction="maximize", sampler=sampler)
         for number, chosen in enumerate(points):
             its = {key: space[key] for key in chosen}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -19,12 +21,16 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Hide the results root and the job that the tests themselves may run in, and a person's Google login."""
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Hide the results root and the job that the tests themselves may run in, and a person's logins and trackers."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no config"))
     for name in list(os.environ):
-        if name.startswith(("HH_", "SLURM_")) or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        if name.startswith(("HH_", "SLURM_", "WANDB_", "MLFLOW_")) or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             monkeypatch.delenv(name)
+    yield
+    # It keeps the settings of its first use, and a process of its own, for as long as this process lives.
+    if (wandb := sys.modules.get("wandb")) is not None:
+        wandb.teardown()
 
 
 @pytest.fixture(scope="session")

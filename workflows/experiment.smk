@@ -1,5 +1,6 @@
 # One experiment: its result.json is all that counts. Checkpoints and metrics are no outputs,
-# so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone.
+# so that they outlive a failure; what it needs is ancient(), so that nothing finished is redone: also the files that
+# rules of own.smk make.
 # update(): or Snakemake would remove a result that another process has written since it planned its jobs; for each that
 # fails without one it says that there is no backup to restore, by no setting left out.
 # The shell's own words go where the runner's go. By which signal that ended, only the shell has seen: it writes it down
@@ -11,6 +12,7 @@
 rule experiment:
     input:
         needs=ancient(flow.needs),
+        files=ancient(flow.files),
     output:
         result=update("{exp}/result.json"),
     # In the sweep's order, where not all are started at once.

@@ -115,9 +115,15 @@ def _chosen(project: Project, selection: Selection, where: Sequence[str]) -> tup
     """Return the exp paths that are named and meet the conditions, and a survey of these and of all that are known."""
     from heyhi.cli.choosing import Choice
     from heyhi.control.survey import Part, Survey
+    from heyhi.experiment.names import is_slot
+    from heyhi.experiment.slots import shown_folders
 
-    survey = Survey.of_parts([Part.of_index(project), *(group.part for group in selection.groups)])
-    return Choice(selection, where, own=True).folders(), survey
+    folders = Choice(selection, where, own=True).folders()
+    parts = [Part.of_index(project), *(group.part for group in selection.groups)]
+    if any(map(is_slot, folders)):  # of a search's trials, the experiments
+        folders = shown_folders(folders)
+        parts.append(Part.of_folders(project, folders))
+    return folders, Survey.of_parts(parts)
 
 
 # --- print

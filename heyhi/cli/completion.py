@@ -23,7 +23,7 @@ from heyhi.config.mounts import include_mount
 from heyhi.config.schema import INCLUDES, Schema, load_comments, load_schema, message_type, real_oneofs
 from heyhi.errors import HeyhiError
 from heyhi.experiment.modes import MODES
-from heyhi.experiment.names import IDENTITY_NAME, Status
+from heyhi.experiment.names import IDENTITY_NAME, SEARCH_NAME, SLOTS_NAME, Status, is_slot
 from heyhi.files import files_below, is_offered
 from heyhi.project import TRACKERS, Project, find_project
 from heyhi.sweep.index import ManifestIndex
@@ -165,10 +165,12 @@ def _experiments(prefix: str) -> Offers:
         for path in (root / folder).iterdir():
             if os.path.isdir(path) and path.name.startswith(begun) and not path.name.startswith("."):  # noqa: PTH112
                 name = path.relative_to(root).as_posix()
-                is_experiment = os.access(path / IDENTITY_NAME, os.F_OK)  # of one that can't be looked at, the folder
+                # Of one that can't be looked at, the folder; a search goes by its own.
+                is_experiment = any(os.access(path / one, os.F_OK) for one in (IDENTITY_NAME, SEARCH_NAME))
                 offers[name if is_experiment else f"{name}/"] = ""
     with contextlib.suppress(HeyhiError, OSError):
-        for exp_id in exp_ids_of(ManifestIndex.open(project).known(), root):
+        known = exp_ids_of(ManifestIndex.open(project).known(), root)
+        for exp_id in dict.fromkeys(one.partition(f"/{SLOTS_NAME}/")[0] if is_slot(one) else one for one in known):
             if exp_id.startswith(prefix):
                 inside, slash, _ = exp_id[len(prefix) :].partition("/")
                 offers[f"{prefix}{inside}{slash}"] = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -97,16 +97,18 @@ def _export_part(name: str, part: Part, to: Path | None) -> Iterator[tuple[str, 
     """
     from heyhi.experiment.folder import ExperimentDir
     from heyhi.experiment.names import Status
+    from heyhi.experiment.slots import shown_folder
     from heyhi.experiment.status import Statuses
     from heyhi.report.terminal import show_progress
     from heyhi.sweep.target import exp_ids_of
 
     project = part.project
     statuses = Statuses(part.folders, needs_of=part.needs_of, results_root=project.results_root)
-    sweeps = _sweeps(project, part.folders)
+    shown = {path: shown_folder(path) for path in part.folders}  # a trial is the experiment that it has become
+    sweeps = _sweeps(project, shown)
     tick = show_progress(len(part.folders), "exported", every=1)
-    for path, exp_id in zip(part.folders, exp_ids_of(part.folders, project.results_root), strict=True):
-        folder = ExperimentDir(Path(path), project.results_root)
+    for path, exp_id in zip(part.folders, exp_ids_of(shown.values(), project.results_root), strict=True):
+        folder = ExperimentDir(Path(shown[path]), project.results_root)
         state = statuses.of(path)
         problem = ""
         if state.status is Status.UNKNOWN:
@@ -148,13 +150,25 @@ def _export_one(
     damage.warn(folder.metrics_path)
 
 
-def _sweeps(project: Project, folders: Sequence[str]) -> dict[str, str]:
-    """Return the label of the sweep that each experiment was launched with last, as a run of it would know."""
+def _sweeps(project: Project, shown: Mapping[str, str]) -> dict[str, str]:
+    """Return the label of the sweep that each experiment was launched with last, as a run of it would know.
+
+    Args:
+        project: whose they are.
+        shown: exp path of each, or the folder of a slot -> exp path of its experiment.
+    """
+    from heyhi.experiment.slots import slots_of
     from heyhi.job.metric_doors import swept_as
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
-    found = ManifestIndex.open(project).find_all(folders)
+    index = ManifestIndex.open(project)
+    found = index.find_all(shown)
+    # A trial that was named itself is in no manifest: its slot is.
+    slots = {path: slots_of(one) for path, one in shown.items() if path not in found}
+    by_slot = {path: f"{project.results_root}/{named[-1]}" for path, named in slots.items() if named}
+    of_slots = index.find_all(by_slot.values()) if by_slot else {}
+    found |= {path: of_slots[slot] for path, slot in by_slot.items() if slot in of_slots}
     labels: dict[Path, str] = {}
     for path in dict.fromkeys(found.values()):
         try:

@@ -22,6 +22,8 @@ _OWN = {
     ".gitignore": "gitignore",
     "pyproject.toml": "pyproject.toml",
     "run.py": "run.py",
+    "workflows/own.py": "workflows/own.py",
+    "workflows/own.smk": "workflows/own.smk",
 }
 _NAME_LINE = b'name = "newproject"'  # of its pyproject.toml: a new one is called as its folder
 LAUNCHER_PROTO = "conf/launcher.proto"  # the same in every project; `heyhi init --refresh` renews it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from heyhi.control.survey import Survey
     from heyhi.control.used_before import Starting
     from heyhi.experiment.folder import Experiment
+    from heyhi.experiment.modes import Action
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
 
@@ -128,6 +129,7 @@ def _rows(project: Project, groups: list[Group], written: list[list[Manifest]]) 
 
 def plan(args: argparse.Namespace) -> int:
     """Say what a launch would do."""
+    from heyhi.cli.winners import winner_lines
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import render, terminal_width
     from heyhi.errors import ModeError
@@ -176,6 +178,7 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     twins = [line for group in selection.groups for line in _twins(selection, group)]
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
+    print_wrapped(winner_lines(selection))
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     for group in selection.groups if project.settings.own_identity_ignore else ():
@@ -199,6 +202,7 @@ def plan(args: argparse.Namespace) -> int:
         starting = _starting(selection, {path for path, action in actions.items() if action.start})
         jobs = capacity_lines(before.passed(starting))
         print_wrapped([*jobs, *before.lines()])
+        print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.asked for row in survey.rows if action_of("start_continue", row.status).start}
         would -= left.keys() | idle | survey.ended
@@ -208,17 +212,44 @@ def plan(args: argparse.Namespace) -> int:
     return 0
 
 
+def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[str]:
+    """Say which files aren't there that experiments need which would start, and what makes them."""
+    from heyhi.control.needed_files import missing_lines
+    from heyhi.sweep.target import folders_of
+
+    lines: dict[str, None] = {}
+    for group in selection.groups:
+        needed: Iterable[tuple[str, tuple[str, ...]]] = ()
+        if group.expansion is not None:
+            needed = ((one.folder, one.files) for one in group.expansion.planned)
+        elif group.manifest is not None:
+            nodes = group.manifest.nodes()
+            folders = folders_of([node.target for node in nodes], group.manifest.project_root)
+            needed = zip(folders, (node.files for node in nodes), strict=True)
+        names = [name for folder, files in needed if files and actions[folder].start for name in files]
+        lines |= dict.fromkeys(missing_lines(group.project.root, names) if names else ())
+    return [*lines]
+
+
 def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[str]:
     """Return those of some experiments that are asked for: named themselves, or needed by what isn't DONE.
 
     Snakemake doesn't make what only DONE experiments need.
     """
+    from heyhi.experiment.names import is_winner
+    from heyhi.experiment.winners import waited_for
+
     asked = {path for group in selection.groups for path in group.own_folders}
     if starting <= asked:
         return starting
+    own = set(asked)
     left = [path for path in asked if path in survey.others]
     while left:
-        needs = [need for need in survey.needs_of(left.pop()) if need not in asked and need in survey.others]
+        path = left.pop()
+        needs = survey.needs_of(path)
+        if is_winner(path):
+            needs = waited_for(survey.best_of(path), needs, survey.is_stuck, own)
+        needs = [need for need in needs if need not in asked and survey.is_missing(need)]
         asked.update(needs)
         left += needs
     return starting & asked
@@ -544,6 +575,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
+    from heyhi.control.reopening import as_trials, reopen
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -574,7 +606,7 @@ def retry(args: argparse.Namespace) -> int:
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
     redoing = Redoing(selection, survey, redo_in(args), among=chosen if args.where else None)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
-    dead = dead if wants_dead else redoing.begun
+    dead = as_trials(project, dead) if wants_dead else redoing.begun
     if not dead and not redoing.folders:
         if wants_dead:
             print(f"nothing to start: none of {len(chosen)} experiments is DEAD")
@@ -584,13 +616,13 @@ def retry(args: argparse.Namespace) -> int:
     dead = [row for row in dead if row.asked not in goings.left]
     unmade: list[str] = []
     if not (selection and selection.is_whole):
-        _, problems = composable([row.exp_path for row in dead], selection.composed_again)
+        _, problems = composable([row.exp_path for row in dead if not row.slot], selection.composed_again)
         found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
         unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
         dead = [row for row in dead if row.exp_path not in problems]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
-    blocked = known.blocked_by(row.asked for row in dead)
+    blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})
     starting = list(dict.fromkeys([*(row.asked for row in dead), *blocked, *redoing.folders]))
     print("".join(f"{line}\n" for line in (*rows_lines(dead, terminal_width()), *goings.lines, *unmade)), end="")
     _print_unknown(survey, chosen)
@@ -621,10 +653,8 @@ def retry(args: argparse.Namespace) -> int:
         continue_drifted=continues_in(args),
     )
     launching = Launching(project, ["heyhi", *args.argv], [], starting, known)
-    if not args.dry_run and (ended := [row.asked for row in dead if row.asked in survey.ended]):
-        from heyhi.control.reopening import reopen
-
-        reopen(project, ended)
+    if not args.dry_run:
+        reopen(project, [row.slot for row in dead if row.slot])
     code = _redo_and_control(selection, redoing, spec, args, launching, manifests, starting, others=len(dead))
     return code or int(bool(goings.left or unmade) and not args.dry_run)
 

@@ -75,6 +75,7 @@ def status(args: argparse.Namespace) -> int:
             _print_trial(survey)
         print_wrapped(search_lines(survey))
         print_recoded(recoded.values())
+        print_wrapped(looked.winner_lines())
         if survey.others:
             from heyhi.control.attendance import Attendance
 
@@ -88,7 +89,7 @@ def _print_outside(survey: Survey) -> None:
     """Say what a single experiment has loaded from elsewhere than its copy of the code."""
     from heyhi.experiment.names import Status
 
-    if len(survey.rows) == 1 and survey.rows[0].status is not Status.UNKNOWN:
+    if len(survey.folders) == 1 and survey.rows[0].status is not Status.UNKNOWN:
         from heyhi.code.import_path import outside_text
         from heyhi.errors import UnknownError
         from heyhi.experiment.folder import ExperimentDir
@@ -105,7 +106,7 @@ def _print_outside(survey: Survey) -> None:
 
 def _print_trial(survey: Survey) -> None:
     """Say which trial of which search a single experiment is."""
-    if len(survey.rows) == 1:
+    if len(survey.folders) == 1:
         from heyhi.control.search_lines import trial_lines
 
         print("".join(f"{line}\n" for line in trial_lines(survey.parts[0].project, survey.rows[0])), end="")
@@ -118,7 +119,10 @@ def how_far(row: Row) -> dict[str, object]:
         from heyhi.control.progress import progress_of, since_when
         from heyhi.experiment.folder import ExperimentDir
 
-        since, progress = since_when(row.exp_path, row.status), progress_of(ExperimentDir(Path(row.exp_path)))
+        since, progress = (
+            since_when(row.exp_path, row.status),
+            progress_of(ExperimentDir(Path(row.exp_path)), row.status),
+        )
     return {"since": since.isoformat(timespec="seconds") if since is not None else None, "progress": progress}
 
 
@@ -145,12 +149,14 @@ class _Looked(NamedTuple):
         schema_of: loads the schema of a project.
         commands: returns what starts those that nobody runs.
         none_text: returns what is said where --where chose none.
+        winner_lines: returns what is said of the best ones of sweeps that experiments are made of.
     """
 
     look: Callable[[], Survey]
     schema_of: Callable[[Project], Schema]
     commands: Callable[[], Commands]
     none_text: Callable[[], str] = str
+    winner_lines: Callable[[], list[str]] = list
 
     @classmethod
     def at(cls, args: argparse.Namespace) -> _Looked:
@@ -158,6 +164,7 @@ class _Looked(NamedTuple):
         if args.given or args.where:
             from heyhi.cli.choosing import Choice
             from heyhi.cli.selection import project_for, select
+            from heyhi.cli.winners import winner_lines
 
             project = project_for(args)
             only_looks(project)
@@ -168,6 +175,7 @@ class _Looked(NamedTuple):
                 selection.schema_of,
                 lambda: commands_for(selection, args.where),
                 lambda: choice.none_text,
+                lambda: winner_lines(selection),
             )
         # All that are known, which is asked most: without what reads words.
         from heyhi.control.survey import Survey
@@ -240,7 +248,6 @@ def logs(args: argparse.Namespace) -> int:
     from heyhi.control.log import show_log
     from heyhi.errors import HeyhiError
     from heyhi.experiment.folder import ExperimentDir
-    from heyhi.experiment.slots import shown_folder
 
     here = project_for(args)
     only_looks(here)
@@ -250,7 +257,6 @@ def logs(args: argparse.Namespace) -> int:
         return _errors(here, args)
     selection = select(here, args)
     project, path = selection.one_experiment("the log", "; --error shows why those of them are dead that are")
-    path = shown_folder(path)
     print_note(project, path)
     folder = ExperimentDir(Path(path), project.results_root)
     return show_log(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,9 +19,11 @@ from heyhi.cli.whose import may_change, only_looks
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.notes import Note, Notes, Shown, is_earlier, one_line, remove_note, write_note
+from heyhi.experiment.slots import shown_folders
 from heyhi.streams import go_on
 
 if TYPE_CHECKING:
+    from heyhi.control.survey import Part
     from heyhi.project import Project
 
 _MAX_NAMED = 8  # experiments of a line
@@ -42,7 +44,7 @@ def note(args: argparse.Namespace) -> int:
         return _list(here, choice if selection or args.where else None, as_json=args.json)
     for project in selection.projects:
         may_change(project, is_dry_run=args.dry_run)
-    folders = [ExperimentDir(Path(f), part.project.results_root) for part in choice.parts() for f in part.folders]
+    folders = _folders_of(choice.parts())
     if not folders:
         print(choice.none_text)
         return 0
@@ -50,6 +52,11 @@ def note(args: argparse.Namespace) -> int:
         go_on()
     changes = [_change(args, text, folder, notes) for folder, notes in _with_notes(folders)]
     return _make(changes, is_dry_run=args.dry_run)
+
+
+def _folders_of(parts: Iterable[Part]) -> list[ExperimentDir]:
+    """Return the folders that notes are on: of a search's trials, those of their experiments."""
+    return [ExperimentDir(Path(f), part.project.results_root) for part in parts for f in shown_folders(part.folders)]
 
 
 # --- which word is the text
@@ -213,8 +220,7 @@ def _list(here: Project, choice: Choice | None, *, as_json: bool) -> int:
         folders = [ExperimentDir(here.results_root / exp_id, here.results_root) for exp_id in sorted(notes.by_id)]
         damaged = sorted(notes.damaged.values())
     else:
-        parts = choice.parts()
-        folders = [ExperimentDir(Path(f), part.project.results_root) for part in parts for f in part.folders]
+        folders = _folders_of(choice.parts())
         damaged = []
         if not folders and not as_json:
             print(choice.none_text)

@@ -146,6 +146,12 @@ def report_once(here: Project, args: argparse.Namespace, sources: Sequence[Sourc
     shape = shape_of(args, project)
     for warning in (w for s in sources for w in s.warnings):
         print(f"warning: {warning}", file=sys.stderr)
+    for source in sources:
+        if source.manifest.contests:
+            from heyhi.report.winner import changed_winners
+
+            for line in changed_winners(source.project, source.manifest):
+                print(f"warning: {line}", file=sys.stderr)
     gathered = _gathered(args, sources, shape)
     if warning := shape.warning(gathered):
         print(f"warning: {warning}", file=sys.stderr)

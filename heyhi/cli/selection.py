@@ -29,7 +29,7 @@ from heyhi.errors import (
     UnknownError,
     suggest,
 )
-from heyhi.experiment.names import SEARCHES_NAME
+from heyhi.experiment.names import SEARCHES_NAME, is_slot
 from heyhi.text import shell_line, steering
 
 if TYPE_CHECKING:
@@ -380,6 +380,7 @@ class Selection:
 
     def sources(self) -> list[Source]:
         """Return what a report is made of; a sweep file that was expanded alike before isn't composed again."""
+        from heyhi.experiment.slots import shown_folders
         from heyhi.report.source import Source
         from heyhi.sweep.manifest import Manifest
 
@@ -399,7 +400,7 @@ class Selection:
                 case ExperimentWord() if place == 0 or not isinstance(self.named[place - 1], ExperimentWord):
                     beside = takewhile(lambda one: isinstance(one, ExperimentWord), self.named[place:])
                     named = (path for one in beside if isinstance(one, ExperimentWord) for path in one.folders)
-                    folders = list(dict.fromkeys(named))
+                    folders = shown_folders(named)
                     found += Source.of_experiments(self.project, folders, partial(self.composed_again, is_look=True))
         return found
 
@@ -421,10 +422,12 @@ class Selection:
         raise HeyhiError(f"{what} of one experiment, and these words name {len(found)}{self.listed(found)}{otherwise}")
 
     def own_experiments(self) -> list[tuple[Project, str]]:
-        """Return project and exp path of all that is named, less what is only needed."""
+        """Return project and exp path of all that is named, less what is only needed; of trials, the experiment's."""
+        from heyhi.experiment.slots import shown_folders
+
         found: dict[str, Project] = {}
         for group in self.groups:
-            found |= dict.fromkeys(group.own_folders, group.project)
+            found |= dict.fromkeys(shown_folders(group.own_folders), group.project)
         return [(project, path) for path, project in found.items()]
 
     def listed(self, found: Sequence[tuple[Project, str]]) -> str:
@@ -459,6 +462,7 @@ class Selection:
         """
         from heyhi.experiment.folder import ExperimentDir
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_experiments
 
         points, exp_ids = [], []
@@ -467,7 +471,8 @@ class Selection:
             points.append((self.project.root / identity.cfg, given or list(identity.overrides)))
             exp_ids.append(ExperimentDir(Path(folder), self.project.results_root).exp_id)
         label = label_of_experiments(self.project, (str(cfg) for cfg, _ in points), exp_ids)
-        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids)
+        expand_file = file_expander(self.project, self.schema)
+        return expand(self.project, self.schema, points, label=label, exp_ids=exp_ids, expand_file=expand_file)
 
     def _identity(self, folder: str, *, is_look: bool) -> tuple[Identity, list[str]]:
         """Return which experiment a folder is for, and its overrides as they were given, where some only schedule.
@@ -506,7 +511,9 @@ class Selection:
         return ManifestIndex.open(self.project)
 
     def manifests_to_run(self, folders: Sequence[str], *, is_look: bool = False) -> list[Manifest]:
-        """Write experiments that are named themselves down as they are composed today, and return the manifest.
+        """Write experiments that are named themselves down as they are composed today, and return the manifests.
+
+        Trials of a search are run by what that was expanded to: which experiments they are, is theirs to choose.
 
         Args:
             folders: their exp paths.
@@ -519,12 +526,27 @@ class Selection:
         from heyhi.sweep.validation import validate
         from heyhi.sweep.write_manifest import write_manifest
 
+        manifests = self._manifests_of_trials([path for path in folders if is_slot(path)])
+        folders = [path for path in folders if not is_slot(path)]
         if not folders:
-            return []
+            return manifests
         folder = looked_at_root(self.project) if is_look else None
         expansion = self.composed_again(folders, is_look=is_look)
         validate(self.project, self.schema, expansion)
-        return [Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+        return [*manifests, Manifest.open(write_manifest(expansion, self.project, self.schema, folder=folder))]
+
+    def _manifests_of_trials(self, slots: Sequence[str]) -> list[Manifest]:
+        from heyhi.sweep.index import no_manifest
+        from heyhi.sweep.manifest import Manifest
+        from heyhi.sweep.target import target_of
+
+        found: dict[Path, None] = {}
+        for slot in slots:
+            path = self._index.find_to_run(slot)
+            if path is None:
+                raise no_manifest(self.project, target_of(slot, self.project.root))
+            found[path] = None
+        return [Manifest.open(path) for path in found]
 
     def validate(self) -> None:
         """Have the project's own checks look at what is expanded, now or into a manifest that is named.
@@ -551,7 +573,7 @@ class Selection:
 
         if not self.project.settings.validate:
             return
-        found, _ = composable(folders, self.composed_again)
+        found, _ = composable([path for path in folders if not is_slot(path)], self.composed_again)
         if found:
             validate(self.project, self.schema, self.composed_again(found))
 
@@ -620,6 +642,7 @@ class Selection:
 
     def _expand_config(self, word: ConfigWord) -> Expansion:
         from heyhi.sweep.expand import expand
+        from heyhi.sweep.file import file_expander
         from heyhi.sweep.label import label_of_words
 
         search = word.declared_search()
@@ -629,7 +652,14 @@ class Selection:
         today = self._name_of_today(word)
         points = _counted(word.points(today))
         expansion = expand(
-            self.project, self.schema, points, label=label, title=word.cfg, pattern=word.pattern, adhoc=word.adhoc
+            self.project,
+            self.schema,
+            points,
+            label=label,
+            title=word.cfg,
+            pattern=word.pattern,
+            adhoc=word.adhoc,
+            expand_file=file_expander(self.project, self.schema),
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
 

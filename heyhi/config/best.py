@@ -78,7 +78,7 @@ class Best:
         if of not in _OFS:
             raise refuse(f"of={shorten(of)}{suggest(of, _OFS)}; it is all or done")
         if len(found) != 1:
-            raise refuse("max= and min= are both there" if found else "by what is it the best?")
+            raise refuse("max= and min= are both there" if found else "by which metric isn't said")
         direction = next(way for way in _AIMS if way in found)
         return cls(_below(sweep, root), found[direction], direction, next(one for one in _OFS if one == of))
 

@@ -26,6 +26,8 @@ _HASH_DIGITS = 16
 _TAG = re.compile(r"%\(([^)]*)\)s")
 # How a list's marks are shown, in this order: `[{width: 3},{width: 4}]` as `width=3+width=4`.
 _LIST_MARKS = ((": ", "="), (" {", "="), *((mark, "") for mark in '[]{}"'), (",", "+"))
+_BEST_OF = "{{best "
+_BEST = re.compile(r"\{\{best ([^\s{}']+)[^{}]*\}\}")  # the file of its sweep says enough to a person
 _OTHER = re.compile(r"[^A-Za-z0-9._=@+,-]")
 _ALLOWED = "allowed are A-Z a-z 0-9 . _ = @ + , - /"
 _BAD_IN_ID = re.compile(r"[^A-Za-z0-9._=@+,/-]")
@@ -218,6 +220,9 @@ def readable_tag(overrides: Sequence[str]) -> str:
     if not overrides:
         return "default"
     text = ",".join(overrides)
+    if _BEST_OF in text:
+        overrides = [_BEST.sub(lambda match: f"best_{PurePosixPath(match[1]).stem}", one) for one in overrides]
+        text = ",".join(overrides)
     if SUFFIX in text or "=[" in text:
         text = ",".join(map(_short, overrides))
     return _OTHER.sub("_", text)

@@ -8,27 +8,31 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 from heyhi.console.bar import bar_line
 from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_executor, seconds_of
-from heyhi.console.lines import AGAIN, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
+from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
 from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
-from heyhi.console.trials import Trials
+from heyhi.console.trials import TrialEnd, Trials
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
 from heyhi.experiment.slots import shown_folder
+from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of
 from heyhi.text import duration, readable
 
 _EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "aggregate", "all"  # our rules
+_WINNER = "winner"
 _RUNS = (_EXPERIMENT, _SLOT)
 _MOST_NAMED = 5
+_LONG = 80  # characters of a reason that isn't said twice
 # Quiet about these, Snakemake says nothing of starts, or of ends and progress.
 _RULES, _PROGRESS = "rules", "progress"
 
@@ -93,6 +97,7 @@ class Teller:
         self._by_id: dict[str, str] = {}  # exp path by exp id
         self._ended: dict[str, str] = {}  # exp path -> how, of what has failed
         self._logged: dict[str, str] = {}  # exp path -> exp id, of what is DEAD and has a log
+        self._said: set[str] = set()  # why trials of a search have ended
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
         self._progress: Progress | None = None
@@ -196,9 +201,11 @@ class Teller:
 
     def _start(self, record: Any) -> bool:
         rule = str(record.rule_name)
-        if rule not in (*_RUNS, _UNKNOWN, _TABLE, _ALL):
+        if rule not in (*_RUNS, _WINNER, _UNKNOWN, _TABLE, _ALL):
             return False
         folder = ""
+        if rule == _WINNER:
+            folder = self._folder(result_of(record.wildcards["winner"]))
         if rule in _RUNS:
             folder = self._folder(result_of(record.wildcards["exp"]))
             if self._progress is not None:
@@ -216,13 +223,28 @@ class Teller:
             return False
         trial = self._trials.end(job.folder)
         if trial is not None and trial.status is not Status.DONE:
-            log = log_of(shown_folder(job.folder), self._project.root) if trial.status is Status.DEAD else ""
-            self._tell_end(job.folder, Ended(trial.status.value, trial.said, log))
+            self._tell_trial(job.folder, trial)
         elif job.rule in _RUNS and self._progress is not None:
             self._say_done(job.folder, trial.said if trial is not None else "", self._progress)
+        elif job.rule == _WINNER:
+            self._say_winner(job)
         elif job.rule == _TABLE:
             self._tell(_PROGRESS, TABLE, job.text.replace(" (update)", ""))
         return True
+
+    def _say_winner(self, job: _Job) -> None:
+        """Say what the best of a sweep is, by the name that the rule's message has for that."""
+        name = job.text.removeprefix("choose ")
+        with contextlib.suppress(HeyhiError):  # who needs it says what is wrong
+            winner = read_winner(Path(result_of(job.folder)))
+            if winner is not None:
+                folder = f"{self._project.results_root}/{winner.exp_id}"
+                self._tell(_PROGRESS, BEST, f"{name} is {self._name(folder)}", f"{winner.value:.4g}")
+
+    def _tell_trial(self, folder: str, trial: TrialEnd) -> None:
+        """Tell of a trial that has ended otherwise than DONE: its search goes on without it."""
+        log = log_of(shown_folder(folder), self._project.root) if trial.status is Status.DEAD else ""
+        self._tell_end(folder, Ended(trial.status.value, trial.said, log))
 
     def _say_done(self, folder: str, said: str, progress: Progress) -> None:
         seconds: float | None = progress.finish(folder, time.monotonic())
@@ -233,8 +255,12 @@ class Teller:
 
     def _fail(self, record: Any) -> bool:
         job = self._jobs.get(int(record.jobid))
-        if job is None or job.rule not in (*_RUNS, _UNKNOWN):
+        if job is None or job.rule not in (*_RUNS, _WINNER, _UNKNOWN):
             return False
+        if job.rule == _WINNER:
+            self._ended[job.folder] = ERROR
+            self._tell("", ERROR, read_failure(job.folder) or job.text)
+            return True
         if job.rule == _UNKNOWN:
             target, _, why = job.text.partition(": ")
             folder = self._folder(target)
@@ -251,6 +277,10 @@ class Teller:
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
+        if is_slot(folder):  # what keeps a search from going on, all that are left say
+            is_new = ended.why not in self._said
+            self._said.add(ended.why)
+            ended = ended if is_new or len(ended.why) < _LONG else ended._replace(why="likewise")
         if ended.log and ended.word == Status.DEAD.value:
             self._logged[folder] = self._exp_id(folder)
         if self._progress is not None:
@@ -275,8 +305,12 @@ class Teller:
     def _say_end(self, progress: Progress) -> None:
         # Snakemake may have stopped before it saw that they are (a full disk, Ctrl-C), or is to be quiet about it.
         for folder in filter(_has_result, list(progress.running)):
+            trial = self._trials.end(folder)
+            if trial is not None and trial.status is not Status.DONE:
+                self._tell_trial(folder, trial)
+                continue
             progress.finish(folder, time.monotonic())
-            self._tell(_PROGRESS, DONE, self._name(folder))
+            self._tell(_PROGRESS, DONE, self._name(folder), trial.said if trial is not None else "")
         blocked = min(self._say_blocked(), progress.left) if progress.failed else 0
         if progress.total or progress.failed:
             left = progress.left - blocked
@@ -293,6 +327,9 @@ class Teller:
         """
         bad = set(self._ended)
         blocked = []
+        for need in dict.fromkeys(need for named in self._named.values() for need in named.needs):
+            if is_winner(need) and not _has_result(need) and bad:
+                bad.add(need)  # it was not chosen, since what it is chosen from has failed
         for folder, named in self._named.items():
             if folder not in bad and not bad.isdisjoint(named.needs) and not _has_result(folder):
                 bad.add(folder)
@@ -308,7 +345,14 @@ class Teller:
             return ""
         # Several may have died for different reasons: of a sweep, it shows each of these once.
         which = next(iter(self._logged.values())) if len(self._logged) == 1 else self._asked.words()
-        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and the same command goes on"
+        goes_on = "the same command goes on"
+        trials = [folder for folder in self._logged if has_ended(folder)]
+        if trials:  # what is final for its search is started again by nothing else
+            again = (
+                self._named[trials[0]].exp_id if len(trials) == 1 and trials[0] in self._named else self._asked.words()
+            )
+            goes_on = f"{f'heyhi retry --dead {again}'.rstrip()} starts {'it' if len(trials) == 1 else 'them'} again"
+        return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
 
     # --- names and lines
 

@@ -15,7 +15,8 @@ from heyhi.control.controller import Controller, find_controllers, folders_of_co
 from heyhi.control.last_words import NO_ANSWER, LastWords, last_trouble, last_words
 from heyhi.control.survey import Survey
 from heyhi.errors import UnknownError
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import Status, is_slot
+from heyhi.experiment.slots import shown_folders
 from heyhi.experiment.status import State
 from heyhi.project import Project
 from heyhi.sweep.continuing import CONTINUE_OPTION, was_done
@@ -96,6 +97,8 @@ class Attendance:
                 for controller in find_controllers(project):
                     its = folders_of_controller(project, controller)
                     mine = survey.others.keys() if its is None else survey.others.keys() & set(its)
+                    if its is not None and len(mine) < len(survey.others) and any(map(is_slot, its)):
+                        mine = survey.others.keys() & {*its, *shown_folders(filter(is_slot, its))}
                     if mine:
                         living.append((controller, len(mine)))
                         is_full = any(_waits_for_job(survey.others[path]) for path in mine)

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, UnknownError, suggest
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import RESULT_NAME
+from heyhi.experiment.names import RESULT_NAME, is_slot
+from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.trash import is_in_trash
 from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.job.order import PACK_LIST_NAME, root_mark
@@ -151,6 +152,8 @@ def find_job(project: Project, job_id: str) -> Found:
     if not folders:
         jobs = {path: _jobs_of(path) for path in _known_folders(project)}
         folders = [path for path, ids in jobs.items() if ids is not None and job_id in ids]
+        trials = {shown_folder(path) for path in folders if is_slot(path)}
+        folders = [path for path in folders if is_slot(path) or path not in trials]
         unread = sum(ids is None for ids in jobs.values())
         closed = f"; the records of {unread} experiments can't be read" if unread else ""
     if folders:

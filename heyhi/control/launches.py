@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 from heyhi.config.values import shorten
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import ManifestError
-from heyhi.experiment.names import Status
+from heyhi.experiment.names import Status, is_slot
+from heyhi.experiment.slots import shown_folders
 from heyhi.project import Project
 from heyhi.sweep.index import ManifestIndex, expand_command
 from heyhi.sweep.known import KNOWN_NAME, LAUNCHES_NAME, LaunchRecord, names_in, read_known, read_launches
@@ -114,6 +115,9 @@ def launches_of(project: Project) -> Launches:
     found = [(tuple(its), _named(project, its[-1])) for its in sorted(by_what.values(), key=lambda its: its[-1].time)]
     alone = names_in(project.state_root / KNOWN_NAME) - {known for _, known in by_what}
     singles = dict.fromkeys(folder for name in sorted(alone) for folder in _known_folders(project, name))
+    # What a search has chosen is launched with that.
+    trials = set(shown_folders(folder for _, named in found for folder in named.folders if is_slot(folder)))
+    singles = {folder: None for folder in singles if folder not in trials}
     if singles:
         found.append(((), _Named(list(singles))))
     every = list(dict.fromkeys(folder for _, named in found for folder in named.folders))

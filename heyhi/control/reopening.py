@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from heyhi.control.survey import Row
+from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
-from heyhi.experiment.names import has_ended, result_of
-from heyhi.experiment.slots import slot_dir
+from heyhi.experiment.names import Status, has_ended, result_of
+from heyhi.experiment.slots import slot_dir, slot_dirs_of
 from heyhi.experiment.trash import move_to_trash
 from heyhi.files import writing
 from heyhi.project import Project
+from heyhi.sweep.index import ManifestIndex
 
 
 def reopen(project: Project, slots: Iterable[str]) -> list[str]:
@@ -31,6 +34,28 @@ def reopen(project: Project, slots: Iterable[str]) -> list[str]:
     return [slot for slot in slots if has_ended(slot) and _reopen(project, slot)]
 
 
+def as_trials(project: Project, rows: Sequence[Row]) -> list[Row]:
+    """Have experiments that are trials of a search be started by their slots, so that it learns what comes of them.
+
+    Args:
+        project: whose they are.
+        rows: of experiments that are DEAD; one whose search can't be run here any more stays as it is.
+    """
+    return [row._replace(slot=_slot_of(project, row)) for row in rows]
+
+
+def _slot_of(project: Project, row: Row) -> str:
+    if row.slot:
+        return row.slot
+    for slot in slot_dirs_of(Path(row.exp_path)):
+        with contextlib.suppress(HeyhiError):  # it is started all the same
+            end = slot.read_end()
+            is_open = end is None or end.status == Status.DEAD.value
+            if is_open and ManifestIndex.open(project).find_to_run(str(slot.path)) is not None:
+                return str(slot.path)
+    return ""
+
+
 def _reopen(project: Project, slot: str) -> bool:
     path = Path(slot)
     with writing(path):
@@ -40,7 +65,7 @@ def _reopen(project: Project, slot: str) -> bool:
         return False
     with claim:
         end = slot_dir(slot).read_end()
-        if end is None or end.status != "DEAD":
+        if end is None or end.status != Status.DEAD.value:
             return False
         target = Path(result_of(slot))
         with writing(target):

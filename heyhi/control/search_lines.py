@@ -30,13 +30,13 @@ def search_lines(survey: Survey) -> list[str]:
 
 
 def _lines_of(slots: Sequence[str]) -> Iterator[str]:
-    from heyhi.experiment.slots import slot_dir
+    from heyhi.experiment.slots import read_end, slot_dir
 
     search = slot_dir(slots[0]).search
     ends: dict[str, SlotEnd] = {}
     for slot in filter(has_ended, slots):
         with contextlib.suppress(HeyhiError):  # its status says so
-            end = slot_dir(slot).read_end()
+            end = read_end(slot)
             if end is not None:
                 ends[slot] = end
     if not ends:

@@ -9,11 +9,12 @@ import contextlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heyhi.control.plans import PlanOf, no_plan, plans_of_expansion, plans_of_index, plans_of_manifest
+from heyhi.experiment.given_files import given_files
 from heyhi.experiment.names import (
     CLAIM_NAME,
     JOB_NAME,
@@ -23,6 +24,8 @@ from heyhi.experiment.names import (
     Status,
     has_ended,
     is_slot,
+    is_winner,
+    result_of,
     trial_of,
 )
 from heyhi.experiment.status import State, Statuses
@@ -31,6 +34,7 @@ from heyhi.sweep.target import target_of
 
 if TYPE_CHECKING:
     from heyhi.code.changes import CodeChange
+    from heyhi.config.best import Best
     from heyhi.config.schema import Schema
     from heyhi.experiment.notes import Shown
     from heyhi.sweep.drift import DriftCheck
@@ -112,6 +116,10 @@ def _job_of(exp_path: str) -> str:
     return ""
 
 
+def _no_best(path: str) -> Best | None:
+    return None
+
+
 def _not_planned(path: str) -> bytes | None:
     return None
 
@@ -122,13 +130,15 @@ class Part(NamedTuple):
     Attributes:
         project: by whose settings they are read.
         folders: exp path of each.
-        needs_of: returns the exp paths that an experiment needs itself, by its own.
+        needs_of: returns the exp paths that an experiment needs itself, by its own; for the best of a sweep, those of
+            what it is chosen from.
         configs: exp path -> serialised root message as it is composed today, where the caller has it.
         planned: returns the serialised root message that a launch starts an experiment with, by its exp path; None
             where nobody knows.
         needing: returns the exp paths that each experiment needs itself, of those that need any.
         plan_of: returns what an experiment was expanded to, by its exp path; None where nobody knows.
         schema: returns the schema of what `planned` returns, where that isn't today's.
+        best_of: returns which best of a sweep a need stands for, by its exp path.
         lacks: whether experiments may be missing, since a record of what was launched can't be read or is gone.
     """
 
@@ -140,15 +150,24 @@ class Part(NamedTuple):
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
     plan_of: PlanOf = no_plan
     schema: Callable[[], Schema] | None = None
+    best_of: Callable[[str], Best | None] = _no_best
     lacks: bool = False
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
         """Take a sweep's experiments, each after what it needs."""
-        planned = {p.folder: p for p in expansion.planned}
+        # A search whose best is needed has a manifest of its own, and is run together with what needs it.
+        every = [*(p for search in expansion.searches for p in search.planned), *expansion.planned]
+        planned = {p.folder: p for p in every}
+        contests = {f"{project.results_root}/{one.exp_id}": one for one in expansion.contests}
 
         def needs(path: str) -> Sequence[str]:
+            if path in contests:
+                return contests[path].candidates
             return planned[path].needs if path in planned else ()
+
+        def best_of(path: str) -> Best | None:
+            return contests[path].best if path in contests else None
 
         configs = {folder: p.config for folder, p in planned.items()}
 
@@ -156,7 +175,7 @@ class Part(NamedTuple):
             return {folder: p.needs for folder, p in planned.items() if p.needs}
 
         plan_of = plans_of_expansion(project, planned)
-        return cls(project, list(planned), needs, configs, configs.get, needing, plan_of)
+        return cls(project, list(planned), needs, configs, configs.get, needing, plan_of, best_of=best_of)
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
@@ -176,6 +195,7 @@ class Part(NamedTuple):
             needing=needing,
             plan_of=plans_of_manifest(manifest),
             schema=manifest.schema,
+            best_of=manifest.best_of,
         )
 
     @classmethod
@@ -220,7 +240,18 @@ class Part(NamedTuple):
             planned=planned,
             needing=index.needs,
             plan_of=plans_of_index(index, folders),
+            best_of=partial(_best_in_index, index),
         )
+
+
+def _best_in_index(index: ManifestIndex, path: str) -> Best | None:
+    from heyhi.errors import HeyhiError
+    from heyhi.sweep.manifest import Manifest
+
+    place = index.find_all([path]).get(path)
+    with contextlib.suppress(HeyhiError):  # damaged, which whoever runs it is told
+        return Manifest.open(place).best_of(path) if place is not None else None
+    return None
 
 
 def _looked_up(load: Callable[[], Mapping[str, Sequence[str]]]) -> Callable[[str], Sequence[str]]:
@@ -258,7 +289,9 @@ class Survey:
         for project in dict.fromkeys(part.project for part in survey.parts):  # one call of squeue for each
             its = [part.folders for part in survey.parts if part.project == project]
             folders = its[0] if len(its) == 1 else [path for some in its for path in some]
-            statuses = Statuses(folders, needs_of=survey.needs_of, results_root=project.results_root)
+            statuses = Statuses(
+                folders, needs_of=survey.needs_of, best_of=survey.best_of, results_root=project.results_root
+            )
             others |= statuses.not_done()
             survey.silence = survey.silence or statuses.silence
         survey.others = others
@@ -279,6 +312,18 @@ class Survey:
         if len(self.parts) == 1:
             return list(self.parts[0].needs_of(path))
         return list(dict.fromkeys(need for part in self.parts for need in part.needs_of(path)))
+
+    def best_of(self, path: str) -> Best | None:
+        """Return which best of a sweep a need stands for."""
+        return next((best for part in self.parts if (best := part.best_of(path)) is not None), None)
+
+    def is_missing(self, path: str) -> bool:
+        """Return whether what is needed isn't there: an experiment that is not DONE, or the best of a sweep."""
+        return path in self.others or (is_winner(path) and not os.access(result_of(path), os.F_OK))
+
+    def is_stuck(self, path: str) -> bool:
+        """Return whether an experiment waits in vain, or whoever waits for it."""
+        return path in self.others and self.others[path].status.blocks
 
     @cached_property
     def rows(self) -> list[Row]:
@@ -381,16 +426,19 @@ class Survey:
     def stale(self) -> dict[str, list[str]]:
         """Exp path of each that is made of an earlier result of what it needs -> exp ids of these needs.
 
-        Only the records of those that need others are read.
+        A file that it was given is named by its key, see `given_files`. Only the records of those are read that need
+        others, or were given files.
         """
         found: dict[str, list[str]] = {}
         for part in self.parts:
-            needing = part.needing()
-            own = [path for path in part.folders if path in needing and self._has_ended(path)] if needing else []
-            if own:
+            needing, root = part.needing(), part.project.results_root
+            given = given_files(root)
+            own = [p for p in part.folders if p in needing or self.shown(p) in given] if needing or given else []
+            ended = [path for path in own if self._has_ended(path)]
+            if ended:
                 from heyhi.experiment.given import find_stale
 
-                found |= find_stale(part.project.results_root, list(map(self.shown, own)))
+                found |= find_stale(root, list(map(self.shown, ended)), part.project.root)
         return found
 
     @cached_property

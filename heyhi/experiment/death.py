@@ -62,6 +62,11 @@ class Death(NamedTuple):
     text: str
     exception: str = ""
 
+    @property
+    def is_left(self) -> bool:
+        """Whether a job ended well that had not ended its run: it was started twice, and the second start left."""
+        return self.kind == "killed" and self.text.startswith(exit_text(0))
+
 
 def find_death(folder: ExperimentDir, view: View) -> Death:
     """Say why the experiment of a folder is dead; Slurm is asked about its job where the records don't say.

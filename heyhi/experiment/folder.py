@@ -38,6 +38,7 @@ from heyhi.experiment.names import (
     ROOT_NAMES,
     STATE_NAME,
     is_slot,
+    is_winner,
     result_of,
 )
 from heyhi.experiment.project_names import is_same_project
@@ -109,6 +110,7 @@ class Experiment:
         resources: Snakemake's; none for a local run.
         roots: the project's and the results' folders when it was composed, with which paths in its config begin, and
             the project's name where it has one.
+        files: that must be there before: relative to the project's folder, or absolute.
     """
 
     exp_id: str
@@ -119,6 +121,7 @@ class Experiment:
     needs: tuple[Path, ...] = ()
     resources: Mapping[str, int | str] = field(default_factory=dict)
     roots: Mapping[str, str] = field(default_factory=dict, compare=False)
+    files: tuple[str, ...] = ()
 
     @property
     def cfg_folder(self) -> Path | None:
@@ -625,6 +628,13 @@ class ExperimentDir:
 
         An empty result says nothing, so that there the attempt that made it counts as well.
         """
+        if is_winner(str(self.path)):
+            from heyhi.experiment.winners import read_winner
+
+            with contextlib.suppress(UnknownError):
+                winner = read_winner(self.result_path)
+                return winner.given if winner is not None else ""
+            return ""
         try:
             data = read_bounded(self.result_path, MOST_RESULT_BYTES)
             if data.strip() == b"{}":

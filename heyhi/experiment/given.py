@@ -1,4 +1,4 @@
-"""What an experiment was given of what it needs: which results. One whose need was made anew since is stale.
+"""What an experiment was given of what it needs: which results and files. One whose need was made anew since is stale.
 
 What needs what is known by the manifests, and by the records of what was started; nothing is redone here.
 """
@@ -11,17 +11,23 @@ from pathlib import Path
 
 from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import Experiment, ExperimentDir
+from heyhi.experiment.given_files import digest_of, key_of, name_in
 from heyhi.experiment.records import History, Metrics
 from heyhi.text import readable
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
-    """Return the exp id of each need with the digest of the result that it has now."""
-    if not experiment.needs:
+    """Return the exp id of each need with the digest of the result that it has now; of a file that of its content."""
+    if not (experiment.needs or experiment.files):
         return {}
-    root = experiment.roots.get("results_root")
-    folders = [ExperimentDir(need, Path(root) if root is not None else None) for need in experiment.needs]
-    return {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
+    root, project = (experiment.roots.get(name) for name in ("results_root", "project_root"))
+    results_root = Path(root) if root is not None else None
+    folders = [ExperimentDir(need, results_root) for need in experiment.needs]
+    found = {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
+    if results_root is not None and project is not None:
+        digests = {key_of(name): digest_of(name, project, results_root) for name in experiment.files}
+        found |= {key: digest for key, digest in digests.items() if digest}
+    return found
 
 
 def given_in(history: History, metrics: Metrics) -> dict[str, list[str]]:
@@ -45,22 +51,30 @@ def given_in(history: History, metrics: Metrics) -> dict[str, list[str]]:
 
 
 class Results:
-    """The results of one results root, of which each is looked at once.
+    """The results of one results root, and files that experiments were given, of which each is looked at once.
 
     Args:
         root: the results root.
+        project_root: where these files are; default: nobody asks for any.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, project_root: Path | None = None) -> None:
         self._root = root
+        self._project_root = project_root
         self._digests: dict[str, str] = {}
         self._stale: dict[str, list[str]] = {}
 
     def digest(self, exp_id: str) -> str:
-        """Return the digest of a result as it is now; empty where there is none."""
+        """Return the digest of a result, or of a file by its key, as it is now; empty where there is none."""
         if exp_id not in self._digests:
-            self._digests[exp_id] = ExperimentDir(self._root / exp_id).result_digest()
+            self._digests[exp_id] = self._digest_now(exp_id)
         return self._digests[exp_id]
+
+    def _digest_now(self, exp_id: str) -> str:
+        name = name_in(exp_id)
+        if not name:
+            return ExperimentDir(self._root / exp_id).result_digest()
+        return digest_of(name, self._project_root, self._root) if self._project_root is not None else ""
 
     def made_anew(self, given: Mapping[str, Sequence[str]]) -> list[str]:
         """Return the exp ids of those needs, and of what these need, of which there is another result now.
@@ -79,23 +93,24 @@ class Results:
             self._stale[exp_id] = []  # ends a circle, which damaged records could hold
             folder = ExperimentDir(self._root / exp_id)
             with contextlib.suppress(HeyhiError):
-                history = History(folder.attempts())
+                history = History(folder.attempts() if not name_in(exp_id) else ())
                 if any(start.needs for start in history.starts):
                     self._stale[exp_id] = self.made_anew(given_in(history, folder.metrics_now()))
         return self._stale[exp_id]
 
 
-def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str]]:
+def find_stale(results_root: Path, folders: Iterable[str], project_root: Path | None = None) -> dict[str, list[str]]:
     """Find out which experiments are stale.
 
     Args:
         results_root: of their needs.
-        folders: exp paths of those that need others and were started; the records of each are read.
+        folders: exp paths of those that need others or files and were started; the records of each are read.
+        project_root: where these files are.
 
     Returns:
-        exp path -> exp ids of the needs of which there is another result now.
+        exp path -> exp ids of the needs of which there is another result now, and keys of files that were changed.
     """
-    results = Results(results_root)
+    results = Results(results_root, project_root)
     found = {}
     for path in folders:
         folder = ExperimentDir(Path(path))
@@ -110,4 +125,8 @@ def find_stale(results_root: Path, folders: Iterable[str]) -> dict[str, list[str
 
 def stale_text(needs: Sequence[str]) -> str:
     """Write by which needs an experiment is stale, as a part of a sentence; empty for none."""
-    return f"made of an earlier result of {readable(', '.join(needs))}" if needs else ""
+    files = [name_in(need) for need in needs if name_in(need)]
+    results = [need for need in needs if not name_in(need)]
+    parts = [f"an earlier result of {readable(', '.join(results))}"] if results else []
+    parts += [f"an earlier {readable(', '.join(files))}"] if files else []
+    return f"made of {' and of '.join(parts)}" if parts else ""

@@ -20,6 +20,7 @@ ROOT_NAMES = ("project_root", "results_root")
 CONFIG_KEY = "config"  # in identity.json: digest of the config that lies beside it
 ENTRY_KEY = "entry"  # in identity.json: function that it was launched with, where the settings name another one
 MIXED_NAME = "mixed"  # in it: notes of the experiments that went on with another config
+GIVEN_NAME = "given"  # in it: notes of the experiments that were given files, and what these files were
 NOTES_NAME = "notes"  # in it: what people noted of experiments
 RESULT_NAME = "result.json"
 CLAIM_NAME = "claim.json"  # the first claim

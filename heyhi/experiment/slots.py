@@ -13,14 +13,14 @@ What is chosen, and by what, is left to `heyhi.search`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
-from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot
+from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot, result_of
 from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 
@@ -140,14 +140,7 @@ class SlotDir(ExperimentDir):
         Raises:
             UnknownError: that can't be read.
         """
-        data = _read(self.choice_path)
-        if data is None:
-            return None
-        match data:
-            case {"exp_id": str(exp_id), "cfg": str(cfg), "overrides": list(overrides), "chosen": dict(chosen)}:
-                words = (str(data.get("reason", "")), str(data.get("time", "")))
-                return Choice(exp_id, cfg, tuple(map(str, overrides)), chosen, *words)
-        raise UnknownError(f"{self.choice_path}: is damaged, so nobody knows which experiment this slot is")
+        return read_choice(str(self.path))
 
     def write_choice(self, choice: Choice) -> None:
         """Write down for ever which experiment it is; who calls has the slot's claim."""
@@ -162,19 +155,44 @@ class SlotDir(ExperimentDir):
         Raises:
             UnknownError: that can't be read.
         """
-        data = _read(self.result_path)
-        if data is None:
-            return None
-        match data:
-            case {"exp_id": str(exp_id), "status": str(status)}:
-                value = data.get("value")
-                found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-                return SlotEnd(exp_id, status, found, str(data.get("reason", "")), str(data.get("time", "")))
-        raise UnknownError(f"{self.result_path}: is damaged, so nobody knows how this slot ended")
+        return read_end(str(self.path))
 
     def write_end(self, end: SlotEnd) -> None:
         """Write how its experiment ended for the search: then the slot is done."""
         replace_file(self.result_path, json.dumps(asdict(end), indent=1) + "\n")
+
+
+def read_choice(exp_path: str) -> Choice | None:
+    """Return which experiment the slot of a folder is, None where nothing is chosen yet; there may be 10,000 of them.
+
+    Raises:
+        UnknownError: that can't be read.
+    """
+    data = _read(f"{exp_path}/{_CHOICE_NAME}")
+    if data is None:
+        return None
+    match data:
+        case {"exp_id": str(exp_id), "cfg": str(cfg), "overrides": list(overrides), "chosen": dict(chosen)}:
+            words = (str(data.get("reason", "")), str(data.get("time", "")))
+            return Choice(exp_id, cfg, tuple(map(str, overrides)), chosen, *words)
+    raise UnknownError(f"{exp_path}/{_CHOICE_NAME}: is damaged, so nobody knows which experiment this slot is")
+
+
+def read_end(exp_path: str) -> SlotEnd | None:
+    """Return how the experiment of a slot ended for its search, None where it hasn't yet.
+
+    Raises:
+        UnknownError: that can't be read.
+    """
+    data = _read(result_of(exp_path))
+    if data is None:
+        return None
+    match data:
+        case {"exp_id": str(exp_id), "status": str(status)}:
+            value = data.get("value")
+            found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+            return SlotEnd(exp_id, status, found, str(data.get("reason", "")), str(data.get("time", "")))
+    raise UnknownError(f"{result_of(exp_path)}: is damaged, so nobody knows how this slot ended")
 
 
 def slot_name(number: int) -> str:
@@ -200,14 +218,19 @@ def shown_folder(exp_path: str) -> str:
     """
     if not is_slot(exp_path):
         return exp_path
-    slot = slot_dir(exp_path)
     try:
-        choice = slot.read_choice()
+        choice = read_choice(exp_path)
     except UnknownError:  # its own status says so
         return exp_path
     if choice is None or not choice.exp_id:
         return exp_path
-    return str(slot.search.results_root / choice.exp_id)
+    *root, _, _, _, _ = exp_path.split("/")  # searches/ID/slots/0007
+    return choice.exp_id if choice.exp_id.startswith("/") else f"{'/'.join(root)}/{choice.exp_id}"
+
+
+def shown_folders(exp_paths: Iterable[str]) -> list[str]:
+    """Return the folders that people are shown for some, each once."""
+    return list(dict.fromkeys(map(shown_folder, exp_paths)))
 
 
 def slots_of(exp_path: Path | str) -> list[str]:
@@ -266,7 +289,7 @@ def note_slot(exp_path: Path | str, exp_id_of_slot: str) -> None:
         replace_file(Path(exp_path) / SEARCH_NAME, json.dumps({"slots": [*known, exp_id_of_slot]}) + "\n")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read(path: Path | str) -> dict[str, Any] | None:
     try:
         data = parse_json(read_bounded(path, _MOST_BYTES))
     except (FileNotFoundError, NotADirectoryError):

@@ -317,7 +317,10 @@ def _look_closely(exp_path: str, ask: Callable[[], View]) -> _Look:
     if _exists(result_of(exp_path)):
         return _Look(_DONE)
     if is_winner(exp_path):
-        return _Look(_NOT_STARTED)
+        from heyhi.experiment.winners import read_failure
+
+        why = read_failure(exp_path)
+        return _Look(State(Status.DEAD, why) if why else _NOT_STARTED)
     if not _exists(exp_path):
         if os.path.islink(exp_path):  # noqa: PTH114 (of 10,000)
             return _Look(State(Status.UNKNOWN, f"{exp_path}: is a link that leads nowhere"))
@@ -376,11 +379,12 @@ def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _L
         ask: asks Slurm.
         of: looks at an experiment.
     """
-    from heyhi.experiment.slots import shown_folder, slot_dir
+    from heyhi.experiment.slots import read_choice, read_end, shown_folder
 
-    slot = slot_dir(exp_path)
-    end = slot.read_end()
-    choice = slot.read_choice() if end is None else None  # raises where it is damaged
+    end = read_end(exp_path)
+    if end is not None and end.shown_status is Status.DONE:  # which most are, and there may be 10,000 of them
+        return _Look(State(Status.DONE, end.reason if not end.exp_id else ""))
+    choice = read_choice(exp_path) if end is None else None  # raises where it is damaged
     chosen = exp_path if end is None and choice is None else shown_folder(exp_path)
     its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None
     if end is not None:

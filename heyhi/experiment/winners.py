@@ -7,7 +7,10 @@ Who chooses it, and by which rule, is left to `heyhi.report.winner`.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -50,9 +53,10 @@ class Winner:
     manifest: str
     time: str
 
-    def is_as_good(self, other: Winner) -> bool:
-        """Return whether others are given the same by another one."""
-        return (self.exp_id, self.overrides) == (other.exp_id, other.overrides)
+    @property
+    def given(self) -> str:
+        """Digest of what others are given by it: another time, or more to choose from, makes nothing stale."""
+        return hashlib.sha256(repr((self.exp_id, self.overrides)).encode()).hexdigest()[:16]
 
 
 def winner_id(best: Best) -> str:
@@ -85,13 +89,12 @@ def read_winner(path: Path) -> Winner | None:
         ) from None
 
 
-def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
+def write_winner(path: Path, winner: Winner) -> Winner:
     """Write down what the best of a sweep is.
 
     Args:
         path: its file.
         winner: what it is.
-        anew: in place of what was written before.
 
     Returns:
         what stands there now: who writes first decides.
@@ -99,9 +102,6 @@ def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
     text = json.dumps(asdict(winner), indent=1) + "\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    if anew:
-        replace_file(path, text)
-        return winner
     with writing(path):
         temp = write_temp(path, text)
         try:
@@ -113,6 +113,44 @@ def write_winner(path: Path, winner: Winner, *, anew: bool = False) -> Winner:
         finally:
             temp.unlink(missing_ok=True)
     return read_winner(path) or winner
+
+
+def waited_for(
+    best: Best | None, candidates: Sequence[str], is_stuck: Callable[[str], bool], own: Container[str]
+) -> list[str]:
+    """Return for which of some experiments the best of a sweep waits: by `of=done`, not for what came to nothing.
+
+    Args:
+        best: what is to be chosen.
+        candidates: what it is chosen from.
+        is_stuck: returns whether one is DEAD, PRUNED, UNKNOWN or BLOCKED.
+        own: those of them that are started in any case: they count all the same.
+
+    Returns:
+        some of the candidates; all of them where each came to nothing, since one has to be DONE.
+    """
+    if best is None or best.of == "all":
+        return list(candidates)
+    return [one for one in candidates if one in own or not is_stuck(one)] or list(candidates)
+
+
+def failure_path(folder: Path | str) -> Path:
+    """Return the file that says why the best of a sweep could not be chosen, by the folder that stands for it."""
+    return Path(f"{folder}.failed.txt")
+
+
+def write_failure(folder: Path, reason: str) -> None:
+    """Write down why the best of a sweep could not be chosen; that this can't be written is no matter."""
+    with contextlib.suppress(OSError):
+        replace_file(failure_path(folder), reason + "\n")
+
+
+def read_failure(folder: Path | str) -> str:
+    """Return why the best of a sweep could not be chosen when that was last tried; empty where it wasn't, or could."""
+    try:
+        return read_bounded(failure_path(folder)).decode(errors="replace").strip()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
 
 
 def known_winners(results_root: Path | str) -> Winners:

@@ -66,4 +66,5 @@ def composed(manifest: Manifest, named: Experiment, choice: Choice) -> Experimen
         config=found.message.SerializeToString(deterministic=True),
         needs=named.needs,
         roots=named.roots,
+        files=found.files,
     )

@@ -386,7 +386,8 @@ class Executor(official.Executor):  # type: ignore[misc]
             return True
         if task.request.requeue and death.kind in (REQUEUE, "PREEMPTED"):
             return True
-        if (death.kind == LOST or death.exception == NOT_STARTED_AGAIN) and task.losses < _MAX_LOSSES:
+        is_lost = death.kind == LOST or death.exception == NOT_STARTED_AGAIN or death.is_left
+        if is_lost and task.losses < _MAX_LOSSES:
             task.losses += 1
             return True
         if task.attempt >= task.request.max_attempts:

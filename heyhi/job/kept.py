@@ -26,12 +26,13 @@ from heyhi.experiment.names import (
     FLAT_CONFIG_NAME,
     IDENTITY_NAME,
     JOB_NAME,
+    SEARCH_NAME,
 )
 from heyhi.files import open_to_append, read_bounded, replace_bytes
 from heyhi.job.kept_log import KeptLog
 from heyhi.job.saving import why_not_held
 
-_NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME)
+_NAMES = (IDENTITY_NAME, CONFIG_NAME, FLAT_CONFIG_NAME, JOB_NAME, CODE_NAME, ATTEMPTS_NAME, SEARCH_NAME)
 _OF_SUBMISSIONS = (JOB_NAME, CODE_NAME)  # which is noted a moment after the job has begun: it may change
 _OPEN_TO_OWNER = 0o700
 _MOST_MORE = 1 << 20  # bytes that attempts.jsonl may have grown by

@@ -23,6 +23,7 @@ from heyhi.experiment.status import State, Statuses, find_state
 from heyhi.job.guard import check_not_importing, check_script
 from heyhi.project import Project, find_project
 from heyhi.sweep.expand import Expansion, expand
+from heyhi.sweep.file import file_expander
 from heyhi.sweep.label import label_of_words
 from heyhi.sweep.provenance import Inspector, Provenance, Redo, checked_redo, code_changes, code_lines, compared_by
 from heyhi.sweep.target import exp_id_of, exp_ids_of, target_of
@@ -220,7 +221,15 @@ class Launch:
 
             run = AdhocRun.of_command(project, words)
         named = run.name if run is not None else False
-        expansion = expand(project, schema, [(cfg, overrides)], label=label, adhoc=named, pattern=pattern)
+        expansion = expand(
+            project,
+            schema,
+            [(cfg, overrides)],
+            label=label,
+            adhoc=named,
+            pattern=pattern,
+            expand_file=file_expander(project, schema),
+        )
         if project.settings.validate:
             from heyhi.sweep.validation import validate
 
@@ -538,13 +547,22 @@ class Launch:
             raise LauncherError(f"{self.experiment.exp_id}: nothing was wiped: no sbatch here to submit it by")
 
     def _check_needs(self) -> None:
+        if self.experiment.files:
+            from heyhi.experiment.given_files import check_files
+
+            check_files(
+                self.experiment.files,
+                self.project.root,
+                self.experiment.exp_id,
+                "snakemake --profile profiles/local",
+            )
         missing = []
         statuses = Statuses(list(map(str, self.experiment.needs)))
         for need in self.experiment.needs:
             state = statuses.of(str(need))
             if state.status is not Status.DONE:
                 text = state.line if state.status.is_trouble else state.status.value
-                missing.append(f"  {need.relative_to(self.project.results_root)}: {text}")
+                missing.append(f"  {self._named(need)}: {text}")
         if missing:
             command = shell_line(self.words)
             raise NeedsError(
@@ -552,6 +570,12 @@ class Launch:
                 f"this runs what it needs, then it:\n"
                 f"  snakemake --profile profiles/{'slurm' if self.is_for_slurm else 'local'} $(heyhi expand {command})"
             )
+
+    def _named(self, need: Path) -> str:
+        """Name a need as people do."""
+        exp_id = str(need.relative_to(self.project.results_root))
+        contest = next((one for one in self.expansion.contests if one.exp_id == exp_id), None)
+        return contest.best.text if contest is not None else exp_id
 
     def _copy_of_code(self, entry: Importable | None) -> Snapshot | None:
         """Take the copy of the code that the job is to run; None where it runs the work tree.

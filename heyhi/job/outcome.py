@@ -73,9 +73,11 @@ class JobClaim(NamedTuple):
     def follows(self, owner: Owner) -> bool:
         """Return whether a claim passes on to this process: its submission's, or that of the same job's last start.
 
-        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once.
+        Not by the job's id alone: a Slurm controller that was killed may start a job twice at once. What ran on this
+        machine is seen to have ended.
         """
-        return owner.nonce in self.nonces or (self.is_again and owner.job == self.ref.job and not owner.runs)
+        is_known = self.is_again or owner.is_here
+        return owner.nonce in self.nonces or (is_known and owner.job == self.ref.job and not owner.runs)
 
     def runs_already(self, owner: Owner) -> bool:
         """Return whether a claim is of another start of the same job, which runs beside this one on this machine.

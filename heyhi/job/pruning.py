@@ -23,7 +23,7 @@ from heyhi.job.ending import Terminated
 from heyhi.job.notice import WARNING, Notice
 from heyhi.job.turn import Turn, current_turn
 from heyhi.search.rung_files import RungFiles
-from heyhi.search.rungs import Verdict, better, next_rung, rungs_between, verdict
+from heyhi.search.rungs import Verdict, better, is_near_end, next_rung, rungs_between, verdict
 from heyhi.sweep.search_spec import AshaSpec, SearchSpec
 
 _log = logging.getLogger(__name__)
@@ -85,7 +85,7 @@ class _Rungs:
         rungs = rungs_between(self._stop, self._passed, step)
         self._passed, self._next = step, next_rung(self._stop, step)
         why = self._compare(rungs, value, step)
-        if why and not self._is_at_end(line):
+        if why and not self._is_near_end(line):
             self._end(f"ended at {self._counter} {step:.15g}: {why}", turn)
 
     def _step(self, line: Mapping[str, Any]) -> float | None:
@@ -104,10 +104,10 @@ class _Rungs:
             near = suggest(self._metric, line)
             self._say("metric", f"no line of metrics has {self._metric}{near}: until one has, no trial is compared")
 
-    def _is_at_end(self, line: Mapping[str, Any]) -> bool:
-        """Return whether a trial has come to its end, as far as it has said when that is: nothing can be saved then."""
+    def _is_near_end(self, line: Mapping[str, Any]) -> bool:
+        """Return whether a trial has little left, as far as it has said when it ends."""
         found = counter_of(line)
-        return found is not None and found[1] >= self._total
+        return found is not None and is_near_end(found[1], self._total, self._stop.factor)
 
     def _compare(self, rungs: list[int], value: float, step: float) -> str:
         """Note what this trial has at the rungs that it has come to, and say by what it is among the worst, if so."""

@@ -31,6 +31,7 @@ from heyhi.experiment.death import death_of
 from heyhi.experiment.exits import exit_text
 from heyhi.experiment.folder import Experiment, ExperimentDir, config_digest
 from heyhi.experiment.given import given_to
+from heyhi.experiment.given_files import note_given
 from heyhi.experiment.launch_log import begin_attempt
 from heyhi.experiment.metric_log import Listener, logging_to
 from heyhi.experiment.mixed import note_mixed
@@ -474,7 +475,9 @@ class _Run:
             started=self.claim.owner.started,
         )
         if start.is_mixed:
-            self._note_mixed()
+            self._note_in_root(note_mixed)
+        if self.experiment.files:
+            self._note_in_root(note_given)
         if (end := unfinished(self.folder.path, history)) is not None:  # it was killed: its note says what it used
             self.folder.append_attempt(end)
             history = History([*history.attempts, end])
@@ -506,11 +509,11 @@ class _Run:
                 print(f"code: {outside_text(names)}", file=sys.stderr, flush=True)
         return names
 
-    def _note_mixed(self) -> None:
+    def _note_in_root(self, note: Callable[[Path, str], None]) -> None:
         root = self.experiment.roots.get("results_root")
         try:
             if root is not None:
-                note_mixed(Path(root), self.experiment.exp_id)
+                note(Path(root), self.experiment.exp_id)
         except ResultError as error:  # its own record says so still
             _log.warning("%s", error)
 
@@ -699,9 +702,10 @@ def _run_target(options: argparse.Namespace, grace: Grace) -> int:
     from heyhi.sweep.manifest import Manifest
 
     with Manifest.open(options.manifest) as manifest:
-        experiment = manifest.experiment(options.target)
+        experiment, sweep = manifest.experiment(options.target), swept_as(manifest)
+        manifest.check_complete(experiment)
     # What it says of all its experiments is in memory.
-    command = _Command.of(options, grace, manifest, experiment)
+    command = _Command.of(options, grace, manifest, experiment, sweep)
     job = _job_claim(options.job, experiment) if options.job is not None else None
     if experiment.is_slot:
         return _run_slot(command, manifest, experiment, job)
@@ -774,13 +778,15 @@ class _Command:
     sweep: str
 
     @classmethod
-    def of(cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment) -> _Command:
+    def of(
+        cls, options: argparse.Namespace, grace: Grace, manifest: Manifest, experiment: Experiment, sweep: str
+    ) -> _Command:
         """Read it; all that a search may choose has the launcher of its slot."""
         code_root, schema, project = options.code_root or manifest.code_root, manifest.schema(), manifest.project
         message = getattr(schema.parse_root(experiment.config), experiment.task)
         here = 1 if options.tasks > 1 else _tasks_here(message)
         pin_imports(project, code_root)
-        path, tasks, sweep = options.manifest.absolute(), max(here, options.tasks), swept_as(manifest)
+        path, tasks = options.manifest.absolute(), max(here, options.tasks)
         return cls(options, grace, path, manifest.entry, code_root, schema, project, here, tasks, sweep)
 
     def attempts(self, experiment: Experiment) -> int:

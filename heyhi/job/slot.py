@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from heyhi.errors import HeyhiError, ResultError
+from heyhi.errors import HeyhiError, LostClaimError, ResultError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.death import death_of
 from heyhi.experiment.folder import Experiment, ExperimentDir
@@ -114,7 +114,8 @@ class SlotRun:
             keeps = self.job is not None
             raise
         except HeyhiError as error:
-            self._note_end(End(reason="failed", exit_code=error.exit_code, exception=str(error)))
+            reason = "terminated" if isinstance(error, LostClaimError) else "failed"
+            self._note_end(End(reason=reason, exit_code=error.exit_code, exception=str(error)))
             raise
         finally:
             # Slurm decides whether a job goes on that was stopped: until it is over, the claim is its.

@@ -11,6 +11,7 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
 from heyhi.experiment.slots import SlotDir, SlotEnd, chosen_dir
+from heyhi.experiment.unclaimed import find_owner
 from heyhi.files import utc_now
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _OWN_DEATHS = ("failed", "killed", "OUT_OF_MEMORY", "TIMEOUT", "DEADLINE")
 
 def is_for_good(death: Death) -> bool:
     """Return whether an experiment that has died so, in its last attempt, is dead for its search."""
-    return death.kind in _OWN_DEATHS
+    return death.kind in _OWN_DEATHS and not death.is_left
 
 
 def why_dead(slot: SlotDir) -> str:
@@ -62,7 +63,7 @@ def finish(slot: SlotDir, spec: SearchSpec) -> SlotEnd | None:
 
 
 def bury(slot: SlotDir, spec: SearchSpec, reason: str) -> SlotEnd | None:
-    """Write that a slot's experiment is dead, and won't be tried again; None where nothing is chosen.
+    """Write that a slot's experiment is dead, and won't be tried again; None where nothing is chosen, or it lives.
 
     Args:
         slot: which has no end yet.
@@ -74,7 +75,9 @@ def bury(slot: SlotDir, spec: SearchSpec, reason: str) -> SlotEnd | None:
         ResultError: it can't be written.
     """
     folder = chosen_dir(slot)
-    return _ended(slot, folder, spec, Status.DEAD, reason) if folder is not None else None
+    if folder is None or find_owner(folder.path) is not None:  # somebody else may have taken it over
+        return None
+    return _ended(slot, folder, spec, Status.DEAD, reason)
 
 
 def _ended(slot: SlotDir, folder: ExperimentDir, spec: SearchSpec, status: Status, reason: str = "") -> SlotEnd:

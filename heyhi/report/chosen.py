@@ -21,6 +21,7 @@ from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.slots import shown_folder
 from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
@@ -125,13 +126,14 @@ class _Candidates:
         return found
 
     def _entry(self, folder: str, needs: Mapping[str, tuple[str, ...]]) -> Entry:
-        experiment = ExperimentDir(Path(folder), self._project.results_root)
+        shown = shown_folder(folder)  # of a search's slot: its experiment
+        experiment = ExperimentDir(Path(shown), self._project.results_root)
         identity = None
         with contextlib.suppress(UnknownError):  # which its status says
             identity = experiment.read_identity()
         if identity is None and (plan := self._plan(folder)) is not None:
             identity = plan.identity
-        return Entry(experiment.exp_id, folder, identity or Identity("", ()), "", needs.get(folder, ()))
+        return Entry(experiment.exp_id, shown, identity or Identity("", ()), "", needs.get(folder, ()))
 
     def _plan(self, folder: str) -> Plan | None:
         return self._part_of[folder].plan_of(folder)
@@ -146,7 +148,7 @@ class _Candidates:
     @cached_property
     def _flats(self) -> list[Mapping[str, Any]]:
         """Their composed configs as dotted keys, by the names of today."""
-        started = {folder: ExperimentDir(Path(folder)).read_flat_config() for folder in self.folders}
+        started = {folder: ExperimentDir(Path(shown_folder(folder))).read_flat_config() for folder in self.folders}
         flats = [flat or self._planned_flat(folder) for folder, flat in started.items()]
         return flats if self.today is None else list(map(self.today.flat, flats))
 

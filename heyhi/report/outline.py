@@ -102,6 +102,7 @@ def outline_manifest(
     # Its folders are in it, and the results may be moved.
     place = hashlib.sha256(str(manifest.results_root).encode()).hexdigest()[:8]
     name = f"outline{_VERSION}-{manifest.digest}-{place}{f'-{today.digest}' if today is not None else ''}"
+    name += f"-{manifest.completed_by}" if manifest.contests else ""
     kept = cache.load(name)
     if not kept:
         rows, own = manifest.entries()

@@ -221,7 +221,7 @@ def _drifted(lines: Sequence[str]) -> str | None:
 
 def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | None]:
     """Say which experiments are made of an earlier result of what they need: as it is today, which isn't remembered."""
-    results = Results(project.results_root)
+    results = Results(project.results_root, project.root)
     found: list[str | None] = []
     for status, given in zip(fields["status"], fields["given"], strict=True):
         has_ended = given is not None and not Status(status).is_alive

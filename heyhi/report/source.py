@@ -34,15 +34,15 @@ if TYPE_CHECKING:
     from heyhi.sweep.expand import Expansion
 
 
-def load_collector(project: Project, manifest: Manifest) -> Collector | None:
+def load_collector(project: Project, sweep: str | None) -> Collector | None:
     """Return the sweep file's `get_logs_data`, or None where it has none.
 
     Raises:
         SweepError: the sweep file can't be read any more.
     """
-    if manifest.sweep is None:
+    if sweep is None:
         return None
-    found: Collector | None = getattr(load_sweep_module(project, project.root / manifest.sweep), "get_logs_data", None)
+    found: Collector | None = getattr(load_sweep_module(project, project.root / sweep), "get_logs_data", None)
     return _importing_own_modules(found, project.root) if callable(found) else found
 
 
@@ -64,6 +64,7 @@ class Source:
     warnings: list[str] = field(default_factory=list)
     passing: object = None  # a folder of the manifest that goes with this, where the results can't be written
     only: tuple[str, ...] = ()  # targets of those that were named themselves; empty for the whole sweep
+    runs_of: str = ""  # sweep file whose function reads their runs; empty for the manifest's
 
     @classmethod
     def open(cls, project: Project, sweep: Path) -> Source:
@@ -160,11 +161,12 @@ class Source:
 
     def collector(self) -> tuple[Collector | None, bytes]:
         """Return the sweep file's `get_logs_data` and its text; neither where it has none or can't be read any more."""
-        if self.manifest.sweep is None:
+        sweep = self.runs_of or self.manifest.sweep
+        if sweep is None:
             return None, b""
         try:
-            found = load_collector(self.project, self.manifest)
-            return found, (self.project.root / self.manifest.sweep).read_bytes() if found is not None else b""
+            found = load_collector(self.project, sweep)
+            return found, (self.project.root / sweep).read_bytes() if found is not None else b""
         except (HeyhiError, OSError) as error:
             print(f"warning: {error}; the table has the default columns", file=sys.stderr)
             return None, b""

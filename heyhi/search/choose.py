@@ -8,6 +8,8 @@ elsewhere is chosen and tried again.
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,7 +36,10 @@ from heyhi.sweep.search_spec import SearchSpec
 
 _ASKS = 50  # of the study: a space in which so many in a row are taken is gone through
 _MOST_POINTS = 100_000  # that are gone through
+_MOST_NAMES = 12  # of metrics that are shown
 _LONGEST_PAUSE = 1.0  # seconds between two looks whether another slot has chosen
+_LONG = 30.0  # seconds after which a wait for that is told of
+_log = logging.getLogger(__name__)
 
 
 class Composing(Protocol):
@@ -81,10 +86,13 @@ def _turn(search: SearchDir) -> Iterator[None]:
     """Wait until no other slot chooses; of one that was killed meanwhile, the turn is taken over."""
     with writing(search.choosing_path):
         search.choosing_path.mkdir(parents=True, exist_ok=True)
-    pause = 0.01
+    pause, told_at = 0.01, time.monotonic() + _LONG
     while not isinstance(claim := Claim.acquire(search.choosing_path), Claim):
         time.sleep(pause * random.uniform(0.5, 1.0))
         pause = min(2 * pause, _LONGEST_PAUSE)
+        if time.monotonic() > told_at:
+            _log.info("waiting for %s, which chooses for another slot", claim.describe())
+            told_at = math.inf
     with claim:
         yield
 
@@ -184,16 +192,16 @@ def check_aim(spec: SearchSpec, trials: Iterable[Trial], folder_of: Callable[[st
     Raises:
         SweepError: none of those that are done has it, with what they have instead.
     """
-    done = [trial for trial in trials if trial.state == "done" and trial.slot >= 0]
-    if not done or any(trial.value is not None for trial in done):
+    ended = list(trials)
+    first = next((trial for trial in ended if trial.state == "done"), None)
+    if first is None or any(trial.value is not None for trial in ended):
         return
-    last = done[-1]
     try:
-        names = names_in(Path(folder_of(last.exp_id)))
+        names = names_in(Path(folder_of(first.exp_id)))
     except HeyhiError:
         names = []
-    has = f"it has {', '.join(names[:12])}" if names else "it has no metrics"
+    has = f"but {', '.join(names[:_MOST_NAMES])}" if names else "and no other metric"
+    lacks = f"'{spec.metric}'{suggest(spec.metric, names)}"
     raise SweepError(
-        f"trial {last.slot} of the search is done and has no '{spec.metric}'{suggest(spec.metric, names)}, which the"
-        f" search is about: {has}; no more trials are started. Its experiment: {last.exp_id}"
+        f"trial {first.slot} is done and has no {lacks}, which its search is about, {has}: no more trials are started"
     )

@@ -78,6 +78,17 @@ def verdict(value: float, others: Iterable[float], factor: int, direction: Direc
     return Verdict(sum(1 for one in theirs if one < mine) < places, rivals, places)
 
 
+def is_near_end(step: float, total: float, factor: int) -> bool:
+    """Return whether so little is left of a trial that ending it saves less than its result is worth.
+
+    Args:
+        step: that it is at.
+        total: at which it ends.
+        factor: one in so many goes on; so much of the whole is little.
+    """
+    return (total - step) * factor < total
+
+
 def better(best: float, value: float, direction: Direction) -> float:
     """Return the better one of two values, of which one may be no number.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import itertools
 import math
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -38,6 +39,7 @@ class Study:
 
     def __init__(self, spec: SearchSpec, slot: int, trials: Iterable[Trial]) -> None:
         self._spec = spec
+        self._ordered = {axis.key: list(axis.values) for axis in spec.axes if is_ordered(axis)}
         with quiet() as optuna:
             seed = _seed(spec, slot)
             samplers = optuna.samplers
@@ -68,6 +70,11 @@ class Study:
             with quiet() as optuna:
                 self._study.tell(self._asked, state=optuna.trial.TrialState.FAIL)
 
+    def _told(self, key: str, value: Any) -> Any:
+        """Return a value as the study has it: of those that have an order, its place."""
+        values = self._ordered.get(key, ())
+        return values.index(value) if value in values else value
+
     def _add(self, optuna: Any, trials: Iterable[Trial]) -> None:
         space = {axis.key: distribution_of(axis) for axis in self._spec.axes}
         frozen = given_type()
@@ -87,7 +94,7 @@ class Study:
                 trial_id=number,
                 state=state,
                 value=value,
-                params=dict(trial.chosen),
+                params={key: self._told(key, value) for key, value in trial.chosen.items()},
                 distributions={key: space[key] for key in trial.chosen if key in space},
                 user_attrs={},
                 system_attrs={},
@@ -106,10 +113,24 @@ def _steps(trial: Trial) -> dict[int, float]:
     return dict(trial.steps) or ({0: trial.value} if trial.value is not None else {})
 
 
+def is_ordered(axis: Axis) -> bool:
+    """Return whether the values of a choice are numbers that rise or fall: then near ones are learned of together."""
+    if axis.kind != "choice" or len(axis.values) < 3:
+        return False
+    try:
+        numbers = [float(value) for value in axis.values]
+    except ValueError:
+        return False
+    steps = [b - a for a, b in itertools.pairwise(numbers)]
+    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
+
+
 def distribution_of(axis: Axis) -> BaseDistribution:
-    """Return an axis as Optuna has it."""
+    """Return an axis as Optuna has it: of values that have an order, their places."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+    if is_ordered(axis):
+        return IntDistribution(0, len(axis.values) - 1)
     if axis.kind == "choice":
         return CategoricalDistribution(axis.values)
     if axis.kind == "int":
@@ -118,6 +139,8 @@ def distribution_of(axis: Axis) -> BaseDistribution:
 
 
 def _suggested(trial: Asked, axis: Axis) -> str | int | float:
+    if is_ordered(axis):
+        return axis.values[trial.suggest_int(axis.key, 0, len(axis.values) - 1)]
     if axis.kind == "choice":
         return str(trial.suggest_categorical(axis.key, axis.values))
     if axis.kind == "int":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status
-from heyhi.experiment.slots import SearchDir, SlotDir
+from heyhi.experiment.slots import Choice, SearchDir, SlotDir
+from heyhi.files import is_there_now
 from heyhi.search.kept_trials import Kept, KeptTrials
+from heyhi.search.rung_files import RungFiles
 from heyhi.search.trial import State, Trial
 from heyhi.sweep.search_spec import SearchSpec
 
@@ -69,15 +71,22 @@ def _listed(search: SearchDir) -> tuple[dict[int, int], list[int]]:
 
 def _final(slot: SlotDir) -> Trial | None:
     end = slot.read_end()
-    choice = slot.read_choice()
-    if end is None or choice is None or end.status not in _STATES:
+    if end is None or end.status not in _STATES:
         return None
+    choice = _choice_now(slot)
+    if choice is None:
+        raise UnknownError(f"{slot.choice_path}: isn't there, though the slot has ended")
     return Trial(slot.number, end.exp_id, choice.chosen, _STATES[end.status], end.value)
+
+
+def _choice_now(slot: SlotDir) -> Choice | None:
+    """Read a choice that another machine may have written a moment ago."""
+    return slot.read_choice() if is_there_now(slot.choice_path) else None
 
 
 def _running(slot: SlotDir) -> Trial | None:
     try:
-        choice = slot.read_choice()
+        choice = _choice_now(slot)
     except UnknownError:
         return None
     return Trial(slot.number, choice.exp_id, choice.chosen, "running") if choice is not None and choice.exp_id else None
@@ -88,26 +97,9 @@ def _add_steps(search: SearchDir, found: dict[int, Trial]) -> None:
     pruned = {slot: dict[int, float]() for slot, trial in found.items() if trial.state == "pruned"}
     if not pruned:
         return
-    for step in _names(search.rungs_path):
-        if not step.isdecimal():
-            continue
-        for name in _names(f"{search.rungs_path}/{step}"):
-            slot, _, value = name.partition("=")
-            if slot.isdecimal() and int(slot) in pruned and (number := _number(value)) is not None:
-                pruned[int(slot)][int(step)] = number
-    for number, steps in pruned.items():
-        found[number] = replace(found[number], steps=steps)
-
-
-def _names(folder: os.PathLike[str] | str) -> Iterable[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 (thousands of names, of which paths would take ten times as long)
-    except OSError:
-        return ()
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    with contextlib.suppress(OSError):  # then their last values are all that is known
+        for step, there in RungFiles(search).read().items():
+            for slot in there.keys() & pruned.keys():
+                pruned[slot][step] = there[slot]
+    for slot, steps in pruned.items():
+        found[slot] = replace(found[slot], steps=steps)

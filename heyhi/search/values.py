@@ -40,15 +40,15 @@ def value_of(exp_path: Path | str, metric: str, direction: Direction) -> float |
 
 
 def names_in(exp_path: Path | str) -> list[str]:
-    """Return the names of the metrics that an experiment has in its result, and of those that it logged.
+    """Return the names of the metrics that an experiment has in its result, and of those that it logged, no counters.
 
     Raises:
         ResultError: its files can't be read.
     """
     folder = ExperimentDir(Path(exp_path))
     names = dict.fromkeys(_numbers(folder.read_result()) if folder.has_result() else ())
-    logged = [name for name in _logged(folder, "", "max") if not name.endswith(BEST)]
-    return sorted(names | dict.fromkeys(name for name in logged if not is_counter(name)))
+    names |= dict.fromkeys(name for name in _logged(folder, "", "max") if not name.endswith(BEST))
+    return sorted(name for name in names if not is_counter(name))
 
 
 def _numbers(record: dict[str, Any]) -> dict[str, float]:

@@ -5,6 +5,7 @@ How keys hang together is left to `space`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -171,6 +172,8 @@ class AxisReader:
         return "a oneof" if key.kind is Kind.ONEOF else describe_type(key.field)
 
     def _check_bounds(self, field: FieldDescriptor, where: str, low: float, high: float) -> None:
+        if not math.isfinite(high - low):
+            raise SweepError(f"{where}: the bounds are further apart than any number is large")
         for bound in (low, high):
             cast_scalar(field, repr(bound), self._place.text)
             if isinstance(bound, int) and abs(bound) > _MOST:

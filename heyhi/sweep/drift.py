@@ -17,6 +17,7 @@ from heyhi.config.schema import Schema
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, IdentityError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir, config_digest
+from heyhi.experiment.winners import known_winners
 from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
@@ -45,7 +46,7 @@ class DriftCheck:
 
     @cached_property
     def _composer(self) -> Composer:
-        return Composer(self.project, self.schema)
+        return Composer(self.project, self.schema, winners=known_winners(self.project.results_root))
 
     @cached_property
     def _difference(self) -> Difference:

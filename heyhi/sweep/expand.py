@@ -14,14 +14,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from heyhi.config.base import Base
+from heyhi.config.best import Best, taken_over
 from heyhi.config.compose import Composed, Composer
 from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
-from heyhi.errors import HeyhiError, SweepError, UnknownError
+from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
-from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME
+from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
+from heyhi.experiment.winners import known_winners, winner_id
 from heyhi.files import is_there, read_bounded
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
@@ -53,6 +56,9 @@ class Planned(NamedTuple):
         needs: exp paths of what it needs.
         resources: of its launcher.
         given: overrides as they were given, where some are in no identity, since they only schedule.
+        files: what it needs beside, see `heyhi.config.file_needs`.
+        base: what it is completed from once the best of a sweep is known that its config names; see `config.base`.
+        as_written: root message, serialised, while that wasn't known; empty where it names none.
     """
 
     exp_id: str
@@ -63,11 +69,35 @@ class Planned(NamedTuple):
     needs: tuple[str, ...]
     resources: dict[str, int | str]
     given: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    base: bytes = b""
+    as_written: bytes = b""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its config isn't complete, since the best of a sweep that it names isn't known yet."""
+        return bool(self.as_written) and self.config == self.as_written
 
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
         """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
-        return Experiment(self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots)
+        return Experiment(
+            self.exp_id, path, self.identity, self.task, self.config, needs, self.resources, roots, self.files
+        )
+
+
+class Contest(NamedTuple):
+    """The best of a sweep that some experiments need, and what it is chosen from.
+
+    Attributes:
+        exp_id: that stands for it.
+        best: what it is.
+        candidates: exp paths of what it is chosen from.
+    """
+
+    exp_id: str
+    best: Best
+    candidates: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -88,6 +118,8 @@ class Expansion:
         search: what is searched, where its own experiments are a search's slots.
         base: what these are composed from, as `heyhi.config.base.Base` writes it.
         sample: one of the points that they may become: root message, serialised.
+        contests: the best ones of sweeps that some of them need.
+        searches: those of these sweeps that are searches, which have manifests of their own.
     """
 
     planned: list[Planned]
@@ -103,11 +135,19 @@ class Expansion:
     search: SearchSpec | None = None
     base: bytes = b""
     sample: bytes = b""
+    contests: tuple[Contest, ...] = ()
+    searches: tuple[Expansion, ...] = field(default=(), compare=False)
 
     @cached_property
     def experiments(self) -> list[Experiment]:
         """All experiments, each after what it needs."""
         return [p.experiment(self.roots) for p in self.planned]
+
+    @property
+    def experiments_of_own(self) -> list[Planned]:
+        """The sweep's own experiments, in its order."""
+        found = {p.exp_id: p for p in self.planned}
+        return [found[exp_id] for exp_id in self.own]
 
     @property
     def folders(self) -> list[str]:
@@ -127,6 +167,8 @@ def expand(
     pattern: str | None = None,
     adhoc: bool | str = False,
     exp_ids: Sequence[str] = (),
+    expand_file: ExpandFile | None = None,
+    within: tuple[str, ...] = (),
 ) -> Expansion:
     """Compose all points of a sweep and what they need, and check them against one another and what is on disk.
 
@@ -140,6 +182,8 @@ def expand(
         pattern: exp id pattern of the points; what they need has the default one.
         adhoc: put the points below `adhoc/<date>`, see `ExpPattern`.
         exp_ids: of the points, where these are known already.
+        expand_file: expands the sweep files whose best ones are named.
+        within: sweep files that are being expanded, each since the one before it names its best.
 
     Raises:
         SweepError: points are wrong; the message names all of them, grouped by what is wrong.
@@ -147,7 +191,8 @@ def expand(
     """
     _check_root(project.results_root)
     composer = Composer(project, schema, tells_renames=not exp_ids)  # what is on record has the names of its time
-    gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc))
+    contests = Contests(project, composer, expand_file, (*within, sweep) if sweep is not None else within)
+    gather = _Gather(project, composer, ExpPattern(project, pattern, adhoc=adhoc), contests)
     count, most = 0, project.settings.max_points
     placed = [ExpPattern(project, exp_id) for exp_id in exp_ids]
     with paused_collection():
@@ -173,8 +218,10 @@ def expand(
         sweep,
         pattern,
         project.roots,
-        composer.files,
-        outside=gather.outside,
+        composer.files | contests.files,
+        outside=gather.outside | contests.outside,
+        contests=tuple(contests.found.values()),
+        searches=tuple(contests.searches),
     )
 
 
@@ -245,6 +292,118 @@ def paused_collection() -> Iterator[None]:
             gc.enable()
 
 
+ExpandFile = Callable[[Path, tuple[str, ...]], Expansion]
+
+
+@dataclass
+class Contests:
+    """The best ones of sweeps that experiments need, while these are gathered.
+
+    Attributes:
+        project: where sweep files and results are.
+        composer: has composed the experiments.
+        expand_file: expands a sweep file, given also those that are being expanded.
+        within: those.
+        found: exp id -> what it is.
+        searches: the sweeps that are searches.
+        outside: see `Expansion`.
+        files: configs that were read.
+    """
+
+    project: Project
+    composer: Composer
+    expand_file: ExpandFile | None
+    within: tuple[str, ...]
+    found: dict[str, Contest] = field(default_factory=dict)
+    searches: list[Expansion] = field(default_factory=list)
+    outside: dict[str, Message] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()
+    _expanded: dict[str, Expansion | HeyhiError] = field(default_factory=dict)
+
+    def of(self, best: Best) -> tuple[Contest, list[Planned]]:
+        """Expand the sweep of a best one.
+
+        Returns:
+            it; all that has to be there for it, each after what it needs.
+
+        Raises:
+            NeedsError: sweeps need one another's best in a circle.
+            HeyhiError: the sweep can't be expanded.
+        """
+        expansion = self._expand(best)
+        search = expansion.search
+        if search is not None and (search.metric, search.direction) != (best.metric, best.direction):
+            raise NeedsError(
+                f"{best.text}: is a search for {search.direction}={search.metric}, and its best is by that:"
+                f" {{{{best {best.sweep} {search.direction}={search.metric}}}}}"
+            )
+        contest = Contest(winner_id(best), best, tuple(expansion.folders))
+        self.found.setdefault(contest.exp_id, contest)
+        for inner in expansion.contests:
+            self.found.setdefault(inner.exp_id, inner)
+        return contest, expansion.planned if expansion.search is None else []
+
+    def completed(self, planned: Planned, composed: Composed) -> Planned:
+        """Give an experiment what its config is completed from, and complete it if the best ones are known."""
+        assert composed.source is not None
+        fields = self.project.settings.replicate
+        candidates = [taken_over(line, fields)[0] for best in composed.bests for line in self._lines(best)]
+        base = Base.of(self.composer, *composed.source, candidates=candidates)
+        found = planned._replace(base=base.to_bytes(), as_written=planned.config)
+        folders = (need for need in planned.needs if is_winner(need))
+        if not all(os.access(result_of(folder), os.F_OK) for folder in folders):
+            return found
+        message = base.complete(known_winners(self.project.results_root)).message
+        return found._replace(config=message.SerializeToString(deterministic=True))
+
+    def _lines(self, best: Best) -> Iterator[tuple[str, ...]]:
+        """Yield the overrides of each experiment that may turn out to be the best, and of those that it is made of."""
+        expansion = self._expand(best)
+        if expansion.search is not None:
+            yield from _overrides_of(expansion.search)
+            return
+        for one in expansion.experiments_of_own:
+            yield one.identity.overrides
+        for contest in expansion.contests:
+            yield from self._lines(contest.best)
+
+    def _expand(self, best: Best) -> Expansion:
+        found = self._expanded.get(best.sweep)
+        if found is None:
+            try:
+                found = self._expand_anew(best)
+            except HeyhiError as error:
+                found = error
+            self._expanded[best.sweep] = found
+        if isinstance(found, HeyhiError):
+            raise found.anew()
+        return found
+
+    def _expand_anew(self, best: Best) -> Expansion:
+        if best.sweep in self.within:
+            circle = [*self.within[self.within.index(best.sweep) :], best.sweep]
+            if len(circle) == 2:
+                raise NeedsError(f"{best.sweep}: an experiment can't need the best of its own sweep")
+            raise NeedsError(f"sweeps need one another's best in a circle: {' -> '.join(circle)}")
+        if self.expand_file is None:
+            raise NeedsError(f"{best.text} can't be what a search starts from: name what it has turned out to be")
+        found = self.expand_file(self.project.root / best.sweep, self.within)
+        if found.search is not None:
+            self.searches.append(found)
+        self.searches += found.searches
+        self.outside |= found.outside
+        self.files |= found.files
+        return found
+
+
+def _overrides_of(search: SearchSpec) -> Iterator[tuple[str, ...]]:
+    """Yield overrides as the trials of a search may have them: of each kind some, since only includes are looked at."""
+    yield search.overrides
+    for axis in search.axes:
+        if axis.key == "I" or axis.key.startswith("I."):
+            yield from ((f"{axis.key}={value}",) for value in axis.values)
+
+
 @dataclass
 class _Gather:
     """The experiments of a sweep while they are gathered, each after what it needs.
@@ -255,6 +414,7 @@ class _Gather:
         project: where configs and results are.
         composer: has composed the points.
         pattern: exp id pattern of the points.
+        contests: the best ones of sweeps that some need.
         planned: exp id -> experiment, each after what it needs.
         own: exp ids of the points, in order.
         errors: text of an error -> index, config and overrides of each point that has it.
@@ -264,6 +424,7 @@ class _Gather:
     project: Project
     composer: Composer
     pattern: ExpPattern
+    contests: Contests
     planned: dict[str, Planned] = field(default_factory=dict)
     own: dict[str, None] = field(default_factory=dict)
     errors: dict[str, list[tuple[int, str, Overrides]]] = field(default_factory=dict)
@@ -294,6 +455,8 @@ class _Gather:
 
     def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
         needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
+        if composed.bests:
+            needs += tuple([self._best(best) for best in composed.bests])
         self._check_disk(folder, composed.identity)
         if is_outside(composed.identity.cfg):
             self.outside[composed.identity.cfg] = composed.base
@@ -303,9 +466,21 @@ class _Gather:
             self._unknown[text] = None
         if needs:
             self._known(exp_id, composed.identity)  # one of these may have taken its path just now
-        planned = Planned(exp_id, folder, composed.identity, composed.task, config, needs, resources)
+        planned = Planned(
+            exp_id, folder, composed.identity, composed.task, config, needs, resources, files=composed.files
+        )
+        if composed.bests:
+            planned = self.contests.completed(planned, composed)
         self.planned[exp_id] = planned
         return planned
+
+    def _best(self, best: Best) -> str:
+        """Return what stands for the best of a sweep; what it is chosen from is needed."""
+        contest, candidates = self.contests.of(best)
+        for one in candidates:
+            if self._known(one.exp_id, one.identity) is None:
+                self.planned[one.exp_id] = one
+        return self.pattern.folder(contest.exp_id)
 
     def _need(self, composed: Composed) -> str:
         folder = str(self.composer.need_path(composed))
@@ -365,7 +540,7 @@ class _Gather:
                 f" e.g. {self._repeated[0]}: it runs once"
             )
         if len(self.own) > 1:
-            own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own)]
+            own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own) if not p.is_open]
             found += alike_lines(Twins(self.project, self.composer.schema).among(own), self._is_done)
         return found
 

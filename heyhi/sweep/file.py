@@ -21,7 +21,7 @@ from heyhi.config.values import shorten
 from heyhi.errors import SweepError, suggest
 from heyhi.files import files_below, is_file
 from heyhi.project import Project
-from heyhi.sweep.expand import Expansion, Point, expand
+from heyhi.sweep.expand import ExpandFile, Expansion, Point, expand
 from heyhi.sweep.label import label_of
 from heyhi.sweep.own_code import own_code
 from heyhi.sweep.size import check_size
@@ -82,6 +82,7 @@ def expand_sweep_file(
     path: Path,
     *,
     progress: Callable[[Iterable[Point]], Iterable[Point]] = iter,
+    within: tuple[str, ...] = (),
 ) -> Expansion:
     """Expand a sweep file.
 
@@ -90,12 +91,22 @@ def expand_sweep_file(
         schema: what configs must fit.
         path: the file.
         progress: what the points go through, to count them.
+        within: sweep files that are being expanded, each since the one before it names its best.
 
     Raises:
         SweepError: the file is wrong, or some of its experiments are: all of these are named.
     """
     sweep = read_sweep_file(project, path)
-    return sweep.expand(project, schema, progress(sweep.points))
+    return sweep.expand(project, schema, progress(sweep.points), within)
+
+
+def file_expander(project: Project, schema: Schema) -> ExpandFile:
+    """Return what expands the sweep files whose best ones are named."""
+
+    def expand_file(path: Path, within: tuple[str, ...]) -> Expansion:
+        return expand_sweep_file(project, schema, path, within=within)
+
+    return expand_file
 
 
 class SweepFile(NamedTuple):
@@ -115,8 +126,16 @@ class SweepFile(NamedTuple):
     validate: Callable[[FrozenConfig], object] | None = None
     search: Search | None = None
 
-    def expand(self, project: Project, schema: Schema, points: Iterable[Point]) -> Expansion:
+    def expand(
+        self, project: Project, schema: Schema, points: Iterable[Point], within: tuple[str, ...] = ()
+    ) -> Expansion:
         """Expand points of it.
+
+        Args:
+            project: where configs and results are.
+            schema: what configs must fit.
+            points: of it.
+            within: sweep files that are being expanded, each since the one before it names its best.
 
         Raises:
             SweepError: some are wrong: all of these are named.
@@ -129,7 +148,16 @@ class SweepFile(NamedTuple):
             return expand_search(
                 project, schema, self.search, expand_file, label=label, sweep=self.name, validate=self.validate
             )
-        found = expand(project, schema, points, label=label, sweep=self.name, pattern=self.pattern)
+        found = expand(
+            project,
+            schema,
+            points,
+            label=label,
+            sweep=self.name,
+            pattern=self.pattern,
+            expand_file=file_expander(project, schema),
+            within=within,
+        )
         return replace(found, validate=self.validate) if self.validate is not None else found
 
 

@@ -19,11 +19,13 @@ from typing import Any, NamedTuple, TypeVar
 
 from heyhi.code.import_path import own_modules_last
 from heyhi.config.schema import load_schema
-from heyhi.errors import HeyhiError, ManifestError, SweepError, UnknownError, reporting_errors, suggest
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, SweepError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.exits import ENDED
-from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
+from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
 from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.winners import waited_for
 from heyhi.files import is_there, replace_bytes, writing
 from heyhi.project import Project, find_project
 from heyhi.sweep.continuing import CONTINUE_OPTION, CONTINUE_SETTING, continues_drifted
@@ -65,6 +67,8 @@ class Flow:
         options: further words for the runner, with a space before each.
         reports: folder of the reports, as a pattern.
         needs: for the rules: targets that an experiment needs.
+        files: for the rules: files that an experiment needs, which rules of the project's own make.
+        has_own_rules: whether the project has any: workflows/own.smk.
         unknown: folder of what stands for that an experiment is UNKNOWN, as a pattern; nothing is ever made there.
         why_unknown: for the rules: which experiment is UNKNOWN, and why.
         manifest: for the rules: manifest that an experiment's job reads.
@@ -73,6 +77,9 @@ class Flow:
         priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
+        candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
+        contest_manifest: for the rules: manifest that says so.
+        contest: for the rules: what that best one is called.
         missing: for the rules: its experiments whose results were removed after its table was written.
         report_results: for the rules: experiments of a table.
         report_manifest: for the rules: manifest of a table.
@@ -104,6 +111,8 @@ class Flow:
         self.options = f" {CONTINUE_OPTION}" if goes_on else ""
         self.reports = _literal(self.project.relative(self.project.reports_root))
         self.needs = _for_rule(lambda wildcards: self._needs(self._ask(wildcards).node))
+        self.files = _for_rule(lambda wildcards: self._files(self._find(wildcards).node))
+        self.has_own_rules = (self.project.root / OWN_RULES).is_file()
         self.unknown = _literal(self.project.relative(self.project.state_root / _UNKNOWN_NAME))
         self.why_unknown = _for_rule(lambda wildcards: self._unknown[wildcards.digest])
         self.manifest = _for_rule(lambda wildcards: self._name(self._find(wildcards).manifest))
@@ -111,6 +120,9 @@ class Flow:
         self.tries = _with_attempt(self._tries)
         self.priority = _for_rule(lambda wildcards: self._priority(self._find(wildcards)))
         self.report = _for_rule(lambda _: self._ask_report())
+        self.candidates = _for_rule(lambda wildcards: self._candidates(self._find_contest(wildcards)))
+        self.contest = _for_rule(lambda wildcards: self._contest_text(self._find_contest(wildcards)))
+        self.contest_manifest = _for_rule(lambda wildcards: self._name(self._find_contest(wildcards).manifest))
         self.page = _for_rule(lambda _: self.page_path(self._sweep_manifest()))
         self.missing = _for_rule(lambda _: self._missing(self._sweep_manifest()))
         self.report_results = _for_rule(lambda wildcards: self._touchable(self._open_report(wildcards).targets))
@@ -146,6 +158,8 @@ class Flow:
         """What to call what this run was asked for in commands; empty where that is no sweep."""
         if self._sweep is None or self._manifest is None or self._manifest.path not in self._reported:
             return ""
+        if self._manifest.search is not None and self._sweep.suffix == SUFFIX:
+            return self._manifest.sweep or f"{SEARCHES_NAME}/{self._manifest.search.search_id}"
         return shell_word(self.project.relative(self._sweep))
 
     @property
@@ -290,6 +304,30 @@ class Flow:
             raise UnknownError(f"{node.target}: {why}; nothing is started: leave it out to run others")
         return self._touchable(node.needs) if node.needs else []
 
+    def _files(self, node: Node) -> Sequence[str]:
+        """Return the files that an experiment needs.
+
+        Raises:
+            NeedsError: there is none, and no rule makes it.
+        """
+        if self._workflow.is_main_process:
+            for name in node.files:
+                why = why_missing(name, self.project.root)
+                if why and not (why == NOT_THERE and self._is_made(name)):
+                    more = f", and no rule of {OWN_RULES} makes it" if why == NOT_THERE else ""
+                    raise NeedsError(f"{node.target}: needs the file {name}, which {why}{more}")
+        return node.files
+
+    def _is_made(self, name: str) -> bool:
+        """Return whether a rule makes a file, as far as its outputs say it."""
+
+        def makes(rule: Any) -> bool:
+            with contextlib.suppress(Exception):  # it can't tell of constraints with braces, as some of ours have
+                return bool(rule.is_producer(name))
+            return False
+
+        return any(map(makes, self._workflow.rules))
+
     def _touchable(self, targets: Sequence[str]) -> list[str]:
         """Put for each target that is UNKNOWN one that can't be made: what depends on it waits in vain, others go on.
 
@@ -308,6 +346,45 @@ class Flow:
         digest = hashlib.sha256(target.encode(errors="surrogateescape")).hexdigest()[:16]
         self._unknown[digest] = f"{target}: {self._look(target).line}"
         return self.project.relative(self.project.state_root / _UNKNOWN_NAME / digest)
+
+    # --- the best ones of sweeps
+
+    def _find_contest(self, wildcards: Any) -> _Known:
+        target = f"{wildcards.winner}.json"
+        known = self._known.get(target)
+        if known is None and self._is_chosen and self._manifest is None:
+            self._sweep_manifest()
+            known = self._known.get(target)
+        if known is None:
+            known = self._contest_of_asked(target)
+        if known is None:
+            raise no_manifest(self.project, target)
+        return known
+
+    def _contest_of_asked(self, target: str) -> _Known | None:
+        """Look the best of a sweep up where the experiment was found that needs it."""
+        for manifest in dict.fromkeys([*self._asked.values(), *self._opened.values()]):
+            for node in manifest.contest_nodes():
+                if node.target == target:
+                    self._known[target] = _Known(node, manifest)
+                    return self._known[target]
+        return None
+
+    def _candidates(self, known: _Known) -> list[str]:
+        """Return what the best of a sweep waits for: nothing once it is chosen, whatever has become of it since."""
+        node, manifest = known
+        folder = folder_of(node.target, self.project.root)
+        if is_there(self.project.root / node.target) or not self._workflow.is_main_process:
+            return []
+        own = set(manifest.targets)
+        return self._touchable(waited_for(manifest.best_of(folder), node.needs, self._is_stuck, own))
+
+    def _contest_text(self, known: _Known) -> str:
+        best = known.manifest.best_of(folder_of(known.node.target, self.project.root))
+        return best.text if best is not None else known.node.target
+
+    def _is_stuck(self, target: str) -> bool:
+        return self._look(target).status.blocks
 
     def _tries(self, attempt: int) -> str:
         settings = self._workflow.execution_settings
@@ -379,12 +456,16 @@ class Flow:
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
             found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
             self._known.update((known.node.target, known) for known in found)
+            self._take_contests(self._manifest)
             self._limit_trials(self._manifest)
             if is_new:
                 self._validated.update(known.node.target for known in found)
             else:
                 self._validate(found)
         return self._manifest
+
+    def _take_contests(self, manifest: Manifest) -> None:
+        self._known.update((node.target, _Known(node, manifest)) for node in manifest.contest_nodes())
 
     def _limit_trials(self, manifest: Manifest) -> None:
         """Have no more trials of a search run at once than it allows; of several searches, all as many as the sum."""
@@ -476,6 +557,7 @@ class Flow:
                 # What the table was asked for with, not what somebody expanded into another manifest since.
                 found = [_Known(node, manifest) for node in manifest.nodes()]
                 self._known.update((known.node.target, known) for known in found)
+                self._take_contests(manifest)
                 self._limit_trials(manifest)
                 self._validate(found)
         return manifest
@@ -567,8 +649,9 @@ def _expand(project: Project, path: Path) -> Path:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)
     needed = len(expansion.experiments) - len(expansion.own)
+    noun = "experiments" if expansion.search is None else "trials"
     print(
-        f"{expansion.sweep}: {len(expansion.own)} experiments{f' and {needed} that they need' if needed else ''},"
+        f"{expansion.sweep}: {len(expansion.own)} {noun}{f' and {needed} that they need' if needed else ''},"
         f" written down in {project.relative(manifest)}",
         file=sys.stderr,
     )

@@ -586,11 +586,13 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) 
         return  # for us: whoever may read it takes it up
     launched = "SELECT 1 FROM record WHERE manifest = ? LIMIT 1"
     exp_ids: list[str] = []
+    contests: list[str] = []
     needs: dict[str, list[str]] = {}
     origin = Origin("", "", "")
     try:
         with Manifest.open(path) as manifest:
             exp_ids, needs, origin = manifest.sorted_exp_ids, manifest.needed_exp_ids, manifest.written_for
+            contests = list(manifest.contests)  # no experiments: none of them is ever known
     except ManifestError as error:  # which is said to who opens it, too
         if connection.execute(launched, (path.name,)).fetchone():
             _warn_damaged(error)
@@ -608,7 +610,7 @@ def _take_up_manifest(connection: sqlite3.Connection, path: Path, changed: int) 
         " DO UPDATE SET manifest = excluded.manifest, needs = excluded.needs"
         # One that was written earlier may be taken up later.
         f" WHERE (SELECT changed FROM manifest WHERE id = expanded.manifest) <= {int(changed)}",
-        ((exp_id, place, number, texts.get(exp_id)) for exp_id in exp_ids),
+        ((exp_id, place, number, texts.get(exp_id)) for exp_id in (*exp_ids, *contests)),
     )
     if connection.execute(launched, (path.name,)).fetchone():  # the record was there first
         _make_known(connection, exp_ids, texts)

@@ -22,8 +22,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from heyhi.errors import HeyhiError, ManifestError, NoProjectError
-from heyhi.experiment.names import STATE_NAME
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, NoProjectError
+from heyhi.experiment.names import STATE_NAME, WINNERS_NAME, is_winner, result_of
+from heyhi.files import is_there
 from heyhi.project import PROJECT_KEY, Project, Settings, find_project
 from heyhi.sweep import database
 from heyhi.sweep.target import exp_id_of, folder_of, folders_at, targets_at
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from google.protobuf.message import Message
 
+    from heyhi.config.best import Best
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
@@ -66,9 +68,23 @@ STATEMENTS = {
     config BLOB NOT NULL,          -- root message, serialised
     needs TEXT NOT NULL,           -- exp ids, as JSON
     resources TEXT NOT NULL,       -- of the launcher, as JSON
+    files TEXT NOT NULL,           -- that it needs: relative to the project, or absolute; as JSON
     given TEXT NOT NULL,           -- overrides as they were given, as JSON, where some only schedule; else []
     checksum INTEGER NOT NULL      -- of all above
     )""",
+    # What configs are completed from that name the best of a sweep; most sweeps have none.
+    "base": """CREATE TABLE base (
+    exp_id TEXT PRIMARY KEY,
+    content BLOB NOT NULL,
+    checksum INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    # The best ones of sweeps that are named: words, and exp ids of what it is chosen from, as JSON.
+    "contest": """CREATE TABLE contest (
+    exp_id TEXT PRIMARY KEY,
+    words TEXT NOT NULL,
+    candidates TEXT NOT NULL,
+    checksum INTEGER NOT NULL
+    ) WITHOUT ROWID""",
     "experiment_exp_id": "CREATE UNIQUE INDEX experiment_exp_id ON experiment (exp_id)",
 }
 # Plain tuples, since a sweep may have 100,000 experiments.
@@ -89,6 +105,7 @@ class RowContent(NamedTuple):
     config: bytes
     needs: str
     resources: str
+    files: str
     given: str
 
 
@@ -103,12 +120,14 @@ class Node(NamedTuple):
         needs: targets of what it needs.
         resources: of its launcher.
         position: among all that the manifest has, each after what it needs.
+        files: that it needs, as Snakemake may know them.
     """
 
     target: str
     needs: tuple[str, ...]
     resources: dict[str, int | str]
     position: int = 0
+    files: tuple[str, ...] = ()
 
 
 class ConfigRow(NamedTuple):
@@ -125,6 +144,20 @@ class ConfigRow(NamedTuple):
     task: str
     config: bytes
     needs: tuple[str, ...]
+
+
+class ContestRow(NamedTuple):
+    """The best of a sweep, and what it is chosen from.
+
+    Attributes:
+        exp_id: that stands for it.
+        words: by which configs name it.
+        candidates: exp ids of what it is chosen from.
+    """
+
+    exp_id: str
+    words: str
+    candidates: tuple[str, ...]
 
 
 class Origin(NamedTuple):
@@ -350,7 +383,8 @@ class Manifest:
         """Exp ids of what each experiment needs itself, by its own, for those that need any."""
         exp_ids, every = self._columns("exp_id", "needs")
         found = zip(exp_ids, every, strict=True)
-        return {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
+        needed = {exp_id: list(json.loads(needs)) for exp_id, needs in found if needs != "[]"}
+        return needed | {one.exp_id: list(one.candidates) for one in self.contests.values()}
 
     @property
     def needed_folders(self) -> dict[str, list[str]]:
@@ -451,7 +485,8 @@ class Manifest:
         settings = map(tuple, orjson.loads(f"[{','.join(overrides)}]"))
         identities = map(Identity._make, zip(cfgs, settings, versions, strict=True))
         folders = folders_at(exp_ids, root)
-        needed = [() if n == "[]" else tuple(folders_at(json.loads(n), root)) for n in needs]
+        chosen = self._chosen()
+        needed = [() if n == "[]" else tuple(folders_at(_named(n, chosen), root)) for n in needs]
         return list(zip(exp_ids, folders, identities, tasks, needed, strict=True))
 
     def configs(self) -> list[ConfigRow]:
@@ -461,9 +496,19 @@ class Manifest:
             ManifestError: a row is damaged.
         """
         columns = self._columns("exp_id", "task", "config", "needs")
-        return [
+        found = [
             ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
             for exp_id, task, config, needs in zip(*columns, strict=True)
+        ]
+        if not self.contests:
+            return found
+        chosen = self._chosen()
+        return [
+            row._replace(
+                config=self._completed(row.exp_id, row.config, row.needs),
+                needs=tuple(chosen.get(need, need) for need in row.needs),
+            )
+            for row in found
         ]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:
@@ -495,11 +540,96 @@ class Manifest:
         row = self._row(target)
         if row is None:
             return None
-        return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position]])[0]
+        return self._nodes([[row.exp_id], [row.needs], [row.resources], [row.position], [row.files]])[0]
+
+    # --- the best ones of sweeps that its experiments need
+
+    @cached_property
+    def contests(self) -> dict[str, ContestRow]:
+        """The best ones of sweeps that some of its experiments need, by the exp ids that stand for them.
+
+        Raises:
+            ManifestError: a row is damaged.
+        """
+        found = {}
+        with _reading(self.path, self.expand_command):
+            for exp_id, words, candidates, checksum in self._read("SELECT * FROM contest"):
+                if zlib.crc32(contest_bytes(exp_id, words, candidates)) != checksum:
+                    raise sqlite3.DatabaseError(f"the row of {exp_id} was changed")
+                found[exp_id] = ContestRow(exp_id, words, tuple(json.loads(candidates)))
+        return found
+
+    def contest(self, target: str) -> ContestRow | None:
+        """Return the best of a sweep whose target it is; None where it has none of that."""
+        return self.contests.get(self._key(target))
+
+    def best_of(self, exp_path: str) -> Best | None:
+        """Return which best of a sweep a folder stands for; None where it has none of that."""
+        from heyhi.config.best import Best
+
+        row = self.contests.get(exp_id_of(exp_path, self.results_root))
+        return Best.parse(row.words, self.written_for.project_root) if row is not None else None
+
+    def contest_nodes(self) -> list[Node]:
+        """Return what Snakemake has to know of the best ones of sweeps that some of its experiments need."""
+        return [
+            Node(self._targets([one.exp_id])[0], tuple(self._targets(one.candidates)), {})
+            for one in self.contests.values()
+        ]
+
+    @property
+    def completed_by(self) -> str:
+        """Digest of the best ones of sweeps that are known; empty where its experiments need none."""
+        known = [(one, os.stat(path).st_mtime_ns) for one in self.contests if is_there(path := self._winner_path(one))]  # noqa: PTH116
+        return f"{zlib.crc32(repr(sorted(known)).encode()):08x}" if self.contests else ""
+
+    def _winner_path(self, exp_id: str) -> str:
+        return result_of(f"{self.results_root}/{exp_id}")
+
+    def check_complete(self, experiment: Experiment) -> None:
+        """Make sure that an experiment's config is complete: that the best ones of sweeps are known that it names.
+
+        Raises:
+            NeedsError: one isn't; the message names the command that chooses it.
+        """
+        for folder in map(str, experiment.needs):
+            if is_winner(folder) and not is_there(result_of(folder)):
+                best = self.best_of(folder)
+                target = self._targets([experiment.exp_id])[0]
+                raise NeedsError(
+                    f"{experiment.exp_id} needs {best.text if best is not None else folder}, which isn't chosen yet:"
+                    f" snakemake --profile profiles/local {shell_word(target)} does that first"
+                )
+
+    def _chosen(self) -> dict[str, str]:
+        """Return the exp ids of the best ones of sweeps that are known, by those that stand for them."""
+        if not self.contests:
+            return {}
+        from heyhi.experiment.winners import read_winner
+
+        found = {exp_id: read_winner(Path(self._winner_path(exp_id))) for exp_id in self.contests}
+        return {exp_id: winner.exp_id for exp_id, winner in found.items() if winner is not None}
+
+    def _completed(self, exp_id: str, config: bytes, needs: Sequence[str]) -> bytes:
+        """Return an experiment's config, completed if the best ones of sweeps that it names are known."""
+        named = [folder for folder in folders_at(needs, self.results_root) if is_winner(folder)]
+        if not named or not all(is_there(result_of(folder)) for folder in named):
+            return config
+        from heyhi.config.base import Base
+        from heyhi.experiment.winners import known_winners
+
+        with _reading(self.path, self.expand_command):
+            rows = self._read("SELECT content, checksum FROM base WHERE exp_id = ?", exp_id)
+            if not rows or zlib.crc32(rows[0][0]) != rows[0][1]:
+                raise sqlite3.DatabaseError(f"what {exp_id} is completed from is missing, or was changed")
+        base = Base.from_bytes(rows[0][0], self._schema, self.project)
+        composed = base.complete(known_winners(self.results_root))
+        data: bytes = composed.message.SerializeToString(deterministic=True)
+        return data
 
     def nodes(self) -> list[Node]:
         """Return what Snakemake has to know of all experiments, each after what it needs."""
-        return self._nodes(self._columns("exp_id", "needs", "resources", "position"))
+        return self._nodes(self._columns("exp_id", "needs", "resources", "position", "files"))
 
     def check(self) -> None:
         """Make sure that all of it is as it was written.
@@ -513,6 +643,13 @@ class Manifest:
         with _reading(self.path, self.expand_command):
             if rows != sorted(zip(exp_ids, positions, strict=True)):
                 raise sqlite3.DatabaseError("its index was changed")
+            bases = self._read("SELECT exp_id, content, checksum FROM base")
+            for exp_id, content, checksum in bases:
+                if zlib.crc32(content) != checksum:
+                    raise sqlite3.DatabaseError(f"what {exp_id} is completed from was changed")
+            wanted = {exp_id for exp_id, needs in self.needed_exp_ids.items() if any(map(is_winner, needs))}
+            if wanted != {exp_id for exp_id, _, _ in bases}:
+                raise sqlite3.DatabaseError("what configs are completed from is missing")
 
     def _key(self, target: str) -> str:
         """Return the exp id that a target stands for: Snakemake may have been asked for an absolute path."""
@@ -521,21 +658,24 @@ class Manifest:
     def _nodes(self, columns: list[list[Any]]) -> list[Node]:
         exp_ids, *others = columns
         return [
-            # Most have neither, and then nothing has to be parsed.
+            # Most have none of these, and then nothing has to be parsed.
             Node(
                 target,
                 () if needs == "[]" else tuple(self._targets(json.loads(needs))),
                 {} if resources == "{}" else json.loads(resources),
                 position,
+                () if files == "[]" else tuple(json.loads(files)),
             )
-            for target, needs, resources, position in zip(self._targets(exp_ids), *others, strict=True)
+            for target, needs, resources, position, files in zip(self._targets(exp_ids), *others, strict=True)
         ]
 
     def _experiment(self, row: RowContent) -> Experiment:
         from heyhi.config.identity import Identity
         from heyhi.experiment.folder import Experiment
 
-        _, exp_id, _, cfg, overrides, version, task, config, needs, resources, _ = row
+        _, exp_id, _, cfg, overrides, version, task, config, needs, resources, files, _ = row
+        if WINNERS_NAME in needs:
+            config = self._completed(exp_id, config, json.loads(needs))
         return Experiment(
             exp_id=exp_id,
             exp_path=Path(*folders_at([exp_id], self.results_root)),
@@ -545,6 +685,7 @@ class Manifest:
             needs=tuple(map(Path, folders_at(json.loads(needs), self.results_root))),
             resources=json.loads(resources),
             roots=dict(self._roots),
+            files=tuple(json.loads(files)),
         )
 
     @cached_property
@@ -613,13 +754,23 @@ def meta_checksum(meta: Mapping[str, bytes]) -> bytes:
 
 def row_bytes(content: RowContent) -> bytes:
     """Return what a row's checksum and the manifest's digest are made over."""
-    position, exp_id, own, cfg, overrides, version, task, config, needs, resources, given = content
+    position, exp_id, own, cfg, overrides, version, task, config, needs, resources, files, given = content
     # No text here can hold a NUL, and the config's length is said.
     text = (
-        f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{given}"
+        f"{position}\0{exp_id}\0{own}\0{cfg}\0{overrides}\0{version}\0{task}\0{needs}\0{resources}\0{files}\0{given}"
         f"\0{len(config)}\0"
     )
     return text.encode() + config
+
+
+def contest_bytes(exp_id: str, words: str, candidates: str) -> bytes:
+    """Return what the checksum of the best of a sweep, and the manifest's digest, are made over."""
+    return f"{exp_id}\0{words}\0{candidates}".encode("utf-8", "surrogatepass")
+
+
+def _named(needs: str, chosen: Mapping[str, str]) -> list[str]:
+    """Read exp ids of needs; for the best of a sweep, that of what was chosen."""
+    return [chosen.get(need, need) for need in json.loads(needs)]
 
 
 def manifests_root(project: Project) -> Path:

@@ -23,7 +23,7 @@ from heyhi.sweep.learned import learned_words
 from heyhi.sweep.search import Search
 from heyhi.sweep.search_spec import SearchSpec
 from heyhi.sweep.size import check_size
-from heyhi.sweep.space import axes_of
+from heyhi.sweep.space import axes_of, included_in
 
 if TYPE_CHECKING:
     from heyhi.config.frozen import FrozenConfig
@@ -66,6 +66,8 @@ def expand_search(
     base = Base.of(composer, cfg, overrides)
     start = base.compose({})
     axes = axes_of(search.space, schema, start.task_message, Scheduling(project.settings.identity_ignore))
+    if includes := included_in(search.space, schema, start.task_message):
+        base = Base.of(composer, cfg, overrides, includes)
     spec = search.spec(start.identity.cfg, start.identity.overrides, axes)
     spec = replace(spec, learn_from=learned_words(project, search.learn_from, expand_file))
     sample = _sample(base, spec, name)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.keys import Key, Kind, choices, find_key, prefixes, present
@@ -21,7 +22,7 @@ from heyhi.config.overrides import parts_written
 from heyhi.config.recipe import refuse_includes
 from heyhi.config.renames import first_name
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema, copy_of, type_of
+from heyhi.config.schema import Schema, copy_of, oneof_of, type_of
 from heyhi.config.values import listed, shorten
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.sweep.axis import AxisReader, Place
@@ -105,8 +106,8 @@ def included_in(space: Mapping[str, Any], schema: Schema, base: Message) -> dict
 
 
 def _located(given: str, error: HeyhiError) -> str:
-    head = f"space '{shorten(given)}"
-    return str(error) if str(error).startswith(head) else f"{head}': {error}"
+    # Of a text of values, all of it is shown.
+    return f"space {error}" if str(error).startswith(f"'{given}=") else f"space '{shorten(given)}': {error}"
 
 
 def _place_of(given: str, schema: Schema, base: Message, scheduling: Scheduling) -> Place:
@@ -200,11 +201,17 @@ class _Conditions:
         chosen = here.WhichOneof(oneof.rpartition(".")[2]) if here is not None else None
         if chosen != member:
             what = f"chooses '{chosen}'" if chosen else "chooses nothing"
-            both = f"{chosen},{member}" if chosen else member
+            members = ",".join(_members(one.key.steps[depth].field))
             raise SweepError(
                 f"it applies nowhere: the config {what} in the oneof '{oneof}': choose it by the override"
-                f" {oneof}={member}, or search over it, too: {oneof}={both}"
+                f" {oneof}={member}, or search over that, too: {oneof}={members}"
             )
+
+
+def _members(field: FieldDescriptor) -> list[str]:
+    """Name the members of a field's oneof that can be chosen by name."""
+    oneof = oneof_of(field)
+    return [one.name for one in oneof.fields if one.message_type is not None] if oneof is not None else []
 
 
 def _depths(key: Key) -> Iterator[int]:

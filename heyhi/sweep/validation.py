@@ -60,7 +60,7 @@ def validate(project: Project, schema: Schema, expansion: Expansion) -> None:
     if checks:
         name = expansion.sweep or expansion.label
         own = frozenset(expansion.own)
-        planned = expansion.planned
+        planned = [one for one in expansion.planned if not one.is_open]
         if expansion.search is not None:  # of what its trials may become, one stands for all
             slots = [one for one in planned if one.exp_id in own][:1]
             planned = [one for one in planned if one.exp_id not in own]

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from heyhi.errors import ManifestError
 from heyhi.experiment.names import SEARCHES_NAME
@@ -33,6 +33,7 @@ from heyhi.sweep.manifest import (
     Manifest,
     RowContent,
     column_checksum,
+    contest_bytes,
     manifests_on_disk,
     manifests_root,
     meta_checksum,
@@ -48,8 +49,8 @@ if TYPE_CHECKING:
 
 _MAX_WORDED = 20  # experiments that words name
 _MARKED_NS = 3_600_000_000_000  # after which a manifest is marked again as asked for
-_INSERT = "INSERT INTO experiment VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, int]  # a RowContent and its checksum
+_INSERT = f"INSERT INTO experiment VALUES ({', '.join('?' * len(COLUMNS))})"
+_Row = tuple[int, str, int | None, str, str, int, str, bytes, str, str, str, str, int]  # a RowContent and its checksum
 
 
 def write_manifest(
@@ -84,22 +85,24 @@ def write_manifest(
 
     if folder is None:
         keep(project, expansion.outside)
+        for search in expansion.searches:  # whose slots are run by these
+            write_manifest(search, project, schema, code_root=code_root)
     meta = _meta(expansion, project, schema, code_root or project.root)
     with paused_collection():
-        rows, digest = _digested(
-            meta, (schema.file_set, expansion.base), _contents(expansion, str(project.results_root))
-        )
+        others = _Others.of(expansion, str(project.results_root))
+        blobs = (schema.file_set, expansion.base, *others.blobs)
+        rows, digest = _digested(meta, blobs, _contents(expansion, str(project.results_root)))
     path = (folder or manifests_root(project)) / f"{expansion.label}-{digest}{SUFFIX}"
     with _writing(path):
         if not _is_whole(path, project.name):
             path.parent.mkdir(parents=True, exist_ok=True)
             # What changes nothing of what a job does is no part of the digest: a project may get another name.
-            blobs = {key: value.encode() for key, value in {**meta, PROJECT_KEY: project.name}.items()}
+            values = {key: value.encode() for key, value in {**meta, PROJECT_KEY: project.name}.items()}
             created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds").encode()
             spoken = json.dumps([*words] or _words(expansion)).encode()
             about = {"digest": digest.encode(), "file_set": schema.file_set, "created": created, "words": spoken}
             about |= {"base": expansion.base} if expansion.base else {}
-            _write(path, {**blobs, **about}, rows)
+            _write(path, {**values, **about}, rows, others)
         _make_newest(path, always=folder is not None)
     # A read-only index only costs time: what it misses is looked up in the manifests.
     with contextlib.suppress(ManifestError):
@@ -135,6 +138,26 @@ def _words(expansion: Expansion) -> list[str]:
     return [word for point in points for word in ("--cfg", point.cfg, *point.overrides, *pattern)]
 
 
+class _Others(NamedTuple):
+    """Rows of the other tables: of what configs are completed from, and of the best ones of sweeps."""
+
+    bases: list[tuple[str, bytes, int]]
+    contests: list[tuple[str, str, str, int]]
+
+    @classmethod
+    def of(cls, expansion: Expansion, root: str) -> _Others:
+        bases = [(e.exp_id, e.base, zlib.crc32(e.base)) for e in expansion.planned if e.base]
+        contests = []
+        for one in expansion.contests:
+            row = (one.exp_id, one.best.words, json.dumps(exp_ids_of(one.candidates, root)))
+            contests.append((*row, zlib.crc32(contest_bytes(*row))))
+        return cls(bases, contests)
+
+    @property
+    def blobs(self) -> list[bytes]:
+        return [*(content for _, content, _ in self.bases), *(contest_bytes(*row[:3]) for row in self.contests)]
+
+
 def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
     place = {exp_id: i for i, exp_id in enumerate(expansion.own)}
     for position, e in enumerate(expansion.planned):
@@ -147,9 +170,10 @@ def _contents(expansion: Expansion, root: str) -> Iterator[RowContent]:
             f"[{', '.join(map(encode_basestring_ascii, identity.overrides))}]",  # JSON, in a third of the time
             identity.version,
             e.task,
-            e.config,
+            e.as_written or e.config,
             json.dumps(exp_ids_of(e.needs, root)) if e.needs else "[]",
             json.dumps(dict(e.resources), sort_keys=True) if e.resources else "{}",
+            json.dumps(e.files) if e.files else "[]",
             json.dumps(e.given) if e.given else "[]",
         )
 
@@ -169,7 +193,7 @@ def _digested(meta: dict[str, str], blobs: Sequence[bytes], contents: Iterable[R
     return rows, digest.hexdigest()[:16]
 
 
-def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
+def _write(path: Path, meta: dict[str, bytes], rows: list[_Row], others: _Others) -> None:
     """Write a whole manifest beside its place, then put it there unless another process was faster."""
     columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True)) if rows else dict.fromkeys(COLUMNS, ())
     checksums = {name: column_checksum(values) for name, values in columns.items()}
@@ -190,6 +214,8 @@ def _write(path: Path, meta: dict[str, bytes], rows: list[_Row]) -> None:
                 connection.execute(statement)
             connection.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
             connection.executemany(_INSERT, rows)
+            connection.executemany("INSERT INTO base VALUES (?, ?, ?)", others.bases)
+            connection.executemany("INSERT INTO contest VALUES (?, ?, ?, ?)", others.contests)
             connection.execute(index)
             connection.execute("COMMIT")
         finally:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import datetime
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from heyhi.experiment.counters import counters_among
 from heyhi.experiment.kinds import numbers_of
+from heyhi.experiment.metric_line import TIME, is_written_by_log
 from heyhi.experiment.metrics_file import parsed
 from heyhi.experiment.names import METRICS_NAME
+from heyhi.files import open_regular
 from heyhi.trackers.tracked_run import Line, TrackedRun
 
-# What heyhi.log adds to a line, beside its step.
-_ABOUT = frozenset(("time", "attempt", "total"))
 _BLOCK = 1 << 20
 _MOST_STEP = 1 << 53  # to count so far takes longer than anybody has
 RESULT = "result/"  # begins the names of numbers of the result
@@ -67,7 +67,7 @@ class Points:
     def of_lines(self, lines: Iterable[Line]) -> Iterator[Point]:
         """Return what trackers take of some lines; one without a number is left out."""
         for line in lines:
-            numbers = numbers_of({name: value for name, value in line.items() if name not in _ABOUT})
+            numbers = numbers_of(line)
             names = [name for name in counters_among(tuple(numbers)) if _is_step(numbers[name])]
             step = self._uncounted
             if names:
@@ -76,7 +76,7 @@ class Points:
                 self._uncounted += 1
             found = dict(as_floats(numbers, leave_out=names[0] if names else ""))
             if found:
-                yield Point(found, step, _seconds(line.get("time")))
+                yield Point(found, step, _seconds(line.get(TIME)) if is_written_by_log(line) else None)
 
 
 def as_floats(numbers: Mapping[str, Any], *, leave_out: str = "") -> Iterator[tuple[str, float]]:
@@ -100,19 +100,14 @@ def _is_step(number: float) -> bool:
 
 
 def _seconds(time: object) -> float | None:
-    if isinstance(time, int | float) and not isinstance(time, bool):
-        return float(time) if math.isfinite(time) else None
-    try:
-        return datetime.datetime.fromisoformat(time).timestamp() if isinstance(time, str) else None
-    except (ValueError, OverflowError):
-        return None
+    return float(time) if isinstance(time, int | float) and math.isfinite(time) else None
 
 
 def _earlier(path: Path, size: int) -> tuple[int, bytes]:
     """Count the lines in the first bytes of a file, and return the last ones of these."""
     count, last = 0, [b"", b""]
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             while block := file.read(min(_BLOCK, max(size - file.tell(), 0))):
                 count += block.count(b"\n")
                 last = [last[1], block]

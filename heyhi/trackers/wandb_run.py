@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FOLDER_NAME = "wandb"  # wandb's own name for it, in the folder that it is given
 _MOST_CHARS = 128  # of a name or group
-_PROJECT_VARIABLE = "WANDB_PROJECT"
+_PROJECT_VARIABLE, _MODE_VARIABLE = "WANDB_PROJECT", "WANDB_MODE"
 
 
 class WandbRun:
@@ -50,6 +50,8 @@ class WandbRun:
             notes=run.exp_id,
             config=dict(run.config),
             dir=str(folder or run.exp_path),
+            # As the variable is now: wandb itself reads it once in a process.
+            mode=os.environ.get(_MODE_VARIABLE) or None,  # type: ignore[arg-type]
             # A task may have a run of its own; and what it prints is in its log.
             reinit="create_new",
             settings=wandb.Settings(console="off"),
@@ -78,7 +80,7 @@ def _check_login() -> None:
     """
     import wandb
 
-    if wandb.setup().settings.mode != "online":
+    if (os.environ.get(_MODE_VARIABLE) or wandb.setup().settings.mode) != "online":
         return
     with contextlib.suppress(TypeError):  # an older one knows no prompt=
         if wandb.login(prompt=False, verify=False):

@@ -27,6 +27,7 @@ class Given:
     below: str = "."
 
 
+SEARCH = "import heyhi\nSEARCH = heyhi.Search(cfg='train', space={'lr': [1, 2]}, max='a', trials=2)\n"
 WRONG_WORDS = (
     # No command that there is.
     "heyhi prnt train",
@@ -75,6 +76,26 @@ WRONG_WORDS = (
     "heyhi expand --cfg train --out 'my runs/%(cfg)s'",
     "heyhi expand --cfg train --out '../elsewhere'",
     "heyhi expand --cfg train seed=1 --out p/same --sweep lr=1,2",
+    "heyhi search --cfg train --space lr=1,2 --max a",
+    "heyhi search --cfg train --max a --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --max a --min b --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials two",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 0",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --trials 3",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --sampler bayes",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --stop median",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --sweep seed=1,2",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --out p/same",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --learn-from nothing",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --profile lokal",
+    "heyhi search --cfg train --space lrr=1,2 --max a --trials 2",
+    "heyhi search --cfg train --space launcher.local.cpus=1,2 --max a --trials 2",
+    "heyhi search --cfg train --space 'name={{exp train}},b' --max a --trials 2",
+    "heyhi search conf/seeds.py",
+    "heyhi search conf/seeds.py --trials 2",
+    "heyhi status searches/0123456789abcdef",
+    "heyhi plan --cfg train --seed 2",
     "heyhi plan --mode contineu",
     "heyhi plan conf/seedz.py",
     "heyhi plan --cfg train epochs=many",
@@ -247,9 +268,22 @@ WRONG_WORDS = (
     "heyhi print train I=conf/train.prototxt",
     "heyhi print train I.sgd=slurm",
     "heyhi print conf/common/launcher/slurm.prototxt",
+    "heyhi print check 'checkpoint={{file}}'",
+    "heyhi print check 'checkpoint={{file ../x.npz}}'",
+    "heyhi print check 'checkpoint={{flie x.npz}}'",
+    "run.py --cfg check 'checkpoint={{file data/x.npz}}'",
     "heyhi print check 'checkpoint={{exp train'",
     "heyhi print check 'checkpoint={{exp trian}}'",
     "heyhi print check 'checkpoint={{exp train sed=1}}'",
+    "heyhi print check 'checkpoint={{best conf/seeds.py}}'",
+    "heyhi print check 'checkpoint={{best conf/seeds.py max=y min=y}}'",
+    "heyhi print check 'checkpoint={{best conf/seeds.py max=y off=done}}'",
+    "heyhi print check 'checkpoint={{best conf/seeds.py max=y of=don}}'",
+    "heyhi print check 'checkpoint={{best max=y}}'",
+    "heyhi print train 'I.launcher={{best conf/seeds.py max=y}}'",
+    "heyhi expand --cfg check 'checkpoint={{best conf/seedz.py max=y}}'",
+    "heyhi expand --cfg train 'I={{best conf/train.prototxt max=y}}'",
+    "run.py --cfg train 'I={{best conf/seeds.py max=y}}'",
     "heyhi print train --flatt",
     "heyhi print train --flat --flat-all",
     "heyhi describe trian",
@@ -303,8 +337,37 @@ WRONG_WORDS = (
     "runner DONE/result.json --manifest MANIFEST --job nonce",
 )
 
+SEARCHES = {
+    "without an aim": "space={'lr': '1,2'}, trials=3",
+    "with two aims": "space={'lr': '1,2'}, max='acc', min='loss', trials=3",
+    "without trials": "space={'lr': '1,2'}, max='acc'",
+    "by an unknown sampler": "space={'lr': '1,2'}, max='acc', trials=3, sampler='tpee'",
+    "with an unknown way to stop": "space={'lr': '1,2'}, max='acc', trials=3, stop='ahsa'",
+    "with a rung that is none": "space={'lr': '1,2'}, max='acc', trials=3, stop=heyhi.ASHA(grace=0)",
+    "without a space": "space={}, max='acc', trials=3",
+    "over a value": "space={'lr': 0.1}, max='acc', trials=3",
+    "that fits the schema nowhere": (
+        "space={'lrr': '1,2', 'seed': 'uniform(0.5,2)', 'augment': 'maybe', 'activation': '1,2,9',"
+        " 'launcher.slurm.hours': '1,2', 'name': '{{exp train}}', 'dropout': 'loguniform(0,1)',"
+        " 'epochs': 'range(3,3)'}, max='acc', trials=3"
+    ),
+    "with a number of draws": "space={'lr': 'loguniform(1e-4,1,20)'}, max='acc', trials=3",
+    "over what applies nowhere": "space={'adam.beta1': '1,2', 'optimizer': 'sgd'}, max='acc', trials=3",
+    "over what isn't chosen": "space={'adam.beta1': '1,2'}, max='acc', trials=3",
+    "over keys in one another": "space={'sgd.momentum': '1,2', 'sgd': '{},{momentum: 0}'}, max='acc', trials=3",
+    "over what hangs on a file": "space={'sgd.momentum': '1,2', 'I.optimizer': 'heavy'}, max='acc', trials=3",
+}
+
 CASES = (
     Given("", WRONG_WORDS),
+    *(
+        Given(
+            f"a search {what}",
+            ("heyhi expand conf/tune.py",),
+            {"conf/tune.py": f"import heyhi\nSEARCH = heyhi.Search(cfg='train', {words})\n"},
+        )
+        for what, words in SEARCHES.items()
+    ),
     # Where there is no project, or a broken one.
     Given("in a folder of no project", ("heyhi status", "heyhi print train", "run.py --cfg train"), below="/"),
     Given(
@@ -470,6 +533,18 @@ CASES = (
         "a sweep file that raises", ("heyhi expand conf/bad.py", "heyhi report conf/bad.py"), {"conf/bad.py": "1 / 0\n"}
     ),
     Given("a sweep file with a syntax error", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def yield_sweep(:\n"}),
+    Given(
+        "a sweep file with a search and points",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": f"{SEARCH}def yield_sweep():\n    yield 'train', {{}}\n"},
+    ),
+    Given("a search that is none", ("heyhi expand conf/bad.py",), {"conf/bad.py": "SEARCH = {'lr': [1, 2]}\n"}),
+    Given("a search with a pattern", ("heyhi expand conf/bad.py",), {"conf/bad.py": f"{SEARCH}EXP_ID_PATTERN = 'a'\n"}),
+    Given(
+        "a search whose trials can't be composed",
+        ("heyhi search conf/bad.py",),
+        {"conf/bad.py": SEARCH.replace("'lr': [1, 2]", "'layers.3.width': [1, 2]")},
+    ),
     Given(
         "a sweep file without yield_sweep", ("heyhi expand conf/bad.py",), {"conf/bad.py": "def sweep():\n    pass\n"}
     ),

@@ -94,6 +94,7 @@ for last in range(1, 100):
 def task(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The task file as a module."""
     monkeypatch.syspath_prepend(str(ROOT))
+    monkeypatch.delitem(sys.modules, "run", raising=False)  # another project's
     import run
 
     return run

@@ -30,6 +30,7 @@ from chaos_book import Asked, Book, Draws
 from chaos_checks import Checks
 from chaos_mounts import two_mounts
 from chaos_project import Point, Project, make_points, read_ledger
+from chaos_search import SearchChecks, SearchProject, make_trials
 from chaos_troubles import Troubles
 from cluster import Cluster, ClusterError
 
@@ -56,7 +57,7 @@ class Chaos:
             if self.troubles.controller is not None and self.troubles.controller.poll() is not None:
                 self.book.say("controller ended", f"exit code {self.troubles.controller.returncode}")
                 self.troubles.controller = None
-                if not self._is_something_left():
+                if not self.project.is_something_left():
                     break
                 self.troubles.launch()
             if self.book.now >= next_at and self.troubles.running():
@@ -70,10 +71,6 @@ class Chaos:
                     tries += 1
                 next_at = self.book.now + self.troubles.draws.next("gap").uniform(0.4, 1.6) * self.book.asked.gap
             time.sleep(0.2)
-
-    def _is_something_left(self) -> bool:
-        done = self.project.folders("result.json")
-        return any(p.x not in done and p.in_sweep and not p.fails for p in self.project.points)
 
     def settle(self) -> None:
         """Hurt nothing any more, and wait until no controller and no job is left."""
@@ -119,6 +116,8 @@ class Chaos:
 
     def mend(self) -> int:
         """Take away what makes some fail, and have HeyHi start what is dead; return how often that was needed."""
+        if isinstance(self.checks, SearchChecks):
+            return 0  # a trial that is dead is an answer
         (self.book.asked.folder / "mended").touch()
         rounds = 0
         while any(row["status"] != "DONE" for row in self.project.statuses().values()) and rounds < 3:
@@ -144,11 +143,13 @@ class Chaos:
             self.troubles.launch()
             self.rage()
             self.settle()
+            if isinstance(self.checks, SearchChecks):
+                rounds = self.checks.check_again(4)
             self.checks.check_ledger()
             deaths = self.checks.check_statuses()
             self.checks.check_records()
             if not self.book.violations:
-                rounds = self.mend()
+                rounds += self.mend()
                 self.checks.check_ledger()
         except (ClusterError, subprocess.TimeoutExpired) as error:
             self.book.wrong(f"{type(error).__name__}: {error}")
@@ -181,7 +182,7 @@ class Chaos:
             "ends": counts["end"],
             "overlaps": counts["OVERLAP"],
             "dead by reason, before retry": {kind: len(xs) for kind, xs in deaths.items()},
-            "retries of the dead": rounds,
+            "retries of the dead, or runs again of the search": rounds,
             "done": len(self.project.folders("result.json")),
             "violations": self.book.violations,
         }
@@ -196,6 +197,15 @@ class Chaos:
             print(f"WRONG: {text}")
 
 
+def _made(options: argparse.Namespace, draws: Draws, book: Book, cluster: Cluster) -> tuple[Project, Checks]:
+    place, number, longest = book.asked.folder, book.asked.experiments, book.asked.longest
+    if options.search:
+        search = SearchProject(place, cluster, make_trials(number, draws, longest), options.pack)
+        return search, SearchChecks(book, cluster, search)
+    project = Project(place, cluster, make_points(number, draws, longest))
+    return project, Checks(book, cluster, project)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the test from a shell."""
     parser = argparse.ArgumentParser(
@@ -208,22 +218,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=0, help="things to do; default: until all is over")
     parser.add_argument("--longest", type=float, default=45.0, help="seconds that an experiment takes at most")
     parser.add_argument("--gap", type=float, default=4.0, help="seconds between two events")
+    parser.add_argument("--search", action="store_true", help="the experiments are the trials of a search")
+    parser.add_argument("--pack", type=int, default=1, help="trials of a search that share a job")
     parser.add_argument("--mounts", action="store_true", help="on two mounts that remember as NFS does; needs root")
     options = parser.parse_args(arguments)
     folder = Path(options.folder or tempfile.mkdtemp(prefix="heyhi-chaos-")).resolve()
     folder.mkdir(parents=True, exist_ok=options.folder is None)
     with contextlib.ExitStack() as stack:
         place, around = stack.enter_context(two_mounts(folder)) if options.mounts else (folder, lambda name: [])
-        words = {name: value for name, value in vars(options).items() if name != "mounts"}
+        words = {k: v for k, v in vars(options).items() if k not in ("mounts", "search", "pack")}
         asked = Asked(**{**words, "folder": place})
         draws, book = Draws(asked.seed), Book(asked)
         short = stack.enter_context(tempfile.TemporaryDirectory(prefix="heyhi-slurm-", ignore_cleanup_errors=True))
         cluster = Cluster(Path(short) / "c", around)
         try:
             cluster.start()
-            project = Project(place, cluster, make_points(asked.experiments, draws, asked.longest))
-            troubles, checks = Troubles(book, cluster, project, draws), Checks(book, cluster, project)
-            Chaos(book, cluster, project, troubles, checks).run()
+            project, checks = _made(options, draws, book, cluster)
+            Chaos(book, cluster, project, Troubles(book, cluster, project, draws), checks).run()
         finally:
             shutil.copytree(cluster.folder / "log", folder / "slurm", dirs_exist_ok=True)
             cluster.stop(wipe=True)

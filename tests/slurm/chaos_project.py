@@ -223,6 +223,11 @@ class Project:
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
+    def is_something_left(self) -> bool:
+        """Return whether the controller has still to do."""
+        done = self.folders("result.json")
+        return any(p.x not in done and p.in_sweep and not p.fails for p in self.points)
+
     def statuses(self) -> dict[int, dict[str, Any]]:
         """Ask `heyhi status`: x -> its row."""
         done = self.python("-m", "heyhi.cli", "status", "--json")

@@ -187,8 +187,7 @@ def train(steps):
     heyhi.maybe_init_requeue_handler(lambda: (ROOT / "warned").touch())
     while (step := int(done.read_text()) if done.exists() else 0) < steps:
         wait(f"step{step + 1}")
-        with open("metrics.jsonl", "a") as metrics:
-            metrics.write('{"step": %d}\\n' % (step + 1))
+        heyhi.log(step=step + 1)
         done.write_text(str(step + 1))
 """
 

@@ -39,6 +39,7 @@ def main(task, cfg, log_level):
     while step < cfg.steps:
         sums.append(float(multihost_utils.process_allgather(jax.numpy.float32(env.rank + 1)).sum()))
         step += 1
+        heyhi.log(sum=jax.numpy.float32(sums[-1]), step=step)
         if env.rank == 0:
             done.write_text(str(step))
         name = ROOT / f"pid{env.rank}"
@@ -85,6 +86,8 @@ def test_jax_meets_over_two_nodes_and_a_retry_goes_on_after_a_rank_was_killed(tr
     assert again.returncode == 0, again.stderr
     until(lambda: ends(training)[-1]["attempt"] == 2)
     assert training.result(1) == {"sums": [3.0], "world": 2}
+    lines = map(json.loads, (training.folder(1) / "metrics.jsonl").read_text().splitlines())
+    assert [(one["step"], one["sum"], one["attempt"]) for one in lines] == [(1, 3.0, 1), (2, 3.0, 1), (3, 3.0, 2)]
 
 
 def test_jax_meets_in_two_processes_of_this_machine(training: Any) -> None:

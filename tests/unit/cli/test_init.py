@@ -26,6 +26,8 @@ NAMES = {
     "pyproject.toml",
     "run.py",
     "workflows/experiment.smk",
+    "workflows/own.py",
+    "workflows/own.smk",
     "workflows/report.smk",
     "workflows/report/page.rst",
     "workflows/report/sweep.rst",
@@ -44,7 +46,11 @@ def test_a_new_project_has_the_workflow_of_this_tree_and_its_own_task(repository
     made = files_in(root)
     assert set(made) >= NAMES
     assert sorted(p.relative_to(root).as_posix() for p in written) == sorted(made)
-    for name in ("Snakefile", "conf/launcher.proto", *(n for n in made if n.startswith(("workflows/", "profiles/")))):
+    for name in (
+        "Snakefile",
+        "conf/launcher.proto",
+        *(n for n in made if n.startswith(("workflows/", "profiles/")) and "/own." not in n),
+    ):
         assert made[name] == (repository / name).read_bytes(), "there is one workflow, not a copy of it"
 
 

@@ -320,3 +320,76 @@ def test_without_a_space_the_names_of_its_options_are_overrides_as_ever(searched
     assert plain[0] == 0 and plain == run("expand", "--cfg", "conf/work", "seed=2")
     code, _, err = run("plan", "--cfg", "conf/work", "--seed", "2")
     assert code == 2 and "what is searched? --space KEY=VALUES" in err
+
+
+def test_conditions_choose_trials_by_what_they_have_become(searched: Searched, run: Run) -> None:
+    for number, lr in enumerate((0.1, 0.2, 0.4)):
+        searched.end(number, lr, "DEAD", reason="ValueError: boom")
+    code, out, _ = run("status", searched.word, "--where", "lr>0.15")
+    assert code == 1 and out.startswith("DEAD 2\n") and "lr=0.1_" not in out
+    code, out, _ = run(
+        "retry", searched.word, "--where", "lr=0.2", "--where", "status=DEAD", "--dry-run", "--profile", "local"
+    )
+    assert code == 0 and "1 would start again" in out
+
+
+def test_notes_differences_and_what_is_removed_are_the_experiment_s(searched: Searched, run: Run) -> None:
+    one, other = searched.end(0, 0.1, "DONE", 0.5), searched.end(1, 0.2, "DONE", 0.5)
+    assert run("note", f"{searched.word}/slots/0000", "looks odd")[0] == 0
+    assert one.exp_id in run("note")[1] and "note: looks odd" in run("status", searched.word, "--all")[1]
+    code, out, _ = run("diff", f"{searched.word}/slots/0000", f"{searched.word}/slots/0001")
+    assert code == 0 and "lr" in out and one.exp_id in out and other.exp_id in out
+    code, out, err = run("clean", searched.word, "--where", "lr=0.1", "--experiments", "--force")
+    assert code == 0 and not one.identity_path.exists() and other.identity_path.exists(), err
+    assert searched.slot(0).has_result() and searched.slot(0).read_choice() is not None
+    assert run("clean", "--force")[0] == 0 and searched.slot(0).has_result()
+
+
+def test_single_trials_are_run_by_what_their_search_was_expanded_to(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    assert run("launch", *WORDS, "--profile", "local")[0] == 0
+    searched.end(0, 0.1, "DEAD", reason="ValueError: boom")
+    code, out, err = run("retry", "--dead", "--profile", "local")  # all that is known
+    assert code == 0 and "1 to start again" in out, (out, err)
+    code, out, err = run("launch", f"{searched.word}/slots/0003", "--profile", "local")
+    assert code == 0 and "1 to start" in out, (out, err)
+    assert [spec.targets for spec in started[1:]] == [
+        (f"results/{searched.word}/slots/0000.json",),
+        (f"results/{searched.word}/slots/0003.json",),
+    ]
+    assert run("plan", f"{searched.word}/slots/0003")[0] == 0
+
+
+def test_an_experiment_that_is_a_dead_trial_is_tried_again_by_its_slot(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    folder = searched.end(2, 0.1, "DEAD", reason="ValueError: boom")
+    code, out, err = run("retry", "--dead", folder.exp_id, "--profile", "local")
+    assert code == 0 and "1 to start again" in out, (out, err)
+    assert started[0].targets == (f"results/{searched.word}/slots/0002.json",) and not searched.slot(2).has_result()
+
+
+def test_searches_are_offered_by_their_folders(searched: Searched, run: Run, started: Any) -> None:
+    from heyhi.cli.completion import _experiments
+
+    assert run("launch", *WORDS, "--profile", "local")[0] == 0
+    assert list(_experiments("searches/")) == [searched.word]
+    searched.slot(0)
+    assert list(_experiments("searches/")) == [searched.word]
+
+
+def test_trials_are_exported_as_the_experiments_that_they_have_become(searched: Searched, run: Run) -> None:
+    from heyhi.trackers.mlflow_run import _client
+
+    folder = searched.end(1, 0.1, "DONE", 0.5)
+    folder.metrics_path.write_text('{"step": 1, "loss": 2}\n')
+    searched.choose(2, 0.2)
+    for words in ([searched.word], [folder.exp_id]):
+        code, out, err = run("export", "mlflow", *words)
+        assert (code, err) == (0, "") and out.startswith("1 experiment exported"), out
+    client = _client(f"file:{searched.project.results_root}/mlruns")
+    (experiment,) = [one for one in client.search_experiments() if one.name != "Default"]
+    assert experiment.name == searched.manifest.label
+    (found,) = client.search_runs([experiment.experiment_id])
+    assert found.data.tags["heyhi.exp_id"] == folder.exp_id and found.data.metrics["result/y"] == 0.5

@@ -55,7 +55,7 @@ def test_it_has_one_way_to_be_written(words: str, canonical: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("conf/tune.py", "by what is it the best?"),
+        ("conf/tune.py", "by which metric isn't said"),
         ("max=acc", "no sweep is named"),
         ("conf/tune.py max=a min=b", "max= and min= are both there"),
         ("conf/tune.py max=a max=b", "'max=' stands there twice"),
@@ -129,9 +129,9 @@ def test_a_need_may_be_made_of_it(lab: Lab) -> None:
     ("override", "message"),
     [
         ("I.layer={{best conf/tune.py max=acc}}", "start below its task: I={{best …}}"),
-        ("I={{best conf/tune.py}}", "by what is it the best?"),
+        ("I={{best conf/tune.py}}", "by which metric isn't said"),
         ("I={{best conf/tune.py max=acc}}/x", "can't lie in an experiment's folder"),
-        ("name={{best conf/tune.py}}", "by what is it the best?"),
+        ("name={{best conf/tune.py}}", "by which metric isn't said"),
         ("name={{bset conf/tune.py max=acc}}", "unknown template"),
     ],
 )

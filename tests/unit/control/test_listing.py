@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from heyhi.control.survey import Part, Row, Survey
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status
-from heyhi.experiment.records import End
+from heyhi.experiment.records import End, Start
 from heyhi.experiment.status import State
 from heyhi.project import Project
 
@@ -130,6 +131,20 @@ def test_what_runs_says_for_how_long_and_its_last_step(tmp_path: Path) -> None:
     (Path(path) / "metrics.jsonl").write_text('{"step": 119}\n{"step": 120}\n{"st')
     shown = render(survey_of(tmp_path, {"p/a": State(Status.RUNNING, "pid 1 on host h")}), {})
     assert shown.endswith("RUNNING     p/a  pid 1 on host h  for 1 h 05 min, step 120")
+
+
+def test_what_runs_says_when_it_will_have_come_to_its_end_and_what_waits_does_not(tmp_path: Path) -> None:
+    path = Path(started(tmp_path, "p/a", 65))
+    ExperimentDir(path).append_attempt(Start(1))
+    now = time.time()
+    lines = [{"step": 60 * n, "total": 600, "time": now + 60 * (n - 2), "attempt": 1} for n in range(3)]
+    (path / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    def said(status: Status) -> str:
+        return render(survey_of(tmp_path, {"p/a": State(status, "job 1")}), {}).partition("min, ")[2]
+
+    assert said(Status.RUNNING) in ("step 120 of 600, about 8 min left", "step 120 of 600, about 7 min left")
+    assert said(Status.PENDING) == "step 120 of 600"
 
 
 def test_what_waits_says_for_how_long_since_it_was_queued_again_if_it_was(tmp_path: Path) -> None:

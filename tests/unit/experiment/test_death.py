@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heyhi.config.identity import Identity
 from heyhi.experiment.death import LOST, OUTSIDE, death_of, ended_job, find_death, settled, state_in_log
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.records import REFUSED, REQUEUE, REQUEUED, End, History, Record, Start, Submission
+from heyhi.experiment.slots import SearchDir, note_slot
 from heyhi.job.left_out import nodes_to_avoid
 from heyhi.slurm.commands import Job, Ledger, View
+from heyhi.slurm.request import comment_text
 
 START = Start(1, job_id="7", host="n1", pid=3)
 FAILED = End(1, "failed", exit_code=1, exception="ValueError: boom")
@@ -182,3 +186,26 @@ def test_a_job_that_a_node_which_was_lost_does_not_start_again_is_the_node_s_fau
         folder.append_attempt(settled(folder.history(), ended, "now"))
         assert find_death(folder, View()) == before, "and so it stays"
         assert nodes_to_avoid(folder.history(), 0, ()) == ("n2",)
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_trial_of_a_search_is_dead_as_the_job_of_its_slot_has_ended(tmp_path: Path, is_known: bool) -> None:
+    slot, folder = SearchDir(tmp_path, "0123456789abcdef").slot(7), ExperimentDir(tmp_path / "p/work/x=1")
+    own, its = Identity("searches/0123456789abcdef", ("slot=7",)), Identity("conf/work.prototxt", ("x=1",))
+    for place, identity in ((slot, own), (folder, its)):
+        place.path.mkdir(parents=True)
+        place.identity_path.write_text(json.dumps(identity.to_dict()))
+    note_slot(folder.path, slot.exp_id)
+    folder.append_attempt(START)
+    view = View()
+    view.ledger = Ledger()
+    comment = comment_text("0123456789", [own.digest], "")
+    view.ledger._known = {"7": Job("7", "TIMEOUT", "", "n1", comment=comment) if is_known else None}
+    if not is_known:
+        slot.launch_log_path.write_text("slurmstepd: error: *** JOB 7 ON n1 CANCELLED AT now DUE TO TIME LIMIT ***\n")
+
+    assert find_death(folder, view).kind == "TIMEOUT"
+
+    other = comment_text("0123456789", ["f" * 16], "")
+    view.ledger._known = {"7": Job("7", "CANCELLED", "", "n1", comment=other)}
+    assert find_death(folder, view).kind != "CANCELLED", "a job of that id, but another one's"

@@ -28,6 +28,9 @@ class Tensor:
         self.values = values
         self.shape = (len(values),)
 
+    def __repr__(self) -> str:
+        return f"Tensor{self.values}"
+
     def item(self) -> float:
         if len(self.values) != 1:
             raise RuntimeError(f"a Tensor with {len(self.values)} elements cannot be converted to Scalar")

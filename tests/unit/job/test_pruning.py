@@ -188,12 +188,13 @@ def test_a_resumed_run_is_not_compared_again_at_rungs_that_it_has_passed(trials:
     lines(trials.trial(7), {1: 0.5, 3: 0.5, 8: 0.5})
 
 
-def test_a_trial_at_its_end_is_not_ended(trials: Trials) -> None:
+@pytest.mark.parametrize("total", [9, 10, 13])
+def test_a_trial_that_has_little_left_is_not_ended(trials: Trials, total: int) -> None:
     trials.have(9, 0.8, 0.9)
-    lines(trials.trial(7), {9: 0.1}, total=9)
+    lines(trials.trial(7), {9: 0.1}, total=total)
     assert "0007=0.1" in trials.names["9"], "but others are compared with it"
     with pytest.raises(heyhi.Pruned):
-        lines(trials.trial(8), {9: 0.1}, total=10)
+        lines(trials.trial(8), {9: 0.1}, total=14)
 
 
 def test_main_s_checkpoint_is_written_first(trials: Trials, turn: Turn) -> None:

@@ -150,6 +150,10 @@ def test_a_slot_chooses_once_runs_that_experiment_and_leads_to_it_and_back(searc
     known = [read_known(path) for path in (search.lab.project.state_root / KNOWN_NAME).iterdir()]
     assert {folder.exp_id: []} in known
 
+    shown = search.lab.open([sys.executable, "-m", "heyhi.cli", "status", "--json"])
+    rows = json.loads(search.lab.end(shown)[1])
+    assert [(row["exp_id"], row["status"]) for row in rows] == [(folder.exp_id, "DONE")]
+
     assert search.run(GIVE)[0] == 0
     assert search.chosen == [0] and search.ran() == 1
 
@@ -271,6 +275,15 @@ def test_what_chooses_leaves_nothing_in_the_process_of_the_task(search: SearchLa
 
     assert code == 0, said
     assert search.folder().read_result() == {"y": 0.0}
+
+
+def test_an_experiment_whose_task_empties_its_folder_still_leads_to_its_slot(search: SearchLab) -> None:
+    code, said = search.run(
+        "def main(**_):\n    for name in os.listdir():\n        os.unlink(name)\n    return {'y': 1.0}\n"
+    )
+
+    assert code == 0, said
+    assert slots_of(search.folder().path) == [search.slot().exp_id]
 
 
 def test_two_processes_of_one_slot_run_it_once(search: SearchLab) -> None:

@@ -159,9 +159,11 @@ def test_a_search_whose_trials_do_not_have_its_aim_chooses_no_more(search: Make)
         one.choose(3)
     said = str(caught.value)
     assert "has no 'val_acuracy' (did you mean 'val_accuracy'?)" in said
-    assert "it has loss, val_accuracy" in said
-    assert "trial 1 of the search" in said
+    assert "which its search is about, but loss, val_accuracy: no more trials are started" in said
+    assert said.startswith("trial 1 is done")
     assert not one.folder.slot(3).choice_path.exists()
+    one.end(2, "PRUNED", 0.25)  # it was logged, after all
+    assert one.choose(3).exp_id
 
 
 def test_one_trial_without_the_aim_counts_as_failed(search: Make) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from heyhi.search.study import Study, rounded
+from heyhi.search.study import Study, is_ordered, rounded
 from heyhi.search.trial import Trial
 from heyhi.search.whole_space import all_points, most_points
 from heyhi.sweep.search_spec import Axis, SearchSpec
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.unit.search.conftest import SearchInLab
 
 Make = Callable[..., "SearchInLab"]
-FLOATS = st.floats(-1e30, 1e30, allow_subnormal=False)
+FLOATS = st.floats(-8e307, 8e307, allow_subnormal=False)
 
 
 @st.composite
@@ -52,7 +52,8 @@ CHOICES = {
 
 @st.composite
 def spaces(draw: st.DrawFn) -> dict[str, str]:
-    space = {key: draw(numbers()) for key in draw(st.sets(st.sampled_from(["lr", "single", "scale.a", "modern.lr"])))}
+    space = {key: draw(numbers()) for key in draw(st.sets(st.sampled_from(["lr", "scale.a", "modern.lr"])))}
+    space |= {"single": "uniform(-1e30,1e30)"} if draw(st.booleans()) else {}
     whole = draw(st.sets(st.sampled_from(["i32", "i64", "s32", "layer.width", "modern.count"])))
     space |= {key: draw(whole_numbers()) for key in whole}
     for key in draw(st.sets(st.sampled_from(sorted(CHOICES)))):
@@ -110,6 +111,25 @@ def test_what_is_asked_for_follows_from_search_slot_and_trials() -> None:
     assert Study(spec(), 4, trials(20)).ask() != Study(spec(), 3, trials(20)).ask()
     assert Study(spec(seed=1), 3, trials(20)).ask() != Study(spec(), 3, trials(20)).ask()
     assert Study(spec(), 3, trials(21)).ask() != Study(spec(), 3, trials(20)).ask()
+
+
+@pytest.mark.parametrize(
+    ("values", "has_order"),
+    [
+        (("16", "32", "64"), True),
+        (("1e-2", "0.001", "-3"), True),
+        (("16", "64", "32"), False),
+        (("16", "32"), False),
+        (("16", "32", "NULL"), False),
+        (("a", "b", "c"), False),
+        (("nan", "1", "2"), False),
+    ],
+)
+def test_numbers_that_rise_or_fall_have_an_order(values: tuple[str, ...], has_order: bool) -> None:
+    axis = Axis("lr", "choice", values)
+    assert is_ordered(axis) is has_order
+    known = [Trial(n, str(n), {"lr": values[n % len(values)]}, "done", n) for n in range(12)]
+    assert Study(spec(axes=(axis,)), 3, known).ask()["lr"] in values
 
 
 def test_running_trials_count() -> None:

@@ -83,7 +83,11 @@ def test_a_slot_whose_files_are_damaged_is_no_trial(search: Make) -> None:
     one.folder.slot(0).result_path.write_text("{")
     one.folder.slot(1).choice_path.write_text("{")
     one.folder.slot(2).choice_path.write_text("[]")
+    write(one, 3, "DONE")
+    one.folder.slot(3).choice_path.unlink()
     assert read_trials(one.folder, one.spec, keeps=True) == []
+    write(one, 3)
+    assert [trial.slot for trial in read_trials(one.folder, one.spec, keeps=True)] == [3]
 
 
 @pytest.mark.parametrize("axes", [["lr"], []])

@@ -54,7 +54,7 @@ def test_nan_is_a_value(tmp_path: Path) -> None:
 
 
 def test_the_names_that_there_are_can_be_told(tmp_path: Path) -> None:
-    assert names_in(experiment(tmp_path, {"top": 1, "name": "x"}, *LINES)) == ["top", "val.loss"]
+    assert names_in(experiment(tmp_path, {"top": 1, "name": "x", "epoch": 3}, *LINES)) == ["top", "val.loss"]
 
 
 def test_a_result_that_is_damaged_is_no_value(tmp_path: Path) -> None:

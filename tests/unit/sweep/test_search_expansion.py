@@ -11,7 +11,7 @@ import pytest
 from heyhi.config.base import Base
 from heyhi.config.compose import Composer
 from heyhi.config.schema import Schema
-from heyhi.errors import SweepError
+from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.slots import Choice, SearchDir, slot_id
 from heyhi.project import Project
 from heyhi.sweep.expand import Expansion
@@ -154,3 +154,23 @@ def test_what_is_learned_from_is_kept_as_exp_ids_and_searches(
     assert learned_folders(root, search.learn_from) == folders
     with pytest.raises(SweepError, match="--learn-from nothing"):
         expanded(more=", learn_from='nothing'")
+
+
+def test_files_that_a_space_chooses_between_are_kept_in_the_manifest(
+    project: Project, schema: Schema, expanded: Callable[..., Expansion], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{name}.prototxt" for name in ("slow", "fast")]
+    for number, file in enumerate(files):
+        file.write_text(f"beta1: 0.{5 + number}\n")
+    text = SEARCH.replace('"batch_size": [16, 32]', f'"I.adam": {list(map(str, files))}')
+    manifest = Manifest.open(write_manifest(expanded(text=text), project, schema))
+    for file in files:
+        file.unlink()
+    base = Base.from_bytes(manifest.base(), manifest.schema(), project)
+    found = [base.compose({"lr": 0.01, "I.adam": str(file)}).task_message.adam.beta1 for file in files]
+    assert found == [0.5, 0.6]
+
+
+def test_a_file_that_is_not_there_is_refused(expanded: Callable[..., Expansion]) -> None:
+    with pytest.raises(HeyhiError, match="nowhere"):
+        expanded(text=SEARCH.replace('"batch_size": [16, 32]', '"I.adam": ["nowhere"]'))

@@ -94,6 +94,7 @@ def test_a_key_may_be_what_its_text_says(lab: Lab, key: str, values: Any, axis: 
         ("u32", "range(-1,3)", "-1 is out of range for"),
         ("i32", "range(10000000000)", "is out of range for"),
         ("i64", "range(100000000000000000)", "is beyond what a search can draw"),
+        ("lr", "uniform(-1e308,1e308)", "further apart"),
         ("single", "uniform(0,1e39)", "is out of range"),
         ("name", "uniform(0,1)", "'name' is a string, no number"),
         ("color", "RED,BLUE", "key 'color' is"),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
         ({"step": 7, "epoch": 2, "loss": 0.5}, ({"epoch": 2.0, "loss": 0.5}, 7, None)),
         ({"epoch": 2.0, "loss": 0.5, "time": 12.5, "attempt": 3, "total": 9}, ({"loss": 0.5}, 2, 12.5)),
         ({"epoch": 0.5, "loss": 1}, ({"epoch": 0.5, "loss": 1.0}, 0, None)),
-        ({"loss": 1, "time": "1970-01-01T00:00:05+00:00"}, ({"loss": 1.0}, 0, 5.0)),
-        ({"loss": 1, "time": "soon"}, ({"loss": 1.0}, 0, None)),
+        ({"loss": 1, "time": 3}, ({"loss": 1.0, "time": 3.0}, 0, None)),  # a task's own line
+        ({"loss": 1, "time": "soon", "attempt": 1}, ({"loss": 1.0}, 0, None)),
         ({"step": 1 << 70, "loss": 10**400}, ({"step": float(1 << 70), "loss": float("inf")}, 0, None)),
     ],
 )

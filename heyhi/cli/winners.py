@@ -1,0 +1,41 @@
+"""What commands say of the best ones of sweeps that experiments are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from heyhi.cli.selection import Group, Selection
+    from heyhi.sweep.manifest import Manifest
+
+
+def winner_lines(selection: Selection) -> list[str]:
+    """Say which best ones of sweeps are others by now than those that experiments are made of.
+
+    Args:
+        selection: what is named.
+    """
+    lines: dict[str, None] = {}
+    for group in selection.groups:
+        manifest = _manifest_of(selection, group)
+        if manifest is not None and manifest.contests:
+            from heyhi.report.winner import changed_winners  # mostly there are none, and pandas takes its time
+
+            lines.update(dict.fromkeys(changed_winners(group.project, manifest)))
+    return list(lines)
+
+
+def _manifest_of(selection: Selection, group: Group) -> Manifest | None:
+    """Return the manifest that has the best ones which a group's experiments need; None where they need none."""
+    from heyhi.errors import ManifestError
+    from heyhi.sweep.manifest import Manifest, looked_at_root
+    from heyhi.sweep.write_manifest import write_manifest
+
+    if group.expansion is None or not group.expansion.contests:
+        return group.manifest if group.expansion is None else None
+    try:
+        schema = selection.schema_of(group.project)
+        folder = looked_at_root(group.project)
+        return Manifest.open(write_manifest(group.expansion, group.project, schema, words=group.words, folder=folder))
+    except ManifestError:  # somebody else's results, or a full disk
+        return None

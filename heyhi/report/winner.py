@@ -1,0 +1,235 @@
+"""Choosing the best configuration of a sweep, once, for the experiments that are made of it.
+
+It is the one with the best mean over its replicates, all of which are DONE: by the rules of tables. What others make of
+it, `heyhi.config.best` says; where it is written down, `heyhi.experiment.winners`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from heyhi.config.best import Best, taken_over
+from heyhi.config.identity import Identity
+from heyhi.errors import HeyhiError, NeedsError, suggest
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.slots import slot_dir
+from heyhi.experiment.status import Statuses
+from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
+from heyhi.files import utc_now
+from heyhi.project import Project
+from heyhi.report.counted import counting
+from heyhi.report.gather import gather
+from heyhi.report.source import Source
+from heyhi.report.spread import DEFAULT_SPREAD, is_finite, mean_and_spread
+from heyhi.sweep.manifest import ContestRow, Manifest
+from heyhi.sweep.target import exp_id_of, folders_at, target_of
+from heyhi.text import shell_line
+
+
+class Candidate(NamedTuple):
+    """An experiment that may be the best.
+
+    Attributes:
+        exp_id: of it.
+        status: how it is.
+        value: of the metric; None where it has none.
+        counts: whether its results count in means.
+        group: what it has in common with its replicates.
+        identity: what makes it this experiment.
+    """
+
+    exp_id: str
+    status: Status
+    value: float | None
+    counts: bool
+    group: str
+    identity: Identity
+
+
+def settle(project: Project, manifest: Manifest, target: str) -> Winner:
+    """Choose the best of a sweep, unless it is chosen, and write it down; why that can't be is written down, too.
+
+    Args:
+        project: whose experiments they are.
+        manifest: has what it is chosen from.
+        target: that stands for it.
+
+    Raises:
+        HeyhiError: there is none, or not yet.
+    """
+    row = manifest.contest(target)
+    if row is None:
+        raise NeedsError(f"{manifest.path}: {target} stands for the best of no sweep")
+    path = winner_path(manifest.results_root, row.words)
+    known = read_winner(path)
+    if known is not None:
+        return known
+    folder = manifest.results_root / row.exp_id
+    failure_path(folder).unlink(missing_ok=True)
+    try:
+        found = choose(project, manifest, row)
+    except HeyhiError as error:
+        write_failure(folder, str(error))
+        raise
+    return write_winner(path, found)
+
+
+def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
+    """Choose the best of a sweep, of the results that there are now.
+
+    Raises:
+        HeyhiError: there is none, or not yet.
+    """
+    best = Best.parse(row.words, manifest.written_for.project_root)
+    candidates = _candidates(project, manifest, row, best)
+    open_ones = [one for one in candidates if one.status.is_alive or one.status is Status.NOT_STARTED]
+    stuck = [one for one in candidates if one.status.blocks]
+    if open_ones or (stuck and best.of == "all"):
+        first = (open_ones or stuck)[0]
+        raise NeedsError(
+            f"{best.text}: {len(open_ones or stuck)} of {len(candidates)} {_is(len(open_ones or stuck))} not DONE, such"
+            f" as {first.exp_id}, which is {first.status}"
+        )
+    group, value = best_group(best, [one for one in candidates if one.status is Status.DONE])
+    chosen = first_of(best, group)
+    taken, left_out = taken_over(chosen.identity.overrides, project.settings.replicate)
+    results = [(one.exp_id, ExperimentDir(manifest.results_root / one.exp_id).result_digest()) for one in candidates]
+    return Winner(
+        words=row.words,
+        exp_id=chosen.exp_id,
+        value=value,
+        replicates=tuple(one.exp_id for one in group),
+        cfg=chosen.identity.cfg,
+        overrides=tuple(taken),
+        left_out=tuple(left_out),
+        chosen_from=tuple((one.exp_id, one.value) for one in candidates),
+        digest=hashlib.sha256(repr(results).encode()).hexdigest()[:16],
+        manifest=manifest.path.name,
+        time=utc_now(),
+    )
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
+
+
+def best_group(best: Best, done: Sequence[Candidate]) -> tuple[list[Candidate], float]:
+    """Return the experiments of the best configuration, and their mean."""
+    groups: dict[str, list[Candidate]] = {}
+    for one in done:
+        if one.counts:
+            groups.setdefault(one.group, []).append(one)
+    sign = -1 if best.direction == "max" else 1
+    ranked = []
+    for group in groups.values():
+        values = [one.value for one in group if one.value is not None and is_finite(one.value)]
+        if len(values) == len(group):  # one that came to nothing can't be the best
+            mean = mean_and_spread(values, DEFAULT_SPREAD)[0]
+            assert mean is not None  # there are values
+            ranked.append((sign * mean, min(one.exp_id for one in group), mean, group))
+    if not ranked:
+        what = f"no experiment that is DONE has a number as '{best.metric}'" if done else "no experiment is DONE"
+        raise NeedsError(f"{best.text}: {what}")
+    _, _, mean, group = min(ranked, key=lambda one: one[:2])
+    return sorted(group, key=lambda one: one.exp_id), mean
+
+
+def first_of(best: Best, group: Sequence[Candidate]) -> Candidate:
+    """Return the experiment of a configuration that is best itself; of equal ones the smaller exp id."""
+    sign = -1 if best.direction == "max" else 1
+    return min(group, key=lambda one: (sign * (one.value or 0.0), one.exp_id))
+
+
+# --- what it is chosen from
+
+
+def _candidates(project: Project, manifest: Manifest, row: ContestRow, best: Best) -> list[Candidate]:
+    if any(map(is_slot, row.candidates)):
+        return _trials(project, manifest, row, best)
+    folders = folders_at(row.candidates, manifest.results_root)
+    targets = tuple(target_of(folder, manifest.project_root) for folder in folders)
+    source = replace(Source.of(manifest, project), only=targets, runs_of=best.sweep)
+    gathered = gather([source])
+    table = gathered.table
+    statuses = [Status(text) for text in table["status"].tolist()]
+    if best.metric not in table.columns and Status.DONE in statuses:
+        raise NeedsError(
+            f"{best.text}: no experiment has '{best.metric}'{suggest(best.metric, table.attrs.get('metrics', ()))}"
+        )
+    values = table[best.metric].tolist() if best.metric in table.columns else [None] * len(table)
+    identities = {one: manifest.experiment(target).identity for one, target in zip(folders, targets, strict=True)}
+    columns = (table["exp_path"], statuses, values, counting(table), gathered.replicate_keys(gathered.replicate))
+    return [
+        Candidate(
+            exp_id_of(path, manifest.results_root), status, _number(value), counts, str(group), identities[str(path)]
+        )
+        for path, status, value, counts, group in zip(*columns, strict=True)
+    ]
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if is_finite(value) else None
+
+
+def _trials(project: Project, manifest: Manifest, row: ContestRow, best: Best) -> list[Candidate]:
+    """Return the trials of a search, each by its slot's file."""
+    found = []
+    folders = folders_at(row.candidates, manifest.results_root)
+    statuses = Statuses(folders, results_root=manifest.results_root)
+    for folder in folders:
+        slot = slot_dir(folder, manifest.results_root)
+        choice, end = slot.read_choice(), slot.read_end()
+        if end is not None and end.status == "SKIPPED":
+            continue
+        overrides = choice.overrides if choice is not None else ()
+        exp_id = choice.exp_id if choice is not None and choice.exp_id else exp_id_of(folder, manifest.results_root)
+        status = statuses.of(folder).status if end is None else Status(end.status)
+        group = "\0".join(taken_over(overrides, project.settings.replicate)[0])
+        identity = Identity(choice.cfg if choice is not None else "", overrides)
+        found.append(Candidate(exp_id, status, end.value if end is not None else None, True, group, identity))
+    return found
+
+
+def changed_winners(project: Project, manifest: Manifest) -> list[str]:
+    """Say what the best ones of sweeps would be by now, where these are others than were chosen.
+
+    Args:
+        project: whose experiments they are.
+        manifest: has what they are chosen from, and what is made of them.
+    """
+    found = [_changed_winner(project, manifest, row) for row in manifest.contests.values()]
+    return [line for line in found if line]
+
+
+def _changed_winner(project: Project, manifest: Manifest, row: ContestRow) -> str:
+    path = winner_path(manifest.results_root, row.words)
+    try:
+        known = read_winner(path)
+        if known is None or not _may_have_changed(manifest, row, known, path):
+            return ""
+        today = choose(project, manifest, row)
+    except (HeyhiError, OSError):  # not all of it is there, or counts, by now: what was chosen stays
+        return ""
+    if known.given == today.given:
+        return ""
+    name = Best.parse(row.words, manifest.written_for.project_root).text
+    return (
+        f"{name}: experiments are made of {known.exp_id}, and by now it is {today.exp_id}: it stays until"
+        f" {shell_line(['rm', project.relative(path)])}, after which the next launch chooses anew"
+    )
+
+
+def _may_have_changed(manifest: Manifest, row: ContestRow, known: Winner, path: Path) -> bool:
+    """Return whether there is a result, or an experiment, that wasn't there when the best of a sweep was chosen."""
+    folders = folders_at(row.candidates, manifest.results_root)
+    if any(map(is_slot, row.candidates)) or {*row.candidates} != {one for one, _ in known.chosen_from}:
+        return True
+    chosen = path.stat().st_mtime_ns
+    results = (os.stat(result_of(folder)).st_mtime_ns for folder in folders if os.access(result_of(folder), os.F_OK))  # noqa: PTH116
+    return any(changed > chosen for changed in results)

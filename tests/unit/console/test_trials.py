@@ -1,0 +1,120 @@
+"""What a run of a search tells: of each trial which experiment it has become, and what came of it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from heyhi.console.names import Named
+from heyhi.console.teller import Asked, Passing, Teller
+from heyhi.experiment.slots import Choice, SearchDir, SlotEnd
+from heyhi.project import Project, Settings
+from heyhi.sweep.search_spec import Axis, SearchSpec
+
+TIME = re.compile(r"^\d\d:\d\d:\d\d ", re.MULTILINE)
+SPEC = SearchSpec("c", (), (Axis("lr", "float", low=0.1, high=1),), "acc", "max", trials=9)
+
+
+class Run:
+    """A run of a search with some trials, of which a test makes the records."""
+
+    def __init__(self, root: Path, trials: int) -> None:
+        self.project = Project(root, Settings())
+        self.search = SearchDir(self.project.results_root, SPEC.search_id)
+        self.trials = trials
+        self.stream = io.StringIO()
+        passing = Passing(lambda record: True, lambda record: str(record.msg), lambda record, text: text)
+        self.teller = Teller(self.project, Asked(self.named, lambda: "conf/tune.py"), self.stream, passing, frozenset())
+
+    def named(self) -> dict[str, Named]:
+        exp_ids = [f"searches/{SPEC.search_id}/slots/{number:04d}" for number in range(self.trials)]
+        root = self.project.results_root
+        return {f"{root}/{one}": Named(one, one, (f"slot={n}",), (), SPEC) for n, one in enumerate(exp_ids)}
+
+    def say(self, event: str, **more: Any) -> None:
+        record = logging.LogRecord("snakemake", logging.INFO, "", 0, "", (), None)
+        record.__dict__.update(more, event=event)
+        self.teller.take(record)
+
+    def begin(self) -> None:
+        self.say("resources_info", cores=2)
+        self.say("run_info", stats={"slot": self.trials, "aggregate": 1, "all": 1})
+
+    def start(self, number: int) -> None:
+        exp = self.search.slot(number).path.relative_to(self.project.root)
+        self.say("job_info", jobid=number, rule_name="slot", wildcards={"exp": str(exp)}, rule_msg="", output=[])
+
+    def end(self, number: int, status: str, value: float | None = None, reason: str = "", *, told: bool = True) -> None:
+        slot = self.search.slot(number)
+        lr = (number + 1) / 10
+        slot.write_choice(Choice(f"p/lr={lr:g}_0", "c", (), {"lr": lr}))
+        folder = self.project.results_root / f"p/lr={lr:g}_0"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "log.txt").write_text("said\n")
+        slot.write_end(SlotEnd(f"p/lr={lr:g}_0", status, value, reason))
+        if told:
+            self.say("job_finished", job_id=number)
+
+    @property
+    def lines(self) -> list[str]:
+        return TIME.sub("", self.stream.getvalue()).splitlines()
+
+
+def test_trials_are_told_of_by_number_choice_value_and_whether_it_is_the_best(tmp_path: Path) -> None:
+    run = Run(tmp_path, 5)
+    run.begin()
+    for number in range(5):
+        run.start(number)
+    run.end(0, "DONE", 0.5)
+    run.end(1, "DONE", 0.25)
+    run.end(2, "PRUNED", 0.9, "ended at step 3")
+    run.end(3, "DEAD", reason="exit code 1: ValueError: boom")
+    run.end(4, "DONE", 0.97)
+    run.teller.close()
+    head, *rest = run.lines
+    assert head.startswith("run     5 trials, on 2 cores of this machine, 20")
+    assert rest[:5] == [f"start   trial {number}" for number in range(5)]
+    assert rest[5:] == [
+        "done    trial 0 lr=0.1  acc=0.5 (best so far)  0 s",
+        "done    trial 1 lr=0.2  acc=0.25  0 s",
+        "PRUNED  trial 2 lr=0.3  acc=0.9 ended at step 3",
+        "DEAD    trial 3 lr=0.4  exit code 1: ValueError: boom  log: results/p/lr=0.4_0/log.txt",
+        "done    trial 4 lr=0.5  acc=0.97 (best so far)  0 s",
+        "end     3 done, 1 PRUNED, 1 DEAD in 0 s; heyhi logs --error p/lr=0.4_0 shows more, and heyhi retry --dead"
+        f" searches/{SPEC.search_id}/slots/0003 starts it again",
+    ]
+
+
+def test_a_run_that_goes_on_knows_the_best_of_before(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    run.end(0, "DONE", 0.9, told=False)
+    run.begin()
+    run.start(1)
+    run.end(1, "DONE", 0.5)
+    assert run.lines[-1] == "done    trial 1 lr=0.2  acc=0.5  0 s"
+
+
+@pytest.mark.parametrize(("status", "word"), [("DONE", "done"), ("DEAD", "DEAD")])
+def test_what_has_ended_in_the_end_is_told_as_it_has(tmp_path: Path, status: str, word: str) -> None:
+    run = Run(tmp_path, 1)
+    run.begin()
+    run.start(0)
+    run.end(0, status, 0.5, told=False)
+    run.teller.close()
+    assert run.lines[2].startswith(f"{word:<7} trial 0 lr=0.1  acc=0.5")
+    assert run.lines[3].startswith(f"end     {'1 done in' if word == 'done' else '0 done, 1 DEAD in'}")
+
+
+def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> None:
+    run = Run(tmp_path, 2)
+    run.begin()
+    for number in range(2):
+        run.start(number)
+        run.end(number, "DEAD", reason="exit code 2: trial 1 has no 'acc'; " + "it has loss, " * 9)
+    assert "it has loss" in run.lines[-2] or "it has loss" in run.lines[2]
+    assert sum("it has loss" in line for line in run.lines) == 1 and sum("likewise" in line for line in run.lines) == 1

@@ -1,0 +1,256 @@
+"""The best ones of sweeps: what they are chosen from, what manifests keep, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from heyhi.config.schema import Schema
+from heyhi.control.survey import Part, Survey
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, UnknownError
+from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_path, write_failure, write_winner
+from heyhi.project import Project
+from heyhi.sweep.drift import DriftCheck
+from heyhi.sweep.expand import Expansion
+from heyhi.sweep.file import expand_sweep_file
+from heyhi.sweep.index import ManifestIndex
+from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import exp_id_of, folder_of, is_target, target_of
+from heyhi.sweep.write_manifest import write_manifest
+
+CFG = "conf/c02_sup_train/sl.prototxt"
+TUNE = f"""
+def yield_sweep():
+    for lr in (0.01, 0.1):
+        yield "{CFG}", {{"lr": lr, "I.launcher": "slurm"}}
+"""
+SEEDS = f"""
+def yield_sweep():
+    for seed in (1, 2):
+        yield "{CFG}", {{"I": "{{{{best TUNE max=acc}}}}", "seed": seed}}
+    yield "conf/c03_eval/eval.prototxt", {{"checkpoint": "{{{{best TUNE max=acc}}}}"}}
+"""
+
+
+class Sweeps:
+    """Sweep files in a folder, by their names."""
+
+    def __init__(self, project: Project, schema: Schema, folder: Path) -> None:
+        self.project, self.schema, self.folder = project, schema, folder
+
+    def write(self, name: str, text: str) -> Path:
+        """Write a file; the names of others in it, in capitals, become their paths."""
+        path = self.folder / f"{name}.py"
+        for other in ("TUNE", "SEEDS", "OTHER"):
+            text = text.replace(f"best {other} ", f"best {self.folder / other.lower()}.py ")
+        path.write_text(text)
+        return path
+
+    def expand(self, name: str = "seeds") -> Expansion:
+        """Expand one."""
+        return expand_sweep_file(self.project, self.schema, self.folder / f"{name}.py")
+
+    def choose(self, exp_id: str, *overrides: str) -> Winner:
+        """Write down what the best of TUNE is."""
+        words = f"{self.folder}/tune.py max=acc"
+        winner = Winner(words, exp_id, 1.0, (exp_id,), CFG, overrides, (), ((exp_id, 1.0),), "", "", "")
+        return write_winner(winner_path(self.project.results_root, words), winner)
+
+
+@pytest.fixture
+def sweeps(project: Project, schema: Schema, tmp_path: Path) -> Sweeps:
+    made = Sweeps(project, schema, tmp_path)
+    made.write("tune", TUNE)
+    made.write("seeds", SEEDS)
+    return made
+
+
+def test_all_that_it_is_chosen_from_comes_before_what_is_made_of_it(sweeps: Sweeps, project: Project) -> None:
+    tuned, expansion = sweeps.expand("tune"), sweeps.expand()
+    assert [one.exp_id for one in expansion.planned] == [*tuned.own, *expansion.own]
+    [contest] = expansion.contests
+    assert contest.best.text == f"the best of {sweeps.folder}/tune.py" and list(contest.candidates) == tuned.folders
+    folder = f"{project.results_root}/{contest.exp_id}"
+    assert [one.needs for one in expansion.experiments_of_own] == [(folder,)] * 3
+    assert all(one.is_open for one in expansion.experiments_of_own)
+    assert not expansion.warnings
+
+
+def test_a_config_is_completed_once_it_is_known_and_its_manifest_stays(sweeps: Sweeps, project: Project) -> None:
+    before = write_manifest(sweeps.expand(), project, sweeps.schema)
+    manifest = Manifest.open(before)
+    target = manifest.targets[0]
+    with pytest.raises(NeedsError, match=r"needs the best of .*tune\.py, which isn't chosen yet: snakemake --profile"):
+        manifest.check_complete(manifest.experiment(target))
+    sweeps.choose("p/x", "lr=0.1", "adam.beta1=0.5")
+
+    experiment = manifest.experiment(target)
+    manifest.check_complete(experiment)
+    task = manifest.task_message(experiment.task, experiment.config)
+    assert (task.lr, task.seed, task.adam.beta1) == (0.1, 1, 0.5)  # type: ignore[attr-defined]  # of the example
+    test = manifest.experiment(manifest.targets[2])
+    task = manifest.task_message(test.task, test.config)
+    assert task.checkpoint == f"{project.results_root}/p/x"  # type: ignore[attr-defined]
+    assert {row.exp_id: row.config for row in manifest.configs()}[experiment.exp_id] == experiment.config
+
+    assert manifest.entries()[0][-1][-1] == (f"{project.results_root}/p/x",)
+    assert manifest.configs()[-1].needs == ("p/x",), "a table shows what was chosen"
+
+    expansion = sweeps.expand()
+    assert write_manifest(expansion, project, sweeps.schema) == before
+    assert [one.config for one in expansion.experiments_of_own] == [
+        manifest.experiment(one).config for one in manifest.targets
+    ]
+    drift = DriftCheck(project, sweeps.schema)
+    assert drift._composed(experiment.identity) == experiment.config
+
+
+def test_needs_lead_through_it_in_manifests_and_in_the_index(sweeps: Sweeps, project: Project) -> None:
+    expansion = sweeps.expand()
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    [contest] = expansion.contests
+    folder = f"{project.results_root}/{contest.exp_id}"
+    [node] = manifest.contest_nodes()
+    assert node.target == result_of(folder) and is_target(node.target)
+    assert [folder_of(need, project.root) for need in node.needs] == list(contest.candidates)
+    assert manifest.needed_folders[folder] == list(contest.candidates)
+    index = ManifestIndex.open(project)
+    assert index.needs()[folder] == list(contest.candidates)
+    assert manifest.node(manifest.targets[0]).needs == (node.target,)  # type: ignore[union-attr]
+    assert exp_id_of(folder, project.results_root) == contest.exp_id
+    assert target_of(folder, project.root) == node.target
+
+    # However it is asked, what is made of it is blocked by what it is chosen from.
+    unknown = Path(contest.candidates[0])
+    unknown.mkdir(parents=True)
+    (unknown / "attempts.jsonl").write_text("{}\n")
+    own = expansion.folders
+    for part in (
+        Part.of_manifest(project, manifest),
+        Part.of_expansion(project, expansion),
+        Part.of_folders(project, own),
+    ):
+        others = Survey.of_parts([part]).others
+        assert others[own[0]].line == f"BLOCKED: by the best of {sweeps.folder}/tune.py: of 2, 1 is UNKNOWN", others
+
+
+def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> None:
+    def states(of: str, *found: Status) -> tuple[State, list[str]]:
+        from heyhi.config.best import Best
+
+        best = Best("t.py", "acc", "max", of)  # type: ignore[arg-type]
+        statuses = Statuses(needs_of=lambda path: names if path == winner else (), best_of=lambda path: best)
+        names = [f"/{number}" for number in range(len(found))]
+        winner = "/winners/0123456789abcdef"
+        statuses._states |= {name: State(one) for name, one in zip(names, found, strict=True)}
+        waited = waited_for(best, names, lambda path: statuses.of(path).status.blocks, ())
+        return statuses.of(winner), waited
+
+    dead, done, new = Status.DEAD, Status.DONE, Status.NOT_STARTED
+    assert states("all", done, new)[0].status is new
+    assert states("all", dead, done, Status.PRUNED)[0].reason == "the best of t.py: of 3, 1 is DEAD and 1 is PRUNED"
+    assert states("done", dead, done) == (State(new), ["/1"])
+    assert states("done", dead, new) == (State(new), ["/1"])
+    assert states("done", dead, Status.UNKNOWN)[0].reason == "the best of t.py: of 2, 1 is DEAD and 1 is UNKNOWN"
+    assert states("done", dead, dead)[1] == ["/0", "/1"], "one of them has to be DONE"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("seeds", SEEDS.replace("TUNE", "TUNEE"), "sweep file 'TUNEE' doesn't exist"),
+        ("tune", SEEDS, "tune.py: an experiment can't need the best of its own sweep"),
+        ("tune", SEEDS.replace("TUNE", "SEEDS"), "sweeps need one another's best in a circle: "),
+        ("seeds", SEEDS.replace(" max=acc", ""), "by which metric isn't said"),
+        ("tune", TUNE.replace("lr", "lrr"), "unknown key 'lrr'"),
+        ("tune", TUNE + "\nraise ValueError('mine')\n", "ValueError: mine"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_written(sweeps: Sweeps, name: str, text: str, message: str) -> None:
+    sweeps.write(name, text)
+    with pytest.raises(HeyhiError) as raised:
+        sweeps.expand()
+    assert message in str(raised.value), raised.value
+    assert not sweeps.project.results_root.exists()
+
+
+def test_the_nearest_sweep_file_is_named(sweeps: Sweeps) -> None:
+    sweeps.write("seeds", SEEDS.replace("TUNE", "conf/c02_sup_train/rs_yolo_01_exampel.py"))
+    with pytest.raises(HeyhiError, match=r"did you mean 'conf/c02_sup_train/rs_yolo_01_example\.py'"):
+        sweeps.expand()
+
+
+def test_a_manifest_whose_rows_of_it_were_changed_is_damaged(sweeps: Sweeps, project: Project) -> None:
+    path = write_manifest(sweeps.expand(), project, sweeps.schema)
+    sweeps.choose("p/x", "lr=0.1")
+    changes: dict[str, Callable[[Manifest], object]] = {
+        "UPDATE base SET content = x'00'": lambda manifest: manifest.experiment(manifest.targets[0]),
+        "DELETE FROM base": lambda manifest: manifest.experiment(manifest.targets[0]),
+        "UPDATE contest SET candidates = '[]'": lambda manifest: manifest.contests,
+    }
+    for change, read in changes.items():
+        damaged = path.with_name("damaged.sqlite")
+        shutil.copyfile(path, damaged)
+        with sqlite3.connect(damaged) as connection:
+            connection.execute(change)
+        connection.close()
+        with pytest.raises(ManifestError, match="damaged"):
+            read(Manifest.open(damaged))
+        with pytest.raises(ManifestError, match="damaged"):
+            Manifest.open(damaged).check()
+        damaged.unlink()
+
+
+def test_who_chooses_first_decides_and_a_damaged_choice_is_never_taken_for_none(sweeps: Sweeps) -> None:
+    first = sweeps.choose("p/x", "lr=0.1")
+    assert sweeps.choose("p/y", "lr=0.2") == first
+    path = winner_path(sweeps.project.results_root, first.words)
+    assert read_winner(path) == first
+    stands = ExperimentDir(path.with_suffix(""), sweeps.project.results_root)
+    digest = stands.result_digest()
+    path.unlink()
+    assert stands.result_digest() == ""
+    sweeps.choose("p/x", "lr=0.1")
+    assert stands.result_digest() == digest, "chosen anew, it makes nothing stale"
+    path.unlink()
+    sweeps.choose("p/y", "lr=0.2")
+    assert stands.result_digest() not in ("", digest)
+    path.write_text(path.read_text()[:-9])
+    with pytest.raises(UnknownError, match="remove it, and it is chosen anew"):
+        read_winner(path)
+    with pytest.raises(HeyhiError, match="is damaged"):
+        sweeps.expand()
+
+
+def test_why_it_could_not_be_chosen_is_its_status(sweeps: Sweeps, project: Project) -> None:
+    expansion = sweeps.expand()
+    folder = Path(f"{project.results_root}/{expansion.contests[0].exp_id}")
+    folder.parent.mkdir(parents=True)
+    write_failure(folder, "no experiment has 'acc'")
+    others = Survey.of_parts([Part.of_expansion(project, expansion)]).others
+    assert others[expansion.folders[0]] == State(Status.BLOCKED, "by no experiment has 'acc'")
+
+
+def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write(
+        "tune",
+        f'import heyhi\nSEARCH = heyhi.Search(cfg="{CFG}", space={{"lr": "uniform(0,1)"}}, max="acc", trials=2)\n',
+    )
+    expansion = sweeps.expand()
+    [search] = expansion.searches
+    assert list(expansion.contests[0].candidates) == search.folders and len(expansion.planned) == 3
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    assert manifest.search is None
+    slot = ManifestIndex.open(project).find_to_run(search.folders[0])
+    assert slot is not None and Manifest.open(slot).search == search.search
+    assert len(Survey.of_parts([Part.of_expansion(project, expansion)]).rows) == 5
+    sweeps.write("seeds", SEEDS.replace("max=acc", "min=loss"))
+    with pytest.raises(HeyhiError, match=r"is a search for max=acc, and its best is by that: \{\{best .* max=acc\}\}"):
+        sweeps.expand()

@@ -1,0 +1,162 @@
+"""The best of a sweep: tune, take the best over, and measure it, by one command that may be killed at any time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from .conftest import Tiny
+
+TUNE = """
+def yield_sweep():
+    for x in {xs}:
+        for size in (1, 2):
+            yield "conf/work.prototxt", {{"x": x, "size": size}}
+"""
+SEEDS = """
+def yield_sweep():
+    for size in (11, 12):
+        yield "conf/work.prototxt", {{"I": "{best}", "size": size}}
+"""
+TEST = """
+def yield_sweep():
+    yield "conf/look.prototxt", {{"x": 5, "at": "{{{{best conf/seeds.py max=y}}}}"}}
+    yield "conf/look.prototxt", {{"x": 6, "at": "{{{{exp conf/work.prototxt I={best} size=11}}}}"}}
+"""
+BEST = "{{best conf/tune.py max=y}}"
+# Of the best of 1, 2 and 3, and of what is made of it.
+ALL = Counter({"work 1": 2, "work 2": 2, "work 3": 4, "look 5": 1, "look 6": 1})
+
+
+def write(tiny: Tiny, *, xs: tuple[int, ...] = (1, 2, 3), best: str = BEST) -> None:
+    (tiny.root / "pyproject.toml").write_text('[tool.heyhi]\nreplicate = ["size"]\n')
+    (tiny.root / "conf/tune.py").write_text(TUNE.format(xs=xs))
+    (tiny.root / "conf/seeds.py").write_text(SEEDS.format(best=best))
+    (tiny.root / "conf/test.py").write_text(TEST.format(best=best))
+
+
+def run(tiny: Tiny) -> str:
+    ended = tiny.snakemake("--config", "sweep=conf/test.py")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout + ended.stderr
+
+
+def status(tiny: Tiny, *words: str) -> str:
+    command = [sys.executable, "-m", "heyhi.cli", *words]
+    return subprocess.run(command, cwd=tiny.root, env=tiny.env, stdout=subprocess.PIPE, text=True).stdout
+
+
+def winners(tiny: Tiny) -> dict[str, dict[str, object]]:
+    found = [json.loads(path.read_text()) for path in (tiny.root / "results/winners").glob("*.json")]
+    return {str(one["words"]): one for one in found}
+
+
+def test_one_command_tunes_takes_over_what_is_best_and_measures_it(tiny: Tiny) -> None:
+    write(tiny)
+    said = run(tiny)
+    assert Counter(tiny.ledger) == ALL
+    assert Counter(tiny.ledger[:6]) == Counter({"work 1": 2, "work 2": 2, "work 3": 2})
+    assert "best    the best of conf/tune.py is " in said and "choose" not in said
+    tuned, seeds = winners(tiny)["conf/tune.py max=y"], winners(tiny)["conf/seeds.py max=y"]
+    assert tuned["overrides"] == ["x=3"] and tuned["left_out"] == ["size=1"]
+    assert tuned["value"] == 30 and len(tuned["replicates"]) == 2  # type: ignore[arg-type]
+    assert seeds["overrides"] == ["I={{best conf/tune.py max=y}}"]
+    folder = tiny.root / "results" / str(seeds["exp_id"])
+    assert "x: 3" in (folder / "config.prototxt").read_text()
+    assert json.loads((folder / "config_flat.json").read_text())["work.x"] == 3
+    assert json.loads((folder / "identity.json").read_text())["overrides"][0] == f"I={BEST}"
+    assert "all are done" not in status(tiny, "plan", "conf/test.py", "--mode", "start_continue")
+
+    run(tiny)
+    tiny.snakemake("--config", "sweep=conf/seeds.py")
+    assert Counter(tiny.ledger) == ALL, "nothing runs again"
+    drifted = status(tiny, "status", "conf/test.py", "--drift")
+    assert "drift" not in drifted.replace("--drift", ""), drifted
+
+
+def test_whatever_is_killed_the_same_command_goes_on_and_nothing_runs_twice(tiny: Tiny) -> None:
+    write(tiny)
+    tiny.make_gate(2)
+    first = tiny.start("--config", "sweep=conf/test.py")
+    _, pid = tiny.wait_at_gate()
+    first.send_signal(signal.SIGKILL)
+    first.wait()
+    subprocess.run(["kill", "-9", str(pid)], check=False)
+    (tiny.root / "gate-2").unlink()  # one that is left at the gate is let through at the end
+    for _ in range(2):
+        tiny.open_gate(2)
+    (tiny.root / "fail-6").touch()
+    second = tiny.snakemake("--config", "sweep=conf/test.py")
+    assert second.returncode == 1
+    chosen = winners(tiny)
+    assert len(chosen) == 2
+
+    (tiny.root / "fail-6").unlink()
+    run(tiny)
+    # One of those at the gate was killed.
+    assert Counter(tiny.ledger) - ALL <= Counter({"work 2": 2, "look 6": 1})
+    assert winners(tiny) == chosen
+    before = Counter(tiny.ledger)
+    run(tiny)
+    assert Counter(tiny.ledger) == before
+
+
+def test_it_waits_for_all_unless_it_is_told_that_those_that_are_done_do(tiny: Tiny) -> None:
+    write(tiny)
+    tiny.make_fail(3)
+    ended = tiny.snakemake("--config", "sweep=conf/test.py")
+    assert ended.returncode == 1 and "choose" not in ended.stderr
+    assert not winners(tiny)
+    said = status(tiny, "status", "conf/seeds.py")
+    assert "by the best of conf/tune.py: of 6, 2 are DEAD" in said, said
+
+    write(tiny, best="{{best conf/tune.py max=y of=done}}")
+    before = len(tiny.ledger)
+    assert "BLOCKED" not in status(tiny, "status", "conf/seeds.py")
+    assert "8 would start" not in status(tiny, "plan", "conf/seeds.py")
+    done = tiny.snakemake("--config", "sweep=conf/seeds.py")
+    assert done.returncode == 0, done.stderr
+    assert tiny.ledger[before:] == ["work 2", "work 2"], "those that are dead are left"
+
+
+def test_what_was_chosen_stays_and_it_is_told_that_another_one_is_better_by_now(tiny: Tiny) -> None:
+    write(tiny)
+    run(tiny)
+    write(tiny, xs=(1, 2, 3, 4))
+    assert tiny.snakemake("--config", "sweep=conf/tune.py").returncode == 0
+    before = Counter(tiny.ledger)
+    run(tiny)
+    assert Counter(tiny.ledger) == before, "nothing is orphaned"
+    for command in (("status", "conf/seeds.py"), ("plan", "conf/seeds.py")):
+        said = " ".join(status(tiny, *command).split())
+        assert "the best of conf/tune.py: experiments are made of p/work/size=1,x=3_" in said, said
+        assert "and by now it is p/work/size=1,x=4_" in said
+
+
+def test_what_nothing_has_is_told_when_it_is_chosen(tiny: Tiny) -> None:
+    write(tiny, best="{{best conf/tune.py max=yy}}")
+    ended = tiny.snakemake("--config", "sweep=conf/seeds.py")
+    assert ended.returncode == 1
+    assert "the best of conf/tune.py: no experiment has 'yy' (did you mean 'y'?)" in ended.stderr, ended.stderr
+    assert "the best of conf/tune.py: no experiment has 'yy'" in status(tiny, "status", "conf/seeds.py")
+
+
+@pytest.mark.parametrize(("is_chosen", "code"), [(False, 2), (True, 0)])
+def test_a_run_alone_needs_what_was_chosen(tiny: Tiny, is_chosen: bool, code: int) -> None:
+    write(tiny)
+    if is_chosen:
+        assert tiny.snakemake("--config", "sweep=conf/seeds.py").returncode == 0
+    (tiny.root / "task.py").write_text("import heyhi\nfrom run import main\nheyhi.parse_args_and_maybe_launch(main)\n")
+    command = [sys.executable, "task.py", "--cfg", "conf/work.prototxt", f"I={BEST}", "size=21"]
+    ended = subprocess.run(command, cwd=tiny.root, env=tiny.env, capture_output=True, text=True)
+    assert ended.returncode == code, ended.stderr
+    if is_chosen:
+        assert tiny.ledger[-1] == "work 3"
+    else:
+        assert "needs what isn't done:\n  the best of conf/tune.py: NOT_STARTED" in ended.stderr
+        assert "snakemake --profile profiles/local $(heyhi expand --cfg conf/work.prototxt" in ended.stderr
