@@ -359,11 +359,11 @@ def test_an_environment_in_the_project_is_no_code_of_its(lab: Lab) -> None:
 
 def test_a_folder_of_the_work_tree_is_no_package_in_place_of_a_library_that_is_missing(lab: Lab) -> None:
     lab.make("src/mypkg")
-    put(lab.root / "wandb/run.txt")
-    put(lab.root / ".gitignore", "/wandb\n*.so\n/results\n")
+    put(lab.root / "tracker/run.txt")
+    put(lab.root / ".gitignore", "/tracker\n*.so\n/results\n")
     put(
         lab.root / "src/mypkg/__init__.py",
-        "try:\n    import wandb\nexcept ImportError:\n    wandb = None\nelse:\n    1 / 0\n",
+        "try:\n    import tracker\nexcept ImportError:\n    tracker = None\nelse:\n    1 / 0\n",
     )
     by_pth(lab)
     assert lab.probe(lab.pin())["itself"]["loss"] == 0.5
