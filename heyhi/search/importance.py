@@ -11,9 +11,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from heyhi.search.study import distribution_of, given_type, quiet
+from heyhi.search.study import distribution_of, given_type, is_ordered, quiet
 from heyhi.search.trial import Trial
-from heyhi.sweep.search_spec import SearchSpec
+from heyhi.sweep.search_spec import Axis, SearchSpec
 
 FEWEST = 10  # done trials; of fewer, chance decides what seems to be important
 _BEST = 0.1  # share of the trials that are taken for the best ones
@@ -61,11 +61,12 @@ def _losses(spec: SearchSpec, done: Sequence[Trial]) -> list[float]:
 
 
 def _evaluated(optuna: Any, spec: SearchSpec, done: Sequence[Trial], losses: Sequence[float]) -> dict[str, float]:
-    space = {axis.key: distribution_of(axis) for axis in spec.axes}
+    axes = {axis.key: axis for axis in spec.axes}
+    space = {key: distribution_of(axis) for key, axis in axes.items()}
     study = optuna.create_study(direction="minimize", sampler=optuna.samplers.RandomSampler(seed=0))
     frozen, now = given_type(), datetime.datetime.now()
     for number, (trial, loss) in enumerate(zip(done, losses, strict=True)):
-        chosen = {key: value for key, value in trial.chosen.items() if key in space}
+        chosen = {key: _told(axes[key], value) for key, value in trial.chosen.items() if key in axes}
         made = frozen(
             number=number,
             trial_id=number,
@@ -87,3 +88,8 @@ def _evaluated(optuna: Any, spec: SearchSpec, done: Sequence[Trial], losses: Seq
         return dict(optuna.importance.get_param_importances(study, evaluator=evaluator, normalize=False))
     except (ValueError, RuntimeError):  # it has no say of such trials
         return {}
+
+
+def _told(axis: Axis, value: Any) -> Any:
+    """Return a value as Optuna has it: of those that have an order, its place."""
+    return axis.values.index(value) if is_ordered(axis) and value in axis.values else value

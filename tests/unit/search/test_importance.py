@@ -66,3 +66,14 @@ def test_a_value_that_is_no_number_counts_as_the_worst() -> None:
 
     for value in (math.nan, -math.inf):
         assert importances(spec(), diverging(value)) == importances(spec(), diverging(0.4)) != {}
+
+
+def test_numbers_that_were_listed_in_order_count_like_any_other_key() -> None:
+    axes = (Axis("batch_size", "choice", ("16", "32", "64")), Axis("lr", "float", low=0, high=1))
+    sizes = [("16", "32", "64")[slot % 3] for slot in range(30)]
+    some = [
+        Trial(slot, f"e{slot}", {"batch_size": size, "lr": slot * 7 % 30 / 30}, "done", float(size) + slot / 100)
+        for slot, size in enumerate(sizes)
+    ]
+    found = importances(SearchSpec("conf/x", (), axes, "score", "max", 30), some)
+    assert next(iter(found)) == "batch_size"
