@@ -439,6 +439,7 @@ class ExperimentDir:
         known = self.read_entry()
         entry = known if entry is None else entry
         if is_whole and entry == known and self._lies_here(digest):
+            self.check_identity(experiment.identity)  # another of the same config may have come between
             return
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)

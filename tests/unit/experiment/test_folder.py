@@ -337,6 +337,24 @@ def test_of_two_experiments_with_one_path_only_one_gets_it(tmp_path: Path) -> No
         assert ExperimentDir(path).read_identity() == (OTHER if refused == [IDENTITY] else IDENTITY)
 
 
+def test_what_another_one_of_the_same_config_prepares_meanwhile_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    list_names, looks = os.listdir, 0
+
+    def looks_before(path: Any) -> list[str]:
+        nonlocal looks
+        looks += 1
+        names = list_names(path)
+        if looks == 2:  # for records without an identity, then for files of nobody's
+            prepared(tmp_path, OTHER)
+        return names
+
+    monkeypatch.setattr(os, "listdir", looks_before)
+    with pytest.raises(IdentityError, match="holds another experiment"):
+        prepared(tmp_path)
+
+
 @pytest.mark.parametrize("is_seen", [True, False])
 def test_an_identity_that_comes_in_between_is_respected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_seen: bool
