@@ -27,7 +27,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterat
     for name in list(os.environ):
         if name.startswith(("HH_", "SLURM_", "WANDB_", "MLFLOW_")) or name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
             monkeypatch.delenv(name)
+    modules = set(sys.modules)
     yield
+    # Projects of other tests have modules of the same names, as `run`.
+    for name in set(sys.modules) - modules:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(f"{tmp_path}/"):
+            del sys.modules[name]
+    sys.path[:] = [folder for folder in sys.path if folder != str(tmp_path) and not folder.startswith(f"{tmp_path}/")]
     # It keeps the settings of its first use, and a process of its own, for as long as this process lives.
     if (wandb := sys.modules.get("wandb")) is not None:
         wandb.teardown()
