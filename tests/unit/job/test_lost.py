@@ -166,7 +166,7 @@ def test_a_result_is_not_saved_where_another_works(task_lab: Any) -> None:
             print("child:", ended.stderr)
             heyhi.save_result_in_cwd({"y": 1})
         """
-    process = task_lab.start(main)
+    process = task_lab.start(main, "claim.HEARTBEAT_SECONDS = 600")  # no beat tells it before
     task_lab.meet("ready")
     owner = task_lab.take_over()
     task_lab.meet("go")
