@@ -148,7 +148,7 @@ def test_clicking_a_heading_sorts_with_missing_values_last(open_page: Callable[.
 
 def test_search_and_status_buttons_filter_table_and_plots(open_page: Callable[..., Any], tmp_path: Path):
     page = open_page(sweep(tmp_path))
-    page.get_by_label("Search", exact=True).fill("lr=0.01_")
+    page.get_by_role("searchbox", name="Search").fill("lr=0.01_")
     settled(page, "document.getElementById('overrides').data[0].x.length === 3")
     assert ids(page) == [f"lr=0.01_seed={seed}" for seed in range(SEEDS)]
     assert {r for t in traces(page) for r in t["rows"] or ()} == {3, 4, 5}
