@@ -245,6 +245,25 @@ def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     assert code == 2 and "would wipe what trials of a search have done" in err
 
 
+def test_no_slot_is_compared_with_what_is_done_since_nobody_knows_its_config_yet(searched: Searched, run: Run) -> None:
+    from heyhi.sweep.known import note_known
+
+    code, out, err = run("expand", *WORDS[:3])
+    assert code == 0, err
+    folder = searched.root / out.strip().removesuffix("/result.json")
+    done = ExperimentDir(folder, searched.project.results_root)
+    composed = searched.base.compose({})
+    config = composed.message.SerializeToString(deterministic=True)
+    exp_id = ExpPattern(searched.project).exp_id(composed.identity)
+    one = Experiment(exp_id, folder, composed.identity, composed.task, config, roots=searched.project.roots)
+    done.prepare(one, load_schema(searched.project))
+    done.write_result({"y": 1.0})
+    note_known(searched.project, {exp_id: []})
+    code, out, err = run("plan", *WORDS)
+    assert code == 0 and "6 would start" in out and "the same config is DONE" not in out + err
+    assert "the same config is DONE" in run("plan", *WORDS[:3], "lr=0.1")[1]
+
+
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
     folder = searched.start(0, 0.1)
     folder.log_path.write_text("said by the trial\n")
