@@ -175,6 +175,16 @@ def test_status_shows_trials_as_experiments_and_the_best_so_far(searched: Search
     assert rows[1]["exp_id"] == best.exp_id and rows[1]["trial"] == 1 and rows[0]["trial"] == 0
 
 
+def test_of_one_trial_nothing_is_said_of_its_search_as_a_whole(searched: Searched, run: Run) -> None:
+    searched.end(1, 0.1, "DONE", 0.75)
+    searched.end(4, 0.4, "DONE", 0.5)
+    for word in (f"{searched.word}/slots/0004", searched.targets[4]):
+        code, out, err = run("status", word)
+        assert code == 0 and "DONE 1" in out, err
+        assert f"trial 4 of {searched.word}" in out and "best so far" not in out and "trials have ended" not in out
+    assert "best so far: y=0.75 by trial 1" in run("status", searched.word)[1]
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)
