@@ -22,11 +22,29 @@ _FEW = 3  # trials that are to be chosen yet and have lines of their own
 
 
 def search_lines(survey: Survey) -> list[str]:
-    """Say of each search of which trials were looked at how far it is, and which is the best so far."""
+    """Say of each search whose trials were looked at how far it is, and which is the best so far.
+
+    Of one of which only some were looked at, nothing is said: the best may be another one.
+    """
     found: dict[str, list[str]] = {}
     for path in filter(is_slot, survey.folders):
         found.setdefault(path.rpartition("/slots/")[0], []).append(path)
-    return [line for slots in found.values() for line in _lines_of(slots)]
+    projects = {path: part.project for part in survey.parts for path in part.folders} if found else {}
+    whole = (slots for slots in found.values() if len(slots) >= _size_of(projects[slots[0]], slots[0]))
+    return [line for slots in whole for line in _lines_of(slots)]
+
+
+def _size_of(project: Project, slot: str) -> int:
+    """Return how many trials the search of a slot has by now, 0 where nobody can tell."""
+    from heyhi.sweep.index import ManifestIndex
+    from heyhi.sweep.manifest import Manifest
+
+    with contextlib.suppress(HeyhiError):  # who looks at it is told
+        path = ManifestIndex.open(project).find_to_look(slot)
+        if path is not None:
+            with Manifest.open(path) as manifest:
+                return manifest.search.trials if manifest.search is not None else 0
+    return 0
 
 
 def _lines_of(slots: Sequence[str]) -> Iterator[str]:

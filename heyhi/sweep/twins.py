@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from heyhi.config.comparable import Comparable
 from heyhi.config.scheduling import Scheduling
 from heyhi.errors import HeyhiError
-from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME
+from heyhi.experiment.names import CONFIG_NAME, RESULT_NAME, is_slot
 from heyhi.files import read_bounded
 from heyhi.sweep.target import exp_ids_of
 
@@ -65,15 +65,19 @@ class Twins:
         """Return those that aren't DONE, with others whose configs say the same and that are.
 
         Args:
-            configs: exp path -> root message, serialised, of all experiments of a sweep.
+            configs: exp path -> root message, serialised, of all experiments of a sweep. Of a search's slot nobody
+                knows yet which config it will have: that is left out.
 
         Returns:
             exp path -> exp paths.
         """
+        configs = {path: config for path, config in configs.items() if not is_slot(path)}
+        if not configs:
+            return {}
         from heyhi.sweep.index import ManifestIndex  # with its database; what is composed alone needs none
 
         index = ManifestIndex.open(self._project)
-        others = [path for path in index.known() if path not in configs]
+        others = [path for path in index.known() if path not in configs and not is_slot(path)]
         if not others:
             return {}
         digests = index.digests(self._rule)

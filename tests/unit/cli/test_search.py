@@ -175,6 +175,16 @@ def test_status_shows_trials_as_experiments_and_the_best_so_far(searched: Search
     assert rows[1]["exp_id"] == best.exp_id and rows[1]["trial"] == 1 and rows[0]["trial"] == 0
 
 
+def test_of_one_trial_nothing_is_said_of_its_search_as_a_whole(searched: Searched, run: Run) -> None:
+    searched.end(1, 0.1, "DONE", 0.75)
+    searched.end(4, 0.4, "DONE", 0.5)
+    for word in (f"{searched.word}/slots/0004", searched.targets[4]):
+        code, out, err = run("status", word)
+        assert code == 0 and "DONE 1" in out, err
+        assert f"trial 4 of {searched.word}" in out and "best so far" not in out and "trials have ended" not in out
+    assert "best so far: y=0.75 by trial 1" in run("status", searched.word)[1]
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)
@@ -243,6 +253,25 @@ def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
     code, out, err = run("plan", searched.word, "--mode", "restart")
     assert code == 2 and "would wipe what trials of a search have done" in err
+
+
+def test_no_slot_is_compared_with_what_is_done_since_nobody_knows_its_config_yet(searched: Searched, run: Run) -> None:
+    from heyhi.sweep.known import note_known
+
+    code, out, err = run("expand", *WORDS[:3])
+    assert code == 0, err
+    folder = searched.root / out.strip().removesuffix("/result.json")
+    done = ExperimentDir(folder, searched.project.results_root)
+    composed = searched.base.compose({})
+    config = composed.message.SerializeToString(deterministic=True)
+    exp_id = ExpPattern(searched.project).exp_id(composed.identity)
+    one = Experiment(exp_id, folder, composed.identity, composed.task, config, roots=searched.project.roots)
+    done.prepare(one, load_schema(searched.project))
+    done.write_result({"y": 1.0})
+    note_known(searched.project, {exp_id: []})
+    code, out, err = run("plan", *WORDS)
+    assert code == 0 and "6 would start" in out and "the same config is DONE" not in out + err
+    assert "the same config is DONE" in run("plan", *WORDS[:3], "lr=0.1")[1]
 
 
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
