@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
+from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 from heyhi.text import data_output, shell_line, shell_word
@@ -320,13 +321,13 @@ def _run_py_line(selection: Selection, mode: str) -> str:
 
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
-    from heyhi.control.controller import find_profile
     from heyhi.project import find_project
 
     project = find_project()
-    profile = find_profile(project, args.profile)
+    check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
-    return launch_selected(args, select(project, args, default=True), profile)
+    selection = select(project, args, default=True)
+    return launch_selected(args, selection, profile_for(args, selection))
 
 
 def launch_selected(args: argparse.Namespace, selection: Selection, profile: Path) -> int:
@@ -571,7 +572,7 @@ def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
     from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import ControllerSpec, find_profile
+    from heyhi.control.controller import ControllerSpec
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
@@ -583,9 +584,10 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.sweep.target import target_of
 
     project = find_project()
-    profile = find_profile(project, args.profile)
+    check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
+    profile = profile_for(args, selection)
     choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")

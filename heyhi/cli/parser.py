@@ -600,7 +600,9 @@ def _jobs(text: str) -> int:
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--profile", default="profiles/slurm", metavar="P", help="Snakemake's profile (default: profiles/slurm)"
+        "--profile",
+        metavar="P",
+        help="Snakemake's profile (default: profiles/slurm; of a search, as its launcher says)",
     )
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N",
