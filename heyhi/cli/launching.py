@@ -169,7 +169,8 @@ def plan(args: argparse.Namespace) -> int:
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
     for group in selection.groups:
-        print(f"{group.label}: {group.size}")
+        named = f" of searches/{group.search.search_id}" if group.search is not None else ""
+        print(f"{group.label}: {group.size}{named}")
     print(render(survey, drift, everything=args.all, width=terminal_width()))
     print_recoded(recoded.values())
     refused = sum(a.refuse for a in actions.values())

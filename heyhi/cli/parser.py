@@ -146,6 +146,10 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
     if text.startswith("-") and "=" not in text:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
+        if text in _SEARCHING:
+            raise OverrideError(
+                f"'{text}': heyhi {name} takes a search as searches/ID, which heyhi plan with these words names"
+            )
         raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
 
 

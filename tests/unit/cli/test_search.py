@@ -175,6 +175,19 @@ def test_status_shows_trials_as_experiments_and_the_best_so_far(searched: Search
     assert rows[1]["exp_id"] == best.exp_id and rows[1]["trial"] == 1 and rows[0]["trial"] == 0
 
 
+def test_status_says_that_a_launch_goes_on_with_trials_that_were_killed(searched: Searched, run: Run) -> None:
+    for number in (0, 1):
+        searched.start(number, 0.1 * (number + 1), Start(1, pid=12, host="h"), End(1, "failed", exception="killed"))
+    code, out, _ = run("status", searched.word)
+    line = f"heyhi launch {searched.word} starts them, and goes on with the 2 that are DEAD"
+    assert code == 1 and f"no controller runs the 4 that are NOT_STARTED: {line}" in " ".join(out.split())
+    assert "mode start_continue: 6 would start" in run("plan", *WORDS)[1]
+    searched.end(1, 0.2, "DEAD", reason="boom")  # it is over: only a retry starts it
+    _, out, _ = run("status", searched.word)
+    assert "starts them, and goes on with the 1 that is DEAD" in " ".join(out.split())
+    assert "mode start_continue: 5 would start" in run("plan", *WORDS)[1]
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)
@@ -263,7 +276,7 @@ def test_a_slot_that_somebody_has_is_not_opened_anew(searched: Searched) -> None
 def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     code, out, _ = run("plan", *WORDS)
-    assert code == 0 and "mode start_continue: 5 would start" in out
+    assert code == 0 and "mode start_continue: 5 would start" in out and f": 6 trials of {searched.word}\n" in out
     assert f"launch: heyhi search {' '.join(WORDS[:4])} 'lr=loguniform(1e-3,1)'" in out.replace('"', "'")
     code, out, _ = run("plan", *WORDS, "launcher.slurm.hours=2")
     assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
@@ -321,7 +334,11 @@ def test_contradicting_words_are_one_error_and_nothing_is_started(
         (("search", "conf/many.py"), "conf/many.py: is no search: heyhi launch runs it"),
         (("search", "conf/many.py", "--trials", "3"), "--trials goes with --cfg CFG"),
         (("status", "searches/0123456789abcdef"), "is no search that was expanded in"),
-        (("status", "--cfg", "conf/work", "--space", "lr=1,2"), "unknown option '--space'"),
+        (
+            ("status", "--cfg", "conf/work", "--space", "lr=1,2"),
+            "'--space': heyhi status takes a search as searches/ID",
+        ),
+        (("report", "--cfg", "conf/work", "--min", "y"), "'--min': heyhi report takes a search as searches/ID"),
     ],
 )
 def test_what_is_no_search_is_told(searched: Searched, run: Run, words: tuple[str, ...], said: str) -> None:
