@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from heyhi.experiment.modes import Action
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
+    from heyhi.sweep.search_spec import SearchSpec
 
 
 def expand(args: argparse.Namespace) -> int:
@@ -169,8 +170,7 @@ def plan(args: argparse.Namespace) -> int:
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
     for group in selection.groups:
-        named = f" of searches/{group.search.search_id}" if group.search is not None else ""
-        print(f"{group.label}: {group.size}{named}")
+        print(f"{group.label}: {group.size}{_search_text(group.search) if group.search is not None else ''}")
     print(render(survey, drift, everything=args.all, width=terminal_width()))
     print_recoded(recoded.values())
     refused = sum(a.refuse for a in actions.values())
@@ -212,6 +212,19 @@ def plan(args: argparse.Namespace) -> int:
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
+
+
+def few_points_text(search: SearchSpec) -> str:
+    """Say how many points a search's space has where these are fewer than its trials; empty where there are enough."""
+    from heyhi.search.whole_space import few_points
+
+    few = few_points(search)
+    return "" if few is None else f"the space has only {few} point{'s' * (few != 1)}"
+
+
+def _search_text(search: SearchSpec) -> str:
+    few = few_points_text(search)
+    return f" of searches/{search.search_id}{f'; {few}' if few else ''}"
 
 
 def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[str]:

@@ -284,6 +284,15 @@ def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     assert code == 2 and "would wipe what trials of a search have done" in err
 
 
+@pytest.mark.parametrize("space", ["lr=0.1,0.2", "seed=range(2)"])
+def test_a_space_with_fewer_points_than_trials_is_told(searched: Searched, run: Run, space: str) -> None:
+    words = ("--cfg", "conf/work", "--space", space, "--max", "y", "--trials")
+    for command in (("plan", *words, "3"), ("search", *words, "3", "--dry-run")):
+        code, out, err = run(*command)
+        assert code == 0 and "the space has only 2 points" in out + err
+        assert "the space has only" not in "".join(run(*command[: len(words) + 1], "2", *command[len(words) + 2 :])[1:])
+
+
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
     folder = searched.start(0, 0.1)
     folder.log_path.write_text("said by the trial\n")
