@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from heyhi.cli.ask import agrees
 from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
+from heyhi.cli.profiles import check_profile, profile_for
 from heyhi.cli.selection import Group, Selection, project_for, select
 from heyhi.cli.whose import may_change, only_looks
 from heyhi.text import data_output, shell_line, shell_word
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from heyhi.experiment.modes import Action
     from heyhi.project import Project
     from heyhi.sweep.manifest import Manifest
+    from heyhi.sweep.search_spec import SearchSpec
 
 
 def expand(args: argparse.Namespace) -> int:
@@ -168,7 +170,7 @@ def plan(args: argparse.Namespace) -> int:
     starts = sum(a.start for a in actions.values())
     wipes = sum(a.wipe for a in actions.values())
     for group in selection.groups:
-        print(f"{group.label}: {group.size}")
+        print(f"{group.label}: {group.size}{_search_text(group.search) if group.search is not None else ''}")
     print(render(survey, drift, everything=args.all, width=terminal_width()))
     print_recoded(recoded.values())
     refused = sum(a.refuse for a in actions.values())
@@ -210,6 +212,19 @@ def plan(args: argparse.Namespace) -> int:
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
+
+
+def few_points_text(search: SearchSpec) -> str:
+    """Say how many points a search's space has where these are fewer than its trials; empty where there are enough."""
+    from heyhi.search.whole_space import few_points
+
+    few = few_points(search)
+    return "" if few is None else f"the space has only {few} point{'s' * (few != 1)}"
+
+
+def _search_text(search: SearchSpec) -> str:
+    few = few_points_text(search)
+    return f" of searches/{search.search_id}{f'; {few}' if few else ''}"
 
 
 def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[str]:
@@ -320,13 +335,13 @@ def _run_py_line(selection: Selection, mode: str) -> str:
 
 def launch(args: argparse.Namespace) -> int:
     """Start a controller that runs what is named."""
-    from heyhi.control.controller import find_profile
     from heyhi.project import find_project
 
     project = find_project()
-    profile = find_profile(project, args.profile)
+    check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
-    return launch_selected(args, select(project, args, default=True), profile)
+    selection = select(project, args, default=True)
+    return launch_selected(args, selection, profile_for(args, selection))
 
 
 def launch_selected(args: argparse.Namespace, selection: Selection, profile: Path) -> int:
@@ -571,7 +586,7 @@ def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
     from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
-    from heyhi.control.controller import ControllerSpec, find_profile
+    from heyhi.control.controller import ControllerSpec
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
@@ -583,9 +598,10 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.sweep.target import target_of
 
     project = find_project()
-    profile = find_profile(project, args.profile)
+    check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
+    profile = profile_for(args, selection)
     choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")

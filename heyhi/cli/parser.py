@@ -146,6 +146,10 @@ def _check_option(command: argparse.ArgumentParser, text: str) -> None:
     if text.startswith("-") and "=" not in text:
         flags = [flag for action in command._actions for flag in action.option_strings if flag != _WORD]
         name = command.prog.rpartition(" ")[2]
+        if text in _SEARCHING:
+            raise OverrideError(
+                f"'{text}': heyhi {name} takes a search as searches/ID, which heyhi plan with these words names"
+            )
         raise OverrideError(f"unknown option '{text}'{suggest(text, flags)}: see heyhi {name} --help")
 
 
@@ -600,7 +604,9 @@ def _jobs(text: str) -> int:
 
 def _add_launch_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--profile", default="profiles/slurm", metavar="P", help="Snakemake's profile (default: profiles/slurm)"
+        "--profile",
+        metavar="P",
+        help="Snakemake's profile (default: profiles/slurm; of a search, as its launcher says)",
     )
     parser.add_argument(
         "--jobs", type=_jobs, metavar="N",

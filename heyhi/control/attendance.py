@@ -66,6 +66,8 @@ class Attendance:
         were_done: how many of these were DONE before, and have begun to go on, mostly with another config; as far as
             they were looked at.
         loose: how many wait or run, and none of these follows them.
+        trials: how many of the dead ones are trials that aren't over for their search: what starts others of it goes on
+            with them.
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
         silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
@@ -78,6 +80,7 @@ class Attendance:
     dead: int = 0
     were_done: int = 0
     loose: int = 0
+    trials: int = 0
     ended: Ended | None = None
     unknown: str = ""
     silence: str = ""
@@ -111,8 +114,10 @@ class Attendance:
         dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
         were_done = sum(map(was_done, dead[:_MOST_LOOKED_AT]))
         loose = sum(status.is_alive for status, _ in left.values())
+        trials = sum(is_slot(path) and path not in survey.ended for path in dead)
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
-        return cls(living, len(survey.others), alone, len(dead), were_done, loose, ended, "", survey.silence, troubles)
+        counts = (len(dead), were_done, loose, trials)
+        return cls(living, len(survey.others), alone, *counts, ended, "", survey.silence, troubles)
 
     @property
     def notices(self) -> list[str]:
@@ -153,6 +158,8 @@ class Attendance:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
             what = _all(count) if count == self.left else which
             starts = f": {commands.start} starts {'them' if count > 1 else 'it'}" if commands.start else ""
+            if starts and self.trials:
+                starts += f", and goes on with the {self.trials} that {'are' if self.trials > 1 else 'is'} DEAD"
             lines.append(f"no controller runs {what}{starts}")
             lines += ended_lines(self.ended, reasons)
         elif self.dead and not self.living:

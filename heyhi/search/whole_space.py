@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from heyhi.sweep.search_spec import Axis
+from heyhi.sweep.search_spec import Axis, SearchSpec
 
 
 def most_points(axes: Sequence[Axis]) -> float:
@@ -17,6 +18,12 @@ def most_points(axes: Sequence[Axis]) -> float:
 def all_points(axes: Sequence[Axis]) -> Iterator[dict[str, Any]]:
     """Yield each point of a space of which `most_points` is a number, in order."""
     yield from _points(axes, {})
+
+
+def few_points(spec: SearchSpec) -> int | None:
+    """Return how many points a search has where these are fewer than its trials; None where there are enough."""
+    found = list(islice(all_points(spec.axes), spec.trials)) if most_points(spec.axes) < math.inf else None
+    return len(found) if found is not None and len(found) < spec.trials else None
 
 
 def _points(axes: Sequence[Axis], chosen: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -185,6 +185,19 @@ def test_of_one_trial_nothing_is_said_of_its_search_as_a_whole(searched: Searche
     assert "best so far: y=0.75 by trial 1" in run("status", searched.word)[1]
 
 
+def test_status_says_that_a_launch_goes_on_with_trials_that_were_killed(searched: Searched, run: Run) -> None:
+    for number in (0, 1):
+        searched.start(number, 0.1 * (number + 1), Start(1, pid=12, host="h"), End(1, "failed", exception="killed"))
+    code, out, _ = run("status", searched.word)
+    line = f"heyhi launch {searched.word} starts them, and goes on with the 2 that are DEAD"
+    assert code == 1 and f"no controller runs the 4 that are NOT_STARTED: {line}" in " ".join(out.split())
+    assert "mode start_continue: 6 would start" in run("plan", *WORDS)[1]
+    searched.end(1, 0.2, "DEAD", reason="boom")  # it is over: only a retry starts it
+    _, out, _ = run("status", searched.word)
+    assert "starts them, and goes on with the 1 that is DEAD" in " ".join(out.split())
+    assert "mode start_continue: 5 would start" in run("plan", *WORDS)[1]
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)
@@ -232,6 +245,32 @@ def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked
     assert states(searched)[5][0] is Status.DEAD  # until it runs
 
 
+@pytest.mark.parametrize(
+    ("launcher", "kind"), [("", "local"), ("launcher.local.cpus=1", "local"), ("launcher.slurm.hours=2", "slurm")]
+)
+def test_a_search_is_launched_and_tried_again_where_its_launcher_says(
+    searched: Searched, run: Run, launcher: str, kind: str
+) -> None:
+    words = [*WORDS[:3], *filter(None, [launcher]), *WORDS[3:]]
+    code, out, _ = run("expand", *words)
+    assert code == 0
+    searched.targets = out.split()
+    searched.search = SearchDir(searched.project.results_root, out.split("/")[2])
+    searched.word = f"searches/{out.split('/')[2]}"
+    searched.end(0, 0.1, "DEAD", reason="boom")
+    slot = searched.targets[1]
+    for command in (words, [searched.word], [slot]):
+        code, out, err = run("launch", *command, "--dry-run")
+        assert code == 0 and f"would start by profiles/{kind}" in out, err
+    for command in ([searched.word], [searched.targets[0]]):
+        code, out, err = run("retry", "--dead", *command, "--dry-run")
+        assert code == 0 and f"would start again, by profiles/{kind}" in out, err
+    code, out, _ = run("launch", *words, "--dry-run", "--profile", "local")
+    assert code == 0 and "by profiles/local" in out
+    code, out, _ = run("launch", "--cfg", "conf/work", "--dry-run")
+    assert code == 0 and "by profiles/slurm" in out
+
+
 def test_a_slot_that_somebody_has_is_not_opened_anew(searched: Searched) -> None:
     from heyhi.control.reopening import reopen
 
@@ -247,7 +286,7 @@ def test_a_slot_that_somebody_has_is_not_opened_anew(searched: Searched) -> None
 def test_plan_says_what_a_search_may_take(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     code, out, _ = run("plan", *WORDS)
-    assert code == 0 and "mode start_continue: 5 would start" in out
+    assert code == 0 and "mode start_continue: 5 would start" in out and f": 6 trials of {searched.word}\n" in out
     assert f"launch: heyhi search {' '.join(WORDS[:4])} 'lr=loguniform(1e-3,1)'" in out.replace('"', "'")
     code, out, _ = run("plan", *WORDS, "launcher.slurm.hours=2")
     assert code == 0 and "Slurm: 5 experiments in 5 jobs, at most 20 GPU-hours" in out
@@ -272,6 +311,15 @@ def test_no_slot_is_compared_with_what_is_done_since_nobody_knows_its_config_yet
     code, out, err = run("plan", *WORDS)
     assert code == 0 and "6 would start" in out and "the same config is DONE" not in out + err
     assert "the same config is DONE" in run("plan", *WORDS[:3], "lr=0.1")[1]
+
+
+@pytest.mark.parametrize("space", ["lr=0.1,0.2", "seed=range(2)"])
+def test_a_space_with_fewer_points_than_trials_is_told(searched: Searched, run: Run, space: str) -> None:
+    words = ("--cfg", "conf/work", "--space", space, "--max", "y", "--trials")
+    for command in (("plan", *words, "3"), ("search", *words, "3", "--dry-run")):
+        code, out, err = run(*command)
+        assert code == 0 and "the space has only 2 points" in out + err
+        assert "the space has only" not in "".join(run(*command[: len(words) + 1], "2", *command[len(words) + 2 :])[1:])
 
 
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
@@ -324,7 +372,11 @@ def test_contradicting_words_are_one_error_and_nothing_is_started(
         (("search", "conf/many.py"), "conf/many.py: is no search: heyhi launch runs it"),
         (("search", "conf/many.py", "--trials", "3"), "--trials goes with --cfg CFG"),
         (("status", "searches/0123456789abcdef"), "is no search that was expanded in"),
-        (("status", "--cfg", "conf/work", "--space", "lr=1,2"), "unknown option '--space'"),
+        (
+            ("status", "--cfg", "conf/work", "--space", "lr=1,2"),
+            "'--space': heyhi status takes a search as searches/ID",
+        ),
+        (("report", "--cfg", "conf/work", "--min", "y"), "'--min': heyhi report takes a search as searches/ID"),
     ],
 )
 def test_what_is_no_search_is_told(searched: Searched, run: Run, words: tuple[str, ...], said: str) -> None:
