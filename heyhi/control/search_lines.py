@@ -59,12 +59,20 @@ def _lines_of(slots: Sequence[str]) -> Iterator[str]:
                 ends[slot] = end
     if not ends:
         return
+    spec = _spec_of(search)
+    if spec is not None:
+        ends = {slot: _end_now(search, spec, end) for slot, end in ends.items()}
     counts = Counter(end.status for end in ends.values())
     counted = ", ".join(f"{count} {status}" for status, count in counts.items())
-    spec = _spec_of(search)
     best = _best(spec, ends) if spec is not None else ""
     of = f"{len(ends)} of {len(slots)} trials have ended: {counted}"
     yield f"{SEARCHES_NAME}/{search.search_id}: {'; '.join(filter(None, (best, of)))}"
+
+
+def _end_now(search: SearchDir, spec: SearchSpec, end: SlotEnd) -> SlotEnd:
+    from heyhi.search.since import end_now  # only a search has need of it
+
+    return end_now(search.results_root, end, spec.metric, spec.direction)
 
 
 def _best(spec: SearchSpec, ends: dict[str, SlotEnd]) -> str:

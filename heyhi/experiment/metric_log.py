@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from heyhi.errors import MetricError
+from heyhi.errors import MetricError, Pruned
 from heyhi.experiment.metric_line import ATTEMPT, MOST_LINE_BYTES, STEP, TIME, TOTAL, counted, line_of
 from heyhi.experiment.names import METRICS_NAME
 from heyhi.files import open_to_append
@@ -94,7 +94,7 @@ class MetricLog:
         path: of the file; it is made with the first line.
         attempt: number of the attempt; 0 outside of experiments.
         listeners: are called with each line that was written. One that raises an Exception isn't called again; what is
-            no Exception reaches who logs.
+            no Exception reaches who logs. Once one has raised Pruned, nothing more is written.
         is_lost: returns whether another has the experiment by now, in whose folder nothing is written any more.
     """
 
@@ -114,6 +114,7 @@ class MetricLog:
         self._file = _File(self.path)
         self._time = 0.0
         self._is_telling = False
+        self._ended: Pruned | None = None
         self._progress_began = self._progress_at = 0.0
 
     def put(self, line: dict[str, Any]) -> None:
@@ -124,10 +125,13 @@ class MetricLog:
 
         Raises:
             MetricError: it is too long.
+            Pruned: a listener has raised it before; nothing is written.
         """
         with self._lock:
             if self._is_lost():
                 return
+            if self._ended is not None:  # what main logs that has caught it is none of its trial's
+                raise Pruned(*self._ended.args)
             self._time = max(self._time, round(time.time(), 3))  # a clock may be set back
             line[TIME] = self._time
             if self.attempt:
@@ -157,6 +161,9 @@ class MetricLog:
             for listener in list(self._listeners):
                 try:
                     listener(line)
+                except Pruned as error:
+                    self._ended = error
+                    raise
                 except Exception as error:
                     self._listeners.remove(listener)
                     _log.warning("%s gets no more metrics: %s: %s", _name(listener), type(error).__name__, error)

@@ -20,6 +20,7 @@ from heyhi.report.cell_text import number_text, value_text
 from heyhi.report.columns import ColumnCache
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
+from heyhi.search.since import trials_now
 from heyhi.search.trial import Trial
 from heyhi.search.trials import read_trials
 
@@ -36,7 +37,7 @@ class Searched:
 
     Attributes:
         spec: what is searched.
-        trials: those that were chosen, in the order of their slots.
+        trials: those that were chosen, in the order of their slots, as they are by now.
         skipped: how many slots had nothing left to choose.
         rungs: step -> slot -> the value that its trial had there.
         cache: keeps how important keys are, which takes longer to compute than the rest; None: nothing does.
@@ -58,6 +59,7 @@ class Searched:
         search = SearchDir(results_root, spec.search_id)
         try:
             trials = [trial for trial in read_trials(search, spec) if trial.slot < spec.trials]
+            trials = trials_now(results_root, trials, spec.metric, spec.direction)
             skipped = _ended(search, spec) - {trial.slot for trial in trials}
         except UnknownError as error:
             return cls(spec, problem=str(error))

@@ -27,6 +27,7 @@ from heyhi.report.counted import counting
 from heyhi.report.gather import gather
 from heyhi.report.source import Source
 from heyhi.report.spread import DEFAULT_SPREAD, is_finite, mean_and_spread
+from heyhi.search.since import end_now
 from heyhi.sweep.manifest import ContestRow, Manifest
 from heyhi.sweep.target import exp_id_of, folders_at, target_of
 from heyhi.text import shell_line
@@ -187,6 +188,8 @@ def _trials(project: Project, manifest: Manifest, row: ContestRow, best: Best) -
         choice, end = slot.read_choice(), slot.read_end()
         if end is not None and end.status == "SKIPPED":
             continue
+        if end is not None:
+            end = end_now(manifest.results_root, end, best.metric, best.direction)
         overrides = choice.overrides if choice is not None else ()
         exp_id = choice.exp_id if choice is not None and choice.exp_id else exp_id_of(folder, manifest.results_root)
         status = statuses.of(folder).status if end is None else Status(end.status)

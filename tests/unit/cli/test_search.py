@@ -198,6 +198,17 @@ def test_status_says_that_a_launch_goes_on_with_trials_that_were_killed(searched
     assert "mode start_continue: 5 would start" in run("plan", *WORDS)[1]
 
 
+@pytest.mark.parametrize("status", ["PRUNED", "DEAD"])
+def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_its_new_value(
+    searched: Searched, run: Run, status: str
+) -> None:
+    searched.end(0, 0.1, "DONE", 0.5)
+    searched.end(1, 0.2, status, 0.1, "it was").write_result({"y": 0.9})
+    searched.end(2, 0.4, "PRUNED", 0.2, "it is")
+    out = run("status", searched.word)[1]
+    assert "best so far: y=0.9 by trial 1 (lr=0.2); 3 of 6 trials have ended: 2 DONE, 1 PRUNED" in out
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)

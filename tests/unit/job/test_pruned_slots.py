@@ -85,6 +85,15 @@ def test_a_trial_among_the_worst_is_over_and_its_job_ends_well(search: SearchLab
     assert find_state(search.folder(3).path).reason == "ended at epoch 3: val.y 0.7, among the worst 3 of 4"
 
 
+def test_what_a_main_logs_on_that_catches_it_is_not_written_and_not_its_value(search: SearchLab) -> None:
+    line = 'heyhi.log({"val": {"y": cfg.lr}}, epoch=epoch)'
+    better = line.replace("cfg.lr", "cfg.lr if epoch <= 3 else 0.95")
+    main = train().replace(line, f"try: {better}\n        except BaseException: pass")
+    assert main != train() and run(search, main) == 0
+    check(search)
+    assert epochs(search) == [1, 2, 3]
+
+
 def test_an_ordinary_run_of_its_point_goes_on_to_the_end_and_is_compared_with_none(search: SearchLab) -> None:
     assert run(search, train()) == 0
     main = train() + (

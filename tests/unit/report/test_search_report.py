@@ -23,6 +23,8 @@ from heyhi.experiment.slots import Choice, SearchDir, SlotEnd
 from heyhi.project import Project, find_project
 from heyhi.report.__main__ import main as report_main
 from heyhi.report.gather import gather
+from heyhi.report.page_search import search_payload
+from heyhi.report.searched import Searched
 from heyhi.report.shape import Shape
 from heyhi.report.shaped import Shaped
 from heyhi.report.source import Source
@@ -141,6 +143,25 @@ def test_a_search_of_which_nothing_is_chosen_has_a_table_without_rows(made: Call
     search = made(trials=2)
     assert len(search.shaped().table) == 0
     assert search.printed() == "0 experiments\n2 of 2 trials not started\n"
+
+
+@pytest.mark.parametrize("status", ["PRUNED", "DEAD"])
+def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_its_new_value(
+    made: Callable[..., Made], status: str
+) -> None:
+    search = made(trials=3)
+    search.trial(0, value=0.8)
+    search.trial(1, status, value=0.1).write_result({"val_accuracy": 0.9})
+    search.trial(2, "PRUNED", value=0.2)
+    for slot in (1, 2):
+        RungFiles(search.folder).note(3, slot, 0.1 * slot)
+
+    text = search.printed()
+    assert "best so far: val_accuracy 0.9 by trial 1 lr=0.02 batch_size=32\n" in text
+    assert "ended early: 1 at rung 3\n" in text
+    assert search.manifest.search is not None
+    payload = search_payload(Searched.read(search.project.results_root, search.manifest.search), [])
+    assert payload["states"] == ["done", "done", "pruned"] and payload["values"] == [0.8, 0.9, 0.2]
 
 
 def test_only_what_is_done_counts_in_means_and_for_the_best(made: Callable[..., Made]) -> None:

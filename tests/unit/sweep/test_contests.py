@@ -14,9 +14,11 @@ from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status, result_of
+from heyhi.experiment.slots import Choice, SlotEnd, slot_dir
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_path, write_failure, write_winner
 from heyhi.project import Project
+from heyhi.report.winner import choose
 from heyhi.sweep.drift import DriftCheck
 from heyhi.sweep.expand import Expansion
 from heyhi.sweep.file import expand_sweep_file
@@ -251,6 +253,15 @@ def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sw
     slot = ManifestIndex.open(project).find_to_run(search.folders[0])
     assert slot is not None and Manifest.open(slot).search == search.search
     assert len(Survey.of_parts([Part.of_expansion(project, expansion)]).rows) == 5
+    found = [slot_dir(folder, project.results_root) for folder in search.folders]
+    for number, (one, status) in enumerate(zip(found, ("DONE", "PRUNED"), strict=True)):
+        one.write_choice(Choice(f"p/{number}", CFG, (f"lr={number}",), {"lr": number}))
+        one.write_end(SlotEnd(f"p/{number}", status, 0.5 - 0.1 * number))
+        path = project.results_root / f"p/{number}"
+        path.mkdir(parents=True)
+        (path / "result.json").write_text(f'{{"acc": {0.5 + 0.1 * number}}}')  # somebody has gone on with the second
+    best = choose(project, manifest, manifest.contests[expansion.contests[0].exp_id])
+    assert best.exp_id == "p/1" and best.value == 0.6
     sweeps.write("seeds", SEEDS.replace("max=acc", "min=loss"))
     with pytest.raises(HeyhiError, match=r"is a search for max=acc, and its best is by that: \{\{best .* max=acc\}\}"):
         sweeps.expand()
