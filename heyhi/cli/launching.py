@@ -353,6 +353,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         profile: Snakemake's, a folder.
     """
     from heyhi.cli.redoing import Redoing
+    from heyhi.cli.winners import choose_first
     from heyhi.control.controller import ControllerSpec, foresee
     from heyhi.control.going_on import Goings
     from heyhi.control.recording import Launching
@@ -365,9 +366,12 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     selection.check_own(args.command)
     selection.validate()
     survey = selection.survey()
+    redoing = Redoing(selection, survey, redo_in(args))
+    if not args.dry_run and choose_first(selection, redoing.folders):
+        survey = selection.survey()
+        redoing = Redoing(selection, survey, redo_in(args))
     unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
     written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
-    redoing = Redoing(selection, survey, redo_in(args))
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
     starting = _asked_for(selection, survey, startable)
     others = survey.others.keys() - (startable - starting) - survey.ended
@@ -586,6 +590,7 @@ def retry(args: argparse.Namespace) -> int:
     """Start experiments that are dead again, or DONE ones anew that were made otherwise than they would be today."""
     from heyhi.cli.choosing import Choice
     from heyhi.cli.redoing import Redoing
+    from heyhi.cli.winners import choose_first
     from heyhi.control.controller import ControllerSpec
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import rows_lines, terminal_width
@@ -620,7 +625,11 @@ def retry(args: argparse.Namespace) -> int:
             else f"Say --dead to start those that are DEAD again ({len(dead)} of them now)"
         )
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
-    redoing = Redoing(selection, survey, redo_in(args), among=chosen if args.where else None)
+    among = chosen if args.where else None
+    redoing = Redoing(selection, survey, redo_in(args), among=among)
+    if not args.dry_run and choose_first(selection, redoing.folders):
+        survey = selection.survey()
+        redoing = Redoing(selection, survey, redo_in(args), among=among)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))
     dead = as_trials(project, dead) if wants_dead else redoing.begun
     if not dead and not redoing.folders:

@@ -282,6 +282,14 @@ class Group:
         noun = "experiment" if self.search is None else "trial"
         return f"{own} {noun}{'s' * (own != 1)}{f' (and {needed} needed by them)' if needed else ''}"
 
+    def complete(self, schema: Schema) -> None:
+        """Complete the configs of those whose best ones of sweeps were chosen since it was expanded."""
+        from heyhi.control.survey import Part
+
+        assert self.expansion is not None
+        self.expansion = self.expansion.completed(self.project, schema)
+        self.part = Part.of_expansion(self.project, self.expansion)
+
     def write(self, schema: Schema, *, is_look: bool = False) -> Manifest:
         """Write down what a sweep or config is today, unless it is, and return the manifest.
 

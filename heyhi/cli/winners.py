@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from heyhi.cli.selection import Group, Selection
     from heyhi.sweep.manifest import Manifest
 
@@ -23,6 +25,29 @@ def winner_lines(selection: Selection) -> list[str]:
 
             lines.update(dict.fromkeys(changed_winners(group.project, manifest)))
     return list(lines)
+
+
+def choose_first(selection: Selection, less: Container[str]) -> bool:
+    """Choose the best ones of sweeps that can be, before what is made of them is compared with today.
+
+    Args:
+        selection: what is named; its configs are completed.
+        less: exp paths of experiments that are made anew: what is chosen from these isn't chosen yet.
+
+    Returns:
+        whether one was chosen.
+    """
+    found = False
+    for group in selection.groups:
+        if group.expansion is not None and any(one.is_open for one in group.expansion.planned):
+            manifest = _manifest_of(selection, group)
+            if manifest is not None:
+                from heyhi.report.winner import settle_what_is_there
+
+                if settle_what_is_there(group.project, manifest, less):
+                    group.complete(selection.schema_of(group.project))
+                    found = True
+    return found
 
 
 def _manifest_of(selection: Selection, group: Group) -> Manifest | None:

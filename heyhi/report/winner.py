@@ -6,9 +6,10 @@ it, `heyhi.config.best` says; where it is written down, `heyhi.experiment.winner
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from heyhi.experiment.names import Status, is_slot, result_of
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
 from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
-from heyhi.files import utc_now
+from heyhi.files import is_there, utc_now
 from heyhi.project import Project
 from heyhi.report.counted import counting
 from heyhi.report.gather import gather
@@ -79,6 +80,31 @@ def settle(project: Project, manifest: Manifest, target: str) -> Winner:
         write_failure(folder, str(error))
         raise
     return write_winner(path, found)
+
+
+def settle_what_is_there(project: Project, manifest: Manifest, less: Container[str] = ()) -> bool:
+    """Choose the best ones of sweeps all of whose results are there, before anything is compared with what they give.
+
+    Who only waits for experiments that are DONE is never started, so that nothing else would choose them.
+
+    Args:
+        project: whose experiments they are.
+        manifest: has what they are chosen from.
+        less: exp paths of those whose results go; what is chosen from them is left to its rule.
+
+    Returns:
+        whether one was chosen.
+    """
+    found = False
+    for row in manifest.contests.values():
+        folders = folders_at(row.candidates, manifest.results_root)
+        path = winner_path(manifest.results_root, row.words)
+        is_open = not is_there(path) and all(one not in less and is_there(result_of(one)) for one in folders)
+        if is_open:
+            with contextlib.suppress(HeyhiError):  # its rule says why
+                write_winner(path, choose(project, manifest, row))
+                found = True
+    return found
 
 
 def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:

@@ -14,11 +14,12 @@ from heyhi.config.compose import Composer
 from heyhi.config.difference import Change, Difference, flat_of
 from heyhi.config.scheduling import Scheduling
 from heyhi.config.schema import Schema
+from heyhi.config.templates import best_of
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, IdentityError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir, config_digest
-from heyhi.experiment.winners import known_winners
-from heyhi.files import parse_json, read_bounded
+from heyhi.experiment.winners import known_winners, winner_path
+from heyhi.files import is_there, parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _UNREADABLE, _UNCOMPOSED = "can't be compared: ", "can't be composed today: "
 NOT_COMPARED = "not compared"  # what is said of one of which that can't be found out
+_OPEN_BEST = b"{{best "
 _MAX_COMPARED = 60  # experiments that are looked at unasked: a quarter of a millisecond each
 
 
@@ -89,7 +91,7 @@ class DriftCheck:
         identity = folder.read_identity()
         if identity is None:
             return []
-        if config is None:
+        if config is None or self._is_open(identity, config):
             config = self._composed(identity)
             if not then and self.is_as_started(start, config):
                 return []
@@ -128,6 +130,14 @@ class DriftCheck:
         except IdentityError as error:  # it isn't the folder that is wrong
             raise HeyhiError(str(error)) from None
         return composed.message.SerializeToString(deterministic=True)
+
+    def _is_open(self, identity: Identity, config: bytes) -> bool:
+        """Return whether a config is the one before the best of a sweep was chosen: that is nothing to compare with."""
+        if _OPEN_BEST in config:  # in a text value; an include leaves none
+            return True
+        roots = self.project.results_root
+        bests = (best_of(text.partition("=")[2]) for text in identity.overrides if _OPEN_BEST.decode() in text)
+        return any(words is not None and not is_there(winner_path(roots, words)) for words in bests)
 
     def is_as_started(self, start: Start | None, config: bytes) -> bool:
         """Return whether an attempt was started with a config, by the digests that it has on record.

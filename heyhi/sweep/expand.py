@@ -9,7 +9,7 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -78,6 +78,14 @@ class Planned(NamedTuple):
         """Whether its config isn't complete, since the best of a sweep that it names isn't known yet."""
         return bool(self.as_written) and self.config == self.as_written
 
+    def completed(self, project: Project, base: Base) -> Planned:
+        """Return it with its config completed, if the best ones of sweeps that it names are known by now."""
+        bests = (need for need in self.needs if is_winner(need))
+        if not all(os.access(result_of(folder), os.F_OK) for folder in bests):
+            return self
+        message = base.complete(known_winners(project.results_root)).message
+        return self._replace(config=message.SerializeToString(deterministic=True))
+
     def experiment(self, roots: Mapping[str, str]) -> Experiment:
         """Return it as an `Experiment`, with what `Project.roots` says."""
         path, needs = Path(self.folder), tuple(map(Path, self.needs))
@@ -142,6 +150,14 @@ class Expansion:
     def experiments(self) -> list[Experiment]:
         """All experiments, each after what it needs."""
         return [p.experiment(self.roots) for p in self.planned]
+
+    def completed(self, project: Project, schema: Schema) -> Expansion:
+        """Return it with the configs completed of those whose best ones of sweeps were chosen since."""
+        planned = [
+            one.completed(project, Base.from_bytes(one.base, schema, project)) if one.is_open else one
+            for one in self.planned
+        ]
+        return replace(self, planned=planned)
 
     @property
     def experiments_of_own(self) -> list[Planned]:
@@ -350,11 +366,7 @@ class Contests:
         candidates = [taken_over(line, fields)[0] for best in composed.bests for line in self._lines(best)]
         base = Base.of(self.composer, *composed.source, candidates=candidates)
         found = planned._replace(base=base.to_bytes(), as_written=planned.config)
-        folders = (need for need in planned.needs if is_winner(need))
-        if not all(os.access(result_of(folder), os.F_OK) for folder in folders):
-            return found
-        message = base.complete(known_winners(self.project.results_root)).message
-        return found._replace(config=message.SerializeToString(deterministic=True))
+        return found.completed(self.project, base)
 
     def _lines(self, best: Best) -> Iterator[tuple[str, ...]]:
         """Yield the overrides of each experiment that may turn out to be the best, and of those that it is made of."""

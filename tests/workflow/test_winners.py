@@ -160,3 +160,19 @@ def test_a_run_alone_needs_what_was_chosen(tiny: Tiny, is_chosen: bool, code: in
     else:
         assert "needs what isn't done:\n  the best of conf/tune.py: NOT_STARTED" in ended.stderr
         assert "snakemake --profile profiles/local $(heyhi expand --cfg conf/work.prototxt" in ended.stderr
+
+
+def test_what_is_chosen_anew_is_chosen_before_anything_is_compared_with_it(tiny: Tiny) -> None:
+    write(tiny)
+    run(tiny)
+    before = list(tiny.ledger)
+    (path,) = [one for one in (tiny.root / "results/winners").glob("*.json") if "tune.py" in one.read_text()[:60]]
+
+    path.unlink()
+    for command in (("plan", "conf/seeds.py"), ("launch", "conf/seeds.py", "--redo-drifted", "--dry-run")):
+        said = " ".join(status(tiny, *command).split())
+        assert "made with another config" not in said and "drift" not in said.replace("--redo-drifted", ""), said
+        assert "the best of conf/tune.py isn't chosen yet" in said, said
+
+    said = status(tiny, "launch", "--foreground", "--redo-drifted", "--force", "conf/seeds.py")
+    assert tiny.ledger == before and path.exists(), said
