@@ -117,7 +117,7 @@ class MlflowRun:
         """Log what lines have."""
         now = time.time()
         found: list[Metric] = []
-        for values, step, seconds in self._points.of_lines(lines):
+        for values, step, seconds, _ in self._points.of_lines(lines):
             self._last = max(step, self._last)
             at = int(1000 * (now if seconds is None else seconds))
             found += self._new(values, at, step)
