@@ -30,6 +30,7 @@ _MOST_DEPTH = 50  # of dicts in one another
 _MOST_INT_BITS = 14_000  # Python neither writes nor reads longer ones in decimal
 _SMALL = 1 << 63
 _MOST_SHOWN = 40
+_NO_NAME = "heyhi.log: the name of a metric is empty"
 
 
 def line_of(
@@ -54,6 +55,8 @@ def line_of(
             raise MetricError(f"heyhi.log: takes a dict of names and numbers, and was given {_shown(source)}")
         for name, value in source.items():
             key = name if type(name) is str else _key(name, "")
+            if not key:
+                raise MetricError(_NO_NAME)
             if key in FACTS:
                 raise MetricError(
                     f"heyhi.log: '{key}' can't be the name of a metric: it {FACTS[key]}. Give it another name"
@@ -131,6 +134,8 @@ def _inner(values: Mapping[Any, Any], name: str, depth: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one, value in values.items():
         key = one if type(one) is str else _key(one, f"{name}.")
+        if not key:
+            raise MetricError(f"{_NO_NAME}, in '{_cut(name)}'")
         if key in found:
             raise MetricError(f"heyhi.log: '{_cut(name)}.{key}' is given twice: two keys read so")
         found[key] = value if type(value) in _PLAIN else _plain(value, f"{name}.{key}", depth)

@@ -77,13 +77,13 @@ class Points:
                 step = int(numbers[names[0]])
             else:
                 self._uncounted += 1
-            found = dict(as_floats(numbers, leave_out=names[0] if names else ""))
+            found = dict(as_floats(numbers, leave_out=names[0] if names else None))
             if found:
                 seconds = _seconds(line.get(TIME)) if is_written_by_log(line) else None
                 yield Point(found, step, seconds, names[0].replace(".", "/") if names else "")
 
 
-def as_floats(numbers: Mapping[str, Any], *, leave_out: str = "") -> Iterator[tuple[str, float]]:
+def as_floats(numbers: Mapping[str, Any], *, leave_out: str | None = None) -> Iterator[tuple[str, float]]:
     """Yield numbers by their names with slashes."""
     for name, value in numbers.items():
         try:

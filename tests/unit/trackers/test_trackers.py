@@ -228,6 +228,16 @@ def test_mlflow_has_one_run_of_all_attempts_with_each_step_once(make_run: MakeRu
     assert "MLFLOW_ALLOW_FILE_STORE" not in os.environ
 
 
+def test_mlflow_has_each_metric_whatever_its_name(make_run: MakeRun, no_store: None) -> None:
+    tracker = MlflowRun(make_run())
+    names = ["", "b//c", "d/", "f/../g", "h" * 249 + "/i", "fine"]
+    tracker.write([{**dict.fromkeys(names, 1.0), "step": 1}])
+    tracker.close(RunEnd.DONE, {"": 2})
+    found = tracker._client.get_run(tracker._id)
+    assert found.info.status == "FINISHED"
+    assert {"_", "b/_/c", "d/_", "f/_/_/_/g", "h" * 249, "fine", "result/_"} == set(found.data.metrics)
+
+
 def test_mlflow_finds_a_run_by_its_tag(make_run: MakeRun, no_store: None, tmp_path: Path) -> None:
     first = MlflowRun(make_run(), tmp_path)
     (make_run().exp_path / ".heyhi.mlflow.json").unlink()
