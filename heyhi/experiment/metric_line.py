@@ -125,8 +125,8 @@ def _plain(value: Any, name: str, depth: int) -> Any:
             raise MetricError(f"heyhi.log: '{_cut(name)}' is a dict in itself, or in more than {_MOST_DEPTH} others")
         return _inner(value, name, depth - 1)
     raise MetricError(
-        f"heyhi.log: '{_cut(name)}' is {_shown(value)}, and a metric is one number, or a dict of metrics: log its mean,"
-        " say, or each of its numbers by a name of its own"
+        f"heyhi.log: '{_cut(name)}' is {_shown(value)}{_failure(value)}, and a metric is one number, or a dict of"
+        " metrics: log its mean, say, or each of its numbers by a name of its own"
     )
 
 
@@ -170,6 +170,18 @@ def _item(value: Any) -> int | float | str | None:
     except Exception:  # each library has its own
         return None
     return found if type(found) in _NUMBERS else _as_number(found)
+
+
+def _failure(value: Any) -> str:
+    """Say what a scalar has raised instead of giving its number; empty where there are several, or it has none."""
+    if not hasattr(type(value), "item"):
+        return ""
+    try:
+        if math.prod(getattr(value, "shape", ())) == 1:
+            value.item()
+    except Exception as error:  # a device that is gone, say
+        return f", whose .item() raised {type(error).__name__}: {error}"
+    return ""
 
 
 def _as_number(value: Any) -> int | float | None:

@@ -168,3 +168,14 @@ def test_how_far_a_run_is_is_told_by_its_step_else_by_its_first_counter() -> Non
     assert counter_of({"epoch": 3, "trainer": {"global_step": 7}}) == ("trainer.global_step", 7)
     assert counter_of({"epoch": math.nan, "loss": 3}) is None
     assert line_of({"epoch": 3}, {}, total=5) == {"total": 5, "epoch": 3}
+
+
+def test_what_a_scalar_has_raised_is_in_the_message() -> None:
+    class Gone:
+        shape = ()
+
+        def item(self) -> float:
+            raise RuntimeError("cuda gone")
+
+    with pytest.raises(MetricError, match=r"'x' is of type .*, whose \.item\(\) raised RuntimeError: cuda gone, and"):
+        line_of({"x": Gone()}, {})
