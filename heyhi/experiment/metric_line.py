@@ -30,6 +30,7 @@ _MOST_DEPTH = 50  # of dicts in one another
 _MOST_INT_BITS = 14_000  # Python neither writes nor reads longer ones in decimal
 _SMALL = 1 << 63
 _MOST_SHOWN = 40
+_NO_NAME = "heyhi.log: the name of a metric is empty"
 
 
 def line_of(
@@ -54,6 +55,8 @@ def line_of(
             raise MetricError(f"heyhi.log: takes a dict of names and numbers, and was given {_shown(source)}")
         for name, value in source.items():
             key = name if type(name) is str else _key(name, "")
+            if not key:
+                raise MetricError(_NO_NAME)
             if key in FACTS:
                 raise MetricError(
                     f"heyhi.log: '{key}' can't be the name of a metric: it {FACTS[key]}. Give it another name"
@@ -122,8 +125,8 @@ def _plain(value: Any, name: str, depth: int) -> Any:
             raise MetricError(f"heyhi.log: '{_cut(name)}' is a dict in itself, or in more than {_MOST_DEPTH} others")
         return _inner(value, name, depth - 1)
     raise MetricError(
-        f"heyhi.log: '{_cut(name)}' is {_shown(value)}, and a metric is one number, or a dict of metrics: log its mean,"
-        " say, or each of its numbers by a name of its own"
+        f"heyhi.log: '{_cut(name)}' is {_shown(value)}{_failure(value)}, and a metric is one number, or a dict of"
+        " metrics: log its mean, say, or each of its numbers by a name of its own"
     )
 
 
@@ -131,6 +134,8 @@ def _inner(values: Mapping[Any, Any], name: str, depth: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for one, value in values.items():
         key = one if type(one) is str else _key(one, f"{name}.")
+        if not key:
+            raise MetricError(f"{_NO_NAME}, in '{_cut(name)}'")
         if key in found:
             raise MetricError(f"heyhi.log: '{_cut(name)}.{key}' is given twice: two keys read so")
         found[key] = value if type(value) in _PLAIN else _plain(value, f"{name}.{key}", depth)
@@ -165,6 +170,18 @@ def _item(value: Any) -> int | float | str | None:
     except Exception:  # each library has its own
         return None
     return found if type(found) in _NUMBERS else _as_number(found)
+
+
+def _failure(value: Any) -> str:
+    """Say what a scalar has raised instead of giving its number; empty where there are several, or it has none."""
+    if not hasattr(type(value), "item"):
+        return ""
+    try:
+        if math.prod(getattr(value, "shape", ())) == 1:
+            value.item()
+    except Exception as error:  # a device that is gone, say
+        return f", whose .item() raised {type(error).__name__}: {error}"
+    return ""
 
 
 def _as_number(value: Any) -> int | float | None:

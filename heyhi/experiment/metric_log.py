@@ -345,13 +345,20 @@ def _current() -> MetricLog | None:
     if threading.current_thread() in _left_threads or not _is_first():
         return None
     attempt, _, path = os.environ.get(METRICS_VARIABLE, "").partition(" ")
-    path = path or os.path.abspath(METRICS_NAME)  # noqa: PTH100 (each call pays for it)
+    path = path or _in_working_directory()
     found = _others.get(process)
     if found is None or found.path != path:
         if found is not None:
             found.close()
         found = _others[process] = MetricLog(path, int(attempt) if attempt.isdecimal() else 0)
     return found
+
+
+def _in_working_directory() -> str:
+    try:
+        return os.path.abspath(METRICS_NAME)  # noqa: PTH100 (each call pays for it)
+    except OSError:  # it was removed: writing there fails, and that is said
+        return METRICS_NAME
 
 
 def _is_first() -> bool:

@@ -42,7 +42,7 @@ class EventFiles:
         """Write what lines have."""
         from tensorboardX.summary import scalar
 
-        for values, step, seconds in self._points.of_lines(lines):
+        for values, step, seconds, _ in self._points.of_lines(lines):
             if not self._has_config:
                 self._write_config(values, step, seconds)
             self._last = step, seconds

@@ -87,9 +87,7 @@ class MlflowRun:
         tags |= {"heyhi.sweep": run.sweep} if run.sweep else {}
         made = self._client.create_run(self._experiment(run), tags=tags, run_name=run.name)
         run_id = str(made.info.run_id)
-        params = [
-            Param(_ODD.sub("_", key)[:_MOST_NAME], _text(value)[:_MOST_VALUE]) for key, value in run.config.items()
-        ]
+        params = [Param(_key(key), _text(value)[:_MOST_VALUE]) for key, value in run.config.items()]
         for some in _parts(params, _MOST_PARAMS):
             self._client.log_batch(run_id, params=some)
         with contextlib.suppress(Exception):  # to note it only saves a search
@@ -117,7 +115,7 @@ class MlflowRun:
         """Log what lines have."""
         now = time.time()
         found: list[Metric] = []
-        for values, step, seconds in self._points.of_lines(lines):
+        for values, step, seconds, _ in self._points.of_lines(lines):
             self._last = max(step, self._last)
             at = int(1000 * (now if seconds is None else seconds))
             found += self._new(values, at, step)
@@ -134,7 +132,7 @@ class MlflowRun:
 
         found = []
         for name, value in values.items():
-            key = _ODD.sub("_", name)[:_MOST_NAME]
+            key = _key(name)
             if self._logged is not None:
                 if key not in self._logged:
                     self._logged[key] = {one.step for one in self._client.get_metric_history(self._id, key)}
@@ -151,6 +149,13 @@ class MlflowRun:
 def _parts(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:
     for begin in range(0, len(items), most):
         yield items[begin : begin + most]
+
+
+def _key(name: str) -> str:
+    """Return a name as MLflow takes it: of few characters, and one path below its folder."""
+    parts = _ODD.sub("_", name).split("/")
+    key = "/".join("_" if part in ("", ".", "..") else part for part in parts)
+    return key if len(key) <= _MOST_NAME else key[:_MOST_NAME].rstrip("./")
 
 
 def _text(value: object) -> str:

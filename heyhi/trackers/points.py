@@ -28,11 +28,13 @@ class Point(NamedTuple):
         values: name -> number; what is nested has a slash, `val/accuracy`.
         step: where it belongs: the line's first counter, else how many lines without one came before.
         seconds: since 1970, when it was written; None where it doesn't say.
+        counter: name of what the step counts, with slashes; empty where the line has no counter.
     """
 
     values: dict[str, float]
     step: int
     seconds: float | None
+    counter: str = ""
 
 
 class Points:
@@ -43,11 +45,12 @@ class Points:
         last_step: the highest step among the last of these.
 
     Attributes:
+        earlier: how many lines came before.
         last_step: as given.
     """
 
     def __init__(self, uncounted: int = 0, last_step: int = 0) -> None:
-        self._uncounted = uncounted
+        self._uncounted = self.earlier = uncounted
         self.last_step = last_step
 
     @classmethod
@@ -74,12 +77,13 @@ class Points:
                 step = int(numbers[names[0]])
             else:
                 self._uncounted += 1
-            found = dict(as_floats(numbers, leave_out=names[0] if names else ""))
+            found = dict(as_floats(numbers, leave_out=names[0] if names else None))
             if found:
-                yield Point(found, step, _seconds(line.get(TIME)) if is_written_by_log(line) else None)
+                seconds = _seconds(line.get(TIME)) if is_written_by_log(line) else None
+                yield Point(found, step, seconds, names[0].replace(".", "/") if names else "")
 
 
-def as_floats(numbers: Mapping[str, Any], *, leave_out: str = "") -> Iterator[tuple[str, float]]:
+def as_floats(numbers: Mapping[str, Any], *, leave_out: str | None = None) -> Iterator[tuple[str, float]]:
     """Yield numbers by their names with slashes."""
     for name, value in numbers.items():
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,10 @@ _PROJECT_VARIABLE, _MODE_VARIABLE = "WANDB_PROJECT", "WANDB_MODE"
 class WandbRun:
     """The run of one experiment: all its attempts are one run.
 
+    wandb's own step is the number of the line in metrics.jsonl, since it may never fall: lines of several counters, or
+    of none, would be put at each other's steps, or be left out. Each metric is drawn over its counter, which is logged
+    with it.
+
     Whether it is online is for the user to say (WANDB_MODE).
 
     Args:
@@ -40,7 +44,8 @@ class WandbRun:
             for old in (folder / FOLDER_NAME).glob(f"offline-run-*-{run.run_id}"):  # of the export before
                 shutil.rmtree(old, ignore_errors=True)
         self._points = Points.of(run, is_whole=is_whole)
-        self._last = -1
+        self._number = self._points.earlier
+        self._has_counter = set[str]()
         self._run: Run = wandb.init(
             project=None if os.environ.get(_PROJECT_VARIABLE) else run.project or None,
             id=run.run_id,
@@ -59,10 +64,20 @@ class WandbRun:
 
     def write(self, lines: list[Line]) -> None:
         """Log what lines have."""
-        for values, step, _ in self._points.of_lines(lines):
-            # wandb takes no step that is below the last one: that counts something else.
-            self._run.log(dict(values), step=step if step >= self._last else None)
-            self._last = max(step, self._last)
+        for line in lines:
+            for values, step, _, counter in self._points.of_lines([line]):
+                if counter:
+                    self._draw_over(counter, values)
+                    values[counter] = step
+                self._run.log(values, step=self._number)
+            self._number += 1
+
+    def _draw_over(self, counter: str, names: Iterable[str]) -> None:
+        for name in names:
+            if name not in self._has_counter:
+                self._has_counter.add(name)
+                if "*" not in name:  # which would be a pattern
+                    self._run.define_metric(name, step_metric=counter)
 
     def close(self, end: RunEnd, result: Mapping[str, Any]) -> None:
         """Put the numbers of the result into the run's summary, and end it."""

@@ -133,6 +133,8 @@ def test_names_that_are_numbers_are_their_text() -> None:
         (lambda: line_of({"loss": 0.1}, {"loss": 0.2}), "'loss' is given twice: 0.1 (float), and 0.2"),
         (lambda: line_of({"step": 1}, {}, step=2), "'step' is given twice: 2 (int), and 1 (int)"),
         (lambda: line_of({"val": {1: 0.1, "1": 0.2}}, {}), "'val.1' is given twice"),
+        (lambda: line_of({"": 1}, {}), "the name of a metric is empty"),
+        (lambda: line_of({"val": {"": 1}}, {}), "the name of a metric is empty, in 'val'"),
         (lambda: line_of({"time": 0.3}, {}), "'time' can't be the name of a metric: it is when a line was written"),
         (lambda: line_of({}, {"attempt": 3}), "'attempt' can't be the name of a metric"),
         (lambda: line_of({"total": 3}, {}), "'total' can't be the name of a metric"),
@@ -166,3 +168,14 @@ def test_how_far_a_run_is_is_told_by_its_step_else_by_its_first_counter() -> Non
     assert counter_of({"epoch": 3, "trainer": {"global_step": 7}}) == ("trainer.global_step", 7)
     assert counter_of({"epoch": math.nan, "loss": 3}) is None
     assert line_of({"epoch": 3}, {}, total=5) == {"total": 5, "epoch": 3}
+
+
+def test_what_a_scalar_has_raised_is_in_the_message() -> None:
+    class Gone:
+        shape = ()
+
+        def item(self) -> float:
+            raise RuntimeError("cuda gone")
+
+    with pytest.raises(MetricError, match=r"'x' is of type .*, whose \.item\(\) raised RuntimeError: cuda gone, and"):
+        line_of({"x": Gone()}, {})

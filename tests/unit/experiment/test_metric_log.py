@@ -82,10 +82,10 @@ values = st.recursive(
     | st.integers(-(2**63), 2**64 - 1)  # others are read as floats
     | st.floats()
     | st.text(),
-    lambda inner: st.dictionaries(st.text(), inner, max_size=4),
+    lambda inner: st.dictionaries(st.text(min_size=1), inner, max_size=4),
     max_leaves=12,
 )
-names = st.text().filter(lambda name: name not in ("time", "attempt", "total"))
+names = st.text(min_size=1).filter(lambda name: name not in ("time", "attempt", "total"))
 
 
 def same(one: Any, other: Any) -> bool:
@@ -458,3 +458,13 @@ def test_progress_is_written_now_and_then_and_at_its_end(path: Path) -> None:
     assert found[0] == {"step": 1, "total": 1000}
     assert found[-1] == {"step": 1000, "total": 1000}
     assert len(found) < 20
+
+
+def test_in_a_working_directory_that_was_removed_a_line_is_said_to_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    heyhi.log(loss=1, step=1)
+    assert "metrics.jsonl: can't be written: No such file or directory" in caplog.text

@@ -81,6 +81,7 @@ def read_wandb(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict
     (path,) = folder.glob("*.wandb")
     data, at, whole = path.read_bytes(), 7, b""
     run: dict[str, Any] = {}
+    over: dict[str, str] = {}
     history: list[dict[str, Any]] = []
     summary: dict[str, Any] = {}
     while at + 7 < len(data):  # records in blocks of 32 KB, as LevelDB's log has them
@@ -101,6 +102,8 @@ def read_wandb(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict
             its = record.run
             run = {"id": its.run_id, "name": its.display_name, "group": its.run_group, "project": its.project}
             run |= {"notes": its.notes, "lr": config.get("lr"), "sizes": config.get("sizes")}
+        if record.HasField("metric"):
+            over[record.metric.name] = record.metric.step_metric
         if record.HasField("history"):
             items = {".".join([one.key, *one.nested_key]).strip("."): one for one in record.history.item}
             history.append({key: json.loads(one.value_json) for key, one in items.items()})
@@ -108,7 +111,7 @@ def read_wandb(folder: Path) -> tuple[dict[str, Any], list[dict[str, Any]], dict
             summary[".".join([one.key, *one.nested_key]).strip(".")] = json.loads(one.value_json)
         if record.HasField("exit"):
             summary["exit"] = record.exit.exit_code
-    return run, history, summary
+    return run | ({"over": over} if over else {}), history, summary
 
 
 def test_wandb_has_one_run_of_all_attempts(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -126,14 +129,47 @@ def test_wandb_has_one_run_of_all_attempts(make_run: MakeRun, monkeypatch: pytes
         while "exit" not in (found := read_wandb(kept))[2] and time.monotonic() < until:
             time.sleep(0.01)  # wandb's own process writes it
         said, history, summary = found
+        assert said.pop("over") == {"loss": "step", "val/accuracy": "step", "test": "epoch"}
         assert said == {
             "id": run.run_id, "name": "lr=0.0", "group": "lrs", "project": "digits", "notes": run.exp_id,
             "lr": 0.5, "sizes": [64, 32],
         }  # fmt: skip
-        steps = [(one["_step"], one["loss"], one["val/accuracy"]) for one in history if "loss" in one]
+        steps = [(one["step"], one["loss"], one["val/accuracy"]) for one in history if "loss" in one]
         assert steps == [(one["step"], one["loss"], one["val"]["accuracy"]) for one in part]
         assert [one["test"] for one in history if "test" in one] == [1.0]
         assert (summary["result/accuracy"], summary["exit"]) == (0.5, int(end is not RunEnd.DONE))
+
+
+@pytest.mark.parametrize("is_whole", [False, True])
+def test_wandb_has_lines_of_several_counters_and_of_none_each_at_its_own(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_whole: bool
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    logged: list[dict[str, Any]] = [{"params": 1}, {"gpus": 2}, {"x": 3}]
+    logged += [{"loss": at, "step": at} for at in range(6)]
+    logged += [{"val": {"loss": at}, "epoch": at} for at in range(5)]
+    logged += [{"acc": at, "step": at} for at in range(5)]
+    logged += [{"big": 1, "step": 10**20}, {"final": 1, "step": 6}, {"odd*": 1, "step": 7}]
+    run = make_run(attempt=2, earlier=7)
+    tracker = WandbRun(run, tmp_path, is_whole=is_whole)
+    tracker.write(logged)
+    tracker.close(RunEnd.DONE, {})
+    (kept,) = (tmp_path / "wandb").glob(f"offline-run-*-{run.run_id}")
+    until = time.monotonic() + 60
+    while "exit" not in (found := read_wandb(kept))[2] and time.monotonic() < until:
+        time.sleep(0.01)  # wandb's own process writes it
+    flat = [{"val/loss" if k == "val" else k: at if k == "val" else v for k, v in one.items()}
+            for one in logged for at in [one.get("epoch")]]  # fmt: skip
+    history = [{k: v for k, v in one.items() if not k.startswith("_")} for one in found[1]]
+    assert history == flat
+    begin = 0 if is_whole else 7  # lines of the attempt before
+    assert [one["_step"] for one in found[1]] == list(range(begin, begin + len(logged)))
+    assert (found[0]["over"]["loss"], found[0]["over"]["val/loss"], found[0]["over"]["acc"]) == (
+        "step",
+        "epoch",
+        "step",
+    )
 
 
 def test_without_a_key_wandb_asks_nobody(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -190,6 +226,16 @@ def test_mlflow_has_one_run_of_all_attempts_with_each_step_once(make_run: MakeRu
     assert second._client.get_experiment(found.info.experiment_id).name == "lrs"
     assert second._uri == f"file:{run.results_root}/mlruns"
     assert "MLFLOW_ALLOW_FILE_STORE" not in os.environ
+
+
+def test_mlflow_has_each_metric_whatever_its_name(make_run: MakeRun, no_store: None) -> None:
+    tracker = MlflowRun(make_run())
+    names = ["", "b//c", "d/", "f/../g", "h" * 249 + "/i", "fine"]
+    tracker.write([{**dict.fromkeys(names, 1.0), "step": 1}])
+    tracker.close(RunEnd.DONE, {"": 2})
+    found = tracker._client.get_run(tracker._id)
+    assert found.info.status == "FINISHED"
+    assert {"_", "b/_/c", "d/_", "f/_/_/_/g", "h" * 249, "fine", "result/_"} == set(found.data.metrics)
 
 
 def test_mlflow_finds_a_run_by_its_tag(make_run: MakeRun, no_store: None, tmp_path: Path) -> None:
