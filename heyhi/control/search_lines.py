@@ -16,6 +16,7 @@ from heyhi.files import read_bounded
 if TYPE_CHECKING:
     from heyhi.experiment.slots import SearchDir, SlotEnd
     from heyhi.project import Project
+    from heyhi.sweep.manifest import Manifest
     from heyhi.sweep.search_spec import SearchSpec
 
 _FEW = 3  # trials that are to be chosen yet and have lines of their own
@@ -36,15 +37,23 @@ def search_lines(survey: Survey) -> list[str]:
 
 def _size_of(project: Project, slot: str) -> int:
     """Return how many trials the search of a slot has by now, 0 where nobody can tell."""
+    with contextlib.suppress(HeyhiError), _manifest_of(project, slot) as manifest:  # who looks at it is told
+        return manifest.search.trials if manifest is not None and manifest.search is not None else 0
+    return 0
+
+
+@contextlib.contextmanager
+def _manifest_of(project: Project, slot: str) -> Iterator[Manifest | None]:
+    """Open the newest manifest of a slot, by its folder; None where there is none."""
     from heyhi.sweep.index import ManifestIndex
     from heyhi.sweep.manifest import Manifest
 
-    with contextlib.suppress(HeyhiError):  # who looks at it is told
-        path = ManifestIndex.open(project).find_to_look(slot)
-        if path is not None:
-            with Manifest.open(path) as manifest:
-                return manifest.search.trials if manifest.search is not None else 0
-    return 0
+    path = ManifestIndex.open(project).find_to_look(slot)
+    if path is None:
+        yield None
+        return
+    with Manifest.open(path) as manifest:
+        yield manifest
 
 
 def _lines_of(slots: Sequence[str]) -> Iterator[str]:
@@ -110,15 +119,10 @@ def trial_lines(project: Project, row: Row) -> list[str]:
 
 
 def _named(project: Project, exp_id: str) -> str:
-    from heyhi.sweep.index import ManifestIndex
-    from heyhi.sweep.manifest import Manifest
-
     search = exp_id.partition("/slots/")[0]
-    with contextlib.suppress(HeyhiError):  # it is one all the same
-        path = ManifestIndex.open(project).find_to_look(str(Path(project.results_root, exp_id)))
-        if path is not None:
-            with Manifest.open(path) as manifest:
-                return f"{search}{f' ({manifest.sweep})' if manifest.sweep else ''}"
+    slot = str(Path(project.results_root, exp_id))
+    with contextlib.suppress(HeyhiError), _manifest_of(project, slot) as manifest:  # it is one all the same
+        return f"{search} ({manifest.sweep})" if manifest is not None and manifest.sweep else search
     return search
 
 

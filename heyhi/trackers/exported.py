@@ -11,7 +11,7 @@ from typing import Any
 from heyhi.files import writing
 from heyhi.trackers.event_files import EVENT_FILES
 from heyhi.trackers.opening import open_tracker
-from heyhi.trackers.tracked_run import RunEnd, TrackedRun
+from heyhi.trackers.tracked_run import RunEnd, TrackedRun, Tracker
 
 EXPORTS_NAME = "exports"  # folder in a results root
 
@@ -43,13 +43,13 @@ def export_run(
         if folder is not None:
             with writing(folder):
                 folder.mkdir(parents=True, exist_ok=True)
-        _give(name, run, lines, end, result, folder)
+        _give(open_tracker(name, run, folder, is_whole=True), lines, end, result)
         return
     place = (folder or run.exp_path) / run.exp_id.strip("/")
     with writing(place):
         place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=place) as temp:
-        _give(name, run, lines, end, result, Path(temp))
+        _give(open_tracker(name, run, Path(temp), is_whole=True), lines, end, result)
         with writing(place):
             for old in place.glob(EVENT_FILES):
                 old.unlink()
@@ -73,15 +73,7 @@ def folder_of(name: str, results_root: Path, to: Path | None) -> Path | None:
     return results_root / EXPORTS_NAME / (name if name == "tensorboard" else "")
 
 
-def _give(
-    name: str,
-    run: TrackedRun,
-    lines: Iterable[list[dict[str, Any]]],
-    end: RunEnd,
-    result: Mapping[str, Any],
-    folder: Path | None,
-) -> None:
-    tracker = open_tracker(name, run, folder, is_whole=True)
+def _give(tracker: Tracker, lines: Iterable[list[dict[str, Any]]], end: RunEnd, result: Mapping[str, Any]) -> None:
     for some in lines:
         tracker.write([*some])
     tracker.close(end, result)
