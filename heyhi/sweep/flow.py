@@ -74,7 +74,8 @@ class Flow:
         manifest: for the rules: manifest that an experiment's job reads.
         tries: for the rules: how often an experiment's run was tried, with this time, and how often it is.
         threads: for the rules: cores that an experiment is given.
-        priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
+        priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep, and before
+            all others where it waits or runs already.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
         candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
@@ -394,7 +395,12 @@ class Flow:
 
     def _priority(self, known: _Known) -> int:
         # From 1: of what is worth nothing Snakemake's solver would start nothing.
-        return max(1, known.manifest.size - known.node.position)
+        place = max(1, known.manifest.size - known.node.position)
+        # What waits or runs already is waited for by whoever starts it. Only what was started counts against a limit.
+        return place + (max(one.size for one in self._opened.values()) if self._is_alive(known.node.target) else 0)
+
+    def _is_alive(self, target: str) -> bool:
+        return self._workflow.is_main_process and self._look(target).status.is_alive
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""
