@@ -12,7 +12,9 @@ What is chosen, and by what, is left to `heyhi.search`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,6 +27,7 @@ from heyhi.experiment.records import History
 from heyhi.files import parse_json, read_bounded, replace_file, writing
 
 _CHOICE_NAME = "choice.json"
+_SUFFIX = ".json"  # of a slot's target
 _DIGITS = 4
 _MOST_BYTES = 1 << 20
 _FINAL = (Status.DONE, Status.PRUNED, Status.DEAD)
@@ -193,6 +196,34 @@ def read_end(exp_path: str) -> SlotEnd | None:
             found = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
             return SlotEnd(exp_id, status, found, str(data.get("reason", "")), str(data.get("time", "")))
     raise UnknownError(f"{result_of(exp_path)}: is damaged, so nobody knows how this slot ended")
+
+
+def lacks_values(search: SearchDir) -> bool:
+    """Return whether trials of a search are DONE, and none has a value of what the search is about.
+
+    Mostly the first one has, and no other is read.
+    """
+    try:
+        names = sorted(os.listdir(search.slots_path))  # noqa: PTH208 (thousands of names)
+    except OSError:  # who looks at its trials is told
+        return False
+    is_done = False
+    for name in names:
+        slot, suffix = name[: -len(_SUFFIX)], name[-len(_SUFFIX) :]
+        if suffix != _SUFFIX or not slot.isdecimal():
+            continue
+        with contextlib.suppress(UnknownError):  # its status says so
+            end = read_end(f"{search.slots_path}/{slot}")
+            if end is not None and end.value is not None:
+                return False
+            is_done |= end is not None and end.status == Status.DONE.value
+    return is_done
+
+
+def searches_of(slots: Iterable[str]) -> list[SearchDir]:
+    """Return the searches that some slots are of, each once, by the folders of these (absolute)."""
+    first = {slot.rpartition("/")[0]: slot for slot in slots}
+    return [slot_dir(slot).search for slot in first.values()]
 
 
 def slot_name(number: int) -> str:

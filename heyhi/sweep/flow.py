@@ -24,6 +24,7 @@ from heyhi.experiment.exits import ENDED
 from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
 from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
+from heyhi.experiment.slots import lacks_values, searches_of
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import waited_for
 from heyhi.files import is_there, replace_bytes, writing
@@ -169,7 +170,9 @@ class Flow:
         return bool(self._workflow.is_main_process and self._is_executing)
 
     def end(self) -> None:
-        """End this process where a trial of a search is dead for good: for `onsuccess`, when all else is done.
+        """End this process where a trial of a search is dead for good, or none has what the search is about.
+
+        For `onsuccess`, when all else is done; why, the table says.
 
         Raises:
             SystemExit: so it is.
@@ -178,8 +181,11 @@ class Flow:
         slots += [
             folder for manifest in self.reported if manifest.search is not None for folder in manifest.own_folders
         ]
-        statuses = Statuses(list(dict.fromkeys(slots)))
-        if any(statuses.look(slot).status is Status.DEAD for slot in dict.fromkeys(slots)):
+        slots = list(dict.fromkeys(slots))
+        statuses = Statuses(slots)
+        if any(statuses.look(slot).status is Status.DEAD for slot in slots) or any(
+            map(lacks_values, searches_of(slots))
+        ):
             raise SystemExit(1)
 
     def finish(self) -> None:

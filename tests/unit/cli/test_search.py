@@ -87,6 +87,13 @@ class Searched:
         self.slot(number).write_end(SlotEnd(folder.exp_id, status, value, reason))
         return folder
 
+    def fail(self, number: int, why: str) -> None:
+        """Have a slot's job fail before it has chosen an experiment."""
+        slot = self.slot(number)
+        slot.prepare(self.manifest.experiment(self.targets[number]), self.manifest.schema())
+        slot.append_attempt(Start(1, pid=12, host="h"))
+        slot.append_attempt(End(1, "failed", exit_code=2, exception=why))
+
     def claim(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         claim = Claim.acquire(path)
@@ -256,6 +263,45 @@ def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked
     assert states(searched)[5][0] is Status.DEAD  # until it runs
 
 
+def test_a_metric_that_no_trial_has_is_an_error_where_all_have_ended_and_a_line_wherever_people_look(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    for number in range(6):
+        searched.end(number, 0.1 * (number + 1), "DONE").write_result({"yy": 0.5})
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    for words in (("launch", searched.word), ("search", *WORDS)):
+        code, _, err = run(*words, "--profile", "local")
+        assert code == 1 and f"error: {searched.word}: {why}\n" in err and not started
+    assert f"{searched.word}: {why}; 6 of 6 trials have ended: 6 DONE" in " ".join(
+        run("status", searched.word)[1].split()
+    )
+    assert why in run("report", searched.word)[1]
+    searched.slot(3).write_end(SlotEnd("", "DONE", 0.5))  # one has it, after all
+    assert run("launch", searched.word)[0] == 0
+    assert why not in run("status", searched.word)[1] + run("report", searched.word)[1]
+
+
+def test_nothing_starts_trials_of_a_search_for_what_none_has_and_nothing_is_said_to(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    searched.end(0, 0.1, "DONE").write_result({"yy": 0.5})
+    for number in (1, 2):
+        searched.fail(number, "trial 0 is done and has no 'y'")
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    for command in ("launch", "search"):
+        code, _, err = run(command, *WORDS, "--profile", "local")
+        assert code == 1 and f"{why}: no more trials are started" in err
+    code, out, _ = run("retry", "--dead", searched.word, "--profile", "local")
+    assert code == 1 and f"left: {searched.word}: {why}: no more trials are started" in out and not started
+    out = run("plan", *WORDS)[1]
+    assert "mode start_continue: 0 would start" in out and why in out and "launch: " not in out
+    out = " ".join(run("status", searched.word)[1].split())
+    assert why in out and "no controller runs" in out and "heyhi launch" not in out and "heyhi retry" not in out
+    searched.start(1, 0.2, Start(1, pid=12, host="h"), End(1, "failed", exception="killed"))  # it may have it yet
+    code, out, _ = run("launch", searched.word, "--profile", "local")
+    assert code == 0 and "1 to start" in out and len(started) == 1
+
+
 @pytest.mark.parametrize(
     ("launcher", "kind"), [("", "local"), ("launcher.local.cpus=1", "local"), ("launcher.slurm.hours=2", "slurm")]
 )
@@ -322,6 +368,13 @@ def test_no_slot_is_compared_with_what_is_done_since_nobody_knows_its_config_yet
     code, out, err = run("plan", *WORDS)
     assert code == 0 and "6 would start" in out and "the same config is DONE" not in out + err
     assert "the same config is DONE" in run("plan", *WORDS[:3], "lr=0.1")[1]
+
+
+def test_a_slot_that_has_chosen_nothing_has_no_config_to_compare(searched: Searched, run: Run) -> None:
+    searched.fail(0, "no experiment was chosen")
+    for words in (("plan", *WORDS), ("status", "--drift", searched.word)):
+        out = run(*words)[1]
+        assert "DEAD" in out and "compared" not in out and "drifted" not in out, out
 
 
 @pytest.mark.parametrize("space", ["lr=0.1,0.2", "seed=range(2)"])
