@@ -115,7 +115,7 @@ class Attendance:
             return cls((), len(survey.others), unknown=str(error), silence=survey.silence)
         alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
         dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
-        were_done = sum(map(was_done, dead[:_MOST_LOOKED_AT]))
+        were_done = sum(map(was_done, map(survey.shown, dead[:_MOST_LOOKED_AT])))
         loose = sum(status.is_alive for status, _ in left.values())
         trials = sum(is_slot(path) and path not in survey.ended for path in dead)
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
