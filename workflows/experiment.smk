@@ -15,7 +15,7 @@ rule experiment:
         files=ancient(flow.files),
     output:
         result=update("{exp}/result.json"),
-    # In the sweep's order, where not all are started at once.
+    # In the sweep's order, where not all are started at once; what waits or runs already goes first, so that it counts.
     priority: flow.priority
     threads: flow.threads
     resources:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import sys
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -134,6 +134,7 @@ def plan(args: argparse.Namespace) -> int:
     from heyhi.cli.winners import winner_lines
     from heyhi.control.going_on import Goings
     from heyhi.control.listing import render, terminal_width
+    from heyhi.control.search_lines import missed_lines, stuck_slots
     from heyhi.errors import ModeError
     from heyhi.experiment.modes import Action, action_of
     from heyhi.experiment.names import Status, is_slot
@@ -154,6 +155,8 @@ def plan(args: argparse.Namespace) -> int:
             " --cfg … --mode restart; heyhi retry --dead starts trials again that are dead"
         )
     actions |= dict.fromkeys(survey.ended, Action())
+    stuck = stuck_slots(path for path, action in actions.items() if action.start)
+    actions |= dict.fromkeys(stuck, Action())
     going_on = {path for path, action in actions.items() if action.start and not action.wipe}
     idle = going_on - _asked_for(selection, survey, going_on)
     goings = Goings.of(survey, going_on - idle, selection.schema_of)
@@ -180,7 +183,7 @@ def plan(args: argparse.Namespace) -> int:
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     twins = [line for group in selection.groups for line in _twins(selection, group)]
     print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
-    print_wrapped(winner_lines(selection))
+    print_wrapped([*winner_lines(selection), *missed_lines(survey.folders)])
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
     for group in selection.groups if project.settings.own_identity_ignore else ():
@@ -207,7 +210,7 @@ def plan(args: argparse.Namespace) -> int:
         print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.asked for row in survey.rows if action_of("start_continue", row.status).start}
-        would -= left.keys() | idle | survey.ended
+        would -= left.keys() | idle | survey.ended | stuck.keys()
         is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
@@ -357,6 +360,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     from heyhi.control.controller import ControllerSpec, foresee
     from heyhi.control.going_on import Goings
     from heyhi.control.recording import Launching
+    from heyhi.control.search_lines import stuck_slots
     from heyhi.experiment.modes import action_of
     from heyhi.experiment.names import Status
     from heyhi.sweep.target import target_of
@@ -373,8 +377,10 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
     written = [_written(selection, group, is_look=args.dry_run, less=unknown) for group in groups]
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
+    stuck = stuck_slots(startable).keys()
+    startable -= stuck
     starting = _asked_for(selection, survey, startable)
-    others = survey.others.keys() - (startable - starting) - survey.ended
+    others = survey.others.keys() - (startable - starting) - survey.ended - stuck
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
@@ -393,7 +399,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     if not others and not starting:
         if not args.dry_run:
             launching.record_unknown()
-        return _say_all_done(survey, words)
+        return _say_all_done(survey, words, stuck)
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
@@ -421,19 +427,33 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     return code or int(bool(goings.left or unknown) and not args.dry_run)
 
 
-def _say_all_done(survey: Survey, words: str) -> int:
-    """Say that there is nothing to start, and return the exit code: trials of a search that are dead stay so."""
+def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> int:
+    """Say that there is nothing to start, and return the exit code: trials of a search that are dead stay so.
+
+    Args:
+        survey: of what is named.
+        words: by which it is named.
+        stuck: trials that aren't started, since no other one has what their search is about.
+    """
     from heyhi.control.listing import rows_lines, terminal_width
+    from heyhi.control.search_lines import missed_lines
+
+    missed = missed_lines(survey.folders)
+    no_more = ": no more trials are started" if stuck else ""
+    print("".join(f"error: {line}{no_more}\n" for line in missed), end="", file=sys.stderr)
+    if stuck:
+        return 1
 
     dead = [row for row in survey.dead if row.asked in survey.ended]
     if not survey.ended:
         print(f"nothing to start: all are done; heyhi report {words} makes their table")
-        return 0
+        return int(bool(missed))
     print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
-    print(f"nothing to start: the search has ended; heyhi report {words} makes its table, a higher --trials goes on")
-    if dead:
+    more = "" if missed else ", a higher --trials goes on"
+    print(f"nothing to start: the search has ended; heyhi report {words} makes its table{more}")
+    if dead and not missed:
         print(f"heyhi retry --dead {words} starts the {len(dead)} again that {'are' if len(dead) > 1 else 'is'} DEAD")
-    return int(bool(dead))
+    return int(bool(dead or missed))
 
 
 def _both(group: Group, counts: str) -> str:
@@ -596,6 +616,7 @@ def retry(args: argparse.Namespace) -> int:
     from heyhi.control.listing import rows_lines, terminal_width
     from heyhi.control.recording import Launching
     from heyhi.control.reopening import as_trials, reopen
+    from heyhi.control.search_lines import missed_lines, stuck_slots
     from heyhi.control.survey import Survey
     from heyhi.errors import HeyhiError
     from heyhi.project import find_project
@@ -645,6 +666,9 @@ def retry(args: argparse.Namespace) -> int:
         found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
         unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
         dead = [row for row in dead if row.exp_path not in problems]
+    stuck = stuck_slots(row.asked for row in dead)
+    unmade += [f"left: {line}: no more trials are started" for line in missed_lines(stuck)]
+    dead = [row for row in dead if row.asked not in stuck]
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})

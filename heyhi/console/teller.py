@@ -22,7 +22,7 @@ from heyhi.console.screen import Plain, Screen, screen_for
 from heyhi.console.trials import TrialEnd, Trials
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result_of
-from heyhi.experiment.slots import shown_folder
+from heyhi.experiment.slots import lacks_values, searches_of, shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
 from heyhi.sweep.target import folder_of
@@ -352,6 +352,9 @@ class Teller:
                 self._named[trials[0]].exp_id if len(trials) == 1 and trials[0] in self._named else self._asked.words()
             )
             goes_on = f"{f'heyhi retry --dead {again}'.rstrip()} starts {'it' if len(trials) == 1 else 'them'} again"
+        slots = list(filter(is_slot, self._ended))
+        if len(slots) == len(self._ended) and all(map(lacks_values, searches_of(slots))):  # none of them goes anywhere
+            return f"; {f'heyhi logs --error {which}'.rstrip()} shows more"
         return f"; {f'heyhi logs --error {which}'.rstrip()} shows more, and {goes_on}"
 
     # --- names and lines

@@ -58,7 +58,11 @@ class Trials:
         if not end.exp_id:
             return TrialEnd(Status.DONE, end.reason or "nothing was left to choose")
         search = self._searches.get(path)
-        value = f"{search.metric}={end.value:.6g}" if search is not None and end.value is not None else ""
+        value = ""
+        if search is not None and end.value is not None:
+            value = f"{search.metric}={end.value:.6g}"
+        elif search is not None and end.shown_status is Status.DONE:
+            value = f"has no {search.metric}"
         best = "(best so far)" if end.shown_status is Status.DONE and self._is_best(path, end) else ""
         why = end.reason if end.shown_status is not Status.DONE else ""
         return TrialEnd(end.shown_status, " ".join(filter(None, (value, best, why))))

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from heyhi.control.controller import Controller, find_controllers, folders_of_controller
 from heyhi.control.last_words import NO_ANSWER, LastWords, last_trouble, last_words
+from heyhi.control.search_lines import stuck_slots
 from heyhi.control.survey import Survey
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import Status, is_slot
@@ -68,6 +69,7 @@ class Attendance:
         loose: how many wait or run, and none of these follows them.
         trials: how many of the dead ones are trials that aren't over for their search: what starts others of it goes on
             with them.
+        is_stuck: whether nothing would start any of these: they are trials of searches for what no trial has.
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
         silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
@@ -81,6 +83,7 @@ class Attendance:
     were_done: int = 0
     loose: int = 0
     trials: int = 0
+    is_stuck: bool = False
     ended: Ended | None = None
     unknown: str = ""
     silence: str = ""
@@ -112,11 +115,13 @@ class Attendance:
             return cls((), len(survey.others), unknown=str(error), silence=survey.silence)
         alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
         dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
-        were_done = sum(map(was_done, dead[:_MOST_LOOKED_AT]))
+        were_done = sum(map(was_done, map(survey.shown, dead[:_MOST_LOOKED_AT])))
         loose = sum(status.is_alive for status, _ in left.values())
         trials = sum(is_slot(path) and path not in survey.ended for path in dead)
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
-        counts = (len(dead), were_done, loose, trials)
+        slots = list(filter(is_slot, (*alone, *dead)))
+        is_stuck = bool(slots) and len(stuck_slots(slots)) == len(alone) + len(dead)
+        counts = (len(dead), were_done, loose, trials, is_stuck)
         return cls(living, len(survey.others), alone, *counts, ended, "", survey.silence, troubles)
 
     @property
@@ -148,6 +153,7 @@ class Attendance:
         """
         if self.unknown:
             return [*self.notices, f"nobody knows whether a controller runs these: {self.unknown}"]
+        commands = NO_COMMANDS if self.is_stuck else commands
         lines = [*self.notices, *(_living_line(controller, count, self.left) for controller, count in self.living)]
         if self.loose and not self.living:
             some = f"the {self.loose} that wait or run" if self.loose > 1 else "the one that waits or runs"

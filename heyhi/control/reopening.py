@@ -1,5 +1,7 @@
 """Trials of a search that are dead, to be started again: their slots are opened anew, and what said so is in the trash.
 
+So are those that were DONE, and whose results are gone.
+
 A slot stays the experiment that it is: only what its search had noted of the end goes.
 """
 
@@ -14,7 +16,7 @@ from heyhi.control.survey import Row
 from heyhi.errors import HeyhiError
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import Status, has_ended, result_of
-from heyhi.experiment.slots import slot_dir, slot_dirs_of
+from heyhi.experiment.slots import SlotDir, SlotEnd, folder_chosen, is_gone, slot_dir, slot_dirs_of
 from heyhi.experiment.trash import move_to_trash
 from heyhi.files import writing
 from heyhi.project import Project
@@ -22,7 +24,7 @@ from heyhi.sweep.index import ManifestIndex
 
 
 def reopen(project: Project, slots: Iterable[str]) -> list[str]:
-    """Open slots anew that have ended with a DEAD experiment; return those that were.
+    """Open slots anew that have ended with a DEAD experiment, or one whose result is gone; return those that were.
 
     Args:
         project: whose they are.
@@ -50,10 +52,16 @@ def _slot_of(project: Project, row: Row) -> str:
     for slot in slot_dirs_of(Path(row.exp_path)):
         with contextlib.suppress(HeyhiError):  # it is started all the same
             end = slot.read_end()
-            is_open = end is None or end.status == Status.DEAD.value
+            is_open = end is None or _may_open(slot, end)
             if is_open and ManifestIndex.open(project).find_to_run(str(slot.path)) is not None:
                 return str(slot.path)
     return ""
+
+
+def _may_open(slot: SlotDir, end: SlotEnd) -> bool:
+    if end.status == Status.DONE.value and end.exp_id:
+        return is_gone(folder_chosen(str(slot.path), end.exp_id))
+    return end.status == Status.DEAD.value
 
 
 def _reopen(project: Project, slot: str) -> bool:
@@ -65,7 +73,7 @@ def _reopen(project: Project, slot: str) -> bool:
         return False
     with claim:
         end = slot_dir(slot).read_end()
-        if end is None or end.status != Status.DEAD.value:
+        if end is None or not _may_open(slot_dir(slot), end):
             return False
         target = Path(result_of(slot))
         with writing(target):

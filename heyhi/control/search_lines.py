@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -73,7 +73,7 @@ def _lines_of(slots: Sequence[str]) -> Iterator[str]:
         ends = {slot: _end_now(search, spec, end) for slot, end in ends.items()}
     counts = Counter(end.status for end in ends.values())
     counted = ", ".join(f"{count} {status}" for status, count in counts.items())
-    best = _best(spec, ends) if spec is not None else ""
+    best = (_best(spec, ends) or _missed(search)) if spec is not None else ""
     of = f"{len(ends)} of {len(slots)} trials have ended: {counted}"
     yield f"{SEARCHES_NAME}/{search.search_id}: {'; '.join(filter(None, (best, of)))}"
 
@@ -82,6 +82,48 @@ def _end_now(search: SearchDir, spec: SearchSpec, end: SlotEnd) -> SlotEnd:
     from heyhi.search.since import end_now  # only a search has need of it
 
     return end_now(search.results_root, end, spec.metric, spec.direction)
+
+
+def stuck_slots(paths: Iterable[str]) -> dict[str, str]:
+    """Return those of some slots that choose nothing any more, since no trial has what their search is about, with why.
+
+    Args:
+        paths: what is no slot among them is left out.
+    """
+    slots = list(filter(is_slot, paths))
+    if not slots:
+        return {}
+    from heyhi.experiment.slots import searches_of, shown_folder
+
+    whys = {search.slots_path: why for search in searches_of(slots) if (why := _missed(search))}
+    found = ((slot, whys[Path(slot).parent]) for slot in slots if Path(slot).parent in whys) if whys else ()
+    return {slot: why for slot, why in found if shown_folder(slot) == slot}
+
+
+def missed_lines(paths: Iterable[str]) -> list[str]:
+    """Say of which searches that some slots are of no trial has what they are about.
+
+    Args:
+        paths: what is no slot among them is left out.
+    """
+    slots = list(filter(is_slot, paths))
+    if not slots:
+        return []
+    from heyhi.experiment.slots import searches_of
+
+    return [f"{SEARCHES_NAME}/{one.search_id}: {why}" for one in searches_of(slots) if (why := _missed(one))]
+
+
+def _missed(search: SearchDir) -> str:
+    """Say that no trial of a search has what it is about; empty where one has, none is done, or nobody can tell."""
+    from heyhi.experiment.slots import lacks_values
+
+    spec = _spec_of(search) if lacks_values(search) else None
+    if spec is None:
+        return ""
+    from heyhi.search.aim import missed  # only a search has need of it
+
+    return missed(search, spec)
 
 
 def _best(spec: SearchSpec, ends: dict[str, SlotEnd]) -> str:

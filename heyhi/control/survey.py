@@ -500,6 +500,8 @@ class Survey:
             check = DriftCheck(part.project, schema_of(part.project))
             for asked in part.folders:
                 path = self.shown(asked)
+                if is_slot(path):  # it is no experiment yet
+                    continue
                 today = part.configs.get(path) if path == asked else None  # a slot's is only what it begins with
                 if path in rows and (lines := check.drift(Path(path), today)):
                     found[rows[path].exp_id] = lines

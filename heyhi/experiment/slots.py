@@ -12,7 +12,9 @@ What is chosen, and by what, is left to `heyhi.search`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -22,11 +24,14 @@ from heyhi.errors import UnknownError
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import SEARCH_NAME, SEARCHES_NAME, SLOTS_NAME, Status, has_ended, is_slot, result_of
 from heyhi.experiment.records import History
-from heyhi.files import parse_json, read_bounded, replace_file, writing
+from heyhi.files import is_there_now, parse_json, read_bounded, replace_file, writing
 
 _CHOICE_NAME = "choice.json"
+_SUFFIX = ".json"  # of a slot's target
 _DIGITS = 4
 _MOST_BYTES = 1 << 20
+# Why a trial is DEAD that was DONE.
+GONE = "it was DONE, and its result is gone; heyhi retry --dead makes it anew"
 _FINAL = (Status.DONE, Status.PRUNED, Status.DEAD)
 
 
@@ -195,6 +200,34 @@ def read_end(exp_path: str) -> SlotEnd | None:
     raise UnknownError(f"{result_of(exp_path)}: is damaged, so nobody knows how this slot ended")
 
 
+def lacks_values(search: SearchDir) -> bool:
+    """Return whether trials of a search are DONE, and none has a value of what the search is about.
+
+    Mostly the first one has, and no other is read.
+    """
+    try:
+        names = sorted(os.listdir(search.slots_path))  # noqa: PTH208 (thousands of names)
+    except OSError:  # who looks at its trials is told
+        return False
+    is_done = False
+    for name in names:
+        slot, suffix = name[: -len(_SUFFIX)], name[-len(_SUFFIX) :]
+        if suffix != _SUFFIX or not slot.isdecimal():
+            continue
+        with contextlib.suppress(UnknownError):  # its status says so
+            end = read_end(f"{search.slots_path}/{slot}")
+            if end is not None and end.value is not None:
+                return False
+            is_done |= end is not None and end.status == Status.DONE.value
+    return is_done
+
+
+def searches_of(slots: Iterable[str]) -> list[SearchDir]:
+    """Return the searches that some slots are of, each once, by the folders of these (absolute)."""
+    first = {slot.rpartition("/")[0]: slot for slot in slots}
+    return [slot_dir(slot).search for slot in first.values()]
+
+
 def slot_name(number: int) -> str:
     """Return the name of a slot's folder."""
     return f"{number:0{_DIGITS}d}"
@@ -222,10 +255,29 @@ def shown_folder(exp_path: str) -> str:
         choice = read_choice(exp_path)
     except UnknownError:  # its own status says so
         return exp_path
-    if choice is None or not choice.exp_id:
-        return exp_path
+    return folder_chosen(exp_path, choice.exp_id) if choice is not None and choice.exp_id else exp_path
+
+
+def folder_chosen(exp_path: str, exp_id: str) -> str:
+    """Return the folder of an experiment that a slot is.
+
+    Args:
+        exp_path: of the slot (absolute).
+        exp_id: of the experiment.
+    """
     *root, _, _, _, _ = exp_path.split("/")  # searches/ID/slots/0007
-    return choice.exp_id if choice.exp_id.startswith("/") else f"{'/'.join(root)}/{choice.exp_id}"
+    return exp_id if exp_id.startswith("/") else f"{'/'.join(root)}/{exp_id}"
+
+
+def is_gone(exp_path: str) -> bool:
+    """Return whether the result of an experiment that was DONE isn't there any more; where nobody can tell, it is."""
+    result = result_of(exp_path)
+    if os.access(result, os.F_OK):  # as of most, and there may be 10,000 of them
+        return False
+    try:
+        return not is_there_now(Path(result))
+    except UnknownError:
+        return False
 
 
 def shown_folders(exp_paths: Iterable[str]) -> list[str]:

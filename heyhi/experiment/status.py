@@ -379,11 +379,15 @@ def _look_at_slot(exp_path: str, ask: Callable[[], View], of: Callable[[str], _L
         ask: asks Slurm.
         of: looks at an experiment.
     """
-    from heyhi.experiment.slots import read_choice, read_end, shown_folder
+    from heyhi.experiment.slots import GONE, folder_chosen, is_gone, read_choice, read_end, shown_folder
 
     end = read_end(exp_path)
     if end is not None and end.shown_status is Status.DONE:  # which most are, and there may be 10,000 of them
-        return _Look(State(Status.DONE, end.reason if not end.exp_id else ""))
+        done = folder_chosen(exp_path, end.exp_id) if end.exp_id else ""
+        if not done or not is_gone(done):
+            return _Look(State(Status.DONE, end.reason if not end.exp_id else ""))
+        now = of(done)._replace(folder=done)
+        return now if now.state.status is not Status.NOT_STARTED else _Look(State(Status.DEAD, GONE))
     choice = read_choice(exp_path) if end is None else None  # raises where it is damaged
     chosen = exp_path if end is None and choice is None else shown_folder(exp_path)
     its = of(chosen)._replace(folder=chosen) if chosen != exp_path else None

@@ -29,7 +29,7 @@ def search_payload(searched: Searched, ids: Sequence[str]) -> dict[str, Any]:
         "direction": spec.direction,
         "planned": spec.trials,
         "stops": spec.stop is not None,
-        "best": searched.best_line,
+        "best": searched.best_line or searched.missed,
         "slots": [trial.slot for trial in trials],
         "values": [_number(trial.value) for trial in trials],
         "states": [trial.state for trial in trials],

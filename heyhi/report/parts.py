@@ -29,7 +29,7 @@ from heyhi.report.read import Reader
 from heyhi.report.readings import USED, Entry, Readings
 from heyhi.report.searched import Searched
 from heyhi.report.setting_values import values_of
-from heyhi.report.trial_rows import outline_trials, trial_columns
+from heyhi.report.trial_rows import as_noted, outline_trials, trial_columns
 from heyhi.sweep.drift import NOT_COMPARED, why_not_compared
 from heyhi.sweep.manifest import Manifest
 from heyhi.sweep.target import is_slot_target
@@ -116,14 +116,16 @@ def read_part(
     tick = progress(len(outline.folders) + len(needed))
     growing = f"searches/{searched.spec.search_id}" if searched is not None and not only else ""
     found = reader.read(outline.folders, entries_at, outline.needs, tick, growing)
-    statuses = found.fields["status"]
-    trials = trial_columns(searched, statuses) if searched is not None else {}
+    fields, trials = found.fields, {}
+    if isinstance(source, Manifest) and searched is not None:
+        fields = as_noted(source, searched, fields)
+        trials = trial_columns(searched, fields["status"])
     part = Part(
         outline,
-        statuses,
+        fields["status"],
         found.outcome,
-        trials | own_columns(reader.project, outline, found.fields, drift),
-        behind_columns(found.fields),
+        trials | own_columns(reader.project, outline, fields, drift),
+        behind_columns(fields),
         composed=composed,
         searched=searched,
     )

@@ -18,6 +18,7 @@ from heyhi.errors import SweepError, UnknownError
 from heyhi.experiment.slots import SearchDir
 from heyhi.report.cell_text import number_text, value_text
 from heyhi.report.columns import ColumnCache
+from heyhi.search.aim import why_missed
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
 from heyhi.search.since import trials_now
@@ -42,6 +43,7 @@ class Searched:
         rungs: step -> slot -> the value that its trial had there.
         cache: keeps how important keys are, which takes longer to compute than the rest; None: nothing does.
         problem: why its trials, or their rungs, can't be read; empty where they can.
+        missed: that none of its trials has what it is about; empty where one has, or none is done.
         is_part: whether only some of its trials are meant.
     """
 
@@ -51,6 +53,7 @@ class Searched:
     rungs: Mapping[int, Mapping[int, float]] = field(default_factory=dict)
     cache: ColumnCache | None = None
     problem: str = ""
+    missed: str = ""
     is_part: bool = False
 
     @classmethod
@@ -58,17 +61,19 @@ class Searched:
         """Read a search; of one that can't be read, nothing is there but why."""
         search = SearchDir(results_root, spec.search_id)
         try:
-            trials = [trial for trial in read_trials(search, spec) if trial.slot < spec.trials]
-            trials = trials_now(results_root, trials, spec.metric, spec.direction)
+            every = trials_now(results_root, read_trials(search, spec), spec.metric, spec.direction)
+            missed = why_missed(spec, every, lambda exp_id: str(results_root / exp_id))
+            trials = [trial for trial in every if trial.slot < spec.trials]
             skipped = _ended(search, spec) - {trial.slot for trial in trials}
         except UnknownError as error:
             return cls(spec, problem=str(error))
         try:
             rungs = RungFiles(search).read() if spec.stop is not None else {}
         except OSError as error:
-            return cls(spec, trials, len(skipped), {}, cache, f"{search.rungs_path}: {error.strerror or error}")
+            problem = f"{search.rungs_path}: {error.strerror or error}"
+            return cls(spec, trials, len(skipped), {}, cache, problem, missed)
         own = {step: {slot: one for slot, one in there.items() if slot < spec.trials} for step, there in rungs.items()}
-        return cls(spec, trials, len(skipped), own, cache)
+        return cls(spec, trials, len(skipped), own, cache, missed=missed)
 
     def only(self, slots: Collection[int]) -> Searched:
         """Return it with some of its trials: the others aren't spoken of."""
@@ -136,7 +141,7 @@ class Searched:
         """Say in lines how far it is."""
         if self.is_part:
             return
-        if line := self.best_line:
+        if line := self.best_line or self.missed:
             yield line
         if self.waiting and not self.problem:
             yield f"{self.waiting} of {self.spec.trials} trials not started"

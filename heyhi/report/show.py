@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, SweepError
 from heyhi.report.drift_lines import drift_line
 from heyhi.report.gather import gather
 from heyhi.report.shape import Shape
@@ -74,7 +74,10 @@ def _show_asked(flow: Flow) -> None:
 
 
 def _print(shaped: Shaped, sources: Sequence[Source]) -> None:
-    print_table(shaped)
+    missed = [one.missed for one in shaped.searches if one.missed and (one.is_part or not one.waiting)]
+    said = tuple(replace(one, missed="") if one.missed in missed else one for one in shaped.searches)
+    print_table(replace(shaped, searches=said))
+    _say(*map(SweepError, missed))  # of others, those that were not started have said it
     if line := drift_line(shaped.whole, sources):
         print(line, flush=True)
 

@@ -5,13 +5,14 @@ What is kept of a manifest's own experiments doesn't hold for these: which they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError
 from heyhi.experiment.names import Status, is_slot
 from heyhi.experiment.slots import SearchDir
+from heyhi.experiment.status import find_state
 from heyhi.report.composed import no_gaps
 from heyhi.report.outline import EntriesAt, Outline, column_of, filled, values_in, varying_columns
 from heyhi.report.readings import Entry
@@ -107,6 +108,23 @@ def trial_columns(searched: Searched, statuses: Sequence[str]) -> dict[str, list
         searched.pruned_at.get(slot) if status == pruned else None for slot, status in zip(slots, statuses, strict=True)
     ]
     return {"trial": list(slots), "pruned_at": ended}
+
+
+def as_noted(manifest: Manifest, searched: Searched, fields: Mapping[str, list[Any]]) -> dict[str, list[Any]]:
+    """Return the fields of trials, as their slots say it of those whose folders are gone.
+
+    Args:
+        manifest: of the search.
+        searched: its trials.
+        fields: as their folders have them.
+    """
+    search = SearchDir(manifest.results_root, searched.spec.search_id)
+    statuses, reasons = list(fields["status"]), list(fields["reason"])
+    for place, trial in enumerate(searched.trials):
+        if statuses[place] == Status.NOT_STARTED.value and trial.state in ("dead", "pruned"):
+            status, reasons[place] = find_state(search.slot(trial.slot).path)
+            statuses[place] = status.value
+    return {**fields, "status": statuses, "reason": reasons}
 
 
 def trial_configs(manifest: Manifest, searched: Searched) -> list[ConfigRow]:

@@ -12,31 +12,28 @@ import logging
 import math
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from heyhi.config.compose import Composed
 from heyhi.config.identity import ExpPattern
 from heyhi.config.schema import Schema, message_type
-from heyhi.errors import HeyhiError, SweepError, suggest
 from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import Status
 from heyhi.experiment.slots import Choice, SearchDir, SlotDir
 from heyhi.experiment.status import find_status
 from heyhi.files import utc_now, writing
 from heyhi.project import Project
+from heyhi.search.aim import check_aim
 from heyhi.search.others import Fitting, Others
 from heyhi.search.study import Study, import_optuna
 from heyhi.search.trial import Trial
 from heyhi.search.trials import read_trials
-from heyhi.search.values import names_in
 from heyhi.search.whole_space import all_points, most_points
 from heyhi.sweep.search_spec import SearchSpec
 
 _ASKS = 50  # of the study: a space in which so many in a row are taken is gone through
 _MOST_POINTS = 100_000  # that are gone through
-_MOST_NAMES = 12  # of metrics that are shown
 _LONGEST_PAUSE = 1.0  # seconds between two looks whether another slot has chosen
 _LONG = 30.0  # seconds after which a wait for that is told of
 _log = logging.getLogger(__name__)
@@ -179,29 +176,3 @@ class _Choosing:
             return f"the search found no new point in {_ASKS} tries"
         also = f", {self._elsewhere} of them by others" if self._elsewhere else ""
         return f"all points of the space are taken{also}"
-
-
-def check_aim(spec: SearchSpec, trials: Iterable[Trial], folder_of: Callable[[str], str]) -> None:
-    """Refuse a search whose trials don't have what it is about.
-
-    Args:
-        spec: what is searched.
-        trials: its trials.
-        folder_of: returns the folder of an exp id.
-
-    Raises:
-        SweepError: none of those that are done has it, with what they have instead.
-    """
-    ended = list(trials)
-    first = next((trial for trial in ended if trial.state == "done"), None)
-    if first is None or any(trial.value is not None for trial in ended):
-        return
-    try:
-        names = names_in(Path(folder_of(first.exp_id)))
-    except HeyhiError:
-        names = []
-    has = f"but {', '.join(names[:_MOST_NAMES])}" if names else "and no other metric"
-    lacks = f"'{spec.metric}'{suggest(spec.metric, names)}"
-    raise SweepError(
-        f"trial {first.slot} is done and has no {lacks}, which its search is about, {has}: no more trials are started"
-    )

@@ -1,4 +1,5 @@
-"""What has become of a trial since its search was done with it: somebody else may have brought it to its end.
+"""What has become of a trial since its search was done with it: somebody else may have brought it to its end, or its
+result may be gone.
 
 Who looks at a search, or chooses the best of it, goes by that. What the search itself learns of stays what its slots
 have noted.
@@ -14,7 +15,7 @@ from pathlib import Path
 from heyhi.errors import HeyhiError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import Status, result_of
-from heyhi.experiment.slots import SlotEnd
+from heyhi.experiment.slots import GONE, SlotEnd, is_gone
 from heyhi.search.trial import Trial
 from heyhi.search.values import value_of
 
@@ -22,19 +23,23 @@ from heyhi.search.values import value_of
 def end_now(results_root: Path, end: SlotEnd, metric: str, direction: Direction) -> SlotEnd:
     """Return how a slot's experiment has ended by now: DONE, with the value of that, where it is so since.
 
+    DEAD where it was DONE, and that result is gone.
+
     Args:
         results_root: of the search.
         end: as the slot's file has it.
         metric: that the search is about.
         direction: which way it is better.
     """
+    if end.status == Status.DONE.value and end.exp_id and is_gone(str(results_root / end.exp_id)):
+        return replace(end, status=Status.DEAD.value, value=None, reason=GONE)
     if not _is_done_since(results_root, end.exp_id, is_final=end.status == Status.DONE.value):
         return end
     return replace(end, status=Status.DONE.value, value=_value(results_root / end.exp_id, metric, direction), reason="")
 
 
 def trials_now(results_root: Path, trials: Iterable[Trial], metric: str, direction: Direction) -> list[Trial]:
-    """Return trials as they are by now: each whose experiment is DONE is done, with the value of that.
+    """Return trials as they are by now: each whose experiment is DONE is done, with the value of that, and no other.
 
     Args:
         results_root: of the search.
@@ -45,6 +50,8 @@ def trials_now(results_root: Path, trials: Iterable[Trial], metric: str, directi
     return [
         replace(one, state="done", value=_value(results_root / one.exp_id, metric, direction), steps={})
         if _is_done_since(results_root, one.exp_id, is_final=one.state == "done")
+        else replace(one, state="dead", value=None)
+        if one.state == "done" and one.exp_id and is_gone(str(results_root / one.exp_id))
         else one
         for one in trials
     ]

@@ -24,6 +24,7 @@ from heyhi.experiment.exits import ENDED
 from heyhi.experiment.given_files import NOT_THERE, OWN_RULES, why_missing
 from heyhi.experiment.names import SEARCHES_NAME, Status, result_of
 from heyhi.experiment.project_names import check_names, foreign_names, take_root
+from heyhi.experiment.slots import lacks_values, searches_of
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import waited_for
 from heyhi.files import is_there, replace_bytes, writing
@@ -74,7 +75,8 @@ class Flow:
         manifest: for the rules: manifest that an experiment's job reads.
         tries: for the rules: how often an experiment's run was tried, with this time, and how often it is.
         threads: for the rules: cores that an experiment is given.
-        priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep.
+        priority: for the rules: the higher, the earlier an experiment is started; in the order of its sweep, and before
+            all others where it waits or runs already.
         report: for the rules: table of the sweep that was asked for.
         page: for the rules: its page.
         candidates: for the rules: what the best of a sweep is chosen from, where it isn't chosen yet.
@@ -168,7 +170,9 @@ class Flow:
         return bool(self._workflow.is_main_process and self._is_executing)
 
     def end(self) -> None:
-        """End this process where a trial of a search is dead for good: for `onsuccess`, when all else is done.
+        """End this process where a trial of a search is dead for good, or none has what the search is about.
+
+        For `onsuccess`, when all else is done; why, the table says.
 
         Raises:
             SystemExit: so it is.
@@ -177,8 +181,11 @@ class Flow:
         slots += [
             folder for manifest in self.reported if manifest.search is not None for folder in manifest.own_folders
         ]
-        statuses = Statuses(list(dict.fromkeys(slots)))
-        if any(statuses.look(slot).status is Status.DEAD for slot in dict.fromkeys(slots)):
+        slots = list(dict.fromkeys(slots))
+        statuses = Statuses(slots)
+        if any(statuses.look(slot).status is Status.DEAD for slot in slots) or any(
+            map(lacks_values, searches_of(slots))
+        ):
             raise SystemExit(1)
 
     def finish(self) -> None:
@@ -394,7 +401,12 @@ class Flow:
 
     def _priority(self, known: _Known) -> int:
         # From 1: of what is worth nothing Snakemake's solver would start nothing.
-        return max(1, known.manifest.size - known.node.position)
+        place = max(1, known.manifest.size - known.node.position)
+        # What waits or runs already is waited for by whoever starts it. Only what was started counts against a limit.
+        return place + (max(one.size for one in self._opened.values()) if self._is_alive(known.node.target) else 0)
+
+    def _is_alive(self, target: str) -> bool:
+        return self._workflow.is_main_process and self._look(target).status.is_alive
 
     def _find(self, wildcards: Any) -> _Known:
         """Look an experiment up: in the sweep if one was chosen, else in the manifest it was expanded into last."""

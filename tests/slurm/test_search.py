@@ -23,12 +23,13 @@ class SearchLab:
     def __init__(self, lab: Lab) -> None:
         self.lab = lab
 
-    def search(self, *points: int, trials: int = 0, **overrides: object) -> None:
+    def search(self, *points: int, trials: int = 0, parallel: int = 0, **overrides: object) -> None:
         fixed = {key.replace("__", ".launcher.slurm.").lstrip("."): value for key, value in overrides.items()}
         trials = trials or len(points)
         (self.lab.root / "conf" / "sweep.py").write_text(
             f"import heyhi\n\nSEARCH = heyhi.Search(cfg='conf/work.prototxt', overrides={fixed!r},\n"
-            f"    space={{'x': {list(points)!r}}}, max='y', trials={trials}, sampler='random')\n"
+            f"    space={{'x': {list(points)!r}}}, max='y', trials={trials}, parallel={parallel},"
+            " sampler='random')\n"
         )
 
     @property
@@ -102,6 +103,32 @@ def test_a_new_controller_adopts_the_trials_of_a_killed_one(search: SearchLab, u
         assert code == 0, out
     assert sorted(search.lab.ledger) == [1, 2, 3, 4]
     assert {search.job_of_slot(n) for n in range(2)} == jobs
+
+
+def test_what_runs_already_counts_for_a_new_controller_that_is_to_run_no_more_than_two_at_once(
+    search: SearchLab, until: Until
+) -> None:
+    lab = search.lab
+    search.search(1, 2, 3, 4, 5, parallel=2, do="wait")
+    first = lab.start()
+    until(lambda: len(lab.ledger) == 2)
+    stopped = list(lab.ledger)
+    for x in stopped:
+        lab.heyhi("cancel", str(lab.folder(x).relative_to(lab.root)), "--force")
+    until(lambda: len(lab.ledger) == 4)
+    running = lab.ledger[2:]
+    os.killpg(first.pid, signal.SIGKILL)
+
+    second = lab.start()
+    lab.allow(f"go{running[0]}")
+    until(lambda: len(lab.ledger) == 5)  # one has ended, so one may start
+    jobs = lab.run_words("squeue", "--noheader", "--states=PENDING,RUNNING", "--format=%i")
+    assert len(jobs.stdout.split()) == 2, jobs.stdout
+    assert lab.ledger[4] in stopped
+    lab.allow()
+    code, out = lab.end(second)
+    assert code == 0, out
+    assert sorted(lab.ledger) == sorted([1, 2, 3, 4, 5, *stopped])
 
 
 def test_a_trial_that_runs_out_of_memory_is_tried_again_with_more(search: SearchLab, until: Until) -> None:

@@ -88,6 +88,28 @@ def test_a_search_tries_each_point_once_starts_nothing_when_it_has_ended_and_goe
     assert searching.statuses(9).count("SKIPPED") == 1  # there was no point left
 
 
+def test_a_search_for_what_no_trial_has_ends_with_exit_code_1_also_where_all_have_started_before_one_is_done(
+    searching: Searching,
+) -> None:
+    tiny = searching.tiny
+    searching.write("1,2", trials=2)
+    path = tiny.root / "conf/tune.py"
+    path.write_text(path.read_text().replace('max="y"', 'max="yy"'))
+    tiny.make_gate(1)
+    tiny.make_gate(2)
+    first = tiny.start("--config", "sweep=conf/tune.py")
+    tiny.wait_at_gate()
+    tiny.wait_at_gate()
+    tiny.open_gate(1)
+    tiny.open_gate(2)
+    out, err = first.communicate(timeout=SECONDS)
+    why = "trial 0 is done and has no 'yy' (did you mean 'y'?), which its search is about, but"
+    assert first.returncode == 1 and searching.statuses(2) == ["DONE", "DONE"], err
+    assert f"error: {why} loss, y\n" in err and why not in out and "has no yy" in err
+    again = searching.heyhi("search", "conf/tune.py")
+    assert again.returncode == 1 and why in again.stderr and len(tiny.ledger) == 2
+
+
 def test_a_killed_search_goes_on_loses_nothing_and_runs_nothing_twice(searching: Searching) -> None:
     tiny = searching.tiny
     tiny.make_gate(3)

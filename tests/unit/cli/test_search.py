@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,13 @@ class Searched:
             folder.write_result({"y": value})
         self.slot(number).write_end(SlotEnd(folder.exp_id, status, value, reason))
         return folder
+
+    def fail(self, number: int, why: str) -> None:
+        """Have a slot's job fail before it has chosen an experiment."""
+        slot = self.slot(number)
+        slot.prepare(self.manifest.experiment(self.targets[number]), self.manifest.schema())
+        slot.append_attempt(Start(1, pid=12, host="h"))
+        slot.append_attempt(End(1, "failed", exit_code=2, exception=why))
 
     def claim(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
@@ -209,6 +217,48 @@ def test_a_trial_that_somebody_has_brought_to_its_end_since_counts_with_its_new_
     assert "best so far: y=0.9 by trial 1 (lr=0.2); 3 of 6 trials have ended: 2 DONE, 1 PRUNED" in out
 
 
+def test_a_trial_whose_result_is_gone_is_dead_wherever_people_look_and_made_anew_by_a_retry(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    folders = [searched.end(number, 0.1 * (number + 1), "DONE", 0.1 * number) for number in range(6)]
+    shutil.rmtree(folders[5].path)
+    gone = f"{folders[5].exp_id}  it was DONE, and its result is gone; heyhi retry --dead makes it anew"
+    code, out, _ = run("status", searched.word)
+    lines = " ".join(out.split())
+    assert code == 1 and out.startswith("DEAD 1  DONE 5\n") and f"DEAD        {gone}" in out
+    assert "best so far: y=0.4 by trial 4" in lines and "6 of 6 trials have ended: 5 DONE, 1 DEAD" in lines
+    assert f"heyhi retry --dead {searched.word} starts it again" in lines
+    out = run("report", searched.word)[1]
+    assert "1 DEAD, 5 DONE" in out and f"{gone.replace('  ', ': ')}\n" in out and "by trial 4 lr=0.5" in out
+    code, out, _ = run("launch", searched.word, "--profile", "local")
+    assert code == 1 and not started and f"heyhi retry --dead {searched.word} starts the 1 again" in out
+    assert run("retry", "--dead", searched.word, "--profile", "local")[0] == 0
+    assert started[0].targets == (f"results/{searched.word}/slots/0005.json",)
+    assert not searched.slot(5).has_result() and searched.slot(4).has_result()
+    assert len(list((searched.project.state_root / "trash").rglob("0005.json"))) == 1
+
+
+def test_a_trial_whose_result_is_gone_and_that_somebody_makes_anew_is_as_that_one(searched: Searched) -> None:
+    folder = searched.end(0, 0.1, "DONE", 0.5)
+    folder.result_path.unlink()
+    assert states(searched)[0][0] is Status.DEAD
+    searched.claim(folder.path)
+    assert states(searched)[0][0] is Status.RUNNING
+    folder.write_result({"y": 0.25})
+    assert states(searched)[0] == (Status.DONE, "")
+
+
+@pytest.mark.parametrize(("status", "reason"), [("PRUNED", "ended at step 3"), ("DEAD", "ValueError: boom")])
+def test_a_trial_without_a_folder_is_as_its_slot_says_in_status_and_report(
+    searched: Searched, run: Run, status: str, reason: str
+) -> None:
+    folder = searched.end(0, 0.1, status, 0.5, reason)
+    shutil.rmtree(folder.path)
+    assert states(searched)[0] == (Status(status), reason)
+    out = run("report", searched.word)[1]
+    assert f"1 experiment: 1 {status}" in out
+
+
 def test_many_trials_that_nobody_has_chosen_yet_are_one_line(searched: Searched, run: Run) -> None:
     searched.end(1, 0.1, "DONE", 0.75)
     _, out, _ = run("status", searched.word)
@@ -254,6 +304,46 @@ def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked
     assert not searched.slot(5).has_result() and searched.slot(5).read_choice() is not None
     assert len(list((searched.project.state_root / "trash").rglob("0005.json"))) == 1
     assert states(searched)[5][0] is Status.DEAD  # until it runs
+
+
+def test_a_metric_that_no_trial_has_is_an_error_where_all_have_ended_and_a_line_wherever_people_look(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    for number in range(6):
+        folder = searched.end(number, 0.1 * (number + 1), "DONE")
+        folder.write_result({"yy": 0.5})
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    for words in (("launch", searched.word), ("search", *WORDS)):
+        code, _, err = run(*words, "--profile", "local")
+        assert code == 1 and f"error: {searched.word}: {why}\n" in err and not started
+    assert f"{searched.word}: {why}; 6 of 6 trials have ended: 6 DONE" in " ".join(
+        run("status", searched.word)[1].split()
+    )
+    assert why in run("report", searched.word)[1]
+    searched.slot(3).write_end(SlotEnd(folder.exp_id, "DONE", 0.5))  # one has it, after all
+    assert run("launch", searched.word)[0] == 0
+    assert why not in run("status", searched.word)[1] + run("report", searched.word)[1]
+
+
+def test_nothing_starts_trials_of_a_search_for_what_none_has_and_nothing_is_said_to(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    searched.end(0, 0.1, "DONE").write_result({"yy": 0.5})
+    for number in (1, 2):
+        searched.fail(number, "trial 0 is done and has no 'y'")
+    why = "trial 0 is done and has no 'y' (did you mean 'yy'?), which its search is about, but yy"
+    for command in ("launch", "search"):
+        code, _, err = run(command, *WORDS, "--profile", "local")
+        assert code == 1 and f"{why}: no more trials are started" in err
+    code, out, _ = run("retry", "--dead", searched.word, "--profile", "local")
+    assert code == 1 and f"left: {searched.word}: {why}: no more trials are started" in out and not started
+    out = run("plan", *WORDS)[1]
+    assert "mode start_continue: 0 would start" in out and why in out and "launch: " not in out
+    out = " ".join(run("status", searched.word)[1].split())
+    assert why in out and "no controller runs" in out and "heyhi launch" not in out and "heyhi retry" not in out
+    searched.start(1, 0.2, Start(1, pid=12, host="h"), End(1, "failed", exception="killed"))  # it may have it yet
+    code, out, _ = run("launch", searched.word, "--profile", "local")
+    assert code == 0 and "1 to start" in out and len(started) == 1
 
 
 @pytest.mark.parametrize(
@@ -322,6 +412,13 @@ def test_no_slot_is_compared_with_what_is_done_since_nobody_knows_its_config_yet
     code, out, err = run("plan", *WORDS)
     assert code == 0 and "6 would start" in out and "the same config is DONE" not in out + err
     assert "the same config is DONE" in run("plan", *WORDS[:3], "lr=0.1")[1]
+
+
+def test_a_slot_that_has_chosen_nothing_has_no_config_to_compare(searched: Searched, run: Run) -> None:
+    searched.fail(0, "no experiment was chosen")
+    for words in (("plan", *WORDS), ("status", "--drift", searched.word)):
+        out = run(*words)[1]
+        assert "DEAD" in out and "compared" not in out and "drifted" not in out, out
 
 
 @pytest.mark.parametrize("space", ["lr=0.1,0.2", "seed=range(2)"])

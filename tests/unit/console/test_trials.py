@@ -110,6 +110,20 @@ def test_what_has_ended_in_the_end_is_told_as_it_has(tmp_path: Path, status: str
     assert run.lines[3].startswith(f"end     {'1 done in' if word == 'done' else '0 done, 1 DEAD in'}")
 
 
+def test_a_trial_without_what_is_searched_for_says_so_and_nothing_is_said_to_go_on_where_none_has_it(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, 2)
+    run.begin()
+    for number in range(2):
+        run.start(number)
+    run.end(0, "DONE")
+    run.end(1, "DEAD", reason="exit code 1: ValueError: boom")
+    run.teller.close()
+    assert "done    trial 0 lr=0.1  has no acc  0 s" in run.lines
+    assert run.lines[-1].endswith("heyhi logs --error p/lr=0.2_0 shows more")
+
+
 def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> None:
     run = Run(tmp_path, 2)
     run.begin()

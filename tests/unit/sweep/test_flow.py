@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 from heyhi.config.schema import load_schema
+from heyhi.experiment.claim import Claim
 from heyhi.experiment.project_names import take_root
 from heyhi.project import Project, Settings, find_project
 from heyhi.sweep.expand import expand
 from heyhi.sweep.flow import Flow
 from heyhi.sweep.manifest import Manifest
+from heyhi.sweep.target import folder_of
 from heyhi.sweep.write_manifest import write_manifest
 
 SWEEP = """
@@ -60,6 +62,9 @@ class Workflow:
     @property
     def execution_settings(self) -> Any:
         return SimpleNamespace(keep_incomplete=self.keep_incomplete)
+
+    def register_resource(self, name: str, most: int) -> None:
+        pass
 
 
 def wildcards(target: str) -> Any:
@@ -128,6 +133,34 @@ def test_targets_named_by_path_are_found_without_expanding_the_sweep(root: Path)
     (target,) = manifest.targets
     assert flow.needs(wildcards(target)) == []
     assert root / flow.manifest(wildcards(str(root / target))) == manifest.path
+
+
+SEARCH = """
+import heyhi
+SEARCH = heyhi.Search(cfg="conf/c02_sup_train/sl.prototxt", space={"lr": "0.1,0.2"}, min="loss", trials=4)
+"""
+
+
+@pytest.mark.parametrize("text", [SEARCH, SWEEP], ids=["trials", "experiments"])
+def test_what_waits_or_runs_already_is_handed_over_first_and_the_rest_in_the_order_of_the_sweep(
+    root: Path, text: str
+) -> None:
+    (root / "sweep.py").write_text(text)
+    other = expanded(root, "conf/c03_eval/eval.prototxt", "noise=0.3")
+    first = Flow(Workflow(), {})
+    report = root / first.report(None)
+    targets = first.report_results(SimpleNamespace(label=report.parent.name, digest=report.stem))
+    folders = [Path(folder_of(target, root)) for target in (*targets, *other.targets)]
+    folders[1].mkdir(parents=True)
+    claim = Claim.acquire(folders[1])
+    assert isinstance(claim, Claim)
+
+    with claim:
+        flow = Flow(Workflow(), {})
+        flow.report(None)
+        worth = [flow.priority(SimpleNamespace(exp=str(folder))) for folder in folders]
+    order = sorted(range(len(targets)), key=lambda number: -worth[number])
+    assert order == [1, 0, *range(2, len(targets))] and worth[1] > max(worth[:1] + worth[2:])
 
 
 def test_a_sweep_that_was_chosen_goes_before_a_newer_manifest(root: Path) -> None:
