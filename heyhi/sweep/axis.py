@@ -73,7 +73,7 @@ class AxisReader:
         self._schema = schema
 
     def axis(self, values: Any) -> Axis:
-        """Return the axis that a text, list or range of values is, whatever it hangs on.
+        """Return the axis that a text, list or range of values is, or a single value, whatever it hangs on.
 
         Raises:
             HeyhiError: it can't be read, or doesn't fit the key.
@@ -81,7 +81,8 @@ class AxisReader:
         if isinstance(values, range):
             return self._whole(values, f"'{self._given}={values}'")
         if not isinstance(values, str):
-            return self._choice([value_text(one) for one in values])
+            several = values if isinstance(values, (list, tuple)) else [values]
+            return self._choice([value_text(one) for one in several])
         text = values.strip()
         if not text:
             raise SweepError("expected a,b,c or range(…), uniform(low,high), loguniform(low,high), choice(a,b)")
@@ -129,6 +130,8 @@ class AxisReader:
         value = cast_value(key, text)
         if key.kind is Kind.ONEOF and value is not NULL:
             return first_name(key.member(str(value)).field)
+        if isinstance(value, float) and math.isnan(value):
+            raise SweepError(f"{shorten(text)} is no value to search over")
         return canonical_text(key, value)
 
     def _whole(self, numbers: range, where: str) -> Axis:

@@ -47,7 +47,7 @@ def axes_of(space: Mapping[str, Any], schema: Schema, base: Message, scheduling:
     """Return the axes of a space.
 
     Args:
-        space: key -> a list, a range, or text as `--space` takes it.
+        space: key -> a list, a range, a value, or text as `--space` takes it.
         schema: that the keys are of.
         base: message of the task that the trials start from.
         scheduling: which keys only say how a run is scheduled.
