@@ -205,18 +205,9 @@ class ConfigWord(NamedTuple):
     def _out_of_use(self, swept: Iterable[str], today: Callable[[str], str]) -> list[tuple[int, str]]:
         """Return the place of each override that a swept key writes over, and that key."""
         from heyhi.config.overrides import split_override
+        from heyhi.sweep.written_over import written_over
 
-        found = []
-        names = [(one, today(one)) for one in swept]
-        for place, text in enumerate(self.overrides):
-            key = split_override(text)[0]
-            whole = today(key.removesuffix("+"))  # what is swept as a whole takes the place of what was added, too
-            key = f"{whole}+" if key.endswith("+") else whole
-            over = next((one for one, name in names if name in (key, whole) or key.startswith(f"{name}.")), None)
-            # What appends is written beside what appends; includes without a mount are merged.
-            if over is not None and over != "I" and not over.endswith((".-1", "+")):
-                found.append((place, over))
-        return found
+        return written_over([split_override(text)[0] for text in self.overrides], swept, today)
 
 
 Word = SweepWord | ManifestWord | ExperimentWord | ConfigWord
