@@ -333,6 +333,37 @@ def test_a_space_with_fewer_points_than_trials_is_told(searched: Searched, run: 
         assert "the space has only" not in "".join(run(*command[: len(words) + 1], "2", *command[len(words) + 2 :])[1:])
 
 
+def test_only_as_many_trials_are_said_to_start_as_the_space_has_points(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    words = ("--cfg", "conf/work", "launcher.slurm.hours=2", "--space", "lr=0.1,0.2,0.4", "--max", "y", "--trials", "8")
+    none = "the space has only 3 points, none for 5 more trials"
+    code, out, _ = run("plan", *words)
+    assert code == 0 and f"mode start_continue: 3 would start; {none}\n" in out and "launch: heyhi search" in out
+    assert "Slurm: 3 experiments in 3 jobs, at most 12 GPU-hours" in out
+    code, out, _ = run("launch", *words, "--dry-run")
+    assert code == 0 and f"3 would start by profiles/slurm; {none}\n" in out
+    code, out, _ = run("search", *words, "--dry-run", "--profile", "local")
+    assert code == 0 and f"3 would start by profiles/local; {none}\n" in out
+
+
+def test_points_that_trials_have_chosen_already_are_none_for_the_others(searched: Searched, run: Run) -> None:
+    words = ("--cfg", "conf/work", "--space", "lr=0.1,0.2,0.4", "--max", "y", "--trials", "6")
+    searched.word = f"searches/{run('expand', *words)[1].split('/')[2]}"
+    searched.search = SearchDir(searched.project.results_root, searched.word.removeprefix("searches/"))
+    searched.end(0, 0.1, "DONE", 0.5)
+    searched.start(1, 0.2)  # goes on as it is
+    for named in (words, (searched.word,)):
+        code, out, _ = run("plan", *named)
+        assert code == 0
+        assert "mode start_continue: 2 would start; the space has only 3 points, none for 3 more trials\n" in out
+
+
+def test_one_trial_is_one_trial(searched: Searched, run: Run) -> None:
+    code, _, err = run("search", *WORDS[:-1], "1", "--dry-run")
+    assert code == 0 and "; 1 trial, tpe" in err
+
+
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
     folder = searched.start(0, 0.1)
     folder.log_path.write_text("said by the trial\n")
