@@ -605,7 +605,6 @@ def retry(args: argparse.Namespace) -> int:
     check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
-    profile = profile_for(args, selection)
     choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")
@@ -644,6 +643,7 @@ def retry(args: argparse.Namespace) -> int:
         found = ((row.exp_id, problems[row.exp_path]) for row in dead if row.exp_path in problems)
         unmade = [f"left: {exp_id}: can't be composed today: {problem}" for exp_id, problem in found]
         dead = [row for row in dead if row.exp_path not in problems]
+    profile = profile_for(args, selection, [*(row.asked for row in dead), *redoing.folders])
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})

@@ -260,22 +260,25 @@ def test_a_dead_trial_makes_the_exit_code_1_and_is_started_again_only_when_asked
     ("launcher", "kind"), [("", "local"), ("launcher.local.cpus=1", "local"), ("launcher.slurm.hours=2", "slurm")]
 )
 def test_a_search_is_launched_and_tried_again_where_its_launcher_says(
-    searched: Searched, run: Run, launcher: str, kind: str
+    searched: Searched, run: Run, started: list[ControllerSpec], launcher: str, kind: str
 ) -> None:
     words = [*WORDS[:3], *filter(None, [launcher]), *WORDS[3:]]
+    assert run("launch", *words, "--profile", "local")[0] == 0
     code, out, _ = run("expand", *words)
     assert code == 0
     searched.targets = out.split()
     searched.search = SearchDir(searched.project.results_root, out.split("/")[2])
     searched.word = f"searches/{out.split('/')[2]}"
-    searched.end(0, 0.1, "DEAD", reason="boom")
+    dead = searched.end(0, 0.1, "DEAD", reason="boom")
     slot = searched.targets[1]
     for command in (words, [searched.word], [slot]):
         code, out, err = run("launch", *command, "--dry-run")
         assert code == 0 and f"would start by profiles/{kind}" in out, err
-    for command in ([searched.word], [searched.targets[0]]):
+    for command in ([searched.word], [searched.targets[0]], [dead.exp_id], [dead.exp_id, searched.targets[0]], []):
         code, out, err = run("retry", "--dead", *command, "--dry-run")
         assert code == 0 and f"would start again, by profiles/{kind}" in out, err
+    code, out, err = run("retry", "--where", "status=DEAD", "--dry-run")
+    assert code == 0 and f"would start again, by profiles/{kind}" in out, err
     code, out, _ = run("launch", *words, "--dry-run", "--profile", "local")
     assert code == 0 and "by profiles/local" in out
     code, out, _ = run("launch", "--cfg", "conf/work", "--dry-run")
