@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 SPACE, LEARN_FROM = "space", "learn_from"  # those that may be repeated
 NUMBERS = ("trials", "parallel", "seed")
 TEXTS = ("max", "min", "sampler", "stop")
-COUNTS = (LEARN_FROM, "trials", "parallel")  # which make it no other search
 SEARCH_OPTIONS = (SPACE, LEARN_FROM, *NUMBERS, *TEXTS)
 
 

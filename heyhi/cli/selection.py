@@ -18,7 +18,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.cli.search_words import COUNTS, SEARCH_OPTIONS, SPACE, option_of, search_of
+from heyhi.cli.search_words import SEARCH_OPTIONS, option_of, search_of
 from heyhi.errors import (
     ConfigError,
     HeyhiError,
@@ -121,12 +121,6 @@ class ConfigWord(NamedTuple):
         words += ["--zip"] * self.pair + ["--adhoc"] * self.adhoc
         words += [w for name, value in self.search for w in (option_of(name), value)]
         return [*words, "--out", self.pattern] if self.pattern is not None else words
-
-    @property
-    def search_words(self) -> list[str]:
-        """The words that make a search this one: of more trials it has the same name."""
-        own = [f"{name}-{value}" for name, value in self.search if name not in (*COUNTS, SPACE)]
-        return [*self.overrides, "search", *(value for name, value in self.search if name == SPACE), *own]
 
     def given(self, option: str, value: str) -> ConfigWord:
         """Return it with one more option or override."""
@@ -646,7 +640,7 @@ class Selection:
 
         search = word.declared_search()
         if search is not None:
-            return self._expand_search(search, label_of_words(self.project, word.cfg, word.search_words))
+            return self._expand_search(search)
         label = label_of_words(self.project, word.cfg, word.words[2:])
         today = self._name_of_today(word)
         points = _counted(word.points(today))
@@ -662,12 +656,15 @@ class Selection:
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
 
-    def _expand_search(self, search: Search, label: str) -> Expansion:
+    def _expand_search(self, search: Search) -> Expansion:
         from heyhi.sweep.file import expand_sweep_file
+        from heyhi.sweep.label import label_of_search
         from heyhi.sweep.search_expansion import expand_search
 
         expand_file = partial(expand_sweep_file, self.project, self.schema)
-        return expand_search(self.project, self.schema, search, expand_file, label=label, title=str(search.cfg))
+        found = expand_search(self.project, self.schema, search, expand_file, label="search", title=str(search.cfg))
+        assert found.search is not None
+        return replace(found, label=label_of_search(self.project, found.search))
 
     def _name_of_today(self, word: ConfigWord) -> Callable[[str], str]:
         """Return what gives a key of a config the name that it has by now, so that it isn't taken for two."""

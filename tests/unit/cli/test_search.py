@@ -435,6 +435,17 @@ def test_more_trials_have_the_same_label_and_another_space_has_another(searched:
     assert labels[0] == labels[1] != labels[2] and "search" in labels[0]
 
 
+def test_a_search_has_one_label_however_its_words_are_written(searched: Searched, run: Run) -> None:
+    words = ("--cfg", "work.prototxt", "seed=0x3", "--sampler", "tpe", "--trials", "6", "--space")
+    names = [
+        run("expand", *words, space, "--max", "y", *more, "--manifest")[1]
+        for space, *more in (("lr=loguniform(0.001, 1)",), ("--lr=loguniform(1e-3,1)", "lr=0.4"), ("lr=1,2",))
+    ]
+    labels = [Path(name).name.rpartition("-")[0] for name in names]
+    assert labels[0] == labels[1] == searched.manifest.label != labels[2]
+    assert searched.manifest.label.startswith("work-seed-3-search-lr-loguniform-0.001-1-max-y-")
+
+
 def test_a_manifest_of_a_search_says_by_which_words_it_is_made_again(searched: Searched, run: Run) -> None:
     words = searched.manifest.words
     code, out, _ = run("expand", *words)
