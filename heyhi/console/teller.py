@@ -25,7 +25,7 @@ from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result
 from heyhi.experiment.slots import shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
-from heyhi.sweep.target import folder_of
+from heyhi.sweep.target import folder_of, target_of
 from heyhi.text import duration, readable
 
 _EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "aggregate", "all"  # our rules
@@ -273,7 +273,9 @@ class Teller:
         return True
 
     def _how_ended(self, folder: str, said: str = "") -> Ended:
-        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said)
+        slot = folder.removeprefix(f"{self._project.results_root}/")
+        also = (slot, target_of(folder, self._project.root)) if is_slot(folder) else ()
+        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said, also)
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
@@ -288,7 +290,8 @@ class Teller:
         if ended.log or ended.word == Status.PRUNED.value:
             self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}" if ended.log else "")
         else:
-            self._tell("", ended.word, f"{self._exp_id(folder)}: {ended.why}")
+            name = self._trials.name(folder) or self._exp_id(folder)
+            self._tell("", ended.word, f"{name}: {ended.why}")
 
     def _say_again(self, job: _Job) -> None:
         word = self._ended.pop(job.folder, "")
