@@ -18,7 +18,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.cli.search_words import SEARCH_OPTIONS, option_of, search_of
+from heyhi.cli.search_words import SEARCH_OPTIONS, changed_words, option_of, search_of
 from heyhi.errors import (
     ConfigError,
     HeyhiError,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
 
 _MAKING = ("expand", "plan", "launch", "search")  # commands that are for experiments that aren't there yet
+_SAYS_ITSELF = "{} says in SEARCH what it searches"
 _MAX_KNOWN = 2000  # files whose names an error may suggest
 
 
@@ -744,8 +745,24 @@ class _Reader:
         if option in ("sweep", "zip"):
             raise SweepError(f"--{option} goes with --cfg CFG, behind it; a sweep file says itself what it sweeps")
         if option in SEARCH_OPTIONS:
-            raise SweepError(f"{option_of(option)} goes with --cfg CFG; a sweep file says in SEARCH what it searches")
+            where = self._words_of_search() or _SAYS_ITSELF.format("a sweep file")
+            raise SweepError(f"{option_of(option)} goes with --cfg CFG; {where}")
         raise SweepError("--adhoc and --out go with --cfg CFG, behind it; a sweep file sets EXP_ID_PATTERN")
+
+    def _words_of_search(self) -> str:
+        """Say by which words the search is another one that is named itself; empty where none is."""
+        from heyhi.sweep.manifest import Manifest
+
+        if len(self.named) != 1 or not isinstance(word := self.named[0], ManifestWord):
+            return ""
+        with Manifest.open(word.path) as manifest:
+            if manifest.search is None:
+                return ""
+            if manifest.sweep:
+                return _SAYS_ITSELF.format(manifest.sweep)
+            given = [(name, text) for name, text in self.early if name in SEARCH_OPTIONS]
+            words = changed_words(manifest.words, given)
+        return f"of this search: heyhi search {shell_line(words)}"
 
     def _option(self, option: str, text: str) -> None:
         if self.named and isinstance(config := self.named[-1], ConfigWord):

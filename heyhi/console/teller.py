@@ -102,7 +102,7 @@ class Teller:
         self._trials = Trials()
         self._progress: Progress | None = None
         self._paces = Paces()
-        self._where = ""
+        self._where, self._most = "", 0
         self._day = ""
         self._is_remote = self._is_interrupted = self._is_over = False
         self._by_event: dict[str, Callable[[Any], bool]] = {
@@ -162,10 +162,15 @@ class Teller:
         nodes, cores = getattr(record, "nodes", None), getattr(record, "cores", None)
         if nodes is not None:
             self._is_remote = True
-            self._where = "handed over" + (f", at most {nodes} at once" if 0 < nodes < sys.maxsize else "")
+            self._where, self._most = "handed over", nodes if 0 < nodes < sys.maxsize else 0
         elif cores is not None:
             self._where = f"on {cores} core{'s' if cores != 1 else ''} of this machine"
         return True
+
+    def _where_text(self, *, only_trials: bool) -> str:
+        limits = [self._most, *([self._trials.at_once] if only_trials else [])]
+        most = min(filter(None, limits), default=0)
+        return f"{self._where}, at most {most} at once" if most else self._where
 
     def _begin(self, record: Any) -> bool:
         if self._progress is not None:
@@ -186,7 +191,8 @@ class Teller:
         what = what or "nothing but the table"
         now = time.time()
         self._day = day(now)
-        said = (what, self._where if total else "", f"{before} DONE before" if before else "", self._day)
+        where = self._where_text(only_trials=total == trials) if total else ""
+        said = (what, where, f"{before} DONE before" if before else "", self._day)
         self._screen.write(line(now, RUN, ", ".join(filter(None, said))))
         if _PROGRESS not in self._quiet and total:
             self._screen = screen_for(self._stream, self._draw)

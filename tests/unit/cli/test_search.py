@@ -362,6 +362,25 @@ def test_points_that_trials_have_chosen_already_are_none_for_the_others(searched
         assert "mode start_continue: 2 would start; the space has only 3 points, none for 3 more trials\n" in out
 
 
+def test_more_trials_of_a_search_that_is_named_by_its_id_are_told_as_words(searched: Searched, run: Run) -> None:
+    for command in (("search", searched.word), ("launch", searched.word)):
+        code, out, err = run(*command, "--trials", "9", "--learn-from", "conf/many.py", "--dry-run")
+        assert code == 2 and not out
+        assert "error: --trials goes with --cfg CFG; of this search: heyhi search --cfg conf/work" in err
+        assert err.rstrip().endswith("--max y --trials 9 --learn-from conf/many.py")
+    (searched.root / "conf/tune.py").write_text(
+        "import heyhi\nSEARCH = heyhi.Search(cfg='conf/work', space={'lr': [0.1, 0.2]}, max='y', trials=2)\n"
+    )
+    word = f"searches/{run('expand', 'conf/tune.py')[1].split('/')[2]}"
+    code, _, err = run("search", word, "--trials", "9")
+    assert code == 2 and "--trials goes with --cfg CFG; conf/tune.py says in SEARCH what it searches" in err
+
+
+def test_too_many_trials_are_refused_as_too_many(searched: Searched, run: Run) -> None:
+    code, _, err = run("search", *WORDS[:-1], "1000000000", "--dry-run")
+    assert code == 2 and "has 1,000,000,000 trials: a sweep has at most" in err
+
+
 def test_one_trial_is_one_trial(searched: Searched, run: Run) -> None:
     code, _, err = run("search", *WORDS[:-1], "1", "--dry-run")
     assert code == 0 and "; 1 trial, tpe" in err

@@ -90,6 +90,8 @@ def test_a_key_may_be_what_its_text_says(lab: Lab, key: str, values: Any, axis: 
         ("lr", "0,uniform(1,2)", "uniform(…) stands alone"),
         ("lr", "0.1,0.10", "the value 0.1 is given twice"),
         ("lr", "a,b", "key 'lr' is a number (double), not 'a'"),
+        ("lr", "log(1e-4,1)", "'log(1e-4,1)' is no function of a space: expected uniform(low,high)"),
+        ("i32", "1,gauss(0,1)", "'gauss(0,1)' is no function of a space"),
         ("lr", "nan,1", "nan is no value to search over"),
         ("single", [float("nan")], "nan is no value to search over"),
         ("lr", [], "there is nothing to choose from"),
