@@ -409,6 +409,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
+    _check_optuna((m for manifests in written for m in manifests), is_remote=spec.uses_slurm)
     if spec.uses_slurm and starts:
         print_wrapped(
             foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
@@ -418,6 +419,25 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
+
+
+def _check_optuna(manifests: Iterable[Manifest], *, is_remote: bool) -> None:
+    """Refuse searches where Optuna isn't installed, unless their jobs run in an environment of their own.
+
+    Raises:
+        SweepError: it isn't.
+    """
+    from heyhi.slurm.request import request_of
+
+    for manifest in manifests:
+        if manifest.search is None:
+            continue
+        from heyhi.search.study import check_optuna
+
+        row = manifest.experiment(manifest.targets[0])
+        request = request_of(manifest.task_message(row.task, row.config))
+        if not (is_remote and (request.python or request.prefix)):
+            check_optuna()
 
 
 def _say_all_done(survey: Survey, words: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -379,6 +380,17 @@ def test_more_trials_of_a_search_that_is_named_by_its_id_are_told_as_words(searc
 def test_too_many_trials_are_refused_as_too_many(searched: Searched, run: Run) -> None:
     code, _, err = run("search", *WORDS[:-1], "1000000000", "--dry-run")
     assert code == 2 and "has 1,000,000,000 trials: a sweep has at most" in err
+
+
+def test_without_optuna_a_search_is_refused_before_anything_is_started(
+    searched: Searched, run: Run, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    for command in (("launch", *WORDS), ("launch", searched.word, "--dry-run"), ("search", *WORDS)):
+        code, _, err = run(*command)
+        assert code == 2 and "(which isn't installed): pip install 'heyhi[search]'" in err
+    assert not started and not searched.search.slots_path.exists()
+    assert run("plan", *WORDS)[0] == 0 and run("launch", "conf/many.py", "--profile", "local")[0] == 0
 
 
 def test_one_trial_is_one_trial(searched: Searched, run: Run) -> None:
