@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
+from heyhi.cli.few_points import Pointless, few_points_text
 from heyhi.cli.looking import otherwise, print_json, print_recoded, print_wrapped
 from heyhi.cli.options import REDO, continues_in, redo_in
 from heyhi.cli.profiles import check_profile, profile_for
@@ -170,7 +171,9 @@ def plan(args: argparse.Namespace) -> int:
             for row in survey.rows
         )
         return 0
-    starts = sum(a.start for a in actions.values())
+    starting = {path for path, action in actions.items() if action.start}
+    pointless = Pointless.of(selection, starting)
+    starts = len(starting)
     wipes = sum(a.wipe for a in actions.values())
     for group in selection.groups:
         print(f"{group.label}: {group.size}{_search_text(group.search) if group.search is not None else ''}")
@@ -179,10 +182,11 @@ def plan(args: argparse.Namespace) -> int:
     refused = sum(a.refuse for a in actions.values())
     more = f", {wipes} of them from an emptied folder" if wipes else ""
     more += f"; {refused} would be refused: nobody knows how they are" if refused else ""
+    more += f"; {pointless.text}" if pointless.text else ""
     more += f"; {len(left)} would be left" if left else ""
     more += f"; {len(idle)} not, since all that needs {'it' if len(idle) == 1 else 'them'} is DONE" if idle else ""
     twins = [line for group in selection.groups for line in _twins(selection, group)]
-    print("\n".join([f"mode {args.mode}: {starts} would start{more}", *goings.lines, *twins]))
+    print("\n".join([f"mode {args.mode}: {starts - len(pointless.slots)} would start{more}", *goings.lines, *twins]))
     print_wrapped([*winner_lines(selection), *missed_lines(survey.folders)])
     if wipes and (dependents := _dependents(selection, {path for path, a in actions.items() if a.wipe})):
         print(dependents)
@@ -204,25 +208,16 @@ def plan(args: argparse.Namespace) -> int:
         from heyhi.slurm.forecast import capacity_lines
 
         before = UsedBefore()
-        starting = _starting(selection, {path for path, action in actions.items() if action.start})
-        jobs = capacity_lines(before.passed(starting))
+        jobs = capacity_lines(before.passed(_starting(selection, starting - pointless.slots)))
         print_wrapped([*jobs, *before.lines()])
         print("".join(f"{line}\n" for line in _missing_files(selection, actions)), end="")
         # Snakemake goes on with what is there, whatever the mode is.
         would = {row.asked for row in survey.rows if action_of("start_continue", row.status).start}
         would -= left.keys() | idle | survey.ended | stuck.keys()
-        is_alike = not wipes and would == {path for path, action in actions.items() if action.start}
+        is_alike = not wipes and would == starting
         kind = "slurm" if jobs else "local"
         print(f"launch: {_snakemake_line(selection, kind) if is_alike else _run_py_line(selection, args.mode)}")
     return 0
-
-
-def few_points_text(search: SearchSpec) -> str:
-    """Say how many points a search's space has where these are fewer than its trials; empty where there are enough."""
-    from heyhi.search.whole_space import few_points
-
-    few = few_points(search)
-    return "" if few is None else f"the space has only {few} point{'s' * (few != 1)}"
 
 
 def _search_text(search: SearchSpec) -> str:
@@ -384,7 +379,8 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
     starting |= set(redoing.folders)
-    starts = len(starting)
+    pointless = Pointless.of(selection, starting)
+    starts = len(starting - pointless.slots)
     counts = "  ".join(f"{status.value} {n}" for status, n in survey.counts.items())
     for group in groups[:-1]:
         print(f"{group.label}: {group.size}")
@@ -401,7 +397,8 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
             launching.record_unknown()
         return _say_all_done(survey, words, stuck)
     more = f", {len(redoing.folders)} of them DONE and {redoing.before}," if redoing.folders else ""
-    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
+    few = f"; {pointless.text}" if pointless.text else ""
+    print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}{few}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
     named = [target_of(f, project.root) for f in single if f not in unknown]
@@ -418,13 +415,35 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         no_snapshot=args.no_snapshot,
         continue_drifted=continues_in(args),
     )
+    _check_optuna((m for manifests in written for m in manifests), is_remote=spec.uses_slurm)
     if spec.uses_slurm and starts:
-        print_wrapped(foresee([manifest for manifests in written for manifest in manifests], starting))
+        print_wrapped(
+            foresee([manifest for manifests in written for manifest in manifests], starting - pointless.slots)
+        )
     order = [path for path in survey.folders if path in starting]
     code = _redo_and_control(
         selection, redoing, spec, args, launching, [m for manifests in written for m in manifests], order
     )
     return code or int(bool(goings.left or unknown) and not args.dry_run)
+
+
+def _check_optuna(manifests: Iterable[Manifest], *, is_remote: bool) -> None:
+    """Refuse searches where Optuna isn't installed, unless their jobs run in an environment of their own.
+
+    Raises:
+        SweepError: it isn't.
+    """
+    from heyhi.slurm.request import request_of
+
+    for manifest in manifests:
+        if manifest.search is None:
+            continue
+        from heyhi.search.study import check_optuna
+
+        row = manifest.experiment(manifest.targets[0])
+        request = request_of(manifest.task_message(row.task, row.config))
+        if not (is_remote and (request.python or request.prefix)):
+            check_optuna()
 
 
 def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> int:
@@ -627,7 +646,6 @@ def retry(args: argparse.Namespace) -> int:
     check_profile(project, args)
     may_change(project, is_dry_run=args.dry_run)
     selection = select(project, args)
-    profile = profile_for(args, selection)
     choice = Choice(selection, args.where)
     groups = selection.groups
     selection.check_own("retry --dead")
@@ -669,6 +687,7 @@ def retry(args: argparse.Namespace) -> int:
     stuck = stuck_slots(row.asked for row in dead)
     unmade += [f"left: {line}: no more trials are started" for line in missed_lines(stuck)]
     dead = [row for row in dead if row.asked not in stuck]
+    profile = profile_for(args, selection, [*(row.asked for row in dead), *redoing.folders])
     # Who names experiments wants what waits for them, too, wherever it belongs; a sweep has its own.
     known = survey if selection.is_whole else Survey.of_index(project)
     blocked = known.blocked_by(path for row in dead for path in {row.exp_path, row.asked})

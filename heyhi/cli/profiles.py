@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,14 @@ def check_profile(project: Project, args: argparse.Namespace) -> None:
         find_profile(project, args.profile)
 
 
-def profile_for(args: argparse.Namespace, selection: Selection) -> Path:
+def profile_for(args: argparse.Namespace, selection: Selection, starting: Sequence[str] = ()) -> Path:
     """Return the profile by which what is named runs, and note it in the arguments.
 
     Args:
         args: of the command; its profile is None where none was given.
         selection: what is named.
+        starting: folders of what of it starts, those of slots where these are started; for who chooses among
+            experiments, or among all that are known.
 
     Raises:
         HeyhiError: there is no such profile.
@@ -44,7 +47,10 @@ def profile_for(args: argparse.Namespace, selection: Selection) -> Path:
     from heyhi.control.controller import find_profile
 
     if args.profile is None:
-        kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}
+        if starting and not (selection and selection.is_whole):
+            kinds = set(_of_folders(starting, selection))
+        else:
+            kinds = {kind for group in selection.groups for kind in profiles_of(group, selection)}
         args.profile = LOCAL if kinds == {LOCAL} else SLURM
     return find_profile(selection.project, args.profile)
 
@@ -55,9 +61,12 @@ def profiles_of(group: Group, selection: Selection) -> list[str]:
         return [_of_expansion(group, selection.schema)]
     if group.search is not None and group.manifest is not None:
         return [_of_manifest(group.manifest)]
-    slots = [path for path in group.part.folders if is_slot(path)] if not group.is_whole else []
-    if slots and len(slots) == len(group.part.folders):
-        return [_of_manifest(manifest) for manifest in selection.manifests_to_run(slots)]
+    return [SLURM] if group.is_whole else _of_folders(group.part.folders, selection)
+
+
+def _of_folders(folders: Sequence[str], selection: Selection) -> list[str]:
+    if folders and all(map(is_slot, folders)):
+        return [_of_manifest(manifest) for manifest in selection.manifests_to_run(folders)]
     return [SLURM]
 
 

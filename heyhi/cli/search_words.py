@@ -13,13 +13,30 @@ if TYPE_CHECKING:
 SPACE, LEARN_FROM = "space", "learn_from"  # those that may be repeated
 NUMBERS = ("trials", "parallel", "seed")
 TEXTS = ("max", "min", "sampler", "stop")
-COUNTS = (LEARN_FROM, "trials", "parallel")  # which make it no other search
+_MOST_DIGITS = 18  # of what is taken for a number at all
 SEARCH_OPTIONS = (SPACE, LEARN_FROM, *NUMBERS, *TEXTS)
 
 
 def option_of(name: str) -> str:
     """Write an option as it is typed."""
     return f"--{name.replace('_', '-')}"
+
+
+def changed_words(words: Sequence[str], given: Sequence[tuple[str, str]]) -> list[str]:
+    """Return the words of a search with other values of some of its options.
+
+    Args:
+        words: of it.
+        given: options, each with its value; one that may be repeated is added.
+    """
+    found = list(words)
+    for name, text in given:
+        option = option_of(name)
+        if name not in (SPACE, LEARN_FROM) and option in found:
+            found[found.index(option) + 1] = text
+        else:
+            found += [option, text]
+    return found
 
 
 def search_of(cfg: str, overrides: Sequence[str], given: Sequence[tuple[str, str]]) -> Search:
@@ -60,7 +77,7 @@ def search_of(cfg: str, overrides: Sequence[str], given: Sequence[tuple[str, str
 
 def _number(name: str, text: str) -> int:
     digits = text.removeprefix("-") if name == "seed" else text
-    if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+    if not (digits.isascii() and digits.isdecimal() and len(digits) <= _MOST_DIGITS):
         raise SweepError(f"{option_of(name)} {text}: expected a whole number, such as 20")
     return int(text)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from heyhi.cli.launching import few_points_text, launch_selected
+from heyhi.cli.few_points import few_points_text
+from heyhi.cli.launching import launch_selected
 from heyhi.cli.profiles import check_profile, profile_for, profiles_of
 from heyhi.cli.selection import Group, select
 from heyhi.cli.whose import may_change
@@ -45,5 +46,6 @@ def described(group: Group) -> str:
     how += [f"{search.parallel} at once"] if search.parallel else []
     space = " ".join(f"{axis.key}={axis.text}" for axis in search.axes)
     base = " ".join([search.cfg, *search.overrides])
+    trials = f"{search.trials} trial{'s' * (search.trials != 1)}"
     how += [text] if (text := few_points_text(search)) else []
-    return f"searches/{search.search_id}: {aim} of {base} over {space}; {search.trials} trials, {', '.join(how)}"
+    return f"searches/{search.search_id}: {aim} of {base} over {space}; {trials}, {', '.join(how)}"

@@ -18,7 +18,7 @@ from itertools import groupby, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from heyhi.cli.search_words import COUNTS, SEARCH_OPTIONS, SPACE, option_of, search_of
+from heyhi.cli.search_words import SEARCH_OPTIONS, changed_words, option_of, search_of
 from heyhi.errors import (
     ConfigError,
     HeyhiError,
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
 
 _MAKING = ("expand", "plan", "launch", "search")  # commands that are for experiments that aren't there yet
+_SAYS_ITSELF = "{} says in SEARCH what it searches"
 _MAX_KNOWN = 2000  # files whose names an error may suggest
 
 
@@ -121,12 +122,6 @@ class ConfigWord(NamedTuple):
         words += ["--zip"] * self.pair + ["--adhoc"] * self.adhoc
         words += [w for name, value in self.search for w in (option_of(name), value)]
         return [*words, "--out", self.pattern] if self.pattern is not None else words
-
-    @property
-    def search_words(self) -> list[str]:
-        """The words that make a search this one: of more trials it has the same name."""
-        own = [f"{name}-{value}" for name, value in self.search if name not in (*COUNTS, SPACE)]
-        return [*self.overrides, "search", *(value for name, value in self.search if name == SPACE), *own]
 
     def given(self, option: str, value: str) -> ConfigWord:
         """Return it with one more option or override."""
@@ -205,18 +200,9 @@ class ConfigWord(NamedTuple):
     def _out_of_use(self, swept: Iterable[str], today: Callable[[str], str]) -> list[tuple[int, str]]:
         """Return the place of each override that a swept key writes over, and that key."""
         from heyhi.config.overrides import split_override
+        from heyhi.sweep.written_over import written_over
 
-        found = []
-        names = [(one, today(one)) for one in swept]
-        for place, text in enumerate(self.overrides):
-            key = split_override(text)[0]
-            whole = today(key.removesuffix("+"))  # what is swept as a whole takes the place of what was added, too
-            key = f"{whole}+" if key.endswith("+") else whole
-            over = next((one for one, name in names if name in (key, whole) or key.startswith(f"{name}.")), None)
-            # What appends is written beside what appends; includes without a mount are merged.
-            if over is not None and over != "I" and not over.endswith((".-1", "+")):
-                found.append((place, over))
-        return found
+        return written_over([split_override(text)[0] for text in self.overrides], swept, today)
 
 
 Word = SweepWord | ManifestWord | ExperimentWord | ConfigWord
@@ -655,7 +641,7 @@ class Selection:
 
         search = word.declared_search()
         if search is not None:
-            return self._expand_search(search, label_of_words(self.project, word.cfg, word.search_words))
+            return self._expand_search(search)
         label = label_of_words(self.project, word.cfg, word.words[2:])
         today = self._name_of_today(word)
         points = _counted(word.points(today))
@@ -671,12 +657,15 @@ class Selection:
         )
         return replace(expansion, warnings=[*word.warnings(today), *expansion.warnings])
 
-    def _expand_search(self, search: Search, label: str) -> Expansion:
+    def _expand_search(self, search: Search) -> Expansion:
         from heyhi.sweep.file import expand_sweep_file
+        from heyhi.sweep.label import label_of_search
         from heyhi.sweep.search_expansion import expand_search
 
         expand_file = partial(expand_sweep_file, self.project, self.schema)
-        return expand_search(self.project, self.schema, search, expand_file, label=label, title=str(search.cfg))
+        found = expand_search(self.project, self.schema, search, expand_file, label="search", title=str(search.cfg))
+        assert found.search is not None
+        return replace(found, label=label_of_search(self.project, found.search))
 
     def _name_of_today(self, word: ConfigWord) -> Callable[[str], str]:
         """Return what gives a key of a config the name that it has by now, so that it isn't taken for two."""
@@ -756,8 +745,24 @@ class _Reader:
         if option in ("sweep", "zip"):
             raise SweepError(f"--{option} goes with --cfg CFG, behind it; a sweep file says itself what it sweeps")
         if option in SEARCH_OPTIONS:
-            raise SweepError(f"{option_of(option)} goes with --cfg CFG; a sweep file says in SEARCH what it searches")
+            where = self._words_of_search() or _SAYS_ITSELF.format("a sweep file")
+            raise SweepError(f"{option_of(option)} goes with --cfg CFG; {where}")
         raise SweepError("--adhoc and --out go with --cfg CFG, behind it; a sweep file sets EXP_ID_PATTERN")
+
+    def _words_of_search(self) -> str:
+        """Say by which words the search is another one that is named itself; empty where none is."""
+        from heyhi.sweep.manifest import Manifest
+
+        if len(self.named) != 1 or not isinstance(word := self.named[0], ManifestWord):
+            return ""
+        with Manifest.open(word.path) as manifest:
+            if manifest.search is None:
+                return ""
+            if manifest.sweep:
+                return _SAYS_ITSELF.format(manifest.sweep)
+            given = [(name, text) for name, text in self.early if name in SEARCH_OPTIONS]
+            words = changed_words(manifest.words, given)
+        return f"of this search: heyhi search {shell_line(words)}"
 
     def _option(self, option: str, text: str) -> None:
         if self.named and isinstance(config := self.named[-1], ConfigWord):

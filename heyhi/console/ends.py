@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,7 +47,7 @@ def said_by_executor(message: str | None) -> str:
     return "" if text.startswith("run ") else text
 
 
-def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "") -> Ended:
+def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "", also: Sequence[str] = ()) -> Ended:
     """Say how an experiment that failed has ended.
 
     Args:
@@ -54,8 +55,9 @@ def how_ended(folder: str, exp_id: str, project_root: Path, said: str = "") -> E
         exp_id: its exp id.
         project_root: of its project.
         said: what the executor said of it.
+        also: what else it goes by: the slot of a search that it is.
     """
-    names = (exp_id, target_of(folder, project_root))
+    names = (exp_id, target_of(folder, project_root), *also)
     text = _without_name(said, names) or _said_by_runner(ExperimentDir(Path(folder)), names) or _on_record(folder)
     for status in _STATUSES:
         if text.startswith(status):

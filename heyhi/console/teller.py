@@ -25,7 +25,7 @@ from heyhi.experiment.names import Status, has_ended, is_slot, is_winner, result
 from heyhi.experiment.slots import lacks_values, searches_of, shown_folder
 from heyhi.experiment.winners import read_failure, read_winner
 from heyhi.project import Project
-from heyhi.sweep.target import folder_of
+from heyhi.sweep.target import folder_of, target_of
 from heyhi.text import duration, readable
 
 _EXPERIMENT, _SLOT, _UNKNOWN, _TABLE, _ALL = "experiment", "slot", "unknown", "aggregate", "all"  # our rules
@@ -102,7 +102,7 @@ class Teller:
         self._trials = Trials()
         self._progress: Progress | None = None
         self._paces = Paces()
-        self._where = ""
+        self._where, self._most = "", 0
         self._day = ""
         self._is_remote = self._is_interrupted = self._is_over = False
         self._by_event: dict[str, Callable[[Any], bool]] = {
@@ -162,10 +162,15 @@ class Teller:
         nodes, cores = getattr(record, "nodes", None), getattr(record, "cores", None)
         if nodes is not None:
             self._is_remote = True
-            self._where = "handed over" + (f", at most {nodes} at once" if 0 < nodes < sys.maxsize else "")
+            self._where, self._most = "handed over", nodes if 0 < nodes < sys.maxsize else 0
         elif cores is not None:
             self._where = f"on {cores} core{'s' if cores != 1 else ''} of this machine"
         return True
+
+    def _where_text(self, *, only_trials: bool) -> str:
+        limits = [self._most, *([self._trials.at_once] if only_trials else [])]
+        most = min(filter(None, limits), default=0)
+        return f"{self._where}, at most {most} at once" if most else self._where
 
     def _begin(self, record: Any) -> bool:
         if self._progress is not None:
@@ -186,7 +191,8 @@ class Teller:
         what = what or "nothing but the table"
         now = time.time()
         self._day = day(now)
-        said = (what, self._where if total else "", f"{before} DONE before" if before else "", self._day)
+        where = self._where_text(only_trials=total == trials) if total else ""
+        said = (what, where, f"{before} DONE before" if before else "", self._day)
         self._screen.write(line(now, RUN, ", ".join(filter(None, said))))
         if _PROGRESS not in self._quiet and total:
             self._screen = screen_for(self._stream, self._draw)
@@ -273,7 +279,9 @@ class Teller:
         return True
 
     def _how_ended(self, folder: str, said: str = "") -> Ended:
-        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said)
+        slot = folder.removeprefix(f"{self._project.results_root}/")
+        also = (slot, target_of(folder, self._project.root)) if is_slot(folder) else ()
+        return how_ended(shown_folder(folder), self._exp_id(folder), self._project.root, said, also)
 
     def _tell_end(self, folder: str, ended: Ended) -> None:
         self._ended[folder] = ended.word
@@ -288,7 +296,8 @@ class Teller:
         if ended.log or ended.word == Status.PRUNED.value:
             self._tell("", ended.word, self._name(folder), ended.why, f"log: {ended.log}" if ended.log else "")
         else:
-            self._tell("", ended.word, f"{self._exp_id(folder)}: {ended.why}")
+            name = self._trials.name(folder) or self._exp_id(folder)
+            self._tell("", ended.word, f"{name}: {ended.why}")
 
     def _say_again(self, job: _Job) -> None:
         word = self._ended.pop(job.folder, "")

@@ -44,6 +44,12 @@ class Trials:
             if (end := _end_of(path)) is not None:
                 self._is_best(path, end)
 
+    @property
+    def at_once(self) -> int:
+        """How many of them run at once, by what their searches say; 0 where one leaves it open."""
+        each = [search.parallel for search in {one.search_id: one for one in self._searches.values()}.values()]
+        return sum(each) if all(each) else 0
+
     def name(self, path: str) -> str:
         """Return what a trial is called: `trial 7 lr=0.01 optimizer=adam`; empty where it is none."""
         if not is_slot(path):

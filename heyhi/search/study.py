@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import importlib.util
 import itertools
 import math
 import warnings
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.trial import Trial as Asked
 
+_NO_OPTUNA = "a search asks Optuna for its points ({}): pip install 'heyhi[search]'"
 _DIGITS = 4  # significant ones of a number: enough for any search, and a path stays readable
 
 
@@ -175,6 +177,16 @@ def quiet() -> Iterator[Any]:
             optuna.logging.set_verbosity(before)
 
 
+def check_optuna() -> None:
+    """Refuse a search before its trials are started, without the time that it takes to import Optuna.
+
+    Raises:
+        SweepError: it isn't installed.
+    """
+    if importlib.util.find_spec("optuna") is None:
+        raise SweepError(_NO_OPTUNA.format("which isn't installed"))
+
+
 def import_optuna() -> Any:
     """Import Optuna.
 
@@ -184,7 +196,7 @@ def import_optuna() -> Any:
     try:
         import optuna
     except ImportError as error:
-        raise SweepError(f"a search asks Optuna for its points ({error}): pip install 'heyhi[search]'") from None
+        raise SweepError(_NO_OPTUNA.format(error)) from None
     return optuna
 
 

@@ -6,6 +6,7 @@ How keys hang together is left to `space`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -23,11 +24,12 @@ from heyhi.config.templates import OPEN
 from heyhi.config.values import INT_RANGES, NULL, cast_scalar, describe_type, shorten, value_text
 from heyhi.errors import SweepError
 from heyhi.sweep.calls import DRAWS, Call, call_of
-from heyhi.sweep.elements import split_elements
+from heyhi.sweep.elements import Element, split_elements
 from heyhi.sweep.search_spec import Axis
 from heyhi.sweep.size import check_size, length_of
 
 _FLOATS = (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT)
+_LIKE_A_CALL = re.compile(r"\w+\(.*\)", re.DOTALL)
 _MOST = 2**53  # beyond it, not every whole number is a double, as which samplers draw it
 
 
@@ -73,7 +75,7 @@ class AxisReader:
         self._schema = schema
 
     def axis(self, values: Any) -> Axis:
-        """Return the axis that a text, list or range of values is, whatever it hangs on.
+        """Return the axis that a text, list or range of values is, or a single value, whatever it hangs on.
 
         Raises:
             HeyhiError: it can't be read, or doesn't fit the key.
@@ -81,7 +83,8 @@ class AxisReader:
         if isinstance(values, range):
             return self._whole(values, f"'{self._given}={values}'")
         if not isinstance(values, str):
-            return self._choice([value_text(one) for one in values])
+            several = values if isinstance(values, (list, tuple)) else [values]
+            return self._choice([value_text(one) for one in several])
         text = values.strip()
         if not text:
             raise SweepError("expected a,b,c or range(…), uniform(low,high), loguniform(low,high), choice(a,b)")
@@ -92,12 +95,21 @@ class AxisReader:
         found: list[str] = []
         for element, call in zip(elements, calls, strict=True):
             if call is None:
+                self._check_no_call(element)
                 found.append(element.text)
             elif call.name == "range":
                 found += _numbers_of(call.range(), call.where)
             else:
                 raise SweepError(f"{call.where}: {call.name}(…) stands alone, and in no list")
         return self._choice(found)
+
+    def _check_no_call(self, element: Element) -> None:
+        """Refuse what is meant as a function of a space, for a field in which it can be nothing else."""
+        if self._number_field is not None and not element.is_quoted and _LIKE_A_CALL.fullmatch(element.text):
+            raise SweepError(
+                f"'{shorten(element.text)}' is no function of a space: expected uniform(low,high),"
+                " loguniform(low,high), range(…), choice(a,b) or values"
+            )
 
     def _called(self, call: Call) -> Axis:
         if call.name == "range":
@@ -129,6 +141,8 @@ class AxisReader:
         value = cast_value(key, text)
         if key.kind is Kind.ONEOF and value is not NULL:
             return first_name(key.member(str(value)).field)
+        if isinstance(value, float) and math.isnan(value):
+            raise SweepError(f"{shorten(text)} is no value to search over")
         return canonical_text(key, value)
 
     def _whole(self, numbers: range, where: str) -> Axis:

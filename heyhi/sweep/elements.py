@@ -7,12 +7,14 @@ shell; in double quotes it is a JSON string, which the field that it is for read
 from __future__ import annotations
 
 import json
+import re
 from typing import NamedTuple
 
 from heyhi.errors import SweepError
 
 _OPENING, _CLOSING = "([{", ")]}"
 _BEFORE_QUOTE = "([{<:,= \t"  # in brackets: a quote behind something else is a character like any other
+_LIKE_A_CALL = re.compile(r"\w+\(")
 _EMPTY = "write '' for an empty text"
 
 
@@ -49,6 +51,21 @@ def split_elements(text: str, where: str) -> list[Element]:
         if end >= len(text):
             return found
         start = end + 1
+
+
+def element_text(value: str) -> str:
+    """Write a value as an element of a text that is split again: in quotes where it would be read otherwise."""
+    if _is_plain(value):
+        return value
+    return json.dumps(value, ensure_ascii=False) if "'" in value else f"'{value}'"
+
+
+def _is_plain(value: str) -> bool:
+    try:
+        is_alone = split_elements(f"{value},x", "") == [Element(value), Element("x")]
+    except SweepError:
+        return False
+    return is_alone and not _LIKE_A_CALL.match(value)
 
 
 def _element(text: str, start: int, where: str) -> tuple[Element, int]:

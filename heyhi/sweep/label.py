@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from heyhi.project import Project
+from heyhi.sweep.search_spec import SearchSpec
 
 _MAX_LABEL = 80
 _MAX_TOGETHER = 120
@@ -51,6 +52,14 @@ def label_of_words(project: Project, cfg: str, words: Sequence[str]) -> str:
     plain = [word.removeprefix("--") if "=" in word else word for word in words]
     said = [word for word in plain if not word.startswith("--")]
     return _with_digest("-".join([name, *said]), [name, *plain])
+
+
+def label_of_search(project: Project, search: SearchSpec) -> str:
+    """Return the label of a search over a config, however its words were written: it has one for each search id."""
+    cfg = _below_conf(project, search.cfg).with_suffix("").as_posix()
+    space = [f"{axis.key}={axis.text}" for axis in search.axes]
+    words = [cfg, *search.overrides, "search", *space, f"{search.direction}-{search.metric}"]
+    return _with_digest("-".join(words), [search.search_id])
 
 
 def label_of_experiments(project: Project, cfgs: Iterable[str], exp_ids: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from os import PathLike
-from typing import Any
+from typing import Any, Self
 
 from heyhi.config.overrides import Overrides
 from heyhi.config.values import shorten
@@ -21,8 +21,21 @@ _STOPS = ("asha",)
 _CALL = re.compile(r"(\w+)(?:\((.*)\))?", re.DOTALL)
 
 
+class _Declared:
+    """What users declare by names: one that it doesn't take, or that is missing, is said as other faults are."""
+
+    def __new__(cls, *args: Any, **given: Any) -> Self:
+        names = [one.name for one in fields(cls)]  # type: ignore[arg-type]
+        if wrong := next((name for name in given if name not in names), None):
+            raise SweepError(f"heyhi.{cls.__name__}: takes no '{shorten(wrong)}'{suggest(wrong, names)}")
+        needed = next((one.name for one in fields(cls) if one.default is MISSING), None)  # type: ignore[arg-type]
+        if given and not args and needed is not None and needed not in given:
+            raise SweepError(f"heyhi.{cls.__name__}: {needed}=… is missing")
+        return super().__new__(cls)
+
+
 @dataclass(frozen=True)
-class ASHA:
+class ASHA(_Declared):
     """Early stopping by rungs (Li et al., 2020): of those that reach one, only the best go on.
 
     Args:
@@ -71,15 +84,15 @@ class ASHA:
 
 
 @dataclass(frozen=True)
-class Search:
+class Search(_Declared):
     """A search for the best point of a space, each of whose trials is an ordinary experiment.
 
     Args:
         cfg: config that the trials start from, as for `yield_sweep`.
         overrides: fixed ones, applied before a trial's own.
-        space: key -> what it may be: a list, a range, or text as `--sweep` takes it: `"16,32,64"`, `"range(1,9)"`,
-            `"uniform(0,1)"`, `"loguniform(1e-4,1)"`, `"choice(a,b)"`. A key that lies in a member of a oneof over which
-            the space has an axis, too, applies where that member is chosen.
+        space: key -> what it may be: a list, a range, a value, or text as `--sweep` takes it: `"16,32,64"`,
+            `"range(1,9)"`, `"uniform(0,1)"`, `"loguniform(1e-4,1)"`, `"choice(a,b)"`. A key that lies in a member of a
+            oneof over which the space has an axis, too, applies where that member is chosen.
         max: metric that is better when larger.
         min: metric that is better when smaller; it is one of the two.
         trials: how many there are.
@@ -148,7 +161,7 @@ class Search:
         for key, values in self.space.items():
             if not isinstance(key, str) or not key:
                 raise SweepError(f"heyhi.Search: a key of the space is a text, not {_shown(key)}")
-            if not isinstance(values, (str, list, tuple, range)):
+            if not isinstance(values, (str, list, tuple, range, bool, int, float)):
                 raise SweepError(
                     f"heyhi.Search: '{key}' may be a list, a range, or text such as 'loguniform(1e-4,1)' or '16,32',"
                     f" not {_shown(values)}"

@@ -5,16 +5,19 @@ Which experiment a slot is, is decided when its job starts; all that can be wron
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from heyhi.config.base import Base
 from heyhi.config.compose import Composer
 from heyhi.config.identity import Identity
+from heyhi.config.overrides import Overrides, keys_and_values, override_texts
 from heyhi.config.scheduling import Scheduling
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, type_of
 from heyhi.errors import HeyhiError, SweepError
 from heyhi.experiment.slots import slot_id
 from heyhi.project import Project
@@ -23,9 +26,12 @@ from heyhi.sweep.learned import learned_words
 from heyhi.sweep.search import Search
 from heyhi.sweep.search_spec import SearchSpec
 from heyhi.sweep.size import check_size
-from heyhi.sweep.space import axes_of, included_in
+from heyhi.sweep.space import axes_of, included_in, name_of_today
+from heyhi.sweep.written_over import written_over
 
 if TYPE_CHECKING:
+    from google.protobuf.descriptor import Descriptor
+
     from heyhi.config.frozen import FrozenConfig
 
 
@@ -58,13 +64,28 @@ def expand_search(
     """
     name = title or sweep or label
     check_size(project, search.trials, f"{name} has {search.trials:,} trials")
-    overrides = search.overrides if search.overrides is not None else {}
+    overrides = _overrides_of(search)
     cfg = Path(search.cfg)
     found = expand(project, schema, [(cfg, overrides)], label=label, title=name, sweep=sweep)
     own = next(one for one in found.planned if one.exp_id == found.own[0])
     composer = Composer(project, schema)
     base = Base.of(composer, cfg, overrides)
     start = base.compose({})
+    if left_out := _left_out(search, type_of(start.task_message)):
+        rest = _without(overrides, left_out)
+        # Where the space fits no more, one of them has chosen the member of a oneof in which its key lies.
+        with contextlib.suppress(HeyhiError):
+            less = expand_search(
+                project,
+                schema,
+                replace(search, overrides=rest),
+                expand_file,
+                label=label,
+                sweep=sweep,
+                title=title,
+                validate=validate,
+            )
+            return replace(less, warnings=[*_left_out_lines(overrides, left_out), *less.warnings])
     axes = axes_of(search.space, schema, start.task_message, Scheduling(project.settings.identity_ignore))
     if includes := included_in(search.space, schema, start.task_message):
         base = Base.of(composer, cfg, overrides, includes)
@@ -82,6 +103,32 @@ def expand_search(
         base=base.to_bytes(),
         sample=sample,
     )
+
+
+def _overrides_of(search: Search) -> Overrides:
+    """Return its overrides, which may be gone through more than once."""
+    given = search.overrides if search.overrides is not None else {}
+    return given if isinstance(given, (Mapping, str)) or not isinstance(given, Iterable) else list(given)
+
+
+def _left_out(search: Search, kind: Descriptor) -> dict[int, str]:
+    """Return the places of overrides whose keys the space has, too, and these: whatever they say, none counts."""
+    keys, _, _ = keys_and_values(_overrides_of(search))
+    return dict(written_over(keys, [key.removeprefix("--") for key in search.space], partial(name_of_today, kind)))
+
+
+def _without(overrides: Overrides, places: Container[int]) -> Overrides:
+    if isinstance(overrides, Mapping):
+        return {key: value for place, (key, value) in enumerate(overrides.items()) if place not in places}
+    return [one for place, one in enumerate(overrides) if place not in places]
+
+
+def _left_out_lines(overrides: Overrides, left_out: Mapping[int, str]) -> list[str]:
+    texts = override_texts(overrides)
+    return [
+        f"{texts[place]} is left out: '{key}' is searched over, and the values of its space count"
+        for place, key in left_out.items()
+    ]
 
 
 def _slot(project: Project, spec: SearchSpec, number: int, base: Planned) -> Planned:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from heyhi.errors import ManifestError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import SEARCH_ID_DIGITS
+from heyhi.sweep.elements import element_text
 
 Sampler = Literal["tpe", "random"]
 SAMPLERS: tuple[Sampler, ...] = ("tpe", "random")
@@ -45,7 +46,7 @@ class Axis:
     def text(self) -> str:
         """What it may be, as `--space` has it."""
         if self.kind == "choice":
-            return ",".join(self.values)
+            return ",".join(map(element_text, self.values))
         bounds = f"({_number_text(self.low)},{_number_text(self.high)})"
         if self.log:
             return f"loguniform{bounds}"

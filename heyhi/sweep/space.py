@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from heyhi.config.keys import Key, Kind, choices, find_key, prefixes, present
@@ -47,7 +47,7 @@ def axes_of(space: Mapping[str, Any], schema: Schema, base: Message, scheduling:
     """Return the axes of a space.
 
     Args:
-        space: key -> a list, a range, or text as `--space` takes it.
+        space: key -> a list, a range, a value, or text as `--space` takes it.
         schema: that the keys are of.
         base: message of the task that the trials start from.
         scheduling: which keys only say how a run is scheduled.
@@ -103,6 +103,20 @@ def included_in(space: Mapping[str, Any], schema: Schema, base: Message) -> dict
             place = Place(mount, is_include)
             found[place.first_text] = AxisReader(given, place, base, schema).axis(values).values
     return found
+
+
+def name_of_today(kind: Descriptor, key: str) -> str:
+    """Return the name that a key has by now, as it was given where it leads nowhere.
+
+    Args:
+        kind: message type of the task.
+        key: of an override or a space.
+    """
+    try:
+        is_include, mount = include_mount(kind, key)
+        return Place(mount if is_include else find_key(kind, key), is_include).text
+    except HeyhiError:
+        return key
 
 
 def _located(given: str, error: HeyhiError) -> str:

@@ -90,6 +90,9 @@ WRONG_WORDS = (
     "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --learn-from nothing",
     "heyhi search --cfg train --space lr=1,2 --max a --trials 2 --profile lokal",
     "heyhi search --cfg train --space lrr=1,2 --max a --trials 2",
+    "heyhi search --cfg train --space 'lr=log(1e-4,1)' --max a --trials 2",
+    "heyhi search --cfg train --space lr=nan,1 --max a --trials 2",
+    "heyhi search --cfg train --space lr=1,2 --max a --trials 2000000000",
     "heyhi search --cfg train --space launcher.local.cpus=1,2 --max a --trials 2",
     "heyhi search --cfg train --space 'name={{exp train}},b' --max a --trials 2",
     "heyhi search conf/seeds.py",
@@ -345,7 +348,7 @@ SEARCHES = {
     "with an unknown way to stop": "space={'lr': '1,2'}, max='acc', trials=3, stop='ahsa'",
     "with a rung that is none": "space={'lr': '1,2'}, max='acc', trials=3, stop=heyhi.ASHA(grace=0)",
     "without a space": "space={}, max='acc', trials=3",
-    "over a value": "space={'lr': 0.1}, max='acc', trials=3",
+    "over a set of bounds": "space={'lr': {'low': 0.1}}, max='acc', trials=3",
     "that fits the schema nowhere": (
         "space={'lrr': '1,2', 'seed': 'uniform(0.5,2)', 'augment': 'maybe', 'activation': '1,2,9',"
         " 'launcher.slurm.hours': '1,2', 'name': '{{exp train}}', 'dropout': 'loguniform(0,1)',"
@@ -539,6 +542,11 @@ CASES = (
         {"conf/bad.py": f"{SEARCH}def yield_sweep():\n    yield 'train', {{}}\n"},
     ),
     Given("a search that is none", ("heyhi expand conf/bad.py",), {"conf/bad.py": "SEARCH = {'lr': [1, 2]}\n"}),
+    Given(
+        "a search with a name that it doesn't take",
+        ("heyhi expand conf/bad.py",),
+        {"conf/bad.py": SEARCH.replace("space=", "spacee=")},
+    ),
     Given("a search with a pattern", ("heyhi expand conf/bad.py",), {"conf/bad.py": f"{SEARCH}EXP_ID_PATTERN = 'a'\n"}),
     Given(
         "a search whose trials can't be composed",

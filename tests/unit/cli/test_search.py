@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -350,22 +351,25 @@ def test_nothing_starts_trials_of_a_search_for_what_none_has_and_nothing_is_said
     ("launcher", "kind"), [("", "local"), ("launcher.local.cpus=1", "local"), ("launcher.slurm.hours=2", "slurm")]
 )
 def test_a_search_is_launched_and_tried_again_where_its_launcher_says(
-    searched: Searched, run: Run, launcher: str, kind: str
+    searched: Searched, run: Run, started: list[ControllerSpec], launcher: str, kind: str
 ) -> None:
     words = [*WORDS[:3], *filter(None, [launcher]), *WORDS[3:]]
+    assert run("launch", *words, "--profile", "local")[0] == 0
     code, out, _ = run("expand", *words)
     assert code == 0
     searched.targets = out.split()
     searched.search = SearchDir(searched.project.results_root, out.split("/")[2])
     searched.word = f"searches/{out.split('/')[2]}"
-    searched.end(0, 0.1, "DEAD", reason="boom")
+    dead = searched.end(0, 0.1, "DEAD", reason="boom")
     slot = searched.targets[1]
     for command in (words, [searched.word], [slot]):
         code, out, err = run("launch", *command, "--dry-run")
         assert code == 0 and f"would start by profiles/{kind}" in out, err
-    for command in ([searched.word], [searched.targets[0]]):
+    for command in ([searched.word], [searched.targets[0]], [dead.exp_id], [dead.exp_id, searched.targets[0]], []):
         code, out, err = run("retry", "--dead", *command, "--dry-run")
         assert code == 0 and f"would start again, by profiles/{kind}" in out, err
+    code, out, err = run("retry", "--where", "status=DEAD", "--dry-run")
+    assert code == 0 and f"would start again, by profiles/{kind}" in out, err
     code, out, _ = run("launch", *words, "--dry-run", "--profile", "local")
     assert code == 0 and "by profiles/local" in out
     code, out, _ = run("launch", "--cfg", "conf/work", "--dry-run")
@@ -428,6 +432,67 @@ def test_a_space_with_fewer_points_than_trials_is_told(searched: Searched, run: 
         code, out, err = run(*command)
         assert code == 0 and "the space has only 2 points" in out + err
         assert "the space has only" not in "".join(run(*command[: len(words) + 1], "2", *command[len(words) + 2 :])[1:])
+
+
+def test_only_as_many_trials_are_said_to_start_as_the_space_has_points(
+    searched: Searched, run: Run, started: list[ControllerSpec]
+) -> None:
+    words = ("--cfg", "conf/work", "launcher.slurm.hours=2", "--space", "lr=0.1,0.2,0.4", "--max", "y", "--trials", "8")
+    none = "the space has only 3 points, none for 5 more trials"
+    code, out, _ = run("plan", *words)
+    assert code == 0 and f"mode start_continue: 3 would start; {none}\n" in out and "launch: heyhi search" in out
+    assert "Slurm: 3 experiments in 3 jobs, at most 12 GPU-hours" in out
+    code, out, _ = run("launch", *words, "--dry-run")
+    assert code == 0 and f"3 would start by profiles/slurm; {none}\n" in out
+    code, out, _ = run("search", *words, "--dry-run", "--profile", "local")
+    assert code == 0 and f"3 would start by profiles/local; {none}\n" in out
+
+
+def test_points_that_trials_have_chosen_already_are_none_for_the_others(searched: Searched, run: Run) -> None:
+    words = ("--cfg", "conf/work", "--space", "lr=0.1,0.2,0.4", "--max", "y", "--trials", "6")
+    searched.word = f"searches/{run('expand', *words)[1].split('/')[2]}"
+    searched.search = SearchDir(searched.project.results_root, searched.word.removeprefix("searches/"))
+    searched.end(0, 0.1, "DONE", 0.5)
+    searched.start(1, 0.2)  # goes on as it is
+    for named in (words, (searched.word,)):
+        code, out, _ = run("plan", *named)
+        assert code == 0
+        assert "mode start_continue: 2 would start; the space has only 3 points, none for 3 more trials\n" in out
+
+
+def test_more_trials_of_a_search_that_is_named_by_its_id_are_told_as_words(searched: Searched, run: Run) -> None:
+    for command in (("search", searched.word), ("launch", searched.word)):
+        code, out, err = run(*command, "--trials", "9", "--learn-from", "conf/many.py", "--dry-run")
+        assert code == 2 and not out
+        assert "error: --trials goes with --cfg CFG; of this search: heyhi search --cfg conf/work" in err
+        assert err.rstrip().endswith("--max y --trials 9 --learn-from conf/many.py")
+    (searched.root / "conf/tune.py").write_text(
+        "import heyhi\nSEARCH = heyhi.Search(cfg='conf/work', space={'lr': [0.1, 0.2]}, max='y', trials=2)\n"
+    )
+    word = f"searches/{run('expand', 'conf/tune.py')[1].split('/')[2]}"
+    code, _, err = run("search", word, "--trials", "9")
+    assert code == 2 and "--trials goes with --cfg CFG; conf/tune.py says in SEARCH what it searches" in err
+
+
+def test_too_many_trials_are_refused_as_too_many(searched: Searched, run: Run) -> None:
+    code, _, err = run("search", *WORDS[:-1], "1000000000", "--dry-run")
+    assert code == 2 and "has 1,000,000,000 trials: a sweep has at most" in err
+
+
+def test_without_optuna_a_search_is_refused_before_anything_is_started(
+    searched: Searched, run: Run, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    for command in (("launch", *WORDS), ("launch", searched.word, "--dry-run"), ("search", *WORDS)):
+        code, _, err = run(*command)
+        assert code == 2 and "(which isn't installed): pip install 'heyhi[search]'" in err
+    assert not started and not searched.search.slots_path.exists()
+    assert run("plan", *WORDS)[0] == 0 and run("launch", "conf/many.py", "--profile", "local")[0] == 0
+
+
+def test_one_trial_is_one_trial(searched: Searched, run: Run) -> None:
+    code, _, err = run("search", *WORDS[:-1], "1", "--dry-run")
+    assert code == 0 and "; 1 trial, tpe" in err
 
 
 def test_logs_and_cancel_go_by_the_experiment(searched: Searched, run: Run) -> None:
@@ -496,6 +561,17 @@ def test_more_trials_have_the_same_label_and_another_space_has_another(searched:
     names = [run("expand", *words, "--manifest")[1] for words in (WORDS, (*WORDS[:-1], "9"), (*WORDS, "--seed", "1"))]
     labels = [Path(name).name.rpartition("-")[0] for name in names]
     assert labels[0] == labels[1] != labels[2] and "search" in labels[0]
+
+
+def test_a_search_has_one_label_however_its_words_are_written(searched: Searched, run: Run) -> None:
+    words = ("--cfg", "work.prototxt", "seed=0x3", "--sampler", "tpe", "--trials", "6", "--space")
+    names = [
+        run("expand", *words, space, "--max", "y", *more, "--manifest")[1]
+        for space, *more in (("lr=loguniform(0.001, 1)",), ("--lr=loguniform(1e-3,1)", "lr=0.4"), ("lr=1,2",))
+    ]
+    labels = [Path(name).name.rpartition("-")[0] for name in names]
+    assert labels[0] == labels[1] == searched.manifest.label != labels[2]
+    assert searched.manifest.label.startswith("work-seed-3-search-lr-loguniform-0.001-1-max-y-")
 
 
 def test_a_manifest_of_a_search_says_by_which_words_it_is_made_again(searched: Searched, run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import logging
 import re
@@ -132,3 +133,38 @@ def test_a_long_reason_that_ends_many_trials_is_said_once(tmp_path: Path) -> Non
         run.end(number, "DEAD", reason="exit code 2: trial 1 has no 'acc'; " + "it has loss, " * 9)
     assert "it has loss" in run.lines[-2] or "it has loss" in run.lines[2]
     assert sum("it has loss" in line for line in run.lines) == 1 and sum("likewise" in line for line in run.lines) == 1
+
+
+@pytest.mark.parametrize("form", ["{slot}", "results/{slot}.json"])
+@pytest.mark.parametrize("has_log", [True, False])
+def test_a_trial_that_is_not_over_is_told_of_by_one_name(tmp_path: Path, form: str, has_log: bool) -> None:
+    run = Run(tmp_path, 1)
+    run.begin()
+    run.start(0)
+    run.search.slot(0).write_choice(Choice("p/lr=0.1_0", "c", (), {"lr": 0.1}))
+    folder = run.project.results_root / "p/lr=0.1_0"
+    folder.mkdir(parents=True)
+    (folder / "log.txt").write_text("said\n" * has_log)
+    slot = form.format(slot=f"searches/{SPEC.search_id}/slots/0000")
+    run.say("job_error", jobid=0, rule_name="slot", rule_msg=f"{slot}: DEAD: CANCELLED (job 36 on n1)")
+    said = "CANCELLED (job 36 on n1)"
+    told = f"  {said}  log: results/p/lr=0.1_0/log.txt" if has_log else f": {said}"
+    assert run.lines[-1] == f"DEAD    trial 0 lr=0.1{told}"
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ({"nodes": 1000}, "handed over, at most 3 at once"),
+        ({"nodes": 2}, "handed over, at most 2 at once"),
+        ({"cores": 8}, "on 8 cores of this machine, at most 3 at once"),
+    ],
+)
+def test_a_run_of_trials_says_how_many_their_search_lets_run_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, int], where: str
+) -> None:
+    monkeypatch.setattr(__name__ + ".SPEC", dataclasses.replace(SPEC, parallel=3))
+    run = Run(tmp_path, 5)
+    run.say("resources_info", **given)
+    run.say("run_info", stats={"slot": 5, "aggregate": 1, "all": 1})
+    assert run.lines[0].startswith(f"run     5 trials, {where}, 20")

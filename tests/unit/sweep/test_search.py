@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
+import pickle
 from typing import Any
 
 import pytest
@@ -48,7 +51,10 @@ def test_what_a_manifest_keeps_of_it_is_read_back() -> None:
         ({"learn_from": 3}, "learn_from is words that name experiments, not 3"),
         ({"space": {}}, "space is a mapping of keys to what they may be"),
         ({"space": ["lr=1,2"]}, "space is a mapping"),
-        ({"space": {"lr": 0.1}}, "'lr' may be a list, a range, or text"),
+        ({"space": {"lr": {"low": 1}}}, "'lr' may be a list, a range, or text"),
+        ({"space": {"lr": None}}, "'lr' may be a list, a range, or text"),
+        ({"spacee": SPACE}, "heyhi.Search: takes no 'spacee' (did you mean 'space'"),
+        ({"learnfrom": []}, "heyhi.Search: takes no 'learnfrom' (did you mean 'learn_from'?)"),
         ({"space": {3: "1,2"}}, "a key of the space is a text, not 3"),
         ({"cfg": ""}, "cfg is the path of a config"),
     ],
@@ -86,6 +92,24 @@ def test_a_word_for_early_stopping_that_cannot_be_read_is_refused(text: str, wor
     with pytest.raises(SweepError) as caught:
         heyhi.ASHA.of(text)
     assert words in str(caught.value)
+
+
+def test_what_is_misspelt_or_left_out_in_python_is_named() -> None:
+    with pytest.raises(SweepError, match=r"heyhi\.ASHA: takes no 'grase' \(did you mean 'grace'\?\)"):
+        heyhi.ASHA(**{"grase": 3})
+    with pytest.raises(SweepError, match=r"heyhi\.Search: cfg=… is missing"):
+        heyhi.Search(**{name: value for name, value in GIVEN.items() if name != "cfg"})
+
+
+def test_a_declared_search_can_be_copied() -> None:
+    search = heyhi.Search(**GIVEN, stop="asha")
+    assert copy.deepcopy(search) == search == pickle.loads(pickle.dumps(search))
+    assert dataclasses.replace(search, trials=3).trials == 3
+
+
+@pytest.mark.parametrize("value", [0.1, 3, True, "0.1"])
+def test_one_value_may_be_given_without_a_list_as_on_the_command_line(value: object) -> None:
+    assert heyhi.Search(**{**GIVEN, "space": {"lr": value}}).space == {"lr": value}
 
 
 def test_a_space_is_read_from_words() -> None:

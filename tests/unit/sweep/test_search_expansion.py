@@ -174,3 +174,32 @@ def test_files_that_a_space_chooses_between_are_kept_in_the_manifest(
 def test_a_file_that_is_not_there_is_refused(expanded: Callable[..., Expansion]) -> None:
     with pytest.raises(HeyhiError, match="nowhere"):
         expanded(text=SEARCH.replace('"batch_size": [16, 32]', '"I.adam": ["nowhere"]'))
+
+
+OVER = """\
+import heyhi
+SEARCH = heyhi.Search(cfg="conf/c02_sup_train/sl.prototxt", overrides={overrides}, space={space}, max="a", trials=2)
+"""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "space", "left_out", "rest"),
+    [
+        ({"lr": 0.3, "epochs": 3}, {"lr": "0.1,0.2"}, ["lr=0.3 is left out: 'lr' is searched over"], {"epochs": 3}),
+        (["epochs=3", "lr=0.3", "--lr=0.4"], {"--lr": "0.1"}, ["lr=0.3", "--lr=0.4"], ["epochs=3"]),
+        ({"hidden_sizes.0": 3}, {"hidden_sizes": "[16],[32]"}, ["hidden_sizes.0=3"], {}),
+        ({"optimizer": "adam"}, {"optimizer": "sgd,adam"}, ["optimizer=adam"], {}),
+        ({"adam.beta1": 0.8}, {"optimizer": "sgd,adam"}, [], {"adam.beta1": 0.8}),
+        ({"optimizer": "adam"}, {"adam.beta1": "uniform(0.5,0.9)"}, [], {"optimizer": "adam"}),
+        ({"adam.beta1": 0.8}, {"adam.beta1": "uniform(0.5,0.9)"}, [], {"adam.beta1": 0.8}),
+        ({"hidden_sizes": [16, 8]}, {"hidden_sizes.0": "range(4,9)"}, [], {"hidden_sizes": [16, 8]}),
+    ],
+)
+def test_an_override_of_a_key_that_is_searched_over_is_left_out_and_told(
+    overrides: object, space: object, left_out: list[str], rest: object, expanded: Callable[..., Expansion]
+) -> None:
+    found = expanded(text="", end=OVER.format(overrides=overrides, space=space))
+    plain = expanded(text="", end=OVER.format(overrides=rest, space=space))
+    assert found.search == plain.search and found.base == plain.base
+    assert len(found.warnings) == len(left_out)
+    assert all(said.startswith(words) for said, words in zip(found.warnings, left_out, strict=True))

@@ -45,6 +45,10 @@ def refused(lab: Lab, space: dict[str, Any], config: str = "train {}", *, ignore
         ("i32", "0,range(2,4),9", Axis("i32", "choice", ("0", "2", "3", "9"))),
         ("i32", [16, 32], Axis("i32", "choice", ("16", "32"))),
         ("lr", "0.10,1e-2", Axis("lr", "choice", ("0.1", "0.01"))),
+        ("lr", 0.1, Axis("lr", "choice", ("0.1",))),
+        ("lr", "inf,1", Axis("lr", "choice", ("inf", "1"))),
+        ("i32", 16, Axis("i32", "choice", ("16",))),
+        ("flag", True, Axis("flag", "choice", ("true",))),
         ("lr", (0.1, None), Axis("lr", "choice", ("0.1", "NULL"))),
         ("flag", "true,0", Axis("flag", "choice", ("true", "false"))),
         ("color", "RED,deep", None),
@@ -86,6 +90,10 @@ def test_a_key_may_be_what_its_text_says(lab: Lab, key: str, values: Any, axis: 
         ("lr", "0,uniform(1,2)", "uniform(…) stands alone"),
         ("lr", "0.1,0.10", "the value 0.1 is given twice"),
         ("lr", "a,b", "key 'lr' is a number (double), not 'a'"),
+        ("lr", "log(1e-4,1)", "'log(1e-4,1)' is no function of a space: expected uniform(low,high)"),
+        ("i32", "1,gauss(0,1)", "'gauss(0,1)' is no function of a space"),
+        ("lr", "nan,1", "nan is no value to search over"),
+        ("single", [float("nan")], "nan is no value to search over"),
         ("lr", [], "there is nothing to choose from"),
         ("lr+", "1,2", "leave the + out"),
         ("lr", "0.1,{{exp x}}", "what a trial needs is given by the base config"),
@@ -264,3 +272,17 @@ def test_a_key_that_was_renamed_keeps_the_name_it_first_had(tmp_path: Any) -> No
 def test_an_axis_is_shown_as_it_is_given(lab: Lab, text: str) -> None:
     (axis,) = axes(lab, {"lr" if "." in text else "i32": text})
     assert axes(lab, {axis.key: axis.text}) == [axis]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["'a,b',c", "a, b", "' a ',b", '"it\'s, it",b', "'',a", "'range(2)',uniform", "[x,y],z", "'[x',y", "'\"',b"],
+)
+def test_texts_that_need_quotes_are_shown_with_them(lab: Lab, text: str) -> None:
+    (axis,) = axes(lab, {"name": text})
+    assert axes(lab, {"name": axis.text}) == [axis]
+
+
+def test_only_texts_that_need_quotes_are_shown_with_them(lab: Lab) -> None:
+    shown = {text: axes(lab, {"name": text})[0].text for text in ("'a,b',c", "'a','b c'", "[x,y],z")}
+    assert shown == {"'a,b',c": "'a,b',c", "'a','b c'": "a,b c", "[x,y],z": "[x,y],z"}
