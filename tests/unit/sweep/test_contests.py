@@ -227,8 +227,9 @@ def test_who_chooses_first_decides_and_a_damaged_choice_is_never_taken_for_none(
     path.write_text(path.read_text()[:-9])
     with pytest.raises(UnknownError, match="remove it, and it is chosen anew"):
         read_winner(path)
-    with pytest.raises(HeyhiError, match="is damaged"):
+    with pytest.raises(HeyhiError, match="is damaged") as caught:
         sweeps.expand()
+    assert "can't take over" not in str(caught.value), "it isn't what the best one has that is wrong"
 
 
 def test_why_it_could_not_be_chosen_is_its_status(sweeps: Sweeps, project: Project) -> None:
