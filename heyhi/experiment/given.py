@@ -9,24 +9,47 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.given_files import digest_of, key_of, name_in
+from heyhi.experiment.names import is_winner
 from heyhi.experiment.records import History, Metrics
 from heyhi.text import readable
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
-    """Return the exp id of each need with the digest of the result that it has now; of a file that of its content."""
+    """Return the exp id of each need with the digest of the result that it has now; of a file that of its content.
+
+    Of the best of a sweep that is what it gives, and where its folder stands in a text value, whose content counts then,
+    the experiment that it is has a digest of its own.
+    """
     if not (experiment.needs or experiment.files):
         return {}
     root, project = (experiment.roots.get(name) for name in ("results_root", "project_root"))
     results_root = Path(root) if root is not None else None
     folders = [ExperimentDir(need, results_root) for need in experiment.needs]
+    folders += [ExperimentDir(path, results_root) for path in _folders_of_best(experiment, folders)]
     found = {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
     if results_root is not None and project is not None:
         digests = {key_of(name): digest_of(name, project, results_root) for name in experiment.files}
         found |= {key: digest for key, digest in digests.items() if digest}
+    return found
+
+
+def _folders_of_best(experiment: Experiment, needs: Iterable[ExperimentDir]) -> list[Path]:
+    """Return the folders of the best ones of sweeps that stand in the text values of an experiment's config."""
+    found = []
+    for need in needs:
+        if is_winner(str(need.path)):
+            from heyhi.experiment.winners import read_winner  # most need none
+
+            winner = None
+            with contextlib.suppress(UnknownError):  # which is on record as no digest
+                winner = read_winner(need.result_path)
+            folder = f"{experiment.roots.get('results_root')}/{winner.exp_id}" if winner is not None else ""
+            # A serialised message has its texts as they are.
+            if folder and folder.encode(errors="surrogateescape") in experiment.config:
+                found.append(Path(folder))
     return found
 
 
