@@ -127,7 +127,7 @@ def test_of_the_best_of_a_sweep_its_result_counts_where_its_folder_is_used_and_n
         one = dataclasses.replace(user(tmp_path, chosen), config=text.encode())
         folder.append_attempt(Start(1, needs=given_to(one)))
         users.append(str(folder.path))
-    text, include = users
+    text = users[0]
     assert find_stale(tmp_path, users) == {}
     best.write_result({"x": 2})
     assert find_stale(tmp_path, users) == {text: ["p/best"]}
