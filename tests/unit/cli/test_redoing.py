@@ -506,8 +506,16 @@ def test_what_is_stale_is_made_anew_where_that_is_asked_for(
 
 
 def test_what_is_made_of_what_is_made_anew_goes_with_it_where_that_is_asked_for(
-    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+    run: Any, task: Task, project: Path, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    wiped: list[str] = []
+    wipe = ExperimentDir.wipe
+
+    def noted(self: ExperimentDir, *args: Any, **more: Any) -> Path | None:
+        wiped.append(self.path.parent.name)
+        return wipe(self, *args, **more)
+
+    monkeypatch.setattr(ExperimentDir, "wipe", noted)
     maybe_launch(task, cfg="fit")
     maybe_launch(task, cfg="check", overrides=["noise=1"])
     edit(project)
@@ -520,6 +528,7 @@ def test_what_is_made_of_what_is_made_anew_goes_with_it_where_that_is_asked_for(
     assert results(project) == ["check", "fit"]
     assert run("launch", *words, "--redo-drifted=stale", "--force")[0] == 0
     assert results(project) == [] and len(started) == 1
+    assert wiped == ["check", "fit"], "cut short, none is left that is made of what is gone"
 
 
 def test_what_stays_stale_since_its_need_is_stale_and_not_named_is_left(
