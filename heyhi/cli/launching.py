@@ -201,8 +201,8 @@ def plan(args: argparse.Namespace) -> int:
             f" {REDO}=continue goes on from {'their' if done > 1 else 'its'} files"
         )
     if stale := sum(not actions[row.asked].wipe for row in survey.rows if row.exp_path in survey.stale):
-        are, one = ("are", "one") if stale > 1 else ("is", "it")
-        print(f"{stale} {are} stale: python run.py --cfg … --mode restart makes {one} anew")
+        are, one = ("are", "them") if stale > 1 else ("is", "it")
+        print(f"{stale} {are} stale: heyhi launch {REDO}=stale makes {one} anew")
     if starts:
         from heyhi.control.used_before import UsedBefore
         from heyhi.slurm.forecast import capacity_lines
@@ -366,7 +366,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     selection.validate()
     survey = selection.survey()
     redoing = Redoing(selection, survey, redo_in(args))
-    if not args.dry_run and choose_first(selection, redoing.folders):
+    while not args.dry_run and choose_first(selection, redoing.folders):
         survey = selection.survey()
         redoing = Redoing(selection, survey, redo_in(args))
     unknown = {row.asked: row for row in survey.not_done if row.status is Status.UNKNOWN}
@@ -666,7 +666,7 @@ def retry(args: argparse.Namespace) -> int:
         raise HeyhiError(f"retry which ones? {which}; {REDO} redoes those that are DONE with another config")
     among = chosen if args.where else None
     redoing = Redoing(selection, survey, redo_in(args), among=among)
-    if not args.dry_run and choose_first(selection, redoing.folders):
+    while not args.dry_run and choose_first(selection, redoing.folders):
         survey = selection.survey()
         redoing = Redoing(selection, survey, redo_in(args), among=among)
     print("\n".join(redoing.lines), end="\n" * bool(redoing.lines))

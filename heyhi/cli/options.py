@@ -18,18 +18,25 @@ def add_redo_arguments(parser: argparse.ArgumentParser, what: str) -> None:
         what: they are called in the help.
     """
     parser.add_argument(
-        REDO, nargs="?", const="config", default="", choices=("config", "code", "continue"), metavar="=code|continue",
+        REDO, nargs="?", const="config", default="", metavar="=code|stale|continue",
+        choices=("config", "code", "stale", "continue"),
         help=f"wipe {what} and run {what} again where DONE with another config than today's; =code: or by other code;"
+        " =stale: or of an earlier result of a need;"
         " =continue: go on from the files instead, as --continue-drifted does (more epochs; the old result is kept)",
     )  # fmt: skip
     parser.add_argument("--force", action="store_true", help="don't ask before something is wiped")
 
 
-def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue"]:
+def redo_in(args: argparse.Namespace) -> bool | Literal["code", "continue", "stale"]:
     """Return what is to be made anew by the options that were given."""
-    if args.redo_drifted == "continue":
-        return "continue"
-    return "code" if args.redo_drifted == "code" else bool(args.redo_drifted)
+    given: dict[str, bool | Literal["code", "continue", "stale"]] = {
+        "": False,
+        "config": True,
+        "code": "code",
+        "continue": "continue",
+        "stale": "stale",
+    }
+    return given[args.redo_drifted]
 
 
 def continues_in(args: argparse.Namespace) -> bool:

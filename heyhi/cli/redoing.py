@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from heyhi.cli.ask import agrees
 from heyhi.cli.options import REDO
 from heyhi.errors import HeyhiError, ModeError
+from heyhi.experiment.given import stale_text
 from heyhi.sweep.continuing import was_done
-from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo, compared_by
+from heyhi.sweep.provenance import MAX_COMPARED, Inspector, Provenance, Redo, compared_by, is_done
+from heyhi.text import readable
 
 if TYPE_CHECKING:
     from heyhi.cli.selection import Group, Selection
@@ -50,7 +52,10 @@ class Redoing:
         if among is not None:
             self.begun = [row for row in self.begun if row.exp_path in among]
         self.left: list[str] = []  # why some are not made anew
-        self.identities = dict(self._chosen(survey))
+        self._made_of: dict[str, list[str]] = {}  # exp path -> exp ids of those that it is made of and that are redone
+        self.identities = dict(self._taken(survey, self.found.to_redo(redo) if redo else []))
+        if redo == "stale":
+            self._take_what_is_made_of_them(selection, survey)
         self.failed = False
 
     @property
@@ -78,6 +83,8 @@ class Redoing:
         """What is said of those that were made otherwise, and what can be done about it."""
         chosen = self.found.to_redo(self._redo) if self._redo else []
         more = [] if self._redo else self._advice()
+        count = len(self._made_of)
+        more += [f"made of what is made anew: {count} experiment{'s' * (count > 1)}"] if count else []
         more += self._dependents()
         nothing = self._redo and not (chosen or self.begun)
         return [*self.found.lines, *self.left, *more, *(["nothing to redo"] if nothing else [])]
@@ -86,19 +93,52 @@ class Redoing:
         """Say what was made of the results that would be others."""
         from heyhi.sweep.dependents import dependents_of, dependents_text
 
-        text = dependents_text(dependents_of(self._project, self.folders)) if self.folders else ""
-        return [text] if text else []
+        if not self.folders:
+            return []
+        root = f"{self._project.results_root}/"
+        left = [one for one in dependents_of(self._project, self.folders) if f"{root}{one}" not in self.identities]
+        could = self._redo is True and any(f"{root}{one}" in self._inspected for one in left)
+        text = dependents_text(left)
+        return [f"{text}; {REDO}=stale makes such ones anew, too" if could else text] if text else []
 
     def _advice(self) -> list[str]:
         if not (self.found.drifted or self.found.recoded):
             return []
         return [f"what is DONE is left as it is; {REDO}{'' if self.found.drifted else '=code'} runs it again"]
 
-    def _chosen(self, survey: Survey) -> Iterator[tuple[str, Identity]]:
-        """Yield those that are made anew; what a living experiment needs, or nobody can name, is left."""
+    def _take_what_is_made_of_them(self, selection: Selection, survey: Survey) -> None:
+        """Have also those made anew that are made of what is: with another result of that they would be stale.
+
+        What waits for a choice is composed once that is made: it can't be compared yet, and is what follows.
+        """
+        from heyhi.experiment.given import find_made_of
+
+        waiting = {
+            one.folder
+            for group in selection.groups
+            if group.expansion is not None
+            for one in group.expansion.planned
+            if one.is_open
+        }
+        unread = self.found.unread.keys() - waiting
+        may = [path for path in self._inspected if path not in self.identities and path not in unread]
+        root, chosen = self._project.results_root, self.folders
+        taken = dict(self._taken(survey, [*find_made_of(root, filter(is_done, may), chosen)]))
+        # What is left keeps its result, and so does what is made of that alone.
+        self._made_of = find_made_of(root, taken, chosen)
+        self.identities |= {path: taken[path] for path in self._made_of}
+        others = self._inspected.keys() - self.identities.keys() - self.found.stale.keys() - unread - taken.keys()
+        still = [path for path in survey.stale if path in others and is_done(path)]
+        if still:
+            name = still[0].removeprefix(f"{root}/")
+            more = f", and {len(still) - 1} more" if len(still) > 1 else ""
+            why = stale_text(survey.stale[still[0]])
+            self.left.append(f"not redone: {name}: what it needs is stale itself, {why}: name that, too{more}")
+
+    def _taken(self, survey: Survey, chosen: Sequence[str]) -> Iterator[tuple[str, Identity]]:
+        """Yield those of some that are made anew; what a living experiment needs, or nobody can name, is left."""
         from heyhi.experiment.folder import ExperimentDir
 
-        chosen = self.found.to_redo(self._redo) if self._redo else []
         users = _users(survey) if chosen else {}
         for path in chosen:
             name = path.removeprefix(f"{self._project.results_root}/")
@@ -124,9 +164,13 @@ class Redoing:
         listed = self.folders[:_MAX_LISTED]
         names = [path.removeprefix(root) for path in listed]
         names = cut_alike(names, max(_LEAST_NAME, width - 50)) if width else names
-        lines = [f"{'DONE':<11} {name}  {self.found.why(path)}" for name, path in zip(names, listed, strict=True)]
+        lines = [f"{'DONE':<11} {name}  {self._why(path)}" for name, path in zip(names, listed, strict=True)]
         rest = len(self.folders) - _MAX_LISTED
         return [*lines, f"… and {rest} more"] if rest > 0 else lines
+
+    def _why(self, path: str) -> str:
+        made_of = self._made_of.get(path)
+        return f"made of {readable(', '.join(made_of))}" if made_of else self.found.why(path)
 
     def check(self, spec: ControllerSpec) -> None:
         """Make sure that a controller can start once they are wiped.
@@ -166,7 +210,8 @@ class Redoing:
                 otherwise=f"nothing was {'moved' if self.goes_on else 'wiped'}, nothing started",
             )
         wiped, places = [], []
-        for path, identity in self.identities.items():
+        # What is made of others first: cut short, none is left that has a result of what is gone.
+        for path, identity in reversed(self.identities.items()):
             folder = ExperimentDir(Path(path), self._project.results_root)
             try:
                 place = folder.wipe(
@@ -187,6 +232,10 @@ class Redoing:
         return wiped
 
     def _is_still_to_redo(self, path: str) -> bool:
+        if path in self._made_of:  # of which the results may be gone by now
+            from heyhi.experiment.given import find_made_of
+
+            return is_done(path) and path in find_made_of(self._project.results_root, [path], self.folders)
         inspector, config = self._inspected[path]
         return path in inspector.look({path: config}).to_redo(self._redo)
 
@@ -200,12 +249,12 @@ def _inspectors(
     project = compared_by(selection.project, redo)
     codes = CodeChanges(project)
     if not selection and redo:
-        yield Inspector(project, selection.schema, codes), dict.fromkeys(survey.folders)
+        yield Inspector(project, selection.schema, codes, redo=redo), dict.fromkeys(survey.folders)
     for group in selection.groups:
         schema, configs = selection.schema, _configs(group)
         if group.expansion is None and group.manifest is not None:
             schema = group.manifest.schema()
-        yield Inspector(project, schema, codes), configs
+        yield Inspector(project, schema, codes, redo=redo), configs
 
 
 def _configs(group: Group) -> Mapping[str, bytes | None]:

@@ -302,7 +302,8 @@ def _what_next(mode: str, status: Status, launch: Launch, made: Provenance | Non
         what, again = "nothing started", "--mode restart runs it again"
         if launch.redo_drifted:
             code = ", and by no other code that is known of" if launch.redo_drifted == "code" else ""
-            what += f": it was made with this config{code}"
+            results = ", and of the results that its needs have" if launch.redo_drifted == "stale" else ""
+            what += f": it was made with this config{code}{results}"
         if (made.drifted or made.recoded) and not made.to_redo(launch.redo_drifted):
             again = f"{REDO}{'' if made.drifted else '=code'} or {again}"
         return f"{what}; the result is in {launch.folder.result_path.name}; {again}"

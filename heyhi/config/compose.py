@@ -545,8 +545,13 @@ class Composer:
         bests = self._best_includes(recipe, named, errors)
         lines = [f"I={{{{best {one.words}}}}}" for one in bests]
         try:
-            if bests and self._winners is not None:
-                self._write_best(root, merging, [line for one in bests for line in self._chosen(one).overrides])
+            chosen_ones = [self._chosen(one) for one in bests] if self._winners is not None else []
+        except HeyhiError as error:  # it isn't what they give that is wrong
+            chosen_ones = []
+            errors.append((-1, error))
+        try:
+            if chosen_ones:
+                self._write_best(root, merging, [line for one in chosen_ones for line in one.overrides])
         except HeyhiError as error:
             names = listed([one.text for one in bests])
             errors.append((-1, type(error)(f"{names} has what {root.name} can't take over: {error}")))

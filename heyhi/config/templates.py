@@ -127,6 +127,15 @@ def best_of(text: str) -> str | None:
     return pieces[0].content if [piece.kind for piece in pieces] == [_BEST] else None
 
 
+def bests_in(text: str) -> list[str]:
+    """Return the words of each best of a sweep that a text names.
+
+    Raises:
+        HeyhiError: a template is unknown, or doesn't end.
+    """
+    return [piece.content for piece in _pieces(text) if piece.kind == _BEST] if OPEN in text else []
+
+
 def split_words(text: str) -> list[str]:
     """Split the words of a need as a shell does; a template outside of quotes is a part of its word, spaces and all.
 

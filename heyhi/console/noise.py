@@ -24,9 +24,10 @@ _NOISE = (
     "Cleaning up SLURM log files ",
 )
 _ALL_IS_WELL = re.compile(r"^MinJobAge \d+s \(>= \d+s\)\. 'squeue' should work reliably")
-# A run of ours that has failed: its end says more.
+# A run of ours that has failed, or a choice: its end says more.
 _FAILED = re.compile(
-    r"^RuleException:\s*CalledProcessError in file .*(?: -m heyhi\.runner |/unknown/[0-9a-f]{16}\.log; exit 1' )",
+    r"^RuleException:\s*CalledProcessError in file .*"
+    r"(?: -m heyhi\.(?:runner|winner) |/unknown/[0-9a-f]{16}\.log; exit 1' )",
     re.DOTALL,
 )
 _SOME_FAILED = re.compile(r"^WorkflowError:\s*At least one job did not complete successfully\.\s*$")

@@ -265,7 +265,8 @@ class Teller:
             return False
         if job.rule == _WINNER:
             self._ended[job.folder] = ERROR
-            self._tell("", ERROR, read_failure(job.folder) or job.text)
+            log = self._project.relative(Path(f"{job.folder}.log"))
+            self._tell("", ERROR, read_failure(job.folder) or f"{job.text}: that has failed, log: {log}")
             return True
         if job.rule == _UNKNOWN:
             target, _, why = job.text.partition(": ")

@@ -6,27 +6,50 @@ What needs what is known by the manifests, and by the records of what was starte
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from heyhi.errors import HeyhiError
+from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.given_files import digest_of, key_of, name_in
+from heyhi.experiment.names import is_winner
 from heyhi.experiment.records import History, Metrics
 from heyhi.text import readable
 
 
 def given_to(experiment: Experiment) -> dict[str, str]:
-    """Return the exp id of each need with the digest of the result that it has now; of a file that of its content."""
+    """Return the exp id of each need with the digest of the result that it has now; of a file that of its content.
+
+    Of the best of a sweep that is what it gives, and where its folder stands in a text value, that experiment has a
+    digest of its own: its content counts then.
+    """
     if not (experiment.needs or experiment.files):
         return {}
     root, project = (experiment.roots.get(name) for name in ("results_root", "project_root"))
     results_root = Path(root) if root is not None else None
     folders = [ExperimentDir(need, results_root) for need in experiment.needs]
+    folders += [ExperimentDir(path, results_root) for path in _folders_of_best(experiment, folders)]
     found = {folder.exp_id: digest for folder in folders if (digest := folder.result_digest())}
     if results_root is not None and project is not None:
         digests = {key_of(name): digest_of(name, project, results_root) for name in experiment.files}
         found |= {key: digest for key, digest in digests.items() if digest}
+    return found
+
+
+def _folders_of_best(experiment: Experiment, needs: Iterable[ExperimentDir]) -> list[Path]:
+    """Return the folders of the best ones of sweeps that stand in the text values of an experiment's config."""
+    found = []
+    for need in needs:
+        if is_winner(str(need.path)):
+            from heyhi.experiment.winners import read_winner  # most need none
+
+            winner = None
+            with contextlib.suppress(UnknownError):  # which is on record as no digest
+                winner = read_winner(need.result_path)
+            folder = f"{experiment.roots.get('results_root')}/{winner.exp_id}" if winner is not None else ""
+            # A serialised message has its texts as they are.
+            if folder and folder.encode(errors="surrogateescape") in experiment.config:
+                found.append(Path(folder))
     return found
 
 
@@ -82,11 +105,15 @@ class Results:
         Args:
             given: exp id of a need -> digests of the results that were given.
         """
-        found = {need: None for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}}
+        found = dict.fromkeys(self.replaced(given))
         for need in given:
             # Each once: there are more ways through layers of needs than anybody could list.
             found.update(dict.fromkeys(self._of_need(need)))
         return list(found)
+
+    def replaced(self, given: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return the same, less what these need."""
+        return [need for need, digests in given.items() if (now := self.digest(need)) and {*digests} != {now}]
 
     def _of_need(self, exp_id: str) -> list[str]:
         if exp_id not in self._stale:
@@ -99,28 +126,60 @@ class Results:
         return self._stale[exp_id]
 
 
-def find_stale(results_root: Path, folders: Iterable[str], project_root: Path | None = None) -> dict[str, list[str]]:
+def find_stale(
+    results_root: Path, folders: Iterable[str], project_root: Path | None = None, *, is_whole: bool = True
+) -> dict[str, list[str]]:
     """Find out which experiments are stale.
 
     Args:
         results_root: of their needs.
         folders: exp paths of those that need others or files and were started; the records of each are read.
         project_root: where these files are.
+        is_whole: also those that are only made of stale ones.
 
     Returns:
         exp path -> exp ids of the needs of which there is another result now, and keys of files that were changed.
     """
     results = Results(results_root, project_root)
+    find = results.made_anew if is_whole else results.replaced
     found = {}
+    for path, given in _given_of(folders):
+        with contextlib.suppress(HeyhiError):  # of what can't be read nobody says that it is another one
+            if needs := find(given):
+                found[path] = needs
+    return found
+
+
+def find_made_of(results_root: Path, folders: Iterable[str], chosen: Iterable[str]) -> dict[str, list[str]]:
+    """Find out which experiments are made of the results of some, or of others that are.
+
+    Args:
+        results_root: of all of them.
+        folders: exp paths of those that may be; the records of each are read.
+        chosen: exp paths of the ones that they may be made of.
+
+    Returns:
+        exp path -> exp ids of those of the chosen and the found that it is made of.
+    """
+    left = {path: list(given) for path, given in _given_of(folders) if given}
+    root = f"{results_root}/"
+    ids = {path.removeprefix(root) for path in chosen}
+    found: dict[str, list[str]] = {}
+    while new := {path: its for path, given in left.items() if (its := [need for need in given if need in ids])}:
+        found |= new
+        left = {path: given for path, given in left.items() if path not in new}
+        ids |= {path.removeprefix(root) for path in new}
+    return found
+
+
+def _given_of(folders: Iterable[str]) -> Iterator[tuple[str, dict[str, list[str]]]]:
+    """Yield each of some experiments with the results that what came out of it is made of."""
     for path in folders:
         folder = ExperimentDir(Path(path))
         with contextlib.suppress(HeyhiError):  # its status says what can't be read
             history = History(folder.attempts())
             # Of a single attempt nobody has to know whether it has logged anything; there may be 10,000.
-            given = given_in(history, folder.metrics_now() if len(history.starts) > 1 else Metrics())
-            if needs := results.made_anew(given):
-                found[path] = needs
-    return found
+            yield path, given_in(history, folder.metrics_now() if len(history.starts) > 1 else Metrics())
 
 
 def stale_text(needs: Sequence[str]) -> str:

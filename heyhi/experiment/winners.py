@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.config.best import Best, Chosen, Winners, id_of
+from heyhi.config.templates import bests_in
 from heyhi.errors import UnknownError
 from heyhi.experiment.names import WINNERS_NAME, result_of
 from heyhi.files import parse_json, read_bounded, replace_file, write_temp, writing
@@ -165,6 +166,27 @@ def known_winners(results_root: Path | str) -> Winners:
         return Chosen(f"{results_root}/{winner.exp_id}", winner.overrides) if winner is not None else None
 
     return chosen
+
+
+def is_known(results_root: Path | str, words: str) -> bool:
+    """Return whether it is known what the best of a sweep has turned out to be, and what it took over from others.
+
+    Args:
+        results_root: below which that is written down.
+        words: by which configs name it.
+
+    Raises:
+        UnknownError: nobody can tell.
+    """
+    left, seen = [words], {words}
+    while left:
+        winner = read_winner(winner_path(results_root, left.pop()))
+        if winner is None:
+            return False
+        new = {one for text in winner.overrides for one in bests_in(text)} - seen
+        seen |= new
+        left += new
+    return True
 
 
 def winner_path(results_root: Path | str, words: str) -> Path:

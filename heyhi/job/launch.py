@@ -109,7 +109,8 @@ def maybe_launch(
         continue_drifted: go on with another config than what is there was made with, too; its row stays marked as
             mixed.
         redo_drifted: wipe and start it where it is DONE and was made with another config; `"code"`: or by other code;
-            `"continue"`: go on from its files instead, with its result moved to the trash, as `continue_drifted` does.
+            `"stale"`: or of an earlier result of what it needs; `"continue"`: go on from its files instead, with its
+            result moved to the trash, as `continue_drifted` does.
 
     Raises:
         BusyError: this process runs an experiment; nothing was wiped or written.
@@ -269,7 +270,7 @@ class Launch:
     def provenance(self) -> Provenance:
         """How it was made where it is DONE, beside what it would be made of now."""
         project = compared_by(self.project, self.redo_drifted)
-        inspector = Inspector(project, self.schema, code_changes(self.project))
+        inspector = Inspector(project, self.schema, code_changes(self.project), redo=self.redo_drifted)
         return inspector.look({str(self.experiment.exp_path): self.experiment.config})
 
     @property

@@ -22,7 +22,7 @@ from heyhi.experiment.names import Status, is_slot, result_of
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
 from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
-from heyhi.files import is_there, utc_now
+from heyhi.files import utc_now
 from heyhi.project import Project
 from heyhi.report.counted import counting
 from heyhi.report.gather import gather
@@ -85,7 +85,8 @@ def settle(project: Project, manifest: Manifest, target: str) -> Winner:
 def settle_what_is_there(project: Project, manifest: Manifest, less: Container[str] = ()) -> bool:
     """Choose the best ones of sweeps all of whose results are there, before anything is compared with what they give.
 
-    Who only waits for experiments that are DONE is never started, so that nothing else would choose them.
+    Who only waits for experiments that are DONE is never started, so that nothing else would choose them. One that is
+    chosen from what is made of another one of them is left for the next call: that may have changed by then, and go.
 
     Args:
         project: whose experiments they are.
@@ -96,14 +97,27 @@ def settle_what_is_there(project: Project, manifest: Manifest, less: Container[s
         whether one was chosen.
     """
     found = False
-    for row in manifest.contests.values():
-        folders = folders_at(row.candidates, manifest.results_root)
-        path = winner_path(manifest.results_root, row.words)
-        is_open = not is_there(path) and all(one not in less and is_there(result_of(one)) for one in folders)
-        if is_open:
+    rows = {
+        f"{manifest.results_root}/{row.exp_id}": row
+        for row in manifest.choosable
+        if not any(one in less for one in folders_at(row.candidates, manifest.results_root))
+    }
+    for folder, row in rows.items():
+        if rows.keys().isdisjoint(_needed_by(manifest, folder)):
             with contextlib.suppress(HeyhiError):  # its rule says why
-                write_winner(path, choose(project, manifest, row))
+                write_winner(winner_path(manifest.results_root, row.words), choose(project, manifest, row))
                 found = True
+    return found
+
+
+def _needed_by(manifest: Manifest, folder: str) -> set[str]:
+    """Return what something needs, directly or by others between."""
+    found: set[str] = set()
+    left = [folder]
+    while left:
+        new = set(manifest.needed_folders.get(left.pop(), ())) - found
+        found |= new
+        left += new
     return found
 
 

@@ -18,8 +18,8 @@ from heyhi.config.templates import best_of
 from heyhi.config.translation import Translation
 from heyhi.errors import HeyhiError, IdentityError, UnknownError, fact_of
 from heyhi.experiment.folder import ExperimentDir, config_digest
-from heyhi.experiment.winners import known_winners, winner_path
-from heyhi.files import is_there, parse_json, read_bounded
+from heyhi.experiment.winners import is_known, known_winners
+from heyhi.files import parse_json, read_bounded
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
@@ -135,9 +135,9 @@ class DriftCheck:
         """Return whether a config is the one before the best of a sweep was chosen: that is nothing to compare with."""
         if _OPEN_BEST in config:  # in a text value; an include leaves none
             return True
-        roots = self.project.results_root
+        root = self.project.results_root
         bests = (best_of(text.partition("=")[2]) for text in identity.overrides if _OPEN_BEST.decode() in text)
-        return any(words is not None and not is_there(winner_path(roots, words)) for words in bests)
+        return any(words is not None and not is_known(root, words) for words in bests)
 
     def is_as_started(self, start: Start | None, config: bytes) -> bool:
         """Return whether an attempt was started with a config, by the digests that it has on record.

@@ -21,6 +21,7 @@ from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
+from heyhi.config.templates import bests_in
 from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
@@ -359,6 +360,29 @@ class Contests:
             self.found.setdefault(inner.exp_id, inner)
         return contest, expansion.planned if expansion.search is None else []
 
+    def needed_by(self, composed: Composed) -> list[Best]:
+        """Return the best ones of sweeps without which a config can't be completed.
+
+        Who takes over the overrides of one takes over the best ones that these name.
+        """
+        found = dict.fromkeys(composed.bests)
+        left = [best for best in composed.bests if f"I={{{{best {best.words}}}}}" in composed.identity.overrides]
+        while left:
+            for best, is_include in self._named_in(left.pop()):
+                if best not in found:
+                    found[best] = None
+                    left += [best] if is_include else []
+        return list(found)
+
+    def _named_in(self, best: Best) -> Iterator[tuple[Best, bool]]:
+        """Yield the best ones of sweeps that the overrides name which others may take over; whether as an include."""
+        expansion = self._expand(best)
+        if expansion.search is None:  # which can't start from any
+            for one in expansion.experiments_of_own:
+                for text in taken_over(one.identity.overrides, self.project.settings.replicate)[0]:
+                    for words in bests_in(text):
+                        yield Best.parse(words, str(self.project.root)), text.startswith("I=")
+
     def completed(self, planned: Planned, composed: Composed) -> Planned:
         """Give an experiment what its config is completed from, and complete it if the best ones are known."""
         assert composed.source is not None
@@ -468,7 +492,7 @@ class _Gather:
     def _plan(self, composed: Composed, exp_id: str, folder: str) -> Planned:
         needs = tuple([self._need(need) for need in composed.needs]) if composed.needs else ()
         if composed.bests:
-            needs += tuple([self._best(best) for best in composed.bests])
+            needs += tuple([self._best(best) for best in self.contests.needed_by(composed)])
         self._check_disk(folder, composed.identity)
         if is_outside(composed.identity.cfg):
             self.outside[composed.identity.cfg] = composed.base

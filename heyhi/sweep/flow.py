@@ -11,6 +11,7 @@ import inspect
 import os
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -463,9 +464,11 @@ class Flow:
             if is_new:
                 if not self._workflow.is_main_process:
                     raise ManifestError("a sweep is expanded by the main process of Snakemake, never by a job")
-                path = _expand(self.project, path)
+                path = _expand(self.project, path, is_run=self._is_executing)
             self._manifest = self._open(by_own_name(path, self.project))
             check_is_of(self._manifest, self.project, "snakemake --profile PROFILE --config manifest=")
+            if self._is_executing and not is_new:
+                _choose(self.project, self._manifest)
             found = [_Known(node, self._manifest) for node in self._manifest.nodes()]
             self._known.update((known.node.target, known) for known in found)
             self._take_contests(self._manifest)
@@ -651,8 +654,31 @@ def _stopped_by_ctrl_c() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _expand(project: Project, path: Path) -> Path:
-    """Expand a sweep file, print its warnings and what came of it, and return its manifest."""
+def _choose(project: Project, manifest: Manifest) -> bool:
+    """Choose the best ones of sweeps that can be, and say which they are: where all is DONE no rule does so.
+
+    Returns:
+        whether one was chosen.
+    """
+    found = False
+    for row in manifest.choosable:
+        target = project.relative(Path(result_of(f"{manifest.results_root}/{row.exp_id}")))
+        command = [sys.executable, "-P", "-m", "heyhi.winner", target, "--manifest", str(manifest.path)]
+        ended = subprocess.run(command, cwd=project.root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if ended.returncode == 0:  # else its rule says why
+            print(f"chosen: the best of {ended.stdout.strip()}", file=sys.stderr)
+            found = True
+    return found
+
+
+def _expand(project: Project, path: Path, *, is_run: bool) -> Path:
+    """Expand a sweep file, print its warnings and what came of it, and return its manifest.
+
+    Args:
+        project: whose file it is.
+        path: of it.
+        is_run: its experiments are run, so that the best ones that they name are chosen where that can be.
+    """
     schema = load_schema(project)
     with _stopped_by_ctrl_c():
         expansion = expand_sweep_file(project, schema, path)
@@ -667,8 +693,21 @@ def _expand(project: Project, path: Path) -> Path:
         f" written down in {project.relative(manifest)}",
         file=sys.stderr,
     )
+    is_renewed = False
+    if is_run and expansion.contests:
+        with Manifest.open(manifest) as written:
+            is_renewed = _choose(project, written)
+        if is_renewed:
+            expansion = expansion.completed(project, schema)
     configs = {p.folder: p.config for p in expansion.planned}
-    made = Inspector(project, schema).look(configs, most=MAX_COMPARED).lines
-    for line in (*made, *Twins(project, schema).lines(configs)):
+    made = Inspector(project, schema).look(configs, most=MAX_COMPARED)
+    for line in (*made.lines, *Twins(project, schema).lines(configs)):
         print(line, file=sys.stderr)
+    if is_renewed and made.drifted:
+        words = shell_word(project.relative(path))
+        print(
+            f"what is DONE is left as it is; heyhi launch --redo-drifted=stale {words} makes anew what has drifted, and"
+            " what was made of that",
+            file=sys.stderr,
+        )
     return manifest

@@ -570,6 +570,16 @@ class Manifest:
         row = self.contests.get(exp_id_of(exp_path, self.results_root))
         return Best.parse(row.words, self.written_for.project_root) if row is not None else None
 
+    @property
+    def choosable(self) -> list[ContestRow]:
+        """The best ones of sweeps that aren't chosen, though all the results are there that they are chosen from."""
+        return [
+            row
+            for row in self.contests.values()
+            if not is_there(self._winner_path(row.exp_id))
+            and all(is_there(result_of(one)) for one in folders_at(row.candidates, self.results_root))
+        ]
+
     def contest_nodes(self) -> list[Node]:
         """Return what Snakemake has to know of the best ones of sweeps that some of its experiments need."""
         return [

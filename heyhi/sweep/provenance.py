@@ -19,6 +19,7 @@ from heyhi.config.schema import Schema
 from heyhi.config.values import shorten
 from heyhi.errors import HeyhiError, ModeError, fact_of
 from heyhi.experiment.folder import last_start
+from heyhi.experiment.given import find_stale, stale_text
 from heyhi.experiment.names import RESULT_NAME
 from heyhi.project import SCHEDULING_KEYS, Project
 from heyhi.sweep.drift import DriftCheck
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from heyhi.experiment.records import Start
 
 # What becomes of DONE experiments: False: nothing; True: those of another config are made anew; "code": also those of
-# other code; "continue": those of another config go on from their files.
-Redo = bool | Literal["code", "continue"]
+# other code; "continue": those of another config go on from their files; "stale": also those made of earlier results.
+Redo = bool | Literal["code", "continue", "stale"]
 MAX_COMPARED = 500  # that nobody asked for and whose digests differ; a fifth of a millisecond each
 _MAX_KEYS = 4  # of one experiment, that a line names
 _MAX_LINES = 3
@@ -44,6 +45,7 @@ class Provenance:
         recoded: exp path -> what of the code is otherwise today.
         ignored: exp path -> what is otherwise of keys that are in no identity by the project's own words; of those that
             have not drifted.
+        stale: exp path -> what of that which it needs has another result by now; of those that were asked for that.
         unread: exp path -> why nobody can tell.
         skipped: how many may have another config and were not compared, since there are so many.
         size: how many are DONE.
@@ -52,6 +54,7 @@ class Provenance:
     drifted: dict[str, list[Change]] = field(default_factory=dict)
     recoded: dict[str, CodeChange] = field(default_factory=dict)
     ignored: dict[str, list[Change]] = field(default_factory=dict)
+    stale: dict[str, list[str]] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
     skipped: int = 0
     size: int = 0
@@ -60,6 +63,7 @@ class Provenance:
         """Return the exp paths of those that are to be made anew; none of which nobody can tell what it would be."""
         found = dict.fromkeys(self.drifted) if redo else {}
         found |= dict.fromkeys(self.recoded) if redo == "code" else {}
+        found |= dict.fromkeys(self.stale) if redo == "stale" else {}
         return [path for path in found if path not in self.unread]
 
     def why(self, path: str) -> str:
@@ -67,7 +71,8 @@ class Provenance:
         texts = [*map(_told, self.drifted.get(path, ()))]
         more = [f"… and {len(texts) - _MAX_KEYS} more"] if len(texts) > _MAX_KEYS else []
         change = self.recoded.get(path)
-        return ", ".join([*texts[:_MAX_KEYS], *more, *([one_line(change.text)] if change is not None else [])])
+        stale = [stale_text(self.stale[path])] if path in self.stale else []
+        return ", ".join([*texts[:_MAX_KEYS], *more, *([one_line(change.text)] if change is not None else []), *stale])
 
     def merged(self, other: Provenance) -> Provenance:
         """Return both together."""
@@ -75,6 +80,7 @@ class Provenance:
             self.drifted | other.drifted,
             self.recoded | other.recoded,
             self.ignored | other.ignored,
+            self.stale | other.stale,
             self.unread | other.unread,
             self.skipped + other.skipped,
             self.size + other.size,
@@ -87,7 +93,8 @@ class Provenance:
     @property
     def lines(self) -> list[str]:
         """All of it in some lines; none where everything was made as it would be today."""
-        return [*self.config_lines, *self.ignored_lines, *code_lines(self.recoded.values(), is_one=self.size == 1)]
+        code = code_lines(self.recoded.values(), is_one=self.size == 1)
+        return [*self.config_lines, *self.ignored_lines, *self.stale_lines, *code]
 
     @property
     def config_lines(self) -> list[str]:
@@ -118,6 +125,16 @@ class Provenance:
             for texts, count in kinds.most_common(_MAX_LINES)
         ]
 
+    @property
+    def stale_lines(self) -> list[str]:
+        """Say of which needs some are stale."""
+        kinds = Counter(stale_text(needs) for needs in self.stale.values())
+        found = [
+            f"stale: {text}{_counted(count) if self.size > 1 else ''}" for text, count in kinds.most_common(_MAX_LINES)
+        ]
+        rest = len(self.stale) - sum(count for _, count in kinds.most_common(_MAX_LINES))
+        return [*found, *([f"… and {rest} more that are stale"] if rest else [])]
+
 
 class Inspector:
     """A look at how DONE experiments of one project were made.
@@ -126,9 +143,13 @@ class Inspector:
         project: where configs, code and results are today.
         schema: as it is today.
         codes: what compares code; default: the code is looked at now.
+        redo: what is to be made anew: what nothing hangs on isn't looked at.
     """
 
-    def __init__(self, project: Project, schema: Schema, codes: CodeChanges | None = None) -> None:
+    def __init__(
+        self, project: Project, schema: Schema, codes: CodeChanges | None = None, *, redo: Redo = False
+    ) -> None:
+        self._project, self._redo = project, redo
         self._check = DriftCheck(project, schema)
         own = project.settings.own_identity_ignore
         self._all_keys = DriftCheck(compared_by(project, "continue"), schema) if own else None
@@ -157,10 +178,23 @@ class Inspector:
             except HeyhiError as error:
                 unread[path] = fact_of(error)
         skipped = len(differing) - len(differing[::step])
-        return Provenance(drifted, recoded, ignored, unread, skipped, len(starts) + len(unread.keys() - starts.keys()))
+        size = len(starts) + len(unread.keys() - starts.keys())
+        return Provenance(drifted, recoded, ignored, self._stale(starts), unread, skipped, size)
+
+    def _stale(self, starts: Mapping[str, Start | None]) -> dict[str, list[str]]:
+        """Return those of which a need has another result by now; what is only made of stale ones would stay so."""
+        given = [path for path, start in starts.items() if start is not None and start.needs]
+        if self._redo != "stale" or not given:
+            return {}
+        return find_stale(self._project.results_root, given, self._project.root, is_whole=False)
 
     def _is_alike(self, start: Start | None, config: bytes | None) -> bool:
         return config is not None and self._check.is_as_started(start, config)
+
+
+def is_done(path: str) -> bool:
+    """Return whether an experiment has a result, by a look at its folder."""
+    return os.access(f"{path}/{RESULT_NAME}", os.F_OK)
 
 
 def find_recoded(project: Project, folders: Iterable[str]) -> dict[str, CodeChange]:
@@ -214,7 +248,7 @@ def _starts(folders: Iterable[str], unread: dict[str, str]) -> dict[str, Start |
     """Return the last start of each that is DONE; why it can't be read goes into `unread`."""
     found: dict[str, Start | None] = {}
     for path in folders:
-        if os.access(f"{path}/{RESULT_NAME}", os.F_OK):
+        if is_done(path):
             try:
                 found[path] = last_start(path)
             except HeyhiError as error:
@@ -252,6 +286,6 @@ def checked_redo(redo: Redo) -> Redo:
     Raises:
         ModeError: it is none.
     """
-    if redo not in (False, True, "code", "continue"):
-        raise ModeError(f"redo_drifted is {redo!r}; expected True, False, 'code' or 'continue'")
+    if redo not in (False, True, "code", "continue", "stale"):
+        raise ModeError(f"redo_drifted is {redo!r}; expected True, False, 'code', 'continue' or 'stale'")
     return redo

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -142,7 +143,9 @@ def test_what_nothing_has_is_told_when_it_is_chosen(tiny: Tiny) -> None:
     write(tiny, best="{{best conf/tune.py max=yy}}")
     ended = tiny.snakemake("--config", "sweep=conf/seeds.py")
     assert ended.returncode == 1
-    assert "the best of conf/tune.py: no experiment has 'yy' (did you mean 'y'?)" in ended.stderr, ended.stderr
+    told = "the best of conf/tune.py: no experiment has 'yy' (did you mean 'y'?)"
+    assert ended.stderr.count(told) == 1 and "Exception" not in ended.stderr, ended.stderr
+    assert "heyhi.winner" not in ended.stderr, "how it is chosen is nobody's concern"
     assert "the best of conf/tune.py: no experiment has 'yy'" in status(tiny, "status", "conf/seeds.py")
 
 
@@ -162,12 +165,26 @@ def test_a_run_alone_needs_what_was_chosen(tiny: Tiny, is_chosen: bool, code: in
         assert "snakemake --profile profiles/local $(heyhi expand --cfg conf/work.prototxt" in ended.stderr
 
 
+def winner_of(tiny: Tiny, sweep: str) -> Path:
+    (path,) = [one for one in (tiny.root / "results/winners").glob("*.json") if sweep in one.read_text()[:60]]
+    return path
+
+
+def renew(tiny: Tiny, *sweeps: str) -> None:
+    """Have another one be the best of TUNE than what all is made of, and the choices of sweeps be forgotten."""
+    write(tiny)
+    run(tiny)
+    write(tiny, xs=(1, 2, 3, 4))
+    assert tiny.snakemake("--config", "sweep=conf/tune.py").returncode == 0
+    for sweep in sweeps:
+        winner_of(tiny, sweep).unlink()
+
+
 def test_what_is_chosen_anew_is_chosen_before_anything_is_compared_with_it(tiny: Tiny) -> None:
     write(tiny)
     run(tiny)
     before = list(tiny.ledger)
-    (path,) = [one for one in (tiny.root / "results/winners").glob("*.json") if "tune.py" in one.read_text()[:60]]
-
+    path = winner_of(tiny, "tune.py")
     path.unlink()
     for command in (("plan", "conf/seeds.py"), ("launch", "conf/seeds.py", "--redo-drifted", "--dry-run")):
         said = " ".join(status(tiny, *command).split())
@@ -176,3 +193,50 @@ def test_what_is_chosen_anew_is_chosen_before_anything_is_compared_with_it(tiny:
 
     said = status(tiny, "launch", "--foreground", "--redo-drifted", "--force", "conf/seeds.py")
     assert tiny.ledger == before and path.exists(), said
+
+
+# What seeds.py and test.py come to where 4 is the best.
+REDONE = Counter({"work 4": 2, "look 5": 1, "look 6": 1})
+
+
+@pytest.mark.parametrize(
+    ("command", "forgotten"),
+    [(("launch", "--foreground"), ("tune.py",)), (("retry", "--foreground"), ("tune.py", "seeds.py"))],
+)
+def test_one_command_makes_all_anew_that_another_choice_has_changed(
+    tiny: Tiny, command: tuple[str, ...], forgotten: tuple[str, ...]
+) -> None:
+    renew(tiny, *forgotten)
+    before = Counter(tiny.ledger)
+    redo = (*command, "--profile", "profiles/local", "--redo-drifted=stale", "--force", "conf/test.py")
+    said = status(tiny, *redo)
+    assert "made with another config: work.x 3 → 4 (2 experiments)" in said, said
+    assert "made of what is made anew: 2 experiments" in said, said
+    assert Counter(tiny.ledger) - before == REDONE, said
+    assert winners(tiny)["conf/tune.py max=y"]["overrides"] == ["x=4"]
+    said = status(tiny, "status", "--drift", "conf/test.py")
+    assert "stale" not in said and "drifted" not in said, said
+    assert "nothing to redo" in status(tiny, *redo)
+    assert Counter(tiny.ledger) - before == REDONE
+
+
+def test_snakemake_chooses_anew_where_all_is_done_and_redoes_nothing(tiny: Tiny) -> None:
+    renew(tiny, "tune.py", "seeds.py")
+    before = tiny.ledger
+    assert tiny.snakemake("-n", "--config", "sweep=conf/test.py").returncode == 0
+    assert not winners(tiny), "who only looks chooses nothing"
+
+    said = run(tiny)
+    assert "chosen: the best of conf/tune.py max=y: p/work/size=1,x=4_" in said, said
+    assert "made with another config: work.x 3 → 4 (2 experiments)" in said, said
+    assert "heyhi launch --redo-drifted=stale conf/test.py makes anew what has drifted" in said, said
+    assert len(winners(tiny)) == 2 and tiny.ledger == before
+
+    local = ("--foreground", "--profile", "profiles/local", "--force", "conf/test.py")
+    said = status(tiny, "launch", *local, "--redo-drifted")
+    assert "left as it is: p/look/at=" in said and "--redo-drifted=stale makes such ones anew, too" in said, said
+    assert tiny.ledger[len(before) :] == ["work 4", "work 4"]
+    assert "stale 2" in status(tiny, "status", "conf/test.py"), "by its folder and by a text value alike"
+    said = status(tiny, "launch", *local, "--redo-drifted=stale")
+    assert Counter(tiny.ledger[len(before) :]) == REDONE, said
+    assert "stale" not in status(tiny, "status", "conf/test.py")

@@ -250,5 +250,5 @@ def test_plan_offers_to_go_on_with_what_has_drifted(project: Path, run: Any) -> 
 
 
 def test_another_word_is_refused() -> None:
-    with pytest.raises(ModeError, match="expected True, False, 'code' or 'continue'"):
+    with pytest.raises(ModeError, match="expected True, False, 'code', 'continue' or 'stale'"):
         maybe_launch(train, cfg="fit", redo_drifted="go")  # type: ignore[arg-type]

@@ -262,7 +262,7 @@ def test_maybe_launch_redoes_it(task: Task, project: Path) -> None:
     edit(project)
     handle = maybe_launch(task, cfg="fit", redo_drifted=True)
     assert handle.result() == {"epochs": 40} and len(task.runs) == 2
-    with pytest.raises(ModeError, match="redo_drifted is 'cod'; expected True, False, 'code' or 'continue'"):
+    with pytest.raises(ModeError, match="redo_drifted is 'cod'; expected True, False, 'code', 'continue' or 'stale'"):
         maybe_launch(task, cfg="fit", redo_drifted="cod")  # type: ignore[arg-type]
 
 
@@ -474,6 +474,82 @@ def test_a_need_that_is_redone_is_run_though_all_that_needs_it_is_done(
     (spec,) = started
     assert [Path(target).parent.parent.name for target in spec.more] == ["fit"] and spec.targets == ()
     assert spec.words[: len(spec.tables) + 1] == [*spec.tables, *spec.more]
+
+
+def results(project: Path) -> list[str]:
+    """List the configs of what is DONE."""
+    return sorted(
+        path.parent.parent.name for path in (project / "results").rglob("result.json") if ".heyhi" not in str(path)
+    )
+
+
+def test_what_is_stale_is_made_anew_where_that_is_asked_for(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    maybe_launch(task, cfg="fit")
+    for noise in (1, 2):
+        maybe_launch(task, cfg="check", overrides=[f"noise={noise}"])
+    edit(project)
+    maybe_launch(task, cfg="fit", mode="restart")
+    words = ("--cfg", "check", "--sweep", "noise=1,2", "--force")
+    assert "nothing to redo" in run("launch", *LOCAL, *words, "--redo-drifted")[1]
+    assert "2 are stale: heyhi launch --redo-drifted=stale makes them anew" in run("plan", *words[:-1])[1]
+    maybe_launch(task, cfg="check", overrides=["noise=2"], redo_drifted="stale")
+    assert task.runs[-1] == "check" and len(task.runs) == 5
+    maybe_launch(task, cfg="check", overrides=["noise=2"], redo_drifted="stale")
+    assert len(task.runs) == 5, "it is made of what there is by now"
+
+    code, out, _ = run("launch", *LOCAL, *words, "--redo-drifted=stale")
+    assert code == 0 and "stale: made of an earlier result of p/fit/default_" in out and "(1 experiment)" in out
+    assert "1 to start, 1 of them DONE and wiped before" in out
+    assert results(project) == ["check", "fit"] and len(started) == 1
+
+
+def test_what_is_made_of_what_is_made_anew_goes_with_it_where_that_is_asked_for(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wiped: list[str] = []
+    wipe = ExperimentDir.wipe
+
+    def noted(self: ExperimentDir, *args: Any, **more: Any) -> Path | None:
+        wiped.append(self.path.parent.name)
+        return wipe(self, *args, **more)
+
+    monkeypatch.setattr(ExperimentDir, "wipe", noted)
+    maybe_launch(task, cfg="fit")
+    maybe_launch(task, cfg="check", overrides=["noise=1"])
+    edit(project)
+    words = (*LOCAL, "--cfg", "check", "noise=1")
+    out = run("launch", *words, "--redo-drifted", "--dry-run")[1]
+    assert "left as it is: p/check/noise=1_" in out and "; --redo-drifted=stale makes such ones anew, too" in out
+    out = run("launch", *words, "--redo-drifted=stale", "--dry-run")[1]
+    assert "made of what is made anew: 1 experiment\n" in out and "left as it is" not in out
+    assert "DONE        p/check/noise=1_" in out and "  made of p/fit/default_" in out
+    assert results(project) == ["check", "fit"]
+    assert run("launch", *words, "--redo-drifted=stale", "--force")[0] == 0
+    assert results(project) == [] and len(started) == 1
+    assert wiped == ["check", "fit"], "cut short, none is left that is made of what is gone"
+
+
+def test_what_stays_stale_since_its_need_is_stale_and_not_named_is_left(
+    run: Any, task: Task, project: Path, started: list[ControllerSpec]
+) -> None:
+    (project / "conf/check2.prototxt").write_text('check { of: "{{exp check noise=1}}" }\n')
+    maybe_launch(task, cfg="fit")
+    maybe_launch(task, cfg="check", overrides=["noise=1"])
+    far = maybe_launch(task, cfg="check2")
+    edit(project)
+    maybe_launch(task, cfg="fit", mode="restart")
+    assert "stale: made of an earlier result of p/fit/default_" in run("status", far.exp_id)[1]
+    out = run("retry", *LOCAL, far.exp_id, "--redo-drifted=stale", "--force")[1]
+    assert (
+        "not redone: p/check2/default_" in out
+        and "what it needs is stale itself, made of an earlier result of p/fit/" in out
+        and "nothing to redo" in out
+    )
+    assert results(project) == ["check", "check2", "fit"] and started == []
+    assert run("retry", *LOCAL, "--redo-drifted=stale", "--force")[0] == 0
+    assert results(project) == ["fit"] and len(started[0].targets) == 2
 
 
 def test_a_need_that_only_done_experiments_have_is_not_promised(

@@ -157,6 +157,25 @@ def test_that_some_failed_is_said_by_the_end_alone(tmp_path: Path) -> None:
     assert stage.lines == before
 
 
+def test_a_choice_that_has_failed_is_one_line_with_its_reason_or_its_log(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1")
+    stage.begin(1)
+    wildcards = {"winner": "results/winners/0123456789abcdef"}
+    text = "choose the best of conf/tune.py"
+    why = tmp_path / "results/winners/0123456789abcdef.failed.txt"
+    why.parent.mkdir(parents=True)
+    command = f"Command 'set -euo pipefail;  python -P -m heyhi.winner {wildcards['winner']}.json' returned 2"
+    for job, reason in enumerate(("no experiment has 'los'\n", "")):
+        why.write_text(reason)
+        stage.say("", "job_info", jobid=job, rule_name="winner", wildcards=wildcards, rule_msg=text, output=[])
+        stage.say(f"RuleException:\nCalledProcessError in file winner.smk, line 2:\n{command}", "error", logging.ERROR)
+        stage.say("Error in rule", "job_error", logging.ERROR, jobid=job, rule_name="winner", rule_msg=text)
+    assert stage.lines[1:] == [
+        "ERROR   no experiment has 'los'",
+        f"ERROR   {text}: that has failed, log: {wildcards['winner']}.log",
+    ]
+
+
 def test_what_is_tried_again_says_so_and_counts_once(tmp_path: Path) -> None:
     stage = Stage(tmp_path, "x=1", "x=2")
     stage.log("x=1", "p/x=1: DEAD: exit code 1: boom (log: /r)\n")

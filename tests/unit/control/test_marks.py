@@ -78,7 +78,7 @@ def test_what_was_made_of_an_earlier_result_is_stale_in_status_and_plan(run: Run
         code, out, _ = run(*words)
         assert code == 0 and f"  stale {count}\n" in out and "DONE        p/look/x=5_" in out
         assert out.count(f"stale: made of an earlier result of {made.exp_id}\n") == count
-        advice = "2 are stale: python run.py --cfg … --mode restart makes one anew\n"
+        advice = "2 are stale: heyhi launch --redo-drifted=stale makes them anew\n"
         assert (advice in out) == (words[0] == "plan")
         stale = {row["exp_id"][:10]: row["stale"] for row in json.loads(run(*words, "--json")[1])}
         assert stale["p/look/x=5"] == stale["p/look/x=6"] == [made.exp_id] and stale["p/work/x=9"] == []
@@ -86,9 +86,7 @@ def test_what_was_made_of_an_earlier_result_is_stale_in_status_and_plan(run: Run
     out = run("status")[1]
     assert "stale 2" in out and "stale: made of an earlier result of p/look/x=5_" in out  # the far one now
     assert "stale 1" in run("status", "--cfg", "look", "x=6")[1]
-    assert (
-        "\n1 is stale: python run.py --cfg … --mode restart makes it anew\n" in run("plan", "--cfg", "look", "x=6")[1]
-    )
+    assert "\n1 is stale: heyhi launch --redo-drifted=stale makes it anew\n" in run("plan", "--cfg", "look", "x=6")[1]
     assert "is stale" not in run("plan", "--cfg", "look", "x=6", "--mode", "restart")[1]  # which does so
 
 

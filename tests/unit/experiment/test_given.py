@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -11,10 +12,12 @@ import pytest
 from hypothesis import given as each
 from hypothesis import strategies as st
 
+from heyhi.config.best import id_of
 from heyhi.config.identity import Identity
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.given import Results, find_stale, given_in, given_to
 from heyhi.experiment.records import History, Metrics, Start
+from heyhi.experiment.winners import Winner, winner_path, write_winner
 
 
 def made(root: Path, exp_id: str, result: object) -> ExperimentDir:
@@ -107,6 +110,32 @@ def test_an_empty_result_that_is_made_anew_is_another_one(tmp_path: Path) -> Non
     assert find_stale(tmp_path, [str(folder.path)]) == {}
     need.append_attempt(Start(2, time="later", host="h", pid=8))
     assert find_stale(tmp_path, [str(folder.path)]) == {str(folder.path): ["p/a"]}
+
+
+def test_of_the_best_of_a_sweep_its_result_counts_where_its_folder_is_used_and_not_where_it_is_included(
+    tmp_path: Path,
+) -> None:
+    best = made(tmp_path, "p/best", {"x": 1})
+    words = "conf/tune.py max=x"
+    overrides = ("lr=1",)
+    winner = Winner(words, "p/best", 1.0, ("p/best",), "c", overrides, (), (("p/best", 1.0),), "", "", "")
+    write_winner(winner_path(tmp_path, words), winner)
+    chosen = ExperimentDir(tmp_path / "winners" / id_of(words), tmp_path)
+    users = []
+    for name, text in (("text", f"\n\x09{best.path}/model.npz"), ("include", "lr")):
+        folder = made(tmp_path, f"p/{name}", {"y": 1})
+        one = dataclasses.replace(user(tmp_path, chosen), config=text.encode())
+        folder.append_attempt(Start(1, needs=given_to(one)))
+        users.append(str(folder.path))
+    text = users[0]
+    assert find_stale(tmp_path, users) == {}
+    best.write_result({"x": 2})
+    assert find_stale(tmp_path, users) == {text: ["p/best"]}
+
+    best.write_result({"x": 1})
+    best.append_attempt(Start(1, needs={"p/need": "earlier"}))
+    made(tmp_path, "p/need", {"z": 1})
+    assert find_stale(tmp_path, users) == {text: ["p/need"]}, "what is made of a stale one is stale"
 
 
 def test_what_an_earlier_attempt_has_logged_counts_and_what_came_to_nothing_does_not() -> None:

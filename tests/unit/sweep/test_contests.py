@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -59,9 +60,9 @@ class Sweeps:
         """Expand one."""
         return expand_sweep_file(self.project, self.schema, self.folder / f"{name}.py")
 
-    def choose(self, exp_id: str, *overrides: str) -> Winner:
-        """Write down what the best of TUNE is."""
-        words = f"{self.folder}/tune.py max=acc"
+    def choose(self, exp_id: str, *overrides: str, name: str = "tune") -> Winner:
+        """Write down what the best of a sweep is."""
+        words = f"{self.folder}/{name}.py max=acc"
         winner = Winner(words, exp_id, 1.0, (exp_id,), CFG, overrides, (), ((exp_id, 1.0),), "", "", "")
         return write_winner(winner_path(self.project.results_root, words), winner)
 
@@ -141,6 +142,38 @@ def test_needs_lead_through_it_in_manifests_and_in_the_index(sweeps: Sweeps, pro
     ):
         others = Survey.of_parts([part]).others
         assert others[own[0]].line == f"BLOCKED: by the best of {sweeps.folder}/tune.py: of 2, 1 is UNKNOWN", others
+
+
+def test_what_takes_over_the_best_of_what_is_made_of_a_best_one_needs_both(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write(
+        "other",
+        f"""
+def yield_sweep():
+    yield "{CFG}", {{"I": "{{{{best SEEDS max=acc}}}}", "seed": 7}}
+    yield "conf/c03_eval/eval.prototxt", {{"checkpoint": "{{{{best SEEDS max=acc}}}}"}}
+""",
+    )
+    tune = sweeps.choose("p/x", "lr=0.1")
+    sweeps.choose("p/y", f"I={{{{best {sweeps.folder}/tune.py max=acc}}}}", name="seeds")
+    taken, text = sweeps.expand("other").experiments_of_own
+    folders = [f"{project.results_root}/{contest.exp_id}" for contest in sweeps.expand("other").contests]
+    assert set(taken.needs) == set(folders) and len(taken.needs) == 2
+    assert len(text.needs) == 1, "a text value has the folder, whatever that was made of"
+    assert not taken.is_open and sweeps.schema.parse_root(taken.config).train.lr == 0.1  # type: ignore[attr-defined]
+    identity, whole = taken.identity, taken.config
+
+    winner_path(project.results_root, tune.words).unlink()
+    taken, text = sweeps.expand("other").experiments_of_own
+    assert taken.is_open and not text.is_open
+    manifest = Manifest.open(write_manifest(sweeps.expand("other"), project, sweeps.schema))
+    with pytest.raises(NeedsError, match=r"needs the best of .*tune\.py, which isn't chosen yet"):
+        manifest.check_complete(manifest.experiment(manifest.targets[0]))
+    folder = ExperimentDir(Path(taken.folder), project.results_root)
+    folder.prepare(dataclasses.replace(manifest.experiment(manifest.targets[0]), identity=identity), sweeps.schema)
+    [said] = DriftCheck(project, sweeps.schema).drift(folder.path, taken.config, then="none")
+    assert said.endswith("tune.py isn't chosen yet"), said
+    sweeps.choose("p/x", "lr=0.1")
+    assert sweeps.expand("other").experiments_of_own[0].config == whole
 
 
 def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> None:
@@ -227,8 +260,9 @@ def test_who_chooses_first_decides_and_a_damaged_choice_is_never_taken_for_none(
     path.write_text(path.read_text()[:-9])
     with pytest.raises(UnknownError, match="remove it, and it is chosen anew"):
         read_winner(path)
-    with pytest.raises(HeyhiError, match="is damaged"):
+    with pytest.raises(HeyhiError, match="is damaged") as caught:
         sweeps.expand()
+    assert "can't take over" not in str(caught.value), "it isn't what the best one has that is wrong"
 
 
 def test_why_it_could_not_be_chosen_is_its_status(sweeps: Sweeps, project: Project) -> None:
