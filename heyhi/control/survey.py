@@ -28,7 +28,7 @@ from heyhi.experiment.names import (
     result_of,
     trial_of,
 )
-from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.status import State, Statuses, no_best
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
@@ -116,10 +116,6 @@ def _job_of(exp_path: str) -> str:
     return ""
 
 
-def _no_best(path: str) -> Best | None:
-    return None
-
-
 def _not_planned(path: str) -> bytes | None:
     return None
 
@@ -150,7 +146,7 @@ class Part(NamedTuple):
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
     plan_of: PlanOf = no_plan
     schema: Callable[[], Schema] | None = None
-    best_of: Callable[[str], Best | None] = _no_best
+    best_of: Callable[[str], Best | None] = no_best
     lacks: bool = False
 
     @classmethod

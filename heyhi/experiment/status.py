@@ -81,7 +81,8 @@ def _no_needs(exp_path: str) -> Sequence[str]:
     return ()
 
 
-def _no_best(exp_path: str) -> Best | None:
+def no_best(exp_path: str) -> Best | None:
+    """Say that a need stands for the best of no sweep."""
     return None
 
 
@@ -101,7 +102,7 @@ class Statuses:
         folders: Sequence[str] = (),
         *,
         needs_of: Callable[[str], Sequence[str]] = _no_needs,
-        best_of: Callable[[str], Best | None] = _no_best,
+        best_of: Callable[[str], Best | None] = no_best,
         results_root: Path | str = "",
         view: View | None = None,
     ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from heyhi.config.best import Best
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
 from heyhi.config.keys import choices_of
@@ -88,7 +89,7 @@ class _Candidates:
         """
         needs = self._all_needs()
         entries = self._with_tasks([self._entry(folder, needs) for folder in self.folders])
-        found = gathered_columns(self._project, entries, needs)
+        found = gathered_columns(self._project, entries, needs, self._best_of)
         columns = dict(found.columns)
         shown = [(e.identity.overrides, e.task) for e in entries]
         if (today := self.today) is not None:
@@ -124,6 +125,9 @@ class _Candidates:
                 left += needs.keys() - seen
                 seen |= needs.keys()
         return found
+
+    def _best_of(self, path: str) -> Best | None:
+        return next((best for part in self._parts if (best := part.best_of(path)) is not None), None)
 
     def _entry(self, folder: str, needs: Mapping[str, tuple[str, ...]]) -> Entry:
         shown = shown_folder(folder)  # of a search's slot: its experiment

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,9 @@ from heyhi.experiment.slots import Choice, SlotEnd, slot_dir
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_path, write_failure, write_winner
 from heyhi.project import Project
+from heyhi.report.chosen import narrowed
+from heyhi.report.gather import gather
+from heyhi.report.source import Source
 from heyhi.report.winner import choose
 from heyhi.sweep.drift import DriftCheck
 from heyhi.sweep.expand import Expansion
@@ -141,6 +145,36 @@ def test_needs_lead_through_it_in_manifests_and_in_the_index(sweeps: Sweeps, pro
     ):
         others = Survey.of_parts([part]).others
         assert others[own[0]].line == f"BLOCKED: by the best of {sweeps.folder}/tune.py: of 2, 1 is UNKNOWN", others
+
+
+@pytest.mark.parametrize(
+    ("of", "state"),
+    [
+        ("", "BLOCKED: by the best of {}/tune.py: of 2, 1 is UNKNOWN"),
+        (" of=done", "NOT_STARTED"),
+    ],
+)
+def test_a_table_says_by_what_is_blocked_as_status_does(sweeps: Sweeps, project: Project, of: str, state: str) -> None:
+    sweeps.write("seeds", SEEDS.replace("max=acc", f"max=acc{of}"))
+    expansion = sweeps.expand()
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    unknown = Path(expansion.contests[0].candidates[0])
+    unknown.mkdir(parents=True)
+    (unknown / "attempts.jsonl").write_text("{}\n")
+
+    some = Source.of(manifest, project)
+    for source, size in ((some, 3), (replace(some, only=tuple(manifest.targets[:2])), 2)):
+        table = gather([source]).table
+        reasons = table["reason"] if "reason" in table else [None] * size
+        found = [State(Status(status), why or "") for status, why in zip(table["status"], reasons, strict=True)]
+        assert [one.line for one in found] == [state.format(sweeps.folder)] * size
+        assert set(table["needs"]) == {f"the best of {sweeps.folder}/tune.py"}
+    parts = [Part.of_manifest(project, manifest)]
+    [chosen] = narrowed(parts, [f"status={state.partition(':')[0]}", "seed>0"])
+    assert chosen.folders == expansion.folders[:2]
+    if ":" in state:
+        [chosen] = narrowed(parts, ["reason~the best of"])
+        assert chosen.folders == expansion.folders
 
 
 def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> None:
