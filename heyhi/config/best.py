@@ -10,10 +10,10 @@ import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
 from heyhi.config.fields import covers
-from heyhi.config.templates import FORMS, split_words
+from heyhi.config.templates import FORMS, best_of, split_words
 from heyhi.errors import NeedsError, suggest
 from heyhi.text import shorten
 
@@ -114,6 +114,44 @@ class Chosen:
 
 # Given the words of a template, as an identity has them: what it has turned out to be; None where nobody knows yet.
 Winners = Callable[[str], Chosen | None]
+
+
+@dataclass(frozen=True)
+class Unchosen:
+    """The config of an experiment that takes over what the best of a sweep overrides, before that is chosen.
+
+    Only what its own overrides say is known of it by then: the best may override anything else.
+
+    Attributes:
+        bests: words of the best ones that it takes over from.
+        keys: of its own overrides.
+    """
+
+    bests: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, overrides: Iterable[str]) -> Self | None:
+        """Return what is known by an experiment's overrides; None where it takes over none.
+
+        Args:
+            overrides: as its identity has them.
+        """
+        pairs = [text.partition("=") for text in overrides]
+        bests = tuple([words for key, _, value in pairs if key == "I" and (words := best_of(value)) is not None])
+        return cls(bests, tuple([key.removesuffix("+") for key, _, _ in pairs if key != "I"])) if bests else None
+
+    def knows(self, key: str, value: object = None) -> bool:
+        """Return whether it is known what a key is.
+
+        Args:
+            key: of the config; of a oneof, too.
+            value: that it has without the best; of a oneof, its member.
+        """
+        if key.partition(".")[0] == LAUNCHER:  # which nobody takes over
+            return True
+        below = f"{key.rpartition('.')[0]}.{value}.".removeprefix(".")
+        return any(f"{key}.".startswith(f"{own}.") or f"{own}.".startswith(below) for own in self.keys)
 
 
 def id_of(words: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
-from heyhi.config.best import Best
+from heyhi.config.best import Best, Unchosen
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
 from heyhi.config.keys import choices_of
@@ -22,7 +22,9 @@ from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import is_winner, result_of
 from heyhi.experiment.slots import shown_folder
+from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
@@ -191,9 +193,16 @@ class _Candidates:
         plan = self._plan(folder)
         with contextlib.suppress(HeyhiError):  # protos of another day
             if plan is not None:
-                message = plan.schema().parse_root(plan.config)
-                return flat_of(message)
+                flat = flat_of(plan.schema().parse_root(plan.config))
+                unchosen = Unchosen.of(plan.identity.overrides) if self._waits_for_best(folder) else None
+                if unchosen is None:
+                    return flat
+                return {key: value for key, value in flat.items() if unchosen.knows(key.partition(".")[2], value)}
         return {}
+
+    def _waits_for_best(self, folder: str) -> bool:
+        needs = self._part_of[folder].needs_of(folder)
+        return any(is_winner(need) and not is_there(result_of(need)) for need in needs)
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_pat
 from heyhi.project import Project
 from heyhi.report.chosen import narrowed
 from heyhi.report.gather import gather
+from heyhi.report.meanings import known_in
 from heyhi.report.source import Source
 from heyhi.report.winner import choose
 from heyhi.sweep.drift import DriftCheck
@@ -175,6 +176,38 @@ def test_a_table_says_by_what_is_blocked_as_status_does(sweeps: Sweeps, project:
     if ":" in state:
         [chosen] = narrowed(parts, ["reason~the best of"])
         assert chosen.folders == expansion.folders
+
+
+def test_what_the_best_is_to_give_is_not_shown_as_known_before_it_is_chosen(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write("seeds", SEEDS + f'    yield "{CFG}", {{"lr": 0.3, "adam.beta1": 0.7, "seed": 3}}\n')
+
+    def shown(name: str) -> list[object]:
+        gathered = gather([Source.of(manifest, project)])
+        found = known_in(gathered).find(name)
+        assert found is not None
+        assert gathered.configs()[3]["optimizer"] == "adam", "what is no matter of the best is known"
+        return list(found.column)
+
+    def where(condition: str) -> list[list[str]]:
+        some = (Part.of_manifest(project, manifest), Part.of_expansion(project, sweeps.expand()))
+        return [[folder for folder in part.folders if folder in own] for part in narrowed(some, [condition])]
+
+    expansion = sweeps.expand()
+    own = expansion.folders
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    base = sweeps.schema.parse_root(expansion.experiments_of_own[0].config)
+    lr, epochs = base.train.lr, base.train.epochs  # type: ignore[attr-defined]  # of the example
+    assert shown("lr") == [None, None, None, 0.3] and shown("seed") == [1, 2, 0, 3]
+    assert shown("epochs") == [None, None, None, epochs] and shown("optimizer")[:3] == [None, None, None]
+    assert where(f"lr={lr}") == [[], []] and where(f"epochs={epochs}") == [own[3:], own[3:]]
+    assert shown("launcher.kind")[0] == "local", "which nobody takes over"
+    assert where("seed=2") == [own[1:2], own[1:2]]
+    keys = gather([Source.of(manifest, project)]).replicate_keys(["seed"])
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+    sweeps.choose("p/x", f"lr={lr}")
+    assert shown("lr") == [lr, lr, None, 0.3] and shown("epochs") == [epochs, epochs, None, epochs]
+    assert where(f"lr={lr}") == [own[:2], own[:2]]
 
 
 def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> None:
