@@ -147,7 +147,8 @@ class _Candidates:
     @cached_property
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
-        rows = [_below_task(flat) | dict(self._choices(flat)) for flat in self._flats]
+        found = [_below_task(flat) | dict(self._choices(flat)) for flat in self._flats]
+        rows = [self._known(folder, row) for folder, row in zip(self.folders, found, strict=True)]
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
 
@@ -193,16 +194,20 @@ class _Candidates:
         plan = self._plan(folder)
         with contextlib.suppress(HeyhiError):  # protos of another day
             if plan is not None:
-                flat = flat_of(plan.schema().parse_root(plan.config))
-                unchosen = Unchosen.of(plan.identity.overrides) if self._waits_for_best(folder) else None
-                if unchosen is None:
-                    return flat
-                return {key: value for key, value in flat.items() if unchosen.knows(key.partition(".")[2], value)}
+                message = plan.schema().parse_root(plan.config)
+                return flat_of(message)
         return {}
 
-    def _waits_for_best(self, folder: str) -> bool:
+    def _known(self, folder: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the keys of a composed config, less the values that the best of a sweep is still to give."""
         needs = self._part_of[folder].needs_of(folder)
-        return any(is_winner(need) and not is_there(result_of(need)) for need in needs)
+        is_open = any(is_winner(need) and not is_there(result_of(need)) for need in needs)
+        if not is_open or (plan := self._plan(folder)) is None:
+            return row
+        unchosen = Unchosen.of(plan.identity.overrides)
+        if unchosen is None or ExperimentDir(Path(shown_folder(folder))).read_flat_config():
+            return row
+        return {key: value if unchosen.knows(key, value) else None for key, value in row.items()}
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -65,10 +65,9 @@ class _Record(NamedTuple):
 
     @property
     def flat(self) -> Iterator[tuple[str, Any]]:
-        """Keys of the config that are known, with all defaults."""
+        """Keys of the config, with all defaults; None for what isn't known."""
         for key, value in _flat(_message(self)):
-            if self.unchosen is None or self.unchosen.knows(key, value):
-                yield key, value
+            yield key, value if self.unchosen is None or self.unchosen.knows(key, value) else None
 
 
 class Configs:

@@ -201,6 +201,7 @@ def test_what_the_best_is_to_give_is_not_shown_as_known_before_it_is_chosen(swee
     assert shown("epochs") == [None, None, None, epochs] and shown("optimizer")[:3] == [None, None, None]
     assert where(f"lr={lr}") == [[], []] and where(f"epochs={epochs}") == [own[3:], own[3:]]
     assert shown("launcher.kind")[0] == "local", "which nobody takes over"
+    assert where("batch_size=") == [own[:2], own[:2]], "no error: there is such a key"
     assert where("seed=2") == [own[1:2], own[1:2]]
     keys = gather([Source.of(manifest, project)]).replicate_keys(["seed"])
     assert keys[0] == keys[1] and len(set(keys)) == 3
