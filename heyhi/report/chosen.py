@@ -45,7 +45,11 @@ def narrowed(parts: Sequence[Part], conditions: Sequence[str]) -> list[Part]:
         WhereError: a condition can't be read or names no column, or a column of numbers is compared with none.
     """
     chosen = set(_choose(parts, conditions))
-    return [part._replace(folders=[folder for folder in part.folders if folder in chosen]) for part in parts]
+    return [
+        # What is left out may need what isn't.
+        part._replace(folders=[folder for folder in part.folders if folder in chosen], own=None)
+        for part in parts
+    ]
 
 
 def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
