@@ -101,6 +101,13 @@ def test_a_config_may_name_it(lab: Lab) -> None:
     assert completed(lab, composed, []).task_message.name == "/results/p/x"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("words", ["best ", "bset conf/tune.py max=acc", "best conf/tune.py max=acc min=loss"])
+def test_what_is_wrong_with_it_is_said_once(lab: Lab, words: str) -> None:
+    with pytest.raises(OverrideError) as raised:
+        compose(lab, f"I={{{{{words}}}}}")
+    assert str(raised.value).count("override 'I={{") == 1, raised.value
+
+
 def test_an_include_names_it_before_all_others(lab: Lab) -> None:
     lab.write("wide.prototxt", "width: 100")
     composed = compose(lab, "lr=3", "I.layer=wide", f"I={BEST}", "i32=1")
