@@ -329,7 +329,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         profile: Snakemake's, a folder.
     """
     from heyhi.cli.redoing import Redoing
-    from heyhi.cli.winners import choose_first
+    from heyhi.cli.winners import choose_first, unchosen_lines
     from heyhi.control.controller import ControllerSpec, foresee
     from heyhi.control.going_on import Goings
     from heyhi.control.recording import Launching
@@ -374,6 +374,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
+    print_wrapped(unchosen_lines(selection))
     named = [target_of(f, project.root) for f in single if f not in unknown]
     _print_unknown(survey, survey.others)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Self
 
 from heyhi.config.fields import covers
@@ -32,8 +32,8 @@ class Best:
 
     Attributes:
         sweep: file that yields it, relative to the project root.
-        metric: by which it is the best.
-        direction: which way that is better.
+        metric: by which it is the best; empty: by the aim of the search that the sweep is.
+        direction: which way that is better; of no account without a metric.
         of: whether all of the sweep have to be done, or those that came to nothing are left out.
     """
 
@@ -77,16 +77,16 @@ class Best:
         of = found.pop("of", "all")
         if of not in _OFS:
             raise refuse(f"of={shorten(of)}{suggest(of, _OFS)}; it is all or done")
-        if len(found) != 1:
-            raise refuse("max= and min= are both there" if found else "by which metric isn't said")
-        direction = next(way for way in _AIMS if way in found)
-        return cls(_below(sweep, root), found[direction], direction, next(one for one in _OFS if one == of))
+        if len(found) > 1:
+            raise refuse("max= and min= are both there")
+        direction = next((way for way in _AIMS if way in found), _AIMS[0])
+        return cls(_below(sweep, root), found.get(direction, ""), direction, next(one for one in _OFS if one == of))
 
     @property
     def words(self) -> str:
         """The words of its template, as an identity has them."""
-        of = [f"of={self.of}"] if self.of != "all" else []
-        return shlex.join([self.sweep, f"{self.direction}={self.metric}", *of])
+        aim = [f"{self.direction}={self.metric}"] if self.metric else []
+        return shlex.join([self.sweep, *aim, *([f"of={self.of}"] if self.of != "all" else [])])
 
     @property
     def winner_id(self) -> str:
@@ -97,6 +97,11 @@ class Best:
     def text(self) -> str:
         """What it is called in a sentence."""
         return f"the best of {self.sweep}"
+
+    @property
+    def of_done(self) -> str:
+        """How the same is written where only what is DONE counts."""
+        return f"{{{{best {replace(self, of='done').words}}}}}"
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,8 @@ class Statuses:
             return _NOT_STARTED
         name = best.text if best is not None else exp_path.removeprefix(self._prefix)
         each = [f"{stuck.count(one)} {'is' if stuck.count(one) == 1 else 'are'} {one}" for one in dict.fromkeys(stuck)]
-        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}")
+        hint = " (of=done leaves out what isn't DONE)" if Status.PRUNED in stuck and best and best.of == "all" else ""
+        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}{hint}")
 
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)
