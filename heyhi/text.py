@@ -151,6 +151,11 @@ def _end_of(width: int, name: str) -> str:
     return f"…{name[len(name) - width + 1 :]}" if width > 1 else "…"[:width]
 
 
+def without_hash(exp_id: str) -> str:
+    """Return an exp id less the hash at its end."""
+    return re.sub(_HASH, "", exp_id)
+
+
 def _without_hash(name: str) -> str:
     return re.sub(_HASH, "_…", name)
 

@@ -159,7 +159,7 @@ def plan(args: argparse.Namespace) -> int:
     stuck = stuck_slots(path for path, action in actions.items() if action.start)
     actions |= dict.fromkeys(stuck, Action())
     going_on = {path for path, action in actions.items() if action.start and not action.wipe}
-    idle = going_on - _asked_for(selection, survey, going_on)
+    idle = going_on - survey.asked_for(going_on)
     goings = Goings.of(survey, going_on - idle, selection.schema_of)
     left = goings.left
     actions |= dict.fromkeys([*left, *idle], Action())
@@ -242,30 +242,6 @@ def _missing_files(selection: Selection, actions: Mapping[str, Action]) -> list[
         names = [name for folder, files in needed if files and actions[folder].start for name in files]
         lines |= dict.fromkeys(missing_lines(group.project.root, names) if names else ())
     return [*lines]
-
-
-def _asked_for(selection: Selection, survey: Survey, starting: set[str]) -> set[str]:
-    """Return those of some experiments that are asked for: named themselves, or needed by what isn't DONE.
-
-    Snakemake doesn't make what only DONE experiments need.
-    """
-    from heyhi.experiment.names import is_winner
-    from heyhi.experiment.winners import waited_for
-
-    asked = {path for group in selection.groups for path in group.own_folders}
-    if starting <= asked:
-        return starting
-    own = set(asked)
-    left = [path for path in asked if path in survey.others]
-    while left:
-        path = left.pop()
-        needs = survey.needs_of(path)
-        if is_winner(path):
-            needs = waited_for(survey.best_of(path), needs, survey.is_stuck, own)
-        needs = [need for need in needs if need not in asked and survey.is_missing(need)]
-        asked.update(needs)
-        left += needs
-    return starting & asked
 
 
 def _dependents(selection: Selection, wiped: set[str]) -> str:
@@ -351,7 +327,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
         profile: Snakemake's, a folder.
     """
     from heyhi.cli.redoing import Redoing
-    from heyhi.cli.winners import choose_first
+    from heyhi.cli.winners import choose_first, unchosen_lines
     from heyhi.control.controller import ControllerSpec, foresee
     from heyhi.control.going_on import Goings
     from heyhi.control.recording import Launching
@@ -374,7 +350,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     startable = {row.asked for row in survey.not_done if action_of("start_continue", row.status).start} - survey.ended
     stuck = stuck_slots(startable).keys()
     startable -= stuck
-    starting = _asked_for(selection, survey, startable)
+    starting = survey.asked_for(startable)
     others = survey.others.keys() - (startable - starting) - survey.ended - stuck
     goings = Goings.of(survey, starting, selection.schema_of, is_allowed=continues_in(args))
     starting -= goings.left.keys()
@@ -401,6 +377,7 @@ def launch_selected(args: argparse.Namespace, selection: Selection, profile: Pat
     print(f"{starts} {'would start' if args.dry_run else 'to start'}{more} by {project.relative(profile)}{few}")
     for line in (*goings.lines, *(line for group in groups for line in _twins(selection, group))):
         print(line)
+    print_wrapped(unchosen_lines(selection))
     named = [target_of(f, project.root) for f in single if f not in unknown]
     _print_unknown(survey, survey.others)
     if others <= goings.left.keys() | unknown.keys() and not redoing.folders:
@@ -465,7 +442,8 @@ def _say_all_done(survey: Survey, words: str, stuck: Collection[str] = ()) -> in
 
     dead = [row for row in survey.dead if row.asked in survey.ended]
     if not survey.ended:
-        print(f"nothing to start: all are done; heyhi report {words} makes their table")
+        which = "that is asked for is" if survey.others else "are"
+        print(f"nothing to start: all {which} done; heyhi report {words} makes their table")
         return int(bool(missed))
     print("".join(f"{line}\n" for line in rows_lines(dead, terminal_width())), end="")
     more = "" if missed else ", a higher --trials goes on"

@@ -362,18 +362,12 @@ def sheets(args: argparse.Namespace) -> int:
 
 def show_config(args: argparse.Namespace) -> int:
     """Print a composed config."""
-    from heyhi.config.compose import Composer
-    from heyhi.config.describe import render
-    from heyhi.config.schema import load_schema
+    from heyhi.cli.shown_config import print_config
     from heyhi.project import find_project
 
     project = find_project()
     only_looks(project)
-    composer = Composer(project, load_schema(project))
-    composed = composer.compose(args.cfg, args.words)
-    for warning in composer.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
-    data_output().write(render(composed, flat="all" if args.flat_all else "set" if args.flat else None))
+    print_config(project, args.cfg, args.words, "all" if args.flat_all else "set" if args.flat else None)
     return 0
 
 

@@ -14,7 +14,6 @@ from heyhi.cli.ask import agrees
 from heyhi.cli.options import OVERRIDE_HELP, REDO, add_redo_arguments, redo_in
 from heyhi.cli.whose import may_change
 from heyhi.config.identity import DEFAULT_PATTERN
-from heyhi.config.schema import load_schema
 from heyhi.errors import ModeError, OverrideError, UnknownError, reporting_errors, suggest
 from heyhi.experiment.modes import ADHOC_MODE, DEFAULT_MODE, MODES, action_of
 from heyhi.experiment.names import Status
@@ -22,7 +21,6 @@ from heyhi.job.guard import check_not_importing
 from heyhi.job_env import get_tasks
 from heyhi.project import find_project
 from heyhi.streams import go_on, guard_streams
-from heyhi.text import data_output
 
 if TYPE_CHECKING:
     from heyhi.job.grace import Grace
@@ -181,15 +179,10 @@ def _run_command(args: argparse.Namespace, main: Main) -> int:
     is_only_shown = args.print or args.print_flat or args.print_flat_all
     may_change(project, is_dry_run=is_only_shown or mode == "dryrun")
     if is_only_shown:
-        from heyhi.config.compose import Composer
-        from heyhi.config.describe import render
+        from heyhi.cli.shown_config import print_config
 
-        composer = Composer(project, load_schema(project))
-        composed = composer.compose(args.cfg, args.overrides)
-        for warning in composer.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
         flat = "all" if args.print_flat_all else "set" if args.print_flat else None
-        data_output().write(render(composed, flat=flat))
+        print_config(project, args.cfg, args.overrides, flat)
         return 0
     if mode != "dryrun":
         go_on()

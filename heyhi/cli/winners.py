@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def winner_lines(selection: Selection) -> list[str]:
-    """Say which best ones of sweeps are others by now than those that experiments are made of.
+    """Say which best ones of sweeps are others by now than those that experiments are made of, or can't be chosen.
 
     Args:
         selection: what is named.
@@ -25,6 +25,16 @@ def winner_lines(selection: Selection) -> list[str]:
 
             lines.update(dict.fromkeys(changed_winners(group.project, manifest)))
     return list(lines)
+
+
+def unchosen_lines(selection: Selection) -> list[str]:
+    """Say which best ones of sweeps can't be chosen, though all results are there, as they aren't by `choose_first`.
+
+    Args:
+        selection: what is named.
+    """
+    is_open = any(one.is_open for group in selection.groups if group.expansion for one in group.expansion.planned)
+    return winner_lines(selection) if is_open else []
 
 
 def choose_first(selection: Selection, less: Container[str]) -> bool:

@@ -16,7 +16,7 @@ from google.protobuf.message import Message
 
 from heyhi.config.chunk_types import chunk_type, read_as, types_of_folder
 from heyhi.config.chunks import Merging
-from heyhi.config.compose import Composer
+from heyhi.config.compose import Composed, Composer
 from heyhi.config.frozen import Frozen, FrozenConfig, editable, flatten, freeze, message_of, to_text
 from heyhi.config.frozen_types import FrozenType, full_name_of
 from heyhi.config.includes import ConfigFiles
@@ -151,7 +151,7 @@ def _load_root(cfg: str | Path, overrides: Overrides, include_dirs: Sequence[str
     """Compose a root config; return its task's name, its message and the folder of its file."""
     composer = Composer(*_open(cfg), tuple(map(Path, include_dirs)))
     composed = composer.compose(cfg, overrides)
-    _warn(composer.warnings)
+    _warn_of(composer, composed)
     return composed.task, composed.message, composer.find_config(cfg).parent
 
 
@@ -166,9 +166,9 @@ def _load(
     kind = _guess_type(files, path) if msg_class is None else _message_type(schema, msg_class)
     if kind.full_name == schema.root_name:
         _warn(files.notes)
-        message = composer.compose(path, overrides).message
-        _warn(composer.warnings)
-        return message, path.parent
+        composed = composer.compose(path, overrides)
+        _warn_of(composer, composed)
+        return composed.message, path.parent
     chunk = files.chunk(path, kind)
     message = copy_of(chunk.message)
     keys, _, _ = keys_and_values(overrides)
@@ -183,6 +183,11 @@ def _own(message: Message, msg_class: Any) -> Message:
     if not (isinstance(msg_class, type) and issubclass(msg_class, Message)):
         return message
     return msg_class.FromString(message.SerializePartialToString())
+
+
+def _warn_of(composer: Composer, composed: Composed) -> None:
+    open_ones = [f"{best.text} isn't taken over here: `heyhi print` shows a config with it" for best in composed.bests]
+    _warn([*composer.warnings, *open_ones])
 
 
 def _warn(notes: Sequence[str]) -> None:

@@ -9,11 +9,11 @@ import hashlib
 import os
 import shlex
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from heyhi.config.fields import covers
-from heyhi.config.templates import FORMS, split_words
+from heyhi.config.templates import FORMS, best_of, split_words
 from heyhi.errors import NeedsError, suggest
 from heyhi.text import shorten
 
@@ -32,8 +32,8 @@ class Best:
 
     Attributes:
         sweep: file that yields it, relative to the project root.
-        metric: by which it is the best.
-        direction: which way that is better.
+        metric: by which it is the best; empty: by the aim of the search that the sweep is.
+        direction: which way that is better; of no account without a metric.
         of: whether all of the sweep have to be done, or those that came to nothing are left out.
     """
 
@@ -77,16 +77,16 @@ class Best:
         of = found.pop("of", "all")
         if of not in _OFS:
             raise refuse(f"of={shorten(of)}{suggest(of, _OFS)}; it is all or done")
-        if len(found) != 1:
-            raise refuse("max= and min= are both there" if found else "by which metric isn't said")
-        direction = next(way for way in _AIMS if way in found)
-        return cls(_below(sweep, root), found[direction], direction, next(one for one in _OFS if one == of))
+        if len(found) > 1:
+            raise refuse("max= and min= are both there")
+        direction = next((way for way in _AIMS if way in found), _AIMS[0])
+        return cls(_below(sweep, root), found.get(direction, ""), direction, next(one for one in _OFS if one == of))
 
     @property
     def words(self) -> str:
         """The words of its template, as an identity has them."""
-        of = [f"of={self.of}"] if self.of != "all" else []
-        return shlex.join([self.sweep, f"{self.direction}={self.metric}", *of])
+        aim = [f"{self.direction}={self.metric}"] if self.metric else []
+        return shlex.join([self.sweep, *aim, *([f"of={self.of}"] if self.of != "all" else [])])
 
     @property
     def winner_id(self) -> str:
@@ -97,6 +97,11 @@ class Best:
     def text(self) -> str:
         """What it is called in a sentence."""
         return f"the best of {self.sweep}"
+
+    @property
+    def of_done(self) -> str:
+        """How the same is written where only what is DONE counts."""
+        return f"{{{{best {replace(self, of='done').words}}}}}"
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,44 @@ class Chosen:
 
 # Given the words of a template, as an identity has them: what it has turned out to be; None where nobody knows yet.
 Winners = Callable[[str], Chosen | None]
+
+
+@dataclass(frozen=True)
+class Unchosen:
+    """The config of an experiment that takes over what the best of a sweep overrides, before that is chosen.
+
+    Only what its own overrides say is known of it by then: the best may override anything else.
+
+    Attributes:
+        bests: words of the best ones that it takes over from.
+        keys: of its own overrides.
+    """
+
+    bests: tuple[str, ...]
+    keys: tuple[str, ...]
+
+    @classmethod
+    def of(cls, overrides: Iterable[str]) -> Self | None:
+        """Return what is known by an experiment's overrides; None where it takes over none.
+
+        Args:
+            overrides: as its identity has them.
+        """
+        pairs = [text.partition("=") for text in overrides]
+        bests = tuple([words for key, _, value in pairs if key == "I" and (words := best_of(value)) is not None])
+        return cls(bests, tuple([key.removesuffix("+") for key, _, _ in pairs if key != "I"])) if bests else None
+
+    def knows(self, key: str, value: object = None) -> bool:
+        """Return whether it is known what a key is.
+
+        Args:
+            key: of the config; of a oneof, too.
+            value: that it has without the best; of a oneof, its member.
+        """
+        if key.partition(".")[0] == LAUNCHER:  # which nobody takes over
+            return True
+        below = f"{key.rpartition('.')[0]}.{value}.".removeprefix(".")
+        return any(f"{key}.".startswith(f"{own}.") or f"{own}.".startswith(below) for own in self.keys)
 
 
 def id_of(words: str) -> str:

@@ -555,10 +555,11 @@ class Composer:
         except HeyhiError as error:
             names = listed([one.text for one in bests])
             errors.append((-1, type(error)(f"{names} has what {root.name} can't take over: {error}")))
+        told = {index for index, _ in errors}
         for (index, mount), (key, name) in zip(recipe.includes, named, strict=True):
             text = f"{key}={name}"
             try:
-                if OPEN in name and best_of(name) is not None:
+                if index in told or (OPEN in name and best_of(name) is not None):
                     continue
                 place = replace_root(name, str(self.project.root))
                 chosen = _chosen_member(task, mount, found)

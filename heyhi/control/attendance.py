@@ -73,6 +73,7 @@ class Attendance:
         ended: the last controller that was to run some of those that nobody runs; None where there is none.
         unknown: why nobody can tell which controllers there are; empty where anybody can.
         silence: why Slurm doesn't answer; empty where it does, or needn't be asked.
+        idle: how many are NOT_STARTED, and nobody starts, since only DONE experiments need them.
         troubles: what the living ones said of Slurm that still holds, such as that it takes no jobs now.
     """
 
@@ -88,6 +89,7 @@ class Attendance:
     unknown: str = ""
     silence: str = ""
     troubles: Sequence[str] = ()
+    idle: int = 0
 
     @classmethod
     def of(cls, survey: Survey) -> Attendance:
@@ -113,7 +115,9 @@ class Attendance:
                         left = {path: state for path, state in left.items() if path not in mine}
         except UnknownError as error:
             return cls((), len(survey.others), unknown=str(error), silence=survey.silence)
-        alone = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
+        new = [path for path, (status, _) in left.items() if status is Status.NOT_STARTED]
+        asked = survey.asked_for(new) if new else set()
+        alone = [path for path in new if path in asked]
         dead = [path for path, (status, _) in left.items() if status is Status.DEAD]
         were_done = sum(map(was_done, map(survey.shown, dead[:_MOST_LOOKED_AT])))
         loose = sum(status.is_alive for status, _ in left.values())
@@ -121,8 +125,20 @@ class Attendance:
         ended = next(filter(None, (_ended(project, alone) for project in projects)), None) if alone else None
         slots = list(filter(is_slot, (*alone, *dead)))
         is_stuck = bool(slots) and len(stuck_slots(slots)) == len(alone) + len(dead)
-        counts = (len(dead), were_done, loose, trials, is_stuck)
-        return cls(living, len(survey.others), alone, *counts, ended, "", survey.silence, troubles)
+        return cls(
+            living,
+            len(survey.others),
+            alone,
+            len(dead),
+            were_done,
+            loose,
+            trials,
+            is_stuck,
+            ended,
+            silence=survey.silence,
+            troubles=troubles,
+            idle=len(new) - len(alone),
+        )
 
     @property
     def notices(self) -> list[str]:
@@ -142,7 +158,7 @@ class Attendance:
             survey: that was looked at.
         """
         count = sum(status is Status.NOT_STARTED for status, _ in survey.others.values())
-        return not self.unknown and len(self.alone) == count
+        return not self.unknown and len(self.alone) + self.idle == count
 
     def lines(self, commands: Commands = NO_COMMANDS, *, reasons: Collection[str] = ()) -> list[str]:
         """Say who runs them, and where nobody does, what would, and what the last one said.
@@ -162,6 +178,7 @@ class Attendance:
         count = len(self.alone)
         if count:
             which = f"the {count} that are NOT_STARTED" if count > 1 else "the one that is NOT_STARTED"
+            which = f"{count} of these" if self.idle else which
             what = _all(count) if count == self.left else which
             starts = f": {commands.start} starts {'them' if count > 1 else 'it'}" if commands.start else ""
             if starts and self.trials:
@@ -174,6 +191,9 @@ class Attendance:
             starts = f": {again} starts {'them' if self.dead > 1 else 'it'} again" if commands.again else ""
             which = f"the {self.dead} that are DEAD" if self.dead > 1 else "the one that is DEAD"
             lines.append(f"no controller runs {_all(self.dead) if self.dead == self.left else which}{starts}")
+        if self.idle:
+            stay, them = ("are NOT_STARTED and stay", "them") if self.idle > 1 else ("is NOT_STARTED and stays", "it")
+            lines.append(f"{self.idle} {stay} so: all that needs {them} is DONE")
         return lines
 
 

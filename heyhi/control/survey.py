@@ -28,7 +28,7 @@ from heyhi.experiment.names import (
     result_of,
     trial_of,
 )
-from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.status import State, Statuses, no_best
 from heyhi.project import Project
 from heyhi.sweep.target import target_of
 
@@ -116,10 +116,6 @@ def _job_of(exp_path: str) -> str:
     return ""
 
 
-def _no_best(path: str) -> Best | None:
-    return None
-
-
 def _not_planned(path: str) -> bytes | None:
     return None
 
@@ -140,6 +136,7 @@ class Part(NamedTuple):
         schema: returns the schema of what `planned` returns, where that isn't today's.
         best_of: returns which best of a sweep a need stands for, by its exp path.
         lacks: whether experiments may be missing, since a record of what was launched can't be read or is gone.
+        own: returns the exp paths of those that were asked for, less what is only needed; None: all were.
     """
 
     project: Project
@@ -150,8 +147,9 @@ class Part(NamedTuple):
     needing: Callable[[], Mapping[str, Sequence[str]]] = dict
     plan_of: PlanOf = no_plan
     schema: Callable[[], Schema] | None = None
-    best_of: Callable[[str], Best | None] = _no_best
+    best_of: Callable[[str], Best | None] = no_best
     lacks: bool = False
+    own: Callable[[], Sequence[str]] | None = None
 
     @classmethod
     def of_expansion(cls, project: Project, expansion: Expansion) -> Part:
@@ -174,8 +172,17 @@ class Part(NamedTuple):
         def needing() -> dict[str, tuple[str, ...]]:
             return {folder: p.needs for folder, p in planned.items() if p.needs}
 
-        plan_of = plans_of_expansion(project, planned)
-        return cls(project, list(planned), needs, configs, configs.get, needing, plan_of, best_of=best_of)
+        return cls(
+            project,
+            list(planned),
+            needs,
+            configs,
+            configs.get,
+            needing,
+            plans_of_expansion(project, planned),
+            best_of=best_of,
+            own=lambda: expansion.folders,
+        )
 
     @classmethod
     def of_manifest(cls, project: Project, manifest: Manifest) -> Part:
@@ -196,6 +203,7 @@ class Part(NamedTuple):
             plan_of=plans_of_manifest(manifest),
             schema=manifest.schema,
             best_of=manifest.best_of,
+            own=lambda: manifest.own_folders,
         )
 
     @classmethod
@@ -324,6 +332,29 @@ class Survey:
     def is_stuck(self, path: str) -> bool:
         """Return whether an experiment waits in vain, or whoever waits for it."""
         return path in self.others and self.others[path].status.blocks
+
+    def asked_for(self, some: Iterable[str]) -> set[str]:
+        """Return those of some experiments that are asked for: named themselves, or needed by what isn't DONE.
+
+        Snakemake doesn't make what only DONE experiments need.
+        """
+        asked = {path for part in self.parts for path in (part.folders if part.own is None else part.own())}
+        found = set(some)
+        if found <= asked:
+            return found
+        from heyhi.experiment.winners import waited_for
+
+        own = set(asked)
+        left = [path for path in asked if path in self.others]
+        while left:
+            path = left.pop()
+            needs: Sequence[str] = self.needs_of(path)
+            if is_winner(path):
+                needs = waited_for(self.best_of(path), needs, self.is_stuck, own)
+            needs = [need for need in needs if need not in asked and self.is_missing(need)]
+            asked.update(needs)
+            left += needs
+        return found & asked
 
     @cached_property
     def rows(self) -> list[Row]:

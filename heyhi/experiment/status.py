@@ -81,7 +81,8 @@ def _no_needs(exp_path: str) -> Sequence[str]:
     return ()
 
 
-def _no_best(exp_path: str) -> Best | None:
+def no_best(exp_path: str) -> Best | None:
+    """Say that a need stands for the best of no sweep."""
     return None
 
 
@@ -101,7 +102,7 @@ class Statuses:
         folders: Sequence[str] = (),
         *,
         needs_of: Callable[[str], Sequence[str]] = _no_needs,
-        best_of: Callable[[str], Best | None] = _no_best,
+        best_of: Callable[[str], Best | None] = no_best,
         results_root: Path | str = "",
         view: View | None = None,
     ) -> None:
@@ -166,7 +167,8 @@ class Statuses:
             return _NOT_STARTED
         name = best.text if best is not None else exp_path.removeprefix(self._prefix)
         each = [f"{stuck.count(one)} {'is' if stuck.count(one) == 1 else 'are'} {one}" for one in dict.fromkeys(stuck)]
-        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}")
+        hint = " (of=done leaves out what isn't DONE)" if Status.PRUNED in stuck and best and best.of == "all" else ""
+        return State(Status.BLOCKED, f"{name}: of {len(candidates)}, {' and '.join(each)}{hint}")
 
     def _look(self, exp_path: str) -> _Look:
         look = self._looks.get(exp_path)

@@ -11,6 +11,7 @@ from typing import Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
+from heyhi.config.best import Best, Unchosen
 from heyhi.config.difference import flat_of
 from heyhi.config.identity import Identity
 from heyhi.config.keys import choices_of
@@ -21,7 +22,9 @@ from heyhi.control.plans import Plan
 from heyhi.control.survey import Part
 from heyhi.errors import HeyhiError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
+from heyhi.experiment.names import is_winner, result_of
 from heyhi.experiment.slots import shown_folder
+from heyhi.files import is_there
 from heyhi.project import Project
 from heyhi.report.meanings import Columns, Known, override_name
 from heyhi.report.outline import column_of
@@ -42,7 +45,11 @@ def narrowed(parts: Sequence[Part], conditions: Sequence[str]) -> list[Part]:
         WhereError: a condition can't be read or names no column, or a column of numbers is compared with none.
     """
     chosen = set(_choose(parts, conditions))
-    return [part._replace(folders=[folder for folder in part.folders if folder in chosen]) for part in parts]
+    return [
+        # What is left out may need what isn't.
+        part._replace(folders=[folder for folder in part.folders if folder in chosen], own=None)
+        for part in parts
+    ]
 
 
 def _choose(parts: Sequence[Part], conditions: Sequence[str]) -> list[str]:
@@ -88,7 +95,7 @@ class _Candidates:
         """
         needs = self._all_needs()
         entries = self._with_tasks([self._entry(folder, needs) for folder in self.folders])
-        found = gathered_columns(self._project, entries, needs)
+        found = gathered_columns(self._project, entries, needs, self._best_of)
         columns = dict(found.columns)
         shown = [(e.identity.overrides, e.task) for e in entries]
         if (today := self.today) is not None:
@@ -125,6 +132,9 @@ class _Candidates:
                 seen |= needs.keys()
         return found
 
+    def _best_of(self, path: str) -> Best | None:
+        return next((best for part in self._parts if (best := part.best_of(path)) is not None), None)
+
     def _entry(self, folder: str, needs: Mapping[str, tuple[str, ...]]) -> Entry:
         shown = shown_folder(folder)  # of a search's slot: its experiment
         experiment = ExperimentDir(Path(shown), self._project.results_root)
@@ -141,7 +151,8 @@ class _Candidates:
     @cached_property
     def config_columns(self) -> Columns:
         """A column for each key of the composed configs, named below the task as overrides are."""
-        rows = [_below_task(flat) | dict(self._choices(flat)) for flat in self._flats]
+        found = [_below_task(flat) | dict(self._choices(flat)) for flat in self._flats]
+        rows = [self._known(folder, row) for folder, row in zip(self.folders, found, strict=True)]
         names = dict.fromkeys(name for row in rows for name in row if name)
         return {name: [row.get(name) for row in rows] for name in names}
 
@@ -190,6 +201,17 @@ class _Candidates:
                 message = plan.schema().parse_root(plan.config)
                 return flat_of(message)
         return {}
+
+    def _known(self, folder: str, row: dict[str, Any]) -> dict[str, Any]:
+        """Return the keys of a composed config, less the values that the best of a sweep is still to give."""
+        needs = self._part_of[folder].needs_of(folder)
+        is_open = any(is_winner(need) and not is_there(result_of(need)) for need in needs)
+        if not is_open or (plan := self._plan(folder)) is None:
+            return row
+        unchosen = Unchosen.of(plan.identity.overrides)
+        if unchosen is None or ExperimentDir(Path(shown_folder(folder))).read_flat_config():
+            return row
+        return {key: value if unchosen.knows(key, value) else None for key, value in row.items()}
 
 
 def _below_task(flat: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from google.protobuf.message import Message
 
+from heyhi.config.best import Unchosen
 from heyhi.config.comparable import Comparable, changed_defaults
 from heyhi.config.fields import covers
 from heyhi.config.overrides import leaves
@@ -52,6 +53,7 @@ class _Record(NamedTuple):
     Attributes:
         needs: exp path of each need, as it is now.
         paths: exp path as its config has it -> mark, of itself and of what it needs.
+        unchosen: what is known of the config where that isn't complete; None: all of it.
     """
 
     origin: _Origin
@@ -59,6 +61,13 @@ class _Record(NamedTuple):
     config: bytes
     needs: tuple[str, ...]
     paths: dict[str, str]
+    unchosen: Unchosen | None = None
+
+    @property
+    def flat(self) -> Iterator[tuple[str, Any]]:
+        """Keys of the config, with all defaults; None for what isn't known."""
+        for key, value in _flat(_message(self)):
+            yield key, value if self.unchosen is None or self.unchosen.knows(key, value) else None
 
 
 class Configs:
@@ -139,7 +148,7 @@ class Configs:
                 found: dict[str, Any] = {TASK_ONEOF: record.task}
                 for need in record.needs:
                     found |= {f"{self._records[need].task}.{key}": value for key, value in row(need).items()}
-                memo[folder] = found | dict(_flat(_message(record)))
+                memo[folder] = found | dict(record.flat)
             return memo[folder]
 
         return [row(folder) if folder in self._records else {} for folder in folders]
@@ -158,7 +167,9 @@ class Configs:
         if fields not in self._keys:
             keys: dict[str, str] = {}
             for folder, record in self._records.items():  # needs come first
-                text = "\n".join([record.task, *self._compared(folder, fields)])
+                # What isn't known yet is like nothing that is known.
+                bests = record.unchosen.bests if record.unchosen is not None else ()
+                text = "\n".join([record.task, *bests, *self._compared(folder, fields)])
                 if record.needs:
                     text = _LINK.sub(lambda match: keys.get(match[1], match[1]), text)
                 keys[folder] = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
@@ -215,7 +226,7 @@ class Configs:
         if self._records[one].task != self._records[other].task:
             return [TASK_ONEOF]
         mine, theirs = self._lines_of(one), self._lines_of(other)
-        names = []
+        names = ["I"] if self._records[one].unchosen != self._records[other].unchosen else []
         for key in dict.fromkeys([*mine, *theirs]):
             if mine.get(key) != theirs.get(key) and not self._is_covered(one, key, fields):
                 names += self._named(key, mine.get(key), theirs.get(key), (one, other), fields)
@@ -254,7 +265,8 @@ class Configs:
 def _recorded(origin: _Origin, row: ConfigRow, now: Mapping[str, str], before: Mapping[str, str]) -> _Record:
     paths = {before[need]: f"{_MARK}{now[need]}{_MARK}" for need in row.needs if need in now}
     paths[before[row.exp_id]] = _OWN
-    return _Record(origin, row.task, row.config, tuple(now[need] for need in row.needs if need in now), paths)
+    needs = tuple(now[need] for need in row.needs if need in now)
+    return _Record(origin, row.task, row.config, needs, paths, row.unchosen)
 
 
 def _message(record: _Record) -> Message:

@@ -20,7 +20,7 @@ from heyhi.sweep.target import target_of
 
 EntriesAt = Callable[[Sequence[int]], list[Entry]]  # returns the entries at some places
 _FEW = 10  # where less than one in so many has to be read, these are looked up one by one
-_VERSION = 2  # of what an outline says of the same manifest
+_VERSION = 3  # of what an outline says of the same manifest
 _VARYING = "varying: "
 _CLEARED = "NULL"  # as an override writes it
 _SELECTED = "SELECT"
@@ -130,11 +130,17 @@ def composed_in(manifest: Manifest, exp_ids: Sequence[str], today: Translation |
     def columns(keys: Sequence[str]) -> dict[str, list[Any]]:
         schema = manifest.schema() if today is None else today.schema(manifest.schema())
         own = []
-        rows = {row.exp_id: row for row in manifest.configs()}
-        for row in (rows[exp_id] for exp_id in exp_ids):
+        every = {row.exp_id: row for row in manifest.configs()}
+        rows = [every[exp_id] for exp_id in exp_ids]
+        for row in rows:
             task = row.task if today is None else today.task(row.task)
             own.append((task, manifest.task_message(task, row.config, schema)))
-        return composed_columns(schema, own, keys)
+        found = composed_columns(schema, own, keys)
+        for place, row in enumerate(rows):
+            if (unchosen := row.unchosen) is not None:
+                for key, column in found.items():
+                    column[place] = column[place] if unchosen.knows(key, column[place]) else None
+        return found
 
     return columns
 

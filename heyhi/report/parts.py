@@ -6,12 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from heyhi.config.best import Best
 from heyhi.config.translation import Translation
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.folder import Experiment
 from heyhi.experiment.given import Results, stale_text
-from heyhi.experiment.names import Status, trial_of
+from heyhi.experiment.names import Status, is_winner, trial_of
 from heyhi.experiment.notes import Notes
+from heyhi.experiment.status import no_best
 from heyhi.project import Project
 from heyhi.report.composed import ComposedAt, composed_of, no_gaps
 from heyhi.report.outcomes import with_results
@@ -115,7 +117,8 @@ def read_part(
         needed = [by_folder[folder] for folder in wanted if folder in by_folder]
     tick = progress(len(outline.folders) + len(needed))
     growing = f"searches/{searched.spec.search_id}" if searched is not None and not only else ""
-    found = reader.read(outline.folders, entries_at, outline.needs, tick, growing)
+    needs, best_of = _waited_for(source, outline, only) if isinstance(source, Manifest) else (outline.needs, no_best)
+    found = reader.read(outline.folders, entries_at, needs, tick, growing, best_of)
     fields, trials = found.fields, {}
     if isinstance(source, Manifest) and searched is not None:
         fields = as_noted(source, searched, fields)
@@ -124,7 +127,7 @@ def read_part(
         outline,
         fields["status"],
         found.outcome,
-        trials | own_columns(reader.project, outline, fields, drift),
+        trials | own_columns(reader.project, outline, fields, drift, best_of),
         behind_columns(fields),
         composed=composed,
         searched=searched,
@@ -132,13 +135,24 @@ def read_part(
     if needed:
         # The default columns: get_logs_data speaks of the sweep's own experiments.
         folders = [entry.folder for entry in needed]
-        read = Reader(reader.project).read(folders, lambda places: [needed[p] for p in places], outline.needs, tick)
+        read = Reader(reader.project).read(
+            folders, lambda places: [needed[p] for p in places], needs, tick, best_of=best_of
+        )
         ids = [entry.exp_id for entry in needed]
         composed_needs = composed_in(source, ids, today) if isinstance(source, Manifest) else no_gaps
         values = values_in(source, today) if isinstance(source, Manifest) else values_of(reader.project)
         columns = filled(varying_columns(needed, values, today), composed_needs, values)
         part = _with_needs(part, needed, read, columns, today)
     return part
+
+
+def _waited_for(
+    manifest: Manifest, outline: Outline, only: Sequence[str]
+) -> tuple[Mapping[str, Sequence[str]], Callable[[str], Best | None]]:
+    """Return all needs by which experiments may be blocked, and which best of a sweep one stands for."""
+    if not outline.needs or not (only or manifest.contests):  # its own experiments have all of that in their outline
+        return outline.needs, no_best
+    return manifest.needed_folders, manifest.best_of
 
 
 def _searched(manifest: Manifest, reader: Reader, only: Sequence[str]) -> Searched | None:
@@ -189,6 +203,7 @@ def own_columns(
     outline: Outline,
     fields: Mapping[str, list[Any]],
     drift: Mapping[str, Sequence[str]] | None,
+    best_of: Callable[[str], Best | None] = no_best,
 ) -> dict[str, list[Any]]:
     """Return the columns about each experiment itself, but its status."""
     root = f"{project.results_root}/"
@@ -199,7 +214,7 @@ def own_columns(
         "problem": [problem or None for problem in fields["problem"]],
         "note": noted,
         "excluded": excluded,
-        "needs": [_names(root, outline.needs.get(f, ())) for f in outline.folders] if outline.needs else [],
+        "needs": [_names(root, outline.needs.get(f, ()), best_of) for f in outline.folders] if outline.needs else [],
         "drifted": [_drifted(drift.get(e, ())) for e in outline.exp_ids] if drift is not None else [],
         "stale": _stale(project, fields),
         "mixed": fields["mixed"],
@@ -231,6 +246,7 @@ def _stale(project: Project, fields: Mapping[str, Sequence[Any]]) -> list[str | 
     return found
 
 
-def _names(root: str, folders: Sequence[str]) -> str | None:
-    """Return exp ids as a cell; None for none."""
-    return ", ".join([folder.removeprefix(root) for folder in folders]) or None
+def _names(root: str, folders: Sequence[str], best_of: Callable[[str], Best | None]) -> str | None:
+    """Return exp ids, and what isn't chosen yet, as a cell; None for none."""
+    bests = {folder: best.text for folder in folders if is_winner(folder) and (best := best_of(folder)) is not None}
+    return ", ".join([bests.get(folder) or folder.removeprefix(root) for folder in folders]) or None

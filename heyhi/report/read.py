@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from heyhi.code.environment import DIGITS
+from heyhi.config.best import Best
 from heyhi.errors import HeyhiError, ResultError, fact_of
 from heyhi.experiment.directions import Direction, Directions
 from heyhi.experiment.folder import MANY_BYTES, ExperimentDir, wrong_text
@@ -24,7 +25,7 @@ from heyhi.experiment.kinds import dotted_items
 from heyhi.experiment.metrics_file import Damage, sum_up
 from heyhi.experiment.names import ATTEMPTS_NAME, METRICS_NAME, RESULT_NAME, Status
 from heyhi.experiment.records import End, History, Record, Start, to_records, wrong_fields
-from heyhi.experiment.status import State, Statuses
+from heyhi.experiment.status import State, Statuses, no_best
 from heyhi.experiment.used import NOTHING, Sums, sums_of, used_so_far
 from heyhi.files import read_bounded
 from heyhi.project import Project
@@ -78,6 +79,7 @@ class Reader:
         needs: Mapping[str, Sequence[str]],
         tick: Callable[[], None] = lambda: None,
         growing: str = "",
+        best_of: Callable[[str], Best | None] = no_best,
     ) -> Readings:
         """Read experiments.
 
@@ -87,6 +89,7 @@ class Reader:
             needs: exp path -> exp paths of what it needs, for all from which a block may come.
             tick: called after each.
             growing: name of a table that has more experiments each time; of any other, these name it.
+            best_of: returns which best of a sweep a need stands for, by its exp path.
         """
         what = growing or "\0".join(folders)
         name = hashlib.sha256(b"%b\0%b" % (self._name, what.encode(errors="surrogateescape")))
@@ -96,6 +99,7 @@ class Reader:
         statuses = Statuses(
             [folders[place] for place in changed],
             needs_of=lambda path: needs.get(path, ()),
+            best_of=best_of,
             results_root=self._results_root,
         )
         for _ in range(len(folders) - len(changed)):

@@ -5,12 +5,14 @@ What its experiments are, and what came out of them, comes from `parts`; where t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from heyhi.config.best import Best
 from heyhi.config.translation import Translation
+from heyhi.experiment.status import no_best
 from heyhi.project import Project
 from heyhi.report.code_names import named_alike
 from heyhi.report.meanings import Known, outcome_names, override_name
@@ -28,13 +30,19 @@ if TYPE_CHECKING:
 _OPTIONAL = (*IF_ANY, "drifted")
 
 
-def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[str, tuple[str, ...]]) -> Known:
+def gathered_columns(
+    project: Project,
+    entries: Sequence[Entry],
+    needs: Mapping[str, tuple[str, ...]],
+    best_of: Callable[[str], Best | None] = no_best,
+) -> Known:
     """Gather experiments as columns, named as in a table; those of the overrides also where all have the same.
 
     Args:
         project: whose experiments they are.
         entries: of them.
         needs: exp path -> exp paths of what it needs, also for those that are only needed.
+        best_of: returns which best of a sweep a need stands for, by its exp path.
     """
     reader = Reader(project)
     outline = Outline(
@@ -43,8 +51,10 @@ def gathered_columns(project: Project, entries: Sequence[Entry], needs: Mapping[
         dict(needs),
         varying_columns(entries, values_of(project), Translation.of(project)),
     )
-    found = reader.read(outline.folders, lambda places: [entries[place] for place in places], outline.needs)
-    own, behind = own_columns(project, outline, found.fields, None), behind_columns(found.fields)
+    found = reader.read(
+        outline.folders, lambda places: [entries[place] for place in places], outline.needs, best_of=best_of
+    )
+    own, behind = own_columns(project, outline, found.fields, None, best_of), behind_columns(found.fields)
     part = _settled(Part(outline, found.fields["status"], found.outcome, own, behind))
     columns = _columns(part, part.outline.varying)
     outcome = set(outcome_names(part.outcome, ("status", *map(override_name, part.outline.varying))).values())

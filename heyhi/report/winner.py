@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 
 from heyhi.config.best import Best, taken_over
 from heyhi.config.identity import Identity
-from heyhi.errors import HeyhiError, NeedsError, suggest
+from heyhi.errors import HeyhiError, ManifestError, NeedsError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status, is_slot, result_of
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
 from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
-from heyhi.files import utc_now
+from heyhi.files import is_there, read_bounded, utc_now
 from heyhi.project import Project
 from heyhi.report.counted import counting
 from heyhi.report.gather import gather
@@ -30,6 +30,7 @@ from heyhi.report.source import Source
 from heyhi.report.spread import DEFAULT_SPREAD, is_finite, mean_and_spread
 from heyhi.search.since import end_now
 from heyhi.sweep.manifest import ContestRow, Manifest
+from heyhi.sweep.search_spec import SearchSpec
 from heyhi.sweep.target import exp_id_of, folders_at, target_of
 from heyhi.text import shell_line
 
@@ -127,15 +128,17 @@ def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
     Raises:
         HeyhiError: there is none, or not yet.
     """
-    best = Best.parse(row.words, manifest.written_for.project_root)
+    best = _aimed(Best.parse(row.words, manifest.written_for.project_root), manifest, row)
     candidates = _candidates(project, manifest, row, best)
     open_ones = [one for one in candidates if one.status.is_alive or one.status is Status.NOT_STARTED]
     stuck = [one for one in candidates if one.status.blocks]
     if open_ones or (stuck and best.of == "all"):
         first = (open_ones or stuck)[0]
+        is_pruned = not open_ones and any(one.status is Status.PRUNED for one in stuck)
+        done = f": {best.of_done} is the best of those that are" if is_pruned else ""
         raise NeedsError(
             f"{best.text}: {len(open_ones or stuck)} of {len(candidates)} {_is(len(open_ones or stuck))} not DONE, such"
-            f" as {first.exp_id}, which is {first.status}"
+            f" as {first.exp_id}, which is {first.status}{done}"
         )
     group, value = best_group(best, [one for one in candidates if one.status is Status.DONE])
     chosen = first_of(best, group)
@@ -154,6 +157,18 @@ def choose(project: Project, manifest: Manifest, row: ContestRow) -> Winner:
         manifest=manifest.path.name,
         time=utc_now(),
     )
+
+
+def _aimed(best: Best, manifest: Manifest, row: ContestRow) -> Best:
+    """Return the best of a search with the search's own aim, where none is named."""
+    if best.metric:
+        return best
+    path = slot_dir(folders_at(row.candidates[:1], manifest.results_root)[0], manifest.results_root).search.spec_path
+    try:
+        spec = SearchSpec.from_json(read_bounded(path))
+    except (OSError, ManifestError):  # its trials have written it, so that somebody has removed it
+        raise NeedsError(f"{best.text}: by what its search goes isn't on record, or damaged: {path}") from None
+    return replace(best, metric=spec.metric, direction=spec.direction)
 
 
 def _is(count: int) -> str:
@@ -240,7 +255,7 @@ def _trials(project: Project, manifest: Manifest, row: ContestRow, best: Best) -
 
 
 def changed_winners(project: Project, manifest: Manifest) -> list[str]:
-    """Say what the best ones of sweeps would be by now, where these are others than were chosen.
+    """Say what the best ones of sweeps would be by now, where these are others than were chosen, or can't be chosen.
 
     Args:
         project: whose experiments they are.
@@ -254,7 +269,9 @@ def _changed_winner(project: Project, manifest: Manifest, row: ContestRow) -> st
     path = winner_path(manifest.results_root, row.words)
     try:
         known = read_winner(path)
-        if known is None or not _may_have_changed(manifest, row, known, path):
+        if known is None:
+            return _why_not(project, manifest, row)
+        if not _may_have_changed(manifest, row, known, path):
             return ""
         today = choose(project, manifest, row)
     except (HeyhiError, OSError):  # not all of it is there, or counts, by now: what was chosen stays
@@ -266,6 +283,18 @@ def _changed_winner(project: Project, manifest: Manifest, row: ContestRow) -> st
         f"{name}: experiments are made of {known.exp_id}, and by now it is {today.exp_id}: it stays until"
         f" {shell_line(['rm', project.relative(path)])}, after which the next launch chooses anew"
     )
+
+
+def _why_not(project: Project, manifest: Manifest, row: ContestRow) -> str:
+    """Say why the best of a sweep can't be chosen though all results are there; empty where it can, or they aren't."""
+    if not all(map(is_there, map(result_of, folders_at(row.candidates, manifest.results_root)))):
+        return ""
+    try:
+        choose(project, manifest, row)
+    except HeyhiError as error:
+        name, _, why = str(error).partition(": ")
+        return f"{name} can't be chosen: {why}"
+    return ""
 
 
 def _may_have_changed(manifest: Manifest, row: ContestRow, known: Winner, path: Path) -> bool:

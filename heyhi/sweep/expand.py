@@ -21,11 +21,11 @@ from heyhi.config.identity import ExpPattern, Identity
 from heyhi.config.outside import is_outside
 from heyhi.config.overrides import Overrides, override_texts
 from heyhi.config.schema import Schema
-from heyhi.config.templates import bests_in
+from heyhi.config.templates import FORMS, bests_in
 from heyhi.errors import HeyhiError, NeedsError, SweepError, UnknownError
 from heyhi.experiment.folder import Experiment, ExperimentDir
 from heyhi.experiment.names import IDENTITY_NAME, RESULT_NAME, is_winner, result_of
-from heyhi.experiment.winners import known_winners, winner_id
+from heyhi.experiment.winners import known_winners, winner_id, winner_path
 from heyhi.files import is_there, read_bounded
 from heyhi.project import Project
 from heyhi.slurm.request import launcher_resources
@@ -325,6 +325,7 @@ class Contests:
         searches: the sweeps that are searches.
         outside: see `Expansion`.
         files: configs that were read.
+        warnings: what a user should know of them before starting anything.
     """
 
     project: Project
@@ -335,6 +336,7 @@ class Contests:
     searches: list[Expansion] = field(default_factory=list)
     outside: dict[str, Message] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
+    warnings: dict[str, None] = field(default_factory=dict)
     _expanded: dict[str, Expansion | HeyhiError] = field(default_factory=dict)
 
     def of(self, best: Best) -> tuple[Contest, list[Planned]]:
@@ -349,12 +351,23 @@ class Contests:
         """
         expansion = self._expand(best)
         search = expansion.search
-        if search is not None and (search.metric, search.direction) != (best.metric, best.direction):
+        if search is None and not best.metric:
+            raise NeedsError(
+                f"'{{{{best {best.words}}}}}': by which metric isn't said, and {best.sweep} is no search, which has an"
+                f" aim of its own: expected {FORMS['best']}"
+            )
+        if search is not None and best.metric and (search.metric, search.direction) != (best.metric, best.direction):
             raise NeedsError(
                 f"{best.text}: is a search for {search.direction}={search.metric}, and its best is by that:"
                 f" {{{{best {best.sweep} {search.direction}={search.metric}}}}}"
             )
         contest = Contest(winner_id(best), best, tuple(expansion.folders))
+        is_open = not is_there(winner_path(self.project.results_root, best.words))
+        if search is not None and search.stop is not None and best.of == "all" and is_open:
+            self.warnings[
+                f"{best.text} needs all of its trials DONE, and its search ends some early: {best.of_done} is the best"
+                " of those that are"
+            ] = None
         self.found.setdefault(contest.exp_id, contest)
         for inner in expansion.contests:
             self.found.setdefault(inner.exp_id, inner)
@@ -567,7 +580,7 @@ class _Gather:
 
     def warnings(self) -> list[str]:
         """List what is odd about the points, though they can be run."""
-        found = [*self.composer.warnings, *list(self._unknown)[:_MAX_SHOWN]]
+        found = [*self.composer.warnings, *self.contests.warnings, *list(self._unknown)[:_MAX_SHOWN]]
         found += double_lines(self.composer.schema, self._doubles)
         if self._repeated:
             count = len(self._repeated)
@@ -576,7 +589,10 @@ class _Gather:
                 f" e.g. {self._repeated[0]}: it runs once"
             )
         if len(self.own) > 1:
-            own = [(p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own) if not p.is_open]
+            # What the best of a sweep gives is nobody's oversight: it may well be what another one has anyhow.
+            own = [
+                (p.exp_id, p.identity, p.config) for p in map(self.planned.__getitem__, self.own) if not p.as_written
+            ]
             found += alike_lines(Twins(self.project, self.composer.schema).among(own), self._is_done)
         return found
 

@@ -687,10 +687,11 @@ def _expand(project: Project, path: Path, *, is_run: bool) -> Path:
         print(f"warning: {warning}", file=sys.stderr)
     manifest = write_manifest(expansion, project, schema)
     needed = len(expansion.experiments) - len(expansion.own)
-    noun = "experiments" if expansion.search is None else "trials"
+    own = len(expansion.own)
+    noun = f"{'experiment' if expansion.search is None else 'trial'}{'s' * (own != 1)}"
+    needing = f" and {needed} that {'they need' if own != 1 else 'it needs'}" if needed else ""
     print(
-        f"{expansion.sweep}: {len(expansion.own)} {noun}{f' and {needed} that they need' if needed else ''},"
-        f" written down in {project.relative(manifest)}",
+        f"{expansion.sweep}: {own} {noun}{needing}, written down in {project.relative(manifest)}",
         file=sys.stderr,
     )
     is_renewed = False

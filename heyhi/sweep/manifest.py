@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     # `heyhi status` asks only the index, and half of its time would go into loading these.
     from google.protobuf.message import Message
 
-    from heyhi.config.best import Best
+    from heyhi.config.best import Best, Unchosen
     from heyhi.config.identity import Identity
     from heyhi.config.schema import Schema
     from heyhi.experiment.folder import Experiment
@@ -138,12 +138,14 @@ class ConfigRow(NamedTuple):
         task: field of the root message.
         config: root message, serialised.
         needs: exp ids of what it needs itself.
+        unchosen: what is known of the config where that isn't complete; None: all of it.
     """
 
     exp_id: str
     task: str
     config: bytes
     needs: tuple[str, ...]
+    unchosen: Unchosen | None = None
 
 
 class ContestRow(NamedTuple):
@@ -495,20 +497,23 @@ class Manifest:
         Raises:
             ManifestError: a row is damaged.
         """
-        columns = self._columns("exp_id", "task", "config", "needs")
+        *columns, overrides = self._columns("exp_id", "task", "config", "needs", "overrides")
         found = [
             ConfigRow(exp_id, task, config, () if needs == "[]" else tuple(json.loads(needs)))
             for exp_id, task, config, needs in zip(*columns, strict=True)
         ]
         if not self.contests:
             return found
+        from heyhi.config.best import Unchosen
+
         chosen = self._chosen()
         return [
             row._replace(
                 config=self._completed(row.exp_id, row.config, row.needs),
                 needs=tuple(chosen.get(need, need) for need in row.needs),
+                unchosen=Unchosen.of(json.loads(texts)) if {*filter(is_winner, row.needs)} - chosen.keys() else None,
             )
-            for row in found
+            for row, texts in zip(found, overrides, strict=True)
         ]
 
     def task_message(self, task: str, config: bytes, schema: Schema | None = None) -> Message:

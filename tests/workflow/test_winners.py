@@ -139,8 +139,13 @@ def test_what_was_chosen_stays_and_it_is_told_that_another_one_is_better_by_now(
         assert "and by now it is p/work/size=1,x=4_" in said
 
 
-def test_what_nothing_has_is_told_when_it_is_chosen(tiny: Tiny) -> None:
+def test_what_nothing_has_is_told_when_it_is_chosen_and_before_where_all_is_done(tiny: Tiny) -> None:
     write(tiny, best="{{best conf/tune.py max=yy}}")
+    assert "can't be chosen" not in status(tiny, "plan", "conf/seeds.py")
+    assert tiny.snakemake("--config", "sweep=conf/tune.py").returncode == 0
+    for command in (("plan",), ("status",), ("launch", "--dry-run")):
+        said = " ".join(status(tiny, *command, "conf/seeds.py").split())
+        assert "the best of conf/tune.py can't be chosen: no experiment has 'yy' (did you mean 'y'?)" in said, said
     ended = tiny.snakemake("--config", "sweep=conf/seeds.py")
     assert ended.returncode == 1
     told = "the best of conf/tune.py: no experiment has 'yy' (did you mean 'y'?)"

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from heyhi import maybe_launch
+from heyhi import maybe_launch, parse_args_and_maybe_launch
 from heyhi.cli.looking import NOT_LOOKED
+from heyhi.experiment.winners import Winner, winner_path, write_winner
 from heyhi.project import find_project
 from heyhi.sweep.known import LaunchRecord, write_launch
 
@@ -280,6 +281,31 @@ def test_print_and_flat(run: Any) -> None:
     assert run("print", "work", "lr=0.5")[1] == "work {\n  lr: 0.5\n}\n"
     assert run("print", "work", "seed=3", "--flat")[1] == "lr=0.1\nseed=3\n"
     assert "seed=0" in run("print", "work", "--flat-all")[1]
+
+
+@pytest.mark.parametrize("by", ["heyhi", "run.py"])
+def test_print_shows_what_would_run_with_the_best_of_a_sweep(
+    run: Any, project: Path, by: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def shown() -> tuple[str, str]:
+        words = ["work", "I={{best conf/tune.py max=acc}}", "seed=3"]
+        if by == "heyhi":
+            code, out, err = run("print", *words, "--flat-all")
+            assert code == 0
+            return out, err
+        with pytest.raises(SystemExit) as ended:
+            parse_args_and_maybe_launch(done, args=["--cfg", *words, "--print-flat-all"])
+        assert not ended.value.code
+        return capsys.readouterr()
+
+    (project / "conf/tune.py").write_text("def yield_sweep():\n    yield 'work', {'lr': 0.5}\n")
+    before, said = shown()
+    assert "seed=3" in before and "lr=0.1" in before
+    assert "the best of conf/tune.py isn't chosen yet: what it gives isn't in this config" in said, said
+    winner = Winner("conf/tune.py max=acc", "p/x", 1.0, ("p/x",), "work", ("lr=0.5",), (), (), "", "", "")
+    write_winner(winner_path(find_project().results_root, winner.words), winner)
+    after, said = shown()
+    assert "seed=3" in after and "lr=0.5" in after and not said
 
 
 def test_help_is_quick_to_read_and_imports_nothing_heavy() -> None:

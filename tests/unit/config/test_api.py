@@ -74,6 +74,14 @@ def load(request: pytest.FixtureRequest, root: Path) -> Callable[..., Any]:
     return load
 
 
+def test_a_config_that_takes_over_the_best_of_a_sweep_says_that_it_is_loaded_without(
+    load: Callable[..., Any], caplog: pytest.LogCaptureFixture, request: pytest.FixtureRequest
+) -> None:
+    name = f"conf/{request.node.callspec.id}.py"  # what was said before isn't said again
+    load("conf/train.prototxt", [f"I={{{{best {name} max=acc}}}}"])
+    assert f"the best of {name} isn't taken over here: `heyhi print` shows a config with it" in caplog.text
+
+
 def test_the_folders_are_those_of_the_project_around_the_working_directory(root: Path) -> None:
     assert root == heyhi.PROJ_ROOT
     assert root / "conf" == heyhi.CONF_ROOT

@@ -44,6 +44,8 @@ def completed(lab: Lab, composed: Composed, chosen: list[str], folder: str = "/r
         ("./conf//tune.py   max=acc of=all", "conf/tune.py max=acc"),
         ("/root/conf/tune.py of=done min='a b'", "conf/tune.py 'min=a b' of=done"),
         ("/else/tune.py min=val.loss", "/else/tune.py min=val.loss"),
+        ("./conf/search.py", "conf/search.py"),
+        ("conf/search.py of=done", "conf/search.py of=done"),
     ],
 )
 def test_it_has_one_way_to_be_written(words: str, canonical: str) -> None:
@@ -55,7 +57,6 @@ def test_it_has_one_way_to_be_written(words: str, canonical: str) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("conf/tune.py", "by which metric isn't said"),
         ("max=acc", "no sweep is named"),
         ("conf/tune.py max=a min=b", "max= and min= are both there"),
         ("conf/tune.py max=a max=b", "'max=' stands there twice"),
@@ -101,6 +102,13 @@ def test_a_config_may_name_it(lab: Lab) -> None:
     assert completed(lab, composed, []).task_message.name == "/results/p/x"  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("words", ["best ", "bset conf/tune.py max=acc", "best conf/tune.py max=acc min=loss"])
+def test_what_is_wrong_with_it_is_said_once(lab: Lab, words: str) -> None:
+    with pytest.raises(OverrideError) as raised:
+        compose(lab, f"I={{{{{words}}}}}")
+    assert str(raised.value).count("override 'I={{") == 1, raised.value
+
+
 def test_an_include_names_it_before_all_others(lab: Lab) -> None:
     lab.write("wide.prototxt", "width: 100")
     composed = compose(lab, "lr=3", "I.layer=wide", f"I={BEST}", "i32=1")
@@ -129,9 +137,9 @@ def test_a_need_may_be_made_of_it(lab: Lab) -> None:
     ("override", "message"),
     [
         ("I.layer={{best conf/tune.py max=acc}}", "start below its task: I={{best …}}"),
-        ("I={{best conf/tune.py}}", "by which metric isn't said"),
+        ("I={{best conf/tune.py max=}}", "'max=' names nothing"),
         ("I={{best conf/tune.py max=acc}}/x", "can't lie in an experiment's folder"),
-        ("name={{best conf/tune.py}}", "by which metric isn't said"),
+        ("name={{best conf/tune.py max=}}", "'max=' names nothing"),
         ("name={{bset conf/tune.py max=acc}}", "unknown template"),
     ],
 )

@@ -53,6 +53,33 @@ def test_they_are_written_as_in_exp_ids_and_cut_where_they_are_long() -> None:
     assert (len(end), end[0], end[-7:]) == (60, "…", ",seed=1") and other.endswith(",seed=2")
 
 
+def test_an_experiment_that_is_needed_is_called_as_in_lines_of_its_own() -> None:
+    need = "{{exp p/fit/line/I=best_tune,seed=10_cdaaa623780b6092}}"
+    one, other, plain = (
+        named(f"checkpoint={need}/x.npz", cfg="conf/fit/test.prototxt"),
+        named(f"checkpoint={need.replace('10', '11')}", cfg="conf/fit/test.prototxt"),
+        named("checkpoint={{exp p/fit/line/default_cdaaa623780b6092}}", cfg="conf/fit/test.prototxt"),
+    )
+    assert short_names([one, other, plain, named("lr=0.1")]) == [
+        "test:checkpoint=line:I=best_tune,seed=10_x.npz",
+        "test:checkpoint=line:I=best_tune,seed=11",
+        "test:checkpoint=line",
+        "train:lr=0.1",
+    ]
+    again = named(f"checkpoint={need.replace('cdaaa', 'cdaab')}/x.npz", cfg="conf/fit/test.prototxt")
+    assert short_names([one, again]) == [one.exp_id, again.exp_id], "two that would be called alike"
+
+
+def test_however_long_and_odd_texts_are_names_are_short_and_none_is_anothers() -> None:
+    texts = [f"{'<' * 40}{mark}{'x' * 60}" for mark in "<>&ab"] + ["x" * 300]
+    found = [
+        Named(f"p/train/note={'_' * 95}_{number:016x}", "conf/train.prototxt", (f"note='{text}'", f"seed={seed}"))
+        for number, (text, seed) in enumerate((text, seed) for text in texts for seed in (1, 2))
+    ]
+    names = short_names(found)
+    assert len(set(names)) == len(found) and max(map(len, names)) <= 75, names
+
+
 @given(st.lists(st.lists(st.sampled_from("abcdef"), unique=True, max_size=4).map(tuple), unique=True, max_size=12))
 def test_no_two_have_one_name(overrides: list[tuple[str, ...]]) -> None:
     # Of one experiment the canonical order is one: another order is another experiment.

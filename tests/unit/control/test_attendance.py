@@ -116,6 +116,28 @@ def test_without_one_it_is_said_what_starts_them_and_what_the_last_one_said(proj
     assert len(looked.lines(COMMANDS, reasons=[f"not submitted: {NOPE}"])) == 2
 
 
+def test_what_only_done_experiments_need_is_started_by_nobody_and_that_is_said(project: Project) -> None:
+    def looked(**statuses: Status) -> Attendance:
+        survey = survey_of(project, **statuses)
+        needs = {path_of(project, "own"): [path_of(project, "a"), path_of(project, "b")]}
+        part = survey.parts[0]._replace(needs_of=lambda path: needs.get(path, []), own=lambda: [*needs])
+        return Attendance.of(Survey([part], survey.others))
+
+    new, done = Status.NOT_STARTED, Status.DONE
+    assert looked(own=done, a=new, b=done).lines(COMMANDS) == [
+        "1 is NOT_STARTED and stays so: all that needs it is DONE"
+    ]
+    assert looked(own=done, a=new, b=new).lines(COMMANDS) == [
+        "2 are NOT_STARTED and stay so: all that needs them is DONE"
+    ]
+    assert looked(own=new, a=new, b=done, c=new).lines(COMMANDS) == [
+        "no controller runs 2 of these: heyhi launch s.py starts them",
+        "1 is NOT_STARTED and stays so: all that needs it is DONE",
+    ]
+    survey = survey_of(project, own=done, a=new)
+    assert looked(own=done, a=new).starts_none(survey)
+
+
 def test_what_is_dead_alone_is_started_by_a_retry(project: Project) -> None:
     looked = Attendance.of(survey_of(project, a=Status.DEAD, b=Status.DONE))
     assert looked.lines(COMMANDS) == ["no controller runs it: heyhi retry --dead s.py starts it again"]

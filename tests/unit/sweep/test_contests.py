@@ -6,11 +6,12 @@ import dataclasses
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from heyhi.config.schema import Schema
+from heyhi.config.schema import Schema, load_schema
 from heyhi.control.survey import Part, Survey
 from heyhi.errors import HeyhiError, ManifestError, NeedsError, UnknownError
 from heyhi.experiment.folder import ExperimentDir
@@ -19,9 +20,13 @@ from heyhi.experiment.slots import Choice, SlotEnd, slot_dir
 from heyhi.experiment.status import State, Statuses
 from heyhi.experiment.winners import Winner, read_winner, waited_for, winner_path, write_failure, write_winner
 from heyhi.project import Project
-from heyhi.report.winner import choose
+from heyhi.report.chosen import narrowed
+from heyhi.report.gather import gather
+from heyhi.report.meanings import known_in
+from heyhi.report.source import Source
+from heyhi.report.winner import changed_winners, choose
 from heyhi.sweep.drift import DriftCheck
-from heyhi.sweep.expand import Expansion
+from heyhi.sweep.expand import Expansion, Planned
 from heyhi.sweep.file import expand_sweep_file
 from heyhi.sweep.index import ManifestIndex
 from heyhi.sweep.manifest import Manifest
@@ -42,6 +47,13 @@ def yield_sweep():
 """
 
 
+def done(planned: Planned, project: Project) -> None:
+    """Have an experiment done."""
+    folder = ExperimentDir(Path(planned.folder), project.results_root)
+    folder.prepare(planned.experiment(project.roots), load_schema(project))
+    (folder.path / "result.json").write_text('{"acc": 0.5}')
+
+
 class Sweeps:
     """Sweep files in a folder, by their names."""
 
@@ -52,7 +64,8 @@ class Sweeps:
         """Write a file; the names of others in it, in capitals, become their paths."""
         path = self.folder / f"{name}.py"
         for other in ("TUNE", "SEEDS", "OTHER"):
-            text = text.replace(f"best {other} ", f"best {self.folder / other.lower()}.py ")
+            for end in (" ", "}"):
+                text = text.replace(f"best {other}{end}", f"best {self.folder / other.lower()}.py{end}")
         path.write_text(text)
         return path
 
@@ -176,6 +189,69 @@ def yield_sweep():
     assert sweeps.expand("other").experiments_of_own[0].config == whole
 
 
+@pytest.mark.parametrize(
+    ("of", "state"),
+    [
+        ("", "BLOCKED: by the best of {}/tune.py: of 2, 1 is UNKNOWN"),
+        (" of=done", "NOT_STARTED"),
+    ],
+)
+def test_a_table_says_by_what_is_blocked_as_status_does(sweeps: Sweeps, project: Project, of: str, state: str) -> None:
+    sweeps.write("seeds", SEEDS.replace("max=acc", f"max=acc{of}"))
+    expansion = sweeps.expand()
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    unknown = Path(expansion.contests[0].candidates[0])
+    unknown.mkdir(parents=True)
+    (unknown / "attempts.jsonl").write_text("{}\n")
+
+    some = Source.of(manifest, project)
+    for source, size in ((some, 3), (replace(some, only=tuple(manifest.targets[:2])), 2)):
+        table = gather([source]).table
+        reasons = table["reason"] if "reason" in table else [None] * size
+        found = [State(Status(status), why or "") for status, why in zip(table["status"], reasons, strict=True)]
+        assert [one.line for one in found] == [state.format(sweeps.folder)] * size
+        assert set(table["needs"]) == {f"the best of {sweeps.folder}/tune.py"}
+    parts = [Part.of_manifest(project, manifest)]
+    [chosen] = narrowed(parts, [f"status={state.partition(':')[0]}", "seed>0"])
+    assert chosen.folders == expansion.folders[:2]
+    if ":" in state:
+        [chosen] = narrowed(parts, ["reason~the best of"])
+        assert chosen.folders == expansion.folders
+
+
+def test_what_the_best_is_to_give_is_not_shown_as_known_before_it_is_chosen(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write("seeds", SEEDS + f'    yield "{CFG}", {{"lr": 0.3, "adam.beta1": 0.7, "seed": 3}}\n')
+
+    def shown(name: str) -> list[object]:
+        gathered = gather([Source.of(manifest, project)])
+        found = known_in(gathered).find(name)
+        assert found is not None
+        assert gathered.configs()[3]["optimizer"] == "adam", "what is no matter of the best is known"
+        return list(found.column)
+
+    def where(condition: str) -> list[list[str]]:
+        some = (Part.of_manifest(project, manifest), Part.of_expansion(project, sweeps.expand()))
+        return [[folder for folder in part.folders if folder in own] for part in narrowed(some, [condition])]
+
+    expansion = sweeps.expand()
+    own = expansion.folders
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    base = sweeps.schema.parse_root(expansion.experiments_of_own[0].config)
+    lr, epochs = base.train.lr, base.train.epochs  # type: ignore[attr-defined]  # of the example
+    assert shown("lr") == [None, None, None, 0.3] and shown("seed") == [1, 2, 0, 3]
+    assert shown("epochs") == [None, None, None, epochs] and shown("optimizer")[:3] == [None, None, None]
+    assert where(f"lr={lr}") == [[], []] and where(f"epochs={epochs}") == [own[3:], own[3:]]
+    assert shown("launcher.kind")[0] == "local", "which nobody takes over"
+    assert where("batch_size=") == [own[:2], own[:2]], "no error: there is such a key"
+    assert where("seed=2") == [own[1:2], own[1:2]]
+    keys = gather([Source.of(manifest, project)]).replicate_keys(["seed"])
+    assert keys[0] == keys[1] and len(set(keys)) == 3
+
+    sweeps.choose("p/x", f"lr={lr}")
+    assert shown("lr") == [lr, lr, None, 0.3] and shown("epochs") == [epochs, epochs, None, epochs]
+    assert where(f"lr={lr}") == [own[:2], own[:2]]
+
+
 def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> None:
     def states(of: str, *found: Status) -> tuple[State, list[str]]:
         from heyhi.config.best import Best
@@ -190,7 +266,9 @@ def test_who_says_of_done_waits_only_for_those_that_may_come_to_something() -> N
 
     dead, done, new = Status.DEAD, Status.DONE, Status.NOT_STARTED
     assert states("all", done, new)[0].status is new
-    assert states("all", dead, done, Status.PRUNED)[0].reason == "the best of t.py: of 3, 1 is DEAD and 1 is PRUNED"
+    assert states("all", dead, done, Status.PRUNED)[0].reason == (
+        "the best of t.py: of 3, 1 is DEAD and 1 is PRUNED (of=done leaves out what isn't DONE)"
+    )
     assert states("done", dead, done) == (State(new), ["/1"])
     assert states("done", dead, new) == (State(new), ["/1"])
     assert states("done", dead, Status.UNKNOWN)[0].reason == "the best of t.py: of 2, 1 is DEAD and 1 is UNKNOWN"
@@ -272,6 +350,89 @@ def test_why_it_could_not_be_chosen_is_its_status(sweeps: Sweeps, project: Proje
     write_failure(folder, "no experiment has 'acc'")
     others = Survey.of_parts([Part.of_expansion(project, expansion)]).others
     assert others[expansion.folders[0]] == State(Status.BLOCKED, "by no experiment has 'acc'")
+
+
+def test_what_comes_to_one_config_by_a_choice_is_no_matter_for_a_warning(sweeps: Sweeps) -> None:
+    sweeps.write("seeds", SEEDS + f'    yield "{CFG}", {{"lr": 0.1, "seed": 1}}\n')
+    sweeps.choose("p/x", "lr=0.1")
+    expansion = sweeps.expand()
+    first, *_, last = expansion.experiments_of_own
+    assert first.config == last.config and not expansion.warnings
+    others = "".join(f'    yield "{CFG}", {{"seed": 1, {one}}}\n' for one in ('"lr": 0.03', '"batch_size": 32'))
+    sweeps.write("seeds", SEEDS + others)
+    [warning] = sweeps.expand().warnings
+    assert warning.startswith("these 2 experiments have the same config: "), "two others are, as ever"
+
+
+SEARCH = f'import heyhi\nSEARCH = heyhi.Search(cfg="{CFG}", space={{"lr": "uniform(0,1)"}}, max="acc", trials=2)\n'
+
+
+def ended(project: Project, folders: list[str], *statuses: str) -> None:
+    """Have trials of a search ended, each better than the one before."""
+    for number, (folder, status) in enumerate(zip(folders, statuses, strict=True)):
+        slot = slot_dir(folder, project.results_root)
+        slot.write_choice(Choice(f"p/{number}", CFG, (f"lr={number}",), {"lr": number}))
+        slot.write_end(SlotEnd(f"p/{number}", status, 0.5 + 0.1 * number))
+
+
+def test_where_no_aim_is_named_that_of_the_search_counts(sweeps: Sweeps, project: Project) -> None:
+    sweeps.write("tune", SEARCH)
+    sweeps.write("seeds", SEEDS.replace(" max=acc", ""))
+    expansion = sweeps.expand()
+    [contest], [search] = expansion.contests, expansion.searches
+    assert expansion.experiments_of_own[0].identity.overrides[0] == f"I={{{{best {sweeps.folder}/tune.py}}}}"
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    ended(project, search.folders, "DONE", "DONE")
+    row = manifest.contests[contest.exp_id]
+    with pytest.raises(NeedsError, match=r"the best of .*tune\.py: by what its search goes isn't on record"):
+        choose(project, manifest, row)
+    assert search.search is not None
+    spec = slot_dir(search.folders[0], project.results_root).search.spec_path
+    for direction, exp_id, value in (("max", "p/1", 0.6), ("min", "p/0", 0.5)):
+        spec.write_text(replace(search.search, direction=direction).to_json())  # type: ignore[arg-type]
+        best = choose(project, manifest, row)
+        assert (best.exp_id, best.value, best.words) == (exp_id, value, contest.best.words)
+
+
+def test_early_stopping_leaves_none_to_choose_from_unless_only_what_is_done_counts(
+    sweeps: Sweeps, project: Project
+) -> None:
+    sweeps.write("tune", SEARCH.replace("=2)", "=2, stop=heyhi.ASHA(grace=3, factor=3))"))
+    how = f"{{{{best {sweeps.folder}/tune.py max=acc of=done}}}}"
+    expansion = sweeps.expand()
+    assert expansion.warnings == [
+        f"the best of {sweeps.folder}/tune.py needs all of its trials DONE, and its search ends some early:"
+        f" {how} is the best of those that are"
+    ]
+    [search] = expansion.searches
+    ended(project, search.folders, "DONE", "PRUNED")
+    others = Survey.of_parts([Part.of_expansion(project, expansion)]).others
+    reason = f"by the best of {sweeps.folder}/tune.py: of 2, 1 is PRUNED (of=done leaves out what isn't DONE)"
+    assert others[expansion.folders[0]] == State(Status.BLOCKED, reason)
+    manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+    with pytest.raises(NeedsError) as raised:
+        choose(project, manifest, manifest.contests[expansion.contests[0].exp_id])
+    assert str(raised.value).endswith(f"which is PRUNED: {how} is the best of those that are"), raised.value
+
+    sweeps.choose("p/x", "lr=0.1")
+    assert not sweeps.expand().warnings, "it was chosen"
+    sweeps.write("seeds", SEEDS.replace("max=acc", "max=acc of=done"))
+    assert not sweeps.expand().warnings
+
+
+def test_what_can_not_be_chosen_is_told_as_soon_as_all_is_done(sweeps: Sweeps, project: Project) -> None:
+    for number, metric in enumerate(("acc", "ac")):
+        sweeps.write("seeds", SEEDS.replace("max=acc", f"max={metric}"))
+        expansion = sweeps.expand()
+        manifest = Manifest.open(write_manifest(expansion, project, sweeps.schema))
+        if not number:
+            for one in expansion.planned[:1]:
+                done(one, project)
+            assert not changed_winners(project, manifest), "it may come yet"
+            done(expansion.planned[1], project)
+    assert changed_winners(project, manifest) == [
+        f"the best of {sweeps.folder}/tune.py can't be chosen: no experiment has 'ac' (did you mean 'acc'?)"
+    ]
 
 
 def test_a_search_is_chosen_from_by_its_own_aim_and_has_a_manifest_of_its_own(sweeps: Sweeps, project: Project) -> None:
