@@ -73,7 +73,7 @@ def progress(step: SupportsFloat, of: SupportsFloat) -> None:
     """Say how far a run is, and no more: for `heyhi status`, which tells when it will have come to its end.
 
     It may be called at each step: one call a second is written, or in a long run one in each hundredth of its time, and
-    the last one.
+    each that is at the end.
 
     Args:
         step: how far it is.
