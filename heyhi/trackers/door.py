@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from heyhi.experiment.metric_log import giving_lines_to
 from heyhi.trackers.opening import reason_of
 from heyhi.trackers.tracked_run import Line, RunEnd, Tracker
 
@@ -48,6 +49,7 @@ class Door:
         self._lines: SimpleQueue[Line | _End] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._is_shut = False
+        self._failing = threading.RLock()
 
     def __call__(self, line: Line) -> None:
         """Let a line through; in a forked child, whose parent has the door, nothing."""
@@ -88,17 +90,20 @@ class Door:
 
     def _work(self) -> None:
         try:
-            tracker = self._open()
-            end = None
-            while end is None:
-                lines, end = self._take()
-                if self._is_shut:
-                    return
-                if lines:
-                    tracker.write(lines)
-            tracker.close(end.end, end.result)
+            with giving_lines_to(f"log_to {self.name}"):
+                self._give(self._open())
         except BaseException as error:  # of a library: whatever it is, it ends this thread only
             self._fail(reason_of(error))
+
+    def _give(self, tracker: Tracker) -> None:
+        end = None
+        while end is None:
+            lines, end = self._take()
+            if self._is_shut:
+                return
+            if lines:
+                tracker.write(lines)
+        tracker.close(end.end, end.result)
 
     def _take(self) -> tuple[list[Line], _End | None]:
         """Return the lines that wait, at least one; and the end where that is behind them."""
@@ -112,12 +117,13 @@ class Door:
         return found, None
 
     def _fail(self, why: str) -> None:
-        """Shut the door and say why, once."""
-        if self._is_shut:
-            return
-        self._is_shut = True
-        with contextlib.suppress(Exception):
-            _log.warning("log_to %s: %s; the run goes on without it%s", self.name, why, self._remedy)
+        """Say why, and shut the door, once: who finds it shut can count on it that it was said."""
+        with self._failing:
+            if self._is_shut:
+                return
+            with contextlib.suppress(Exception):
+                _log.warning("log_to %s: %s; the run goes on without it%s", self.name, why, self._remedy)
+            self._is_shut = True
 
 
 def close_all(doors: Iterable[Door], end: RunEnd, result: Mapping[str, Any], seconds: float | None) -> None:

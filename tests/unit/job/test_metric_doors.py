@@ -22,6 +22,12 @@ def keep(line, info):
 def fail(line, info):
     raise RuntimeError(f"nobody listens at {line['step']}")
 
+def echo(line, info):
+    import heyhi
+    keep(line, info)
+    heyhi.log(again=line["step"], step=line["step"])
+    heyhi.progress(line["step"], 100)
+
 def hang(line, info):
     threading.Event().wait()
 """
@@ -94,6 +100,16 @@ def test_what_fails_is_said_once_and_the_run_is_done(task_lab: Any, log_to: str,
     where = why.format(root=task_lab.root)
     assert said[0].endswith(f"log_to {log_to}: {where}; the run goes on without it"), said
     assert len(kept_in(folder.path)) == 3
+
+
+def test_a_function_that_logs_is_not_told_of_that_and_it_is_said_once(task_lab: Any) -> None:
+    settings(task_lab, "keeper:echo", "keeper:keep")
+    assert task_lab.run(MAIN)[0] == 0
+    folder = task_lab.folder()
+    assert [line["step"] for line in lines_in(folder.path)] == [0, 1, 2]
+    assert len(kept_in(folder.path)) == 6
+    (said,) = [line for line in folder.log_path.read_text().splitlines() if "log_to" in line]
+    assert "log_to keeper:echo calls heyhi.log itself: that is ignored" in said
 
 
 @pytest.mark.parametrize("library", ["tensorboardX", "wandb", "mlflow"])
