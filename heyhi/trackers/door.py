@@ -48,7 +48,7 @@ class Door:
         self._process = os.getpid()
         self._lines: SimpleQueue[Line | _End] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._is_shut = False
+        self._is_shut = self._is_lost = self._is_ending = False
         self._failing = threading.RLock()
 
     def __call__(self, line: Line) -> None:
@@ -78,15 +78,15 @@ class Door:
             seconds: that it had in all, for what is said; None: any number.
             until: the end of these, by time.monotonic.
         """
-        if self._thread is None or self._is_shut or os.getpid() != self._process:
+        if self._thread is None or os.getpid() != self._process or (self._is_shut and not self._is_ending):
             return
         self._thread.join(None if until is None else max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._fail(f"it had not taken all within {seconds:g} s after main")
 
     def shut(self) -> None:
-        """Let nothing through any more."""
-        self._is_shut = True
+        """Let nothing through any more: another has the experiment, and goes on with it."""
+        self._is_shut = self._is_lost = True
 
     def _work(self) -> None:
         try:
@@ -96,14 +96,24 @@ class Door:
             self._fail(reason_of(error))
 
     def _give(self, tracker: Tracker) -> None:
+        """Give a tracker the lines until the run's end, and say how that was; what fails on the way is ended here."""
         end = None
-        while end is None:
-            lines, end = self._take()
-            if self._is_shut:
-                return
-            if lines:
-                tracker.write(lines)
-        tracker.close(end.end, end.result)
+        try:
+            while end is None and not self._is_shut:
+                lines, end = self._take()
+                if lines and not self._is_shut:
+                    tracker.write(lines)
+        except BaseException as error:
+            end = None
+            self._is_ending = True
+            self._fail(reason_of(error))
+        if self._is_lost:
+            return
+        if end is not None:
+            tracker.close(end.end, end.result)
+            return
+        with contextlib.suppress(BaseException):  # or its run would be alive for ever
+            tracker.close(RunEnd.STOPPED, {})
 
     def _take(self) -> tuple[list[Line], _End | None]:
         """Return the lines that wait, at least one; and the end where that is behind them."""
