@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heyhi.errors import TrackerError
+from heyhi.trackers.catching_up import CatchingUp
 from heyhi.trackers.event_files import EventFiles
 from heyhi.trackers.mlflow_run import MlflowRun
 from heyhi.trackers.opening import open_tracker
@@ -170,6 +172,30 @@ def test_wandb_has_lines_of_several_counters_and_of_none_each_at_its_own(
         "epoch",
         "step",
     )
+
+
+def test_in_wandb_what_a_killed_attempt_gave_nobody_comes_first(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = make_run(attempt=2, earlier=3)
+    starts = [{"event": "start", "attempt": 1}, {"event": "start", "attempt": 2, "metrics_size": run.earlier_bytes}]
+    (run.exp_path / "attempts.jsonl").write_text("".join(json.dumps(start) + "\n" for start in starts))
+    own = [{"loss": 7, "time": 1.0, "attempt": 2}]
+    with (run.exp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(own[0]) + "\n")
+    for attempt, losses in ((2, [0, 1, 2, 7]), (3, [7])):
+        tracker = CatchingUp("wandb", run._replace(attempt=attempt))
+        tracker.write([*own])
+        tracker.close(RunEnd.AGAIN, {})
+        (kept,) = (run.exp_path / "wandb").glob(f"offline-run-*-{run.run_id}")
+        until = time.monotonic() + 60
+        while "exit" not in (found := read_wandb(kept))[2] and time.monotonic() < until:
+            time.sleep(0.01)  # wandb's own process writes it
+        assert [one["loss"] for one in found[1]] == losses
+        assert [one["_step"] for one in found[1]] == list(range(4 - len(losses), 4))
+        shutil.rmtree(kept)
 
 
 def test_without_a_key_wandb_asks_nobody(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
