@@ -25,8 +25,12 @@ def named_file(words: str, root: str) -> str:
     """
     path = replace_root(words, root)
     shown = shorten(f"{{{{file {words}}}}}")
-    if not path.isprintable() or path.endswith("/"):
+    if not path.isprintable():
         raise NeedsError(f"{shown}: expected the path of a file, such as data/digits.npz")
+    if path.endswith("/"):
+        raise NeedsError(
+            f"{shown}: is a folder: name a file in it, such as one that the rule that fills it writes last"
+        )
     whole = os.path.normpath(path if path.startswith("/") else f"{root}/{path}")
     inside = whole.removeprefix(f"{root}/")
     if whole == root:
@@ -35,6 +39,11 @@ def named_file(words: str, root: str) -> str:
         raise NeedsError(
             f"{shown}: leads out of the project ({root}); expected a path inside it, such as data/digits.npz, or an"
             " absolute one"
+        )
+    if inside.startswith("~"):
+        raise NeedsError(
+            f"{shown}: ~ is no home folder here, and no file of a project is named so; expected a path inside it, such"
+            " as data/digits.npz, or an absolute one"
         )
     return inside
 

@@ -18,6 +18,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 
 from heyhi.console.names import read_named
 from heyhi.console.noise import EARLY, INTERRUPTED
+from heyhi.console.own_rules import read_files
 from heyhi.console.teller import Asked, Passing, Teller
 from heyhi.project import Project
 from heyhi.sweep.manifest import Manifest
@@ -152,7 +153,7 @@ class LogHandler(LogHandlerBase):
                 handler = self._handler()
                 decorate = _as_it_is if os.environ.get("NO_COLOR") else handler.decorate
                 passing = Passing(lambda record: bool(self.filter(record)), self.format, decorate)
-                asked = Asked(lambda: read_named(run.asked), lambda: run.words)
+                asked = Asked(lambda: read_named(run.asked), lambda: run.words, lambda: read_files(run.asked))
                 self._teller = Teller(run.project, asked, sys.stderr, passing, self._quiet)
             held, self._held = self._held, []
             for one in (*held, record):

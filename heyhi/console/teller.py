@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -16,6 +16,7 @@ from heyhi.console.ends import Ended, bad_end_of, how_ended, log_of, said_by_exe
 from heyhi.console.lines import AGAIN, BEST, DONE, END, ERROR, QUEUED, RUN, START, TABLE, clock, day, line
 from heyhi.console.names import Named, short_names
 from heyhi.console.noise import is_noise, is_told_error, restarted, submitted
+from heyhi.console.own_rules import OwnRules
 from heyhi.console.paces import Paces
 from heyhi.console.progress import Progress
 from heyhi.console.screen import Plain, Screen, screen_for
@@ -57,10 +58,12 @@ class Asked(NamedTuple):
     Attributes:
         read: returns its experiments, and what they need, by their exp paths.
         words: returns what to call them in commands; empty where they are no sweep.
+        files: returns the files that they need, by their exp paths.
     """
 
     read: Callable[[], Mapping[str, Named]]
     words: Callable[[], str]
+    files: Callable[[], Mapping[str, Sequence[str]]] = dict
 
 
 class _Job(NamedTuple):
@@ -100,6 +103,7 @@ class Teller:
         self._said: set[str] = set()  # why trials of a search have ended
         self._again: set[str] = set()  # exp paths of what is tried again
         self._trials = Trials()
+        self._own_rules = OwnRules(project.root)
         self._progress: Progress | None = None
         self._paces = Paces()
         self._where, self._most = "", 0
@@ -208,6 +212,7 @@ class Teller:
     def _start(self, record: Any) -> bool:
         rule = str(record.rule_name)
         if rule not in (*_RUNS, _WINNER, _UNKNOWN, _TABLE, _ALL):
+            self._own_rules.start(record)
             return False
         folder = ""
         if rule == _WINNER:
@@ -226,6 +231,7 @@ class Teller:
     def _finish(self, record: Any) -> bool:
         job = self._jobs.get(int(record.job_id))
         if job is None:
+            self._own_rules.finish(int(record.job_id))
             return False
         trial = self._trials.end(job.folder)
         if trial is not None and trial.status is not Status.DONE:
@@ -262,6 +268,8 @@ class Teller:
     def _fail(self, record: Any) -> bool:
         job = self._jobs.get(int(record.jobid))
         if job is None or job.rule not in (*_RUNS, _WINNER, _UNKNOWN):
+            if not self._is_interrupted:  # what is stopped has not failed
+                self._own_rules.fail(record)
             return False
         if job.rule == _WINNER:
             self._ended[job.folder] = ERROR
@@ -321,7 +329,8 @@ class Teller:
                 continue
             progress.finish(folder, time.monotonic())
             self._tell(_PROGRESS, DONE, self._name(folder), trial.said if trial is not None else "")
-        blocked = min(self._say_blocked(), progress.left) if progress.failed else 0
+        is_any = progress.failed or self._own_rules.has_failed
+        blocked = min(self._say_blocked(), progress.left) if is_any else 0
         if progress.total or progress.failed:
             left = progress.left - blocked
             counts = progress.counts() + (f", {blocked} {Status.BLOCKED.value}" if blocked else "")
@@ -340,15 +349,29 @@ class Teller:
         for need in dict.fromkeys(need for named in self._named.values() for need in named.needs):
             if is_winner(need) and not _has_result(need) and bad:
                 bad.add(need)  # it was not chosen, since what it is chosen from has failed
+        count = self._say_blocked_by_rules(bad)
         for folder, named in self._named.items():
             if folder not in bad and not bad.isdisjoint(named.needs) and not _has_result(folder):
                 bad.add(folder)
                 blocked.append(folder)
         if blocked:
-            shown = [self._name(folder) for folder in blocked[:_MOST_NAMED]]
-            more = f" and {len(blocked) - len(shown)} more" if len(blocked) > len(shown) else ""
-            self._tell("", Status.BLOCKED.value, f"{', '.join(shown)}{more}")
-        return len(blocked)
+            self._tell("", Status.BLOCKED.value, self._some(blocked))
+        return count + len(blocked)
+
+    def _say_blocked_by_rules(self, bad: set[str]) -> int:
+        """Name what was not started since a rule of the project's own has failed; these are bad, too."""
+        count = 0
+        for why, folders in self._own_rules.blocked(self._asked.files() if self._own_rules.has_failed else {}).items():
+            left = [folder for folder in folders if folder not in bad and not _has_result(folder)]
+            if left:
+                self._tell("", Status.BLOCKED.value, self._some(left), why)
+            bad.update(left)
+            count += len(left)
+        return count
+
+    def _some(self, folders: Sequence[str]) -> str:
+        shown = [self._name(folder) for folder in folders[:_MOST_NAMED]]
+        return ", ".join(shown) + (f" and {len(folders) - len(shown)} more" if len(folders) > len(shown) else "")
 
     def _what_next(self) -> str:
         if not self._logged or self._is_interrupted:

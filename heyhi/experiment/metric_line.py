@@ -64,6 +64,8 @@ def line_of(
             if key in line:
                 raise MetricError(f"heyhi.log: '{key}' is given twice: {_shown(line[key])}, and {_shown(value)}")
             line[key] = value if type(value) in _PLAIN else _plain(value, key, _MOST_DEPTH)
+    if dict in map(type, line.values()):
+        _check_joined(line)
     if total is not None:
         line[TOTAL] = counted(total, TOTAL)
         if counter_of(line) is None:
@@ -109,6 +111,26 @@ def _numbers(line: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple
             yield f"{prefix}{key}", value
         elif isinstance(value, dict) and depth:
             yield from _numbers(value, f"{prefix}{key}.", depth - 1)
+
+
+def _check_joined(line: Mapping[str, Any]) -> None:
+    """Refuse names that are one where readers join those in one another by dots: `a.b`, and `b` in `a`.
+
+    Raises:
+        MetricError: there are such.
+    """
+    found: set[str] = set()
+    waiting = [("", line)]
+    while waiting:
+        prefix, values = waiting.pop()
+        for key, value in values.items():
+            name = prefix + key
+            if type(value) is dict:
+                waiting.append((f"{name}.", value))
+            elif name in found:
+                raise MetricError(f"heyhi.log: '{_cut(name)}' is given twice: by its name, and by dicts in one another")
+            else:
+                found.add(name)
 
 
 def _plain(value: Any, name: str, depth: int) -> Any:

@@ -64,6 +64,8 @@ def log(
     Example:
         >>> heyhi.log({"loss": 0.1, "val": {"accuracy": 0.9}}, step=7, total=50)  # doctest: +SKIP
     """
+    if _giving.is_ignored():
+        return
     found = _current()
     if found is not None:
         found.put(line_of(metrics, more, step, total))
@@ -73,7 +75,7 @@ def progress(step: SupportsFloat, of: SupportsFloat) -> None:
     """Say how far a run is, and no more: for `heyhi status`, which tells when it will have come to its end.
 
     It may be called at each step: one call a second is written, or in a long run one in each hundredth of its time, and
-    the last one.
+    each that is at the end.
 
     Args:
         step: how far it is.
@@ -82,6 +84,8 @@ def progress(step: SupportsFloat, of: SupportsFloat) -> None:
     Raises:
         MetricError: one is no number.
     """
+    if _giving.is_ignored():
+        return
     found = _current()
     if found is not None:
         found.put_progress({STEP: counted(step, "step"), TOTAL: counted(of, "of")})
@@ -324,6 +328,39 @@ def logging_to(
             own.close()
             _put_back(process, before, said)
             _left_threads.update(set(threading.enumerate()) - threads)
+
+
+class _Giving(threading.local):
+    """To what this thread gives lines on."""
+
+    name = ""
+    _is_said = False
+
+    def is_ignored(self) -> bool:
+        """Return whether what is logged here would come back to what logs it; say so once."""
+        if not self.name:
+            return False
+        if not self._is_said:
+            self._is_said = True
+            _log.warning("%s calls heyhi.log itself: that is ignored, or it would be told of it for ever", self.name)
+        return True
+
+
+_giving = _Giving()
+
+
+@contextlib.contextmanager
+def giving_lines_to(name: str) -> Iterator[None]:
+    """Ignore what this thread logs inside the context: it gives lines that were logged to something.
+
+    Args:
+        name: of that.
+    """
+    _giving.name = name
+    try:
+        yield
+    finally:
+        _giving.name = ""
 
 
 def _put_back(process: int, before: MetricLog | None, said: str | None) -> None:

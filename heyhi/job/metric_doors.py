@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     # Most projects name no tracker, and their runs are spared the imports.
     from heyhi.sweep.manifest import Manifest
     from heyhi.trackers.door import Door
-    from heyhi.trackers.tracked_run import Line, RunEnd, TrackedRun
+    from heyhi.trackers.tracked_run import Line, RunEnd, TrackedRun, Tracker
 
 _HURRIED_SECONDS = 5.0  # where who has stopped the run will soon kill it
 _ENDS = {"done": "DONE", "pruned": "PRUNED", "failed": "FAILED", "requeue": "AGAIN"}
@@ -86,10 +86,8 @@ def doors_of(project: Project | None, experiment: Experiment, sweep: str, code_r
 
     def door(to: str) -> Door:
         if to in TRACKERS:
-            from heyhi.trackers.opening import open_tracker
-
             later = f"; `heyhi export {to} {experiment.exp_id}` does it afterwards"
-            return Door(to, lambda: open_tracker(to, run()), later)
+            return Door(to, lambda: _tracker(to, run()), later)
         return Door(to, lambda: _Function(to, code_root, run()))
 
     return MetricDoors([door(to) for to in project.settings.log_to], folder, project.settings.end_grace)
@@ -98,6 +96,12 @@ def doors_of(project: Project | None, experiment: Experiment, sweep: str, code_r
 def swept_as(manifest: Manifest) -> str:
     """Return the label of a manifest's sweep; empty where it has but one experiment, as `run.py` submits it."""
     return manifest.label if manifest.sweep or manifest.has_several else ""
+
+
+def _tracker(name: str, run: TrackedRun) -> Tracker:
+    from heyhi.trackers.catching_up import CatchingUp
+
+    return CatchingUp(name, run)
 
 
 class _Function:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
+from heyhi.experiment.metric_log import giving_lines_to
 from heyhi.trackers.opening import reason_of
 from heyhi.trackers.tracked_run import Line, RunEnd, Tracker
 
@@ -47,7 +48,8 @@ class Door:
         self._process = os.getpid()
         self._lines: SimpleQueue[Line | _End] = SimpleQueue()
         self._thread: threading.Thread | None = None
-        self._is_shut = False
+        self._is_shut = self._is_lost = self._is_ending = False
+        self._failing = threading.RLock()
 
     def __call__(self, line: Line) -> None:
         """Let a line through; in a forked child, whose parent has the door, nothing."""
@@ -76,29 +78,42 @@ class Door:
             seconds: that it had in all, for what is said; None: any number.
             until: the end of these, by time.monotonic.
         """
-        if self._thread is None or self._is_shut or os.getpid() != self._process:
+        if self._thread is None or os.getpid() != self._process or (self._is_shut and not self._is_ending):
             return
         self._thread.join(None if until is None else max(0.0, until - time.monotonic()))
         if self._thread.is_alive():
             self._fail(f"it had not taken all within {seconds:g} s after main")
 
     def shut(self) -> None:
-        """Let nothing through any more."""
-        self._is_shut = True
+        """Let nothing through any more: another has the experiment, and goes on with it."""
+        self._is_shut = self._is_lost = True
 
     def _work(self) -> None:
         try:
-            tracker = self._open()
-            end = None
-            while end is None:
-                lines, end = self._take()
-                if self._is_shut:
-                    return
-                if lines:
-                    tracker.write(lines)
-            tracker.close(end.end, end.result)
+            with giving_lines_to(f"log_to {self.name}"):
+                self._give(self._open())
         except BaseException as error:  # of a library: whatever it is, it ends this thread only
             self._fail(reason_of(error))
+
+    def _give(self, tracker: Tracker) -> None:
+        """Give a tracker the lines until the run's end, and say how that was; what fails on the way is ended here."""
+        end = None
+        try:
+            while end is None and not self._is_shut:
+                lines, end = self._take()
+                if lines and not self._is_shut:
+                    tracker.write(lines)
+        except BaseException as error:
+            end = None
+            self._is_ending = True
+            self._fail(reason_of(error))
+        if self._is_lost:
+            return
+        if end is not None:
+            tracker.close(end.end, end.result)
+            return
+        with contextlib.suppress(BaseException):  # or its run would be alive for ever
+            tracker.close(RunEnd.STOPPED, {})
 
     def _take(self) -> tuple[list[Line], _End | None]:
         """Return the lines that wait, at least one; and the end where that is behind them."""
@@ -112,12 +127,13 @@ class Door:
         return found, None
 
     def _fail(self, why: str) -> None:
-        """Shut the door and say why, once."""
-        if self._is_shut:
-            return
-        self._is_shut = True
-        with contextlib.suppress(Exception):
-            _log.warning("log_to %s: %s; the run goes on without it%s", self.name, why, self._remedy)
+        """Say why, and shut the door, once: who finds it shut can count on it that it was said."""
+        with self._failing:
+            if self._is_shut:
+                return
+            with contextlib.suppress(Exception):
+                _log.warning("log_to %s: %s; the run goes on without it%s", self.name, why, self._remedy)
+            self._is_shut = True
 
 
 def close_all(doors: Iterable[Door], end: RunEnd, result: Mapping[str, Any], seconds: float | None) -> None:

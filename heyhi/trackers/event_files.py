@@ -54,9 +54,11 @@ class EventFiles:
         """Write the numbers of the result, at the last step."""
         from tensorboardX.summary import scalar
 
-        for tag, value in of_result(result).items():
-            self._file.add(scalar(tag, value), *self._last)
-        self._file.close()
+        try:
+            for tag, value in of_result(result).items():
+                self._file.add(scalar(tag, value), *self._last)
+        finally:
+            self._file.close()
 
     def _write_config(self, metrics: Iterable[str], step: int, seconds: float | None) -> None:
         """Write the config, as text and as hyperparameters: at the first line, since these name metrics, too."""

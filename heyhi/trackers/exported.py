@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -74,6 +75,11 @@ def folder_of(name: str, results_root: Path, to: Path | None) -> Path | None:
 
 
 def _give(tracker: Tracker, lines: Iterable[list[dict[str, Any]]], end: RunEnd, result: Mapping[str, Any]) -> None:
-    for some in lines:
-        tracker.write([*some])
+    try:
+        for some in lines:
+            tracker.write([*some])
+    except BaseException:
+        with contextlib.suppress(Exception):  # or its run would be alive for ever
+            tracker.close(end, {})
+        raise
     tracker.close(end, result)

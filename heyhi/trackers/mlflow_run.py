@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,7 @@ from heyhi.trackers.tracked_run import Line, RunEnd, TrackedRun
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import Metric, Run
 
 FOLDER_NAME = "mlruns"  # of the file store in a results root, where the user has named no other
 RUN_TAG, EXP_ID_TAG = "heyhi.run", "heyhi.exp_id"
@@ -54,45 +54,59 @@ class MlflowRun:
         self._last = 0
         self._uri = _uri(run, folder)
         self._client = _client(self._uri)
-        self._logged: dict[str, set[int]] | None = {}  # name -> steps; None: of a new run nothing is asked
-        self._id = self._find(run, is_whole=is_whole) or self._make(run)
+        found = self._find(run, is_whole=is_whole)
+        # name -> steps; None: of a new run nothing is asked
+        self._logged: dict[str, set[int]] | None = None if found is None else {}
+        self._keys = _Keys(self._uri, found.data.metrics if found is not None else ())
+        self._id = self._make(run) if found is None else str(found.info.run_id)
+        if found is not None and not is_whole:
+            self._client.update_run(self._id, status="RUNNING")
 
-    def _find(self, run: TrackedRun, *, is_whole: bool) -> str:
-        """Return the id of the experiment's run; empty where there is none yet."""
+    def _find(self, run: TrackedRun, *, is_whole: bool) -> Run | None:
+        """Return the experiment's run; None where there is none yet."""
         noted = _noted(run).get(self._uri, "")
-        if noted and self._is_there(noted, run):
-            return noted
+        if noted and (one := self._noted_run(noted, run)) is not None:
+            return one
         if run.attempt <= 1 and not is_whole:  # one's first: to search takes time that grows with the sweep
-            return ""
+            return None
         experiments = [one.experiment_id for one in self._client.search_experiments()]
         found = self._client.search_runs(experiments, f"tags.`{RUN_TAG}` = '{run.run_id}'", max_results=1)
-        return str(found[0].info.run_id) if found else ""
+        return found[0] if found else None
 
-    def _is_there(self, run_id: str, run: TrackedRun) -> bool:
+    def _noted_run(self, run_id: str, run: TrackedRun) -> Run | None:
         from mlflow.exceptions import MlflowException
 
         try:
             found = self._client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
+                return None
             raise
-        return found.info.lifecycle_stage == "active" and found.data.tags.get(RUN_TAG) == run.run_id
+        is_its = found.info.lifecycle_stage == "active" and found.data.tags.get(RUN_TAG) == run.run_id
+        return found if is_its else None
 
     def _make(self, run: TrackedRun) -> str:
-        from mlflow.entities import Param
-
-        self._logged = None
         tags = {RUN_TAG: run.run_id, EXP_ID_TAG: run.exp_id}
         tags |= {"heyhi.sweep": run.sweep} if run.sweep else {}
         made = self._client.create_run(self._experiment(run), tags=tags, run_name=run.name)
         run_id = str(made.info.run_id)
-        params = [Param(_key(key), _text(value)[:_MOST_VALUE]) for key, value in run.config.items()]
-        for some in _parts(params, _MOST_PARAMS):
-            self._client.log_batch(run_id, params=some)
+        try:
+            self._log_config(run_id, run.config)
+        except BaseException:
+            with contextlib.suppress(Exception):  # or it would be alive for ever
+                self._client.set_terminated(run_id, _STATUSES[RunEnd.STOPPED])
+            raise
         with contextlib.suppress(Exception):  # to note it only saves a search
             replace_file(run.exp_path / _NOTE_NAME, json.dumps({**_noted(run), self._uri: run_id}))
         return run_id
+
+    def _log_config(self, run_id: str, config: Mapping[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        keys = _Keys(self._uri)
+        params = [Param(keys.of(key), _text(value)[:_MOST_VALUE]) for key, value in config.items()]
+        for some in _parts(params, _MOST_PARAMS):
+            self._client.log_batch(run_id, params=some)
 
     def _experiment(self, run: TrackedRun) -> str:
         """Return the id of the MLflow experiment, which many jobs may make at once."""
@@ -123,8 +137,10 @@ class MlflowRun:
 
     def close(self, end: RunEnd, result: Mapping[str, Any]) -> None:
         """Log the numbers of the result, at the last step, and end the run."""
-        self._log(self._new(of_result(result), int(1000 * time.time()), self._last))
-        self._client.set_terminated(self._id, _STATUSES[end])
+        try:
+            self._log(self._new(of_result(result), int(1000 * time.time()), self._last))
+        finally:
+            self._client.set_terminated(self._id, _STATUSES[end])
 
     def _new(self, values: Mapping[str, float], at: int, step: int) -> list[Metric]:
         """Return those metrics that have no value at a step yet: MLflow would keep both."""
@@ -132,7 +148,7 @@ class MlflowRun:
 
         found = []
         for name, value in values.items():
-            key = _key(name)
+            key = self._keys.of(name)
             if self._logged is not None:
                 if key not in self._logged:
                     self._logged[key] = {one.step for one in self._client.get_metric_history(self._id, key)}
@@ -144,6 +160,47 @@ class MlflowRun:
     def _log(self, metrics: Sequence[Metric]) -> None:
         for some in _parts(metrics, _MOST_METRICS):
             self._client.log_batch(self._id, metrics=some)
+
+
+class _Keys:
+    """By which keys MLflow has some names: each by one of its own.
+
+    In a store of files a key is a file, and what stands before a slash a folder: `loss` and `loss/train` can't both be.
+
+    Args:
+        uri: of the store.
+        there: keys that are there.
+    """
+
+    def __init__(self, uri: str, there: Iterable[str] = ()) -> None:
+        self._are_files = uri.startswith("file:") or "://" not in uri
+        self._found: dict[str, str] = {}  # by name
+        self._files, self._folders = set[str](), set[str]()
+        for key in there:
+            self._add(key)
+
+    def of(self, name: str) -> str:
+        """Return the key of a name: always the same."""
+        if name not in self._found:
+            key = _key(name)
+            if self._are_files and key not in self._files:
+                if key in self._folders:
+                    key = f"{key}/_"
+                elif not self._files.isdisjoint(_folders_of(key)):
+                    key = key.replace("/", ".")
+            while key in self._found.values():
+                key += "_"
+            self._found[name] = key
+            self._add(key)
+        return self._found[name]
+
+    def _add(self, key: str) -> None:
+        self._files.add(key)
+        self._folders.update(_folders_of(key))
+
+
+def _folders_of(key: str) -> list[str]:
+    return [key[:at] for at, char in enumerate(key) if char == "/"]
 
 
 def _parts(items: Sequence[_T], most: int) -> Iterator[Sequence[_T]]:

@@ -84,14 +84,15 @@ class Points:
 
 
 def as_floats(numbers: Mapping[str, Any], *, leave_out: str | None = None) -> Iterator[tuple[str, float]]:
-    """Yield numbers by their names with slashes."""
+    """Yield numbers by their names with slashes; one keeps its dots where another number has that name."""
     for name, value in numbers.items():
         try:
             number = float(value)
         except OverflowError:  # an integer beyond what a float holds
             number = math.inf if value > 0 else -math.inf
         if name != leave_out:
-            yield name.replace(".", "/"), number
+            slashed = name.replace(".", "/")
+            yield name if slashed in numbers else slashed, number
 
 
 def of_result(result: Mapping[str, Any]) -> dict[str, float]:

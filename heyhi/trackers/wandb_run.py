@@ -81,10 +81,12 @@ class WandbRun:
 
     def close(self, end: RunEnd, result: Mapping[str, Any]) -> None:
         """Put the numbers of the result into the run's summary, and end it."""
-        self._run.summary.update(of_result(result))
-        if end is RunEnd.AGAIN:
-            self._run.mark_preempting()
-        self._run.finish(exit_code=0 if end in (RunEnd.DONE, RunEnd.PRUNED) else 1)
+        try:
+            self._run.summary.update(of_result(result))
+            if end is RunEnd.AGAIN:
+                self._run.mark_preempting()
+        finally:
+            self._run.finish(exit_code=0 if end in (RunEnd.DONE, RunEnd.PRUNED) else 1)
 
 
 def _check_login() -> None:

@@ -107,6 +107,8 @@ def test_an_own_rule_that_fails_keeps_what_needs_its_file_from_starting(tiny: Ti
     (tiny.root / "workflows/own.smk").write_text(OWN.replace("echo numbers", "false; echo numbers"))
     failed = tiny.snakemake()
     assert failed.returncode == 1 and tiny.ledger == []
+    assert "BLOCKED x=1, x=2  data/a.txt was not made: rule numbers has failed\n" in failed.stderr
+    assert "end     0 done, 2 BLOCKED in " in failed.stderr
     (tiny.root / "workflows/own.smk").write_text(OWN)
     assert tiny.snakemake().returncode == 0
     found = sorted((tiny.root / "results/p/look").glob("*/result.json"))

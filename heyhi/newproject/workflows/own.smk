@@ -9,6 +9,7 @@ rule points:
         "data/points.json",
     log:
         "data/points.log",
+    localrule: True  # it is small: no job of Slurm's
     message:
         "draw points"
     shell:

@@ -326,7 +326,11 @@ def test_a_file_elsewhere_is_needed_by_its_absolute_path(needs: Callable[..., Co
     [
         ("{{file}}", "'{{file}}': expected {{file PATH}}"),
         ("{{file ../x.npz}}", "{{file ../x.npz}}: leads out of the project"),
-        ("{{file data/}}", "{{file data/}}: expected the path of a file, such as data/digits.npz"),
+        ("{{file data/}}", "{{file data/}}: is a folder: name a file in it, such as one that the rule that fills it"),
+        ("{{file data/my dir/}}", "{{file data/my dir/}}: is a folder: name a file in it"),
+        ("{{file ~/x}}", "{{file ~/x}}: ~ is no home folder here, and no file of a project is named so; expected a"),
+        ("{{file ./~/x}}", "{{file ./~/x}}: ~ is no home folder here"),
+        ("{{file ~bob/x}}", "{{file ~bob/x}}: ~ is no home folder here"),
         ("{{file .}}", "{{file .}}: that is the project itself"),
         ("{{flie x}}", "unknown template '{{flie x}}' (did you mean 'file'?)"),
     ],

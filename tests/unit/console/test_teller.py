@@ -30,7 +30,9 @@ class Stage:
         self.folders = {name: f"{self.project.results_root}/p/{name}" for name in names}
         self.needs: dict[str, tuple[str, ...]] = {}
         passing = Passing(lambda record: True, lambda record: str(record.msg), lambda record, text: text)
-        self.teller = Teller(self.project, Asked(self.named, lambda: "conf/sweep.py"), self.stream, passing, quiet)
+        self.files: dict[str, tuple[str, ...]] = {}
+        asked = Asked(self.named, lambda: "conf/sweep.py", self.needed_files)
+        self.teller = Teller(self.project, asked, self.stream, passing, quiet)
 
     def named(self) -> dict[str, Named]:
         return {
@@ -39,6 +41,9 @@ class Stage:
             )
             for name, folder in self.folders.items()
         }
+
+    def needed_files(self) -> dict[str, tuple[str, ...]]:
+        return {self.folders[name]: files for name, files in self.files.items()}
 
     def say(self, text: str | None, event: str | None = None, level: int = logging.INFO, **more: Any) -> None:
         record = logging.LogRecord("snakemake", level, "", 0, text, (), None)
@@ -207,6 +212,39 @@ def test_what_is_blocked_is_named_once_and_what_was_only_not_started_is_not(tmp_
         "BLOCKED x=2, x=3",
         "end     0 done, 1 DEAD, 2 BLOCKED, 2 not done in 0 s",
     ]
+
+
+def test_what_a_failed_rule_of_the_projects_own_was_to_make_blocks_what_needs_it(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1", "x=2", "x=3", "x=4", "x=5")
+    stage.needs = {"x=3": ("x=2",)}
+    stage.files = {"x=1": ("data/a",), "x=2": ("data/a", "/elsewhere/b"), "x=5": ("data/there",)}
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/there").touch()
+    (tmp_path / "data/a.log").write_text("no room")
+    (tmp_path / "data/empty.log").touch()
+    stage.begin(5)
+    own = {"rule_name": "points", "rule_msg": None, "wildcards": {}}
+    logs = ["data/empty.log", "data/gone.log", str(tmp_path / "data/a.log")]
+    for job, outputs in ((3, ["data/a"]), (4, ["data/there"])):
+        stage.say("rule points", "job_info", jobid=job, output=outputs, **own)
+        stage.say("Error in rule", "job_error", logging.ERROR, jobid=job, log=logs, **own)
+    stage.finish(4)  # tried again
+    stage.teller.close()
+    assert stage.lines[-3:] == [
+        "BLOCKED x=1, x=2  data/a was not made: rule points has failed, log: data/a.log",
+        "BLOCKED x=3",
+        "end     0 done, 3 BLOCKED, 2 not done in 0 s",
+    ]
+
+
+def test_what_waits_for_a_file_behind_a_failed_rule_is_blocked_by_that(tmp_path: Path) -> None:
+    stage = Stage(tmp_path, "x=1")
+    stage.files = {"x=1": ("data/a",)}
+    stage.begin(1)
+    stage.say("", "job_info", jobid=3, output=["raw"], log=[], rule_name="download", rule_msg=None, wildcards={})
+    stage.say("Error in rule", "job_error", logging.ERROR, jobid=3, rule_name="download", rule_msg=None)
+    stage.teller.close()
+    assert stage.lines[-2] == "BLOCKED p/x=1  data/a was not made: rule download has failed"
 
 
 def test_one_that_is_unknown_is_none_of_those_that_were_to_run(tmp_path: Path) -> None:

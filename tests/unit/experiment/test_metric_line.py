@@ -133,6 +133,13 @@ def test_names_that_are_numbers_are_their_text() -> None:
         (lambda: line_of({"loss": 0.1}, {"loss": 0.2}), "'loss' is given twice: 0.1 (float), and 0.2"),
         (lambda: line_of({"step": 1}, {}, step=2), "'step' is given twice: 2 (int), and 1 (int)"),
         (lambda: line_of({"val": {1: 0.1, "1": 0.2}}, {}), "'val.1' is given twice"),
+        (
+            lambda: line_of({"a.b": 1, "a": {"b": 2}}, {}),
+            "'a.b' is given twice: by its name, and by dicts in one another",
+        ),
+        (lambda: line_of({"a": {"b": {"c": 1}, "b.c": "x"}}, {}), "'a.b.c' is given twice"),
+        (lambda: line_of({"a.b": {"c": 1}, "a": {"b.c": 2}}, {}), "'a.b.c' is given twice"),
+        (lambda: line_of({"a": {"b": 1}}, {"a.b": 2}), "'a.b' is given twice"),
         (lambda: line_of({"": 1}, {}), "the name of a metric is empty"),
         (lambda: line_of({"val": {"": 1}}, {}), "the name of a metric is empty, in 'val'"),
         (lambda: line_of({"time": 0.3}, {}), "'time' can't be the name of a metric: it is when a line was written"),

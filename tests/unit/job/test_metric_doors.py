@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ def keep(line, info):
 
 def fail(line, info):
     raise RuntimeError(f"nobody listens at {line['step']}")
+
+def echo(line, info):
+    import heyhi
+    keep(line, info)
+    heyhi.log(again=line["step"], step=line["step"])
+    heyhi.progress(line["step"], 100)
 
 def hang(line, info):
     threading.Event().wait()
@@ -96,6 +103,16 @@ def test_what_fails_is_said_once_and_the_run_is_done(task_lab: Any, log_to: str,
     assert len(kept_in(folder.path)) == 3
 
 
+def test_a_function_that_logs_is_not_told_of_that_and_it_is_said_once(task_lab: Any) -> None:
+    settings(task_lab, "keeper:echo", "keeper:keep")
+    assert task_lab.run(MAIN)[0] == 0
+    folder = task_lab.folder()
+    assert [line["step"] for line in lines_in(folder.path)] == [0, 1, 2]
+    assert len(kept_in(folder.path)) == 6
+    (said,) = [line for line in folder.log_path.read_text().splitlines() if "log_to" in line]
+    assert "log_to keeper:echo calls heyhi.log itself: that is ignored" in said
+
+
 @pytest.mark.parametrize("library", ["tensorboardX", "wandb", "mlflow"])
 def test_a_missing_library_is_said_with_what_installs_it_and_what_does_it_later(task_lab: Any, library: str) -> None:
     name = library.removesuffix("X")
@@ -128,6 +145,51 @@ def main(task, cfg, log_level):
     (one, first), (other, second) = kept_in(task_lab.folder().path)
     assert (one["attempt"], first["attempt"], other["attempt"], second["attempt"]) == (1, 1, 2, 2)
     assert first["run_id"] == second["run_id"]
+
+
+def read_events(folder: Path) -> list[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(folder / "tensorboard"))
+    events.Reload()
+    return [(one.step, one.value) for one in events.Scalars("loss")]
+
+
+def read_mlflow(folder: Path) -> list[tuple[int, float]]:
+    (file,) = (folder.parents[2] / "mlruns").glob("*/*/metrics/loss")
+    return sorted((int(step), float(value)) for _, value, step in map(str.split, file.read_text().splitlines()))
+
+
+@pytest.mark.parametrize(("name", "read"), [("tensorboard", read_events), ("mlflow", read_mlflow)])
+def test_what_an_attempt_logged_that_was_killed_before_its_tracker_was_open_comes_first(
+    task_lab: Any, monkeypatch: pytest.MonkeyPatch, name: str, read: Callable[[Path], list[tuple[int, float]]]
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    settings(task_lab, name, end_grace=0)  # however long it takes
+    run = task_lab.start(
+        """
+def main(task, cfg, log_level):
+    first = not pathlib.Path("again").exists()
+    pathlib.Path("again").touch()
+    for step in range(4) if first else range(3, 6):
+        heyhi.log(loss=step if first else 10 * step, step=step)
+    if first:
+        meet("ready")
+        time.sleep(600)
+    sys.exit(7)
+""",
+        """
+if not list(__import__("pathlib").Path(sys.argv[1]).parent.glob("again")):
+    import heyhi.trackers.opening, threading
+    heyhi.trackers.opening.open_tracker = lambda *args, **more: threading.Event().wait()
+""",
+    )
+    task_lab.meet("ready")
+    os.kill(run.pid, signal.SIGKILL)
+    task_lab.end(run)
+    for _ in range(2):  # nothing comes twice
+        assert "exit code 7" in task_lab.end(task_lab.open(run.args))[2]
+        assert read(task_lab.folder().path) == [(0, 0), (1, 1), (2, 2), (3, 30), (4, 40), (5, 50)]
 
 
 def test_of_several_ranks_the_first_one_has_the_doors(task_lab: Any) -> None:

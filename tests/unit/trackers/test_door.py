@@ -71,6 +71,7 @@ def test_a_door_that_fails_is_said_once(caplog: pytest.LogCaptureFixture, fails_
         door({"step": 10})
     (message,) = caplog.messages
     assert message.startswith(f"log_to own: {why}") and message.endswith("; the run goes on without it; later")
+    assert kept.end == ((RunEnd.STOPPED, {}) if fails_at == "write" else None), "or it would be alive for ever"
 
 
 def test_a_door_that_hangs_is_given_up(caplog: pytest.LogCaptureFixture) -> None:

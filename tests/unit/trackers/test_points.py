@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ({"epoch": 0.5, "loss": 1}, ({"epoch": 0.5, "loss": 1.0}, 0, None)),
         ({"loss": 1, "time": 3}, ({"loss": 1.0, "time": 3.0}, 0, None)),  # a task's own line
         ({"loss": 1, "time": "soon", "attempt": 1}, ({"loss": 1.0}, 0, None)),
+        ({"a/b": 1, "a": {"b": 2}}, ({"a/b": 1.0, "a.b": 2.0}, 0, None)),  # two columns of a table, too
         ({"step": 1 << 70, "loss": 10**400}, ({"step": float(1 << 70), "loss": float("inf")}, 0, None)),
     ],
 )

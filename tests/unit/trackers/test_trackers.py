@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import struct
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from heyhi.errors import TrackerError
+from heyhi.trackers.catching_up import CatchingUp
 from heyhi.trackers.event_files import EventFiles
 from heyhi.trackers.mlflow_run import MlflowRun
 from heyhi.trackers.opening import open_tracker
@@ -172,6 +174,30 @@ def test_wandb_has_lines_of_several_counters_and_of_none_each_at_its_own(
     )
 
 
+def test_in_wandb_what_a_killed_attempt_gave_nobody_comes_first(
+    make_run: MakeRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    run = make_run(attempt=2, earlier=3)
+    starts = [{"event": "start", "attempt": 1}, {"event": "start", "attempt": 2, "metrics_size": run.earlier_bytes}]
+    (run.exp_path / "attempts.jsonl").write_text("".join(json.dumps(start) + "\n" for start in starts))
+    own = [{"loss": 7, "time": 1.0, "attempt": 2}]
+    with (run.exp_path / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(own[0]) + "\n")
+    for attempt, losses in ((2, [0, 1, 2, 7]), (3, [7])):
+        tracker = CatchingUp("wandb", run._replace(attempt=attempt))
+        tracker.write([*own])
+        tracker.close(RunEnd.AGAIN, {})
+        (kept,) = (run.exp_path / "wandb").glob(f"offline-run-*-{run.run_id}")
+        until = time.monotonic() + 60
+        while "exit" not in (found := read_wandb(kept))[2] and time.monotonic() < until:
+            time.sleep(0.01)  # wandb's own process writes it
+        assert [one["loss"] for one in found[1]] == losses
+        assert [one["_step"] for one in found[1]] == list(range(4 - len(losses), 4))
+        shutil.rmtree(kept)
+
+
 def test_without_a_key_wandb_asks_nobody(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     import wandb
 
@@ -236,6 +262,51 @@ def test_mlflow_has_each_metric_whatever_its_name(make_run: MakeRun, no_store: N
     found = tracker._client.get_run(tracker._id)
     assert found.info.status == "FINISHED"
     assert {"_", "b/_/c", "d/_", "f/_/_/_/g", "h" * 249, "fine", "result/_"} == set(found.data.metrics)
+
+
+@pytest.mark.parametrize("names", [("loss", "loss/train"), ("loss/train", "loss"), ("result", "a/b/c", "a/b", "a")])
+def test_mlflow_has_a_metric_beside_another_below_its_name(
+    make_run: MakeRun, no_store: None, names: tuple[str, ...]
+) -> None:
+    for attempt, some in enumerate((names, names[::-1]), 1):
+        tracker = MlflowRun(make_run(attempt=attempt))
+        for name in some:
+            tracker.write([{name: float(len(name)), "step": attempt}])
+        assert tracker._client.get_run(tracker._id).info.status == "RUNNING"
+        tracker.close(RunEnd.AGAIN if attempt == 1 else RunEnd.DONE, {"accuracy": 0.5})
+    found = tracker._client.get_run(tracker._id)
+    assert found.info.status == "FINISHED"
+    assert sorted(found.data.metrics.values()) == sorted([0.5, *(float(len(name)) for name in names)])
+    for key in found.data.metrics.keys() - {"result/accuracy", "result.accuracy"}:
+        assert [step for step, _, _ in history(tracker, key)] == [1, 2]
+
+
+def test_names_that_mlflow_has_no_characters_for_stay_apart(make_run: MakeRun, no_store: None) -> None:
+    run = make_run()
+    run = run._replace(config={"a(1)": 1, "a[1]": 2, "m": 3, "m/x": 4})
+    tracker = MlflowRun(run)
+    tracker.write([{"b(1)": 1.0, "b[1]": 2.0}])
+    found = tracker._client.get_run(tracker._id).data
+    assert sorted(found.params.values()) == ["1", "2", "3", "4"]
+    assert found.metrics == {"b_1_": 1.0, "b_1__": 2.0}
+
+
+def test_a_run_of_mlflows_that_fails_is_ended(
+    make_run: MakeRun, no_store: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    made: list[str] = []
+
+    def refuse(self: MlflowClient, run_id: str, *args: Any, **more: Any) -> None:
+        made.append(run_id)
+        raise OSError("no room")
+
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
+    with pytest.raises(OSError, match="no room"):
+        MlflowRun(make_run())
+    client = MlflowClient(tracking_uri=f"file:{make_run().results_root}/mlruns")
+    assert client.get_run(made[0]).info.status == "KILLED"
 
 
 def test_mlflow_finds_a_run_by_its_tag(make_run: MakeRun, no_store: None, tmp_path: Path) -> None:
