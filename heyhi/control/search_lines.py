@@ -79,7 +79,7 @@ def _lines_of(slots: Sequence[str]) -> Iterator[str]:
 
 
 def _end_now(search: SearchDir, spec: SearchSpec, end: SlotEnd) -> SlotEnd:
-    from heyhi.search.since import end_now  # only a search has need of it
+    from heyhi.experiment.since import end_now  # only a search has need of it
 
     return end_now(search.results_root, end, spec.metric, spec.direction)
 

@@ -20,9 +20,8 @@ from heyhi.report.cell_text import number_text, value_text
 from heyhi.report.columns import ColumnCache
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
-from heyhi.search.since import trials_now
 from heyhi.search.trial import Trial
-from heyhi.search.trials import read_trials
+from heyhi.search.trials import read_trials, trials_now
 
 if TYPE_CHECKING:
     from heyhi.sweep.search_spec import SearchSpec
@@ -59,7 +58,7 @@ class Searched:
         search = SearchDir(results_root, spec.search_id)
         try:
             trials = [trial for trial in read_trials(search, spec) if trial.slot < spec.trials]
-            trials = trials_now(results_root, trials, spec.metric, spec.direction)
+            trials = trials_now(results_root, spec, trials)
             skipped = _ended(search, spec) - {trial.slot for trial in trials}
         except UnknownError as error:
             return cls(spec, problem=str(error))

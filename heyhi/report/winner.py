@@ -19,6 +19,7 @@ from heyhi.config.identity import Identity
 from heyhi.errors import HeyhiError, NeedsError, suggest
 from heyhi.experiment.folder import ExperimentDir
 from heyhi.experiment.names import Status, is_slot, result_of
+from heyhi.experiment.since import end_now
 from heyhi.experiment.slots import slot_dir
 from heyhi.experiment.status import Statuses
 from heyhi.experiment.winners import Winner, failure_path, read_winner, winner_path, write_failure, write_winner
@@ -28,7 +29,6 @@ from heyhi.report.counted import counting
 from heyhi.report.gather import gather
 from heyhi.report.source import Source
 from heyhi.report.spread import DEFAULT_SPREAD, is_finite, mean_and_spread
-from heyhi.search.since import end_now
 from heyhi.sweep.manifest import ContestRow, Manifest
 from heyhi.sweep.target import exp_id_of, folders_at, target_of
 from heyhi.text import shell_line

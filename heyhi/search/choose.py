@@ -24,13 +24,13 @@ from heyhi.experiment.claim import Claim
 from heyhi.experiment.names import Status
 from heyhi.experiment.slots import Choice, SearchDir, SlotDir
 from heyhi.experiment.status import find_status
+from heyhi.experiment.values import names_in
 from heyhi.files import utc_now, writing
 from heyhi.project import Project
 from heyhi.search.others import Fitting, Others
 from heyhi.search.study import Study, import_optuna
 from heyhi.search.trial import Trial
 from heyhi.search.trials import read_trials
-from heyhi.search.values import names_in
 from heyhi.search.whole_space import all_points, most_points
 from heyhi.sweep.search_spec import SearchSpec
 

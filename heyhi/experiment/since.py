@@ -7,7 +7,6 @@ have noted.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +14,7 @@ from heyhi.errors import HeyhiError
 from heyhi.experiment.directions import Direction
 from heyhi.experiment.names import Status, result_of
 from heyhi.experiment.slots import SlotEnd
-from heyhi.search.trial import Trial
-from heyhi.search.values import value_of
+from heyhi.experiment.values import value_of
 
 
 def end_now(results_root: Path, end: SlotEnd, metric: str, direction: Direction) -> SlotEnd:
@@ -27,31 +25,16 @@ def end_now(results_root: Path, end: SlotEnd, metric: str, direction: Direction)
         end: as the slot's file has it.
         metric: that the search is about.
         direction: which way it is better.
+
+    Returns:
+        the same one, where nothing has become of it since.
     """
-    if not _is_done_since(results_root, end.exp_id, is_final=end.status == Status.DONE.value):
+    if not end.exp_id or end.status == Status.DONE.value:
         return end
-    return replace(end, status=Status.DONE.value, value=_value(results_root / end.exp_id, metric, direction), reason="")
-
-
-def trials_now(results_root: Path, trials: Iterable[Trial], metric: str, direction: Direction) -> list[Trial]:
-    """Return trials as they are by now: each whose experiment is DONE is done, with the value of that.
-
-    Args:
-        results_root: of the search.
-        trials: as its slots have them.
-        metric: that it is about.
-        direction: which way that is better.
-    """
-    return [
-        replace(one, state="done", value=_value(results_root / one.exp_id, metric, direction), steps={})
-        if _is_done_since(results_root, one.exp_id, is_final=one.state == "done")
-        else one
-        for one in trials
-    ]
-
-
-def _is_done_since(results_root: Path, exp_id: str, *, is_final: bool) -> bool:
-    return bool(exp_id) and not is_final and os.access(result_of(str(results_root / exp_id)), os.F_OK)
+    exp_path = results_root / end.exp_id
+    if not os.access(result_of(str(exp_path)), os.F_OK):
+        return end
+    return replace(end, status=Status.DONE.value, value=_value(exp_path, metric, direction), reason="")
 
 
 def _value(exp_path: Path, metric: str, direction: Direction) -> float | None:
