@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from heyhi.console.names import Named
 from heyhi.errors import UnknownError
+from heyhi.experiment.directions import is_better
 from heyhi.experiment.names import Status, is_slot, trial_of
 from heyhi.experiment.since import end_now
 from heyhi.experiment.slots import SlotEnd, slot_dir
-from heyhi.sweep.search_spec import SearchSpec
 from heyhi.text import shorten
 
 _LONGEST = 60  # characters of what was chosen
@@ -66,7 +66,7 @@ class Trials:
         if not end.exp_id:
             return TrialEnd(Status.DONE, end.reason or "nothing was left to choose")
         search = self._searches.get(path)
-        value = f"{search.metric}={end.value:.6g}" if search is not None and end.value is not None else ""
+        value = search.valued(end.value) if search is not None and end.value is not None else ""
         best = "(best so far)" if end.shown_status is Status.DONE and self._is_best(path, end) else ""
         why = end.reason if end.shown_status is not Status.DONE else ""
         return TrialEnd(end.shown_status, " ".join(filter(None, (value, best, why))))
@@ -76,7 +76,7 @@ class Trials:
         if search is None or end.value is None or end.value != end.value or end.shown_status is not Status.DONE:
             return False
         known = self._best.get(search.search_id)
-        if known is not None and not is_better(search, end.value, known):
+        if known is not None and not is_better(end.value, known, search.direction):
             return False
         self._best[search.search_id] = end.value
         return True
@@ -90,11 +90,6 @@ class Trials:
         if end is None or search is None:
             return end
         return end_now(slot.search.results_root, end, search.metric, search.direction)
-
-
-def is_better(search: SearchSpec, value: float, other: float) -> bool:
-    """Return whether a value of a search's metric is better than another."""
-    return value > other if search.direction == "max" else value < other
 
 
 def chosen_text(path: str) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from heyhi.report.cell_text import number_text
+from heyhi.text import number_text
 
 if TYPE_CHECKING:
     from heyhi.report.searched import Searched

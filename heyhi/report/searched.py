@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,8 +15,9 @@ from typing import TYPE_CHECKING
 
 from heyhi.errors import SweepError, UnknownError
 from heyhi.experiment.slots import SearchDir
-from heyhi.report.cell_text import number_text, value_text
+from heyhi.report.cell_text import value_text
 from heyhi.report.columns import ColumnCache
+from heyhi.search.best import best_among, best_line
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
 from heyhi.search.trial import Trial
@@ -82,10 +82,8 @@ class Searched:
     @property
     def best(self) -> Trial | None:
         """The best trial that is done, the first one of several; None where none has a value."""
-        done = [(value, trial) for trial in self.trials if (value := finished_value(trial)) is not None]
-        if not done:
-            return None
-        return (max if self.spec.direction == "max" else min)(done, key=lambda one: one[0])[1]
+        found = best_among(self.spec, ((trial, trial.value) for trial in self.trials if trial.state == "done"))
+        return found[0] if found is not None else None
 
     @property
     def best_line(self) -> str:
@@ -93,9 +91,7 @@ class Searched:
         best = self.best
         if best is None or best.value is None:
             return ""
-        chosen = " ".join(f"{key}={value}" for key, value in best.chosen.items())
-        value = number_text(best.value, ".6g")
-        return f"best so far: {self.spec.metric} {value} by trial {best.slot} {chosen}".rstrip()
+        return best_line(self.spec, best.slot, best.value, best.chosen)
 
     @cached_property
     def pruned_at(self) -> dict[int, int]:
@@ -162,13 +158,6 @@ def search_lines(searches: Sequence[Searched]) -> list[str]:
         for one in searches
         for line in one.lines()
     ]
-
-
-def finished_value(trial: Trial) -> float | None:
-    """Return the value of a trial that is done; None where it isn't, or has none to compare."""
-    if trial.state != "done" or trial.value is None or math.isnan(trial.value):
-        return None
-    return trial.value
 
 
 def _ended(search: SearchDir, spec: SearchSpec) -> set[int]:
