@@ -20,7 +20,7 @@ from heyhi.report.columns import ColumnCache
 from heyhi.search.best import best_among, best_line
 from heyhi.search.importance import FEWEST, importances
 from heyhi.search.rung_files import RungFiles
-from heyhi.search.trial import Trial
+from heyhi.search.trial import State, Trial
 from heyhi.search.trials import read_trials, trials_now
 
 if TYPE_CHECKING:
@@ -93,11 +93,18 @@ class Searched:
             return ""
         return best_line(self.spec, best.slot, best.value, best.chosen)
 
-    @cached_property
+    @property
     def pruned_at(self) -> dict[int, int]:
         """Slot -> the rung at which its trial was ended, of those that were."""
-        last = {slot: step for step in sorted(self.rungs) for slot in self.rungs[step]}
-        return {t.slot: last[t.slot] for t in self.trials if t.state == "pruned" and t.slot in last}
+        return self.last_rungs("pruned")
+
+    def last_rungs(self, state: State) -> dict[int, int]:
+        """Return the last rung that each trial has come to which has ended so: slot -> step."""
+        return {t.slot: self._last_rung[t.slot] for t in self.trials if t.state == state and t.slot in self._last_rung}
+
+    @cached_property
+    def _last_rung(self) -> dict[int, int]:
+        return {slot: step for step in sorted(self.rungs) for slot in self.rungs[step]}
 
     @cached_property
     def importance(self) -> Mapping[str, float]:
